@@ -1,0 +1,14 @@
+import type { Row } from '../../protocol/rows/row.ts'
+import type { OutboxEntry } from '../store/store.ts'
+
+/** What one atomic step changed on the replica, for live queries and waiting writes. */
+export interface ReplicaChange {
+  /** By SQL table name. `all`: too many rows to name (a bootstrap, a purge): re-read. */
+  readonly tables: ReadonlyMap<string, TableChange>
+  /** Writes that changed status; `entry` null: synced or discarded, and gone from the outbox. */
+  readonly writes: readonly { readonly id: string; readonly entry: OutboxEntry | null; readonly end?: 'synced' | 'discarded' }[]
+  /** Rows whose `$sync` changed though their values may not have, by SQL table name. */
+  readonly states: ReadonlyMap<string, ReadonlySet<string>>
+}
+
+export type TableChange = { readonly all: true } | { readonly all: false; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }

@@ -1,0 +1,135 @@
+import type { PackedBlock } from '../../protocol/rows/block.ts'
+import type { Query } from '../../protocol/rows/filter.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import type { Cursor } from '../../protocol/seq.ts'
+
+/**
+ * Where a replica keeps its rows and its unsent writes. Two stores ship (`memory`, `pglite`); `client-sdk/testing` exports
+ * the contract suite that any other must pass.
+ *
+ * Consistency a store must give: `commit` is atomic and, when its promise resolves, as durable as the store can be
+ * (PGlite: survives a kill of the process at any moment; memory: lives as long as the object). Commits are applied in
+ * call order. A read sees all commits whose promise resolved before it was called, and never a part of one.
+ */
+export interface ReplicaStore {
+  /** Everything but rows, as of the last commit. Called once, first. */
+  load(): Promise<StoredState>
+  /** The rows with these ids as shown to the user; missing ones are left out. SQL table name. */
+  rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
+  /** The rows a query selects, in its order. Deleted rows only with `withDeleted`. */
+  query(table: string, query: Query): Promise<readonly Row[]>
+  commit(commit: StoreCommit): Promise<void>
+  /** Rows staged for a subscription with these ids. */
+  staged(subscription: string, table: string, ids: readonly string[]): Promise<readonly Row[]>
+  /** The nearest rows by cosine distance among those that match, nearest first; score = cosine similarity. Exact. */
+  nearest(table: string, request: NearestRequest): Promise<readonly { readonly row: Row; readonly score: number }[]>
+  /** Read-only SQL, where the store speaks it. */
+  readonly sql?: (text: string, params: readonly unknown[]) => Promise<readonly Readonly<Record<string, unknown>>[]>
+  close(): Promise<void>
+}
+
+export interface NearestRequest {
+  readonly column: string
+  readonly vector: Float32Array
+  readonly where?: Query['where']
+  readonly limit: number
+}
+
+export interface StoredState {
+  readonly meta: ReplicaMeta
+  readonly outbox: readonly OutboxEntry[]
+  readonly states: readonly RowState[]
+  readonly subscriptions: readonly SubscriptionRecord[]
+}
+
+/** What the replica knows of itself. All null in a new one. */
+export interface ReplicaMeta {
+  /** Identity of this replica at the server; a new one after `device_cloned`. */
+  readonly fingerprint: string | null
+  readonly deviceId: string | null
+  /** The one principal and organization this replica belongs to, fixed by the first welcome. */
+  readonly principal: { readonly kind: 'user' | 'agent'; readonly id: string } | null
+  readonly organizationId: string | null
+  readonly cursor: Cursor | null
+  /** Highest clientSeq given out. */
+  readonly clientSeq: number
+  readonly schemaHash: string | null
+}
+
+export const emptyMeta: ReplicaMeta = {
+  fingerprint: null, deviceId: null, principal: null, organizationId: null, cursor: null, clientSeq: 0, schemaHash: null,
+}
+
+/**
+ * One write of this replica, from the call until nothing of it is left to tell.
+ * - `local`: not sent yet; no clientSeq
+ * - `syncing`: sent at least once under its clientSeq; unchanged from now on
+ * - `acknowledged`: has an outcome; the replica has not yet seen the commit come back
+ * - `conflict`: its losing values lie in a conflict that is still open
+ * - `rejected`: refused; parked until retried or discarded
+ * A write that is synced has no entry any more.
+ */
+export interface OutboxEntry {
+  /** Order of the calls on this replica: 1, 2, 3 … */
+  readonly position: number
+  readonly status: 'local' | 'syncing' | 'acknowledged' | 'conflict' | 'rejected'
+  /** As it is or will be sent; `clientSeq` is 0 until it is first sent. */
+  readonly mutation: Omit<Mutation, 'clientSeq'> & { readonly clientSeq: number }
+  readonly outcome: Outcome | null
+  /** The batch that carried its effect was applied. */
+  readonly settled: boolean
+}
+
+/** A row that differs from what the server says, because of pending writes. No state: the row is as the server says. */
+export interface RowState {
+  readonly table: string
+  readonly rowId: string
+  /** The row as the server last sent it; null: the server has none that this replica may see. */
+  readonly serverImage: Row | null
+}
+
+export interface SubscriptionRecord {
+  readonly subscription: Subscription
+  /** `held`: the replica has its full state as of the cursor. `staging`: pages are coming in. */
+  readonly state: 'new' | 'staging' | 'held'
+  /** While staging: log position of the first page, and the token of the next page (null: all pages are staged). */
+  readonly from: number | null
+  readonly next: string | null
+}
+
+/** Applied in the order of the fields. */
+export interface StoreCommit {
+  /** Adds rows to the staging area of a subscription. Big: taken as packed blocks. */
+  readonly stage?: { readonly subscription: string; readonly blocks: readonly PackedBlock[] }
+  /** Drops staging areas. */
+  readonly unstage?: readonly string[]
+  /** Moves staged rows into the tables. */
+  readonly swaps?: readonly Swap[]
+  /** Tables emptied. */
+  readonly resets?: readonly string[]
+  /** Channels whose rows go, together with rows of `via` tables whose parent is no longer held. */
+  readonly purges?: readonly Purge[]
+  /** Rows as packed blocks, straight from a batch (no row in them has a state). */
+  readonly blocks?: readonly PackedBlock[]
+  readonly rows?: readonly { readonly table: string; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }[]
+  readonly outbox?: { readonly puts: readonly OutboxEntry[]; readonly deletes: readonly string[] }
+  readonly states?: { readonly puts: readonly RowState[]; readonly deletes: readonly { readonly table: string; readonly rowId: string }[] }
+  readonly subscriptions?: { readonly puts: readonly SubscriptionRecord[]; readonly deletes: readonly string[] }
+  readonly meta?: Partial<ReplicaMeta>
+}
+
+/** All staged rows of the subscription become visible; what it held before and is not staged goes, unless one of `others` holds it too. */
+export interface Swap {
+  readonly subscription: Subscription
+  readonly others: readonly Subscription[]
+}
+
+/** Rows whose `channel` is this go, unless one of `keep` (subscriptions that remain) holds them too. */
+export interface Purge {
+  readonly channel: string
+  /** Only these tables; absent: all. */
+  readonly tables?: readonly string[]
+  readonly keep: readonly Subscription[]
+}

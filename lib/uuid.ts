@@ -1,0 +1,18 @@
+import { v7, validate, version } from 'uuid'
+import type { Clock } from './clock.ts'
+import type { Random } from './random.ts'
+
+/** Makes UUIDs version 7 (RFC 9562): ordered by the clock's milliseconds, 74 random bits. */
+export function createUuidSource(clock: Clock, random: Random): () => string {
+  return () => v7({ msecs: clock.now(), random: random.bytes(16), seq: Math.floor(random.next() * 2 ** 31) })
+}
+
+/** True for a lower-case UUID of version 7 or 8: the only ids that rows, mutations and devices may have. */
+export function isRowId(text: string): boolean {
+  return text === text.toLowerCase() && validate(text) && (version(text) === 7 || version(text) === 8)
+}
+
+/** The time inside a UUIDv7, in milliseconds since 1970. */
+export function uuidTime(id: string): number {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16)
+}

@@ -1,0 +1,136 @@
+/**
+ * Every code an error of Tidewire can carry, with its meaning and the usual remedy. `docs/errors.md` is kept equal to
+ * this list by a test. Codes are never reused for another meaning.
+ */
+export const errorCodes = {
+  bad_filter: {
+    meaning: 'A filter names an unknown column or operator, is too deep or too long, or compares with a value of another type.',
+    remedy: 'Correct the filter; the message names the part that was refused.',
+  },
+  bad_frame: {
+    meaning: 'A frame is not of the protocol: truncated, not JSON, or its sections do not add up.',
+    remedy: 'Use a client of a supported version; the connection stays open unless this repeats.',
+  },
+  bad_message: {
+    meaning: 'A message is well formed but fails its schema.',
+    remedy: 'Correct the field that the message names.',
+  },
+  closed: {
+    meaning: 'The client, the server or the database handle is closed.',
+    remedy: 'Open a new one.',
+  },
+  config_invalid: {
+    meaning: 'A setting has a value that cannot be used.',
+    remedy: 'Set the named variable to one of the values that the message lists.',
+  },
+  conflict_already_resolved: {
+    meaning: 'The conflict was settled before, in another way.',
+    remedy: 'Read the row as it is now and change it if it is still wrong.',
+  },
+  constraint_violated: {
+    meaning: 'A CHECK of the table refuses the row.',
+    remedy: 'Correct the named column.',
+  },
+  cursor_ahead: {
+    meaning: 'The replica has seen more than this database holds.',
+    remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',
+  },
+  dependency_rejected: {
+    meaning: 'A write that this one builds upon was refused.',
+    remedy: 'Retry or discard the write it depends on first.',
+  },
+  device_cloned: {
+    meaning: 'Another copy of this replica has already sent under its identity.',
+    remedy: 'Nothing: the client takes a new identity and sends again.',
+  },
+  device_principal_mismatch: {
+    meaning: 'The replica belongs to another user, agent or organization.',
+    remedy: 'Open a replica folder of its own for each principal and organization.',
+  },
+  device_revoked: {
+    meaning: 'This device was revoked.',
+    remedy: 'Register it anew with a fresh replica folder.',
+  },
+  foreign_key_violated: {
+    meaning: 'The row refers to a row that does not exist, is deleted, or is not visible to the writer.',
+    remedy: 'Insert the row it refers to first, or correct the reference.',
+  },
+  forbidden: {
+    meaning: 'The principal may not do this with this row.',
+    remedy: 'Ask for a role that may; the message names the roles.',
+  },
+  group_refused: {
+    meaning: 'Another write of the same group was refused or in conflict, so none of the group was applied.',
+    remedy: 'Correct the write that the outcome names and retry the group.',
+  },
+  internal: {
+    meaning: 'A bug in Tidewire.',
+    remedy: 'Report it with the log line; the write was not applied and may be retried.',
+  },
+  invalid_value: {
+    meaning: 'A value does not fit its column.',
+    remedy: 'Correct the value; the message names table, column and value.',
+  },
+  message_too_large: {
+    meaning: 'A message is larger than the server accepts.',
+    remedy: 'Send fewer or smaller rows; the limit is in the message.',
+  },
+  mutation_out_of_order: {
+    meaning: 'A write skipped or repeated a device counter.',
+    remedy: 'Nothing: the client sends again from the counter that the message names.',
+  },
+  not_found: {
+    meaning: 'There is no such row, or it is not visible here.',
+    remedy: 'Check the id, and that a subscription holds the row.',
+  },
+  protocol_unsupported: {
+    meaning: 'Client and server speak no common protocol version.',
+    remedy: 'Upgrade the older of the two.',
+  },
+  rate_limited: {
+    meaning: 'More messages than the limit allows.',
+    remedy: 'Wait as long as the message says.',
+  },
+  replica_locked: {
+    meaning: 'Another process has this folder open.',
+    remedy: 'Close the other process, or choose another folder.',
+  },
+  row_deleted: {
+    meaning: 'The row is deleted.',
+    remedy: 'Restore it first.',
+  },
+  subscription_limit: {
+    meaning: 'The session has as many subscriptions as are allowed.',
+    remedy: 'Unsubscribe from one first.',
+  },
+  timeout: {
+    meaning: 'An answer did not come in time.',
+    remedy: 'Try again; the state of the connection is in `tide.status`.',
+  },
+  token_expired: {
+    meaning: 'The token is past its end.',
+    remedy: 'Get a new token; hand `connect` a function so that this happens by itself.',
+  },
+  token_invalid: {
+    meaning: 'The token is missing, malformed, not signed by this server, or its principal is not active.',
+    remedy: 'Make one with `npx tidewire token --user EMAIL`.',
+  },
+  transition_refused: {
+    meaning: 'The status may not move this way.',
+    remedy: 'Move it by allowed steps; the message lists them.',
+  },
+  unique_violated: {
+    meaning: 'Another row has the same unique key.',
+    remedy: 'Change the named columns.',
+  },
+  unknown_column: {
+    meaning: 'The table has no such column, or clients may not write it.',
+    remedy: 'Leave the column out.',
+  },
+  unknown_table: {
+    meaning: 'There is no such table, or it is not synced.',
+    remedy: 'Use a table of the schema.',
+  },
+} as const satisfies Record<string, { readonly meaning: string; readonly remedy: string }>
+
+export type ErrorCode = keyof typeof errorCodes

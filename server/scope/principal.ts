@@ -1,0 +1,11 @@
+/** Who is speaking, after authentication, in the one organization of the session. */
+export interface Principal {
+  readonly organizationId: string
+  readonly kind: 'user' | 'agent'
+  readonly id: string
+}
+
+/** A principal on a registered device: what a session and its writes are attributed to. */
+export interface DevicePrincipal extends Principal {
+  readonly deviceId: string
+}
