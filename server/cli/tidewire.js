@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+// The `tidewire` command. The CLI is TypeScript and runs by Node's own type stripping, which Node has from 22.18 on. On an older
+// Node this launcher hands over to the Node that comes with the dependencies, so that the command works wherever npm does.
+// Plain JavaScript, because an old Node must be able to read it.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
+import { fileURLToPath } from 'node:url'
+
+const CONDITION = '--conditions=tidewire:source'
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+const stripsTypes = major > 22 || (major === 22 && minor >= 18)
+const hasCondition = [...process.execArgv, process.env['NODE_OPTIONS'] ?? ''].some((flag) => flag.includes(CONDITION))
+
+if (stripsTypes && hasCondition) await import(cliUrl().href)
+else handOver(stripsTypes ? process.execPath : bundledNode())
+
+function cliUrl() {
+  return new URL('./cli.ts', import.meta.url)
+}
+
+/** Path of the Node of the dependency `node`; ends the process with what to do when it is not there. */
+function bundledNode() {
+  const path = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url))
+  if (existsSync(path)) return path
+  process.stderr.write(
+    `tidewire needs Node 22.18 or later, this is ${process.versions.node} and ${path} is missing.\n` +
+      'Run `npm ci` in the checkout (it brings Node 24), or install Node 24.\n',
+  )
+  process.exit(69)
+}
+
+/** Runs the CLI in a child that has our terminal, passes signals on, and ends as the child ends. */
+function handOver(node) {
+  const flags = [CONDITION, '--disable-warning=ExperimentalWarning']
+  const child = spawn(node, [...flags, fileURLToPath(cliUrl()), ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) {
+    process.on(signal, () => {
+      // A terminal sends Ctrl-C to the whole process group: the child has it already, and twice means "at once".
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal)
+    })
+  }
+  child.on('error', (error) => {
+    process.stderr.write(`tidewire could not start ${node}: ${error.message}\n`)
+    process.exit(71)
+  })
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + (signal ? constants.signals[signal] : 0)))
+}
