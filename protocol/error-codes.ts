@@ -67,6 +67,10 @@ export const errorCodes = {
     meaning: 'A bug in Tidewire.',
     remedy: 'Report it with the log line; the write was not applied and may be retried.',
   },
+  invalid_schema: {
+    meaning: 'The declaration of the tables contradicts itself.',
+    remedy: 'Correct the declaration that the message names.',
+  },
   invalid_value: {
     meaning: 'A value does not fit its column.',
     remedy: 'Correct the value; the message names table, column and value.',

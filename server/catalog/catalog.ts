@@ -1,0 +1,120 @@
+/**
+ * The catalog: what the server knows of its tables, read once from the MikroORM entities. Everything that depends on
+ * the schema (mutation, hub, scope, the wire, the SDK's types) works on it, so no table is described twice.
+ *
+ *     entities → loadCatalog() → descriptors → wire, replicas, generated client types
+ *
+ * Building it connects to nothing.
+ */
+import { MikroORM } from '@mikro-orm/postgresql'
+import type { EntityMetadata } from '@mikro-orm/core'
+import type { Direction, ScopeRule, Schema, TableDescriptor } from '../../protocol/rows/table.ts'
+import { toProperty } from '../../protocol/rows/table.ts'
+import type { DeleteRule, TableSpec } from '../entities/define.ts'
+import { tableSpec } from '../entities/define.ts'
+import { entities } from '../entities/entities.ts'
+import { describeTable } from './describe-table.ts'
+
+/** A column as it is in the database, hidden ones included. */
+export interface SqlColumn {
+  readonly name: string
+  /** camelCase. */
+  readonly property: string
+  /** As PostgreSQL writes it: `numeric(5,2)`, `timestamptz(3)`. */
+  readonly sqlType: string
+  readonly nullable: boolean
+  readonly generated: boolean
+  readonly hidden: boolean
+  readonly primary: boolean
+}
+
+export interface ForeignKey {
+  /** camelCase property and SQL name of the referring column. */
+  readonly property: string
+  readonly column: string
+  /** SQL name of the table whose `id` it refers to. */
+  readonly table: string
+  readonly onDelete: DeleteRule
+  /** True for authors and origins, which decide nothing about the row. */
+  readonly author: boolean
+}
+
+export interface CatalogTable {
+  /** SQL name. */
+  readonly name: string
+  /** camelCase name, the key in `schema`. */
+  readonly property: string
+  readonly module: string
+  readonly direction: Direction
+  /** What clients know of the table; undefined for tables that never leave the server. */
+  readonly descriptor: TableDescriptor | undefined
+  readonly scope: ScopeRule | undefined
+  readonly sqlColumns: readonly SqlColumn[]
+  /** Properties that never leave the server. */
+  readonly hidden: readonly string[]
+  /** Properties that cannot change after the insert, besides id and organization. */
+  readonly fixed: readonly string[]
+  /** Properties whose changes neither raise the version nor travel. */
+  readonly silent: readonly string[]
+  readonly foreignKeys: readonly ForeignKey[]
+  readonly softDelete: boolean
+  readonly hasOrganization: boolean
+}
+
+/** A table that travels in at least one direction. */
+export interface SyncedTable extends CatalogTable {
+  readonly descriptor: TableDescriptor
+}
+
+export interface Catalog {
+  /** Every table by SQL name. */
+  readonly byName: ReadonlyMap<string, CatalogTable>
+  /** The tables of directions rw, ro and up by SQL name. */
+  readonly synced: ReadonlyMap<string, SyncedTable>
+  /** The descriptors of `synced` by camelCase name: the schema that clients connect with. */
+  readonly schema: Schema
+}
+
+/** Reads the catalog of the shipped entities, or of a longer list that an application hands in. */
+export function loadCatalog(list: readonly unknown[] = entities): Catalog {
+  const orm = new MikroORM({ entities: [...list] as typeof entities, dbName: 'catalog' })
+  const tables = [...orm.getMetadata().getAll().values()].map((meta) => toCatalogTable(meta, tableSpec(meta.tableName)))
+  const synced = tables.filter((table): table is SyncedTable => table.descriptor !== undefined)
+  return {
+    byName: new Map(tables.map((table) => [table.name, table])),
+    synced: new Map(synced.map((table) => [table.name, table])),
+    schema: Object.fromEntries(synced.map((table) => [table.property, table.descriptor])),
+  }
+}
+
+function toCatalogTable(meta: EntityMetadata, spec: TableSpec): CatalogTable {
+  const columns = Object.entries(spec.columns)
+  return {
+    name: spec.table,
+    property: toProperty(spec.table),
+    module: spec.module,
+    direction: spec.direction,
+    descriptor: describeTable(spec),
+    scope: spec.scope,
+    sqlColumns: meta.props.map((prop) => ({
+      name: prop.fieldNames[0] ?? prop.name,
+      property: prop.name,
+      sqlType: prop.columnTypes[0] ?? '',
+      nullable: prop.nullable ?? false,
+      generated: prop.generated !== undefined,
+      hidden: prop.hidden ?? false,
+      primary: prop.primary ?? false,
+    })),
+    hidden: columns.filter(([, column]) => column.spec.hidden).map(([property]) => property),
+    fixed: spec.classes?.fixed ?? [],
+    silent: spec.classes?.silent ?? [],
+    foreignKeys: meta.props.flatMap((prop) => {
+      const column = spec.columns[prop.name]?.spec
+      if (!column?.references) return []
+      const { table, onDelete } = column.references
+      return [{ property: prop.name, column: prop.fieldNames[0] ?? '', table, onDelete, author: column.author }]
+    }),
+    softDelete: 'deletedAt' in spec.columns,
+    hasOrganization: 'organizationId' in spec.columns,
+  }
+}

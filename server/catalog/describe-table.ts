@@ -1,0 +1,68 @@
+import { columnClasses, columnTypes } from '../../protocol/rows/table.ts'
+import type { ColumnClass, ColumnDescriptor, ColumnType, TableDescriptor } from '../../protocol/rows/table.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { ColumnSpec, TableSpec } from '../entities/define.ts'
+import { toColumnName } from '../entities/define.ts'
+
+/** What clients learn of a table: no hidden columns, no indexes, no CHECK that SQL alone can say. */
+export function describeTable(spec: TableSpec): TableDescriptor | undefined {
+  if (spec.direction === 'server') return undefined
+  if (!spec.scope) {
+    throw new TideError('invalid_schema', `Table ${spec.table} travels but has no scope. Add \`scope\`, or direction 'server'.`)
+  }
+  const columns = Object.entries(spec.columns)
+    .filter(([, column]) => !column.spec.hidden)
+    .map(([property, column]) => [property, describeColumn(spec, property, column.spec)])
+  return {
+    name: spec.table,
+    direction: spec.direction,
+    policy: spec.policy,
+    writers: spec.writers ?? [],
+    scope: spec.scope,
+    ...(spec.naturalKey ? { naturalKey: spec.naturalKey } : {}),
+    ...(spec.transitions ? { transitions: spec.transitions } : {}),
+    columns: Object.fromEntries(columns),
+  }
+}
+
+function describeColumn(table: TableSpec, property: string, spec: ColumnSpec): ColumnDescriptor {
+  const columnClass = classOf(table, property, spec)
+  const optional = spec.nullable || spec.default !== undefined || spec.defaultSql !== undefined || columnClass === 'server'
+  return {
+    name: toColumnName(property),
+    type: wireType(table.table, property, spec),
+    ...(spec.nullable ? { nullable: true } : {}),
+    ...(optional ? { optional: true } : {}),
+    ...defined('default', spec.default),
+    ...defined('values', spec.values),
+    ...defined('class', columnClass),
+    ...defined('precision', spec.precision),
+    ...defined('scale', spec.scale),
+    ...defined('dimension', spec.dimension),
+    ...defined('minLength', spec.minLength),
+    ...defined('maxLength', spec.maxLength),
+    ...defined('min', spec.min),
+    ...defined('max', spec.max),
+    ...defined('references', spec.references?.table),
+  }
+}
+
+/**
+ * A column may be of two classes (a counter that is silent as well); clients are told the first in the order of
+ * `columnClasses`, which is the one that decides what they may send.
+ */
+function classOf(table: TableSpec, property: string, spec: ColumnSpec): ColumnClass | undefined {
+  if (spec.server || spec.generated !== undefined) return 'server'
+  return columnClasses.find((columnClass) => table.classes?.[columnClass]?.includes(property))
+}
+
+function wireType(table: string, property: string, spec: ColumnSpec): ColumnType {
+  if (spec.type === 'smallint') return 'integer'
+  const type = columnTypes.find((known) => known === spec.type)
+  if (type) return type
+  throw new TideError('invalid_schema', `Column ${table}.${property} has type ${spec.type}, which does not travel. Hide it.`)
+}
+
+function defined<Key extends keyof ColumnDescriptor>(key: Key, value: ColumnDescriptor[Key] | undefined): Partial<ColumnDescriptor> {
+  return value === undefined ? {} : { [key]: value }
+}

@@ -1,0 +1,96 @@
+/**
+ * `defineTable` is how a table is declared, once: columns, CHECKs, indexes, foreign keys, and how it syncs. It makes
+ * the MikroORM entity (the DDL and the entity's type) and keeps the sync half beside it, where `server/catalog` finds
+ * it by `tableSpec(entity)`. A new table is one new file and one line in `entities.ts`.
+ */
+import { defineEntity } from '@mikro-orm/core'
+import type { EntitySchema } from '@mikro-orm/core'
+import { TideError } from '../../protocol/error.ts'
+import type { ColumnClass, Direction, Policy, ScopeRule, Writer } from '../../protocol/rows/table.ts'
+import type { AnyColumn, CheckSpec, IndexSpec } from './column.ts'
+import { toColumnName, toOrmProperty } from './orm-property.ts'
+import { toOrmCheck, toOrmIndexes } from './orm-constraints.ts'
+
+export { toColumnName } from './orm-property.ts'
+export type { ColumnSpec, DeleteRule } from './column.ts'
+
+export type ColumnMap = Readonly<Record<string, AnyColumn>>
+
+/** What is said of a table besides its columns. `Property` are the camelCase column names. */
+export interface TableOptions<Property extends string = string> {
+  /** SQL name, snake_case plural. */
+  readonly table: string
+  /** The folder it lives in: identity, projects, planning, … */
+  readonly module: string
+  readonly direction: Direction
+  readonly policy: Policy
+  /** Who may write, besides the server. */
+  readonly writers?: readonly Writer[]
+  /** Which channel a row lives in; tables that never leave the server have none. */
+  readonly scope?: ScopeRule
+  readonly naturalKey?: readonly Property[]
+  readonly transitions?: Readonly<Record<string, readonly string[]>>
+  /** Columns that behave otherwise than the table's policy says. */
+  readonly classes?: Readonly<Partial<Record<ColumnClass, readonly Property[]>>>
+  readonly indexes?: readonly IndexSpec[]
+  readonly checks?: Readonly<Record<string, string>>
+}
+
+/** A table's declaration as the catalog reads it. */
+export interface TableSpec extends TableOptions {
+  readonly columns: ColumnMap
+}
+
+const specs = new Map<string, { readonly spec: TableSpec; readonly entity: EntitySchema }>()
+
+/** Declares a table and returns its MikroORM entity. Throws when the name is taken. */
+export function defineTable<const Columns extends ColumnMap>(
+  options: TableOptions<keyof Columns & string> & { readonly columns: Columns },
+) {
+  const spec: TableSpec = options
+  const { table } = options
+  if (specs.has(table)) {
+    throw new TideError('invalid_schema', `Table ${table} is declared twice. Give one of the two another name.`)
+  }
+  const columns = Object.entries(spec.columns)
+  const indexes = [...columns.flatMap(([, column]) => column.spec.tableIndexes), ...(spec.indexes ?? [])]
+  const properties = Object.fromEntries(
+    columns.map(([name, column]) => [name, toOrmProperty(name, column.spec, entityOf)]),
+  )
+  const entity = defineEntity({
+    name: table,
+    tableName: table,
+    // The columns carry the entity's type, the properties the same facts as MikroORM wants them at run time.
+    properties: properties as unknown as Columns,
+    checks: tableChecks(spec).map((check) => toOrmCheck(table, check)),
+    ...toOrmIndexes(table, spec.columns, indexes),
+  })
+  specs.set(table, { spec, entity: entity as unknown as EntitySchema })
+  return entity
+}
+
+/** The declaration behind an entity's table. Throws for tables that were not made by `defineTable`. */
+export function tableSpec(table: string): TableSpec {
+  return lookUp(table).spec
+}
+
+/** Foreign keys name tables, not modules: entities refer to each other in circles. */
+function entityOf(table: string): EntitySchema {
+  return lookUp(table).entity
+}
+
+function lookUp(table: string) {
+  const found = specs.get(table)
+  if (found) return found
+  throw new TideError('invalid_schema', `No table ${table} is declared. Add it with defineTable and list it in entities.ts.`)
+}
+
+function tableChecks(spec: TableSpec): CheckSpec[] {
+  const own = Object.entries(spec.checks ?? {}).map(([name, expression]) => ({ name, expression }))
+  const ofColumns = Object.entries(spec.columns).flatMap(([property, { spec: column }]) => {
+    const name = toColumnName(property)
+    const check = column.check ? [{ name, expression: column.check(`"${name}"`) }] : []
+    return [...check, ...column.tableChecks]
+  })
+  return [...ofColumns, ...own]
+}
