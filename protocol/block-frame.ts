@@ -1,0 +1,40 @@
+import { encodeFrame } from './frame.ts'
+import type { Down } from './messages/down.ts'
+import type { ColumnBlock, PackedBlock, TableBlock } from './rows/block.ts'
+import { badBlock, checkBlock } from './rows/column-unpack.ts'
+
+type BlockMessage = Extract<Down, { readonly blocks: unknown }>
+type WithoutBlocks<T> = T extends unknown ? Omit<T, 'blocks'> : never
+
+/** One frame of a message and its blocks; what the message already has under `blocks` is replaced. */
+export function frameOf(message: BlockMessage | WithoutBlocks<BlockMessage>, packedBlocks: readonly PackedBlock[]): Uint8Array {
+  const sections: Uint8Array[] = []
+  const blocks = packedBlocks.map((packed) => {
+    const start = sections.length
+    for (const section of packed.sections) sections.push(section)
+    return withSections(packed.block, (section) => section + start)
+  })
+  return encodeFrame({ message: { ...message, blocks }, sections })
+}
+
+/**
+ * The blocks of a message, each with its own sections, as they were handed to `frameOf`. Sections stay views into the
+ * frame. Throws `TideError` `bad_frame` when a block does not add up.
+ */
+export function blocksOf(blocks: readonly TableBlock[], sections: readonly Uint8Array[]): PackedBlock[] {
+  return blocks.map((block) => {
+    checkBlock(block, sections)
+    const own: Uint8Array[] = []
+    const renumbered = withSections(block, (index) => {
+      const section = sections[index]
+      if (!section) throw badBlock(block.table, `section ${index} is missing`)
+      return own.push(section) - 1
+    })
+    return { block: renumbered, sections: own }
+  })
+}
+
+function withSections(block: TableBlock, renumber: (section: number) => number): TableBlock {
+  const columns = block.columns.map((column): ColumnBlock => ('section' in column ? { ...column, section: renumber(column.section) } : column))
+  return { ...block, columns }
+}

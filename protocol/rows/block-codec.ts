@@ -1,0 +1,51 @@
+import type { ColumnBlock, PackedBlock, TableBlock } from './block.ts'
+import { packColumn } from './column-pack.ts'
+import { checkBlock, columnReader } from './column-unpack.ts'
+import type { Row, Value } from './row.ts'
+import type { TableDescriptor } from './table.ts'
+
+/**
+ * Packs rows of one table column by column. Each column takes the smallest packing that its values allow; vectors are
+ * left out unless `embeddings`. Columns that a row lacks are packed as null.
+ */
+export function packRows(table: TableDescriptor, rows: readonly Row[], options: { readonly embeddings: boolean }): PackedBlock {
+  const sections: Uint8Array[] = []
+  const add = (bytes: Uint8Array): number => sections.push(bytes) - 1
+  const columns: ColumnBlock[] = []
+  for (const [property, column] of Object.entries(table.columns)) {
+    if (column.type === 'vector' && !options.embeddings) continue
+    const values: Value[] = rows.map((row) => row[property] ?? null)
+    // Ids of several rows differ. So a block of several rows always has a column that grows with their number, which
+    // bounds what a reader allocates by what it has received.
+    const distinct = property === 'id' && rows.length > 1
+    columns.push({ name: property, ...packColumn(column, values, distinct, add) })
+  }
+  return { block: { table: table.name, count: rows.length, columns }, sections }
+}
+
+/**
+ * The rows of a block: every column of the descriptor, null where the block has none; columns that the descriptor does
+ * not know are ignored (the sender is newer). Nested values may be shared between rows, which are read-only. Throws
+ * `TideError` `bad_frame` when the block does not add up.
+ */
+export function unpackRows(table: TableDescriptor, block: TableBlock, sections: readonly Uint8Array[]): Row[] {
+  checkBlock(block, sections)
+  const blank: Record<string, Value> = {}
+  for (const property of Object.keys(table.columns)) blank[property] = null
+  // Copies of one object have one hidden class, and filling them column by column keeps each loop on one type.
+  const rows = Array.from({ length: block.count }, () => ({ ...blank }))
+  for (const column of block.columns) {
+    if (!Object.hasOwn(table.columns, column.name)) continue
+    const read = columnReader(column, sections)
+    for (let index = 0; index < rows.length; index++) {
+      const row = rows[index]
+      if (row) row[column.name] = read(index)
+    }
+  }
+  return rows
+}
+
+/** The rows of a block that is not in a frame. */
+export function packedToRows(table: TableDescriptor, packed: PackedBlock): Row[] {
+  return unpackRows(table, packed.block, packed.sections)
+}
