@@ -1,0 +1,27 @@
+import type { Seq } from '../../protocol/seq.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
+
+/**
+ * Where commits become entries of the change log `sync_changes`: keys only, in commit order. Two ways exist: triggers
+ * that write the log inside the users' own transactions (`trigger-source.ts`), and logical replication, where the log is
+ * written after the commit. Readers of the log need not know which; `settle` is what makes both safe:
+ *
+ * - C1 after `settle(S)` every commit visible in snapshot S is in the log as the returned query sees it;
+ * - C2 entries of commits not visible in S may be there too; readers stop before the first of them;
+ * - C3 wake-ups are hints: they may come late, twice, or for nothing. The log is the truth.
+ */
+export interface ChangeSource {
+  /** Begins to call `onCommits` soon after commits. Resolves when commits from now on will be noticed. */
+  start(onCommits: () => void): Promise<void>
+  /** Says that a commit has just been made by this process: spares the wait for the next poll. */
+  wake(): void
+  /**
+   * Waits until everything visible in the snapshot of `snapshot` (a query function inside an open REPEATABLE READ
+   * transaction) is in the log. Returns the query function to read the log with: the same when the log is part of the
+   * snapshot, another one when the log was written later than the snapshot was taken.
+   */
+  settle(snapshot: SqlQuery): Promise<SqlQuery>
+  /** The newest position in the log. */
+  head(): Promise<Seq>
+  stop(): Promise<void>
+}

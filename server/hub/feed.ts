@@ -1,0 +1,135 @@
+import type { RangeSum } from '../../protocol/rows/verify.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Filter } from '../../protocol/rows/filter.ts'
+import type { Seq } from '../../protocol/seq.ts'
+import type { Access } from '../scope/access.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+
+/**
+ * What the hub reads: the change log and the rows, always from one snapshot per call. `sql-feed.ts` is the database;
+ * simulations have one in memory.
+ *
+ * Consistency a feed must give: everything in one answer is of one snapshot, and snapshots do not go back: an `advance`
+ * called after another one has answered sees at least as much. `to` is the end of a commit, and every commit at or
+ * before `to` is in the snapshot, and no other is.
+ */
+export interface Feed {
+  state(): Promise<FeedState>
+  /** What changed after `from`, folded to the newest state per key. `tooFar` when that is more than a batch may hold. */
+  advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar>
+  /** One page of all rows that a channel carries. */
+  page(request: PageRequest): Promise<PageResult>
+  access(principal: DevicePrincipal): Promise<Access>
+}
+
+export interface FeedState {
+  readonly epoch: string
+  /** Position of the newest commit. */
+  readonly head: Seq
+  /** Entries at or before this are gone; a cursor must not be older. */
+  readonly prunedThrough: Seq
+}
+
+export interface AdvanceRequest {
+  /** Changes of other organizations are left out; changes without organization always come. Null: all. */
+  readonly organizations: ReadonlySet<string> | null
+  /** Whether anybody follows this channel: other changes are left out, but for those of `accessColumns` tables. */
+  readonly follows: (channel: string) => boolean
+  /** Whether vector columns are read. */
+  readonly embeddings: boolean
+  /** Whose access to evaluate in the snapshot, given what changed. */
+  readonly principals: (changes: readonly Change[]) => readonly DevicePrincipal[]
+  /** Also counts and hashes all rows of this selection, in the same snapshot. */
+  readonly verify?: Selection
+}
+
+/** All rows that `channel` carries of `tables`, for a session in `organizationId`. */
+export interface Selection {
+  readonly organizationId: string
+  readonly channel: string
+  /** SQL names of synced tables, in the order of the pages. */
+  readonly tables: readonly string[]
+  readonly where: Readonly<Record<string, Filter>>
+  readonly embeddings: boolean
+}
+
+export interface Step {
+  readonly kind: 'step'
+  readonly from: Seq
+  readonly to: Seq
+  /** Server time of the snapshot, milliseconds since 1970. */
+  readonly at: number
+  readonly embeddings: boolean
+  /** One per key, ordered by `seq`. */
+  readonly changes: readonly Change[]
+  /** Sub-channels that no longer hang under some channels. */
+  readonly departures: readonly Departure[]
+  /** Client writes whose commits are in the step. */
+  readonly marks: readonly Mark[]
+  /** Tables that were truncated. */
+  readonly resets: readonly string[]
+  /** Users and agents whose access tokens or sign-ins changed. */
+  readonly credentials: readonly string[]
+  /** The step holds a sign of life (`sync.mark_canary()`). */
+  readonly canary: boolean
+  /** Answers for the asked principals, by the object given. */
+  readonly access: ReadonlyMap<DevicePrincipal, Access>
+  readonly verified: readonly VerifiedTable[] | null
+}
+
+export interface TooFar {
+  readonly kind: 'too_far'
+  readonly from: Seq
+  readonly to: Seq
+}
+
+/** The newest state of one row. */
+export interface Change {
+  /** The last commit that touched it. */
+  readonly seq: Seq
+  readonly table: string
+  readonly id: string
+  readonly organizationId: string | null
+  /** As of the snapshot; null: the row is gone, or may not be read any more. */
+  readonly row: Row | null
+  /** Followable channels that carry the row as of the snapshot: its own, or those its sub-channel hangs under. */
+  readonly homes: readonly string[]
+  /** Followable channels that carried it at some time after `from`, and do not now. */
+  readonly formerHomes: readonly string[]
+  /** Nobody can hold the row from before the step, so that a filter that does not match needs no delete. */
+  readonly fresh: boolean
+  /** The row is gone and where it lived cannot be told: the delete (a key, no values) goes to its whole organization. */
+  readonly everywhere: boolean
+}
+
+/** A parent moved, or a grant ended: followers of `left` who follow none of `homes` no longer see the sub-channel. */
+export interface Departure {
+  readonly channel: string
+  readonly organizationId: string | null
+  readonly left: readonly string[]
+  readonly homes: readonly string[]
+}
+
+export interface Mark {
+  readonly deviceId: string
+  readonly mutationId: string
+}
+
+export interface VerifiedTable {
+  readonly table: string
+  readonly ranges: readonly RangeSum[]
+}
+
+export interface PageRequest {
+  readonly selection: Selection
+  /** `next` of the page before; null for the first. */
+  readonly after: string | null
+  readonly maxRows: number
+}
+
+export interface PageResult {
+  /** The newest commit in the snapshot of this page. */
+  readonly from: Seq
+  readonly tables: readonly { readonly table: string; readonly rows: readonly Row[] }[]
+  readonly next: string | null
+}
