@@ -35,6 +35,14 @@ export const errorCodes = {
     meaning: 'The replica has seen more than this database holds.',
     remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',
   },
+  database_unreachable: {
+    meaning: 'The database does not answer.',
+    remedy: 'Check that it runs and that DATABASE_URL names it; `npx tidewire doctor` says more.',
+  },
+  cursor_too_old: {
+    meaning: 'More has changed since the replica was last here than is sent as one batch, or the log does not reach back so far.',
+    remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',
+  },
   dependency_rejected: {
     meaning: 'A write that this one builds upon was refused.',
     remedy: 'Retry or discard the write it depends on first.',
@@ -86,6 +94,14 @@ export const errorCodes = {
   not_found: {
     meaning: 'There is no such row, or it is not visible here.',
     remedy: 'Check the id, and that a subscription holds the row.',
+  },
+  not_running: {
+    meaning: 'There is no server to talk to.',
+    remedy: 'Start it with `npx tidewire start`.',
+  },
+  port_in_use: {
+    meaning: 'Another process listens on the port.',
+    remedy: 'Stop it, or set PORT to another one.',
   },
   protocol_unsupported: {
     meaning: 'Client and server speak no common protocol version.',
