@@ -46,7 +46,7 @@ function runStep(step: Step): { readonly step: Step; readonly passed: boolean; r
   const [program = '', ...args] = step.command
   const start = performance.now()
   const path = `${ROOT}node_modules/.bin:${process.env['PATH'] ?? ''}`
-  const env = { ...process.env, PATH: path, FORCE_COLOR: process.stdout.isTTY ? '1' : '0' }
+  const env = { ...process.env, PATH: path, ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' }) }
   const result = spawnSync(program, args, { cwd: ROOT, env, encoding: 'utf8', maxBuffer: 64 << 20 })
   const passed = result.status === 0
   if (!passed) {

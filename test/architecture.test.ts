@@ -1,0 +1,243 @@
+// The shape of the house (docs/architecture.md, "Rooms") as data, held by tests. Each rule is also shown a violation.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import * as rules from './support/architecture-rules.ts'
+import type { SourceFile } from './support/source-file.ts'
+
+/** Who may import whom, types included. protocol/ and lib/ are free to import; nothing imports the gateway but server.ts. */
+const ARROWS: rules.Arrows = {
+  lib: [],
+  protocol: [],
+
+  'server/config': [],
+  'server/telemetry': [],
+  'server/entities': [],
+  'server/catalog': ['server/entities'],
+  'server/db': ['server/catalog', 'server/entities', 'server/telemetry', 'server/config'],
+  'server/scope': ['server/catalog', 'server/db', 'server/telemetry'],
+  'server/capture': ['server/catalog', 'server/db', 'server/telemetry'],
+  'server/auth': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],
+  'server/mutation': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
+  'server/memory': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],
+  'server/actions': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
+  'server/hub': ['server/capture', 'server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
+  'server/maintenance': ['server/capture', 'server/catalog', 'server/db', 'server/telemetry'],
+  'server/gateway': [
+    'server/actions',
+    'server/auth',
+    'server/catalog',
+    'server/hub',
+    'server/memory',
+    'server/mutation',
+    'server/scope',
+    'server/telemetry',
+  ],
+  'server/server': ['*'],
+  'server/main': ['server/config', 'server/server'],
+  'server/cli': [
+    'server/auth',
+    'server/capture',
+    'server/catalog',
+    'server/config',
+    'server/db',
+    'server/entities',
+    'server/maintenance',
+    'server/server',
+    'server/telemetry',
+  ],
+
+  'client-sdk/connection': [],
+  'client-sdk/store': [],
+  'client-sdk/outbox': ['client-sdk/store'],
+  'client-sdk/conflict': ['client-sdk/store'],
+  'client-sdk/replica': ['client-sdk/conflict', 'client-sdk/outbox', 'client-sdk/store'],
+  'client-sdk/query': ['client-sdk/replica', 'client-sdk/store'],
+  'client-sdk/subscription': ['client-sdk/query', 'client-sdk/replica', 'client-sdk/store'],
+  'client-sdk/tables': [
+    'client-sdk/conflict',
+    'client-sdk/outbox',
+    'client-sdk/query',
+    'client-sdk/replica',
+    'client-sdk/store',
+    'client-sdk/subscription',
+  ],
+  'client-sdk/memory': [
+    'client-sdk/connection',
+    'client-sdk/query',
+    'client-sdk/replica',
+    'client-sdk/store',
+    'client-sdk/tables',
+  ],
+  'client-sdk/presence': ['client-sdk/connection'],
+  'client-sdk/client': ['*'],
+  'client-sdk/index': ['*'],
+  'client-sdk/react': ['client-sdk/client', 'client-sdk/index'],
+  'client-sdk/testing': ['*'],
+}
+
+/** Second entrances: contracts that several rooms code against, and whose door would drag the whole room in. */
+const SIDE_DOORS: ReadonlySet<string> = new Set([
+  'server/entities/define.ts',
+  'server/scope/principal.ts',
+  'client-sdk/connection/transport.ts',
+  'client-sdk/query/live-query.ts',
+  'client-sdk/query/typed-query.ts',
+  'client-sdk/replica/replica-change.ts',
+])
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const HOUSE = ['lib', 'protocol', 'server', 'client-sdk']
+const AROUND = ['test', 'bench', 'examples', 'scripts']
+
+const house = HOUSE.flatMap(sources)
+const everything = [...house, ...AROUND.flatMap(sources)]
+
+const CLOCKS =
+  /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bperformance\.now\b|(?<![\w.])(?:globalThis\.|window\.)?set(?:Timeout|Interval|Immediate)\(|\brandomUUID\b/
+
+const RULES = {
+  arrows: rules.followsArrows(ARROWS),
+  doors: rules.usesDoors(SIDE_DOORS),
+  caps: rules.fitsCap((path) => (path.startsWith('test/') ? 600 : 400)),
+  environment: rules.onlyIn(
+    'the environment',
+    /\bprocess\.env\b|\bimport\.meta\.env\b/,
+    (path) => path === 'server/config.ts',
+    'read by server/config.ts and handed on',
+  ),
+  clocks: rules.onlyIn(
+    'time and chance',
+    CLOCKS,
+    (path) => path.startsWith('lib/'),
+    'handed in: lib/clock.ts, lib/random.ts',
+  ),
+  timers: rules.importedOnlyBy(/^(node:)?timers/, () => false),
+  sockets: rules.importedOnlyBy(/^(socket\.io|@socket\.io\/|engine\.io)/, (path) =>
+    /^(server\/gateway|client-sdk\/connection)\//.test(path),
+  ),
+  leaves: rules.importedOnlyBy(/^node:/, (path) => !/^(protocol|lib)\//.test(path) || path === 'lib/folder-lock.ts'),
+  browsers: rules.runsInBrowsers('client-sdk/index.ts'),
+  names: rules.hasNames(new Set(['client-sdk/index.ts'])),
+} as const
+
+describe('the house', () => {
+  it('has files in every part', () => {
+    for (const part of HOUSE) expect(house.filter(({ path }) => path.startsWith(`${part}/`))).not.toHaveLength(0)
+  })
+
+  it('keeps its arrows free of circles', () => expect(rules.arrowCircles(ARROWS)).toEqual([]))
+
+  it('imports along the arrows', () => expect(RULES.arrows(house)).toEqual([]))
+
+  it('enters rooms by their doors', () => expect(RULES.doors(house)).toEqual([]))
+
+  it('has no circle of files', () => expect(rules.hasNoCircles(house)).toEqual([]))
+
+  it('keeps files short', () => expect(RULES.caps(everything)).toEqual([]))
+
+  it('reads the environment in one place', () => expect(RULES.environment(house)).toEqual([]))
+
+  it('takes time and chance from lib', () => {
+    expect(RULES.clocks(house)).toEqual([])
+    expect(RULES.timers(house)).toEqual([])
+  })
+
+  it('speaks socket.io in two rooms', () => expect(RULES.sockets(house)).toEqual([]))
+
+  it('keeps Node out of protocol, lib and what browsers load', () => {
+    expect(RULES.leaves(house)).toEqual([])
+    expect(RULES.browsers(house)).toEqual([])
+  })
+
+  it('names files after what is inside', () => expect(RULES.names(house)).toEqual([]))
+})
+
+describe('the rules catch', () => {
+  const file = (path: string, text: string): SourceFile => ({ path, text })
+
+  it.each([
+    ['mutation → hub', file('server/mutation/x.ts', `import { hub } from '../hub/hub.ts'`)],
+    ['hub → mutation, by a type', file('server/hub/x.ts', `import type { Decision } from '../mutation/mutation.ts'`)],
+    ['server → client-sdk', file('server/hub/x.ts', `import { connect } from '@tidewire/client'`)],
+    ['client-sdk → server', file('client-sdk/store/x.ts', `export { x } from '../../server/db/db.ts'`)],
+    ['anything → gateway', file('server/hub/x.ts', `import '../gateway/gateway.ts'`)],
+    ['protocol → a room', file('protocol/x.ts', `import { x } from '../server/db/db.ts'`)],
+    ['an arrow over several lines', file('server/hub/x.ts', `import {\n  x,\n  y,\n} from '../mutation/mutation.ts'`)],
+    ['an arrow by import()', file('server/mutation/x.ts', `const hub = await import('../hub/hub.ts')`)],
+    ['a room without a line', file('server/attic/x.ts', '')],
+  ])('a wrong arrow: %s', (_, violation) => expect(RULES.arrows([violation])).toHaveLength(1))
+
+  it('a circle of arrows', () => {
+    expect(rules.arrowCircles({ a: ['b'], b: ['c'], c: ['a'] })).toEqual(['a → b → c → a'])
+  })
+
+  it('a window used as a door', () => {
+    expect(RULES.doors([file('server/server.ts', `import { x } from './hub/hub.ts'`)])).toEqual([])
+    expect(RULES.doors([file('server/server.ts', `import { x } from './hub/reader.ts'`)])).toHaveLength(1)
+    expect(RULES.doors([file('server/hub/hub.ts', `import { x } from './reader.ts'`)])).toEqual([])
+  })
+
+  it('a circle of files', () => {
+    const circle = [file('lib/a.ts', `import './b.ts'`), file('lib/b.ts', `import type { A } from './a.ts'`)]
+    expect(rules.hasNoCircles(circle)).toEqual(['lib/a.ts → lib/b.ts → lib/a.ts'])
+  })
+
+  it('a file that is too long', () => {
+    expect(RULES.caps([file('lib/a.ts', 'x\n'.repeat(400))])).toEqual([])
+    expect(RULES.caps([file('lib/a.ts', 'x\n'.repeat(401)), file('test/a.ts', 'x\n'.repeat(601))])).toHaveLength(2)
+  })
+
+  it('the environment outside config, but not in words', () => {
+    expect(RULES.environment([file('server/db/x.ts', `const url = process.env['X']`)])).toHaveLength(1)
+    expect(RULES.environment([file('server/db/x.ts', `// process.env\nconst words = 'process.env'`)])).toEqual([])
+  })
+
+  it.each([
+    'Date.now()',
+    'new Date()',
+    'Math.random()',
+    'performance.now()',
+    'setTimeout(f, 1)',
+    'globalThis.setInterval(f)',
+  ])('time and chance outside lib: %s', (code) => {
+    expect(RULES.clocks([file('server/hub/x.ts', `const x = ${code}`)])).toHaveLength(1)
+    expect(RULES.clocks([file('lib/clock.ts', `const x = ${code}`)])).toEqual([])
+  })
+
+  it('timers imported from Node', () => {
+    expect(RULES.timers([file('server/hub/x.ts', `import { setTimeout } from 'node:timers/promises'`)])).toHaveLength(1)
+  })
+
+  it('socket.io in another room', () => {
+    expect(RULES.sockets([file('server/hub/x.ts', `import type { Socket } from 'socket.io'`)])).toHaveLength(1)
+    expect(RULES.sockets([file('server/gateway/x.ts', `import { Server } from 'socket.io'`)])).toEqual([])
+  })
+
+  it('Node in protocol and lib', () => {
+    expect(RULES.leaves([file('protocol/x.ts', `import { hash } from 'node:crypto'`)])).toHaveLength(1)
+    expect(RULES.leaves([file('lib/folder-lock.ts', `import { open } from 'node:fs'`)])).toEqual([])
+  })
+
+  it('Node on the way to a browser', () => {
+    const door = file('client-sdk/index.ts', `export { a } from './store/a.ts'`)
+    const disk = (text: string) => RULES.browsers([door, file('client-sdk/store/a.ts', text)])
+    expect(disk(`import { open } from 'node:fs'`)).toHaveLength(1)
+    expect(disk(`import type { Stats } from 'node:fs'\nconst fs = await import('node:fs')`)).toEqual([])
+  })
+
+  it.each(['server/hub/utils.ts', 'lib/types.ts', 'server/hub/index.ts', 'server/helpers/x.ts', 'lib/hub-manager.ts'])(
+    'a name that says nothing: %s',
+    (path) => expect(RULES.names([file(path, '')])).toHaveLength(1),
+  )
+})
+
+/** The TypeScript files of a part of the project, builds and dependencies excepted. */
+function sources(part: string): readonly SourceFile[] {
+  return readdirSync(join(ROOT, part), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.tsx?$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name).slice(ROOT.length).replaceAll('\\', '/'))
+    .filter((path) => !/\/(dist|node_modules)\//.test(path))
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }))
+}
