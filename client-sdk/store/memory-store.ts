@@ -1,0 +1,162 @@
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
+import { compileHolds, leavesOut, names, reaches, tableOf, tablesOf, type Lookup, type Tables } from './holding.ts'
+import { MemoryStaging } from './memory-staging.ts'
+import { MemoryTable } from './memory-table.ts'
+import { checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
+import {
+  emptyMeta, type OutboxEntry, type Purge, type ReplicaMeta, type ReplicaStore, type RowState, type StoreCommit,
+  type StoredState, type SubscriptionRecord, type Swap,
+} from './store.ts'
+
+/**
+ * A replica in memory: rows in maps, vectors in one array per column. It lives as long as the object; `close` does not
+ * end it, so that whoever holds it may open the replica again. Rows go in and out without copies: nobody changes them.
+ */
+export function createMemoryStore(schema: Schema): ReplicaStore {
+  const store = new MemoryStore(tablesOf(schema))
+  return {
+    load: async () => store.load(),
+    rows: async (table, ids) => store.rows(table, ids),
+    query: async (table, query) => store.table(table).query(query),
+    staged: async (subscription, table, ids) => store.staged(subscription, table, ids),
+    nearest: async (table, request) => store.table(table).nearest(request),
+    commit: async (commit) => {
+      // Whatever can fail fails here; what follows the pause cannot, and is done in the order of the calls.
+      const prepared = prepare(store.tables, commit)
+      await Promise.resolve()
+      store.apply(commit, prepared)
+    },
+    close: async () => {},
+  }
+}
+
+interface Prepared {
+  readonly staged: readonly TableRows[]
+  readonly blocks: readonly TableRows[]
+}
+
+function prepare(tables: Tables, commit: StoreCommit): Prepared {
+  for (const { table, upserts } of commit.rows ?? []) checkRows(tableOf(tables, table), upserts)
+  for (const table of commit.resets ?? []) tableOf(tables, table)
+  return {
+    staged: (commit.stage?.blocks ?? []).map((block) => unpackBlock(tables, block)),
+    blocks: (commit.blocks ?? []).map((block) => unpackBlock(tables, block)),
+  }
+}
+
+class MemoryStore {
+  readonly tables: Tables
+  readonly #data: ReadonlyMap<string, MemoryTable>
+  readonly #staging = new Map<string, MemoryStaging>()
+  readonly #outbox = new Map<string, OutboxEntry>()
+  readonly #states = new Map<string, RowState>()
+  readonly #subscriptions = new Map<string, SubscriptionRecord>()
+  readonly #lookup: Lookup = (table, id) => this.#data.get(table)?.get(id)
+  #meta: ReplicaMeta = emptyMeta
+
+  constructor(tables: Tables) {
+    this.tables = tables
+    this.#data = new Map([...tables].map(([name, descriptor]) => [name, new MemoryTable(descriptor)]))
+  }
+
+  load(): StoredState {
+    return {
+      meta: this.#meta,
+      outbox: [...this.#outbox.values()].sort((a, b) => a.position - b.position),
+      states: [...this.#states.values()],
+      subscriptions: [...this.#subscriptions.values()],
+    }
+  }
+
+  table(name: string): MemoryTable {
+    return this.#data.get(name) ?? new MemoryTable(tableOf(this.tables, name))
+  }
+
+  rows(table: string, ids: readonly string[]): readonly Row[] {
+    const data = this.table(table)
+    return present(ids.map((id) => data.full(id)))
+  }
+
+  staged(subscription: string, table: string, ids: readonly string[]): readonly Row[] {
+    const staging = this.#staging.get(subscription)
+    return present(ids.map((id) => staging?.get(table, id)))
+  }
+
+  apply(commit: StoreCommit, prepared: Prepared): void {
+    if (commit.stage !== undefined) this.#stage(commit.stage.subscription, prepared.staged)
+    for (const subscription of commit.unstage ?? []) this.#staging.delete(subscription)
+    for (const swap of commit.swaps ?? []) this.#swap(swap)
+    for (const table of commit.resets ?? []) this.table(table).clear()
+    for (const purge of commit.purges ?? []) this.#purge(purge)
+    for (const { table, rows } of prepared.blocks) this.#put(table.name, rows)
+    for (const { table, upserts, deletes } of commit.rows ?? []) {
+      this.#put(table, upserts)
+      for (const id of deletes) this.table(table).delete(id)
+    }
+    this.#applyRecords(commit)
+  }
+
+  #applyRecords({ outbox, states, subscriptions, meta }: StoreCommit): void {
+    for (const entry of outbox?.puts ?? []) this.#outbox.set(entry.mutation.id, entry)
+    for (const id of outbox?.deletes ?? []) this.#outbox.delete(id)
+    for (const state of states?.puts ?? []) this.#states.set(stateKey(state), state)
+    for (const key of states?.deletes ?? []) this.#states.delete(stateKey(key))
+    for (const record of subscriptions?.puts ?? []) this.#subscriptions.set(record.subscription.id, record)
+    for (const id of subscriptions?.deletes ?? []) this.#subscriptions.delete(id)
+    if (meta !== undefined) this.#meta = { ...this.#meta, ...meta }
+  }
+
+  #stage(subscription: string, blocks: readonly TableRows[]): void {
+    const staging = this.#staging.get(subscription) ?? new MemoryStaging()
+    for (const { table, rows } of blocks) staging.add(table.name, rows)
+    this.#staging.set(subscription, staging)
+  }
+
+  #put(table: string, rows: readonly Row[]): void {
+    const data = this.table(table)
+    for (const row of rows) data.put(row)
+  }
+
+  /** Children go before their parents, so that each can still be traced to the channel. */
+  #swap({ subscription, others }: Swap): void {
+    for (const table of [...this.tables.values()].reverse()) {
+      // Nothing comes down for these: what is here was written here.
+      if (table.direction === 'up' || !names(subscription, table)) continue
+      const mayMissParent = table.scope.kind === 'via' && leavesOut(subscription, table.scope.parent)
+      const held = compileHolds(this.tables, table, others, this.#lookup)
+      this.#drop(table.name, (row) =>
+        (reaches(this.tables, subscription.channel, table, row, this.#lookup) ?? mayMissParent) && !held(row))
+    }
+    for (const [table, rows] of this.#staging.get(subscription.id)?.tables() ?? []) this.#put(table, [...rows.values()])
+    this.#staging.delete(subscription.id)
+  }
+
+  /** Parents go before their children, so that children of a parent that went are seen to have none. */
+  #purge({ channel, tables, keep }: Purge): void {
+    for (const table of this.tables.values()) {
+      const named = tables === undefined || tables.includes(table.name)
+      if (!named && table.scope.kind !== 'via') continue
+      const held = compileHolds(this.tables, table, keep, this.#lookup)
+      this.#drop(table.name, (row) => {
+        const reached = reaches(this.tables, channel, table, row, this.#lookup)
+        return (reached === null || (reached && named)) && !held(row)
+      })
+    }
+  }
+
+  #drop(table: string, goes: (row: Row) => boolean): void {
+    const data = this.table(table)
+    const ids: string[] = []
+    for (const row of data.values()) if (goes(row)) ids.push(row['id'] as string)
+    for (const id of ids) data.delete(id)
+  }
+}
+
+function stateKey({ table, rowId }: { readonly table: string; readonly rowId: string }): string {
+  return `${table}/${rowId}`
+}
+
+function present(rows: readonly (Row | undefined)[]): readonly Row[] {
+  return rows.filter((row) => row !== undefined)
+}

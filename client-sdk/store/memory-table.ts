@@ -1,0 +1,164 @@
+import { TideError } from '../../protocol/error.ts'
+import { compileFilter, compileOrder } from '../../protocol/rows/matcher.ts'
+import type { Filter, Query } from '../../protocol/rows/filter.ts'
+import { rowId, type Row } from '../../protocol/rows/row.ts'
+import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import { equalities } from './equalities.ts'
+import type { NearestRequest } from './store.ts'
+import { Top } from './top.ts'
+import { VectorColumn } from './vector-column.ts'
+
+/** Below this many rows a scan is cheaper than keeping an index. */
+const indexFrom = 1_000
+
+type Index = Map<string, Set<string>>
+
+/** The rows of one table by id; vectors lie apart. Columns that were asked for by equality get an index when first asked. */
+export class MemoryTable {
+  readonly descriptor: TableDescriptor
+  readonly #rows = new Map<string, Row>()
+  readonly #vectors: ReadonlyMap<string, VectorColumn>
+  readonly #plain: readonly string[]
+  readonly #indexes = new Map<string, Index>()
+
+  constructor(descriptor: TableDescriptor) {
+    this.descriptor = descriptor
+    const columns = Object.entries(descriptor.columns)
+    const vectors = columns.filter(([, column]) => column.type === 'vector')
+    this.#vectors = new Map(vectors.map(([key, column]) => [key, new VectorColumn(column.dimension ?? 0)]))
+    this.#plain = columns.filter(([, column]) => column.type !== 'vector').map(([key]) => key)
+  }
+
+  /** The row without its vectors. */
+  get(id: string): Row | undefined {
+    return this.#rows.get(id)
+  }
+
+  /** The row with its vectors. */
+  full(id: string): Row | undefined {
+    const row = this.#rows.get(id)
+    if (row === undefined || this.#vectors.size === 0) return row
+    const vectors = [...this.#vectors].map(([key, column]) => [key, column.get(id) ?? null] as const)
+    return { ...row, ...Object.fromEntries(vectors) }
+  }
+
+  values(): Iterable<Row> {
+    return this.#rows.values()
+  }
+
+  /** Adds or replaces a row; columns it does not have keep their value, or are null. */
+  put(row: Row): void {
+    const id = rowId(row)
+    const before = this.#rows.get(id)
+    const after = this.#complete(row, before)
+    if (before !== undefined) this.#unindex(before)
+    this.#rows.set(id, after)
+    for (const [key, index] of this.#indexes) addTo(index, after[key], id)
+    for (const [key, column] of this.#vectors) {
+      const value = row[key]
+      if (value instanceof Float32Array) column.set(id, value)
+      else if (value === null) column.delete(id)
+    }
+  }
+
+  delete(id: string): void {
+    const row = this.#rows.get(id)
+    if (row === undefined) return
+    this.#unindex(row)
+    this.#rows.delete(id)
+    for (const column of this.#vectors.values()) column.delete(id)
+  }
+
+  clear(): void {
+    this.#rows.clear()
+    this.#indexes.clear()
+    for (const column of this.#vectors.values()) column.clear()
+  }
+
+  query(query: Query): Row[] {
+    const matches = this.#test(query)
+    const compare = compileOrder(this.descriptor, query.orderBy ?? [])
+    const offset = query.offset ?? 0
+    if (query.limit === undefined) {
+      const found: Row[] = []
+      for (const row of this.#candidates(query.where)) if (matches(row)) found.push(row)
+      return found.sort(compare).slice(offset)
+    }
+    const top = new Top<Row>(offset + query.limit, compare)
+    for (const row of this.#candidates(query.where)) if (matches(row)) top.add(row)
+    return top.toSorted().slice(offset)
+  }
+
+  nearest(request: NearestRequest): { readonly row: Row; readonly score: number }[] {
+    const column = this.#vectors.get(request.column)
+    if (column === undefined) {
+      throw new TideError('unknown_column', `${this.descriptor.name} has no vector column ${request.column}.`)
+    }
+    const matches = this.#test(request.where === undefined ? {} : { where: request.where })
+    const hits = column.nearest(request.vector, request.limit, (id) => {
+      const row = this.#rows.get(id)
+      return row !== undefined && matches(row)
+    })
+    return hits.flatMap(({ id, score }) => {
+      const row = this.#rows.get(id)
+      return row === undefined ? [] : [{ row, score }]
+    })
+  }
+
+  #test(query: Query): (row: Row) => boolean {
+    const matches = query.where === undefined ? undefined : compileFilter(this.descriptor, query.where)
+    const hides = query.withDeleted !== true && 'deletedAt' in this.descriptor.columns
+    if (matches === undefined) return hides ? (row) => row['deletedAt'] === null : () => true
+    return hides ? (row) => row['deletedAt'] === null && matches(row) : matches
+  }
+
+  /** A superset of the rows that the filter takes: by id, by an index, or all. */
+  #candidates(where: Filter | undefined): Iterable<Row> {
+    if (where === undefined) return this.#rows.values()
+    const wanted = equalities(this.descriptor, where)
+    const ids = wanted.get('id')
+    if (ids !== undefined) return this.#pick(ids)
+    const [first] = wanted
+    if (first === undefined || this.#rows.size < indexFrom) return this.#rows.values()
+    const [key, values] = first
+    const index = this.#indexes.get(key) ?? this.#index(key)
+    return this.#pick(values.flatMap((value) => [...(index.get(value) ?? [])]))
+  }
+
+  #pick(ids: readonly string[]): Row[] {
+    const rows: Row[] = []
+    for (const id of new Set(ids)) {
+      const row = this.#rows.get(id)
+      if (row !== undefined) rows.push(row)
+    }
+    return rows
+  }
+
+  #index(key: string): Index {
+    const index: Index = new Map()
+    for (const [id, row] of this.#rows) addTo(index, row[key], id)
+    this.#indexes.set(key, index)
+    return index
+  }
+
+  #unindex(row: Row): void {
+    for (const [key, index] of this.#indexes) {
+      const value = row[key]
+      if (typeof value === 'string') index.get(value)?.delete(rowId(row))
+    }
+  }
+
+  #complete(row: Row, before: Row | undefined): Row {
+    const missing = this.#plain.some((key) => row[key] === undefined)
+    if (!missing && this.#vectors.size === 0) return row
+    const entries = this.#plain.map((key) => [key, row[key] ?? (row[key] === null ? null : (before?.[key] ?? null))] as const)
+    return Object.fromEntries(entries)
+  }
+}
+
+function addTo(index: Index, value: unknown, id: string): void {
+  if (typeof value !== 'string') return
+  const ids = index.get(value)
+  if (ids === undefined) index.set(value, new Set([id]))
+  else ids.add(id)
+}

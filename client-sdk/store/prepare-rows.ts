@@ -1,0 +1,33 @@
+import { TideError } from '../../protocol/error.ts'
+import { unpackRows } from '../../protocol/rows/block-codec.ts'
+import type { PackedBlock } from '../../protocol/rows/block.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import { tableOf, type Tables } from './holding.ts'
+
+export interface TableRows {
+  readonly table: TableDescriptor
+  readonly rows: readonly Row[]
+}
+
+/** Unpacks a block. Throws `TideError` `bad_frame` when it cannot be read. */
+export function unpackBlock(tables: Tables, packed: PackedBlock): TableRows {
+  const table = tableOf(tables, packed.block.table)
+  return { table, rows: checkRows(table, unpackRows(table, packed.block, packed.sections)) }
+}
+
+/** Refuses what no store could keep: a row without id, or a vector of another length. Throws `TideError` `invalid_value`. */
+export function checkRows(table: TableDescriptor, rows: readonly Row[]): readonly Row[] {
+  const vectors = Object.entries(table.columns).filter(([, column]) => column.type === 'vector')
+  for (const row of rows) {
+    if (typeof row['id'] !== 'string') throw new TideError('invalid_value', `A row of ${table.name} has no id.`)
+    for (const [key, { dimension }] of vectors) {
+      const value = row[key]
+      if (value === null || value === undefined) continue
+      if (value instanceof Float32Array && value.length === dimension) continue
+      const got = value instanceof Float32Array ? `${value.length} numbers` : typeof value
+      throw new TideError('invalid_value', `${table.name}.${key} of row ${row['id']} is ${got}, not a vector of ${dimension}.`)
+    }
+  }
+  return rows
+}
