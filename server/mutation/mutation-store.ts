@@ -1,0 +1,90 @@
+import type { DevicePrincipal } from '../scope/principal.ts'
+import type { Access } from '../scope/access.ts'
+import type { Patch, Row } from '../../protocol/rows/row.ts'
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import type { ErrorCode } from '../../protocol/error-codes.ts'
+import type { Increments } from './decide.ts'
+
+/** One change of one row, decided and authorised. Rows are canonical, columns camelCase. */
+export type Write =
+  | { readonly kind: 'insert'; readonly table: string; readonly values: Patch }
+  | { readonly kind: 'update'; readonly table: string; readonly id: string; readonly set: Patch; readonly inc: Increments }
+
+/** What the database said against a write: data, since it becomes the outcome of the mutation. `columns` are camelCase. */
+export interface WriteRefusal {
+  readonly code: Extract<ErrorCode, 'unique_violated' | 'foreign_key_violated' | 'constraint_violated' | 'invalid_value'>
+  readonly message: string
+  readonly table: string
+  readonly columns: readonly string[]
+}
+
+/** The rows as stored, in the order of the writes; or why nothing at all was written. */
+export type WriteResult = { readonly kind: 'written'; readonly rows: readonly Row[] } | { readonly kind: 'refused'; readonly refusal: WriteRefusal }
+
+/** A row that another row refers to, as far as deciding needs it. */
+export interface ReferenceTarget {
+  readonly id: string
+  readonly channel: string
+  readonly deleted: boolean
+}
+
+/** A stored answer, with what a dependent mutation asks of it. */
+export interface StoredOutcome {
+  readonly op: Mutation['op']
+  readonly outcome: Outcome
+}
+
+/** Where a device stands: its counter, the outcomes that were asked for, and which counters of those asked for are taken by which mutation. */
+export interface DeviceLedger {
+  /** Highest clientSeq ever answered; survives the ledger's retention. */
+  readonly lastClientSeq: number
+  readonly outcomes: ReadonlyMap<string, StoredOutcome>
+  readonly idsBySeq: ReadonlyMap<number, string>
+}
+
+export interface LedgerEntry {
+  readonly mutation: Mutation
+  readonly outcome: Outcome
+  readonly baseVersion: number | null
+}
+
+/**
+ * One transaction, of one device. Everything read stays as it is until the end as far as the device, the rows of `rows`
+ * and the parents of `references` are concerned; everything written is visible to later calls.
+ */
+export interface MutationTransaction {
+  /**
+   * Locks the device, so that a repeat of a mutation waits here for the first and then reads its outcome. Throws
+   * `TideError` `device_revoked`, `device_principal_mismatch`.
+   */
+  begin(mutations: readonly Pick<Mutation, 'id' | 'clientSeq' | 'dependsOn'>[]): Promise<DeviceLedger>
+  /** What the principal may follow, as of now in this transaction. */
+  access(): Promise<Access>
+  /** Locks and reads rows, deleted ones included. */
+  rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
+  /** Reads rows that others refer to, and keeps them from being deleted until the end. */
+  references(table: string, ids: readonly string[]): Promise<readonly ReferenceTarget[]>
+  /** Locks and reads the principal's open conflicts about these rows. */
+  openConflicts(table: string, rowIds: readonly string[]): Promise<readonly Row[]>
+  /** Writes all or, when the database refuses one, none. */
+  write(writes: readonly Write[]): Promise<WriteResult>
+  /** After `row` was deleted or restored: the same for its children, and theirs. Returns how many. */
+  cascade(table: string, id: string, change: Cascade): Promise<number>
+  /** Runs `work` so that what it wrote is undone when it returns `keep: false`. */
+  attempt<T extends { readonly keep: boolean }>(work: () => Promise<T>): Promise<T>
+  /** Stores outcomes, raises the device's counter, and logs a mark for each mutation. */
+  record(entries: readonly LedgerEntry[]): Promise<void>
+}
+
+/** `deletedAt` is the id of a delete: all that one delete took carries it, and its restore brings back exactly those. */
+export type Cascade = { readonly kind: 'delete' | 'restore'; readonly deletedAt: string }
+
+/** What the mutations room needs of a database: this room's own seam, with SQL behind it here and maps in simulations. */
+export interface MutationStore {
+  /**
+   * Runs `work` in one transaction, committed when it returns and rolled back when it throws. May run it again when the
+   * database asks for that (deadlock, serialization, lost connection), so `work` keeps nothing outside. Throws what
+   * `work` threw, or what the commit was refused with.
+   */
+  transaction<T>(principal: DevicePrincipal, work: (transaction: MutationTransaction) => Promise<T>): Promise<T>
+}
