@@ -1,0 +1,170 @@
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { TideError } from '../protocol/error.ts'
+
+/** Where rows are kept. `poolSize` is the most connections of this process at a time. */
+export type DatabaseConfig =
+  | { readonly kind: 'embedded'; readonly dataDir: string; readonly poolSize: number }
+  | { readonly kind: 'postgres'; readonly url: string; readonly poolSize: number; readonly readUrls: readonly string[] }
+
+/** Who signs tokens. `stored`: a secret made once and kept in the data folder (embedded only). */
+export type AuthConfig =
+  | { readonly kind: 'secret'; readonly secret: string }
+  | { readonly kind: 'jwks'; readonly url: string }
+  | { readonly kind: 'stored'; readonly dataDir: string }
+
+/** What a session may do; all are told to the client in `welcome` or in the error. */
+export interface Limits {
+  /** Bytes of one frame from a client. */
+  readonly messageBytes: number
+  readonly subscriptions: number
+  readonly pushMutations: number
+  readonly windowBatches: number
+  /** Milliseconds from connecting to a good `hello`. */
+  readonly helloMs: number
+  /** Messages per second of one session, and how many at once. */
+  readonly messagesPerSecond: number
+  readonly messageBurst: number
+  /** Bad frames in a row before the connection is cut. */
+  readonly badFrames: number
+  /** Pushes of one session that may wait. */
+  readonly queuedPushes: number
+  readonly presencePerSecond: number
+  readonly presenceBytes: number
+}
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  readonly database: DatabaseConfig
+  /** Folder for what this process keeps on disk. */
+  readonly dataDir: string
+  readonly capture: 'wal' | 'trigger'
+  readonly redisUrl: string | undefined
+  readonly auth: AuthConfig
+  readonly embedding: { readonly provider: string; readonly url: string | undefined; readonly model: string | undefined; readonly dimension: number }
+  /** First encrypts, all decrypt. */
+  readonly encryptionKeys: ReadonlyArray<{ readonly id: string; readonly key: Uint8Array }>
+  readonly logLevel: 'error' | 'info' | 'debug'
+  readonly limits: Limits
+}
+
+export const defaultLimits: Limits = {
+  messageBytes: 4 * 1024 * 1024,
+  subscriptions: 100,
+  pushMutations: 100,
+  windowBatches: 32,
+  helloMs: 10_000,
+  messagesPerSecond: 200,
+  messageBurst: 1000,
+  badFrames: 20,
+  queuedPushes: 64,
+  presencePerSecond: 20,
+  presenceBytes: 4096,
+}
+
+const url = (...schemes: readonly string[]): z.ZodType<string, string> =>
+  z.string().refine((text) => URL.canParse(text) && schemes.includes(new URL(text).protocol), `must be a URL that starts with ${schemes.join('// or ')}//`)
+const whole = (min: number, max: number): z.ZodType<number, string> =>
+  z.string().regex(/^\d+$/, `must be a whole number from ${min} to ${max}`).transform(Number).refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
+const keyList = z.string().transform((text, context) => text.split(',').map((entry) => toKey(entry, context)))
+
+const variables = {
+  HOST: z.string().regex(/^[\w.:-]+$/, 'must be a host name or address').default('127.0.0.1'),
+  PORT: whole(0, 65_535).default(4600),
+  DATABASE_URL: url('postgres:', 'postgresql:').optional(),
+  DATABASE_POOL_SIZE: whole(1, 1000).default(20),
+  DATABASE_MAX_OVERFLOW: whole(0, 1000).default(10),
+  DATABASE_READ_URLS: z.string().transform((text) => text.split(',')).pipe(z.array(url('postgres:', 'postgresql:'))).optional(),
+  TIDEWIRE_DATA: z.string().min(1, 'must be a folder').default('./.tidewire'),
+  CAPTURE: z.enum(['wal', 'trigger'], 'must be wal or trigger').optional(),
+  REDIS_URL: url('redis:', 'rediss:').optional(),
+  AUTH_SECRET: z.string().min(32, 'must have at least 32 characters, e.g. from `openssl rand -base64 32`').optional(),
+  AUTH_JWKS_URL: url('https:', 'http:').optional(),
+  EMBEDDING_PROVIDER: z.string().regex(/^[a-z][a-z0-9_-]{0,59}$/, 'must be a name in lower case, e.g. none').default('none'),
+  EMBEDDING_URL: url('https:', 'http:').optional(),
+  EMBEDDING_MODEL: z.string().min(1, 'must be the name of a model').optional(),
+  EMBEDDING_DIMENSION: whole(1, 2000).default(384),
+  ENCRYPTION_KEYS: keyList.optional(),
+  LOG_LEVEL: z.enum(['error', 'info', 'debug'], 'must be error, info or debug').default('info'),
+}
+const environment = z.object(variables)
+
+/** Their values never appear in a message. */
+const secret = new Set(['DATABASE_URL', 'DATABASE_READ_URLS', 'REDIS_URL', 'AUTH_SECRET', 'ENCRYPTION_KEYS'])
+
+/** The one reader of the process environment. */
+export function processEnvironment(): Readonly<Record<string, string | undefined>> {
+  return process.env
+}
+
+/**
+ * Reads the settings. An empty variable counts as absent. Throws `config_invalid` that names every wrong variable, its
+ * value (secrets masked) and what it must be.
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(Object.keys(variables).flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+  const parsed = environment.safeParse(given)
+  const wrong = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => {
+    const name = String(path[0])
+    return `${name} is ${secret.has(name) ? '(hidden)' : JSON.stringify(env[name])}: it ${message}`
+  })
+  const problems = [...wrong, ...contradictions(given)]
+  if (!parsed.success || problems.length > 0) {
+    const uniqueProblems = [...new Set(problems)]
+    throw new TideError('config_invalid', `${uniqueProblems.length === 1 ? 'A setting is wrong' : `${uniqueProblems.length} settings are wrong`}:\n${uniqueProblems.map((line) => `  ${line}`).join('\n')}`)
+  }
+  return assemble(parsed.data)
+}
+
+function contradictions(given: Readonly<Record<string, string | undefined>>): readonly string[] {
+  const lines: string[] = []
+  if (given['DATABASE_URL'] && !given['AUTH_SECRET'] && !given['AUTH_JWKS_URL']) {
+    lines.push('AUTH_SECRET is absent: it must be set together with DATABASE_URL (e.g. from `openssl rand -base64 32`), or AUTH_JWKS_URL instead')
+  }
+  if (given['AUTH_SECRET'] && given['AUTH_JWKS_URL']) lines.push('AUTH_SECRET and AUTH_JWKS_URL are both set: keep one')
+  if (!given['DATABASE_URL'] && given['CAPTURE'] === 'wal') {
+    lines.push('CAPTURE is "wal" without DATABASE_URL: the embedded database has no logical replication; leave it out or set trigger')
+  }
+  if (given['EMBEDDING_PROVIDER'] && given['EMBEDDING_PROVIDER'] !== 'none' && !given['EMBEDDING_URL']) {
+    lines.push(`EMBEDDING_URL is absent: it must be set with EMBEDDING_PROVIDER ${JSON.stringify(given['EMBEDDING_PROVIDER'])}`)
+  }
+  return lines
+}
+
+function assemble(env: z.infer<typeof environment>): Config {
+  const dataDir = resolve(env.TIDEWIRE_DATA)
+  const external = env.DATABASE_URL
+  const poolSize = env.DATABASE_POOL_SIZE + env.DATABASE_MAX_OVERFLOW
+  return {
+    host: env.HOST,
+    port: env.PORT,
+    dataDir,
+    database: external === undefined
+      // Connections of the embedded database take turns: more of them would only wait inside instead of outside.
+      ? { kind: 'embedded', dataDir, poolSize: 8 }
+      : { kind: 'postgres', url: external, poolSize, readUrls: env.DATABASE_READ_URLS ?? [] },
+    capture: env.CAPTURE ?? (external === undefined ? 'trigger' : 'wal'),
+    redisUrl: env.REDIS_URL,
+    auth: toAuth(env, dataDir),
+    embedding: { provider: env.EMBEDDING_PROVIDER, url: env.EMBEDDING_URL, model: env.EMBEDDING_MODEL, dimension: env.EMBEDDING_DIMENSION },
+    encryptionKeys: env.ENCRYPTION_KEYS ?? [],
+    logLevel: env.LOG_LEVEL,
+    limits: defaultLimits,
+  }
+}
+
+function toAuth(env: z.infer<typeof environment>, dataDir: string): AuthConfig {
+  if (env.AUTH_SECRET !== undefined) return { kind: 'secret', secret: env.AUTH_SECRET }
+  if (env.AUTH_JWKS_URL !== undefined) return { kind: 'jwks', url: env.AUTH_JWKS_URL }
+  return { kind: 'stored', dataDir }
+}
+
+function toKey(entry: string, context: z.RefinementCtx): { id: string; key: Uint8Array } {
+  const [id = '', encoded = ''] = entry.trim().split(':', 2)
+  const key = new Uint8Array(Buffer.from(encoded, 'base64'))
+  if (!/^[\w-]{1,60}$/.test(id) || key.byteLength !== 32) {
+    context.addIssue({ code: 'custom', message: 'must be a list id:base64,… of keys of 32 bytes, e.g. k1:$(openssl rand -base64 32)' })
+  }
+  return { id, key }
+}

@@ -1,0 +1,132 @@
+import type { MikroORM } from '@mikro-orm/postgresql'
+import pg from 'pg'
+import { systemClock, type Clock } from '../../lib/clock.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { DatabaseConfig } from '../config.ts'
+import { silentLog, type Log } from '../telemetry/telemetry.ts'
+import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
+import { createNotifications, type Notification } from './notifications.ts'
+import { migrateUp, openOrm, rollbackOne } from './orm.ts'
+
+export type { Notification } from './notifications.ts'
+
+/**
+ * The one door to Postgres, whichever it is. With `DATABASE_URL` a server elsewhere; without, PGlite in a worker thread
+ * of this process behind a Unix socket, reached by the same driver. Everything above sees only this.
+ *
+ *     pool ──┐                          ┌ Postgres 15 … 18
+ *     orm  ──┼── Postgres wire protocol ┤
+ *     listen ┘                          └ Unix socket → turns → PGlite (worker thread)
+ *
+ * PGlite has one backend, so connections take turns there (`turns.ts`): a transaction blocks all others while it lasts.
+ * Never wait for a second connection while holding a transaction.
+ */
+export interface Database {
+  readonly pool: pg.Pool
+  readonly embedded: boolean
+  /** True when another process runs the embedded database, and this one has attached to it. */
+  readonly attached: boolean
+  /** For those who need a connection of their own: replication, listening, COPY. */
+  readonly connection: pg.ClientConfig
+  /** Hears every notification of the channels listened to. After a lost connection came back, `channel` is ''. Returns how to stop. */
+  onNotify(listener: (notification: Notification) => void): () => void
+  /** LISTENs on a dedicated connection that comes back by itself. */
+  listen(channel: string): Promise<void>
+  /** MikroORM on the same connection settings; made at first use. */
+  orm(): Promise<MikroORM>
+  /** Applies what is pending and returns its names; concurrent callers wait for each other. */
+  migrate(onProgress?: (migration: string) => void): Promise<readonly string[]>
+  /** Reverts the newest migration and returns its name. */
+  rollback(): Promise<string | undefined>
+  /** Ends all connections; embedded: checkpoint, close, unlock. Queries in flight finish first. */
+  close(): Promise<void>
+}
+
+export interface OpenOptions {
+  readonly clock?: Clock
+  readonly log?: Log
+  /** Embedded only; `own` when absent. */
+  readonly mode?: EmbeddedMode
+  /** The embedded database's thread died: nothing works any more. Default: say so and end the process with code 70. */
+  readonly onCrash?: (error: Error) => void
+}
+
+/** Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`, `database_unreachable`. */
+export async function openDatabase(config: { readonly database: DatabaseConfig }, options: OpenOptions = {}): Promise<Database> {
+  const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess } = options
+  const embedded = config.database.kind === 'embedded' ? await openEmbedded(config.database.dataDir, mode, onCrash) : undefined
+  const connection = connectionOf(config.database, embedded)
+  const pool = createPool(connection, config.database.poolSize, log)
+  try {
+    await pool.query('select 1')
+  } catch (cause) {
+    await pool.end()
+    await embedded?.close()
+    throw unreachableDatabase(config.database, cause)
+  }
+  return assemble({ pool, connection, embedded, notifications: createNotifications(connection, { clock, log }) })
+}
+
+interface Parts {
+  readonly pool: pg.Pool
+  readonly connection: pg.ClientConfig
+  readonly embedded: Embedded | undefined
+  readonly notifications: ReturnType<typeof createNotifications>
+}
+
+function assemble({ pool, connection, embedded, notifications }: Parts): Database {
+  let orm: Promise<MikroORM> | undefined
+  let closing: Promise<void> | undefined
+  pool.on('connect', (client) => {
+    client.on('notification', ({ channel, payload }) => notifications.emit({ channel, payload: payload ?? '' }))
+  })
+  const close = async (): Promise<void> => {
+    await notifications.close()
+    await (await orm?.catch(() => undefined))?.close(true)
+    await pool.end()
+    await embedded?.close()
+  }
+  const database: Database = {
+    pool,
+    connection,
+    embedded: embedded !== undefined,
+    attached: embedded?.owned === false,
+    onNotify: (listener) => notifications.add(listener),
+    listen: (channel) => notifications.listen(channel),
+    orm: () => (orm ??= openOrm(connection)),
+    migrate: async (onProgress) => migrateUp(await database.orm(), connection, onProgress),
+    rollback: async () => rollbackOne(await database.orm(), connection),
+    close: () => (closing ??= close()),
+  }
+  return database
+}
+
+function connectionOf(config: DatabaseConfig, embedded: Embedded | undefined): pg.ClientConfig {
+  if (embedded) return { host: embedded.host, port: 5432, user: 'postgres', database: 'postgres' }
+  return config.kind === 'postgres' ? { connectionString: config.url, keepAlive: true, application_name: 'tidewire' } : {}
+}
+
+function createPool(connection: pg.ClientConfig, size: number, log: Log): pg.Pool {
+  const pool = new pg.Pool({ ...connection, max: size, idleTimeoutMillis: 30_000, maxLifetimeSeconds: 3600, connectionTimeoutMillis: 30_000 })
+  // An idle connection may break at any time; the next query gets a fresh one.
+  pool.on('error', (error) => log.debug('An idle connection was lost', { error: error.message }))
+  return pool
+}
+
+function unreachableDatabase(config: DatabaseConfig, cause: unknown): TideError {
+  const why = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : String(cause)
+  if (config.kind === 'embedded') {
+    return new TideError('not_running', `The database in ${config.dataDir} does not answer: ${why}.`, { cause, remedy: 'Start the server with `npx tidewire start`.' })
+  }
+  return new TideError('database_unreachable', `Postgres at ${maskUrl(config.url)} does not answer: ${why}.`, { cause })
+}
+
+/** The URL without its password. */
+export function maskUrl(url: string): string {
+  return URL.canParse(url) ? Object.assign(new URL(url), { password: '' }).href : '(no URL)'
+}
+
+function endProcess(error: Error): void {
+  process.stderr.write(`The embedded database stopped: ${error.message}\nThe process ends now; what was acknowledged is on disk. Start it again.\n`)
+  process.exit(70)
+}

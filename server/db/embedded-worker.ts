@@ -1,0 +1,50 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { PGlite } from '@electric-sql/pglite'
+import { btree_gin } from '@electric-sql/pglite/contrib/btree_gin'
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
+import { pgcrypto } from '@electric-sql/pglite/contrib/pgcrypto'
+import { vector } from '@electric-sql/pglite-pgvector'
+import { systemClock } from '../../lib/clock.ts'
+import { TurnServer } from './turns.ts'
+
+/** What the worker is started with. */
+export interface EmbeddedWorkerData {
+  readonly dataDir: string
+  readonly socketPath: string
+  readonly idleTransactionMs: number
+}
+
+/** What it says: once `ready`, and `closed` after it was told `close`. */
+export type EmbeddedWorkerMessage = { readonly kind: 'ready' } | { readonly kind: 'closed' }
+
+/** Settings that connections are told at start; clients adapt to them. */
+const reported = ['server_version', 'server_encoding', 'client_encoding', 'DateStyle', 'TimeZone', 'integer_datetimes', 'standard_conforming_strings', 'IntervalStyle']
+
+// The whole database lives in this thread: a query of seconds blocks nobody's event loop but its own.
+if (parentPort) {
+  const port = parentPort
+  const { dataDir, socketPath, idleTransactionMs } = workerData as EmbeddedWorkerData
+  const database = await PGlite.create({
+    dataDir,
+    extensions: { vector, pg_trgm, pgcrypto, btree_gin },
+    // The default of 128 MB is for machines that run nothing else.
+    startParams: [...PGlite.defaultStartParams, '-c', 'shared_buffers=32MB', '-c', 'TimeZone=UTC'],
+  })
+  const parameters: Record<string, string> = {}
+  for (const name of reported) {
+    const { rows } = await database.query<{ value: string }>('select current_setting($1) as value', [name])
+    parameters[name] = rows[0]?.value ?? ''
+  }
+  const server = new TurnServer({ exec: (messages) => database.execProtocolRawSync(messages) }, { clock: systemClock, parameters, idleTransactionMs })
+  await server.listen(socketPath)
+  port.on('message', () => void close())
+  port.postMessage({ kind: 'ready' } satisfies EmbeddedWorkerMessage)
+
+  async function close(): Promise<void> {
+    await server.close()
+    await database.exec('checkpoint')
+    await database.close()
+    port.postMessage({ kind: 'closed' } satisfies EmbeddedWorkerMessage)
+    port.close()
+  }
+}

@@ -1,0 +1,97 @@
+import { chmod, mkdir } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { lockFolder } from '../../lib/folder-lock.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { EmbeddedWorkerData, EmbeddedWorkerMessage } from './embedded-worker.ts'
+import { findSocket, placeSocket, removeSocket } from './socket-path.ts'
+
+/** A running embedded database, as other connections reach it. */
+export interface Embedded {
+  /** Folder of the socket: the `host` of a Postgres client, with port 5432. */
+  readonly host: string
+  /** False when another process runs it and this one has only attached. */
+  readonly owned: boolean
+  /** Checkpoints, closes and unlocks; nothing when only attached. */
+  close(): Promise<void>
+}
+
+/**
+ * - `own`: start the database here; `replica_locked` when another process has the folder
+ * - `attach`: use the one that runs; `not_running` when none does
+ * - `either`: attach when one runs, else start it here
+ */
+export type EmbeddedMode = 'own' | 'attach' | 'either'
+
+/** A transaction may be silent this long while others wait for the one backend. */
+const idleTransactionMs = 60_000
+
+/** Opens the data folder. `onCrash` is called when the database's thread ends by itself, after which nothing works any more. */
+export async function openEmbedded(dataDir: string, mode: EmbeddedMode, onCrash: (error: Error) => void): Promise<Embedded> {
+  if (mode === 'attach') return attach(dataDir)
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  await chmod(dataDir, 0o700)
+  try {
+    return await start(dataDir, onCrash)
+  } catch (error) {
+    if (mode === 'either' && error instanceof TideError && error.code === 'replica_locked') return attach(dataDir)
+    throw error
+  }
+}
+
+async function attach(dataDir: string): Promise<Embedded> {
+  const path = await findSocket(dataDir)
+  if (path === undefined) {
+    throw new TideError('not_running', `No server runs on ${dataDir}.`, { remedy: 'Start it with `npx tidewire start`, or set TIDEWIRE_DATA to its folder.' })
+  }
+  return { host: dirname(path), owned: false, close: () => Promise.resolve() }
+}
+
+async function start(dataDir: string, onCrash: (error: Error) => void): Promise<Embedded> {
+  const lock = await lockFolder(dataDir)
+  try {
+    const socketPath = await placeSocket(dataDir)
+    const data: EmbeddedWorkerData = { dataDir: join(dataDir, 'pgdata'), socketPath, idleTransactionMs }
+    const worker = await startWorker(data, onCrash)
+    return {
+      host: dirname(socketPath),
+      owned: true,
+      async close() {
+        await worker.close()
+        await removeSocket(dataDir, socketPath)
+        await lock.release()
+      },
+    }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+async function startWorker(data: EmbeddedWorkerData, onCrash: (error: Error) => void): Promise<{ close(): Promise<void> }> {
+  const worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), { workerData: data })
+  let phase: 'starting' | 'running' | 'closing' = 'starting'
+  const ready = Promise.withResolvers<void>()
+  const closed = Promise.withResolvers<void>()
+  const fail = (error: Error): void => {
+    if (phase === 'running') onCrash(error)
+    ready.reject(error)
+    closed.resolve()
+  }
+  worker.on('message', (message: EmbeddedWorkerMessage) => {
+    if (message.kind === 'ready') ready.resolve()
+    else closed.resolve()
+  })
+  worker.on('error', (error: unknown) => fail(error instanceof Error ? error : new Error(String(error))))
+  worker.on('exit', (code) => fail(new Error(`The database's thread ended with code ${code}.`)))
+  await ready.promise
+  phase = 'running'
+  return {
+    async close() {
+      phase = 'closing'
+      worker.postMessage('close')
+      await closed.promise
+      await worker.terminate()
+    },
+  }
+}

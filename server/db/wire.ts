@@ -1,0 +1,175 @@
+/**
+ * The parts of Postgres' wire protocol (version 3) that the embedded server must understand to let many connections
+ * share one backend: where messages end, which statement names they use, whether a transaction is open. Everything
+ * else passes through unread. Pure: bytes in, bytes out.
+ */
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** A message of the client, whole, with its type as a character. */
+export interface ClientMessage {
+  readonly type: string
+  readonly bytes: Uint8Array
+}
+
+/** Transaction state in ReadyForQuery: idle, in a transaction, in a failed transaction. */
+export type TransactionState = 'I' | 'T' | 'E'
+
+const sslRequest = 80_877_103
+const gssRequest = 80_877_104
+const cancelRequest = 80_877_102
+const maxMessageBytes = 256 * 1024 * 1024
+
+/**
+ * Takes whole messages off the front of `buffer`. Until `started`, messages have no type byte: they come out as
+ * `startup`, `ssl` (also for GSS: the answer is the same `N`) or `cancel`. Throws when the length is absurd.
+ */
+export function splitMessages(buffer: Uint8Array, started: boolean): { messages: readonly ClientMessage[]; rest: Uint8Array } {
+  const messages: ClientMessage[] = []
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+  let offset = 0
+  let typed = started
+  while (offset < buffer.length) {
+    const head = typed ? 1 : 0
+    if (buffer.length - offset < head + 4) break
+    const length = view.getInt32(offset + head) + head
+    if (length < head + 4 || length > maxMessageBytes) throw new RangeError(`A wire message has length ${length}.`)
+    if (buffer.length - offset < length) break
+    const bytes = buffer.subarray(offset, offset + length)
+    const type = typed ? String.fromCharCode(bytes[0] ?? 0) : startupType(bytes)
+    messages.push({ type, bytes })
+    if (type === 'startup') typed = true
+    offset += length
+  }
+  return { messages, rest: buffer.subarray(offset) }
+}
+
+function startupType(bytes: Uint8Array): string {
+  const code = bytes.length >= 8 ? new DataView(bytes.buffer, bytes.byteOffset).getInt32(4) : 0
+  if (code === sslRequest || code === gssRequest) return 'ssl'
+  return code === cancelRequest ? 'cancel' : 'startup'
+}
+
+/** The SQL of a simple query or of a Parse message, else nothing. */
+export function sqlOf(message: ClientMessage): string | undefined {
+  if (message.type === 'Q') return decoder.decode(message.bytes.subarray(5, message.bytes.length - 1))
+  if (message.type !== 'P') return undefined
+  const start = zeroAfter(message.bytes, 5) + 1
+  return decoder.decode(message.bytes.subarray(start, zeroAfter(message.bytes, start)))
+}
+
+/**
+ * Gives a named prepared statement a name of its own connection: all connections share one backend, and with it the
+ * names. Returns the message to send, and the name that was prepared or closed by it.
+ */
+export function ownStatement(message: ClientMessage, prefix: string): { bytes: Uint8Array; prepared?: string } {
+  const start = nameOffset(message)
+  if (start === undefined) return { bytes: message.bytes }
+  const end = zeroAfter(message.bytes, start)
+  if (end === start) return { bytes: message.bytes } // the unnamed statement: never used across two turns
+  const name = prefix + decoder.decode(message.bytes.subarray(start, end))
+  const bytes = new Uint8Array(message.bytes.length + encoder.encode(prefix).length)
+  bytes.set(message.bytes.subarray(0, start))
+  bytes.set(encoder.encode(prefix), start)
+  bytes.set(message.bytes.subarray(start), start + encoder.encode(prefix).length)
+  new DataView(bytes.buffer).setInt32(1, bytes.length - 1)
+  return message.type === 'P' ? { bytes, prepared: name } : { bytes }
+}
+
+/** Where the statement's name stands in Parse, Bind, Describe and Close; nothing for other messages and for portals. */
+function nameOffset({ type, bytes }: ClientMessage): number | undefined {
+  if (type === 'P') return 5
+  if (type === 'B') return zeroAfter(bytes, 5) + 1
+  if (type === 'D' || type === 'C') return bytes[5] === 0x53 ? 6 : undefined
+  return undefined
+}
+
+function zeroAfter(bytes: Uint8Array, from: number): number {
+  const at = bytes.indexOf(0, from)
+  return at === -1 ? bytes.length : at
+}
+
+/** What a response says: the last transaction state in it, if any, and its notifications taken out of the rest. */
+export interface Response {
+  readonly state: TransactionState | undefined
+  readonly bytes: Uint8Array
+  readonly notifications: readonly Uint8Array[]
+}
+
+/** Reads a response of the backend, which always consists of whole messages. */
+export function readResponse(bytes: Uint8Array): Response {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const notifications: Uint8Array[] = []
+  const kept: Uint8Array[] = []
+  let state: TransactionState | undefined
+  let keptFrom = 0
+  for (let offset = 0; offset + 5 <= bytes.length; ) {
+    const end = offset + 1 + view.getInt32(offset + 1)
+    const type = bytes[offset]
+    if (type === 0x5a) state = String.fromCharCode(bytes[offset + 5] ?? 0x49) as TransactionState
+    if (type === 0x41) {
+      notifications.push(bytes.slice(offset, end))
+      kept.push(bytes.subarray(keptFrom, offset))
+      keptFrom = end
+    }
+    offset = end
+  }
+  if (notifications.length === 0) return { state, bytes, notifications }
+  kept.push(bytes.subarray(keptFrom))
+  return { state, bytes: concat(kept), notifications }
+}
+
+/** The channel of a NotificationResponse. */
+export function channelOf(notification: Uint8Array): string {
+  return decoder.decode(notification.subarray(9, zeroAfter(notification, 9)))
+}
+
+/** The answer to a start-up message: no password, the parameters, a key nobody uses, ready. */
+export function startupReply(parameters: Readonly<Record<string, string>>, processId: number): Uint8Array {
+  const key = new Uint8Array(8)
+  new DataView(key.buffer).setInt32(0, processId)
+  return concat([
+    message('R', new Uint8Array(4)),
+    ...Object.entries(parameters).map(([name, value]) => message('S', encoder.encode(`${name}\0${value}\0`))),
+    message('K', key),
+    message('Z', encoder.encode('I')),
+  ])
+}
+
+/** A fatal ErrorResponse: the connection is closed after it. */
+export function fatalError(sqlState: string, text: string): Uint8Array {
+  return message('E', encoder.encode(`SFATAL\0VFATAL\0C${sqlState}\0M${text}\0\0`))
+}
+
+/** A simple query. */
+export function queryMessage(sql: string): Uint8Array {
+  return message('Q', encoder.encode(`${sql}\0`))
+}
+
+/** Closes prepared statements and ends the batch. */
+export function closeStatements(names: Iterable<string>): Uint8Array {
+  return concat([...[...names].map((name) => message('C', encoder.encode(`S${name}\0`))), message('S', new Uint8Array(0))])
+}
+
+export const syncMessage: Uint8Array = message('S', new Uint8Array(0))
+
+function message(type: string, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(5 + body.length)
+  bytes[0] = type.charCodeAt(0)
+  new DataView(bytes.buffer).setInt32(1, 4 + body.length)
+  bytes.set(body, 5)
+  return bytes
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const [first] = parts
+  if (parts.length === 1 && first) return first
+  const bytes = new Uint8Array(parts.reduce((total, part) => total + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    bytes.set(part, offset)
+    offset += part.length
+  }
+  return bytes
+}

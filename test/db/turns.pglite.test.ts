@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let test1: TestDatabase
+
+beforeAll(async () => {
+  test1 = await createTestDatabase({ migrated: false })
+  await test1.database.pool.query('create table notes (id integer primary key, text text not null)')
+})
+afterAll(async () => test1.close())
+
+describe('connections of the embedded database', () => {
+  test('get the answers to their own parameters when many ask at once', async () => {
+    const { pool } = test1.database
+    await Promise.all(Array.from({ length: 200 }, (_, id) => pool.query('insert into notes values ($1, $2)', [id, `text ${id}`])))
+    const texts = await Promise.all(Array.from({ length: 200 }, async (_, id) => {
+      // Two shapes of statement, so that a mixed-up unnamed statement gives the wrong columns.
+      const sql = id % 2 ? 'select text from notes where id = $1' : 'select $1::integer as id, text from notes where id = $1'
+      const { rows } = await pool.query<{ text: string }>(sql, [id])
+      return rows[0]?.text
+    }))
+    expect(texts).toEqual(Array.from({ length: 200 }, (_, id) => `text ${id}`))
+  })
+
+  test('keep their transactions apart', async () => {
+    const { pool } = test1.database
+    await pool.query('delete from notes')
+    await Promise.all(Array.from({ length: 8 }, async (_, id) => {
+      const client = await pool.connect()
+      await client.query('begin')
+      await client.query('insert into notes values ($1, $2)', [id, 'a'])
+      await client.query(id % 2 ? 'rollback' : 'commit')
+      client.release()
+    }))
+    const { rows } = await pool.query<{ id: number }>('select id from notes order by id')
+    expect(rows.map(({ id }) => id)).toEqual([0, 2, 4, 6])
+  })
+
+  test('have prepared statement names of their own', async () => {
+    const [one, two] = await Promise.all([test1.database.pool.connect(), test1.database.pool.connect()])
+    const first = await one.query<{ v: number }>({ name: 'same', text: 'select $1::integer + 1 as v', values: [1] })
+    const second = await two.query<{ v: number }>({ name: 'same', text: 'select $1::integer * 10 as v', values: [1] })
+    const again = await one.query<{ v: number }>({ name: 'same', text: 'select $1::integer + 1 as v', values: [2] })
+    one.release()
+    two.release()
+    expect([first.rows[0]?.v, second.rows[0]?.v, again.rows[0]?.v]).toEqual([2, 10, 3])
+  })
+
+  test('go on after one of them fails inside a transaction and is cut', async () => {
+    const { pool } = test1.database
+    const client = await pool.connect()
+    await client.query('begin')
+    await client.query("insert into notes values (100, 'never')")
+    await expect(client.query('select * from nowhere')).rejects.toThrow('nowhere')
+    client.release(true)
+    const { rows } = await pool.query('select 1 from notes where id = 100')
+    expect(rows).toEqual([])
+  })
+
+  test('hear notifications only of the channels that they listen to, after commit', async () => {
+    const { database } = test1
+    const heard: string[] = []
+    const arrived = Promise.withResolvers<void>()
+    const stop = database.onNotify(({ channel, payload }) => {
+      heard.push(`${channel} ${payload}`)
+      if (payload === 'last') arrived.resolve()
+    })
+    await database.listen('news')
+    const client = await database.pool.connect()
+    await client.query('begin')
+    await client.query("notify news, 'rolled back'")
+    await client.query('rollback')
+    client.release()
+    await database.pool.query("notify weather, 'rain'")
+    await database.pool.query("select pg_notify('news', $1)", ['last'])
+    await arrived.promise
+    stop()
+    expect(heard).toEqual(['news last'])
+  })
+})
