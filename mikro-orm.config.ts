@@ -21,5 +21,5 @@ export default defineConfig({
     snapshotName: '.snapshot',
     allOrNothing: true,
   },
-  schemaGenerator: { ignoreSchema: ['sync'] },
+  schemaGenerator: { ignoreSchema: ['sync'], ignoreTriggers: true },
 })

@@ -56,6 +56,10 @@ export interface CatalogTable {
   readonly fixed: readonly string[]
   /** Properties whose changes neither raise the version nor travel. */
   readonly silent: readonly string[]
+  /** SQL condition over `old` under which `fixed` columns may still change. */
+  readonly openWhile: string | undefined
+  /** How changes of a table that is not synced are captured, where they matter for access. */
+  readonly capture: TableSpec['capture']
   readonly foreignKeys: readonly ForeignKey[]
   readonly softDelete: boolean
   readonly hasOrganization: boolean
@@ -108,6 +112,8 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec): CatalogTable {
     hidden: columns.filter(([, column]) => column.spec.hidden).map(([property]) => property),
     fixed: spec.classes?.fixed ?? [],
     silent: spec.classes?.silent ?? [],
+    openWhile: spec.openWhile,
+    capture: spec.capture,
     foreignKeys: meta.props.flatMap((prop) => {
       const column = spec.columns[prop.name]?.spec
       if (!column?.references) return []

@@ -32,6 +32,16 @@ export interface TableOptions<Property extends string = string> {
   readonly transitions?: Readonly<Record<string, readonly string[]>>
   /** Columns that behave otherwise than the table's policy says. */
   readonly classes?: Readonly<Partial<Record<ColumnClass, readonly Property[]>>>
+  /**
+   * SQL condition over `old` under which `fixed` columns may still change: a row that is written in two steps, such as
+   * a message that streams.
+   */
+  readonly openWhile?: string
+  /**
+   * Makes captured changes of a table that is not synced: for tables that decide who may see what. SQL over the row
+   * `{}`: the channel, and the columns whose change counts.
+   */
+  readonly capture?: { readonly channel: string; readonly watched: readonly Property[] }
   readonly indexes?: readonly IndexSpec[]
   readonly checks?: Readonly<Record<string, string>>
 }

@@ -12,6 +12,7 @@ export const messages = defineTable({
   policy: 'append',
   writers: ['member', 'agent', 'self'],
   scope: { kind: 'via', parent: 'conversations', column: 'conversationId', channel: 'conversation' },
+  openWhile: "old.status in ('pending', 'streaming')",
   columns: {
     ...syncedColumns(),
     ...authorColumns(),

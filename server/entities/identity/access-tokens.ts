@@ -9,6 +9,10 @@ export const accessTokens = defineTable({
   module: 'identity',
   direction: 'server',
   policy: 'server',
+  capture: {
+    channel: "'access/' || coalesce({}.user_id, {}.agent_id)",
+    watched: ['scopes', 'expiresAt', 'revokedAt'],
+  },
   columns: {
     ...serverColumns(),
     organizationId: reference('organizations', 'cascade'),

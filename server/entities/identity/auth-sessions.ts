@@ -9,6 +9,7 @@ export const authSessions = defineTable({
   module: 'identity',
   direction: 'server',
   policy: 'server',
+  capture: { channel: "'access/' || {}.user_id", watched: ['expiresAt', 'revokedAt'] },
   columns: {
     ...serverColumns(),
     userId: reference('users', 'cascade'),

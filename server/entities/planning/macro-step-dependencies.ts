@@ -18,6 +18,9 @@ export const macroStepDependencies = defineTable({
     dependsOnId: reference('macro_steps', 'cascade'),
     kind: enumeration(['finish_to_start', 'start_to_start']).default('finish_to_start'),
   },
+  classes: {
+    fixed: ['projectId', 'macroStepId', 'dependsOnId'],
+  },
   indexes: [
     unique(['macroStepId', 'dependsOnId'], { where: live }),
     index(['dependsOnId']),

@@ -19,6 +19,9 @@ export const taskDependencies = defineTable({
     dependsOnTaskId: reference('tasks', 'cascade'),
     kind: enumeration(['depends_on', 'prerequisite']).default('depends_on'),
   },
+  classes: {
+    fixed: ['projectId', 'taskId', 'dependsOnTaskId', 'kind'],
+  },
   indexes: [
     unique(['taskId', 'dependsOnTaskId', 'kind'], { where: live }),
     index(['dependsOnTaskId']),
