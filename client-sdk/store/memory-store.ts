@@ -3,7 +3,7 @@ import type { Schema } from '../../protocol/rows/table.ts'
 import { compileHolds, leavesOut, names, reaches, tableOf, tablesOf, type Lookup, type Tables } from './holding.ts'
 import { MemoryStaging } from './memory-staging.ts'
 import { MemoryTable } from './memory-table.ts'
-import { checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
+import { absentColumns, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
 import {
   emptyMeta, type OutboxEntry, type Purge, type ReplicaMeta, type ReplicaStore, type RowState, type StoreCommit,
   type StoredState, type SubscriptionRecord, type Swap,
@@ -89,10 +89,14 @@ class MemoryStore {
     for (const swap of commit.swaps ?? []) this.#swap(swap)
     for (const table of commit.resets ?? []) this.table(table).clear()
     for (const purge of commit.purges ?? []) this.#purge(purge)
-    for (const { table, rows } of prepared.blocks) this.#put(table.name, rows)
+    for (const { table, rows, absent } of prepared.blocks) {
+      const data = this.table(table.name)
+      for (const row of rows) data.put(row, absent)
+    }
     for (const { table, upserts, deletes } of commit.rows ?? []) {
-      this.#put(table, upserts)
-      for (const id of deletes) this.table(table).delete(id)
+      const data = this.table(table)
+      for (const row of upserts) data.put(row, absentColumns(data.descriptor, row))
+      for (const id of deletes) data.delete(id)
     }
     this.#applyRecords(commit)
   }
@@ -109,13 +113,8 @@ class MemoryStore {
 
   #stage(subscription: string, blocks: readonly TableRows[]): void {
     const staging = this.#staging.get(subscription) ?? new MemoryStaging()
-    for (const { table, rows } of blocks) staging.add(table.name, rows)
+    for (const { table, rows, absent } of blocks) staging.add(table.name, rows, absent)
     this.#staging.set(subscription, staging)
-  }
-
-  #put(table: string, rows: readonly Row[]): void {
-    const data = this.table(table)
-    for (const row of rows) data.put(row)
   }
 
   /** Children go before their parents, so that each can still be traced to the channel. */
@@ -128,7 +127,10 @@ class MemoryStore {
       this.#drop(table.name, (row) =>
         (reaches(this.tables, subscription.channel, table, row, this.#lookup) ?? mayMissParent) && !held(row))
     }
-    for (const [table, rows] of this.#staging.get(subscription.id)?.tables() ?? []) this.#put(table, [...rows.values()])
+    for (const [table, staged] of this.#staging.get(subscription.id)?.tables() ?? []) {
+      const data = this.table(table)
+      for (const { row, absent } of staged.values()) data.put(row, absent)
+    }
     this.#staging.delete(subscription.id)
   }
 

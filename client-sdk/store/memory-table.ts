@@ -1,7 +1,7 @@
 import { TideError } from '../../protocol/error.ts'
 import { compileFilter, compileOrder } from '../../protocol/rows/matcher.ts'
 import type { Filter, Query } from '../../protocol/rows/filter.ts'
-import { rowId, type Row } from '../../protocol/rows/row.ts'
+import { rowId, type Row, type Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { equalities } from './equalities.ts'
 import type { NearestRequest } from './store.ts'
@@ -46,18 +46,18 @@ export class MemoryTable {
     return this.#rows.values()
   }
 
-  /** Adds or replaces a row; columns it does not have keep their value, or are null. */
-  put(row: Row): void {
+  /** Adds or replaces a row. The columns in `absent` keep their value, or are null. */
+  put(row: Row, absent: readonly string[]): void {
     const id = rowId(row)
     const before = this.#rows.get(id)
-    const after = this.#complete(row, before)
+    const after = this.#complete(row, absent, before)
     if (before !== undefined) this.#unindex(before)
     this.#rows.set(id, after)
     for (const [key, index] of this.#indexes) addTo(index, after[key], id)
     for (const [key, column] of this.#vectors) {
       const value = row[key]
       if (value instanceof Float32Array) column.set(id, value)
-      else if (value === null) column.delete(id)
+      else if (!absent.includes(key)) column.delete(id)
     }
   }
 
@@ -106,10 +106,18 @@ export class MemoryTable {
   }
 
   #test(query: Query): (row: Row) => boolean {
-    const matches = query.where === undefined ? undefined : compileFilter(this.descriptor, query.where)
+    const matches = query.where === undefined ? undefined : this.#compile(query.where)
     const hides = query.withDeleted !== true && 'deletedAt' in this.descriptor.columns
     if (matches === undefined) return hides ? (row) => row['deletedAt'] === null : () => true
     return hides ? (row) => row['deletedAt'] === null && matches(row) : matches
+  }
+
+  #compile(where: Filter): (row: Row) => boolean {
+    const matches = compileFilter(this.descriptor, where)
+    if (this.#vectors.size === 0) return matches
+    const text = JSON.stringify(where)
+    const asksForVectors = [...this.#vectors.keys()].some((key) => text.includes(`"${key}"`))
+    return asksForVectors ? (row) => matches(this.full(rowId(row)) ?? row) : matches
   }
 
   /** A superset of the rows that the filter takes: by id, by an index, or all. */
@@ -148,11 +156,11 @@ export class MemoryTable {
     }
   }
 
-  #complete(row: Row, before: Row | undefined): Row {
-    const missing = this.#plain.some((key) => row[key] === undefined)
-    if (!missing && this.#vectors.size === 0) return row
-    const entries = this.#plain.map((key) => [key, row[key] ?? (row[key] === null ? null : (before?.[key] ?? null))] as const)
-    return Object.fromEntries(entries)
+  #complete(row: Row, absent: readonly string[], before: Row | undefined): Row {
+    if (absent.length === 0 && this.#vectors.size === 0) return row
+    const complete: Record<string, Value> = {}
+    for (const key of this.#plain) complete[key] = (absent.includes(key) ? before?.[key] : row[key]) ?? null
+    return complete
   }
 }
 

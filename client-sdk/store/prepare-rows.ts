@@ -8,12 +8,21 @@ import { tableOf, type Tables } from './holding.ts'
 export interface TableRows {
   readonly table: TableDescriptor
   readonly rows: readonly Row[]
+  /** Columns that did not travel, so that the rows say nothing of them. */
+  readonly absent: readonly string[]
 }
 
 /** Unpacks a block. Throws `TideError` `bad_frame` when it cannot be read. */
-export function unpackBlock(tables: Tables, packed: PackedBlock): TableRows {
-  const table = tableOf(tables, packed.block.table)
-  return { table, rows: checkRows(table, unpackRows(table, packed.block, packed.sections)) }
+export function unpackBlock(tables: Tables, { block, sections }: PackedBlock): TableRows {
+  const table = tableOf(tables, block.table)
+  const sent = new Set(block.columns.map((column) => column.name))
+  const absent = Object.keys(table.columns).filter((key) => !sent.has(key))
+  return { table, rows: checkRows(table, unpackRows(table, block, sections)), absent }
+}
+
+/** The columns that a row written here leaves as they are. */
+export function absentColumns(table: TableDescriptor, row: Row): readonly string[] {
+  return Object.keys(table.columns).filter((key) => row[key] === undefined)
 }
 
 /** Refuses what no store could keep: a row without id, or a vector of another length. Throws `TideError` `invalid_value`. */

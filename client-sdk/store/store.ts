@@ -16,14 +16,17 @@ import type { Cursor } from '../../protocol/seq.ts'
 export interface ReplicaStore {
   /** Everything but rows, as of the last commit. Called once, first. */
   load(): Promise<StoredState>
-  /** The rows with these ids as shown to the user; missing ones are left out. SQL table name. */
+  /** The rows with these ids as shown to the user, vectors included; missing ones are left out. SQL table name. */
   rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
-  /** The rows a query selects, in its order. Deleted rows only with `withDeleted`. */
+  /** The rows a query selects, in its order, without vector columns. Deleted rows only with `withDeleted`. */
   query(table: string, query: Query): Promise<readonly Row[]>
   commit(commit: StoreCommit): Promise<void>
-  /** Rows staged for a subscription with these ids. */
+  /** Rows staged for a subscription with these ids, vectors included. */
   staged(subscription: string, table: string, ids: readonly string[]): Promise<readonly Row[]>
-  /** The nearest rows by cosine distance among those that match, nearest first; score = cosine similarity. Exact. */
+  /**
+   * The nearest rows by cosine distance among those that match (deleted ones never do), nearest first; score = cosine
+   * similarity. Exact. Rows come without vector columns; those that have no vector, or one of length 0, are left out.
+   */
   nearest(table: string, request: NearestRequest): Promise<readonly { readonly row: Row; readonly score: number }[]>
   /** Read-only SQL, where the store speaks it. */
   readonly sql?: (text: string, params: readonly unknown[]) => Promise<readonly Readonly<Record<string, unknown>>[]>
@@ -111,25 +114,35 @@ export interface StoreCommit {
   readonly resets?: readonly string[]
   /** Channels whose rows go, together with rows of `via` tables whose parent is no longer held. */
   readonly purges?: readonly Purge[]
-  /** Rows as packed blocks, straight from a batch (no row in them has a state). */
+  /** Rows as packed blocks, straight from a batch (no row in them has a state). Columns a block lacks keep their value. */
   readonly blocks?: readonly PackedBlock[]
+  /** Rows written one by one. Columns an upsert lacks keep their value, or are null in a new row. */
   readonly rows?: readonly { readonly table: string; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }[]
+  /** Deletes are ids of mutations. */
   readonly outbox?: { readonly puts: readonly OutboxEntry[]; readonly deletes: readonly string[] }
   readonly states?: { readonly puts: readonly RowState[]; readonly deletes: readonly { readonly table: string; readonly rowId: string }[] }
   readonly subscriptions?: { readonly puts: readonly SubscriptionRecord[]; readonly deletes: readonly string[] }
   readonly meta?: Partial<ReplicaMeta>
 }
 
-/** All staged rows of the subscription become visible; what it held before and is not staged goes, unless one of `others` holds it too. */
+/**
+ * All staged rows of the subscription become visible; what it held before and is not staged goes, unless one of `others`
+ * holds it too. What it held: the rows of its channel and of the sub-channels under it, in the tables it names (see
+ * `holding.ts`). Tables of direction `up` are left alone. Rows with a state are treated as any other: the commit that
+ * swaps also puts what is to be shown of them into `rows`.
+ */
 export interface Swap {
   readonly subscription: Subscription
   readonly others: readonly Subscription[]
 }
 
-/** Rows whose `channel` is this go, unless one of `keep` (subscriptions that remain) holds them too. */
+/**
+ * Rows whose `channel` is this go, unless one of `keep` (subscriptions that remain) holds them too; so do the rows of
+ * sub-channels under it, and all rows of `via` tables whose parent is no longer here and that none of `keep` can hold.
+ */
 export interface Purge {
   readonly channel: string
-  /** Only these tables; absent: all. */
+  /** Only these tables; absent: all. Their `via` children go with them in any case. */
   readonly tables?: readonly string[]
   readonly keep: readonly Subscription[]
 }
