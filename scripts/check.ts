@@ -4,7 +4,16 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-type Step = { readonly name: string; readonly command: readonly string[]; readonly fix?: string }
+type Step = {
+  readonly name: string
+  readonly command: readonly string[]
+  /** What makes it right again, where a command can. */
+  readonly fix?: string
+  /** A step whose result it reads: when that fails, this one fails unasked. */
+  readonly after?: string
+}
+
+type Result = { readonly step: Step; readonly passed: boolean; readonly note: string }
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const chosen = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
@@ -17,14 +26,15 @@ const STEPS: readonly Step[] = [
   { name: 'arrows', command: ['vitest', 'run', '--project', 'unit', 'test/architecture.test.ts'] },
   { name: 'dead code', command: ['knip'] },
   { name: 'build', command: ['npm', 'run', '--silent', 'build'] },
-  { name: 'publint', command: ['publint', 'client-sdk', '--strict'] },
-  { name: 'package types', command: ['attw', '--pack', 'client-sdk', '--profile', 'esm-only'] },
+  { name: 'publint', command: ['publint', 'client-sdk', '--strict'], after: 'build' },
+  { name: 'package types', command: ['attw', '--pack', 'client-sdk', '--profile', 'esm-only'], after: 'build' },
   {
     name: 'surface',
     command: ['node', 'scripts/api-surface.ts', ...update],
-    fix: 'npm run check -- surface --update, and look at the diff',
+    fix: 'npm run check -- build surface --update, and look at the diff',
+    after: 'build',
   },
-  { name: 'size', command: ['size-limit'] },
+  { name: 'size', command: ['size-limit'], after: 'build' },
 ]
 
 const unknown = chosen.filter((name) => !STEPS.some((step) => step.name === name))
@@ -33,16 +43,21 @@ if (unknown.length > 0) {
   process.exit(64)
 }
 
-const results = STEPS.filter((step) => chosen.length === 0 || chosen.includes(step.name)).map(runStep)
+const results = STEPS.filter((step) => chosen.length === 0 || chosen.includes(step.name)).reduce<readonly Result[]>(
+  (before, step) => [...before, runStep(step, before)],
+  [],
+)
 console.log('')
-for (const { step, passed, seconds } of results) {
+for (const { step, passed, note } of results) {
   const remedy = passed || !step.fix ? '' : `  → ${step.fix}`
-  console.log(`${passed ? 'ok    ' : 'FAILED'} ${step.name.padEnd(14)} ${seconds.padStart(5)} s${remedy}`)
+  console.log(`${passed ? 'ok    ' : 'FAILED'} ${step.name.padEnd(14)} ${note}${remedy}`)
 }
 process.exitCode = results.every(({ passed }) => passed) ? 0 : 1
 
 /** Runs one step; its output is shown only when it fails. */
-function runStep(step: Step): { readonly step: Step; readonly passed: boolean; readonly seconds: string } {
+function runStep(step: Step, before: readonly Result[]): Result {
+  const broken = before.find((result) => !result.passed && result.step.name === step.after)
+  if (broken) return { step, passed: false, note: `not run: ${broken.step.name} failed` }
   const [program = '', ...args] = step.command
   const start = performance.now()
   const path = `${ROOT}node_modules/.bin:${process.env['PATH'] ?? ''}`
@@ -53,5 +68,5 @@ function runStep(step: Step): { readonly step: Step; readonly passed: boolean; r
     console.log(`\n── ${step.name}: ${step.command.join(' ')}`)
     console.log(`${result.stdout ?? ''}${result.stderr ?? ''}${result.error?.message ?? ''}`.trimEnd())
   }
-  return { step, passed, seconds: ((performance.now() - start) / 1000).toFixed(1) }
+  return { step, passed, note: `${((performance.now() - start) / 1000).toFixed(1).padStart(5)} s` }
 }
