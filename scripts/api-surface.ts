@@ -95,14 +95,13 @@ function isOurs(declaration: ts.Declaration): boolean {
   return ts.isSourceFile(owner) && owner.fileName.startsWith(DIST)
 }
 
-/** A symbol's declarations on as few lines as the compiler prints them, without comments. */
+/** A symbol's declarations as the compiler prints them, without comments; a sentence in a type is only `string` here. */
 function text(symbol: ts.Symbol): string {
   const printer = ts.createPrinter({ removeComments: true })
   const print = (declaration: ts.Declaration): string => {
     const statement = ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration
-    return printer
-      .printNode(ts.EmitHint.Unspecified, statement, declaration.getSourceFile())
-      .replace(/^export (declare )?/, '')
+    const printed = printer.printNode(ts.EmitHint.Unspecified, statement, declaration.getSourceFile())
+    return printed.replace(/^export (declare )?/, '').replace(/(["'])(?:\\.|(?!\1).)* (?:\\.|(?!\1).)*\1/g, 'string')
   }
   return [...new Set((symbol.declarations ?? []).map(print))].join('\n')
 }
