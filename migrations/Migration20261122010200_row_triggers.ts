@@ -164,7 +164,7 @@ const tables = [
   `select sync.install_channel('repository_branches', $$'repository/' || new.repository_id$$)`,
   `select sync.install_touch('repository_branches', '{}', '{}')`,
   `select sync.install_touch('sync_capture', '{}', '{}')`,
-  `select sync.install_touch('sync_conflicts', '{device_id,user_id,agent_id,mutation_id,table_name,row_id,kind,base_version,server_version,fields,client_patch}', '{}')`,
+  `select sync.install_touch('sync_conflicts', '{device_id,user_id,agent_id,mutation_id,table_name,row_id,kind,base_version,server_version,fields,client_patch}', '{}', $$old.status = 'open'$$)`,
   `select sync.install_touch('sync_subscriptions', '{}', '{}')`,
   `select sync.install_touch('sync_tables', '{}', '{}')`,
   `select sync.install_channel('task_dependencies', $$'project/' || new.project_id$$)`,

@@ -11,6 +11,8 @@ export const syncConflicts = defineTable({
   policy: 'lww',
   writers: ['self', 'agent', 'admin'],
   scope: { kind: 'conflict_home' },
+  // A later write of the same columns joins an open conflict, which then holds the newer losing value.
+  openWhile: "old.status = 'open'",
   columns: {
     ...recordColumns(),
     deviceId: reference('devices', 'set null').nullable(),
