@@ -5,9 +5,6 @@ import { canonicalValue } from '../../protocol/rows/value.ts'
 import { TideError } from '../../protocol/error.ts'
 import { refuse, show, type Refusal } from './refusal.ts'
 
-/** Characters of JSON that one mutation may have. */
-export const maxMutationLength = 1_000_000
-
 /** What a client sent, checked: columns it may write in canonical form, and those that only the server sets. */
 export interface Sent {
   readonly kind: 'sent'
@@ -15,6 +12,13 @@ export interface Sent {
   readonly base: Patch
   readonly ignored: readonly string[]
 }
+
+export interface RefusedValue {
+  readonly kind: 'refused'
+  readonly refusal: Refusal
+}
+
+type Checked = { readonly kind: 'value'; readonly value: Value } | RefusedValue
 
 /**
  * Allow-lists and canonicalises `set` and `base`: unknown columns and values that do not fit are refused here, before
@@ -26,75 +30,51 @@ export function checkSent(table: TableDescriptor, mutation: Pick<Mutation, 'set'
   const ignored: string[] = []
   for (const [property, sent] of Object.entries(mutation.set ?? {})) {
     const column = columnOf(table, property)
-    if (!column) return refused(unknownColumn(table, property))
+    if (!column) return unknownColumn(table, property)
     if (column.class === 'server') {
       if (property !== 'id' || sent !== mutation.rowId) ignored.push(property)
       continue
     }
-    const checked = canonical(table, property, column, sent)
+    const checked = checkValue(table, column, sent)
     if (checked.kind === 'refused') return checked
-    const wrong = outOfBounds(table, property, column, checked.value)
-    if (wrong) return refused(wrong)
     set[property] = checked.value
   }
   for (const [property, sent] of Object.entries(mutation.base ?? {})) {
     const column = columnOf(table, property)
-    if (!column) return refused(unknownColumn(table, property))
-    const checked = canonical(table, property, column, sent)
+    if (!column) return unknownColumn(table, property)
+    const checked = checkValue(table, unbounded(column), sent)
     if (checked.kind === 'refused') return checked
     base[property] = checked.value
   }
   return { kind: 'sent', set, base, ignored }
 }
 
-export interface RefusedValue {
-  readonly kind: 'refused'
-  readonly refusal: Refusal
+/** The canonical value, or what is wrong with it. */
+export function checkValue(table: TableDescriptor, column: ColumnDescriptor, value: unknown): Checked {
+  try {
+    return { kind: 'value', value: canonicalValue(column, value) }
+  } catch (error) {
+    if (!(error instanceof TideError)) throw error
+    return { kind: 'refused', refusal: refuse(error.code, `Table ${table.name}: ${error.message}`, error.remedy) }
+  }
 }
 
-function refused(refusal: Refusal): RefusedValue {
-  return { kind: 'refused', refusal }
+/** What a device saw may be older than today's bounds of the column, or its own guess of a default. */
+function unbounded(column: ColumnDescriptor): ColumnDescriptor {
+  let loose = unboundedColumns.get(column)
+  if (!loose) {
+    const { values: _values, minLength: _minLength, maxLength: _maxLength, min: _min, max: _max, ...rest } = column
+    loose = { ...rest, nullable: true }
+    unboundedColumns.set(column, loose)
+  }
+  return loose
 }
+const unboundedColumns = new WeakMap<ColumnDescriptor, ColumnDescriptor>()
 
 function columnOf(table: TableDescriptor, property: string): ColumnDescriptor | undefined {
   return Object.hasOwn(table.columns, property) ? table.columns[property] : undefined
 }
 
-function unknownColumn(table: TableDescriptor, property: string): Refusal {
-  return refuse('unknown_column', `Table ${table.name} has no column ${show(property)}.`)
-}
-
-type Canonical = { readonly kind: 'value'; readonly value: Value } | RefusedValue
-
-function canonical(table: TableDescriptor, property: string, column: ColumnDescriptor, sent: Value): Canonical {
-  try {
-    return { kind: 'value', value: canonicalValue(column, sent) }
-  } catch (error) {
-    if (!(error instanceof TideError)) throw error
-    return refused(refuse('invalid_value', `${table.name}.${property}: ${error.message}`))
-  }
-}
-
-/** What the column's bounds say against a canonical value. */
-export function outOfBounds(table: TableDescriptor, property: string, column: ColumnDescriptor, value: Value): Refusal | undefined {
-  const wrong = bound(column, value)
-  return wrong ? refuse('invalid_value', `${table.name}.${property} cannot be ${show(value)}: ${wrong}.`) : undefined
-}
-
-function bound(column: ColumnDescriptor, value: Value): string | undefined {
-  const { values, minLength, maxLength, min, max } = column
-  if (value === null) return column.nullable ? undefined : 'it must have a value'
-  if (values && !values.includes(value as string)) return `allowed are ${values.join(', ')}`
-  if (typeof value === 'string' && (minLength !== undefined || maxLength !== undefined)) {
-    // Postgres counts code points, JavaScript UTF-16 units.
-    const length = value.length <= (maxLength ?? Infinity) && value.length >= 2 * (minLength ?? 0) ? value.length : [...value].length
-    if (minLength !== undefined && length < minLength) return `it has ${length} characters, at least ${minLength} are needed`
-    if (maxLength !== undefined && length > maxLength) return `it has ${length} characters, at most ${maxLength} fit`
-  }
-  if (typeof value === 'number' || column.type === 'numeric') {
-    const number = Number(value)
-    if (min !== undefined && number < min) return `the least is ${min}`
-    if (max !== undefined && number > max) return `the most is ${max}`
-  }
-  return undefined
+function unknownColumn(table: TableDescriptor, property: string): RefusedValue {
+  return { kind: 'refused', refusal: refuse('unknown_column', `Table ${table.name} has no column ${show(property)}.`) }
 }

@@ -11,11 +11,11 @@ import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { valuesEqual } from '../../protocol/rows/value.ts'
 import { unreachable } from '../../lib/invariant.ts'
-import { checkSent, outOfBounds, type Sent } from './check-values.ts'
+import { checkSent, checkValue, type Sent } from './check-values.ts'
 import { columnRule } from './column-rule.ts'
 import { mergeColumn } from './merge-column.ts'
 import { refuse, show, type Refusal } from './refusal.ts'
-import { mayMove, nextStatuses } from './transition.ts'
+import { mayMove } from './transition.ts'
 
 /** The three sides of a column in conflict. */
 export interface Disagreement {
@@ -145,8 +145,7 @@ function decidePatch({ table, ownRow }: DecideInput, row: Row, sent: Sent): Deci
       fields[property] = { base, mine, theirs }
       continue
     }
-    const wrong = result.merged ? outOfBounds(table, property, column, result.value) : undefined
-    if (wrong) {
+    if (result.merged && checkValue(table, column, result.value).kind === 'refused') {
       kinds.add(rule === 'text' ? 'text' : 'field')
       fields[property] = { base, mine, theirs }
       continue
@@ -190,8 +189,8 @@ function decideIncrement({ table, mutation }: DecideInput, row: Row): Decision {
     if (!Number.isFinite(amount) || (whole && !Number.isSafeInteger(amount))) {
       return rejected(refuse('invalid_value', `${table.name}.${property} cannot be incremented by ${amount}.`))
     }
-    const wrong = outOfBounds(table, property, column, Number(row[property] ?? 0) + amount)
-    if (wrong) return rejected(wrong)
+    const sum = checkValue(table, column, Number(row[property] ?? 0) + amount)
+    if (sum.kind === 'refused') return rejected(sum.refusal)
   }
   if (inc.length === 0) return { kind: 'noop', ignored: [] }
   return { kind: 'update', set: {}, inc: Object.fromEntries(inc), merged: false, ignored: [] }
@@ -250,9 +249,4 @@ function rowDeleted(table: TableDescriptor, row: Row): Refusal {
 
 function fixedColumn(table: TableDescriptor, property: string, value: Value): Refusal {
   return refuse('unknown_column', `${table.name}.${property} is set at the insert and never again; it cannot become ${show(value)}.`)
-}
-
-/** For messages: where a status could go instead. */
-export function transitionHint(table: TableDescriptor, from: string): string {
-  return `From ${from} it may move to ${nextStatuses(table, from).join(', ') || 'nothing'}.`
 }

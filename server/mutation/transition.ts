@@ -30,11 +30,6 @@ export function isFinal(table: TableDescriptor, status: string): boolean {
   return table.transitions !== undefined && next.every((move) => move === initialStatus(table))
 }
 
-/** The statuses that can follow directly, for messages. */
-export function nextStatuses(table: TableDescriptor, from: string): readonly string[] {
-  return table.transitions?.[from] ?? []
-}
-
 function initialStatus(table: TableDescriptor): unknown {
   return table.columns['status']?.default
 }

@@ -1,0 +1,99 @@
+import type { Mutation } from '../../protocol/messages/mutation.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import { roles, type Role, type TableDescriptor, type Writer } from '../../protocol/rows/table.ts'
+import type { Access } from '../scope/access.ts'
+import type { Principal } from '../scope/principal.ts'
+import { refuse, type Refusal } from './refusal.ts'
+import { isFinal } from './transition.ts'
+
+/** A row as it was or will be, and the channels that carry it (a sub-channel with those it hangs under). */
+export interface Image {
+  readonly row: Row
+  readonly homes: readonly string[]
+}
+
+export interface AuthoriseInput {
+  readonly table: TableDescriptor
+  readonly principal: Principal
+  readonly access: Access
+  readonly op: Mutation['op']
+  /** Null at an insert. */
+  readonly before: Image | null
+  readonly after: Image
+}
+
+/** Whether the principal is shown the row at all. A row that it is not shown must look as if it did not exist. */
+export function isVisible(access: Access, image: Image): boolean {
+  return image.homes.some((home) => access.channels.has(home) || home === 'global')
+}
+
+/**
+ * Whether the principal may make `after` of `before`. Both images count: nobody takes a row from where they may not
+ * write, and nobody puts one there. Returns why not, naming who may.
+ */
+export function authorise(input: AuthoriseInput): Refusal | undefined {
+  const { table, principal, access, op, before, after } = input
+  if (table.direction === 'ro' || table.policy === 'server') return refuse('forbidden', `Only the server writes to ${table.name}.`)
+  if (table.direction === 'up' && op !== 'insert') return refuse('forbidden', `Rows of ${table.name} can be inserted and nothing else.`)
+  if (!access.active) return refuse('forbidden', `The ${principal.kind} ${principal.id} is not active in this organization.`)
+  for (const image of before ? [before, after] : [after]) {
+    if (!ownOrganization(table, principal, image.row)) return refuse('forbidden', `The row of ${table.name} is not one of this organization.`)
+    if (!mayWrite(table, principal, access, image, before !== null)) return needsWriter(table, principal, image)
+  }
+  const from = before?.row['status']
+  if (principal.kind === 'agent' && typeof from === 'string' && from !== after.row['status'] && isFinal(table, from)) {
+    return refuse('forbidden', `An agent cannot reopen a row of ${table.name} that is ${from}; members can.`)
+  }
+  return undefined
+}
+
+/** Rows without an organization are shipped with Tidewire: read-only to clients. `users` span organizations. */
+function ownOrganization(table: TableDescriptor, principal: Principal, row: Row): boolean {
+  return !('organizationId' in table.columns) || row['organizationId'] === principal.organizationId
+}
+
+function mayWrite(table: TableDescriptor, principal: Principal, access: Access, image: Image, exists: boolean): boolean {
+  const reachable = image.homes.filter((home) => access.channels.has(home))
+  if (reachable.length === 0) return false
+  return table.writers.some((writer) => {
+    if (writer === 'self') return principal.kind === 'user' && isSelf(table, principal, image)
+    if (writer === 'agent') return principal.kind === 'agent' && isAgents(table, principal, image, reachable, exists)
+    return principal.kind === 'user' && reachable.some((home) => rank(access.channels.get(home)) >= rank(writer))
+  })
+}
+
+function rank(role: Role | 'agent' | undefined): number {
+  return roles.findIndex((known) => known === role)
+}
+
+/** The user of the row. Where the row names its own scope, its other ids only say what it is about. */
+function isSelf(table: TableDescriptor, principal: Principal, image: Image): boolean {
+  if (image.homes.includes(`user/${principal.id}`)) return true
+  return table.scope.kind !== 'row' && image.row['userId'] === principal.id
+}
+
+/**
+ * An agent writes rows of its own, rows assigned to it, and rows in projects it follows. What it made itself elsewhere
+ * (a memory of its team) stays its to change, though it could not have put it there by authorship alone.
+ */
+function isAgents(table: TableDescriptor, principal: Principal, image: Image, reachable: readonly string[], exists: boolean): boolean {
+  if (reachable.some((home) => home === `agent/${principal.id}` || home.startsWith('project/'))) return true
+  const { row } = image
+  if (table.name === 'agents') return row['id'] === principal.id
+  const own = [row['agentId'], row['senderAgentId'], row['assignedAgentId'], exists ? row['createdByAgentId'] : null]
+  return own.includes(principal.id)
+}
+
+const writerNames: Readonly<Record<Writer, string>> = {
+  viewer: 'a viewer', member: 'a member', admin: 'an admin', owner: 'an owner',
+  self: "the row's own user", agent: 'an agent on rows of its own, assigned to it, or in projects it is a member of',
+}
+
+function needsWriter(table: TableDescriptor, principal: Principal, image: Image): Refusal {
+  const writers = table.writers.map((writer) => writerNames[writer])
+  const who = writers.length === 0 ? 'nobody but the server' : writers.join(', or ')
+  return refuse(
+    'forbidden',
+    `The ${principal.kind} ${principal.id} may not write to ${table.name} in ${image.homes[0] ?? 'no channel'}: that needs ${who}.`,
+  )
+}
