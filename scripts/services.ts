@@ -236,11 +236,9 @@ export function installServices(): void {
     const missing = Object.values(services).flatMap((service) => (service.kind === 'missing' ? [service.why] : []))
     throw new Error(`Only root on Debian can install these, this is user ${process.getuid?.()}: ${missing.join('; ')}`)
   }
-  if (packages.length > 0) {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } // runlevel 1: install, do not start
-    run(['apt-get', 'update', '-q'], { env })
-    run(['apt-get', 'install', '-q', '-y', '--no-install-recommends', ...packages], { env })
-  }
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } // runlevel 1: install, do not start
+  run(['apt-get', 'update', '-q'], { env })
+  if (packages.length > 0) run(['apt-get', 'install', '-q', '-y', '--no-install-recommends', ...packages], { env })
   if (services.postgres.kind === 'missing') bootstrapPostgres()
 }
 
