@@ -30,7 +30,10 @@ export interface TestDatabaseOptions {
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-export async function createTestDatabase({ kind = 'embedded', migrated = true }: TestDatabaseOptions = {}): Promise<TestDatabase> {
+export async function createTestDatabase({
+  kind = 'embedded',
+  migrated = true,
+}: TestDatabaseOptions = {}): Promise<TestDatabase> {
   return kind === 'postgres' ? createOnPostgres(migrated) : createEmbedded(migrated)
 }
 
@@ -88,7 +91,9 @@ async function createOnPostgres(migrated: boolean): Promise<TestDatabase> {
 /** A slot that a test left behind would keep its database for ever. */
 async function dropSlots(admin: pg.Client, database: string): Promise<void> {
   const { rows } = await admin.query<{ slot_name: string; active_pid: number | null }>(
-    'select slot_name, active_pid from pg_replication_slots where database = $1', [database])
+    'select slot_name, active_pid from pg_replication_slots where database = $1',
+    [database],
+  )
   for (const { slot_name: slot, active_pid: pid } of rows) {
     if (pid !== null) await admin.query('select pg_terminate_backend($1, 5000)', [pid])
     await admin.query('select pg_drop_replication_slot($1)', [slot])
@@ -104,7 +109,9 @@ async function postgresTemplate(admin: pg.Client): Promise<string> {
     if (rowCount === 1) return name
     await admin.query(`drop database if exists ${name} with (force)`)
     await admin.query(`create database ${name} template template0`)
-    const database = await openDatabase({ database: { kind: 'postgres', url: databaseUrl(name), poolSize: 2, readUrls: [] } })
+    const database = await openDatabase({
+      database: { kind: 'postgres', url: databaseUrl(name), poolSize: 2, readUrls: [] },
+    })
     await database.migrate()
     await database.close()
     await admin.query(`alter database ${name} is_template true`)
