@@ -1,3 +1,4 @@
+import { canonicalJson, isStorableText } from './canonical-json.ts'
 import { decimalPattern } from './compare.ts'
 import { filterLimits } from './filter.ts'
 import { isoToMs, msToIso } from './iso-time.ts'
@@ -110,16 +111,11 @@ function checkTime(value: unknown): CheckedOperand {
   return text.length === 24 && !text.startsWith('0000') ? { value: text } : fault
 }
 
-function checkJson(value: unknown): CheckedOperand {
-  const shape = isJsonObject(value) || (Array.isArray(value) && value.every((element: unknown) => element === null || typeof element !== 'object'))
-  if (!shape) return mustBe('an object of top-level entries, or a list of plain values', value)
-  return isJson(value, 0) ? { value } : { fault: 'is not JSON, or nested deeper than 32' }
-}
-
-function isJson(value: unknown, depth: number): value is Json {
-  if (value === null || typeof value === 'boolean' || isFiniteNumber(value) || isText(value)) return true
-  if (typeof value !== 'object' || depth > 32) return false
-  return Object.entries(value).every(([key, entry]) => isText(key) && isJson(entry, depth + 1))
+function checkJson(operand: unknown): CheckedOperand {
+  const value = canonicalJson(operand)
+  if (value === undefined) return { fault: 'must be plain JSON' }
+  const isFlat = Array.isArray(value) && value.every((element: unknown) => element === null || typeof element !== 'object')
+  return isJsonObject(value) || isFlat ? { value } : mustBe('an object of top-level entries, or a list of plain values', value)
 }
 
 function isFiniteNumber(value: unknown): value is number {
@@ -130,9 +126,8 @@ function isDecimal(value: unknown): value is string {
   return typeof value === 'string' && value.length <= maxDecimal && decimalPattern.test(value)
 }
 
-/** Postgres stores neither NUL nor halves of surrogate pairs. */
 function isText(value: unknown): value is string {
-  return typeof value === 'string' && value.isWellFormed() && !value.includes('\u0000')
+  return typeof value === 'string' && isStorableText(value)
 }
 
 function mustBe(what: string, value: unknown): { readonly fault: string } {
