@@ -1,0 +1,290 @@
+/**
+ * The client: one replica, one connection, and what users type on top of them. This is the only place of the SDK that
+ * constructs; every other file receives what it needs.
+ *
+ *   tide.tasks.update() ─▶ Replica ─▶ ReplicaStore        (at once, offline too)
+ *                             │ ▲
+ *                     outbox  ▼ │ batches, outcomes
+ *                          Connection ◀──▶ server
+ *
+ * Every atomic step of the replica is told as one `ReplicaChange`; live queries, writes and subscriptions follow those.
+ */
+import { createUuidSource } from '../lib/uuid.ts'
+import { systemClock, type Clock } from '../lib/clock.ts'
+import { systemRandom, type Random } from '../lib/random.ts'
+import { TideError } from '../protocol/error.ts'
+import type { Json, Patch, Row } from '../protocol/rows/row.ts'
+import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
+import { Conflicts } from './conflict/conflicts.ts'
+import { Connection, type ConnectionStatus } from './connection/connection.ts'
+import { createSocketTransport } from './connection/socket-transport.ts'
+import type { Transport } from './connection/transport.ts'
+import { checkOptions, type ConnectOptions } from './connect-options.ts'
+import type { SearchHits, SearchRequest } from './memory/search.ts'
+import { Searcher } from './memory/searcher.ts'
+import { Writes } from './outbox/writes.ts'
+import { Presence, type PresenceRoom } from './presence/presence.ts'
+import { Replica } from './replica/replica.ts'
+import { shippedSchema } from './schema.generated.ts'
+import { openStore } from './store/open-store.ts'
+import type { ReplicaStore } from './store/store.ts'
+import { Channels } from './subscription/channels.ts'
+import type { FollowedChannel } from './subscription/followed-channel.ts'
+import type { SubscribeOptions, Target } from './subscription/subscription.ts'
+import { TableHandle, type Table, type WriteRequest } from './tables/table.ts'
+import { TransactionRecorder, type TransactionTable } from './tables/transaction.ts'
+import { WriteTracker, type Write } from './tables/write.ts'
+import { verifyReplica, type Verification } from './verify/verify.ts'
+
+/** State of the whole client. */
+export interface ClientStatus extends ConnectionStatus {
+  /** Writes that the server has not finally answered and shown back. */
+  readonly pending: number
+  /** Open conflicts that this device caused. */
+  readonly conflicts: number
+  readonly device: { readonly id: string | null; readonly name: string }
+  readonly channels: readonly { readonly channel: string; readonly state: FollowedChannel['state'] }[]
+}
+
+/** Members of the client that are not tables: no table may have such a name. */
+export interface ClientBase<S extends Schema> {
+  subscribe(target: Target, options?: SubscribeOptions): Promise<FollowedChannel>
+  /** Collects writes and applies them in one step: all or nothing, here and everywhere. Nothing is applied if `work` throws. */
+  transaction(work: (tx: { readonly [K in keyof S]: TransactionTable<S[K]> }) => Promise<void>): Promise<readonly Write[]>
+  readonly conflicts: Conflicts
+  readonly writes: Writes
+  readonly status: ClientStatus
+  /** Calls back whenever `status` may differ. Returns the function that stops it. */
+  onStatus(listener: (status: ClientStatus) => void): () => void
+  /** Resolves when no write of this device is waiting for the server any more; refused and conflicting ones do not wait. */
+  synced(options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** Compares this replica with the server and repairs what differs. Needs a connection. */
+  verify(): Promise<Verification>
+  search(table: string, request: SearchRequest): Promise<SearchHits<Row>>
+  /** Calls a named server action. Needs a connection. */
+  call(action: string, input: Json): Promise<Json>
+  presence(target: Target): PresenceRoom
+  /** Read-only SQL on the replica; PGlite replicas only. */
+  sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>
+  /** Ends the connection and stays offline until `connect`. */
+  disconnect(): void
+  connect(): void
+  /** Ends the connection and closes the replica. What is not synced is kept and sent next time. */
+  close(): Promise<void>
+}
+
+interface Searchable<T extends TableDescriptor> {
+  search(request: SearchRequest): Promise<SearchHits<Awaited<ReturnType<Table<T>['find']>>[number]>>
+}
+
+type HasVector<T extends TableDescriptor> = 'vector' extends T['columns'][string]['type'] ? true : false
+
+/** A connected client of schema `S`: its base, and one member per table. */
+export type ClientOf<S extends Schema> = ClientBase<S> & {
+  readonly [K in keyof S]: HasVector<S[K]> extends true ? Table<S[K]> & Searchable<S[K]> : Table<S[K]>
+}
+
+/** A client of the shipped tables. */
+export type Client = ClientOf<typeof shippedSchema>
+
+/**
+ * Opens the local replica and starts to connect. Resolves when the replica is open: no network is needed. Throws
+ * `TideError`: `config_invalid`, `replica_locked`.
+ */
+export async function connect<const S extends Schema = typeof shippedSchema>(options: ConnectOptions<S>): Promise<ClientOf<S>> {
+  const checked = checkOptions(options)
+  const schema: Schema = options.schema ?? shippedSchema
+  const store = await openStore(options.replica, schema)
+  return createClient<S>({
+    schema,
+    store,
+    transport: createSocketTransport(checked.url),
+    clock: systemClock,
+    random: systemRandom,
+    token: checked.token,
+    device: checked.device,
+  })
+}
+
+/** Everything a client is made of; `connect` fills it with the real world, a simulation with its own. */
+export interface ClientParts {
+  readonly schema: Schema
+  readonly store: ReplicaStore
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: Random
+  readonly token: () => Promise<string>
+  readonly device: ConnectOptions<Schema>['device']
+}
+
+export async function createClient<S extends Schema>(parts: ClientParts): Promise<ClientOf<S>> {
+  const { schema, store, clock, random } = parts
+  const replica = await Replica.open({ schema, store, clock, random })
+  const client = new TideClient(parts, replica)
+  const handles = Object.fromEntries(Object.entries(schema).map(([name, table]) => [name, client.handle(table)]))
+  const taken = Object.keys(schema).find((name) => name in client)
+  if (taken !== undefined) {
+    throw new TideError('config_invalid', `The schema has a table "${taken}", which is also a member of the client.`, { remedy: 'Rename the table.' })
+  }
+  client.connect()
+  // The handles are untyped inside; their types follow from the same schema that they were made from.
+  return Object.assign(client, handles) as unknown as ClientOf<S>
+}
+
+class TideClient implements ClientBase<Schema> {
+  readonly conflicts: Conflicts
+  readonly writes: Writes
+  readonly #parts: ClientParts
+  readonly #replica: Replica
+  readonly #connection: Connection
+  readonly #tracker = new WriteTracker()
+  readonly #presence: Presence
+  readonly #channels: Channels
+  readonly #searcher: Searcher
+  readonly #newId: () => string
+  readonly #statusListeners = new Set<(status: ClientStatus) => void>()
+
+  constructor(parts: ClientParts, replica: Replica) {
+    const { transport, clock, random, token, device } = parts
+    this.#parts = parts
+    this.#replica = replica
+    this.#newId = createUuidSource(clock, random)
+    this.#connection = new Connection({ replica, transport, clock, random, token, device })
+    this.#presence = new Presence({ send: (channel, state) => this.#connection.sendPresence(channel, state) })
+    this.#channels = new Channels({ schema: parts.schema, replica, connection: this.#connection })
+    this.#searcher = new Searcher({ schema: parts.schema, replica, connection: this.#connection })
+    this.writes = new Writes(replica)
+    this.conflicts = new Conflicts(this.handle(tableOf(parts.schema, 'syncConflicts')), async (id, set) => {
+      await this.#write([{ table: 'sync_conflicts', rowId: id, op: 'resolve', set }], false)
+    })
+    replica.onChange((change) => {
+      this.#tracker.take(change)
+      this.#tellStatus()
+    })
+    this.#connection.onPresent((message) => this.#presence.take(message))
+    this.#connection.onStatus((status) => {
+      if (status.connection === 'live') this.#presence.connected()
+      else this.#presence.disconnected()
+      this.#tellStatus()
+    })
+    this.#channels.onState(() => this.#tellStatus())
+  }
+
+  handle(table: TableDescriptor): TableHandle {
+    return new TableHandle(table, {
+      write: async (request) => {
+        const [made] = await this.#write([request], false)
+        if (made === undefined) throw new TideError('internal', 'A write left no trace.')
+        return made
+      },
+      row: (name, id) => this.#replica.row(name, id),
+      query: (name, query, use) => this.#replica.query(name, query, use),
+      syncOf: (name, id) => this.#replica.syncOf(name, id),
+      onChange: (listener) => this.#replica.onChange(listener),
+      reportError: (error) => this.#connection.reportError(error),
+      search: (request) => this.#searcher.search(table, request),
+    })
+  }
+
+  subscribe(target: Target, options: SubscribeOptions = {}): Promise<FollowedChannel> {
+    return this.#channels.subscribe(target, options)
+  }
+
+  async transaction(work: (tx: Readonly<Record<string, TransactionTable<TableDescriptor>>>) => Promise<void>): Promise<readonly Write[]> {
+    const requests: WriteRequest[] = []
+    const recorders = Object.entries(this.#parts.schema).map(([name, table]) => [name, new TransactionRecorder(table, requests, this.#newId)] as const)
+    await work(Object.fromEntries(recorders) as unknown as Readonly<Record<string, TransactionTable<TableDescriptor>>>)
+    if (requests.length === 0) return []
+    return (await this.#write(requests, true)).map(({ write }) => write)
+  }
+
+  get status(): ClientStatus {
+    return {
+      ...this.#connection.status,
+      pending: this.#replica.pendingCount,
+      conflicts: this.#replica.openConflicts.length,
+      device: { id: this.#replica.meta.deviceId, name: this.#parts.device.name },
+      channels: this.#channels.all.map(({ channel, state }) => ({ channel, state })),
+    }
+  }
+
+  onStatus(listener: (status: ClientStatus) => void): () => void {
+    this.#statusListeners.add(listener)
+    return () => this.#statusListeners.delete(listener)
+  }
+
+  async synced(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = options
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const look = (): void => {
+      if (this.#replica.pendingCount === 0) resolve()
+    }
+    const abort = (): void => reject(signal?.reason)
+    const stop = this.onStatus(look)
+    signal?.addEventListener('abort', abort)
+    signal?.throwIfAborted()
+    look()
+    return promise.finally(() => {
+      stop()
+      signal?.removeEventListener('abort', abort)
+    })
+  }
+
+  verify(): Promise<Verification> {
+    return verifyReplica({ schema: this.#parts.schema, replica: this.#replica, connection: this.#connection })
+  }
+
+  async search(name: string, request: SearchRequest): Promise<SearchHits<Row>> {
+    return this.#searcher.search(this.#searcher.tableByName(name), request)
+  }
+
+  async call(action: string, input: Json): Promise<Json> {
+    const answer = await this.#connection.request({ type: 'call', id: this.#newId(), action, input })
+    if (answer.type !== 'called') throw new TideError('bad_message', `A call of ${action} was answered with "${answer.type}".`)
+    return answer.result
+  }
+
+  presence(target: Target): PresenceRoom {
+    return this.#presence.room(this.#channels.channelOf(target))
+  }
+
+  async sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const { sql } = this.#parts.store
+    if (sql === undefined) throw new TideError('not_found', 'This replica has no SQL.', { remedy: "Use `replica: { kind: 'pglite' }`." })
+    return sql(text.reduce((query, part, index) => `${query}$${index}${part}`), values)
+  }
+
+  connect(): void {
+    this.#connection.connect()
+  }
+
+  disconnect(): void {
+    this.#connection.disconnect()
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close()
+    this.#tracker.close()
+    await this.#replica.close()
+  }
+
+  async #write(requests: readonly WriteRequest[], group: boolean): Promise<readonly { readonly write: Write; readonly rowId: string }[]> {
+    const drafts = requests.map((request) => ({ ...request, rowId: request.rowId ?? this.#newId() }))
+    const entries = await this.#replica.write(drafts, { group })
+    return entries.map((entry) => ({ write: this.#tracker.follow(entry), rowId: entry.mutation.rowId }))
+  }
+
+  #tellStatus(): void {
+    if (this.#statusListeners.size === 0) return
+    const { status } = this
+    for (const listener of [...this.#statusListeners]) listener(status)
+  }
+}
+
+function tableOf(schema: Schema, property: string): TableDescriptor {
+  const table = schema[property]
+  if (table === undefined) throw new TideError('config_invalid', `The schema has no table "${property}".`, { remedy: 'Generate it with `npx tidewire generate`.' })
+  return table
+}
+
+export type { Patch }

@@ -1,0 +1,53 @@
+import { z } from 'zod'
+import { TideError } from '../protocol/error.ts'
+import type { Schema } from '../protocol/rows/table.ts'
+import type { shippedSchema } from './schema.generated.ts'
+import type { ReplicaOptions } from './store/open-store.ts'
+
+export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
+  /** Of the server, `http:` or `https:`; the WebSocket is on the same port. */
+  readonly url: string
+  /** A token, or a function that is asked for a new one whenever one is needed. */
+  readonly token: string | (() => string | Promise<string>)
+  /** Where rows and unsent writes are kept. */
+  readonly replica: ReplicaOptions
+  /** How this replica is shown to others. */
+  readonly device: { readonly name: string; readonly kind: DeviceKind }
+  /** The tables, as `tidewire generate` prints them; default: the shipped ones. */
+  readonly schema?: S
+}
+
+export type DeviceKind = z.infer<typeof deviceSchema>['kind']
+
+const deviceSchema = z.strictObject({
+  name: z.string().min(1).max(120),
+  kind: z.enum(['browser', 'desktop', 'mobile', 'tablet', 'cli', 'server', 'agent_runtime']),
+})
+
+const optionsSchema = z.object({
+  url: z.url({ protocol: /^https?$/ }),
+  token: z.union([z.string().min(1), z.function()]),
+  replica: z.union([
+    z.strictObject({ kind: z.literal('memory') }),
+    z.strictObject({ kind: z.literal('pglite'), dir: z.string().min(1) }),
+    z.strictObject({ kind: z.literal('pglite'), name: z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, `_`, `.` or `-`') }),
+  ]),
+  device: deviceSchema,
+})
+
+export interface CheckedOptions {
+  readonly url: string
+  readonly token: () => Promise<string>
+  readonly device: { readonly name: string; readonly kind: DeviceKind }
+}
+
+/** Checks the options of `connect`, all at once. Throws `TideError` `config_invalid`; a token never shows in the message. */
+export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
+  const { success, error } = optionsSchema.safeParse(options)
+  if (!success) {
+    const problems = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    throw new TideError('config_invalid', `The options of connect are not right: ${problems.join('; ')}.`, { remedy: 'Correct the named options.' })
+  }
+  const { url, token, device } = options
+  return { url, device, token: typeof token === 'string' ? () => Promise.resolve(token) : async () => token() }
+}

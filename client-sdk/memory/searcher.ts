@@ -1,0 +1,46 @@
+import { TideError } from '../../protocol/error.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import { toProperty, type Schema, type TableDescriptor } from '../../protocol/rows/table.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { Replica } from '../replica/replica.ts'
+import { search, type SearchHits, type SearchRequest, type SearchSource } from './search.ts'
+
+export interface SearcherParts {
+  readonly schema: Schema
+  readonly replica: Replica
+  readonly connection: Connection
+}
+
+/** Search with the replica and the connection behind it. */
+export class Searcher {
+  readonly #schema: Schema
+  readonly #source: SearchSource
+
+  constructor({ schema, replica, connection }: SearcherParts) {
+    this.#schema = schema
+    this.#source = {
+      isOnline: () => connection.status.connection === 'live',
+      heldSubscriptions: () => [...replica.subscriptions.values()].filter(({ state }) => state === 'held').map(({ subscription }) => subscription),
+      nearest: (table, request) => replica.nearest(table, request),
+      async find(table, where, limit) {
+        let found: readonly Row[] = []
+        await replica.query(table, { where, limit }, (rows) => {
+          found = rows
+        })
+        return found
+      },
+      ask: (request) => connection.search(request),
+    }
+  }
+
+  search(table: TableDescriptor, request: SearchRequest): Promise<SearchHits<Row>> {
+    return search(table, request, this.#source)
+  }
+
+  /** Throws `TideError` `unknown_table`. */
+  tableByName(name: string): TableDescriptor {
+    const table = this.#schema[toProperty(name)]
+    if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(name)}.`)
+    return table
+  }
+}

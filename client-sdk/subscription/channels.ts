@@ -1,0 +1,103 @@
+import type { TideError } from '../../protocol/error.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { Replica } from '../replica/replica.ts'
+import { FollowedChannel, type FollowState } from './followed-channel.ts'
+import { channelOfTarget, isSelfContained, subscriptionSpec, type Owner, type SubscribeOptions, type Target } from './subscription.ts'
+
+export interface ChannelsParts {
+  readonly schema: Schema
+  readonly replica: Replica
+  readonly connection: Connection
+}
+
+/**
+ * The channels this replica follows. Subscriptions are kept by the replica, so they go on after a restart; asking again
+ * finds them. The own channel and `global` are followed from the first connection on.
+ */
+export class Channels {
+  readonly #parts: ChannelsParts
+  readonly #followed = new Map<string, FollowedChannel>()
+  readonly #refusals = new Map<string, TideError>()
+  readonly #listeners = new Set<(channel: FollowedChannel, state: FollowState) => void>()
+
+  constructor(parts: ChannelsParts) {
+    this.#parts = parts
+    const { replica, connection } = parts
+    for (const { subscription } of replica.subscriptions.values()) this.#follow(subscription.id)
+    replica.onChange(() => this.#update())
+    connection.onStatus(() => this.#update())
+    connection.onRefused((id, error) => {
+      this.#refusals.set(id, error)
+      this.#update()
+    })
+    this.#update()
+  }
+
+  get all(): readonly FollowedChannel[] {
+    return [...this.#followed.values()]
+  }
+
+  onState(listener: (channel: FollowedChannel, state: FollowState) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  channelOf(target: Target): string {
+    return channelOfTarget(target, this.#owner())
+  }
+
+  /** Follows a channel. Resolves when that is durable here; `ready` of the answer tells when the rows are. */
+  async subscribe(target: Target, options: SubscribeOptions): Promise<FollowedChannel> {
+    const { replica, schema } = this.#parts
+    if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome()
+    const spec = subscriptionSpec(schema, this.channelOf(target), options)
+    this.#refusals.delete(spec.id)
+    if (!replica.subscriptions.has(spec.id)) {
+      this.#followed.delete(spec.id)
+      await replica.addSubscription(spec)
+    }
+    const channel = this.#follow(spec.id)
+    this.#update()
+    return channel
+  }
+
+  #owner(): Owner | null {
+    const { organizationId, principal } = this.#parts.replica.meta
+    return organizationId === null || principal === null ? null : { organizationId, principal }
+  }
+
+  #firstWelcome(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const stop = this.#parts.connection.onStatus(() => {
+      if (this.#owner() !== null) resolve()
+    })
+    if (this.#owner() !== null) resolve()
+    return promise.finally(stop)
+  }
+
+  #follow(id: string): FollowedChannel {
+    const known = this.#followed.get(id)
+    if (known !== undefined) return known
+    const record = this.#parts.replica.subscriptions.get(id)
+    if (record === undefined) throw new Error(`Subscription ${id} is unknown.`)
+    const channel = new FollowedChannel(record.subscription, async () => {
+      this.#followed.delete(id)
+      await this.#parts.replica.removeSubscription(id)
+    })
+    channel.onState((state) => {
+      for (const listener of [...this.#listeners]) listener(channel, state)
+    })
+    this.#followed.set(id, channel)
+    return channel
+  }
+
+  #update(): void {
+    const { replica, connection } = this.#parts
+    for (const id of replica.subscriptions.keys()) this.#follow(id)
+    const isLive = connection.status.connection === 'live' && connection.status.staleSince === null
+    for (const [id, channel] of this.#followed) {
+      channel.update({ record: replica.subscriptions.get(id)?.state ?? 'gone', isLive, refusal: this.#refusals.get(id) ?? null })
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import { TideError } from '../../protocol/error.ts'
+import type { Subscription as SubscriptionSpec } from '../../protocol/messages/subscription.ts'
+
+/** `bootstrapping`: the first full state is still coming; `stale`: complete as of the last contact; `revoked`: access was lost and the rows are gone. */
+export type FollowState = 'bootstrapping' | 'live' | 'stale' | 'revoked'
+
+/** What a followed channel is told; see `FollowedChannel.update`. */
+export interface FollowFacts {
+  readonly record: 'new' | 'staging' | 'held' | 'gone'
+  readonly isLive: boolean
+  /** The server refused the subscription. */
+  readonly refusal: TideError | null
+}
+
+/** One followed channel: whether its rows are here, and whether they are current. */
+export class FollowedChannel {
+  readonly id: string
+  readonly channel: string
+  /** Resolves when the full state has arrived, at once if the replica held it from an earlier run; rejects if the server refuses the subscription. */
+  readonly ready: Promise<void>
+  #state: FollowState = 'bootstrapping'
+  readonly #ready = Promise.withResolvers<void>()
+  readonly #listeners = new Set<(state: FollowState) => void>()
+  readonly #unsubscribe: () => Promise<void>
+
+  constructor(spec: SubscriptionSpec, unsubscribe: () => Promise<void>) {
+    this.id = spec.id
+    this.channel = spec.channel
+    this.#unsubscribe = unsubscribe
+    this.ready = this.#ready.promise
+    this.ready.catch(() => undefined)
+  }
+
+  get state(): FollowState {
+    return this.#state
+  }
+
+  /** Calls back whenever `state` changes; returns the function that stops it. */
+  onState(listener: (state: FollowState) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Stops following and drops the rows that no other subscription holds. */
+  unsubscribe(): Promise<void> {
+    return this.#unsubscribe()
+  }
+
+  /** @internal */
+  update(facts: FollowFacts): void {
+    const state = nextState(facts)
+    if (facts.record === 'held') this.#ready.resolve()
+    if (facts.record === 'gone' || facts.refusal !== null) {
+      this.#ready.reject(facts.refusal ?? new TideError('forbidden', `Access to ${this.channel} was lost.`))
+    }
+    if (state === this.#state) return
+    this.#state = state
+    for (const listener of [...this.#listeners]) listener(state)
+  }
+}
+
+function nextState(facts: FollowFacts): FollowState {
+  if (facts.record === 'gone' || facts.refusal !== null) return 'revoked'
+  if (facts.record !== 'held') return 'bootstrapping'
+  return facts.isLive ? 'live' : 'stale'
+}

@@ -1,0 +1,80 @@
+import { TideError } from '../../protocol/error.ts'
+import { checkFilter } from '../../protocol/rows/filter-check.ts'
+import type { Filter } from '../../protocol/rows/filter.ts'
+import { toProperty, type Schema } from '../../protocol/rows/table.ts'
+import type { Subscription as SubscriptionSpec } from '../../protocol/messages/subscription.ts'
+import { uuidFromKey } from '../../lib/uuid-from-key.ts'
+
+/** What to follow: one scope, by id, or one's own. */
+export type Target =
+  | { readonly project: string }
+  | { readonly team: string }
+  | { readonly agent: string | true }
+  | { readonly user: true }
+  | { readonly organization: true }
+
+/** Who the replica belongs to; known after the first connection. */
+export interface Owner {
+  readonly organizationId: string
+  readonly principal: { readonly kind: 'user' | 'agent'; readonly id: string }
+}
+
+export interface SubscribeOptions {
+  /** SQL names; absent: all synced tables. */
+  readonly tables?: readonly string[]
+  /** Narrows tables, by SQL name or property. */
+  readonly where?: Readonly<Record<string, Filter>>
+  /** Whether vectors are sent, so that search can run here. Default false: they are large. */
+  readonly embeddings?: boolean
+}
+
+/** True when the channel's name can be told without knowing whose replica this is. */
+export function isSelfContained(target: Target): boolean {
+  return 'project' in target || 'team' in target || ('agent' in target && target.agent !== true)
+}
+
+export function channelOfTarget(target: Target, owner: Owner | null): string {
+  if ('project' in target) return `project/${target.project}`
+  if ('team' in target) return `team/${target.team}`
+  if ('agent' in target && target.agent !== true) return `agent/${target.agent}`
+  if (owner === null) throw new TideError('closed', 'This replica has never been connected, so its organization and principal are not known yet.', { remedy: 'Connect once, or subscribe to a scope by id.' })
+  if ('organization' in target) return `organization/${owner.organizationId}`
+  const kind = 'user' in target ? 'user' : 'agent'
+  if (owner.principal.kind !== kind) throw new TideError('forbidden', `{ ${kind}: true } names the own ${kind} channel, but this replica belongs to the ${owner.principal.kind} ${owner.principal.id}.`, { remedy: 'Subscribe to an agent by its id.' })
+  return `${kind}/${owner.principal.id}`
+}
+
+/**
+ * The subscription as the protocol has it. Its id follows from what is asked for, so that asking again after a restart
+ * finds what the replica already holds.
+ */
+export function subscriptionSpec(schema: Schema, channel: string, options: SubscribeOptions): SubscriptionSpec {
+  const tables = options.tables?.map((name) => tableName(schema, name)).toSorted()
+  const where = Object.fromEntries(
+    Object.entries(options.where ?? {})
+      .map(([name, filter]) => [tableName(schema, name), filter] as const)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, filter]) => [name, checkFilter(tableByName(schema, name), filter)] as const),
+  )
+  const embeddings = options.embeddings ?? false
+  const id = uuidFromKey('subscription', [channel, JSON.stringify({ tables, where, embeddings })])
+  return {
+    id,
+    channel,
+    embeddings,
+    ...(tables === undefined ? {} : { tables }),
+    ...(Object.keys(where).length === 0 ? {} : { where }),
+  }
+}
+
+function tableName(schema: Schema, name: string): string {
+  const table = schema[toProperty(name)]
+  if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(name)}.`)
+  return table.name
+}
+
+function tableByName(schema: Schema, name: string): Schema[string] {
+  const table = schema[toProperty(name)]
+  if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(name)}.`)
+  return table
+}

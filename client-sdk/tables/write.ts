@@ -1,0 +1,137 @@
+import type { Outcome } from '../../protocol/messages/mutation.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { ReplicaChange } from '../replica/replica-change.ts'
+import type { OutboxEntry } from '../store/store.ts'
+
+export type WriteStatus = OutboxEntry['status'] | 'synced' | 'discarded'
+
+/** One write of this device and what becomes of it. It is durable here before the call that made it returns. */
+export interface Write {
+  readonly id: string
+  readonly status: WriteStatus
+  /**
+   * Resolves when the server has answered (`acknowledged`), or when this replica has seen the write come back
+   * (`synced`). Rejects with the outcome's error if the write is refused, with `not_found` if it is discarded, and when
+   * `signal` aborts. A conflict counts as acknowledged; `synced` then waits until the conflict is settled.
+   */
+  wait(until: 'acknowledged' | 'synced', options?: { readonly signal?: AbortSignal }): Promise<void>
+  /** The server's final answer. Pending while offline. */
+  readonly outcome: Promise<Outcome>
+}
+
+/**
+ * Follows writes from call to end. Holds only writes that someone still can ask about and that have not ended: a handle
+ * keeps its own end.
+ */
+export class WriteTracker {
+  readonly #open = new Map<string, TrackedWrite>()
+
+  take(change: ReplicaChange): void {
+    for (const { id, entry, end } of change.writes) {
+      const write = this.#open.get(id)
+      if (write === undefined) continue
+      if (entry === null) {
+        write.ended(end ?? 'discarded')
+        this.#open.delete(id)
+      } else write.moved(entry)
+    }
+  }
+
+  follow(entry: OutboxEntry): Write {
+    const known = this.#open.get(entry.mutation.id)
+    if (known !== undefined) return known
+    const write = new TrackedWrite(entry)
+    this.#open.set(write.id, write)
+    return write
+  }
+
+  /** The client closes: nobody will learn more. */
+  close(): void {
+    for (const write of this.#open.values()) write.abandoned()
+    this.#open.clear()
+  }
+}
+
+class TrackedWrite implements Write {
+  readonly id: string
+  readonly outcome: Promise<Outcome>
+  #status: WriteStatus
+  #answer: Outcome | null
+  readonly #settleOutcome: PromiseWithResolvers<Outcome>
+  readonly #waiting = new Set<() => void>()
+  #failure: TideError | null = null
+
+  constructor(entry: OutboxEntry) {
+    this.id = entry.mutation.id
+    this.#status = entry.status
+    this.#answer = entry.outcome
+    this.#settleOutcome = Promise.withResolvers<Outcome>()
+    this.outcome = this.#settleOutcome.promise
+    // Nobody has to look at the outcome: a write that fails while no one asks is no unhandled rejection.
+    this.outcome.catch(() => undefined)
+    if (entry.outcome !== null) this.#settleOutcome.resolve(entry.outcome)
+  }
+
+  get status(): WriteStatus {
+    return this.#status
+  }
+
+  moved(entry: OutboxEntry): void {
+    this.#status = entry.status
+    if (entry.outcome !== null) this.#answered(entry.outcome)
+    this.#wake()
+  }
+
+  ended(end: 'synced' | 'discarded'): void {
+    this.#status = end
+    if (end === 'discarded') this.#fail(new TideError('not_found', `Write ${this.id} was discarded before the server answered.`, { remedy: 'Nothing to do: its effect is gone from this replica.' }))
+    this.#wake()
+  }
+
+  abandoned(): void {
+    this.#fail(new TideError('closed', `The client was closed while write ${this.id} was ${this.#status}.`, { remedy: 'Open the replica again: the write is kept and will be sent.' }))
+    this.#wake()
+  }
+
+  async wait(until: 'acknowledged' | 'synced', options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const { signal } = options
+    for (;;) {
+      signal?.throwIfAborted()
+      if (this.#failure !== null) throw this.#failure
+      if (this.#status === 'rejected') throw this.#refusal()
+      if (this.#status === 'synced' || (until === 'acknowledged' && this.#answer !== null)) return
+      await this.#next(signal)
+    }
+  }
+
+  #next(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake)
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#waiting.add(wake)
+      signal?.addEventListener('abort', wake)
+    })
+  }
+
+  #answered(outcome: Outcome): void {
+    this.#answer = outcome
+    this.#settleOutcome.resolve(outcome)
+  }
+
+  #fail(error: TideError): void {
+    this.#failure = error
+    this.#settleOutcome.reject(error)
+  }
+
+  #refusal(): TideError {
+    const error = this.#answer?.error
+    return error === undefined ? new TideError('internal', `Write ${this.id} was refused without a reason.`) : TideError.fromBody(error)
+  }
+
+  #wake(): void {
+    for (const wake of [...this.#waiting]) wake()
+  }
+}

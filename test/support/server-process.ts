@@ -1,0 +1,113 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.url))
+
+/** A server in a process of its own, so that it can be killed like one. */
+export interface ServerProcess {
+  readonly url: string
+  readonly env: Readonly<Record<string, string>>
+  /** kill -9, and start again on the same folder and port. */
+  crash(): Promise<void>
+  restart(): Promise<void>
+  /** Runs a CLI command beside the running server; answers its standard output. Throws if it fails. */
+  cli(...args: readonly string[]): Promise<string>
+  stop(): Promise<void>
+}
+
+/** Starts `tidewire start` on an embedded database in `dir` with demo data, and waits until it is ready. */
+export async function startServerProcess(
+  dir: string,
+  extraEnv: Readonly<Record<string, string>> = {},
+): Promise<ServerProcess> {
+  const port = await freePort()
+  const env = {
+    ...withoutSettings(process.env),
+    TIDEWIRE_DATA: dir,
+    PORT: String(port),
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'error',
+    ...extraEnv,
+  }
+  const url = `http://127.0.0.1:${port}`
+  let child = await launch(env, url)
+  return {
+    url,
+    env,
+    async crash() {
+      const gone = once(child, 'exit')
+      killTree(child)
+      await gone
+    },
+    async restart() {
+      child = await launch(env, url)
+    },
+    cli: (...args) => run(env, args),
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const gone = once(child, 'exit')
+      child.kill('SIGTERM')
+      await gone
+    },
+  }
+}
+
+async function launch(env: Readonly<Record<string, string>>, url: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [cli, 'start'], {
+    cwd: root,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  const output: string[] = []
+  const ready = Promise.withResolvers<void>()
+  const hear = (chunk: Buffer): void => {
+    output.push(chunk.toString())
+    if (output.join('').includes(url)) ready.resolve()
+  }
+  child.stdout.on('data', hear)
+  child.stderr.on('data', hear)
+  child.once('exit', (code) =>
+    ready.reject(new Error(`The server ended with code ${code} before it was ready:\n${output.join('')}`)),
+  )
+  await ready.promise
+  return child
+}
+
+async function run(env: Readonly<Record<string, string>>, args: readonly string[]): Promise<string> {
+  const child = spawn(process.execPath, [cli, ...args], { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const out: string[] = []
+  const err: string[] = []
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk.toString()))
+  const [code] = await once(child, 'close')
+  if (code !== 0)
+    throw new Error(`tidewire ${args.join(' ')} ended with code ${String(code)}:\n${err.join('')}${out.join('')}`)
+  return out.join('').trim()
+}
+
+/** The launcher may have a child of its own: the whole group dies, as in a power cut of the process. */
+function killTree(child: ChildProcess): void {
+  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+}
+
+/** Settings of the machine that runs the tests must not leak into the server under test. */
+function withoutSettings(env: NodeJS.ProcessEnv): Record<string, string> {
+  const own = /^(DATABASE_|TIDEWIRE_|REDIS_|AUTH_|EMBEDDING_|CAPTURE|PORT|HOST|LOG_LEVEL)/
+  return Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && !own.test(entry[0])),
+  )
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('No free port.')
+  return address.port
+}
