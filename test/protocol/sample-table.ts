@@ -51,7 +51,8 @@ export function valueOf(column: ColumnDescriptor): fc.Arbitrary<Value> {
   switch (column.type) {
     case 'uuid': return fc.constantFrom(...uuids)
     case 'text': return sampleText
-    case 'integer': case 'bigint': return fc.oneof(fc.integer({ min: -3, max: 3 }), fc.maxSafeInteger())
+    case 'integer': return fc.oneof(fc.integer({ min: -3, max: 3 }), fc.integer())
+    case 'bigint': return fc.oneof(fc.integer({ min: -3, max: 3 }), fc.maxSafeInteger())
     case 'double': return fc.oneof(fc.constantFrom(0, 0.1, 0.30000000000000004, 1e21, -2), fc.double({ noNaN: true, noDefaultInfinity: true }).map((n) => n + 0))
     case 'numeric':
       return column.precision === 30
