@@ -79,6 +79,9 @@ const ARROWS: rules.Arrows = {
 const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/entities/define.ts',
   'server/capture/change-source.ts',
+  'server/db/row-codec.ts',
+  'server/mutation/mutations.ts',
+  'server/mutation/sql-mutation-store.ts',
   'server/scope/access.ts',
   'server/scope/principal.ts',
   'server/scope/sql-query.ts',
