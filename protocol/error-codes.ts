@@ -95,6 +95,10 @@ export const errorCodes = {
     meaning: 'There is no such row, or it is not visible here.',
     remedy: 'Check the id, and that a subscription holds the row.',
   },
+  outbox_full: {
+    meaning: 'So many writes wait to be sent that no more are taken.',
+    remedy: 'Connect, or discard writes that are refused.',
+  },
   not_running: {
     meaning: 'There is no server to talk to.',
     remedy: 'Start it with `npx tidewire start`.',
@@ -150,6 +154,10 @@ export const errorCodes = {
   unknown_table: {
     meaning: 'There is no such table, or it is not synced.',
     remedy: 'Use a table of the schema.',
+  },
+  write_in_flight: {
+    meaning: 'The write is on its way, or answered, so that it can be neither retried nor discarded.',
+    remedy: 'Wait for its outcome.',
   },
 } as const satisfies Record<string, { readonly meaning: string; readonly remedy: string }>
 
