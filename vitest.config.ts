@@ -1,7 +1,7 @@
 // One project per price of a test; the file's suffix names it (CONTRIBUTING.md, "Tests").
 import { defaultServerConditions } from 'vite'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
-import { findServices, type Service } from './scripts/services.ts'
+import { findServices, INSTALL, type Service } from './scripts/services.ts'
 
 const inCi = Boolean(process.env['CI'])
 const services = findServices()
@@ -68,8 +68,9 @@ function missing(name: Suffix): string | undefined {
 const missingHere = suffixes.filter((name) => missing(name) !== undefined)
 const reasons = missingHere.map((name) => `*.${name}.test.ts (${missing(name)})`)
 if (services.redis.kind === 'missing') reasons.push(`tests over Redis (${services.redis.why})`)
-if (reasons.length > 0 && inCi) throw new Error(`In CI nothing is skipped, but these cannot run: ${reasons.join('; ')}`)
-if (reasons.length > 0) process.stderr.write(`Skipped, something is missing: ${reasons.join('; ')}\n`)
+const leftOut = `${reasons.join(', ')}: ${INSTALL}`
+if (reasons.length > 0 && inCi) throw new Error(`In CI nothing is left out, but these cannot run: ${leftOut}.`)
+if (reasons.length > 0) process.stderr.write(`Left out: ${leftOut}.\n`)
 
 export default defineConfig({
   resolve: { conditions: ['tidewire:source', ...defaultServerConditions] },

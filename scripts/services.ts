@@ -30,7 +30,9 @@ const RELEASE = 'trixie'
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'tidewire')
 const ROOTFS = join(CACHE, 'postgres-17')
 const CLUSTER = 'tidewire-pg-'
-const INSTALL = 'run `npx node scripts/services.ts install` as root on Debian, or set'
+
+/** What to do about a missing service. */
+export const INSTALL = '`npx node scripts/services.ts install` as root on Debian brings what is missing'
 
 /** Where a service comes from: named by the environment, installed here and startable, or not there. */
 export type Service =
@@ -57,7 +59,7 @@ function findPostgres(): Service {
   if (local) return { kind: 'installed', at: local }
   return {
     kind: 'missing',
-    why: `no PostgreSQL with pgvector: ${INSTALL} TEST_DATABASE_URL to one with wal_level=logical`,
+    why: 'no PostgreSQL with pgvector; TEST_DATABASE_URL may name one',
   }
 }
 
@@ -73,14 +75,14 @@ function findRedis(): Service {
   const given = process.env['TEST_REDIS_URL']
   if (given) return { kind: 'given', at: given }
   const at = onPath(['redis-server', 'valkey-server'])
-  return at ? { kind: 'installed', at } : { kind: 'missing', why: `no redis-server: ${INSTALL} TEST_REDIS_URL` }
+  return at ? { kind: 'installed', at } : { kind: 'missing', why: 'no redis-server; TEST_REDIS_URL may name one' }
 }
 
 function findChromium(): Service {
   const given = process.env['CHROMIUM_PATH']
   if (given) return { kind: 'given', at: given }
   const at = onPath(['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'])
-  return at ? { kind: 'installed', at } : { kind: 'missing', why: `no Chromium: ${INSTALL} CHROMIUM_PATH` }
+  return at ? { kind: 'installed', at } : { kind: 'missing', why: 'no Chromium; CHROMIUM_PATH may name one' }
 }
 
 /** Starts what is installed and not given. Dispose the result to stop it and remove its data. */
@@ -234,7 +236,9 @@ export function installServices(): void {
   if (packages.length === 0 && services.postgres.kind !== 'missing') return
   if (!isRoot() || !onPath(['apt-get'])) {
     const missing = Object.values(services).flatMap((service) => (service.kind === 'missing' ? [service.why] : []))
-    throw new Error(`Only root on Debian can install these, this is user ${process.getuid?.()}: ${missing.join('; ')}`)
+    throw new Error(
+      `Only root on Debian can install services, this is user ${process.getuid?.()}. ${missing.join('. ')}.`,
+    )
   }
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' } // runlevel 1: install, do not start
   run(['apt-get', 'update', '-q'], { env })
