@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = '44d41a76f5e25c48'
+export const schemaHash = '7c5921bbd0fc0836'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -774,7 +774,7 @@ export const shippedSchema = {
       originDeviceId: { name: 'origin_device_id', type: 'uuid', nullable: true, optional: true, class: 'server', references: 'devices' },
       createdAt: { name: 'created_at', type: 'timestamptz', optional: true, class: 'server' },
       updatedAt: { name: 'updated_at', type: 'timestamptz', optional: true, class: 'server' },
-      repositoryId: { name: 'repository_id', type: 'uuid', references: 'repositories' },
+      repositoryId: { name: 'repository_id', type: 'uuid', class: 'fixed', references: 'repositories' },
       kind: { name: 'kind', type: 'text', values: ['structure', 'complexity', 'security', 'dependencies', 'quality', 'full'] },
       branch: { name: 'branch', type: 'text', nullable: true, optional: true },
       commitSha: { name: 'commit_sha', type: 'text', nullable: true, optional: true },
@@ -804,7 +804,7 @@ export const shippedSchema = {
       originDeviceId: { name: 'origin_device_id', type: 'uuid', nullable: true, optional: true, class: 'server', references: 'devices' },
       createdAt: { name: 'created_at', type: 'timestamptz', optional: true, class: 'server' },
       updatedAt: { name: 'updated_at', type: 'timestamptz', optional: true, class: 'server' },
-      repositoryId: { name: 'repository_id', type: 'uuid', references: 'repositories' },
+      repositoryId: { name: 'repository_id', type: 'uuid', class: 'fixed', references: 'repositories' },
       taskId: { name: 'task_id', type: 'uuid', nullable: true, optional: true, references: 'tasks' },
       name: { name: 'name', type: 'text' },
       headSha: { name: 'head_sha', type: 'text', nullable: true, optional: true },

@@ -30,6 +30,9 @@ export const repositoryAnalyses = defineTable({
     startedAt: timestamp().nullable(),
     finishedAt: timestamp().nullable(),
   },
+  classes: {
+    fixed: ['repositoryId'],
+  },
   indexes: [
     index(['repositoryId', 'kind', 'createdAt']),
     index(['status']),

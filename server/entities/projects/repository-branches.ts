@@ -24,6 +24,9 @@ export const repositoryBranches = defineTable({
     lastCommitAt: timestamp().nullable(),
     lastCommitAuthor: text().nullable(),
   },
+  classes: {
+    fixed: ['repositoryId'],
+  },
   indexes: [
     unique(['repositoryId', 'name']),
     index(['status']),

@@ -1,0 +1,3 @@
+import { captureContract } from './capture-contract.ts'
+
+captureContract('postgres')

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let db: TestDatabase
+beforeAll(async () => {
+  db = await createTestDatabase({ migrated: false })
+})
+afterAll(() => db.close())
+
+/** Everything in the database that a migration can make, as text. */
+async function catalogOf(): Promise<readonly string[]> {
+  const { rows } = await db.database.pool.query(`
+    with ours as (select oid, nspname from pg_namespace where nspname in ('public', 'sync'))
+    select format('column %s.%s %s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, pg_get_expr(d.adbin, d.adrelid)) as line
+    from pg_class c join ours on ours.oid = c.relnamespace
+    join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+    where c.relkind in ('r', 'S')
+    union all select format('relation %s %s %s', relname, relkind, relreplident) from pg_class join ours on ours.oid = relnamespace
+    union all select format('constraint %s %s %s', conrelid::regclass, conname, pg_get_constraintdef(c.oid)) from pg_constraint c join ours on ours.oid = c.connamespace
+    union all select format('index %s', indexdef) from pg_indexes where schemaname in ('public', 'sync')
+    union all select format('trigger %s %s', tgenabled, pg_get_triggerdef(oid)) from pg_trigger where not tgisinternal
+    union all select format('function %s', pg_get_functiondef(p.oid)) from pg_proc p join ours on ours.oid = p.pronamespace
+      where p.prokind = 'f' and not exists (select from pg_depend where objid = p.oid and deptype = 'e')
+    order by 1`)
+  return rows.map((row) => row.line).filter((line) => !/mikro_orm_migrations/.test(line))
+}
+
+test('up, down to nothing and up again gives the same database', async () => {
+  const empty = await catalogOf()
+  const names = await db.database.migrate()
+  const first = await catalogOf()
+  expect(first.length).toBeGreaterThan(empty.length + 500)
+  for (const name of [...names].reverse()) expect(await db.database.rollback()).toBe(name)
+  expect(await catalogOf()).toEqual(empty)
+  await db.database.migrate()
+  expect(await catalogOf()).toEqual(first)
+})
+
+test('migrating a migrated database does nothing', async () => {
+  expect(await db.database.migrate()).toEqual([])
+})
+
+test('the entities are what the snapshot of the migrations says', async () => {
+  const orm = await db.database.orm()
+  expect(await orm.migrator.checkSchema()).toBe(false)
+})
+
+test('the entities are what the database has', async () => {
+  const orm = await db.database.orm()
+  expect(await orm.schema.getUpdateSchemaSQL({ wrap: false })).toBe('')
+})

@@ -1,0 +1,3 @@
+import { rowTriggerContract } from './row-triggers-contract.ts'
+
+rowTriggerContract('postgres')
