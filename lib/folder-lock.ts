@@ -1,104 +1,136 @@
 import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TideError } from '../protocol/error.ts'
 
-/** The right to use a folder alone, until `release`. A process that dies gives it up by dying. */
+/**
+ * One process at a time in a folder, also after crashes, on a local file system.
+ *
+ * Locks are files `lock.<n>`; the one of the highest number counts. It holds the owner's pid and when that process
+ * began, so that another process that got the same pid is not taken for it. To take over a lock that was released or
+ * whose owner is gone, one makes `lock.<n + 1>`: a hard link with the content already in it, which only one process can
+ * create. The highest file is never removed, so numbers only grow, and whoever was slow and made a lower one sees the
+ * higher and withdraws.
+ */
 export interface FolderLock {
+  /** Lets others in. Calling it twice is harmless. */
   release(): Promise<void>
 }
 
-interface Holder {
+interface Owner {
   readonly pid: number
-  /** What tells this process from a later one with the same pid. Empty where the system does not say. */
-  readonly started: string
-  readonly token: string
+  /** When the process began, in ticks since the machine did, and which run of the machine; null where that is unknown. */
+  readonly started: string | null
+  readonly released: boolean
 }
 
-/**
- * Takes a folder for this process, through a file `lock` in it that names the holder. Throws `replica_locked` while the
- * holder lives (this process itself counts); a lock whose holder is gone is taken over.
- */
-export async function lockFolder(dir: string): Promise<FolderLock> {
-  const path = join(dir, 'lock')
-  const mine: Holder = { pid: process.pid, started: await startOf(process.pid), token: randomUUID() }
-  const text = JSON.stringify(mine)
-  for (let attempt = 0; attempt < 10; attempt++) {
-    if (await create(path, text)) return { release: () => release(path, text) }
-    const found = await readFile(path, 'utf8').catch(() => undefined)
-    if (found === undefined) continue
-    const holder = parseHolder(found)
-    if (holder && (await isAlive(holder))) throw lockedBy(dir, holder)
-    await removeStale(path, found)
+const lockName = /^lock\.(\d+)$/
+
+/** Locks a folder, which is made if there is none. Throws `TideError` `replica_locked` while a living process has it. */
+export async function lockFolder(folder: string): Promise<FolderLock> {
+  await mkdir(folder, { recursive: true })
+  const me: Owner = { pid: process.pid, started: await startOf(process.pid), released: false }
+  for (;;) {
+    const last = await highest(folder)
+    const owner = await ownerOf(folder, last)
+    if (owner !== undefined && (await isAlive(owner))) throw locked(folder, owner.pid)
+    const mine = last + 1
+    if (!(await create(folder, mine, me))) continue
+    if ((await highest(folder)) === mine) {
+      await removeBelow(folder, mine)
+      return { release: () => write(folder, mine, { ...me, released: true }) }
+    }
+    await rm(pathOf(folder, mine), { force: true })
   }
-  throw new TideError('replica_locked', `The lock of ${dir} changes hands too quickly to be taken.`)
 }
 
-/** Written aside and linked, so that whoever sees the lock sees all of it. */
-async function create(path: string, text: string): Promise<boolean> {
-  const draft = `${path}.${randomUUID()}`
-  await writeFile(draft, text, { mode: 0o600 })
+function locked(folder: string, pid: number): TideError {
+  const who = pid === process.pid ? `this process (${pid})` : `process ${pid}`
+  return new TideError('replica_locked', `The folder ${folder} is open in ${who}.`)
+}
+
+function pathOf(folder: string, number: number): string {
+  return join(folder, `lock.${number}`)
+}
+
+async function numbersIn(folder: string): Promise<readonly number[]> {
+  const names = await readdir(folder)
+  return names.map((name) => lockName.exec(name)?.[1]).filter((digits) => digits !== undefined).map(Number)
+}
+
+async function highest(folder: string): Promise<number> {
+  return Math.max(0, ...(await numbersIn(folder)))
+}
+
+async function ownerOf(folder: string, number: number): Promise<Owner | undefined> {
   try {
-    await link(draft, path)
+    return JSON.parse(await readFile(pathOf(folder, number), 'utf8')) as Owner
+  } catch {
+    // Never made, removed by the owner of a higher one, or not ours: whoever makes the next number finds out.
+    return undefined
+  }
+}
+
+/** Makes the lock file with its content in one step; false when it exists. */
+async function create(folder: string, number: number, owner: Owner): Promise<boolean> {
+  const draft = await writeDraft(folder, owner)
+  try {
+    await link(draft, pathOf(folder, number))
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if (codeOf(error) === 'EEXIST') return false
     throw error
   } finally {
     await rm(draft, { force: true })
   }
 }
 
-/** Moves the file aside and looks again: had another process just taken over the same stale lock, its lock is put back. */
-async function removeStale(path: string, stale: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`
+async function write(folder: string, number: number, owner: Owner): Promise<void> {
   try {
-    await rename(path, aside)
-    if ((await readFile(aside, 'utf8')) !== stale) await link(aside, path)
+    await rename(await writeDraft(folder, owner), pathOf(folder, number))
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code !== 'ENOENT' && code !== 'EEXIST') throw error
-  } finally {
-    await rm(aside, { force: true })
+    // The folder itself was removed: then nobody is locked out.
+    if (codeOf(error) !== 'ENOENT') throw error
   }
 }
 
-async function release(path: string, text: string): Promise<void> {
-  const found = await readFile(path, 'utf8').catch(() => undefined)
-  if (found === text) await rm(path, { force: true })
+async function writeDraft(folder: string, owner: Owner): Promise<string> {
+  const draft = join(folder, `lock-draft-${randomUUID()}`)
+  await writeFile(draft, JSON.stringify(owner))
+  return draft
 }
 
-function parseHolder(text: string): Holder | undefined {
-  try {
-    const { pid, started, token } = JSON.parse(text) as Partial<Holder>
-    return typeof pid === 'number' && pid > 0 ? { pid, started: started ?? '', token: token ?? '' } : undefined
-  } catch {
-    return undefined
-  }
+async function removeBelow(folder: string, number: number): Promise<void> {
+  const lower = (await numbersIn(folder)).filter((other) => other < number)
+  await Promise.all(lower.map((other) => rm(pathOf(folder, other), { force: true })))
 }
 
-async function isAlive(holder: Holder): Promise<boolean> {
+async function isAlive(owner: Owner): Promise<boolean> {
+  if (owner.released) return false
   try {
-    process.kill(holder.pid, 0)
+    process.kill(owner.pid, 0)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+    // EPERM: it lives and belongs to somebody else.
+    if (codeOf(error) === 'ESRCH') return false
   }
-  const started = await startOf(holder.pid)
-  return started === '' || holder.started === '' || started === holder.started
+  const started = await startOf(owner.pid)
+  return owner.started === null || started === null || started === owner.started
 }
 
-/** Start time of a process in clock ticks since boot, and which boot (Linux); elsewhere ''. */
-async function startOf(pid: number): Promise<string> {
+/** Field 22 of /proc/<pid>/stat, after the name in parentheses, which may itself hold spaces and parentheses. */
+async function startOf(pid: number): Promise<string | null> {
   try {
-    const [stat, boot] = await Promise.all([readFile(`/proc/${pid}/stat`, 'utf8'), readFile('/proc/sys/kernel/random/boot_id', 'utf8')])
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
-    return `${boot.trim()} ${ticks ?? ''}`
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
+    const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [state, ticks] = [fields[0], fields[19]]
+    // A zombie has ended; only its parent has not asked how.
+    return state === 'Z' ? 'ended' : `${boot.trim()}/${ticks}`
   } catch {
-    return ''
+    return null
   }
 }
 
-function lockedBy(dir: string, holder: Holder): TideError {
-  const who = holder.pid === process.pid ? 'this process' : `process ${holder.pid}`
-  return new TideError('replica_locked', `The folder ${dir} is in use by ${who}.`)
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }

@@ -1,0 +1,12 @@
+import type { PGliteInterface, Results, Transaction } from '@electric-sql/pglite'
+
+/** What the store needs of a PGlite, in this thread or behind a worker. */
+export interface PGliteLike extends Pick<PGliteInterface, 'query' | 'exec' | 'transaction' | 'close'> {
+  /** Makes finished transactions durable where the file system does not by itself. */
+  readonly flush?: () => Promise<void>
+}
+
+/** Runs SQL: a PGlite or one of its transactions. */
+export type Executor = Pick<Transaction, 'query' | 'exec'>
+
+export type { Results }

@@ -1,0 +1,162 @@
+import { TideError } from '../../protocol/error.ts'
+import type { Query } from '../../protocol/rows/filter.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
+import { invariant } from '../../lib/invariant.ts'
+import { tableOf, tablesOf, type Tables } from './holding.ts'
+import { createCodecs, type Codecs } from './pglite-codecs.ts'
+import { dropHeld, purge } from './pglite-holding.ts'
+import type { Executor, PGliteLike } from './pglite-like.ts'
+import { loadRecords, saveRecords } from './pglite-records.ts'
+import { PgliteReader } from './pglite-rows.ts'
+import { prepareSchema } from './pglite-schema.ts'
+import { stageBlocks, stagedBlocks, stagedRows, unstage } from './pglite-staging.ts'
+import { PgliteWriter } from './pglite-write.ts'
+import { absentColumns, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
+import type { NearestRequest, ReplicaStore, StoreCommit, StoredState, Swap } from './store.ts'
+
+export interface PgliteStoreOptions {
+  readonly schema: Schema
+  /** Opens the database, with the extension pgvector loaded. The store closes it. */
+  readonly open: () => Promise<PGliteLike>
+}
+
+/**
+ * A replica in PGlite: plain SQL over the synced tables, and as durable as the file system under it. A commit is one
+ * transaction. Throws what `open` throws.
+ */
+export async function createPgliteStore({ schema, open }: PgliteStoreOptions): Promise<ReplicaStore> {
+  const tables = tablesOf(schema)
+  const database = await open()
+  try {
+    await database.transaction((transaction) => prepareSchema(transaction, tables))
+    await database.flush?.()
+    return new PgliteStore(database, tables, await createCodecs(database))
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+interface Access {
+  readonly reader: PgliteReader
+  readonly writer: PgliteWriter
+}
+
+class PgliteStore implements ReplicaStore {
+  readonly #database: PGliteLike
+  readonly #tables: Tables
+  readonly #codecs: Codecs
+  readonly #access: ReadonlyMap<string, Access>
+  #lastCommit: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(database: PGliteLike, tables: Tables, codecs: Codecs) {
+    this.#database = database
+    this.#tables = tables
+    this.#codecs = codecs
+    this.#access = new Map([...tables].map(([name, table]) => [
+      name, { reader: new PgliteReader(table, codecs), writer: new PgliteWriter(table, codecs) },
+    ]))
+  }
+
+  async load(): Promise<StoredState> {
+    return loadRecords(this.#open(), this.#tables)
+  }
+
+  async rows(table: string, ids: readonly string[]): Promise<readonly Row[]> {
+    return this.#of(table).reader.byIds(this.#open(), ids)
+  }
+
+  async query(table: string, query: Query): Promise<readonly Row[]> {
+    return this.#of(table).reader.query(this.#open(), query)
+  }
+
+  async staged(subscription: string, table: string, ids: readonly string[]): Promise<readonly Row[]> {
+    return stagedRows(this.#open(), this.#tables, subscription, table, ids)
+  }
+
+  async nearest(table: string, request: NearestRequest): Promise<readonly { readonly row: Row; readonly score: number }[]> {
+    return this.#of(table).reader.nearest(this.#open(), request)
+  }
+
+  async sql(text: string, params: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    return this.#open().transaction(async (transaction) => {
+      await transaction.exec('set transaction read only')
+      const { rows } = await transaction.query<Record<string, unknown>>(text, [...params], this.#codecs)
+      return rows
+    })
+  }
+
+  async commit(commit: StoreCommit): Promise<void> {
+    const database = this.#open()
+    const blocks = this.#check(commit)
+    const run = this.#lastCommit.then(() => database.transaction((transaction) => this.#apply(transaction, commit, blocks)))
+    this.#lastCommit = run.catch(() => {})
+    await run
+    await database.flush?.()
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#lastCommit
+    await this.#database.close()
+  }
+
+  /** Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it. */
+  #check(commit: StoreCommit): readonly TableRows[] {
+    for (const { table, upserts } of commit.rows ?? []) checkRows(tableOf(this.#tables, table), upserts)
+    for (const block of commit.stage?.blocks ?? []) unpackBlock(this.#tables, block)
+    return (commit.blocks ?? []).map((block) => unpackBlock(this.#tables, block))
+  }
+
+  async #apply(transaction: Executor, commit: StoreCommit, blocks: readonly TableRows[]): Promise<void> {
+    const { stage } = commit
+    if (stage !== undefined) await stageBlocks(transaction, this.#codecs, stage.subscription, stage.blocks)
+    if (commit.unstage !== undefined && commit.unstage.length > 0) await unstage(transaction, commit.unstage)
+    for (const swap of commit.swaps ?? []) await this.#swap(transaction, swap)
+    for (const table of commit.resets ?? []) await this.#of(table).writer.clear(transaction)
+    for (const one of commit.purges ?? []) await purge(transaction, this.#tables, one)
+    for (const block of blocks) await this.#put(transaction, block)
+    for (const { table, upserts, deletes } of commit.rows ?? []) {
+      for (const group of groupByAbsent(tableOf(this.#tables, table), upserts)) await this.#put(transaction, group)
+      await this.#of(table).writer.delete(transaction, deletes)
+    }
+    await saveRecords(transaction, this.#tables, commit)
+  }
+
+  async #swap(transaction: Executor, swap: Swap): Promise<void> {
+    await dropHeld(transaction, this.#tables, swap)
+    for await (const block of stagedBlocks(transaction, this.#tables, swap.subscription.id)) await this.#put(transaction, block)
+    await unstage(transaction, [swap.subscription.id])
+  }
+
+  async #put(transaction: Executor, { table, rows, absent }: TableRows): Promise<void> {
+    await this.#of(table.name).writer.put(transaction, rows, absent)
+  }
+
+  #of(table: string): Access {
+    const access = this.#access.get(table)
+    invariant(access !== undefined, `table ${table} is in the replica's schema`)
+    return access
+  }
+
+  #open(): PGliteLike {
+    if (this.#closed) throw new TideError('closed', 'The replica is closed.')
+    return this.#database
+  }
+}
+
+/** Rows with the same columns can be written by one statement. */
+function groupByAbsent(table: TableRows['table'], rows: readonly Row[]): readonly TableRows[] {
+  const groups = new Map<string, { absent: readonly string[]; rows: Row[] }>()
+  for (const row of rows) {
+    const absent = absentColumns(table, row)
+    const key = absent.join()
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, { absent, rows: [row] })
+    else group.rows.push(row)
+  }
+  return [...groups.values()].map((group) => ({ table, ...group }))
+}
