@@ -9,6 +9,8 @@ export interface ReplicaChange {
   readonly writes: readonly { readonly id: string; readonly entry: OutboxEntry | null; readonly end?: 'synced' | 'discarded' }[]
   /** Rows whose `$sync` changed though their values may not have, by SQL table name. */
   readonly states: ReadonlyMap<string, ReadonlySet<string>>
+  /** Subscriptions whose record changed or went, by id. */
+  readonly subscriptions: ReadonlySet<string>
 }
 
 export type TableChange = { readonly all: true } | { readonly all: false; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }

@@ -1,0 +1,61 @@
+import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import { compileHolds, reaches, tableOf, type Lookup } from '../store/holding.ts'
+import type { Purge, ReplicaStore, RowState, Swap } from '../store/store.ts'
+import type { Mirror } from './mirror.ts'
+import { loadParents } from './reach.ts'
+import type { Step } from './step.ts'
+
+/**
+ * A swap replaces rows in the store; the rows with pending writes among them take the staged row as their new image, or
+ * lose their image when this subscription held them and has them no more. All are written again after the swap.
+ */
+export async function imagesAfterSwap(step: Step, mirror: Mirror, store: ReplicaStore, swaps: readonly Swap[]): Promise<void> {
+  const states = mirror.states.all
+  const lookup = await parentsOf(mirror, store, states)
+  for (const { subscription, others } of swaps) {
+    const tables = [...mirror.states.tables].filter((table) => subscription.tables?.includes(table) ?? true)
+    for (const table of tables) {
+      const ofTable = mirror.states.of(table)
+      const staged = new Map((await store.staged(subscription.id, table, [...ofTable.keys()])).map((row) => [idOf(row), row]))
+      const holds = testOf(mirror, table, [subscription], lookup)
+      const keeps = testOf(mirror, table, others, lookup)
+      for (const rowId of ofTable.keys()) {
+        const ref = { table, rowId }
+        const image = step.image(ref)
+        const row = staged.get(rowId)
+        if (row !== undefined) step.setImage(ref, { ...image, ...row })
+        else if (image !== null && holds(image) && !keeps(image)) step.setImage(ref, null)
+        else step.rewrite(ref)
+      }
+    }
+  }
+}
+
+/** After a purge: images that no remaining subscription holds go with the rows; what this replica itself has written stays visible. */
+export async function imagesAfterPurge(step: Step, mirror: Mirror, store: ReplicaStore, purges: readonly Purge[]): Promise<void> {
+  const states = mirror.states.all
+  const lookup = await parentsOf(mirror, store, states)
+  for (const { channel, keep } of purges) {
+    for (const name of mirror.states.tables) {
+      const table = tableOf(mirror.tables, name)
+      const keeps = testOf(mirror, name, keep, lookup)
+      for (const rowId of mirror.states.of(name).keys()) {
+        const ref = { table: name, rowId }
+        const image = step.image(ref)
+        const isGone = image !== null && reaches(mirror.tables, channel, table, image, lookup) === true && !keeps(image)
+        if (isGone) step.setImage(ref, null)
+        else step.rewrite(ref)
+      }
+    }
+  }
+}
+
+function parentsOf(mirror: Mirror, store: ReplicaStore, states: readonly RowState[]): Promise<Lookup> {
+  const rows = states.flatMap(({ table, serverImage }) => (serverImage === null ? [] : [{ table, row: serverImage }]))
+  return loadParents(mirror.tables, store, rows)
+}
+
+function testOf(mirror: Mirror, table: string, subscriptions: readonly Subscription[], lookup: Lookup): (row: Row) => boolean {
+  return compileHolds(mirror.tables, tableOf(mirror.tables, table), subscriptions, lookup)
+}

@@ -1,0 +1,90 @@
+import { TideError } from '../../protocol/error.ts'
+import type { DownOf } from '../../protocol/messages/down.ts'
+import { withNewIds } from '../outbox/renew.ts'
+import type { OutboxEntry } from '../store/store.ts'
+import type { Mirror } from './mirror.ts'
+import type { BulkParts, Step } from './step.ts'
+
+export type Welcome = DownOf<'welcome'>
+
+/**
+ * What the replica learns from a welcome. Throws `device_principal_mismatch` when it belongs to somebody else. A server
+ * that cannot resume from the replica's cursor makes all subscriptions new; their rows stay visible until they are
+ * replaced, and no write is lost: what the server does not know of any more is sent again.
+ */
+export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkParts {
+  const { meta } = mirror
+  checkOwner(meta.principal, meta.organizationId, welcome)
+  const isAnotherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
+  const mustStartOver = isAnotherEpoch || !welcome.resume
+  const isFirst = meta.principal === null || meta.organizationId === null
+  step.setMeta({
+    principal: welcome.principal, organizationId: welcome.organizationId, deviceId: welcome.deviceId, schemaHash: welcome.schemaHash,
+    ...(mustStartOver ? { cursor: null } : {}),
+  })
+  // Rows written before the replica knew whose it is take their organization and author now.
+  if (isFirst) for (const { table, rowId } of mirror.states.all) step.rewrite({ table, rowId })
+  const isCloned = isAheadOfUs(mirror, welcome)
+  if (!isCloned) renumber(step, mirror, welcome.clientSeq, isAnotherEpoch)
+  return mustStartOver ? startOver(step, mirror) : {}
+}
+
+/** The ledger has counters that this replica never gave out: another copy of it has sent under its identity. */
+export function isAheadOfUs(mirror: Mirror, welcome: Welcome): boolean {
+  return welcome.clientSeq > mirror.meta.clientSeq
+}
+
+function checkOwner(principal: Welcome['principal'] | null, organizationId: string | null, welcome: Welcome): void {
+  const isOther = principal !== null && (principal.kind !== welcome.principal.kind || principal.id !== welcome.principal.id)
+  if (!isOther && (organizationId === null || organizationId === welcome.organizationId)) return
+  const owner = `${principal?.kind ?? 'organization'} ${principal?.id ?? organizationId}`
+  throw new TideError(
+    'device_principal_mismatch',
+    `This replica belongs to ${owner} in organization ${organizationId}, and the token is of ${welcome.principal.kind} ${welcome.principal.id} in ${welcome.organizationId}.`,
+  )
+}
+
+/**
+ * A ledger that ends before counters given out here was restored from a backup: the writes it lost are sent again, under
+ * the same ids, counted on from where the ledger ends (it takes no gaps).
+ */
+function renumber(step: Step, mirror: Mirror, known: number, isAnotherEpoch: boolean): void {
+  if (known >= mirror.meta.clientSeq) return
+  const lost = mirror.outbox.entries.filter((entry) => entry.mutation.clientSeq > known && !entry.settled && (entry.status === 'syncing' || (isAnotherEpoch && isAnswered(entry))))
+  let next = known
+  for (const entry of lost) {
+    next += 1
+    if (entry.status === 'syncing' && entry.mutation.clientSeq === next) continue
+    step.put({ ...entry, status: 'syncing', outcome: null, mutation: { ...entry.mutation, clientSeq: next } })
+  }
+  step.setMeta({ clientSeq: next })
+}
+
+function isAnswered({ status }: OutboxEntry): boolean {
+  return status === 'acknowledged' || status === 'conflict'
+}
+
+/** All subscriptions from scratch. Also the way out of a replica that cannot apply what it is sent. */
+export function startOver(step: Step, mirror: Mirror): BulkParts {
+  const records = [...mirror.subscriptions.values()].filter((record) => record.state !== 'new')
+  for (const { subscription } of records) step.putSubscription({ subscription, state: 'new', from: null, next: null })
+  step.setMeta({ cursor: null })
+  return records.length === 0 ? {} : { commit: { unstage: records.map(({ subscription }) => subscription.id) } }
+}
+
+/**
+ * A cloned replica becomes a device of its own: what has no answer goes again under new ids, before everything that was
+ * never sent, and is counted from 1.
+ */
+export function planNewIdentity(step: Step, mirror: Mirror, newId: () => string): void {
+  step.setMeta({ fingerprint: newId(), deviceId: null, clientSeq: 0 })
+  const unanswered = mirror.outbox.entries.filter((entry) => entry.status === 'syncing')
+  const open = new Set(unanswered.filter((entry) => !entry.settled).map((entry) => entry.mutation.id))
+  for (const entry of unanswered) if (entry.settled) step.end(entry.mutation.id, 'synced')
+  const others = mirror.outbox.entries.filter((entry) => entry.status === 'local')
+  const renewed = withNewIds([...unanswered.filter((entry) => open.has(entry.mutation.id)), ...others], newId)
+  for (const { oldId, entry } of renewed) {
+    step.end(oldId, 'discarded')
+    step.put({ ...entry, status: 'local', mutation: { ...entry.mutation, clientSeq: 0 } })
+  }
+}

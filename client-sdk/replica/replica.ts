@@ -1,0 +1,321 @@
+import { TideError } from '../../protocol/error.ts'
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import { Serial } from '../../lib/serial.ts'
+import { createUuidSource } from '../../lib/uuid.ts'
+import { conflictTable } from '../conflict/conflict.ts'
+import { targetOf } from '../conflict/resolution-effect.ts'
+import type { RowRef } from '../outbox/row-key.ts'
+import { selectPush } from '../outbox/select-push.ts'
+import { rowSync, type RowSync } from '../outbox/row-sync.ts'
+import { tablesOf } from '../store/holding.ts'
+import type { OutboxEntry, ReplicaMeta, ReplicaStore, SubscriptionRecord } from '../store/store.ts'
+import { checkDraft } from './check-draft.ts'
+import { Mirror } from './mirror.ts'
+import { planBatch } from './plan-batch.ts'
+import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
+import { fallenWith, isParked, planDiscard, planRetry } from './plan-parked.ts'
+import { planPage, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
+import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
+import { planWrite } from './plan-write.ts'
+import type { ReceivedBatch, ReceivedPage } from './received.ts'
+import type { ReplicaChange } from './replica-change.ts'
+import { Step, type Plan } from './step.ts'
+import type { WriteDraft } from './write-draft.ts'
+
+export interface ReplicaOptions {
+  readonly store: ReplicaStore
+  readonly schema: Schema
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/**
+ * The local copy of what a principal follows, with its own writes laid over. A thin shell: every operation waits its
+ * turn, reads what it needs from the store, lets pure functions (`plan-*.ts`, `step.ts`) work out one `StoreCommit`, has
+ * the store commit it, lays it on the mirror in memory, and tells the listeners once. If the commit fails, nothing has
+ * happened. SPEC.md beside this file numbers what holds at every moment.
+ */
+export class Replica {
+  readonly #store: ReplicaStore
+  readonly #clock: Clock
+  readonly #newId: () => string
+  readonly #mirror: Mirror
+  readonly #steps = new Serial()
+  readonly #listeners = new Set<(change: ReplicaChange) => void>()
+  #isClosed = false
+
+  private constructor(options: ReplicaOptions, mirror: Mirror) {
+    this.#store = options.store
+    this.#clock = options.clock
+    this.#newId = createUuidSource(options.clock, options.random)
+    this.#mirror = mirror
+  }
+
+  /** Opens what the store holds; a new store becomes a replica with an identity of its own. */
+  static async open(options: ReplicaOptions): Promise<Replica> {
+    const mirror = new Mirror(tablesOf(options.schema), await options.store.load())
+    const replica = new Replica(options, mirror)
+    if (mirror.meta.fingerprint === null) await replica.#run(async (step) => step.setMeta({ fingerprint: replica.#newId() }))
+    await replica.#loadConflicts()
+    return replica
+  }
+
+  get meta(): ReplicaMeta {
+    return this.#mirror.meta
+  }
+
+  get subscriptions(): readonly SubscriptionRecord[] {
+    return [...this.#mirror.subscriptions.values()]
+  }
+
+  /** Writes that have not come back yet; parked ones and open conflicts not counted. */
+  get pendingCount(): number {
+    return this.#mirror.outbox.pendingCount
+  }
+
+  /** Open conflicts of this device's writes: rows of sync_conflicts. */
+  get openConflicts(): readonly Row[] {
+    return this.#mirror.conflicts.rows
+  }
+
+  /** Whether anything was written that has never been sent. */
+  get hasUnsent(): boolean {
+    return this.#mirror.outbox.hasLocal
+  }
+
+  /** All writes that have not ended, in call order. */
+  writes(): readonly OutboxEntry[] {
+    return this.#mirror.outbox.entries
+  }
+
+  /** How far a row is from the server's. SQL table name. */
+  syncOf(table: string, rowId: string): RowSync {
+    const ref = { table, rowId }
+    return rowSync(this.#mirror.outbox.ofRow(ref), this.#mirror.conflicts.ofRow(ref))
+  }
+
+  onChange(listener: (change: ReplicaChange) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
+  }
+
+  /** Runs a read between two steps, so that what it finds and the changes told after it fit together. */
+  read<T>(run: (store: ReplicaStore) => Promise<T>): Promise<T> {
+    return this.#steps.run(async () => {
+      this.#checkOpen()
+      return run(this.#store)
+    })
+  }
+
+  /**
+   * Writes, at once and durably: when this resolves, the rows show the writes and no crash loses them. All drafts or
+   * none; with `group`, also on the server. Answers an entry per draft. Drafts that fold into an unsent write share its
+   * entry; an entry that is `settled` has already ended (a row deleted before its insert was ever sent).
+   * Throws `TideError` when a draft cannot be right.
+   */
+  write(drafts: readonly WriteDraft[], options: { readonly group?: boolean } = {}): Promise<readonly OutboxEntry[]> {
+    return this.#run(async (step) => {
+      const tools = { tables: this.#mirror.tables, newId: this.#newId, organizationId: this.meta.organizationId }
+      const checked = drafts.map((draft) => checkDraft(draft, tools))
+      await this.#know(step, checked.map(({ table, rowId }) => ({ table: table.name, rowId })))
+      await this.#know(step, checked.flatMap(({ table, rowId, op }) => (op === 'resolve' ? (targetOf(step.image({ table: table.name, rowId })) ?? []) : [])))
+      return planWrite(step, checked, { newId: this.#newId, now: this.#clock.now(), group: options.group ?? false })
+    })
+  }
+
+  /**
+   * The next writes to send after counter `after` (0: from the first without an answer), in order, never splitting a
+   * group. Writes that were never sent get their counter here, durably, before anybody sends them.
+   */
+  nextPush(limit: number, maxBytes: number, after = 0): Promise<readonly Mutation[]> {
+    return this.#run(async (step) => {
+      const { outbox } = this.#mirror
+      const sent = [...outbox.syncing].filter((entry) => entry.mutation.clientSeq > after)
+      const chosen = selectPush(queue(sent, outbox.local), { mutations: limit, bytes: maxBytes })
+      let { clientSeq } = this.meta
+      const mutations = chosen.map((entry): Mutation => {
+        if (entry.status === 'syncing') return entry.mutation
+        clientSeq += 1
+        const mutation = { ...entry.mutation, clientSeq }
+        step.put({ ...entry, status: 'syncing', mutation })
+        return mutation
+      })
+      if (clientSeq !== this.meta.clientSeq) step.setMeta({ clientSeq })
+      return mutations
+    })
+  }
+
+  /** Takes answers. `identityLost`: the server knows this device under another history; see `takeNewIdentity`. */
+  applyOutcomes(outcomes: readonly Outcome[]): Promise<{ readonly identityLost: boolean }> {
+    return this.#run(async (step) => {
+      const conflicts = outcomes.flatMap(({ conflictId }) => (conflictId === undefined ? [] : [{ table: conflictTable, rowId: conflictId }]))
+      if (this.#mirror.tables.has(conflictTable)) await this.#know(step, conflicts)
+      planOutcomes(step, outcomes, outcomes.some(({ kind }) => kind === 'rejected') ? this.writes() : [])
+      return { identityLost: outcomes.some(isIdentityProblem) }
+    })
+  }
+
+  /** Applies one whole batch: rows, writes, subscriptions and cursor in one commit. */
+  applyBatch(batch: ReceivedBatch, epoch: string): Promise<void> {
+    return this.#run(async (step) => {
+      step.addBulk(await planBatch(step, this.#mirror, this.#store, batch, epoch))
+    })
+  }
+
+  /** Stages a page of a bootstrap; a page nobody waits for is dropped. */
+  stagePage(subscription: string, page: ReceivedPage): Promise<void> {
+    return this.#run(async (step) => {
+      const record = this.#mirror.subscriptions.get(subscription)
+      if (record !== undefined && record.state !== 'held') step.addBulk(planPage(step, record, page))
+    })
+  }
+
+  /**
+   * Takes the server's word on who and where this replica is. `ahead`: the server has counters that were never given out
+   * here. Throws `device_principal_mismatch`.
+   */
+  applyWelcome(welcome: Welcome): Promise<{ readonly ahead: boolean }> {
+    return this.#run(async (step) => {
+      step.addBulk(planWelcome(step, this.#mirror, welcome))
+      return { ahead: isAheadOfUs(this.#mirror, welcome) }
+    })
+  }
+
+  /** Becomes a new device: another copy of this replica has sent under the old identity. */
+  takeNewIdentity(): Promise<void> {
+    return this.#run(async (step) => planNewIdentity(step, this.#mirror, this.#newId))
+  }
+
+  /** All subscriptions from scratch, for a replica that cannot apply what it is sent. Rows stay until replaced, writes stay. */
+  rebuild(): Promise<void> {
+    return this.#run(async (step) => step.addBulk(startOver(step, this.#mirror)))
+  }
+
+  /** The server has shown that everything up to these writes is here, though it never named them (a lost connection). */
+  settle(ids: readonly string[]): Promise<void> {
+    return this.#run(async (step) => planSettled(step, ids))
+  }
+
+  addSubscription(subscription: Subscription): Promise<void> {
+    return this.#run(async (step) => step.addBulk(planSubscribe(step, this.#mirror, subscription)))
+  }
+
+  /** Stops following; rows that nothing else holds go. */
+  removeSubscription(id: string): Promise<void> {
+    return this.#run(async (step) => step.addBulk(await planUnsubscribe(step, this.#mirror, this.#store, id)))
+  }
+
+  /** The server refuses the subscription: its rows go from this replica. */
+  revoke(id: string): Promise<void> {
+    return this.removeSubscription(id)
+  }
+
+  /** Sends a refused write again as a new one, with what fell with it. Answers the new entries. */
+  retry(id: string): Promise<readonly OutboxEntry[]> {
+    return this.#run(async (step) => {
+      await this.#knowFallen(step, id)
+      return planRetry(step, id, this.writes(), this.#newId, this.#clock.now())
+    })
+  }
+
+  /** Drops a refused or unsent write and what depends on it. Answers the ids of all that were dropped. */
+  discard(id: string): Promise<readonly string[]> {
+    return this.#run(async (step) => {
+      await this.#knowFallen(step, id)
+      return planDiscard(step, id, this.writes())
+    })
+  }
+
+  /** Waits for the running step and refuses all later ones. Does not close the store. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#steps.idle()
+    this.#listeners.clear()
+  }
+
+  /** One step from beginning to end. */
+  #run<T>(plan: (step: Step) => Promise<T>): Promise<T> {
+    return this.#steps.run(async () => {
+      this.#checkOpen()
+      const step = new Step(this.#mirror)
+      const result = await plan(step)
+      await this.#commit(step.finish())
+      return result
+    })
+  }
+
+  async #commit({ commit, change }: Plan): Promise<void> {
+    if (Object.keys(commit).length === 0) return
+    await this.#store.commit(commit)
+    this.#mirror.apply(commit)
+    const restated = await this.#takeConflicts(change)
+    this.#emit(restated.length === 0 ? change : { ...change, states: withRows(change.states, restated) })
+  }
+
+  /** Follows what a step did to sync_conflicts; answers rows whose `$sync` changed by that. */
+  async #takeConflicts(change: ReplicaChange): Promise<readonly RowRef[]> {
+    const conflicts = change.tables.get(conflictTable)
+    if (conflicts === undefined) return []
+    return conflicts.all ? this.#loadConflicts() : this.#mirror.takeConflicts(conflicts.upserts, conflicts.deletes)
+  }
+
+  async #loadConflicts(): Promise<readonly RowRef[]> {
+    if (!this.#mirror.tables.has(conflictTable)) return []
+    const open = await this.#store.query(conflictTable, { where: { status: 'open' } })
+    const ids = new Set(open.map(idOf))
+    return this.#mirror.takeConflicts(open, this.openConflicts.map(idOf).filter((id) => !ids.has(id)))
+  }
+
+  /** Listeners are told one after the other; what one of them throws is its own affair and stops neither step nor others. */
+  #emit(change: ReplicaChange): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(change)
+      } catch (error) {
+        this.#clock.after(0, () => {
+          throw error
+        })
+      }
+    }
+  }
+
+  /** Reads rows that the step may touch and that have no pending writes: what the store shows of them is the server's image. */
+  async #know(step: Step, refs: readonly RowRef[]): Promise<void> {
+    const byTable = new Map<string, Set<string>>()
+    for (const ref of refs) {
+      if (!step.isKnown(ref)) byTable.set(ref.table, (byTable.get(ref.table) ?? new Set<string>()).add(ref.rowId))
+    }
+    for (const [table, ids] of byTable) {
+      const rows = new Map((await this.#store.rows(table, [...ids])).map((row) => [idOf(row), row]))
+      for (const rowId of ids) step.know({ table, rowId }, rows.get(rowId) ?? null)
+    }
+  }
+
+  async #knowFallen(step: Step, id: string): Promise<void> {
+    const entry = step.entry(id)
+    if (entry === undefined) return
+    const fallen = fallenWith(entry, this.writes(), isParked)
+    await this.#know(step, fallen.map(({ mutation: { table, rowId } }) => ({ table, rowId })))
+    await this.#know(step, fallen.flatMap((other) => targetOf(step.image(other.mutation)) ?? []).filter(({ table }) => this.#mirror.tables.has(table)))
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new TideError('closed', 'The replica is closed.')
+  }
+}
+
+function* queue(sent: Iterable<OutboxEntry>, unsent: Iterable<OutboxEntry>): Iterable<OutboxEntry> {
+  yield* sent
+  yield* unsent
+}
+
+function withRows(states: ReplicaChange['states'], refs: readonly RowRef[]): ReplicaChange['states'] {
+  const merged = new Map([...states].map(([table, ids]) => [table, new Set(ids)]))
+  for (const { table, rowId } of refs) merged.set(table, (merged.get(table) ?? new Set<string>()).add(rowId))
+  return merged
+}

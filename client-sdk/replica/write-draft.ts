@@ -1,0 +1,23 @@
+import type { Patch } from '../../protocol/rows/row.ts'
+import type { TableDescriptor } from '../../protocol/rows/table.ts'
+
+/** A write as the caller asks for it, values as JavaScript offers them. */
+export interface WriteDraft {
+  /** SQL name. */
+  readonly table: string
+  /** May be left out at an insert: made here. Tables with a natural key always take the id that follows from it. */
+  readonly rowId?: string | null
+  readonly op: 'insert' | 'patch' | 'increment' | 'delete' | 'restore' | 'resolve'
+  /** `resolve`: `{ take: 'client' | 'server' }` or `{ take: 'manual', patch }`. */
+  readonly set?: Readonly<Record<string, unknown>>
+  readonly inc?: Readonly<Record<string, number>>
+}
+
+/** A draft whose table, columns and values were checked; values are canonical. */
+export interface CheckedDraft {
+  readonly table: TableDescriptor
+  readonly rowId: string
+  readonly op: WriteDraft['op']
+  readonly set: Patch
+  readonly inc: Readonly<Record<string, number>>
+}
