@@ -1,4 +1,5 @@
 import { TideError } from './error.ts'
+import { invariant } from '../lib/invariant.ts'
 
 /**
  * One message as bytes: `u32 header length | u16 section count | u32 length of each section | header (UTF-8 JSON) |
@@ -15,6 +16,7 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function encodeFrame(frame: Frame): Uint8Array {
+  invariant(frame.sections.length <= maxSections, `a frame has at most ${maxSections} sections, this one ${frame.sections.length}`)
   const header = encoder.encode(JSON.stringify(frame.message))
   const start = fixedBytes + 4 * frame.sections.length
   const size = frame.sections.reduce((total, section) => total + section.byteLength, start + header.byteLength)
@@ -39,7 +41,7 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const headerLength = view.getUint32(0, true)
   const count = view.getUint16(4, true)
   const start = fixedBytes + 4 * count
-  if (count > maxSections || start + headerLength > bytes.byteLength) throw badFrame('its header is longer than the frame')
+  if (start + headerLength > bytes.byteLength) throw badFrame('its header is longer than the frame')
   const sections: Uint8Array[] = []
   let offset = start + headerLength
   for (let index = 0; index < count; index++) {
