@@ -1,0 +1,141 @@
+/**
+ * Who is speaking: from a token to an active principal of one organization.
+ *
+ * Two kinds of token mean the same. A JWT (`sub`, `kind`, `org`) is signed here with AUTH_SECRET, or elsewhere and
+ * checked against AUTH_JWKS_URL; it cannot be revoked alone, so it should be short-lived. An access token `tw_…` is a
+ * row of `access_tokens` and can. Neither says what its bearer may do: rights are read from the database each time.
+ */
+import { SignJWT, errors, jwtVerify, type JWTPayload } from 'jose'
+import type pg from 'pg'
+import { z } from 'zod'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import { createUuidSource } from '../../lib/uuid.ts'
+import { TideError } from '../../protocol/error.ts'
+import { insertRow } from '../db/insert-row.ts'
+import type { Principal } from '../scope/principal.ts'
+import { hashAccessToken, isAccessToken, makeAccessToken } from './access-token.ts'
+import type { SigningKey } from './signing-key.ts'
+
+export { openSigningKey, type SigningKey } from './signing-key.ts'
+
+export interface Authenticated extends Principal {
+  /** Milliseconds since 1970; of a token without end, far in the future. */
+  readonly expiresAt: number
+}
+
+export interface Auth {
+  /** Checks token, principal, membership and organization. Errors: `token_invalid`, `token_expired`. */
+  authenticate(token: string): Promise<Authenticated>
+  /** Signs a JWT. Errors: `forbidden` when tokens are signed elsewhere (AUTH_JWKS_URL). */
+  issueToken(principal: Principal, ttlSeconds: number): Promise<string>
+  /** Makes a revocable token; it is shown once and cannot be read again. */
+  issueAccessToken(principal: Principal, name: string, ttlSeconds?: number): Promise<string>
+}
+
+export interface AuthDeps {
+  readonly pool: pg.Pool
+  readonly key: SigningKey
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const issuer = 'tidewire'
+/** The end of year 9999: what a token without end is said to expire at. */
+const never = 253_402_300_799_000
+const clockToleranceSeconds = 5
+
+const claimsSchema = z.object({ sub: z.uuid(), kind: z.enum(['user', 'agent']), org: z.uuid(), exp: z.number() })
+
+export function createAuth(deps: AuthDeps): Auth {
+  return {
+    async authenticate(token) {
+      const authenticated = isAccessToken(token) ? await readAccessToken(token, deps) : await readJwt(token, deps)
+      if (!(await isActive(authenticated, deps.pool))) {
+        throw invalid(`its ${authenticated.kind} is not active in organization ${authenticated.organizationId}`)
+      }
+      return authenticated
+    },
+    async issueToken(principal, ttlSeconds) {
+      if (deps.key.kind === 'remote') {
+        throw new TideError('forbidden', 'Tokens are signed elsewhere: AUTH_JWKS_URL is set.', { remedy: 'Get the token from whoever holds the keys, or set AUTH_SECRET instead.' })
+      }
+      const now = Math.floor(deps.clock.now() / 1000)
+      return new SignJWT({ kind: principal.kind, org: principal.organizationId })
+        .setProtectedHeader({ alg: 'HS256' }).setIssuer(issuer).setSubject(principal.id).setIssuedAt(now).setExpirationTime(now + ttlSeconds)
+        .sign(deps.key.bytes)
+    },
+    async issueAccessToken(principal, name, ttlSeconds) {
+      const { token, prefix, hash } = makeAccessToken(deps.random)
+      const owner = principal.kind === 'user' ? { user_id: principal.id } : { agent_id: principal.id }
+      await insertRow(deps.pool, 'access_tokens', {
+        id: createUuidSource(deps.clock, deps.random)(), organization_id: principal.organizationId, ...owner, name, token_hash: hash, token_prefix: prefix,
+        expires_at: ttlSeconds === undefined ? null : new Date(deps.clock.now() + ttlSeconds * 1000),
+      })
+      return token
+    },
+  }
+}
+
+async function readJwt(token: string, { key, clock }: AuthDeps): Promise<Authenticated> {
+  const payload = await verify(token, key, clock)
+  const claims = claimsSchema.safeParse(payload)
+  if (!claims.success) throw invalid('it lacks one of the claims sub, kind, org and exp')
+  const { sub, kind, org, exp } = claims.data
+  return { id: sub, kind, organizationId: org, expiresAt: exp * 1000 }
+}
+
+async function verify(token: string, key: SigningKey, clock: Clock): Promise<JWTPayload> {
+  const options = { currentDate: new Date(clock.now()), clockTolerance: clockToleranceSeconds }
+  try {
+    const { payload } = key.kind === 'secret'
+      ? await jwtVerify(token, key.bytes, { ...options, algorithms: ['HS256'], issuer })
+      : await jwtVerify(token, key.keys, { ...options, algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'] })
+    return payload
+  } catch (cause) {
+    if (cause instanceof errors.JWTExpired) throw new TideError('token_expired', 'The token is past its end.', { cause })
+    throw invalid(cause instanceof Error ? cause.message : 'it cannot be read', cause)
+  }
+}
+
+interface TokenRow {
+  readonly id: string
+  readonly organization_id: string
+  readonly user_id: string | null
+  readonly agent_id: string | null
+  readonly expires_at: Date | null
+  readonly revoked_at: Date | null
+}
+
+async function readAccessToken(token: string, { pool, clock }: AuthDeps): Promise<Authenticated> {
+  const { rows } = await pool.query<TokenRow>(
+    'select id, organization_id, user_id, agent_id, expires_at, revoked_at from access_tokens where token_hash = $1', [hashAccessToken(token)])
+  const [row] = rows
+  if (!row) throw invalid('it is unknown')
+  if (row.revoked_at) throw invalid('it was revoked')
+  const expiresAt = row.expires_at?.getTime() ?? never
+  if (expiresAt <= clock.now()) throw new TideError('token_expired', 'The token is past its end.')
+  // Once a minute is enough to tell which tokens are still in use.
+  await pool.query(`update access_tokens set last_used_at = now() where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`, [row.id])
+  return { kind: row.user_id ? 'user' : 'agent', id: row.user_id ?? row.agent_id ?? '', organizationId: row.organization_id, expiresAt }
+}
+
+async function isActive({ kind, id, organizationId }: Principal, pool: pg.Pool): Promise<boolean> {
+  const { rowCount } = await pool.query(kind === 'user' ? activeUser : activeAgent, [organizationId, id])
+  return rowCount === 1
+}
+
+const activeUser = `
+select 1 from organization_members m
+join users u on u.id = m.user_id and u.status = 'active' and u.deleted_at is null
+join organizations o on o.id = m.organization_id and o.status = 'active' and o.deleted_at is null
+where m.organization_id = $1 and m.user_id = $2 and m.status = 'active' and m.deleted_at is null`
+
+const activeAgent = `
+select 1 from agents a
+join organizations o on o.id = a.organization_id and o.status = 'active' and o.deleted_at is null
+where a.organization_id = $1 and a.id = $2 and a.lifecycle = 'active' and a.deleted_at is null`
+
+function invalid(why: string, cause?: unknown): TideError {
+  return new TideError('token_invalid', `The token is refused: ${why}.`, cause === undefined ? {} : { cause })
+}

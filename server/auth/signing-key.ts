@@ -1,0 +1,33 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose'
+import type { Random } from '../../lib/random.ts'
+import type { AuthConfig } from '../config.ts'
+
+/** How tokens are checked, and signed where this server is the one that signs. */
+export type SigningKey =
+  | { readonly kind: 'secret'; readonly bytes: Uint8Array }
+  | { readonly kind: 'remote'; readonly keys: JWTVerifyGetKey }
+
+/** The key of the configuration; a stored one is made at first use, readable by its owner only. */
+export async function openSigningKey(config: AuthConfig, random: Random): Promise<SigningKey> {
+  switch (config.kind) {
+    case 'secret':
+      return { kind: 'secret', bytes: new TextEncoder().encode(config.secret) }
+    case 'jwks':
+      return { kind: 'remote', keys: createRemoteJWKSet(new URL(config.url)) }
+    case 'stored':
+      return { kind: 'secret', bytes: await storedSecret(config.dataDir, random) }
+  }
+}
+
+async function storedSecret(dataDir: string, random: Random): Promise<Uint8Array> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  const path = join(dataDir, 'auth-secret')
+  try {
+    await writeFile(path, Buffer.from(random.bytes(32)).toString('base64'), { flag: 'wx', mode: 0o600 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  return new Uint8Array(Buffer.from(await readFile(path, 'utf8'), 'base64'))
+}

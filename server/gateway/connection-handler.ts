@@ -1,0 +1,345 @@
+import type { CancelTimer, Clock } from '../../lib/clock.ts'
+import { unreachable } from '../../lib/invariant.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { DownOf } from '../../protocol/messages/down.ts'
+import type { Up, UpOf } from '../../protocol/messages/up.ts'
+import { messageFrame, parseUp } from '../../protocol/parse.ts'
+import { oldestSupported, protocolVersion } from '../../protocol/protocol-version.ts'
+import { toSeq } from '../../protocol/seq.ts'
+import type { Limits } from '../config.ts'
+import type { Hub, HubSession } from '../hub/hub.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+import type { Log } from '../telemetry/telemetry.ts'
+import type { Attendant, Presence } from './presence.ts'
+import type { ActionCaller, Authenticator, DeviceRegistry, Pusher, Searcher } from './seams.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+export interface GatewayDeps {
+  readonly auth: Authenticator
+  readonly devices: DeviceRegistry
+  readonly hub: Pick<Hub, 'open'>
+  readonly mutations: Pusher
+  readonly search: Searcher
+  readonly actions: ActionCaller
+  readonly presence: Presence
+  /** Sessions by device: a device that comes back takes the place of its own older connection. */
+  readonly byDevice: Map<string, GatewaySession>
+  readonly clock: Clock
+  readonly log: Log
+  readonly limits: Limits
+  readonly schemaHash: string
+  /** For metrics: what was heard, or answered with an error of this code. */
+  readonly count?: (event: 'message' | 'error', label: string) => void
+}
+
+/** The wire under a session: ordered, and gone once closed. Neither method throws. */
+export interface GatewayTransport {
+  send(frame: Uint8Array): void
+  close(): void
+}
+
+type Phase =
+  | { readonly name: 'new' }
+  | { readonly name: 'greeting' }
+  | { readonly name: 'open'; readonly principal: DevicePrincipal; readonly token: string; readonly hub: HubSession; readonly attendant: Attendant }
+  | { readonly name: 'closed' }
+type Open = Extract<Phase, { name: 'open' }>
+
+/** A client whose clock runs a little late still gets its new token through. Milliseconds. */
+const expiryGraceMs = 5000
+/** Timers of the platform hold no longer. */
+const longestTimerMs = 2 ** 31 - 1
+
+/**
+ * One connection, whatever carries it: hears frames, asks the rooms, sends frames. It knows no socket, so that a
+ * simulation can drive it.
+ *
+ *     new ── hello ──▶ greeting ── authenticated, device known, hub open ──▶ open ──▶ closed
+ *
+ * - G1 the first message is `hello`, within `limits.helloMs`; nothing else is heard before `welcome` is sent
+ * - G2 nothing of the hub is sent before `welcome`
+ * - G3 pushes are handled one after the other, in the order they came; other requests do not wait for them
+ * - G4 a bad frame is answered with a code and changes nothing; `limits.badFrames` in a row close the connection
+ * - G5 after `closed` nothing is sent and no room hears of the session any more
+ */
+export class GatewaySession {
+  readonly #deps: GatewayDeps
+  readonly #transport: GatewayTransport
+  readonly #messages: TokenBucket
+  readonly #presenceRate: TokenBucket
+  readonly #pushes: UpOf<'push'>[] = []
+  #phase: Phase = { name: 'new' }
+  #badInARow = 0
+  #isPushing = false
+  #held: Uint8Array[] | undefined = []
+  #cancelTimer: CancelTimer
+
+  constructor(deps: GatewayDeps, transport: GatewayTransport) {
+    const { clock, limits } = deps
+    this.#deps = deps
+    this.#transport = transport
+    this.#messages = new TokenBucket(clock, limits.messagesPerSecond, limits.messageBurst)
+    this.#presenceRate = new TokenBucket(clock, limits.presencePerSecond, limits.presencePerSecond)
+    this.#cancelTimer = clock.after(limits.helloMs, () => {
+      this.#fatal(new TideError('timeout', `No hello came within ${limits.helloMs} ms.`))
+    })
+  }
+
+  /** One frame from the client. */
+  receive(bytes: Uint8Array): void {
+    if (this.#phase.name === 'closed') return
+    try {
+      const { messageBytes } = this.#deps.limits
+      if (bytes.byteLength > messageBytes) {
+        throw new TideError('message_too_large', `A frame of ${bytes.byteLength} bytes was sent; at most ${messageBytes} are taken.`)
+      }
+      const { message } = parseUp(bytes)
+      this.#badInARow = 0
+      this.#deps.count?.('message', message.type)
+      this.#hear(message)
+    } catch (error) {
+      this.#bad(toTideError(error, this.#deps.log))
+    }
+  }
+
+  /** The transport is gone, or the server closes. */
+  close(): void {
+    const phase = this.#phase
+    if (phase.name === 'closed') return
+    this.#phase = { name: 'closed' }
+    this.#cancelTimer()
+    this.#pushes.length = 0
+    if (phase.name === 'open') {
+      phase.hub.close()
+      this.#deps.presence.leave(phase.attendant)
+      const { deviceId } = phase.principal
+      if (this.#deps.byDevice.get(deviceId) === this) this.#deps.byDevice.delete(deviceId)
+    }
+    this.#transport.close()
+  }
+
+  #hear(message: Up): void {
+    const phase = this.#phase
+    if (message.type === 'hello') {
+      if (phase.name !== 'new') throw new TideError('bad_message', 'A second hello came on one connection.')
+      this.#phase = { name: 'greeting' }
+      void this.#greet(message)
+      return
+    }
+    if (phase.name !== 'open') throw new TideError('bad_message', `A message of type ${message.type} came before the welcome.`)
+    // Acknowledgements answer what the server sends, so their rate is the server's; presence has a bucket of its own.
+    if (message.type !== 'ack' && message.type !== 'presence' && !this.#isWithinRate()) return
+    this.#route(phase, message)
+  }
+
+  #route({ principal, hub, attendant }: Open, message: Exclude<Up, { type: 'hello' }>): void {
+    switch (message.type) {
+      case 'authenticate':
+        return this.#answer(message.ref, this.#authenticate(principal, message))
+      case 'subscribe':
+        return this.#ask({}, this.#subscribe(hub, attendant, message))
+      case 'unsubscribe':
+        return hub.unsubscribe(message.id)
+      case 'page':
+        return this.#ask({ subscription: message.subscription }, hub.page(message.subscription, message.after))
+      case 'activate':
+        return hub.activate(message.subscription, message.from)
+      case 'ack':
+        return hub.ack(message.seq)
+      case 'verify':
+        return this.#ask({ ref: message.ref }, hub.verify(message.subscription, message.ref))
+      case 'push':
+        return this.#queuePush(principal, message)
+      case 'search':
+        return this.#answer(message.ref, this.#deps.search.search(principal, hub.access, message))
+      case 'call':
+        return this.#answer(message.ref, this.#deps.actions.call(principal, message).then((result) => messageFrame({ type: 'called', ref: message.ref, result })))
+      case 'presence':
+        return this.#present(hub, attendant, message)
+      default:
+        return unreachable(message)
+    }
+  }
+
+  async #greet(hello: UpOf<'hello'>): Promise<void> {
+    try {
+      if (hello.protocol < oldestSupported || hello.protocol > protocolVersion) {
+        throw new TideError('protocol_unsupported', `The client speaks protocol ${hello.protocol}; this server speaks ${oldestSupported} to ${protocolVersion}.`)
+      }
+      const { expiresAt, ...who } = await this.#deps.auth.authenticate(hello.token)
+      const device = await this.#deps.devices.register(who, hello)
+      const principal: DevicePrincipal = { kind: who.kind, id: who.id, organizationId: who.organizationId, deviceId: device.deviceId }
+      const hub = await this.#deps.hub.open({
+        principal,
+        cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
+        send: (frame) => this.#send(frame),
+        ended: (error) => this.#fatal(error),
+        credentialsChanged: () => void this.#checkToken(),
+      })
+      if (this.#phase.name === 'closed') return hub.close()
+      this.#cancelTimer()
+      this.#open({ name: 'open', principal, token: hello.token, hub, attendant: this.#attend(principal, hub, hello.device.name) }, device.clientSeq, expiresAt)
+    } catch (error) {
+      this.#fatal(toTideError(error, this.#deps.log))
+    }
+  }
+
+  #open(phase: Open, clientSeq: number, expiresAt: number): void {
+    const { principal, hub } = phase
+    const { limits, byDevice, presence, clock } = this.#deps
+    byDevice.get(principal.deviceId)?.close()
+    byDevice.set(principal.deviceId, this)
+    this.#phase = phase
+    this.#transport.send(messageFrame({
+      type: 'welcome', protocol: protocolVersion, schemaHash: this.#deps.schemaHash, epoch: hub.epoch, resume: hub.resume,
+      organizationId: principal.organizationId, principal: { kind: principal.kind, id: principal.id }, deviceId: principal.deviceId,
+      clientSeq, serverTime: clock.now(), tokenExpiresAt: expiresAt,
+      limits: { messageBytes: limits.messageBytes, subscriptions: limits.subscriptions, pushMutations: limits.pushMutations, windowBatches: limits.windowBatches },
+    }))
+    const held = this.#held ?? []
+    this.#held = undefined
+    for (const frame of held) this.#transport.send(frame)
+    presence.enter(phase.attendant)
+    this.#expireAt(expiresAt)
+    this.#deps.log.debug('Session open', { device: principal.deviceId, principal: principal.id, organization: principal.organizationId, resume: hub.resume })
+  }
+
+  #attend(principal: DevicePrincipal, hub: HubSession, name: string): Attendant {
+    return {
+      organizationId: principal.organizationId,
+      deviceId: principal.deviceId,
+      name,
+      userId: principal.kind === 'user' ? principal.id : null,
+      agentId: principal.kind === 'agent' ? principal.id : null,
+      follows: (channel) => hub.follows(channel),
+      send: (frame) => this.#send(frame),
+    }
+  }
+
+  async #authenticate(principal: DevicePrincipal, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
+    const { id, organizationId, expiresAt } = await this.#deps.auth.authenticate(token)
+    if (id !== principal.id || organizationId !== principal.organizationId) {
+      throw new TideError('token_invalid', 'The new token is of another principal than the connection.', { remedy: 'Open another connection for it.' })
+    }
+    if (this.#phase.name === 'open') {
+      this.#phase = { ...this.#phase, token }
+      this.#expireAt(expiresAt)
+    }
+    return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: expiresAt })
+  }
+
+  /** Credentials of the principal changed: the token in use may be revoked. */
+  async #checkToken(): Promise<void> {
+    if (this.#phase.name !== 'open') return
+    try {
+      await this.#deps.auth.authenticate(this.#phase.token)
+    } catch (error) {
+      this.#fatal(toTideError(error, this.#deps.log))
+    }
+  }
+
+  #expireAt(expiresAt: number): void {
+    const { clock } = this.#deps
+    this.#cancelTimer()
+    const wait = Math.max(0, expiresAt + expiryGraceMs - clock.now())
+    this.#cancelTimer = clock.after(Math.min(wait, longestTimerMs), () => {
+      if (wait > longestTimerMs) this.#expireAt(expiresAt)
+      else this.#fatal(new TideError('token_expired', 'The token of this connection is past its end.'))
+    })
+  }
+
+  async #subscribe(hub: HubSession, attendant: Attendant, { subscriptions }: UpOf<'subscribe'>): Promise<void> {
+    await hub.subscribe(subscriptions)
+    for (const channel of new Set(subscriptions.map((subscription) => subscription.channel))) {
+      if (hub.follows(channel)) this.#deps.presence.greet(attendant, channel)
+    }
+  }
+
+  #queuePush(principal: DevicePrincipal, push: UpOf<'push'>): void {
+    const { queuedPushes, pushMutations } = this.#deps.limits
+    if (push.mutations.length > pushMutations) {
+      throw new TideError('message_too_large', `A push has ${push.mutations.length} writes; at most ${pushMutations} are taken.`)
+    }
+    if (this.#pushes.length >= queuedPushes) {
+      // Dropping one would break the order of the device's writes: the client must come back and send from where the ledger stands.
+      this.#fatal(new TideError('rate_limited', `${queuedPushes} pushes wait already.`, { retryAfterMs: 1000 }))
+      return
+    }
+    this.#pushes.push(push)
+    if (!this.#isPushing) void this.#servePushes(principal)
+  }
+
+  async #servePushes(principal: DevicePrincipal): Promise<void> {
+    this.#isPushing = true
+    for (let push = this.#pushes.shift(); push; push = this.#pushes.shift()) {
+      try {
+        const outcomes = await this.#deps.mutations.push(principal, push.mutations)
+        this.#send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] }))
+      } catch (error) {
+        // What waits behind it is out of order now; the client sends all of it again.
+        this.#pushes.length = 0
+        this.#refuse(toTideError(error, this.#deps.log), {})
+      }
+    }
+    this.#isPushing = false
+  }
+
+  #present(hub: HubSession, attendant: Attendant, { channel, state }: UpOf<'presence'>): void {
+    const { presenceBytes } = this.#deps.limits
+    const retryAfterMs = this.#presenceRate.take()
+    if (retryAfterMs > 0) throw new TideError('rate_limited', 'Presence changes too often.', { retryAfterMs })
+    if (!hub.follows(channel) && !hub.access.channels.has(channel)) throw new TideError('forbidden', `Channel ${channel} is not open to this principal.`)
+    const size = state === null ? 0 : JSON.stringify(state).length
+    if (size > presenceBytes) throw new TideError('message_too_large', `A presence state has ${size} bytes; at most ${presenceBytes} are taken.`)
+    this.#deps.presence.set(attendant, channel, state)
+  }
+
+  #isWithinRate(): boolean {
+    const retryAfterMs = this.#messages.take()
+    if (retryAfterMs === 0) return true
+    this.#fatal(new TideError('rate_limited', `More than ${this.#deps.limits.messagesPerSecond} messages a second came.`, { retryAfterMs: Math.max(1000, retryAfterMs) }))
+    return false
+  }
+
+  #answer(ref: number, work: Promise<Uint8Array>): void {
+    this.#ask({ ref }, work.then((frame) => this.#send(frame)))
+  }
+
+  #ask(about: Pick<DownOf<'error'>, 'ref' | 'subscription'>, work: Promise<void>): void {
+    work.catch((error: unknown) => this.#refuse(toTideError(error, this.#deps.log), about))
+  }
+
+  /** G4 */
+  #bad(error: TideError): void {
+    this.#badInARow += 1
+    if (this.#phase.name === 'new' || this.#badInARow >= this.#deps.limits.badFrames) this.#fatal(error)
+    else this.#refuse(error, {})
+  }
+
+  #refuse(error: TideError, about: Pick<DownOf<'error'>, 'ref' | 'subscription'>): void {
+    this.#deps.count?.('error', error.code)
+    this.#deps.log.debug('Refused', { code: error.code, ...about })
+    this.#send(messageFrame({ type: 'error', fatal: false, error: error.toBody(), ...about }))
+  }
+
+  #fatal(error: TideError): void {
+    if (this.#phase.name === 'closed') return
+    this.#deps.count?.('error', error.code)
+    this.#deps.log.debug('Connection ended', { code: error.code })
+    this.#transport.send(messageFrame({ type: 'error', fatal: true, error: error.toBody() }))
+    this.close()
+  }
+
+  #send(frame: Uint8Array): void {
+    if (this.#phase.name === 'closed') return
+    if (this.#held) this.#held.push(frame)
+    else this.#transport.send(frame)
+  }
+}
+
+/** What is no TideError is a bug: it is logged here and told as `internal`, without its text. */
+function toTideError(error: unknown, log: Log): TideError {
+  if (error instanceof TideError) return error
+  log.error('A request failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+  return new TideError('internal', 'The server failed at this request.', { cause: error })
+}

@@ -1,0 +1,68 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Log } from '../telemetry/telemetry.ts'
+import { statusPage } from './status-page.ts'
+
+/** Whether the server can do its work now, part by part. */
+export interface Readiness {
+  readonly ready: boolean
+  readonly database: { readonly ok: boolean; readonly ms: number }
+  /** `ageMs` since a canary commit came through log and hub; null before the first. */
+  readonly canary: { readonly ok: boolean; readonly ageMs: number | null }
+  readonly connections: number
+  readonly version: string
+  readonly embedded: boolean
+}
+
+export interface HttpDeps {
+  readonly readiness: () => Promise<Readiness>
+  readonly metrics: { readonly contentType: string; text(): Promise<string> }
+  readonly log: Log
+}
+
+interface Reply {
+  readonly status: number
+  readonly type: string
+  readonly body: string
+}
+
+/** Answers GET /health, /ready, /metrics and /; all else on the port is the WebSocket's. */
+export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    if ((request.url ?? '').startsWith('/socket.io/')) return
+    reply(request, deps)
+      .catch((error: unknown): Reply => {
+        deps.log.error('An HTTP request failed', { error: error instanceof Error ? error.message : String(error) })
+        return json(500, { error: 'internal' })
+      })
+      .then(({ status, type, body }) => {
+        response.writeHead(status, {
+          'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer',
+          'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+        })
+        response.end(request.method === 'HEAD' ? undefined : body)
+      }, () => response.destroy())
+  }
+}
+
+async function reply(request: IncomingMessage, deps: HttpDeps): Promise<Reply> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return json(405, { error: 'method_not_allowed' })
+  const [path] = (request.url ?? '/').split('?', 1)
+  switch (path) {
+    case '/health':
+      return json(200, { ok: true })
+    case '/ready': {
+      const readiness = await deps.readiness()
+      return json(readiness.ready ? 200 : 503, readiness)
+    }
+    case '/metrics':
+      return { status: 200, type: deps.metrics.contentType, body: await deps.metrics.text() }
+    case '/':
+      return { status: 200, type: 'text/html; charset=utf-8', body: statusPage }
+    default:
+      return json(404, { error: 'not_found' })
+  }
+}
+
+function json(status: number, body: unknown): Reply {
+  return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(body)}\n` }
+}
