@@ -10,15 +10,20 @@
  * states and the invariants.
  */
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
-import type { Subscription } from '../../protocol/messages/subscription.ts'
-import type { TideError } from '../../protocol/error.ts'
-import type { Cursor, Seq } from '../../protocol/seq.ts'
+import type { Seq } from '../../protocol/seq.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import type { Access } from '../scope/access.ts'
-import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Feed } from './feed.ts'
+import { defaultHubLimits, type HubLimits } from './limits.ts'
+import { Node } from './node.ts'
+import { Session, type HubSession, type SessionHost, type SessionOptions } from './session.ts'
+import { Slots } from './slots.ts'
+import type { DownTables } from './spec.ts'
+
+export type { Feed } from './feed.ts'
+export type { HubLimits } from './limits.ts'
+export type { HubSession, SessionOptions } from './session.ts'
 
 export interface HubOptions {
   readonly feed: Feed
@@ -34,34 +39,6 @@ export interface HubCatalog {
   readonly byName: ReadonlyMap<string, { readonly descriptor?: TableDescriptor | undefined }>
 }
 
-export interface HubLimits {
-  readonly subscriptions: number
-  /** Unacknowledged batches and bytes of one session before it is no longer fed live. */
-  readonly windowBatches: number
-  readonly windowBytes: number
-  /** A batch above either is sent in parts. */
-  readonly partRows: number
-  readonly partBytes: number
-  readonly pageRows: number
-  /** Pages read at the same time on this node; further ones wait. The same for catch-ups. */
-  readonly concurrentPages: number
-  readonly concurrentCatchUps: number
-  /** Changes kept in memory for sessions that are a little behind. */
-  readonly ringChanges: number
-}
-
-export const defaultHubLimits: HubLimits = {
-  subscriptions: 500,
-  windowBatches: 64,
-  windowBytes: 8 * 1024 * 1024,
-  partRows: 5000,
-  partBytes: 1024 * 1024,
-  pageRows: 5000,
-  concurrentPages: 2,
-  concurrentCatchUps: 2,
-  ringChanges: 10_000,
-}
-
 export interface Hub {
   /** Reads where the log stands and begins to follow it. */
   start(): Promise<void>
@@ -72,42 +49,6 @@ export interface Hub {
   stats(): HubStats
   /** Ends the loop; sessions hear nothing any more. */
   stop(): Promise<void>
-}
-
-export interface SessionOptions {
-  readonly principal: DevicePrincipal
-  /** Where the replica stands, from its `hello`. */
-  readonly cursor: Cursor | null
-  /** Sends a frame, in order. Must not throw and must not block. Frames may be shared between sessions: never written to. */
-  readonly send: (frame: Uint8Array) => void
-  /**
-   * The session is over: access was lost (`device_revoked`, `token_invalid`), the replica is too far behind
-   * (`cursor_too_old`: its next hello is answered with `resume: false`) or a bug (`internal`). Send it as a fatal error and close.
-   */
-  readonly ended: (error: TideError) => void
-  /** Tokens of this principal were changed or revoked: check again the one this session came with. */
-  readonly credentialsChanged?: () => void
-}
-
-/**
- * One connected replica. The hub itself sends `subscribed`, `page`, `batch`, `frontier` and `verified` frames; requests
- * that cannot be answered reject with a `TideError`, which the caller sends as an `error` message.
- */
-export interface HubSession {
-  /** For `welcome`: whether the cursor can be continued. If not, `subscribe` with `held` is refused. */
-  readonly resume: boolean
-  readonly epoch: string
-  /** As last evaluated. For presence and search; batches are checked by the hub itself. */
-  readonly access: Access
-  /** True while a subscription of this session follows the channel. */
-  follows(channel: string): boolean
-  subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void>
-  unsubscribe(id: string): void
-  page(subscription: string, after: string | null): Promise<void>
-  activate(subscription: string, from: number): void
-  ack(seq: number): void
-  verify(subscription: string, ref: number): Promise<void>
-  close(): void
 }
 
 export interface HubStats {
@@ -127,6 +68,71 @@ export interface HubStats {
   readonly lastCanaryAt: number | null
 }
 
-export function createHub(options: HubOptions): Hub {
-  throw new Error(`not yet: ${options.limits?.pageRows ?? ''}`)
+/** Makes a hub; `start` sets it going. */
+export function createHub({ feed, source, catalog, clock, limits: some = {}, log }: HubOptions): Hub {
+  const limits = { ...defaultHubLimits, ...some }
+  const tables = downTables(catalog)
+  const pages = new Slots(limits.concurrentPages)
+  const counts = { batches: 0, bytes: 0, sharedFrames: 0, pages: 0 }
+  const node = new Node({ feed, source, tables, limits, clock, log })
+  const host: SessionHost = {
+    tables,
+    limits,
+    index: node.index,
+    feed: (session) => node.catchUp.feed(session),
+    access: (principal) => feed.access(principal),
+    page: (selection, after, maxRows) => {
+      counts.pages++
+      return pages.run(() => feed.page({ selection, after, maxRows }))
+    },
+    sent: (batch) => {
+      counts.batches++
+      counts.bytes += batch.bytes
+      if (batch.shared) counts.sharedFrames++
+    },
+    gone: (session) => node.sessions.delete(session),
+  }
+  return {
+    start: () => node.start(),
+    wake: () => node.wake(),
+    open: (options) => open(options, node, host, feed),
+    stats: () => ({
+      ...counts,
+      sessions: node.sessions.size,
+      liveSessions: count(node.sessions, ({ state }) => state === 'live'),
+      subscriptions: [...node.sessions].reduce((sum, session) => sum + session.subscriptions, 0),
+      position: node.position,
+      steps: node.steps,
+      catchUps: node.catchUp.reads,
+      lastCanaryAt: node.lastCanaryAt,
+    }),
+    stop: () => node.stop(),
+  }
+}
+
+async function open(options: SessionOptions, node: Node, host: SessionHost, feed: Feed): Promise<HubSession> {
+  const { cursor, principal } = options
+  const { epoch } = node
+  const resume = cursor !== null && (await node.canResume(principal.deviceId, cursor))
+  const session = new Session(options, host, { epoch, resume, seq: resume ? cursor.seq : node.position })
+  // Among the sessions before its access is read: no later loss can be missed.
+  node.sessions.add(session)
+  try {
+    session.admit(await feed.access(principal))
+  } catch (error) {
+    session.close()
+    throw error
+  }
+  return session
+}
+
+/** Tables that travel from server to clients. */
+function downTables(catalog: HubCatalog): DownTables {
+  const tables = new Map<string, TableDescriptor>()
+  for (const [name, { descriptor }] of catalog.byName) if (descriptor && descriptor.direction !== 'up') tables.set(name, descriptor)
+  return tables
+}
+
+function count<T>(items: Iterable<T>, test: (item: T) => boolean): number {
+  return [...items].filter(test).length
 }

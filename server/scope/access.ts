@@ -11,6 +11,8 @@ export interface Access {
   readonly active: boolean
   /** Followable channels with the role held there. Agents have the pseudo-role `agent`. */
   readonly channels: ReadonlyMap<string, Role | 'agent'>
+  /** Why it is not active. */
+  readonly refusal?: 'device_revoked' | 'token_invalid'
 }
 
 export const noAccess: Access = { active: false, channels: new Map() }

@@ -1,0 +1,88 @@
+import type { Row, Value } from '../../protocol/rows/row.ts'
+import { accessColumns } from '../scope/access.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+import type { Change } from './feed.ts'
+
+/** A session as far as its access is concerned. */
+export interface Watched {
+  readonly principal: DevicePrincipal
+  follows(channel: string): boolean
+}
+
+const maxSignatures = 20_000
+
+/**
+ * Decides whose access a step may have changed (SPEC I9). Only losses count here: who gains a channel asks for it, and
+ * access is evaluated then. Remembers the columns that matter, so that renaming a project evaluates nobody.
+ */
+export class AccessWatch {
+  readonly #signatures = new Map<string, string>()
+
+  /** The principals of `sessions` that a change may concern. Remembers nothing: the read may still fail. */
+  concerned(changes: readonly Change[], sessions: Iterable<Watched>): readonly DevicePrincipal[] {
+    const relevant = changes.filter((change) => {
+      const signature = signatureOf(change)
+      return signature !== undefined && this.#signatures.get(keyOf(change)) !== signature
+    })
+    if (relevant.length === 0) return []
+    const found: DevicePrincipal[] = []
+    for (const session of sessions) if (relevant.some((change) => mayConcern(change, session))) found.push(session.principal)
+    return found
+  }
+
+  /** The changes were dealt with. */
+  remember(changes: readonly Change[]): void {
+    for (const change of changes) {
+      const signature = signatureOf(change)
+      if (signature === undefined) continue
+      const key = keyOf(change)
+      this.#signatures.delete(key)
+      this.#signatures.set(key, signature)
+      const oldest = this.#signatures.keys().next()
+      if (this.#signatures.size > maxSignatures && !oldest.done) this.#signatures.delete(oldest.value)
+    }
+  }
+}
+
+function keyOf(change: Change): string {
+  return `${change.table}/${change.id}`
+}
+
+/** The values that decide about access; undefined for tables that do not. */
+function signatureOf({ table, row }: Change): string | undefined {
+  const columns = accessColumns[table]
+  if (!columns) return undefined
+  return row ? JSON.stringify(columns.map((column) => row[column] ?? null)) : 'gone'
+}
+
+/** Rather too many than too few: of a row that is gone only the key is known. */
+function mayConcern(change: Change, session: Watched): boolean {
+  const { principal } = session
+  if (change.organizationId !== null && change.organizationId !== principal.organizationId) return false
+  switch (change.table) {
+    case 'organizations':
+      return change.id === principal.organizationId
+    case 'users':
+      return change.id === principal.id
+    case 'agents':
+      return change.id === principal.id || session.follows(`agent/${change.id}`)
+    case 'devices':
+      return change.id === principal.deviceId
+    case 'projects':
+      return session.follows(`project/${change.id}`)
+    case 'organization_members':
+    case 'team_memberships':
+      return names(change.row, ['userId', 'agentId'], principal.id)
+    case 'project_members':
+      return change.row === null || session.follows(`project/${String(change.row['projectId'])}`)
+    default:
+      return true
+  }
+}
+
+function names(row: Row | null, columns: readonly string[], id: string): boolean {
+  return row === null || columns.some((column): boolean => {
+    const value: Value | undefined = row[column]
+    return value === id
+  })
+}

@@ -1,0 +1,125 @@
+import type { Clock } from '../../lib/clock.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Seq } from '../../protocol/seq.ts'
+import type { Log } from '../telemetry/telemetry.ts'
+import type { Feed, Step } from './feed.ts'
+import type { ReadPlan } from './followed.ts'
+import type { HubLimits } from './limits.ts'
+import type { Ring } from './ring.ts'
+import { ChannelIndex, type Hit } from './route.ts'
+import type { Session } from './session.ts'
+import { Slots } from './slots.ts'
+import type { DownTables, Spec } from './spec.ts'
+import { StepFrames } from './step-frames.ts'
+
+export interface CatchUpOptions {
+  readonly feed: Feed
+  readonly ring: Ring
+  readonly tables: DownTables
+  readonly limits: HubLimits
+  readonly clock: Clock
+  readonly log: Log
+  /** Where the live loop stands. */
+  readonly position: () => Seq
+  /** The session cannot be fed from where it stands. */
+  readonly tooFar: (session: Session) => void
+}
+
+const retryMs = 250
+
+/**
+ * Feeds sessions that are behind, each from its own position, until they have reached the live loop: from the ring where
+ * it holds all they need, else by a read of their own. Reads are bounded per node; nobody waits for a slow session.
+ */
+export class CatchUp {
+  readonly #options: CatchUpOptions
+  readonly #slots: Slots
+  readonly #fed = new Set<Session>()
+  #reads = 0
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options
+    this.#slots = new Slots(options.limits.concurrentCatchUps)
+  }
+
+  /** Reads made for single sessions. */
+  get reads(): number {
+    return this.#reads
+  }
+
+  /** Begins to feed a session unless that is going on. */
+  feed(session: Session): void {
+    if (this.#fed.has(session)) return
+    this.#fed.add(session)
+    void this.#feed(session)
+  }
+
+  async #feed(session: Session): Promise<void> {
+    const { clock, log } = this.#options
+    try {
+      while (session.state === 'behind') {
+        if (!this.#share(session)) await this.#slots.run(() => this.#read(session))
+      }
+    } catch (error) {
+      log.error('A session could not be caught up; trying again', { device: session.principal.deviceId, error: String(error) })
+      clock.after(retryMs, () => this.feed(session))
+    } finally {
+      this.#fed.delete(session)
+    }
+  }
+
+  /** Does what can be done without reading. False: a read is needed. */
+  #share(session: Session): boolean {
+    if (!session.sharesSteps) return false
+    if (session.seq >= this.#options.position()) {
+      session.joinLive()
+      return true
+    }
+    const { generation, embeddings } = session.view
+    const steps = this.#options.ring.after(session.seq, generation, embeddings)
+    for (const frames of steps ?? []) if (session.state === 'behind') session.deliver(frames)
+    return steps !== undefined
+  }
+
+  async #read(session: Session): Promise<void> {
+    // It may have waited long for its turn.
+    if (session.state !== 'behind') return
+    const { feed, tables, limits } = this.#options
+    const plan = session.plan()
+    const { verification } = session
+    this.#reads++
+    const step = await feed.advance(plan.from, {
+      organizations: new Set([session.principal.organizationId]),
+      follows: channelsOf(plan),
+      embeddings: plan.embeddings,
+      principals: () => [session.principal],
+      ...(verification ? { verify: verification.followed.spec.selection } : {}),
+    })
+    if (!session.open) return
+    if (step.kind === 'too_far') {
+      this.#options.tooFar(session)
+      session.end(new TideError('cursor_too_old', `The replica stands at ${plan.from}; more has changed up to ${step.to} than is sent as one batch.`))
+      return
+    }
+    const access = step.access.get(session.principal)
+    if (access) session.applyAccess(access, step, true)
+    session.deliverOwn(framesOf(step, plan, tables, limits), plan, verification)
+  }
+}
+
+function channelsOf({ followed }: ReadPlan): (channel: string) => boolean {
+  const channels = new Set(followed.map(({ spec }) => spec.selection.channel))
+  return (channel) => channels.has(channel)
+}
+
+/** Subscriptions may stand at different positions: each is told only what is new to it. */
+function framesOf(step: Step, plan: ReadPlan, tables: DownTables, limits: HubLimits): StepFrames {
+  const index = new ChannelIndex()
+  for (const spec of plan.floors.keys()) index.add(spec)
+  const hits = new Map<Spec, readonly Hit[]>()
+  for (const [spec, all] of index.route(step.changes)) {
+    const floor = plan.floors.get(spec) ?? step.from
+    hits.set(spec, floor > step.from ? all.filter(({ change }) => change.seq > floor) : all)
+  }
+  return new StepFrames(step, { hits, routed: () => true }, tables, limits)
+}

@@ -1,0 +1,32 @@
+/** Bounds of one node. `defaultHubLimits` says how much. */
+export interface HubLimits {
+  /** Of one session. */
+  readonly subscriptions: number
+  /** Unacknowledged batches and bytes of one session before it is no longer fed live. */
+  readonly windowBatches: number
+  readonly windowBytes: number
+  /** A batch above either is sent in parts. */
+  readonly partRows: number
+  readonly partBytes: number
+  /** The most rows of a page, and the bytes it is meant to stay near. */
+  readonly pageRows: number
+  readonly pageBytes: number
+  /** Pages read at the same time on this node; further ones wait. The same for catch-ups. */
+  readonly concurrentPages: number
+  readonly concurrentCatchUps: number
+  /** Changes kept in memory for sessions that are a little behind. */
+  readonly ringChanges: number
+}
+
+export const defaultHubLimits: HubLimits = {
+  subscriptions: 500,
+  windowBatches: 64,
+  windowBytes: 8 * 1024 * 1024,
+  partRows: 5000,
+  partBytes: 1024 * 1024,
+  pageRows: 5000,
+  pageBytes: 2 * 1024 * 1024,
+  concurrentPages: 2,
+  concurrentCatchUps: 2,
+  ringChanges: 10_000,
+}

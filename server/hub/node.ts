@@ -1,0 +1,204 @@
+import type { Clock } from '../../lib/clock.ts'
+import { TideError } from '../../protocol/error.ts'
+import { messageFrame } from '../../protocol/parse.ts'
+import { zeroSeq, type Cursor, type Seq } from '../../protocol/seq.ts'
+import type { ChangeSource } from '../capture/change-source.ts'
+import type { Log } from '../telemetry/telemetry.ts'
+import { AccessWatch } from './access-watch.ts'
+import { Bell } from './bell.ts'
+import { CatchUp } from './catch-up.ts'
+import type { Feed, Step } from './feed.ts'
+import type { HubLimits } from './limits.ts'
+import { Ring } from './ring.ts'
+import { ChannelIndex } from './route.ts'
+import type { Session } from './session.ts'
+import type { DownTables, Spec } from './spec.ts'
+import { StepFrames } from './step-frames.ts'
+
+export interface NodeOptions {
+  readonly feed: Feed
+  readonly source: ChangeSource
+  readonly tables: DownTables
+  readonly limits: HubLimits
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const retryMs = 200
+const maxRefused = 10_000
+
+/**
+ * The live loop of one node: reads each step once and hands it to every live session. A step that cannot be read is
+ * tried again from the same position, so nothing is skipped; while the loop waits, new commits pile up into one step.
+ */
+export class Node {
+  readonly index = new ChannelIndex()
+  readonly sessions = new Set<Session>()
+  readonly catchUp: CatchUp
+  readonly #options: NodeOptions
+  readonly #ring: Ring
+  readonly #watch = new AccessWatch()
+  readonly #bell = new Bell()
+  /** Cursors that were refused as too far behind, by device: its next hello must bootstrap. */
+  readonly #refused = new Map<string, Seq>()
+  #epoch = ''
+  #prunedThrough = zeroSeq
+  #position = zeroSeq
+  #steps = 0
+  #lastCanaryAt: number | null = null
+  #running: Promise<void> | undefined
+  #stopped = false
+  #endPause: () => void = () => undefined
+
+  constructor(options: NodeOptions) {
+    this.#options = options
+    this.#ring = new Ring(options.limits.ringChanges)
+    this.catchUp = new CatchUp({
+      ...options,
+      ring: this.#ring,
+      position: () => this.#position,
+      tooFar: (session) => this.#refuse(session),
+    })
+  }
+
+  get epoch(): string {
+    return this.#epoch
+  }
+
+  get position(): Seq {
+    return this.#position
+  }
+
+  get steps(): number {
+    return this.#steps
+  }
+
+  get lastCanaryAt(): number | null {
+    return this.#lastCanaryAt
+  }
+
+  async start(): Promise<void> {
+    await this.#readState()
+    await this.#options.source.start(() => this.#bell.ring())
+    this.#running = this.#run()
+    this.#bell.ring()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#endPause()
+    this.#bell.ring()
+    await this.#options.source.stop()
+    await this.#running
+    for (const session of this.sessions) session.close()
+  }
+
+  wake(): void {
+    this.#options.source.wake()
+    this.#bell.ring()
+  }
+
+  /** Whether a replica can go on from its cursor: same epoch, not ahead, not behind what the log still holds. */
+  async canResume(deviceId: string, cursor: Cursor): Promise<boolean> {
+    const refused = this.#refused.get(deviceId)
+    this.#refused.delete(deviceId)
+    if (cursor.epoch !== this.#epoch || cursor.seq === refused || cursor.seq < this.#prunedThrough) return false
+    if (cursor.seq <= this.#position) return true
+    // Another node may have been faster than this one.
+    const { head, epoch } = await this.#options.feed.state()
+    return cursor.epoch === epoch && cursor.seq <= head
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#bell.wait()
+      if (this.#stopped) return
+      try {
+        await this.#step()
+      } catch (error) {
+        this.#options.log.error('The change log could not be read; trying again', { position: this.#position, error: String(error) })
+        await this.#pause()
+        if (!this.#stopped) await this.#checkEpoch()
+        this.#bell.ring()
+      }
+    }
+  }
+
+  /** Before a read is tried again; a stop ends it. */
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#options.clock.after(retryMs, resolve)
+      this.#endPause = resolve
+    })
+  }
+
+  async #step(): Promise<void> {
+    const { generation } = this.index
+    const step = await this.#options.feed.advance(this.#position, {
+      organizations: new Set([...this.sessions].map(({ principal }) => principal.organizationId)),
+      follows: (channel) => this.index.follows(channel),
+      embeddings: [...this.sessions].some(({ view }) => view.embeddings),
+      principals: (changes) => this.#watch.concerned(changes, this.sessions),
+    })
+    if (this.#stopped || step.to === this.#position) return
+    this.#steps++
+    this.#position = step.to
+    if (step.kind === 'step') this.#dispatch(step, generation)
+    else this.#skip()
+  }
+
+  #dispatch(step: Step, generation: number): void {
+    const { tables, limits, clock } = this.#options
+    const routedAt = this.index.generation
+    const routing = { hits: this.index.route(step.changes), routed: (spec: Spec) => this.index.has(spec, routedAt) }
+    const frames = new StepFrames(step, routing, tables, limits)
+    this.#ring.push({ frames, generation })
+    this.#watch.remember(step.changes)
+    for (const session of [...this.sessions]) this.#hand(session, frames, generation)
+    if (!step.canary) return
+    this.#lastCanaryAt = clock.now()
+    const frame = messageFrame({ type: 'frontier', seq: step.to, at: step.at })
+    for (const session of this.sessions) session.frontier(frame)
+  }
+
+  #hand(session: Session, frames: StepFrames, generation: number): void {
+    const { step } = frames
+    const fed = session.state === 'live' && step.to > session.seq
+    const complete = session.view.generation <= generation && (step.embeddings || !session.view.embeddings)
+    const access = step.access.get(session.principal)
+    if (access) session.applyAccess(access, step, fed && complete)
+    if (step.credentials.includes(session.principal.id)) session.credentialsChanged()
+    if (!fed) return
+    if (complete) session.deliver(frames)
+    else session.missed()
+  }
+
+  /** A step too big for one batch: every session reads what concerns it, and its access, by itself. */
+  #skip(): void {
+    this.#ring.clear()
+    for (const session of [...this.sessions]) if (session.state === 'live') session.missed()
+  }
+
+  #refuse(session: Session): void {
+    this.#refused.set(session.principal.deviceId, session.seq)
+    const oldest = this.#refused.keys().next()
+    if (this.#refused.size > maxRefused && !oldest.done) this.#refused.delete(oldest.value)
+  }
+
+  async #readState(): Promise<void> {
+    const { epoch, head, prunedThrough } = await this.#options.feed.state()
+    this.#epoch = epoch
+    this.#position = head
+    this.#prunedThrough = prunedThrough
+  }
+
+  /** After a failure the database may be another one, or an older state of this one. */
+  async #checkEpoch(): Promise<void> {
+    const state = await this.#options.feed.state().catch(() => undefined)
+    if (!state || (state.epoch === this.#epoch && state.head >= this.#position)) return
+    this.#options.log.error('The database is another one than before; all replicas start over', { epoch: state.epoch })
+    this.#ring.clear()
+    await this.#readState()
+    for (const session of [...this.sessions]) session.end(new TideError('cursor_ahead', 'The database was replaced while this session was open.'))
+  }
+}

@@ -1,0 +1,351 @@
+import { frameOf } from '../../protocol/block-frame.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import { messageFrame } from '../../protocol/parse.ts'
+import { packRows } from '../../protocol/rows/block-codec.ts'
+import { toSeq, type Cursor, type Seq } from '../../protocol/seq.ts'
+import { noAccess, type Access } from '../scope/access.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+import { rowBytes } from './compose.ts'
+import type { PageResult, Selection, Step } from './feed.ts'
+import { FollowedSet, type Followed, type ReadPlan, type View } from './followed.ts'
+import type { HubLimits } from './limits.ts'
+import type { ChannelIndex } from './route.ts'
+import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
+import { toSpec, type DownTables } from './spec.ts'
+import { noExtras, type Batch, type Extras, type StepFrames } from './step-frames.ts'
+import { Window } from './window.ts'
+
+export interface SessionOptions {
+  readonly principal: DevicePrincipal
+  /** Where the replica stands, from its `hello`. */
+  readonly cursor: Cursor | null
+  /** Sends a frame, in order. Must not throw and must not block. Frames may be shared between sessions: never written to. */
+  readonly send: (frame: Uint8Array) => void
+  /**
+   * The session is over: access was lost (`device_revoked`, `token_invalid`), the replica is too far behind
+   * (`cursor_too_old`: its next hello is answered with `resume: false`) or a bug (`internal`). Send it as a fatal error and close.
+   */
+  readonly ended: (error: TideError) => void
+  /** Tokens of this principal were changed or revoked: check again the one this session came with. */
+  readonly credentialsChanged?: () => void
+}
+
+/**
+ * One connected replica. The hub itself sends `subscribed`, `page`, `batch`, `frontier` and `verified` frames; requests
+ * that cannot be answered reject or throw a `TideError`, which the caller sends as an `error` message.
+ */
+export interface HubSession {
+  /** For `welcome`: whether the cursor can be continued. If not, `subscribe` with `held` is refused. */
+  readonly resume: boolean
+  readonly epoch: string
+  /** As last evaluated. For presence and search; batches are checked by the hub itself. */
+  readonly access: Access
+  /** True while a subscription of this session follows the channel. */
+  follows(channel: string): boolean
+  subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void>
+  unsubscribe(id: string): void
+  page(subscription: string, after: string | null): Promise<void>
+  activate(subscription: string, from: number): void
+  ack(seq: number): void
+  /** Resolves when asked for; the answer follows the batch that brings the session to the position it was counted at. */
+  verify(subscription: string, ref: number): Promise<void>
+  close(): void
+}
+
+/** What a session needs of its node. */
+export interface SessionHost {
+  readonly tables: DownTables
+  readonly limits: HubLimits
+  readonly index: ChannelIndex
+  /** The session is behind and may be fed. */
+  feed(session: Session): void
+  access(principal: DevicePrincipal): Promise<Access>
+  page(selection: Selection, after: string | null, maxRows: number): Promise<PageResult>
+  sent(batch: Batch): void
+  gone(session: Session): void
+}
+
+export interface VerifyRequest {
+  readonly ref: number
+  readonly followed: Followed
+}
+
+/** One row of a first page is not known yet. */
+const unknownRowBytes = 2000
+
+export class Session implements HubSession {
+  readonly principal: DevicePrincipal
+  readonly resume: boolean
+  readonly epoch: string
+  readonly #options: SessionOptions
+  readonly #host: SessionHost
+  readonly #followed: FollowedSet
+  readonly #window: Window
+  readonly #verifies: VerifyRequest[] = []
+  readonly #rowBytes = new Map<string, number>()
+  #access: Access = noAccess
+  #leaves: Extras['leaves'] = []
+  #state: SessionState = 'idle'
+  #seq: Seq
+  #acknowledged: Seq
+
+  constructor(options: SessionOptions, host: SessionHost, at: { readonly epoch: string; readonly seq: Seq; readonly resume: boolean }) {
+    this.#options = options
+    this.#host = host
+    this.#followed = new FollowedSet(host.index)
+    this.#window = new Window(host.limits)
+    this.principal = options.principal
+    this.epoch = at.epoch
+    this.resume = at.resume
+    this.#seq = at.seq
+    this.#acknowledged = at.seq
+  }
+
+  get access(): Access {
+    return this.#access
+  }
+
+  get state(): SessionState {
+    return this.#state
+  }
+
+  get open(): boolean {
+    return this.#state !== 'ended'
+  }
+
+  /** Everything up to here was sent. */
+  get seq(): Seq {
+    return this.#seq
+  }
+
+  get subscriptions(): number {
+    return this.#followed.size
+  }
+
+  follows(channel: string): boolean {
+    return this.#followed.follows(channel)
+  }
+
+  /** Takes the access it was admitted with. Throws `device_revoked` or `token_invalid` when that is none. */
+  admit(access: Access): void {
+    if (!access.active) throw refused(access, this.principal)
+    this.#access = access
+  }
+
+  async subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void> {
+    const unknown = subscriptions.some(({ channel }) => !this.#access.channels.has(channel))
+    // Losses are told by the live loop; what was gained is seen by asking.
+    if (unknown) this.#access = await this.#host.access(this.principal)
+    if (this.#state === 'ended') return
+    for (const subscription of subscriptions) this.#subscribe(subscription)
+    this.#need()
+  }
+
+  #subscribe({ held, ...subscription }: Subscription & { readonly held: boolean }): void {
+    const { id, channel } = subscription
+    try {
+      this.#admit(subscription, held)
+      const spec = toSpec(subscription, this.principal.organizationId, this.#host.tables)
+      if (held) this.#followed.hold(id, spec, this.#acknowledged === this.#seq ? null : this.#acknowledged)
+      else this.#followed.stage(id, spec)
+      this.#send(messageFrame({ type: 'subscribed', id }))
+    } catch (error) {
+      if (!(error instanceof TideError)) throw error
+      if (held && error.code === 'forbidden') this.#leave(channel, true)
+      this.#send(messageFrame({ type: 'subscribed', id, error: error.toBody() }))
+    }
+  }
+
+  #admit({ id, channel }: Subscription, held: boolean): void {
+    const { subscriptions } = this.#host.limits
+    if (this.#followed.size >= subscriptions && !this.#followed.knows(id)) {
+      throw new TideError('subscription_limit', `A session may have ${subscriptions} subscriptions; ${id} would be one more.`)
+    }
+    if (!this.#access.channels.has(channel)) {
+      throw new TideError('forbidden', `${channel} may not be followed by ${this.principal.kind} ${this.principal.id}.`)
+    }
+    if (held && !this.resume) {
+      throw new TideError('cursor_ahead', `Subscription ${id} is said to be held, but its cursor cannot be continued here.`)
+    }
+  }
+
+  unsubscribe(id: string): void {
+    this.#followed.remove(id)
+    this.#rowBytes.delete(id)
+  }
+
+  async page(subscription: string, after: string | null): Promise<void> {
+    const followed = this.#followed.get(subscription)
+    const { pageRows, pageBytes } = this.#host.limits
+    const maxRows = Math.min(pageRows, Math.ceil(pageBytes / (this.#rowBytes.get(subscription) ?? unknownRowBytes)))
+    const { from, tables, next } = await this.#host.page(followed.spec.selection, after, maxRows)
+    this.#followed.get(subscription)
+    const { embeddings } = followed.spec.selection
+    const blocks = tables.flatMap(({ table, rows }) => {
+      const descriptor = this.#host.tables.get(table)
+      return descriptor && rows.length > 0 ? [packRows(descriptor, rows, { embeddings })] : []
+    })
+    const rows = tables.flatMap((table) => table.rows)
+    if (rows.length > 0) this.#rowBytes.set(subscription, 1 + rows.reduce((sum, row) => sum + rowBytes(row, embeddings), 0) / rows.length)
+    this.#send(frameOf({ type: 'page', subscription, from, next }, blocks))
+  }
+
+  activate(subscription: string, from: number): void {
+    this.#followed.activate(subscription, toSeq(from))
+    this.#need()
+  }
+
+  async verify(subscription: string, ref: number): Promise<void> {
+    const followed = this.#followed.get(subscription)
+    if (!followed.active) throw new TideError('not_found', `Subscription ${subscription} has no full state yet that could be verified.`)
+    this.#verifies.push({ ref, followed })
+    this.#need()
+  }
+
+  ack(seq: number): void {
+    if (seq > this.#acknowledged && seq <= this.#seq) this.#acknowledged = toSeq(seq)
+    this.#window.acknowledged(seq)
+    if (this.#state === 'stalled' && this.#window.open) {
+      this.#move('opened')
+      this.#host.feed(this)
+    }
+  }
+
+  close(): void {
+    if (this.#state === 'ended') return
+    this.#move('end')
+    this.#followed.clear()
+    this.#host.gone(this)
+  }
+
+  /** Ends it from this side. */
+  end(error: TideError): void {
+    if (this.#state === 'ended') return
+    this.close()
+    this.#options.ended(error)
+  }
+
+  credentialsChanged(): void {
+    this.#options.credentialsChanged?.()
+  }
+
+  // What follows is how the node feeds it.
+
+  plan(): ReadPlan {
+    return this.#followed.plan(this.#seq)
+  }
+
+  /** The verification to be answered with the next read. */
+  get verification(): VerifyRequest | undefined {
+    return this.#verifies[0]
+  }
+
+  get view(): View {
+    return this.#followed.view
+  }
+
+  /** True when steps read for others are enough: nothing must be read from before where it stands, or counted. */
+  get sharesSteps(): boolean {
+    return this.#verifies.length === 0 && this.#followed.view.active.every(({ since }) => since === null || since === this.#seq)
+  }
+
+  /** Ends the subscriptions whose channels were lost; they are told at once, or with the batch that `deliver` is about to send. */
+  applyAccess(access: Access, step: Step, withBatch: boolean): void {
+    this.#access = access
+    for (const { id, spec } of this.#followed) {
+      if (access.channels.has(spec.selection.channel)) continue
+      this.#leave(spec.selection.channel, true)
+      this.unsubscribe(id)
+    }
+    if (this.#leaves.length > 0 && !(withBatch && access.active)) this.#flushLeaves(step)
+    if (!access.active) this.end(refused(access, this.principal))
+  }
+
+  /** Sends what a step of the live loop or of the ring means to it. */
+  deliver(frames: StepFrames): void {
+    this.#deliver(frames, this.#followed.view, [], false)
+  }
+
+  /** Sends what a step read for this session alone means to it. */
+  deliverOwn(frames: StepFrames, plan: ReadPlan, verification: VerifyRequest | undefined): void {
+    const active = plan.followed.filter((one) => this.#followed.has(one))
+    const activated = active.filter(({ announced }) => announced).map(({ id }) => id)
+    const specs = active.map(({ spec }) => spec)
+    this.#followed.reached(plan)
+    this.#deliver(frames, { specs, channels: new Set(specs.map(({ selection }) => selection.channel)) }, activated, verification !== undefined)
+    if (!verification) return
+    this.#verifies.splice(this.#verifies.indexOf(verification), 1)
+    const tables = (frames.step.verified ?? []).map(({ table, ranges }) => ({ table, ranges: [...ranges] }))
+    this.#send(messageFrame({ type: 'verified', ref: verification.ref, to: frames.step.to, tables }))
+  }
+
+  /** It has all that the live loop has sent. */
+  joinLive(): void {
+    this.#move('reached')
+  }
+
+  missed(): void {
+    this.#move('missed')
+    this.#host.feed(this)
+  }
+
+  frontier(frame: Uint8Array): void {
+    if (this.#state === 'live') this.#send(frame)
+  }
+
+  #deliver(frames: StepFrames, { specs, channels }: Pick<View, 'specs' | 'channels'>, activated: string[], always: boolean): void {
+    const { step } = frames
+    for (const { channel, left, homes } of step.departures) {
+      const follows = (home: string): boolean => channels.has(home)
+      if (left.some(follows) && !homes.some(follows)) this.#leave(channel, false)
+    }
+    const extras = {
+      leaves: this.#leaves,
+      settled: frames.settledOf(this.principal.deviceId),
+      activated,
+      resets: step.resets.filter((table) => specs.some(({ tables }) => tables.has(table))),
+    }
+    this.#leaves = []
+    const batch = frames.batch(specs, extras, always)
+    this.#seq = step.to
+    if (batch) this.#sendBatch(batch)
+  }
+
+  #flushLeaves({ at }: Step): void {
+    const extras = { ...noExtras(), leaves: this.#leaves }
+    this.#leaves = []
+    const frame = frameOf({ type: 'batch', to: this.#seq, at, more: false, deletes: [], ...extras }, [])
+    this.#sendBatch({ frames: [frame], bytes: frame.byteLength, shared: false })
+  }
+
+  #sendBatch(batch: Batch): void {
+    for (const frame of batch.frames) this.#send(frame)
+    this.#host.sent(batch)
+    this.#window.sent(this.#seq, batch.bytes)
+    if (!this.#window.open) this.#move('filled')
+  }
+
+  #leave(channel: string, revoked: boolean): void {
+    if (this.#leaves.some((leave) => leave.channel === channel)) return
+    this.#leaves = [...this.#leaves, { channel, revoked }]
+  }
+
+  #need(): void {
+    this.#move('need')
+    if (this.#state === 'behind') this.#host.feed(this)
+  }
+
+  #move(event: SessionEvent): void {
+    this.#state = nextState(this.#state, event)
+  }
+
+  #send(frame: Uint8Array): void {
+    if (this.#state !== 'ended') this.#options.send(frame)
+  }
+}
+
+function refused(access: Access, principal: DevicePrincipal): TideError {
+  const what = access.refusal === 'device_revoked' ? `Device ${principal.deviceId} was revoked` : `${principal.kind} ${principal.id} is not active any more`
+  return new TideError(access.refusal ?? 'token_invalid', `${what}.`)
+}

@@ -1,0 +1,51 @@
+import { TideError } from '../../protocol/error.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import { checkFilter } from '../../protocol/rows/filter-check.ts'
+import type { Filter } from '../../protocol/rows/filter.ts'
+import { compileFilter } from '../../protocol/rows/matcher.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import type { Selection } from './feed.ts'
+
+/**
+ * What a subscription asks for, without who asks: equal subscriptions of any number of sessions of one organization are
+ * one spec, for which a batch is computed and encoded once.
+ */
+export interface Spec {
+  /** Equal for equal specs. */
+  readonly key: string
+  readonly selection: Selection
+  readonly tables: ReadonlySet<string>
+  readonly matchers: ReadonlyMap<string, (row: Row) => boolean>
+}
+
+/** The tables that travel to clients, by SQL name. */
+export type DownTables = ReadonlyMap<string, TableDescriptor>
+
+/** Checks a subscription against the schema. Throws `TideError` `unknown_table` or `bad_filter`. */
+export function toSpec(subscription: Subscription, organizationId: string, tables: DownTables): Spec {
+  const names = [...new Set(subscription.tables ?? tables.keys())].toSorted()
+  const where = Object.fromEntries(
+    Object.entries(subscription.where ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([table, filter]) => {
+      if (!names.includes(table)) throw notFollowed(table)
+      return [table, checkFilter(describe(tables, table), filter)]
+    }),
+  )
+  for (const name of names) describe(tables, name)
+  const selection = { organizationId, channel: subscription.channel, tables: names, where, embeddings: subscription.embeddings }
+  return { key: JSON.stringify(selection), selection, tables: new Set(names), matchers: compile(where, tables) }
+}
+
+function compile(where: Readonly<Record<string, Filter>>, tables: DownTables): ReadonlyMap<string, (row: Row) => boolean> {
+  return new Map(Object.entries(where).map(([table, filter]) => [table, compileFilter(describe(tables, table), filter)]))
+}
+
+function describe(tables: DownTables, name: string): TableDescriptor {
+  const table = tables.get(name)
+  if (!table) throw new TideError('unknown_table', `Table ${JSON.stringify(name)} of the subscription is not sent to clients.`)
+  return table
+}
+
+function notFollowed(table: string): TideError {
+  return new TideError('bad_filter', `The filter of ${table} is refused: the subscription does not follow that table.`)
+}
