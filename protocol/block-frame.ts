@@ -7,7 +7,10 @@ type BlockMessage = Extract<Down, { readonly blocks: unknown }>
 type WithoutBlocks<T> = T extends unknown ? Omit<T, 'blocks'> : never
 
 /** One frame of a message and its blocks; what the message already has under `blocks` is replaced. */
-export function frameOf(message: BlockMessage | WithoutBlocks<BlockMessage>, packedBlocks: readonly PackedBlock[]): Uint8Array {
+export function frameOf(
+  message: BlockMessage | WithoutBlocks<BlockMessage>,
+  packedBlocks: readonly PackedBlock[],
+): Uint8Array {
   const sections: Uint8Array[] = []
   const blocks = packedBlocks.map((packed) => {
     const start = sections.length
@@ -35,6 +38,8 @@ export function blocksOf(blocks: readonly TableBlock[], sections: readonly Uint8
 }
 
 function withSections(block: TableBlock, renumber: (section: number) => number): TableBlock {
-  const columns = block.columns.map((column): ColumnBlock => ('section' in column ? { ...column, section: renumber(column.section) } : column))
+  const columns = block.columns.map((column): ColumnBlock =>
+    'section' in column ? { ...column, section: renumber(column.section) } : column,
+  )
   return { ...block, columns }
 }

@@ -16,7 +16,10 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function encodeFrame(frame: Frame): Uint8Array {
-  invariant(frame.sections.length <= maxSections, `a frame has at most ${maxSections} sections, this one ${frame.sections.length}`)
+  invariant(
+    frame.sections.length <= maxSections,
+    `a frame has at most ${maxSections} sections, this one ${frame.sections.length}`,
+  )
   const header = encoder.encode(JSON.stringify(frame.message))
   const start = fixedBytes + 4 * frame.sections.length
   const size = frame.sections.reduce((total, section) => total + section.byteLength, start + header.byteLength)

@@ -64,9 +64,11 @@ function parseText(text: string): unknown {
 function checkPacket(value: unknown): Packet {
   if (!isRecord(value)) throw badPacket('it is not an object')
   const { type, nsp, data, id } = value
-  if (typeof type !== 'number' || !Number.isInteger(type) || type < 0 || type > lastType) throw badPacket(`its type is ${JSON.stringify(type)}`)
+  if (typeof type !== 'number' || !Number.isInteger(type) || type < 0 || type > lastType)
+    throw badPacket(`its type is ${JSON.stringify(type)}`)
   if (typeof nsp !== 'string') throw badPacket('it has no namespace')
-  if (id !== undefined && (typeof id !== 'number' || !Number.isSafeInteger(id))) throw badPacket('its id is no whole number')
+  if (id !== undefined && (typeof id !== 'number' || !Number.isSafeInteger(id)))
+    throw badPacket('its id is no whole number')
   if (!isDataOf(type, data)) throw badPacket(`its data do not go with type ${type}`)
   return { type, nsp, ...(data === undefined ? {} : { data }), ...(id === undefined ? {} : { id }) }
 }

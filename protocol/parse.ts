@@ -30,7 +30,10 @@ function parse<Message>(schema: z.ZodType<Message>, bytes: Uint8Array): Parsed<M
   if (result.success) return { message: result.data, sections }
   const issue = result.error.issues[0]
   const where = issue && issue.path.length > 0 ? ` at ${pathText(issue.path)}` : ''
-  throw new TideError('bad_message', `${nameOf(message)} is refused${where}: ${issue?.message ?? 'it fails its schema'}.`)
+  throw new TideError(
+    'bad_message',
+    `${nameOf(message)} is refused${where}: ${issue?.message ?? 'it fails its schema'}.`,
+  )
 }
 
 function check<Message>(schema: z.ZodType<Message>, message: unknown): z.ZodSafeParseResult<Message> {
@@ -44,10 +47,15 @@ function check<Message>(schema: z.ZodType<Message>, message: unknown): z.ZodSafe
 
 function nameOf(message: unknown): string {
   const type = typeof message === 'object' && message !== null && 'type' in message ? message.type : undefined
-  return typeof type === 'string' ? `A message of type ${JSON.stringify(type.slice(0, 40))}` : 'A message without a type'
+  return typeof type === 'string'
+    ? `A message of type ${JSON.stringify(type.slice(0, 40))}`
+    : 'A message without a type'
 }
 
 /** `mutations[3].rowId` */
 function pathText(path: readonly PropertyKey[]): string {
-  return path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('').replace(/^\./, '')
+  return path
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .join('')
+    .replace(/^\./, '')
 }

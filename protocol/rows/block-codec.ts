@@ -8,7 +8,11 @@ import type { TableDescriptor } from './table.ts'
  * Packs rows of one table column by column. Each column takes the smallest packing that its values allow; vectors are
  * left out unless `embeddings`. Columns that a row lacks are packed as null.
  */
-export function packRows(table: TableDescriptor, rows: readonly Row[], options: { readonly embeddings: boolean }): PackedBlock {
+export function packRows(
+  table: TableDescriptor,
+  rows: readonly Row[],
+  options: { readonly embeddings: boolean },
+): PackedBlock {
   const sections: Uint8Array[] = []
   const add = (bytes: Uint8Array): number => sections.push(bytes) - 1
   const columns: ColumnBlock[] = []

@@ -69,9 +69,13 @@ function named(kind: string, id: unknown): string | undefined {
 }
 
 function fail(table: TableDescriptor, row: Row): never {
-  throw new TideError('invalid_value', `Row ${String(row['id'])} of ${table.name} names no scope, so it belongs to no channel.`, {
-    remedy: 'Give one of its scope columns a value.',
-  })
+  throw new TideError(
+    'invalid_value',
+    `Row ${String(row['id'])} of ${table.name} names no scope, so it belongs to no channel.`,
+    {
+      remedy: 'Give one of its scope columns a value.',
+    },
+  )
 }
 
 /** Takes a channel's name apart. Throws `TideError` `bad_message`. */
@@ -79,7 +83,10 @@ export function parseChannel(channel: string): ChannelName {
   if (channel === globalChannel) return { kind: globalChannel, id: '' }
   const slash = channel.indexOf('/')
   if (slash < 1 || slash === channel.length - 1) {
-    throw new TideError('bad_message', `${JSON.stringify(channel)} is no channel: it must be \`global\` or \`kind/<uuid>\`.`)
+    throw new TideError(
+      'bad_message',
+      `${JSON.stringify(channel)} is no channel: it must be \`global\` or \`kind/<uuid>\`.`,
+    )
   }
   return { kind: channel.slice(0, slash), id: channel.slice(slash + 1) }
 }

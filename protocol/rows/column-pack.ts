@@ -17,7 +17,12 @@ const minRowsForDict = 16
  * The smallest packing for the values of one column: one value for all rows, one byte per row, the type's own binary
  * form, else plain JSON. `distinct`: the column is known to differ from row to row (ids), so the first two are skipped.
  */
-export function packColumn(column: ColumnDescriptor, values: readonly Value[], distinct: boolean, add: AddSection): ColumnPacking {
+export function packColumn(
+  column: ColumnDescriptor,
+  values: readonly Value[],
+  distinct: boolean,
+  add: AddSection,
+): ColumnPacking {
   if (column.type === 'vector') return packVectors(column, values, add)
   const plain = values as readonly Json[]
   const first = plain[0] ?? null
@@ -39,7 +44,10 @@ function packTyped(column: ColumnDescriptor, values: readonly Json[], add: AddSe
       const bytes = packTimes(values)
       return bytes && { kind: 'time', section: add(bytes) }
     }
-    case 'integer': case 'bigint': case 'double': case 'numeric': {
+    case 'integer':
+    case 'bigint':
+    case 'double':
+    case 'numeric': {
       const bytes = packNumbers(values)
       return bytes && { kind: 'number', section: add(bytes) }
     }
@@ -49,7 +57,9 @@ function packTyped(column: ColumnDescriptor, values: readonly Json[], add: AddSe
 }
 
 /** The distinct values and one code per row, or undefined when there are more than fit a byte. */
-function distinctValues(values: readonly Json[]): { readonly values: readonly Json[]; readonly codes: Uint8Array } | undefined {
+function distinctValues(
+  values: readonly Json[],
+): { readonly values: readonly Json[]; readonly codes: Uint8Array } | undefined {
   const codes = new Uint8Array(values.length)
   const found: Json[] = []
   const codeOfValue = new Map<Json, number>()
@@ -111,7 +121,10 @@ function packVectors(column: ColumnDescriptor, values: readonly Value[], add: Ad
   const dimension = column.dimension ?? vectors[0]?.length ?? 1
   const floats = new Float32Array(dimension * vectors.length)
   vectors.forEach((vector, index) => {
-    invariant(vector.length === dimension, `a vector of ${column.name} has ${dimension} dimensions, this one ${vector.length}`)
+    invariant(
+      vector.length === dimension,
+      `a vector of ${column.name} has ${dimension} dimensions, this one ${vector.length}`,
+    )
     floats.set(vector, dimension * index)
   })
   return { kind: 'vector', section: add(new Uint8Array(floats.buffer)), dimension, nulls }

@@ -33,7 +33,9 @@ function columnFault(column: ColumnBlock, count: number, sections: readonly Uint
     case 'const':
       return column.value === undefined ? 'has no value' : undefined
     case 'json':
-      return Array.isArray(column.values) && column.values.length === count ? undefined : `does not hold ${count} values`
+      return Array.isArray(column.values) && column.values.length === count
+        ? undefined
+        : `does not hold ${count} values`
     case 'dict': {
       const distinct = Array.isArray(column.values) ? column.values.length : 0
       const codes = sections[column.section]
@@ -52,7 +54,8 @@ function columnFault(column: ColumnBlock, count: number, sections: readonly Uint
       const { dimension, nulls } = column
       if (!Number.isSafeInteger(dimension) || dimension < 1) return `has ${JSON.stringify(dimension)} dimensions`
       if (!Array.isArray(nulls) || nulls.length > count) return 'has no list of nulls'
-      if (!nulls.every((row, index) => Number.isSafeInteger(row) && row > (nulls[index - 1] ?? -1) && row < count)) return 'has nulls out of order'
+      if (!nulls.every((row, index) => Number.isSafeInteger(row) && row > (nulls[index - 1] ?? -1) && row < count))
+        return 'has nulls out of order'
       return sectionFault(sections[column.section], 4 * dimension * (count - nulls.length))
     }
     default:
@@ -114,7 +117,11 @@ function timeReader(times: Float64Array): (row: number) => string {
   }
 }
 
-function vectorReader(section: Uint8Array, dimension: number, nulls: readonly number[]): (row: number) => Float32Array | null {
+function vectorReader(
+  section: Uint8Array,
+  dimension: number,
+  nulls: readonly number[],
+): (row: number) => Float32Array | null {
   const all = new Float32Array(copyOf(section))
   let passed = 0
   return (row) => {
@@ -149,5 +156,8 @@ function isRecord(value: unknown): boolean {
 
 /** The error for a block that does not add up. */
 export function badBlock(table: string, what: string): TideError {
-  return new TideError('bad_frame', `A block${table === '' ? '' : ` of table ${JSON.stringify(table)}`} could not be read: ${what}.`)
+  return new TideError(
+    'bad_frame',
+    `A block${table === '' ? '' : ` of table ${JSON.stringify(table)}`} could not be read: ${what}.`,
+  )
 }

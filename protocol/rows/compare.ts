@@ -10,7 +10,9 @@ export type Compare = (a: Json, b: Json) => number
 /** The comparison of a column type, or undefined for types without an order of their own. */
 export function compareOf(type: ColumnType): Compare | undefined {
   switch (type) {
-    case 'integer': case 'bigint': case 'double':
+    case 'integer':
+    case 'bigint':
+    case 'double':
       return compareNumber
     case 'numeric':
       return compareNumeric
@@ -21,7 +23,8 @@ export function compareOf(type: ColumnType): Compare | undefined {
     case 'text':
       return (a, b) => compareText(String(a), String(b))
     // Hex digits and decimal digits of fixed places: plain string order is theirs.
-    case 'uuid': case 'date':
+    case 'uuid':
+    case 'date':
       return (a, b) => comparePlain(String(a), String(b))
     default:
       return undefined

@@ -19,7 +19,8 @@ export function checkQuery(table: TableDescriptor, query: unknown): Query {
   if (!isPlainObject(query)) throw badFilter(table, 'query', 'must be an object')
   const { where, orderBy, limit, offset, withDeleted, ...rest } = query
   const unknown = Object.keys(rest)[0]
-  if (unknown !== undefined) throw badFilter(table, unknown, 'is not part of a query (where, orderBy, limit, offset, withDeleted)')
+  if (unknown !== undefined)
+    throw badFilter(table, unknown, 'is not part of a query (where, orderBy, limit, offset, withDeleted)')
   return {
     ...(where === undefined ? {} : { where: checkFilter(table, where) }),
     ...(orderBy === undefined ? {} : { orderBy: checkOrder(table, orderBy) }),
@@ -33,17 +34,21 @@ export function checkQuery(table: TableDescriptor, query: unknown): Query {
 export function checkOrder(table: TableDescriptor, orderBy: unknown): OrderBy[] {
   if (!Array.isArray(orderBy)) throw badFilter(table, 'orderBy', 'must be a list such as [{ createdAt: "desc" }]')
   const entries: readonly unknown[] = orderBy
-  if (entries.length > maxOrderColumns) throw badFilter(table, 'orderBy', `has ${entries.length} entries; ${maxOrderColumns} are allowed`)
+  if (entries.length > maxOrderColumns)
+    throw badFilter(table, 'orderBy', `has ${entries.length} entries; ${maxOrderColumns} are allowed`)
   return entries.map((entry, index) => {
     const path = `orderBy[${index}]`
     if (!isPlainObject(entry)) throw badFilter(table, path, 'must be an object such as { createdAt: "desc" }')
     const columns = Object.entries(entry).map(([property, direction]): [string, 'asc' | 'desc'] => {
       const column = columnOf(table, path, property)
-      if (!compareOf(column.type)) throw badFilter(table, `${path}.${property}`, `is of type ${column.type}, which has no order`)
-      if (direction !== 'asc' && direction !== 'desc') throw badFilter(table, `${path}.${property}`, 'must be "asc" or "desc"')
+      if (!compareOf(column.type))
+        throw badFilter(table, `${path}.${property}`, `is of type ${column.type}, which has no order`)
+      if (direction !== 'asc' && direction !== 'desc')
+        throw badFilter(table, `${path}.${property}`, 'must be "asc" or "desc"')
       return [property, direction]
     })
-    if (columns.length > maxOrderColumns) throw badFilter(table, path, `names ${columns.length} columns; ${maxOrderColumns} are allowed`)
+    if (columns.length > maxOrderColumns)
+      throw badFilter(table, path, `names ${columns.length} columns; ${maxOrderColumns} are allowed`)
     return Object.fromEntries(columns)
   })
 }
@@ -82,13 +87,19 @@ class Checker {
     const allowed = operatorsOf(column.type)
     if (condition === null) return null
     if (!isPlainObject(condition)) {
-      if (!allowed.includes('eq')) throw badFilter(this.#table, path, `is of type ${column.type}, which knows ${allowed.join(', ')} only`)
+      if (!allowed.includes('eq'))
+        throw badFilter(this.#table, path, `is of type ${column.type}, which knows ${allowed.join(', ')} only`)
       return this.#operand(column, 'eq', condition, path)
     }
     const entries = Object.entries(condition).map(([operator, operand]) => {
       this.#count(path)
       const known = allowed.find((name) => name === operator)
-      if (!known) throw badFilter(this.#table, `${path}.${operator}`, `is no operator of a column of type ${column.type} (${allowed.join(', ')})`)
+      if (!known)
+        throw badFilter(
+          this.#table,
+          `${path}.${operator}`,
+          `is no operator of a column of type ${column.type} (${allowed.join(', ')})`,
+        )
       return [known, this.#operand(column, known, operand, `${path}.${operator}`)] as const
     })
     return Object.fromEntries(entries)
@@ -102,7 +113,8 @@ class Checker {
 
   #count(path: string): void {
     this.#nodes++
-    if (this.#nodes > filterLimits.nodes) throw badFilter(this.#table, path, `goes beyond ${filterLimits.nodes} entries in all`)
+    if (this.#nodes > filterLimits.nodes)
+      throw badFilter(this.#table, path, `goes beyond ${filterLimits.nodes} entries in all`)
   }
 }
 

@@ -6,7 +6,19 @@ import { isJsonObject } from './json-equal.ts'
 import type { Json } from './row.ts'
 import type { ColumnDescriptor, ColumnType } from './table.ts'
 
-export type OperatorName = 'eq' | 'ne' | 'lt' | 'lte' | 'gt' | 'gte' | 'in' | 'notIn' | 'like' | 'ilike' | 'isNull' | 'contains'
+export type OperatorName =
+  | 'eq'
+  | 'ne'
+  | 'lt'
+  | 'lte'
+  | 'gt'
+  | 'gte'
+  | 'in'
+  | 'notIn'
+  | 'like'
+  | 'ilike'
+  | 'isNull'
+  | 'contains'
 
 export type CheckedOperand = { readonly value: Json } | { readonly fault: string }
 
@@ -24,11 +36,18 @@ export function operatorsOf(type: ColumnType): readonly OperatorName[] {
   switch (type) {
     case 'text':
       return [...ordered, 'like', 'ilike']
-    case 'uuid': case 'integer': case 'bigint': case 'numeric': case 'double': case 'timestamptz': case 'date':
+    case 'uuid':
+    case 'integer':
+    case 'bigint':
+    case 'numeric':
+    case 'double':
+    case 'timestamptz':
+    case 'date':
       return ordered
     case 'boolean':
       return equality
-    case 'jsonb': case 'text[]':
+    case 'jsonb':
+    case 'text[]':
       return ['contains', 'isNull']
     default:
       return ['isNull']
@@ -40,9 +59,11 @@ export function checkOperand(column: ColumnDescriptor, operator: OperatorName, o
   switch (operator) {
     case 'isNull':
       return typeof operand === 'boolean' ? { value: operand } : { fault: 'must be true or false' }
-    case 'like': case 'ilike':
+    case 'like':
+    case 'ilike':
       return checkPattern(operand)
-    case 'in': case 'notIn':
+    case 'in':
+    case 'notIn':
       return checkList(column, operand)
     case 'contains':
       return column.type === 'jsonb' ? checkJson(operand) : checkScalar('text', operand)
@@ -54,7 +75,8 @@ export function checkOperand(column: ColumnDescriptor, operator: OperatorName, o
 function checkList(column: ColumnDescriptor, operand: unknown): CheckedOperand {
   if (!Array.isArray(operand)) return { fault: 'must be a list' }
   const elements: readonly unknown[] = operand
-  if (elements.length > filterLimits.list) return { fault: `has ${elements.length} elements; ${filterLimits.list} are allowed` }
+  if (elements.length > filterLimits.list)
+    return { fault: `has ${elements.length} elements; ${filterLimits.list} are allowed` }
   const values: Json[] = []
   for (const element of elements) {
     const checked = checkScalar(column.type, element)
@@ -76,8 +98,11 @@ function checkPattern(operand: unknown): CheckedOperand {
 function checkScalar(type: ColumnType, value: unknown): CheckedOperand {
   if (value === null) return { fault: 'must not be null; ask with isNull' }
   switch (type) {
-    case 'integer': case 'bigint':
-      return typeof value === 'number' && Number.isSafeInteger(value) ? { value } : mustBe('a whole number below 2^53', value)
+    case 'integer':
+    case 'bigint':
+      return typeof value === 'number' && Number.isSafeInteger(value)
+        ? { value }
+        : mustBe('a whole number below 2^53', value)
     case 'double':
       return isFiniteNumber(value) ? { value } : mustBe('a finite number', value)
     case 'numeric':
@@ -89,7 +114,10 @@ function checkScalar(type: ColumnType, value: unknown): CheckedOperand {
     case 'timestamptz':
       return checkTime(value)
     case 'date':
-      return isText(value) && value.length === 10 && !value.startsWith('0000') && isoToMs(`${value}T00:00:00.000Z`) !== undefined
+      return isText(value) &&
+        value.length === 10 &&
+        !value.startsWith('0000') &&
+        isoToMs(`${value}T00:00:00.000Z`) !== undefined
         ? { value }
         : mustBe('a date such as "2026-11-22"', value)
     default:
@@ -114,8 +142,11 @@ function checkTime(value: unknown): CheckedOperand {
 function checkJson(operand: unknown): CheckedOperand {
   const value = canonicalJson(operand)
   if (value === undefined) return { fault: 'must be plain JSON' }
-  const isFlat = Array.isArray(value) && value.every((element: unknown) => element === null || typeof element !== 'object')
-  return isJsonObject(value) || isFlat ? { value } : mustBe('an object of top-level entries, or a list of plain values', value)
+  const isFlat =
+    Array.isArray(value) && value.every((element: unknown) => element === null || typeof element !== 'object')
+  return isJsonObject(value) || isFlat
+    ? { value }
+    : mustBe('an object of top-level entries, or a list of plain values', value)
 }
 
 function isFiniteNumber(value: unknown): value is number {

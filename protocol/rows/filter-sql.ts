@@ -18,7 +18,12 @@ export interface SqlOptions {
  * Every parameter is text, number or boolean: lists travel as array literals, so that no driver has to know their type.
  * Throws `TideError` `bad_filter`.
  */
-export function filterToSql(table: TableDescriptor, filter: Filter, params: unknown[], options: SqlOptions = {}): string {
+export function filterToSql(
+  table: TableDescriptor,
+  filter: Filter,
+  params: unknown[],
+  options: SqlOptions = {},
+): string {
   const bind = (value: string | number | boolean): string => `$${params.push(value)}`
   return treeToSql(filterTree(table, filter), { bind, prefix: prefixOf(options) })
 }
@@ -26,10 +31,12 @@ export function filterToSql(table: TableDescriptor, filter: Filter, params: unkn
 /** What follows ORDER BY, the same order as `compileOrder`; never empty. Throws `TideError` `bad_filter`. */
 export function orderToSql(table: TableDescriptor, orderBy: readonly OrderBy[] = [], options: SqlOptions = {}): string {
   const prefix = prefixOf(options)
-  const steps = checkOrder(table, orderBy).flatMap((entry) => Object.entries(entry)).map(([property, direction]) => {
-    const column = table.columns[property]
-    return column ? `${ordered(column, prefix)} ${direction}` : ''
-  })
+  const steps = checkOrder(table, orderBy)
+    .flatMap((entry) => Object.entries(entry))
+    .map(([property, direction]) => {
+      const column = table.columns[property]
+      return column ? `${ordered(column, prefix)} ${direction}` : ''
+    })
   return [...steps, `${prefix}"id" asc`].join(', ')
 }
 
@@ -40,7 +47,8 @@ interface Context {
 
 function treeToSql(tree: FilterTree, context: Context): string {
   switch (tree.kind) {
-    case 'and': case 'or': {
+    case 'and':
+    case 'or': {
       if (tree.parts.length === 0) return tree.kind === 'and' ? 'true' : 'false'
       return `(${tree.parts.map((part) => treeToSql(part, context)).join(` ${tree.kind} `)})`
     }
@@ -85,7 +93,9 @@ function containsToSql(name: string, column: ColumnDescriptor, operand: Json, { 
   // @> can use an index but contains deeply; the entries it leaves over are then compared whole.
   const contained = `${name} @> ${bind(JSON.stringify(operand))}::jsonb`
   if (!isJsonObject(operand)) return `jsonb_typeof(${name}) = 'array' and ${contained}`
-  const entries = Object.entries(operand).map(([key, entry]) => `${name} -> ${bind(key)}::text = ${bind(JSON.stringify(entry))}::jsonb`)
+  const entries = Object.entries(operand).map(
+    ([key, entry]) => `${name} -> ${bind(key)}::text = ${bind(JSON.stringify(entry))}::jsonb`,
+  )
   return [contained, ...entries].join(' and ')
 }
 
@@ -97,7 +107,8 @@ function ordered(column: ColumnDescriptor, prefix: string): string {
 
 function sqlType(type: ColumnType): string {
   switch (type) {
-    case 'integer': case 'bigint':
+    case 'integer':
+    case 'bigint':
       return 'bigint'
     case 'double':
       return 'double precision'

@@ -25,20 +25,33 @@ export function filterTree(table: TableDescriptor, filter: Filter): FilterTree {
 }
 
 function treeOf(table: TableDescriptor, filter: Filter): FilterTree {
-  return all(Object.entries(filter).map(([key, part]): FilterTree => {
-    if (key === 'and' || key === 'or') return { kind: key, parts: (part as readonly Filter[]).map((each) => treeOf(table, each)) }
-    if (key === 'not') return { kind: 'not', part: treeOf(table, part as Filter) }
-    return all(conditionsOf(table, key, part as Json | Readonly<Record<OperatorName, Json>>))
-  }))
+  return all(
+    Object.entries(filter).map(([key, part]): FilterTree => {
+      if (key === 'and' || key === 'or')
+        return { kind: key, parts: (part as readonly Filter[]).map((each) => treeOf(table, each)) }
+      if (key === 'not') return { kind: 'not', part: treeOf(table, part as Filter) }
+      return all(conditionsOf(table, key, part as Json | Readonly<Record<OperatorName, Json>>))
+    }),
+  )
 }
 
-function conditionsOf(table: TableDescriptor, property: string, part: Json | Readonly<Record<OperatorName, Json>>): Condition[] {
+function conditionsOf(
+  table: TableDescriptor,
+  property: string,
+  part: Json | Readonly<Record<OperatorName, Json>>,
+): Condition[] {
   const column = table.columns[property]
   if (!column) return []
-  const condition = (operator: OperatorName, operand: Json): Condition => ({ kind: 'condition', property, column, operator, operand })
+  const condition = (operator: OperatorName, operand: Json): Condition => ({
+    kind: 'condition',
+    property,
+    column,
+    operator,
+    operand,
+  })
   if (part === null) return [condition('isNull', true)]
   if (typeof part !== 'object') return [condition('eq', part)]
-  return Object.entries(part).map(([operator, operand]) => condition(operator as OperatorName, operand as Json))
+  return Object.entries(part).map(([operator, operand]) => condition(operator as OperatorName, operand))
 }
 
 function all(parts: readonly FilterTree[]): FilterTree {

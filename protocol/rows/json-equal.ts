@@ -22,7 +22,9 @@ export function entryOf(object: JsonObject, key: string): Json | undefined {
 
 function sameEntries(a: JsonObject, b: JsonObject): boolean {
   const keys = Object.keys(a)
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && jsonEqual(a[key], b[key]))
+  return (
+    keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && jsonEqual(a[key], b[key]))
+  )
 }
 
 /** `Array.isArray` that also narrows read-only arrays. */

@@ -31,12 +31,14 @@ export function compileFilter(table: TableDescriptor, filter: Filter): (row: Row
  * id ascending. Throws `TideError` `bad_filter`.
  */
 export function compileOrder(table: TableDescriptor, orderBy: readonly OrderBy[] = []): (a: Row, b: Row) => number {
-  const steps = checkOrder(table, orderBy).flatMap((entry) => Object.entries(entry)).map(([property, direction]) => {
-    const column = table.columns[property]
-    const compare = nullsLast((column && compareOf(column.type)) ?? (() => 0))
-    const sign = direction === 'asc' ? 1 : -1
-    return (a: Row, b: Row) => sign * compare(jsonOf(a, property), jsonOf(b, property))
-  })
+  const steps = checkOrder(table, orderBy)
+    .flatMap((entry) => Object.entries(entry))
+    .map(([property, direction]) => {
+      const column = table.columns[property]
+      const compare = nullsLast((column && compareOf(column.type)) ?? (() => 0))
+      const sign = direction === 'asc' ? 1 : -1
+      return (a: Row, b: Row) => sign * compare(jsonOf(a, property), jsonOf(b, property))
+    })
   return (a, b) => {
     for (const step of steps) {
       const order = step(a, b)
@@ -131,7 +133,8 @@ function compileValue({ column, operator, operand }: Condition): ValueTest {
       const isIn = compileIn(column.type, listOf(operand), compare)
       return (value) => !isIn(value)
     }
-    case 'like': case 'ilike': {
+    case 'like':
+    case 'ilike': {
       const matches = compileLike(String(operand), operator === 'ilike')
       return (value) => matches(String(value))
     }
@@ -151,7 +154,8 @@ function compileIn(type: ColumnType, elements: readonly Json[], compare: Compare
 
 /** Top-level containment: the same entries in an object, the same plain elements in a list; nested values count whole. */
 function compileContains(operand: Json): ValueTest {
-  if (!isJsonObject(operand)) return (value) => Array.isArray(value) && listOf(operand).every((element) => listOf(value).includes(element))
+  if (!isJsonObject(operand))
+    return (value) => Array.isArray(value) && listOf(operand).every((element) => listOf(value).includes(element))
   const entries = Object.entries(operand)
   return (value) => isJsonObject(value) && entries.every(([key, entry]) => jsonEqual(entryOf(value, key), entry))
 }

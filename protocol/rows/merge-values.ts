@@ -23,7 +23,8 @@ export function mergeText3(base: string, mine: string, theirs: string): TextMerg
   if (mine === theirs || theirs === base) return { text: mine }
   if (mine === base) return { text: theirs }
   const [baseLines, mineLines, theirLines] = [base.split('\n'), mine.split('\n'), theirs.split('\n')]
-  if (linePairs(baseLines, mineLines) > maxLinePairs || linePairs(baseLines, theirLines) > maxLinePairs) return { conflict: true }
+  if (linePairs(baseLines, mineLines) > maxLinePairs || linePairs(baseLines, theirLines) > maxLinePairs)
+    return { conflict: true }
   const parts: string[] = []
   for (const region of diff3Merge(mineLines, baseLines, theirLines, { excludeFalseConflicts: true })) {
     if (!region.ok) return { conflict: true }

@@ -6,8 +6,21 @@
 
 /** Column types of the wire and of replicas. Each has one JavaScript form, see `value.ts`. */
 export const columnTypes = [
-  'uuid', 'text', 'integer', 'bigint', 'numeric', 'double', 'boolean', 'timestamptz', 'date', 'interval',
-  'jsonb', 'text[]', 'bytea', 'inet', 'vector',
+  'uuid',
+  'text',
+  'integer',
+  'bigint',
+  'numeric',
+  'double',
+  'boolean',
+  'timestamptz',
+  'date',
+  'interval',
+  'jsonb',
+  'text[]',
+  'bytea',
+  'inet',
+  'vector',
 ] as const
 export type ColumnType = (typeof columnTypes)[number]
 
@@ -74,7 +87,11 @@ export type ScopeKind = (typeof scopeKinds)[number]
  * - `global`: every client
  */
 export type ScopeRule =
-  | { readonly kind: 'columns'; readonly columns: ReadonlyArray<{ readonly scope: ScopeKind; readonly column: string }>; readonly fallback?: 'organization' }
+  | {
+      readonly kind: 'columns'
+      readonly columns: ReadonlyArray<{ readonly scope: ScopeKind; readonly column: string }>
+      readonly fallback?: 'organization'
+    }
   | { readonly kind: 'row' }
   | { readonly kind: 'via'; readonly parent: string; readonly column: string; readonly channel: string }
   | { readonly kind: 'project_home' }

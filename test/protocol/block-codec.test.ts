@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { TideError } from '../../protocol/error.ts'
+import type { TideError } from '../../protocol/error.ts'
 import { packedToRows, packRows, unpackRows } from '../../protocol/rows/block-codec.ts'
 import type { ColumnBlock, TableBlock } from '../../protocol/rows/block.ts'
 import type { Json, Row } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 
 const table: TableDescriptor = {
-  name: 'notes', direction: 'rw', policy: 'merge', writers: ['member'], scope: { kind: 'global' },
+  name: 'notes',
+  direction: 'rw',
+  policy: 'merge',
+  writers: ['member'],
+  scope: { kind: 'global' },
   columns: {
     id: { name: 'id', type: 'uuid' },
     body: { name: 'body', type: 'text', nullable: true },
@@ -18,7 +22,14 @@ const table: TableDescriptor = {
 
 function note(number: number, change: Row = {}): Row {
   const id = `0190b3f0-0000-7000-8000-${number.toString(16).padStart(12, '0')}`
-  return { id, body: `note ${number}`, size: number, createdAt: new Date(number).toISOString(), embedding: null, ...change }
+  return {
+    id,
+    body: `note ${number}`,
+    size: number,
+    createdAt: new Date(number).toISOString(),
+    embedding: null,
+    ...change,
+  }
 }
 
 function notes(count: number, change: (number: number) => Row = () => ({})): Row[] {
@@ -32,7 +43,13 @@ function kindsOf(rows: readonly Row[]): Record<string, string> {
 
 describe('packing', () => {
   test('takes the form of the type where values differ', () => {
-    expect(kindsOf(notes(300))).toEqual({ id: 'uuid', body: 'json', size: 'number', createdAt: 'time', embedding: 'vector' })
+    expect(kindsOf(notes(300))).toEqual({
+      id: 'uuid',
+      body: 'json',
+      size: 'number',
+      createdAt: 'time',
+      embedding: 'vector',
+    })
   })
 
   test('writes a value that all rows share once', () => {
@@ -45,7 +62,9 @@ describe('packing', () => {
   })
 
   test('keeps values that are not in the form of their type as they are', () => {
-    const rows = notes(300, (number) => (number === 7 ? { createdAt: '2026-01-01T00:00:00.000+02:00', id: 'ABC', size: null } : {}))
+    const rows = notes(300, (number) =>
+      number === 7 ? { createdAt: '2026-01-01T00:00:00.000+02:00', id: 'ABC', size: null } : {},
+    )
     expect(kindsOf(rows)).toMatchObject({ createdAt: 'json', id: 'json', size: 'json' })
     expect(packedToRows(table, packRows(table, rows, { embeddings: true }))).toEqual(rows)
   })
@@ -67,7 +86,10 @@ describe('a block of another version', () => {
   })
 
   test('may have columns that are not known here, which are ignored', () => {
-    const newer: TableBlock = { ...block, columns: [...block.columns, { name: 'constructor', kind: 'const', value: 1 }] }
+    const newer: TableBlock = {
+      ...block,
+      columns: [...block.columns, { name: 'constructor', kind: 'const', value: 1 }],
+    }
     expect(unpackRows(table, newer, sections)).toEqual(notes(3))
   })
 })
@@ -90,7 +112,9 @@ describe('a block that does not add up is refused', () => {
   ]
   test.each(refused)('when it %s', (_, count, ...columns) => {
     const block = { table: 'notes', count, columns } as unknown as TableBlock
-    expect(() => unpackRows(table, block, [section])).toThrow(expect.objectContaining({ code: 'bad_frame' }) as TideError)
+    expect(() => unpackRows(table, block, [section])).toThrow(
+      expect.objectContaining({ code: 'bad_frame' }) as TideError,
+    )
   })
 
   test('when it holds a time beyond all dates', () => {

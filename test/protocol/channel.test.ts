@@ -5,10 +5,18 @@ import type { ScopeRule, TableDescriptor } from '../../protocol/rows/table.ts'
 
 const byProjectOrTeam: ScopeRule = {
   kind: 'columns',
-  columns: [{ scope: 'project', column: 'projectId' }, { scope: 'team', column: 'ownerTeamId' }],
+  columns: [
+    { scope: 'project', column: 'projectId' },
+    { scope: 'team', column: 'ownerTeamId' },
+  ],
 }
 const orOrganization: ScopeRule = { ...byProjectOrTeam, fallback: 'organization' }
-const viaConversation: ScopeRule = { kind: 'via', parent: 'conversations', column: 'conversationId', channel: 'conversation' }
+const viaConversation: ScopeRule = {
+  kind: 'via',
+  parent: 'conversations',
+  column: 'conversationId',
+  channel: 'conversation',
+}
 
 function tableOf(scope: ScopeRule): TableDescriptor {
   return { name: 'things', direction: 'rw', policy: 'merge', writers: ['member'], scope, columns: {} }
@@ -50,6 +58,8 @@ describe('channel names', () => {
 
   test('tell sub-channels from those that are followed', () => {
     expect(['conversation/1', 'memory/1'].every(isSubChannel)).toBe(true)
-    expect(['global', 'organization/1', 'project/1', 'team/1', 'user/1', 'agent/1', 'device/1'].some(isSubChannel)).toBe(false)
+    expect(
+      ['global', 'organization/1', 'project/1', 'team/1', 'user/1', 'agent/1', 'device/1'].some(isSubChannel),
+    ).toBe(false)
   })
 })

@@ -63,13 +63,21 @@ describe('a filter is refused, naming the part', () => {
     ['is nested deeper than 6', nested(6)],
     ['goes beyond 64 entries', { or: Array.from({ length: 65 }, () => ({})) }],
   ])('%s', (message, filter) => {
-    expect(() => checkFilter(sampleTable, filter)).toThrow(expect.objectContaining({ code: 'bad_filter', message: expect.stringContaining(message) as string }) as TideError)
+    expect(() => checkFilter(sampleTable, filter)).toThrow(
+      expect.objectContaining({ code: 'bad_filter', message: expect.stringContaining(message) as string }) as TideError,
+    )
   })
 })
 
 describe('a query', () => {
   test('is accepted with all its parts', () => {
-    const query = { where: { title: 'a' }, orderBy: [{ dueAt: 'desc' }, { title: 'asc' }], limit: 10, offset: 0, withDeleted: true }
+    const query = {
+      where: { title: 'a' },
+      orderBy: [{ dueAt: 'desc' }, { title: 'asc' }],
+      limit: 10,
+      offset: 0,
+      withDeleted: true,
+    }
     expect(checkQuery(sampleTable, query)).toEqual(query)
   })
 

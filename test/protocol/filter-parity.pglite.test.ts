@@ -18,11 +18,18 @@ let rows: readonly Row[]
 beforeAll(async () => {
   db = await PGlite.create({ extensions: { vector } })
   await db.exec('create extension vector')
-  await db.exec(`create table samples (${columns.map(([, column]) => `"${column.name}" ${sqlType(column)}`).join(', ')})`)
+  await db.exec(
+    `create table samples (${columns.map(([, column]) => `"${column.name}" ${sqlType(column)}`).join(', ')})`,
+  )
   rows = fc.sample(sampleRow, { numRuns: rowCount, seed: 42 })
   for (const row of rows) {
-    const places = columns.map(([, column], index) => (column.type === 'bytea' ? `decode($${index + 1}, 'base64')` : `$${index + 1}`))
-    await db.query(`insert into samples values (${places.join(', ')})`, columns.map(([property, column]) => toParameter(column, row[property] ?? null)))
+    const places = columns.map(([, column], index) =>
+      column.type === 'bytea' ? `decode($${index + 1}, 'base64')` : `$${index + 1}`,
+    )
+    await db.query(
+      `insert into samples values (${places.join(', ')})`,
+      columns.map(([property, column]) => toParameter(column, row[property] ?? null)),
+    )
   }
 })
 
@@ -32,22 +39,31 @@ async function idsInSql(filter: Filter, orderBy: readonly OrderBy[]): Promise<un
   const params: unknown[] = ['unused']
   const where = filterToSql(sampleTable, filter, params, { alias: 's' })
   const order = orderToSql(sampleTable, orderBy, { alias: 's' })
-  const { rows: found } = await db.query<{ id: string }>(`select id from samples s where $1::text is not null and ${where} order by ${order}`, params)
+  const { rows: found } = await db.query<{ id: string }>(
+    `select id from samples s where $1::text is not null and ${where} order by ${order}`,
+    params,
+  )
   return found.map(({ id }) => id)
 }
 
 function idsInJavaScript(filter: Filter, orderBy: readonly OrderBy[]): unknown[] {
-  return rows.filter(compileFilter(sampleTable, filter)).toSorted(compileOrder(sampleTable, orderBy)).map((row) => row['id'])
+  return rows
+    .filter(compileFilter(sampleTable, filter))
+    .toSorted(compileOrder(sampleTable, orderBy))
+    .map((row) => row['id'])
 }
 
 describe('a filter selects the same rows in Postgres and in JavaScript', () => {
   test('for random filters and orders', async () => {
     let some = 0
-    await fc.assert(fc.asyncProperty(sampleFilter, sampleOrder, async (filter, orderBy) => {
-      const expected = await idsInSql(filter, orderBy)
-      if (expected.length > 0 && expected.length < rowCount) some++
-      expect(idsInJavaScript(filter, orderBy)).toEqual(expected)
-    }), { numRuns: Number(process.env['PARITY_RUNS'] ?? 1000) })
+    await fc.assert(
+      fc.asyncProperty(sampleFilter, sampleOrder, async (filter, orderBy) => {
+        const expected = await idsInSql(filter, orderBy)
+        if (expected.length > 0 && expected.length < rowCount) some++
+        expect(idsInJavaScript(filter, orderBy)).toEqual(expected)
+      }),
+      { numRuns: Number(process.env['PARITY_RUNS'] ?? 1000) },
+    )
     expect(some).toBeGreaterThan(100)
   })
 

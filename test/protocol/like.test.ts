@@ -3,10 +3,24 @@ import { compileLike } from '../../protocol/rows/like.ts'
 
 describe('like', () => {
   test.each([
-    ['a%', 'abc', true], ['a%', 'ba', false], ['%c', 'abc', true], ['%b%', 'abc', true], ['a%c%e', 'abcde', true],
-    ['a_c', 'abc', true], ['a_c', 'ac', false], ['_', '😀', true], ['__', '😀', false], ['%_', '', false],
-    [String.raw`\%`, '%', true], [String.raw`\%`, 'x', false], [String.raw`\\`, '\\', true], ['', '', true], ['%', '', true],
-    ['A', 'a', false], ['%aab', 'aaaab', true], ['a.c', 'abc', false],
+    ['a%', 'abc', true],
+    ['a%', 'ba', false],
+    ['%c', 'abc', true],
+    ['%b%', 'abc', true],
+    ['a%c%e', 'abcde', true],
+    ['a_c', 'abc', true],
+    ['a_c', 'ac', false],
+    ['_', '😀', true],
+    ['__', '😀', false],
+    ['%_', '', false],
+    [String.raw`\%`, '%', true],
+    [String.raw`\%`, 'x', false],
+    [String.raw`\\`, '\\', true],
+    ['', '', true],
+    ['%', '', true],
+    ['A', 'a', false],
+    ['%aab', 'aaaab', true],
+    ['a.c', 'abc', false],
   ])('%j on %j is %s', (pattern, text, expected) => {
     expect(compileLike(pattern, false)(text)).toBe(expected)
   })

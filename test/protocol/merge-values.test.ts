@@ -11,7 +11,9 @@ describe('text merged by line', () => {
 
   test('takes what both sides changed alike once', () => {
     const both = base.replace('two', '2')
-    expect(mergeText3(base, both.replace('five', '5'), both)).toEqual({ text: '1\n2\nthree\nfour\n5'.replace('1', 'one') })
+    expect(mergeText3(base, both.replace('five', '5'), both)).toEqual({
+      text: '1\n2\nthree\nfour\n5'.replace('1', 'one'),
+    })
   })
 
   test('takes a deletion beside an insertion elsewhere', () => {
@@ -33,7 +35,9 @@ describe('text merged by line', () => {
 
   test('gives up on texts that would take seconds', () => {
     const lines = Array.from({ length: 5000 }, () => 'same')
-    expect(mergeText3(lines.join('\n'), ['a', ...lines].join('\n'), [...lines, 'b'].join('\n'))).toEqual({ conflict: true })
+    expect(mergeText3(lines.join('\n'), ['a', ...lines].join('\n'), [...lines, 'b'].join('\n'))).toEqual({
+      conflict: true,
+    })
   })
 })
 
@@ -44,11 +48,17 @@ describe('objects merged by key', () => {
   })
 
   test('keep their side and name the key where both changed it', () => {
-    expect(mergeTopLevel({ a: 1, b: { x: 1 } }, { a: 2 }, { a: 3, b: { x: 2 } })).toEqual({ value: { a: 3, b: { x: 2 } }, conflicts: ['a', 'b'] })
+    expect(mergeTopLevel({ a: 1, b: { x: 1 } }, { a: 2 }, { a: 3, b: { x: 2 } })).toEqual({
+      value: { a: 3, b: { x: 2 } },
+      conflicts: ['a', 'b'],
+    })
   })
 
   test('see no change in another order of nested keys', () => {
-    expect(mergeTopLevel({ a: { x: 1, y: 2 } }, { a: 5 }, { a: { y: 2, x: 1 } })).toEqual({ value: { a: 5 }, conflicts: [] })
+    expect(mergeTopLevel({ a: { x: 1, y: 2 } }, { a: 5 }, { a: { y: 2, x: 1 } })).toEqual({
+      value: { a: 5 },
+      conflicts: [],
+    })
   })
 
   test('treat keys that objects inherit as any other', () => {

@@ -31,8 +31,17 @@ describe('a packet', () => {
   })
 
   test.each([
-    'x', '1', 'null', '[]', '{}', '{"type":5,"nsp":"/"}', '{"type":2,"nsp":"/"}', '{"type":2,"nsp":"/","data":["connect"]}',
-    '{"type":2,"nsp":1,"data":["f"]}', '{"type":1,"nsp":"/","data":1}', '{"type":3,"nsp":"/","data":[],"id":"1"}',
+    'x',
+    '1',
+    'null',
+    '[]',
+    '{}',
+    '{"type":5,"nsp":"/"}',
+    '{"type":2,"nsp":"/"}',
+    '{"type":2,"nsp":"/","data":["connect"]}',
+    '{"type":2,"nsp":1,"data":["f"]}',
+    '{"type":1,"nsp":"/","data":1}',
+    '{"type":3,"nsp":"/","data":[],"id":"1"}',
   ])('is refused: %s', (text) => {
     expect(() => decodePacket(text)).toThrow(expect.objectContaining({ code: 'bad_frame' }) as Error)
   })

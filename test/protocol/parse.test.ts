@@ -6,7 +6,9 @@ import { messageFrame, parseDown, parseUp } from '../../protocol/parse.ts'
 const id = '0190b3f0-0000-7000-8000-000000000001'
 const push: Up = {
   type: 'push',
-  mutations: [{ id, clientSeq: 1, table: 'tasks', rowId: id, op: 'patch', set: { title: 'a' }, base: { title: null }, at: 1 }],
+  mutations: [
+    { id, clientSeq: 1, table: 'tasks', rowId: id, op: 'patch', set: { title: 'a' }, base: { title: null }, at: 1 },
+  ],
 }
 
 function frameWith(message: unknown): Uint8Array {
@@ -16,18 +18,27 @@ function frameWith(message: unknown): Uint8Array {
 describe('a message', () => {
   test('comes back as it was', () => {
     expect(parseUp(messageFrame(push))).toEqual({ message: push, sections: [] })
-    expect(parseDown(messageFrame({ type: 'frontier', seq: 5, at: 1 })).message).toEqual({ type: 'frontier', seq: 5, at: 1 })
+    expect(parseDown(messageFrame({ type: 'frontier', seq: 5, at: 1 })).message).toEqual({
+      type: 'frontier',
+      seq: 5,
+      at: 1,
+    })
   })
 
   test.each<[string, unknown]>([
-    ['A message of type "push" is refused at mutations[0].rowId: must be a lower-case UUID', { ...push, mutations: [{ ...push.mutations[0], rowId: 'x' }] }],
+    [
+      'A message of type "push" is refused at mutations[0].rowId: must be a lower-case UUID',
+      { ...push, mutations: [{ ...push.mutations[0], rowId: 'x' }] },
+    ],
     ['A message of type "ack" is refused at seq', { type: 'ack', seq: -1 }],
     ['A message of type "ack" is refused: Unrecognized key', { type: 'ack', seq: 1, more: true }],
     ['A message of type "shout" is refused at type', { type: 'shout' }],
     ['A message without a type is refused at type', {}],
     ['A message without a type is refused', null],
   ])('is refused: %s', (text, message) => {
-    expect(() => parseUp(frameWith(message))).toThrow(expect.objectContaining({ code: 'bad_message', message: expect.stringContaining(text) as string }) as Error)
+    expect(() => parseUp(frameWith(message))).toThrow(
+      expect.objectContaining({ code: 'bad_message', message: expect.stringContaining(text) as string }) as Error,
+    )
   })
 
   test('nested very deep is read or refused, and no crash', () => {

@@ -8,7 +8,9 @@ import { errorCodes } from '../../protocol/error-codes.ts'
 
 /** The shape of all messages. Error codes are left out: new ones may come without a new version. */
 function hashOfMessages(): string {
-  const schemas = [upSchema, downSchema].map((schema) => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))
+  const schemas = [upSchema, downSchema].map((schema) =>
+    z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }),
+  )
   const codes = JSON.stringify(Object.keys(errorCodes))
   const text = JSON.stringify(schemas).replaceAll(codes, '"error codes"')
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
@@ -26,7 +28,9 @@ describe('the protocol version', () => {
   })
 
   test('does not go without error codes in its schemas', () => {
-    expect(JSON.stringify(z.toJSONSchema(downSchema, { io: 'input', unrepresentable: 'any' }))).toContain(JSON.stringify(Object.keys(errorCodes)))
+    expect(JSON.stringify(z.toJSONSchema(downSchema, { io: 'input', unrepresentable: 'any' }))).toContain(
+      JSON.stringify(Object.keys(errorCodes)),
+    )
   })
 
   test('supports its own and older ones', () => {

@@ -33,40 +33,89 @@ export const sampleTable: TableDescriptor = {
 }
 
 /** Values chosen small so that equal ones meet, with the odd ones that trip comparisons. */
-const texts = ['', 'a', 'A', 'b', 'ab', 'aB', 'Ab%', 'a_b', 'a\\b', 'ä', 'Ä', 'ﬁ', 'K', '😀', 'ｚ', '{a,"b"}', 'null', "it's", 'a😀b']
+const texts = [
+  '',
+  'a',
+  'A',
+  'b',
+  'ab',
+  'aB',
+  'Ab%',
+  'a_b',
+  'a\\b',
+  'ä',
+  'Ä',
+  'ﬁ',
+  'K',
+  '😀',
+  'ｚ',
+  '{a,"b"}',
+  'null',
+  "it's",
+  'a😀b',
+]
 const uuids = [1, 2, 3, 0xa, 0xf].map((n) => `0190b3f0-0000-7000-8000-00000000000${n.toString(16)}`)
 const days = ['2026-01-01', '2024-02-29', '1969-12-31', '0001-01-01', '9999-12-31']
 
 export const sampleText = fc.constantFrom(...texts)
 export const sampleTime = fc
-  .oneof(fc.constantFrom(0, -1, 1_782_870_000_123, 1_782_870_000_124), fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 }))
+  .oneof(
+    fc.constantFrom(0, -1, 1_782_870_000_123, 1_782_870_000_124),
+    fc.integer({ min: -62_135_596_800_000, max: 253_402_300_799_999 }),
+  )
   .map((ms) => new Date(ms).toISOString())
 const sampleJson = fc.oneof(
-  fc.dictionary(fc.constantFrom('a', 'b', '__proto__'), fc.constantFrom<Value>(1, 2, null, 'x', true, [1], { c: 1 }, { c: 1, d: 2 })),
+  fc.dictionary(
+    fc.constantFrom('a', 'b', '__proto__'),
+    fc.constantFrom<Value>(1, 2, null, 'x', true, [1], { c: 1 }, { c: 1, d: 2 }),
+  ),
   fc.array(fc.constantFrom<Value>(1, 'x', null, true), { maxLength: 3 }),
 )
 
 /** A value of the column in its canonical form, not null. */
 export function valueOf(column: ColumnDescriptor): fc.Arbitrary<Value> {
   switch (column.type) {
-    case 'uuid': return fc.constantFrom(...uuids)
-    case 'text': return sampleText
-    case 'integer': return fc.oneof(fc.integer({ min: -3, max: 3 }), fc.integer())
-    case 'bigint': return fc.oneof(fc.integer({ min: -3, max: 3 }), fc.maxSafeInteger())
-    case 'double': return fc.oneof(fc.constantFrom(0, 0.1, 0.30000000000000004, 1e21, -2), fc.double({ noNaN: true, noDefaultInfinity: true }).map((n) => n + 0))
+    case 'uuid':
+      return fc.constantFrom(...uuids)
+    case 'text':
+      return sampleText
+    case 'integer':
+      return fc.oneof(fc.integer({ min: -3, max: 3 }), fc.integer())
+    case 'bigint':
+      return fc.oneof(fc.integer({ min: -3, max: 3 }), fc.maxSafeInteger())
+    case 'double':
+      return fc.oneof(
+        fc.constantFrom(0, 0.1, 0.30000000000000004, 1e21, -2),
+        fc.double({ noNaN: true, noDefaultInfinity: true }).map((n) => n + 0),
+      )
     case 'numeric':
       return column.precision === 30
-        ? fc.constantFrom('0.100000', '1.000000', '123456789012345678901234.500000', '123456789012345678901234.500001', '-7.000000')
+        ? fc.constantFrom(
+            '0.100000',
+            '1.000000',
+            '123456789012345678901234.500000',
+            '123456789012345678901234.500001',
+            '-7.000000',
+          )
         : fc.integer({ min: -500, max: 500 }).map((cents) => cents / 100 + 0)
-    case 'boolean': return fc.boolean()
-    case 'timestamptz': return sampleTime
-    case 'date': return fc.constantFrom(...days)
-    case 'interval': return fc.constantFrom('01:00:00', '1 day')
-    case 'jsonb': return sampleJson as fc.Arbitrary<Value>
-    case 'text[]': return fc.uniqueArray(sampleText, { maxLength: 3 })
-    case 'bytea': return fc.constantFrom('AQID', '')
-    case 'inet': return fc.constantFrom('10.0.0.1', '::1')
-    case 'vector': return fc.float32Array({ minLength: 3, maxLength: 3, noNaN: true, noDefaultInfinity: true })
+    case 'boolean':
+      return fc.boolean()
+    case 'timestamptz':
+      return sampleTime
+    case 'date':
+      return fc.constantFrom(...days)
+    case 'interval':
+      return fc.constantFrom('01:00:00', '1 day')
+    case 'jsonb':
+      return sampleJson as fc.Arbitrary<Value>
+    case 'text[]':
+      return fc.uniqueArray(sampleText, { maxLength: 3 })
+    case 'bytea':
+      return fc.constantFrom('AQID', '')
+    case 'inet':
+      return fc.constantFrom('10.0.0.1', '::1')
+    case 'vector':
+      return fc.float32Array({ minLength: 3, maxLength: 3, noNaN: true, noDefaultInfinity: true })
   }
 }
 
