@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '../telemetry/telemetry.ts'
-import { statusPage } from './status-page.ts'
+
+/** What a browser sees: whether the server works, and what to type next. */
+const statusPage = readFileSync(new URL('./status-page.html', import.meta.url), 'utf8')
 
 /** Whether the server can do its work now, part by part. */
 export interface Readiness {
