@@ -12,7 +12,9 @@ declare function patch(values: PatchOf<Tasks>): void
 declare function patchMemory(values: PatchOf<Memories>): void
 declare function read<T>(value: T): void
 
-read<'pending' | 'assigned' | 'in_progress' | 'blocked' | 'in_review' | 'completed' | 'failed' | 'cancelled'>(task.status)
+read<'pending' | 'assigned' | 'in_progress' | 'blocked' | 'in_review' | 'completed' | 'failed' | 'cancelled'>(
+  task.status,
+)
 read<string>(task.title)
 read<number>(task.progressPercentage)
 read<string | null>(task.description)

@@ -3,7 +3,11 @@ import type { ColumnDescriptor } from '../../protocol/rows/table.ts'
 import { canonicalValue, columnSchema, valuesEqual } from '../../protocol/rows/value.ts'
 import { vectorToBase64 } from '../../protocol/rows/base64.ts'
 
-const column = (type: ColumnDescriptor['type'], more: Partial<ColumnDescriptor> = {}): ColumnDescriptor => ({ name: 'it', type, ...more })
+const column = (type: ColumnDescriptor['type'], more: Partial<ColumnDescriptor> = {}): ColumnDescriptor => ({
+  name: 'it',
+  type,
+  ...more,
+})
 const id = '01890000-0000-7000-8000-00000000000A'
 
 describe('a canonical value', () => {
@@ -93,7 +97,9 @@ test.each([
   ['too small', column('integer', { min: 1 }), 0],
   ['too large', column('numeric', { precision: 18, scale: 8, max: 1 }), 1.1],
 ] as const)('%s is refused with column and value', (_, descriptor, value) => {
-  expect(() => canonicalValue(descriptor, value)).toThrow(expect.objectContaining({ code: 'invalid_value', message: expect.stringContaining('Column it') }))
+  expect(() => canonicalValue(descriptor, value)).toThrow(
+    expect.objectContaining({ code: 'invalid_value', message: expect.stringContaining('Column it') }),
+  )
 })
 
 test('a cycle in JSON is refused', () => {
