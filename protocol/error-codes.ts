@@ -103,6 +103,10 @@ export const errorCodes = {
     meaning: 'There is no server to talk to.',
     remedy: 'Start it with `npx tidewire start`.',
   },
+  outcome_forgotten: {
+    meaning: 'A write was answered so long ago that its outcome is no longer stored.',
+    remedy: 'Read the row as it is now; write again if it is not as it should be.',
+  },
   port_in_use: {
     meaning: 'Another process listens on the port.',
     remedy: 'Stop it, or set PORT to another one.',
