@@ -14,6 +14,9 @@ import type { DeleteRule, TableSpec } from '../entities/define.ts'
 import { tableSpec } from '../entities/define.ts'
 import { entities } from '../entities/entities.ts'
 import { describeTable } from './describe-table.ts'
+import { schemaHash } from './generate.ts'
+
+export { generateSchemaModule, schemaVersion } from './generate.ts'
 
 /** A column as it is in the database, hidden ones included. */
 export interface SqlColumn {
@@ -77,6 +80,8 @@ export interface Catalog {
   readonly synced: ReadonlyMap<string, SyncedTable>
   /** The descriptors of `synced` by camelCase name: the schema that clients connect with. */
   readonly schema: Schema
+  /** Fingerprint of `schema`, for the handshake. */
+  readonly schemaHash: string
 }
 
 /** Reads the catalog of the shipped entities, or of a longer list that an application hands in. */
@@ -84,10 +89,12 @@ export function loadCatalog(list: readonly unknown[] = entities): Catalog {
   const orm = new MikroORM({ entities: [...list] as typeof entities, dbName: 'catalog' })
   const tables = [...orm.getMetadata().getAll().values()].map((meta) => toCatalogTable(meta, tableSpec(meta.tableName)))
   const synced = tables.filter((table): table is SyncedTable => table.descriptor !== undefined)
+  const schema = Object.fromEntries(synced.map((table) => [table.property, table.descriptor]))
   return {
     byName: new Map(tables.map((table) => [table.name, table])),
     synced: new Map(synced.map((table) => [table.name, table])),
-    schema: Object.fromEntries(synced.map((table) => [table.property, table.descriptor])),
+    schema,
+    schemaHash: schemaHash(schema),
   }
 }
 

@@ -148,6 +148,9 @@ export interface AnyColumn {
   readonly spec: ColumnSpec
 }
 
+/** Columns by camelCase property. */
+export type ColumnMap = Readonly<Record<string, AnyColumn>>
+
 type NoOptions = Record<never, never>
 
 function column<Value>(type: ServerColumnType, more: Partial<ColumnSpec> = {}): Column<Value, NoOptions> {

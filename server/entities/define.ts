@@ -7,14 +7,12 @@ import { defineEntity } from '@mikro-orm/core'
 import type { EntitySchema } from '@mikro-orm/core'
 import { TideError } from '../../protocol/error.ts'
 import type { ColumnClass, Direction, Policy, ScopeRule, Writer } from '../../protocol/rows/table.ts'
-import type { AnyColumn, CheckSpec, IndexSpec } from './column.ts'
+import type { CheckSpec, ColumnMap, IndexSpec } from './column.ts'
 import { toColumnName, toOrmProperty } from './orm-property.ts'
 import { toOrmCheck, toOrmIndexes } from './orm-constraints.ts'
 
 export { toColumnName } from './orm-property.ts'
 export type { ColumnSpec, DeleteRule } from './column.ts'
-
-export type ColumnMap = Readonly<Record<string, AnyColumn>>
 
 /** What is said of a table besides its columns. `Property` are the camelCase column names. */
 export interface TableOptions<Property extends string = string> {
@@ -75,7 +73,7 @@ export function defineTable<const Columns extends ColumnMap>(
     checks: tableChecks(spec).map((check) => toOrmCheck(table, check)),
     ...toOrmIndexes(table, spec.columns, indexes),
   })
-  specs.set(table, { spec, entity: entity as unknown as EntitySchema })
+  specs.set(table, { spec, entity })
   return entity
 }
 

@@ -1,5 +1,4 @@
-import type { CheckSpec, ColumnSpec, IndexSpec } from './column.ts'
-import type { ColumnMap } from './define.ts'
+import type { CheckSpec, ColumnMap, ColumnSpec, IndexSpec } from './column.ts'
 import { toColumnName } from './orm-property.ts'
 
 /** Longest identifier PostgreSQL keeps. */

@@ -64,7 +64,7 @@ test('every foreign key of the catalog is in the database with its delete rule',
   const declared = [...catalog.byName.values()].flatMap((table) => (
     table.foreignKeys.map((key) => `${table.name}.${key.column} -> ${key.table} ${rules[key.onDelete]}`)
   ))
-  expect(declared.sort()).toEqual(rows.map(({ key }) => key).sort())
+  expect(declared.sort()).toEqual(rows.map<string>(({ key }) => key).sort())
 })
 
 test('every foreign key that a delete follows has an index', async () => {

@@ -74,7 +74,7 @@ describe.each(Object.entries(cases))('%s', (table, { valid, violations }) => {
 
   test('has a violating case for every CHECK', async () => {
     const { rows } = await db.database.pool.query(`select conname from pg_constraint where conrelid = $1::regclass and contype = 'c'`, [table])
-    expect(Object.keys(violations).sort()).toEqual(rows.map(({ conname }) => conname).sort())
+    expect(Object.keys(violations).sort()).toEqual(rows.map<string>(({ conname }) => conname).sort())
   })
 
   const list = Object.entries(violations).flatMap(([constraint, rows]) => rows.map((row) => ({ constraint, row, shown: JSON.stringify(row).slice(0, 60) })))
