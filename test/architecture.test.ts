@@ -28,6 +28,7 @@ const ARROWS: rules.Arrows = {
     'server/actions',
     'server/auth',
     'server/catalog',
+    'server/config',
     'server/hub',
     'server/memory',
     'server/mutation',

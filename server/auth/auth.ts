@@ -12,11 +12,12 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
-import { insertRow } from '../db/insert-row.ts'
+import { insertRow } from '../db/db.ts'
 import type { Principal } from '../scope/principal.ts'
 import { hashAccessToken, isAccessToken, makeAccessToken } from './access-token.ts'
 import type { SigningKey } from './signing-key.ts'
 
+export { createDeviceRegistry, type DeviceRegistry } from './devices.ts'
 export { openSigningKey, type SigningKey } from './signing-key.ts'
 
 export interface Authenticated extends Principal {

@@ -6,16 +6,17 @@ import type { Up, UpOf } from '../../protocol/messages/up.ts'
 import { messageFrame, parseUp } from '../../protocol/parse.ts'
 import { oldestSupported, protocolVersion } from '../../protocol/protocol-version.ts'
 import { toSeq } from '../../protocol/seq.ts'
+import type { Auth, DeviceRegistry } from '../auth/auth.ts'
 import type { Limits } from '../config.ts'
 import type { Hub, HubSession } from '../hub/hub.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { Attendant, Presence } from './presence.ts'
-import type { ActionCaller, Authenticator, DeviceRegistry, Pusher, Searcher } from './seams.ts'
+import type { ActionCaller, Pusher, Searcher } from './seams.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 export interface GatewayDeps {
-  readonly auth: Authenticator
+  readonly auth: Pick<Auth, 'authenticate'>
   readonly devices: DeviceRegistry
   readonly hub: Pick<Hub, 'open'>
   readonly mutations: Pusher

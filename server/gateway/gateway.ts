@@ -9,9 +9,8 @@ import { GatewaySession, type GatewayDeps } from './connection-handler.ts'
 import { Presence } from './presence.ts'
 import { socketParser } from './socket-parser.ts'
 
-export { createDeviceRegistry } from './devices.ts'
 export { createHttpHandler, type HttpDeps, type Readiness } from './http.ts'
-export type { ActionCaller, Authenticator, DeviceRegistry, Pusher, Searcher } from './seams.ts'
+export type { ActionCaller, Pusher, Searcher } from './seams.ts'
 
 export interface Gateway {
   /** Connections now, greeted or not. */

@@ -3,7 +3,7 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
-import { insertRow } from '../db/insert-row.ts'
+import { insertRow } from '../db/db.ts'
 
 /** What the demo is made of, as its callers name it. */
 export interface Demo {

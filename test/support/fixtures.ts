@@ -4,7 +4,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
-import { insertRow } from '../../server/db/insert-row.ts'
+import { insertRow } from '../../server/db/db.ts'
 import type { DevicePrincipal, Principal } from '../../server/scope/principal.ts'
 
 export const newId = createUuidSource(systemClock, systemRandom)

@@ -2,10 +2,10 @@ import type pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
+import type { UpOf } from '../../protocol/messages/up.ts'
 import { TideError } from '../../protocol/error.ts'
-import { insertRow } from '../db/insert-row.ts'
+import { insertRow } from '../db/db.ts'
 import type { Principal } from '../scope/principal.ts'
-import type { DeviceRegistry } from './seams.ts'
 
 interface DeviceRow {
   readonly id: string
@@ -19,6 +19,17 @@ const find = `
 select d.id, d.user_id, d.agent_id, d.revoked_at,
   coalesce((select max(m.client_seq) from sync_mutations m where m.device_id = d.id), 0) as client_seq
 from devices d where d.organization_id = $1 and d.fingerprint = $2 and d.deleted_at is null`
+
+export interface RegisteredDevice {
+  readonly deviceId: string
+  /** Highest counter of this device that was ever answered. */
+  readonly clientSeq: number
+}
+
+export interface DeviceRegistry {
+  /** The device of a `hello`, made when it is new. Errors: `device_principal_mismatch`, `device_revoked`, `device_cloned`. */
+  register(principal: Principal, hello: Pick<UpOf<'hello'>, 'device' | 'clientSeq'>): Promise<RegisteredDevice>
+}
 
 /** The devices of the database, by organization and fingerprint. */
 export function createDeviceRegistry(deps: { readonly pool: pg.Pool; readonly clock: Clock; readonly random: Random }): DeviceRegistry {

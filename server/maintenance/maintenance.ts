@@ -1,0 +1,82 @@
+/**
+ * What has to happen from time to time whether or not anybody asks: the canary commit that proves the path from commit
+ * to client alive, pruning of the change log, and, for the embedded database, vacuuming.
+ */
+import type { Clock, CancelTimer } from '../../lib/clock.ts'
+import type { Database } from '../db/db.ts'
+import type { Log } from '../telemetry/telemetry.ts'
+import { defaultLogRetention, pruneLog, type LogRetention } from './prune.ts'
+import { vacuumStale } from './vacuum.ts'
+
+export { seedDemo, type Demo } from './demo.ts'
+export { pruneLog, type LogRetention } from './prune.ts'
+
+export const canaryIntervalMs = 5000
+const pruneIntervalMs = 10 * 60_000
+const vacuumIntervalMs = 5 * 60_000
+
+export interface MaintenanceOptions {
+  readonly database: Database
+  readonly clock: Clock
+  readonly log: Log
+  /** A canary was committed. */
+  readonly onCanary: () => void
+  readonly retention?: LogRetention
+}
+
+export interface Maintenance {
+  /** No job begins after this; one that runs is waited for. */
+  stop(): Promise<void>
+}
+
+/** One canary per cluster: a node that finds a fresh one leaves it at that. */
+const canarySql = `
+select sync.mark_canary() where not exists (
+  select 1 from (select occurred_at from sync_changes where channel = 'canary' order by seq desc limit 1) newest
+  where occurred_at > clock_timestamp() - interval '4 seconds'
+)`
+
+export function startMaintenance({ database, clock, log, onCanary, retention = defaultLogRetention }: MaintenanceOptions): Maintenance {
+  const { pool } = database
+  const jobs = [
+    every(clock, log, 'canary', canaryIntervalMs, async () => {
+      const { rowCount } = await pool.query(canarySql)
+      if (rowCount) onCanary()
+    }),
+    every(clock, log, 'prune', pruneIntervalMs, async () => {
+      const entries = await pruneLog(pool, retention)
+      if (entries > 0) log.info('Change log pruned', { entries })
+    }),
+  ]
+  if (database.embedded) {
+    jobs.push(every(clock, log, 'vacuum', vacuumIntervalMs, async () => {
+      const tables = await vacuumStale(pool)
+      if (tables.length > 0) log.debug('Vacuumed', { tables })
+    }))
+  }
+  return {
+    async stop() {
+      await Promise.all(jobs.map((stop) => stop()))
+    },
+  }
+}
+
+/** Runs a job again and again, `ms` after its last end. A failure is logged, and the next round tries again. */
+function every(clock: Clock, log: Log, job: string, ms: number, run: () => Promise<void>): () => Promise<void> {
+  let stopped = false
+  let running: Promise<void> = Promise.resolve()
+  let cancel: CancelTimer
+  const round = (): void => {
+    running = run()
+      .catch((error: unknown) => log.error('A maintenance job failed', { job, error: error instanceof Error ? error.message : String(error) }))
+      .then(() => {
+        if (!stopped) cancel = clock.after(ms, round)
+      })
+  }
+  cancel = clock.after(ms, round)
+  return async () => {
+    stopped = true
+    cancel()
+    await running
+  }
+}
