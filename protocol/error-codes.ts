@@ -95,6 +95,10 @@ export const errorCodes = {
     meaning: 'There is no such row, or it is not visible here.',
     remedy: 'Check the id, and that a subscription holds the row.',
   },
+  offline: {
+    meaning: 'This needs a connection, and there is none.',
+    remedy: 'Try again when `tide.status.connection` is `live`.',
+  },
   outbox_full: {
     meaning: 'So many writes wait to be sent that no more are taken.',
     remedy: 'Connect, or discard writes that are refused.',
