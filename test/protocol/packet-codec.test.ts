@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import { describe, expect, test } from 'vitest'
+import { messageFrame } from '../../protocol/parse.ts'
 import { decodePacket, encodePacket, frameEvent, type Packet } from '../../protocol/packet-codec.ts'
 
 const frame = Uint8Array.of(1, 2, 3)
@@ -50,6 +51,12 @@ describe('a packet', () => {
     expect(() => decodePacket(new Uint8Array())).toThrow('its first byte is missing')
     expect(() => decodePacket(Uint8Array.of(2))).toThrow('its first byte is 2')
   })
+})
+
+test('the sample of docs/protocol.md is what is sent', () => {
+  const bytes = encodePacket({ type: 2, nsp: '/', data: [frameEvent, messageFrame({ type: 'ack', seq: 5 })] })
+  const hex = typeof bytes === 'string' ? '' : Buffer.from(bytes).toString('hex')
+  expect(hex).toBe('01160000000000' + '7b2274797065223a2261636b222c22736571223a357d')
 })
 
 test('socket.io carries frames and events with this codec as its parser', async () => {
