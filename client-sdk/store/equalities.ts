@@ -2,16 +2,15 @@ import type { Filter } from '../../protocol/rows/filter.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 
 /**
- * The columns that every row a filter takes must have one of a few texts in: `{ status: 'open' }`, `{ id: { in: [ … ] } }`.
- * Only columns whose values are equal exactly when their texts are.
+ * The uuid columns that every row a filter takes must have one of a few values in: `{ projectId }`, `{ id: { in: [ … ] } }`.
+ * Texts with few values, such as `status`, are not among them: finding their many rows in an index costs more than a scan.
  */
 export function equalities(table: TableDescriptor, where: Filter): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, readonly string[]>()
   for (const [key, condition] of Object.entries(where)) {
-    const type = table.columns[key]?.type
-    if (type !== 'uuid' && type !== 'text') continue
+    if (table.columns[key]?.type !== 'uuid') continue
     const values = valuesOf(condition)
-    if (values !== undefined) found.set(key, type === 'uuid' ? values.map((value) => value.toLowerCase()) : values)
+    if (values !== undefined) found.set(key, values.map((value) => value.toLowerCase()))
   }
   return found
 }

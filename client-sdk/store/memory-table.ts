@@ -11,9 +11,12 @@ import { VectorColumn } from './vector-column.ts'
 /** Below this many rows a scan is cheaper than keeping an index. */
 const indexFrom = 1_000
 
+/** Up to this many rows, finding the first ones beats sorting all. */
+const heapUpTo = 1_000
+
 type Index = Map<string, Set<string>>
 
-/** The rows of one table by id; vectors lie apart. Columns that were asked for by equality get an index when first asked. */
+/** The rows of one table by id; vectors lie apart. References that were asked for get an index when first asked. */
 export class MemoryTable {
   readonly descriptor: TableDescriptor
   readonly #rows = new Map<string, Row>()
@@ -77,16 +80,18 @@ export class MemoryTable {
 
   query(query: Query): Row[] {
     const matches = this.#test(query)
-    const compare = compileOrder(this.descriptor, query.orderBy ?? [])
+    const orderBy = query.orderBy ?? []
+    const compare = orderBy.length === 0 ? byId : compileOrder(this.descriptor, orderBy)
     const offset = query.offset ?? 0
-    if (query.limit === undefined) {
-      const found: Row[] = []
-      for (const row of this.#candidates(query.where)) if (matches(row)) found.push(row)
-      return found.sort(compare).slice(offset)
+    const end = query.limit === undefined ? Infinity : offset + query.limit
+    if (end <= heapUpTo) {
+      const top = new Top<Row>(end, compare)
+      for (const row of this.#candidates(query.where)) if (matches(row)) top.add(row)
+      return top.toSorted().slice(offset)
     }
-    const top = new Top<Row>(offset + query.limit, compare)
-    for (const row of this.#candidates(query.where)) if (matches(row)) top.add(row)
-    return top.toSorted().slice(offset)
+    const found: Row[] = []
+    for (const row of this.#candidates(query.where)) if (matches(row)) found.push(row)
+    return found.sort(compare).slice(offset, end)
   }
 
   nearest(request: NearestRequest): { readonly row: Row; readonly score: number }[] {
@@ -126,11 +131,14 @@ export class MemoryTable {
     const wanted = equalities(this.descriptor, where)
     const ids = wanted.get('id')
     if (ids !== undefined) return this.#pick(ids)
-    const [first] = wanted
-    if (first === undefined || this.#rows.size < indexFrom) return this.#rows.values()
-    const [key, values] = first
-    const index = this.#indexes.get(key) ?? this.#index(key)
-    return this.#pick(values.flatMap((value) => [...(index.get(value) ?? [])]))
+    if (this.#rows.size < indexFrom) return this.#rows.values()
+    for (const [key, values] of wanted) {
+      const index = this.#indexes.get(key) ?? this.#index(key)
+      const found = values.map((value) => index.get(value) ?? new Set<string>())
+      const size = found.reduce((total, ids) => total + ids.size, 0)
+      if (size * 8 < this.#rows.size) return this.#pick(found.flatMap((ids) => [...ids]))
+    }
+    return this.#rows.values()
   }
 
   #pick(ids: readonly string[]): Row[] {
@@ -162,6 +170,13 @@ export class MemoryTable {
     for (const key of this.#plain) complete[key] = (absent.includes(key) ? before?.[key] : row[key]) ?? null
     return complete
   }
+}
+
+/** Ids are lower-case UUIDs, so plain order is theirs. */
+function byId(a: Row, b: Row): number {
+  const one = rowId(a)
+  const other = rowId(b)
+  return one < other ? -1 : one > other ? 1 : 0
 }
 
 function addTo(index: Index, value: unknown, id: string): void {
