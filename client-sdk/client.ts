@@ -13,7 +13,7 @@ import { createUuidSource } from '../lib/uuid.ts'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import { systemRandom, type Random } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
-import type { Json, Patch, Row } from '../protocol/rows/row.ts'
+import type { Json, Row } from '../protocol/rows/row.ts'
 import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
 import { Conflicts } from './conflict/conflicts.ts'
 import { Connection, type ConnectionStatus } from './connection/connection.ts'
@@ -153,7 +153,11 @@ class TideClient implements ClientBase<Schema> {
     this.#presence = new Presence({ send: (channel, state) => this.#connection.sendPresence(channel, state) })
     this.#channels = new Channels({ schema: parts.schema, replica, connection: this.#connection })
     this.#searcher = new Searcher({ schema: parts.schema, replica, connection: this.#connection })
-    this.writes = new Writes(replica)
+    this.writes = new Writes({
+      writes: () => replica.writes(),
+      retry: async (id) => void (await replica.retry(id)),
+      discard: async (id) => void (await replica.discard(id)),
+    })
     this.conflicts = new Conflicts(this.handle(tableOf(parts.schema, 'syncConflicts')), async (id, set) => {
       await this.#write([{ table: 'sync_conflicts', rowId: id, op: 'resolve', set }], false)
     })
@@ -177,8 +181,8 @@ class TideClient implements ClientBase<Schema> {
         if (made === undefined) throw new TideError('internal', 'A write left no trace.')
         return made
       },
-      row: (name, id) => this.#replica.row(name, id),
-      query: (name, query, use) => this.#replica.query(name, query, use),
+      row: async (name, id) => (await this.#replica.read((store) => store.rows(name, [id])))[0],
+      query: (name, query, use) => this.#replica.read(async (store) => use(await store.query(name, query))),
       syncOf: (name, id) => this.#replica.syncOf(name, id),
       onChange: (listener) => this.#replica.onChange(listener),
       reportError: (error) => this.#connection.reportError(error),
@@ -266,6 +270,7 @@ class TideClient implements ClientBase<Schema> {
     await this.#connection.close()
     this.#tracker.close()
     await this.#replica.close()
+    await this.#parts.store.close()
   }
 
   async #write(requests: readonly WriteRequest[], group: boolean): Promise<readonly { readonly write: Write; readonly rowId: string }[]> {
@@ -286,5 +291,3 @@ function tableOf(schema: Schema, property: string): TableDescriptor {
   if (table === undefined) throw new TideError('config_invalid', `The schema has no table "${property}".`, { remedy: 'Generate it with `npx tidewire generate`.' })
   return table
 }
-
-export type { Patch }

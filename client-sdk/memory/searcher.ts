@@ -20,15 +20,9 @@ export class Searcher {
     this.#schema = schema
     this.#source = {
       isOnline: () => connection.status.connection === 'live',
-      heldSubscriptions: () => [...replica.subscriptions.values()].filter(({ state }) => state === 'held').map(({ subscription }) => subscription),
-      nearest: (table, request) => replica.nearest(table, request),
-      async find(table, where, limit) {
-        let found: readonly Row[] = []
-        await replica.query(table, { where, limit }, (rows) => {
-          found = rows
-        })
-        return found
-      },
+      heldSubscriptions: () => replica.subscriptions.filter(({ state }) => state === 'held').map(({ subscription }) => subscription),
+      nearest: (table, request) => replica.read((store) => store.nearest(table, request)),
+      find: (table, where, limit) => replica.read((store) => store.query(table, { where, limit })),
       ask: (request) => connection.search(request),
     }
   }

@@ -2,6 +2,7 @@ import type { TideError } from '../../protocol/error.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Replica } from '../replica/replica.ts'
+import type { SubscriptionRecord } from '../store/store.ts'
 import { FollowedChannel, type FollowState } from './followed-channel.ts'
 import { channelOfTarget, isSelfContained, subscriptionSpec, type Owner, type SubscribeOptions, type Target } from './subscription.ts'
 
@@ -24,7 +25,7 @@ export class Channels {
   constructor(parts: ChannelsParts) {
     this.#parts = parts
     const { replica, connection } = parts
-    for (const { subscription } of replica.subscriptions.values()) this.#follow(subscription.id)
+    for (const { subscription } of replica.subscriptions) this.#follow(subscription.id)
     replica.onChange(() => this.#update())
     connection.onStatus(() => this.#update())
     connection.onRefused((id, error) => {
@@ -53,13 +54,17 @@ export class Channels {
     if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome()
     const spec = subscriptionSpec(schema, this.channelOf(target), options)
     this.#refusals.delete(spec.id)
-    if (!replica.subscriptions.has(spec.id)) {
+    if (this.#record(spec.id) === undefined) {
       this.#followed.delete(spec.id)
       await replica.addSubscription(spec)
     }
     const channel = this.#follow(spec.id)
     this.#update()
     return channel
+  }
+
+  #record(id: string): SubscriptionRecord | undefined {
+    return this.#parts.replica.subscriptions.find(({ subscription }) => subscription.id === id)
   }
 
   #owner(): Owner | null {
@@ -79,7 +84,7 @@ export class Channels {
   #follow(id: string): FollowedChannel {
     const known = this.#followed.get(id)
     if (known !== undefined) return known
-    const record = this.#parts.replica.subscriptions.get(id)
+    const record = this.#record(id)
     if (record === undefined) throw new Error(`Subscription ${id} is unknown.`)
     const channel = new FollowedChannel(record.subscription, async () => {
       this.#followed.delete(id)
@@ -94,10 +99,10 @@ export class Channels {
 
   #update(): void {
     const { replica, connection } = this.#parts
-    for (const id of replica.subscriptions.keys()) this.#follow(id)
+    for (const { subscription } of replica.subscriptions) this.#follow(subscription.id)
     const isLive = connection.status.connection === 'live' && connection.status.staleSince === null
     for (const [id, channel] of this.#followed) {
-      channel.update({ record: replica.subscriptions.get(id)?.state ?? 'gone', isLive, refusal: this.#refusals.get(id) ?? null })
+      channel.update({ record: this.#record(id)?.state ?? 'gone', isLive, refusal: this.#refusals.get(id) ?? null })
     }
   }
 }

@@ -32,7 +32,7 @@ const tries = 10
  */
 export async function verifyReplica(parts: VerifyParts): Promise<Verification> {
   const differences: Difference[] = []
-  for (const { subscription, state } of [...parts.replica.subscriptions.values()]) {
+  for (const { subscription, state } of parts.replica.subscriptions) {
     if (state !== 'held') continue
     const found = await differencesOf(parts, subscription)
     differences.push(...found)
