@@ -8,7 +8,7 @@
  */
 import type { Mutation } from '../../protocol/messages/mutation.ts'
 import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
-import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import type { ColumnDescriptor, TableDescriptor } from '../../protocol/rows/table.ts'
 import { valuesEqual } from '../../protocol/rows/value.ts'
 import { unreachable } from '../../lib/invariant.ts'
 import { checkSent, checkValue, type Sent } from './check-values.ts'
@@ -127,7 +127,7 @@ function decidePatch({ table, ownRow }: DecideInput, row: Row, sent: Sent): Deci
     if (rule !== 'last' && !(property in sent.base)) {
       return rejected(refuse('invalid_value', `The patch of ${table.name}.${property} has no base.`, 'Send the value the device saw before its change.'))
     }
-    const base = rule === 'last' ? theirs : (sent.base[property] ?? null)
+    const base = rule === 'last' ? theirs : baseOf(column, sent.base[property] ?? null, theirs)
     const result = mergeColumn(column, rule === 'text', base, mine, theirs)
     if (result.kind === 'same') {
       merged ||= rule !== 'last' && !valuesEqual(column, base, theirs)
@@ -159,6 +159,11 @@ function decidePatch({ table, ownRow }: DecideInput, row: Row, sent: Sent): Deci
   }
   if (Object.keys(set).length === 0) return { kind: 'noop', ignored: sent.ignored }
   return { kind: 'update', set, inc: {}, merged, ignored: sent.ignored }
+}
+
+/** A device does not know what the server fills in at an insert: no base where there must be a value means "what you chose". */
+function baseOf(column: ColumnDescriptor, base: Value, theirs: Value): Value {
+  return base === null && !column.nullable ? theirs : base
 }
 
 /** The row stays deleted, and what was written to it is kept in a conflict. */
@@ -230,9 +235,10 @@ export function isDeleted(row: Row): boolean {
   return (row['deletedAt'] ?? null) !== null
 }
 
+/** Vectors are not read for deciding, so what is not in the row is not compared. */
 function differs(table: TableDescriptor, property: string, value: Value, row: Row): boolean {
   const column = table.columns[property]
-  return column !== undefined && !valuesEqual(column, value, row[property] ?? null)
+  return property in row && column !== undefined && !valuesEqual(column, value, row[property] ?? null)
 }
 
 function rejected(error: Refusal): Decision {

@@ -25,6 +25,8 @@ export type WriteResult = { readonly kind: 'written'; readonly rows: readonly Ro
 export interface ReferenceTarget {
   readonly id: string
   readonly channel: string
+  /** Other channels that carry it: those its sub-channel hangs under, or where people meet a row that lives elsewhere. */
+  readonly also?: readonly string[]
   readonly deleted: boolean
 }
 
@@ -40,12 +42,15 @@ export interface DeviceLedger {
   readonly lastClientSeq: number
   readonly outcomes: ReadonlyMap<string, StoredOutcome>
   readonly idsBySeq: ReadonlyMap<number, string>
+  /** Of the ids asked for, those that another device has used. */
+  readonly foreign?: ReadonlySet<string>
 }
 
 export interface LedgerEntry {
+  /** The mutation's id; another one for a mutation that is refused because its id is another device's. */
+  readonly id: string
   readonly mutation: Mutation
   readonly outcome: Outcome
-  readonly baseVersion: number | null
 }
 
 /**
@@ -64,12 +69,12 @@ export interface MutationTransaction {
   rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
   /** Reads rows that others refer to, and keeps them from being deleted until the end. */
   references(table: string, ids: readonly string[]): Promise<readonly ReferenceTarget[]>
-  /** Locks and reads the principal's open conflicts about these rows. */
+  /** Locks and reads the principal's open conflicts about rows of these ids. */
   openConflicts(table: string, rowIds: readonly string[]): Promise<readonly Row[]>
   /** Writes all or, when the database refuses one, none. */
   write(writes: readonly Write[]): Promise<WriteResult>
-  /** After `row` was deleted or restored: the same for its children, and theirs. Returns how many. */
-  cascade(table: string, id: string, change: Cascade): Promise<number>
+  /** After a row was deleted or restored: the same for its children, and theirs. Returns how many. */
+  cascade(table: string, id: string, change: Cascade): Promise<number | WriteRefusal>
   /** Runs `work` so that what it wrote is undone when it returns `keep: false`. */
   attempt<T extends { readonly keep: boolean }>(work: () => Promise<T>): Promise<T>
   /** Stores outcomes, raises the device's counter, and logs a mark for each mutation. */
@@ -79,12 +84,33 @@ export interface MutationTransaction {
 /** `deletedAt` is the id of a delete: all that one delete took carries it, and its restore brings back exactly those. */
 export type Cascade = { readonly kind: 'delete' | 'restore'; readonly deletedAt: string }
 
+/** The commit itself was refused, by a constraint that is checked only then. */
+export class CommitRefusedError extends Error {
+  override readonly name = 'CommitRefusedError'
+  readonly refusal: WriteRefusal
+
+  constructor(refusal: WriteRefusal, options: ErrorOptions) {
+    super(refusal.message, options)
+    this.refusal = refusal
+  }
+}
+
+/** A statement failed in a way that no check foresaw. Sent again, it would fail again. */
+export class StatementFailedError extends Error {
+  override readonly name = 'StatementFailedError'
+}
+
+/** The database is away, or asked too often to try again. Nothing is wrong with the mutations: they may be sent again. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError'
+}
+
 /** What the mutations room needs of a database: this room's own seam, with SQL behind it here and maps in simulations. */
 export interface MutationStore {
   /**
    * Runs `work` in one transaction, committed when it returns and rolled back when it throws. May run it again when the
    * database asks for that (deadlock, serialization, lost connection), so `work` keeps nothing outside. Throws what
-   * `work` threw, or what the commit was refused with.
+   * `work` threw, `CommitRefusedError`, `StatementFailedError`, or `StoreUnavailableError`.
    */
   transaction<T>(principal: DevicePrincipal, work: (transaction: MutationTransaction) => Promise<T>): Promise<T>
 }

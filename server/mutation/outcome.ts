@@ -1,0 +1,29 @@
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Refusal } from './refusal.ts'
+
+type Named = Pick<Mutation, 'id' | 'clientSeq'>
+
+export function rejectedOutcome({ id, clientSeq }: Named, error: Refusal): Outcome {
+  return { mutationId: id, clientSeq, kind: 'rejected', error }
+}
+
+/** `columns`: values that were not taken as sent. */
+export function takenOutcome(
+  { id, clientSeq }: Named, kind: 'applied' | 'merged' | 'noop', row: Row | null | undefined, columns: readonly string[] = [],
+): Outcome {
+  return { mutationId: id, clientSeq, kind, ...versionOf(row), ...columnsOf(columns) }
+}
+
+export function conflictOutcome({ id, clientSeq }: Named, row: Row | null | undefined, conflictId: string, columns: readonly string[]): Outcome {
+  return { mutationId: id, clientSeq, kind: 'conflict', ...versionOf(row), conflictId, ...columnsOf(columns) }
+}
+
+function versionOf(row: Row | null | undefined): { readonly version?: number } {
+  const version = row?.['version']
+  return typeof version === 'number' ? { version } : {}
+}
+
+function columnsOf(columns: readonly string[]): { readonly columns?: string[] } {
+  return columns.length === 0 ? {} : { columns: [...columns] }
+}

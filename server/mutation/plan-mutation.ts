@@ -1,0 +1,185 @@
+import { isRowId, uuidTime } from '../../lib/uuid.ts'
+import { uuidFromKey } from '../../lib/uuid-from-key.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Mutation } from '../../protocol/messages/mutation.ts'
+import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
+import type { SyncedTable } from '../catalog/catalog.ts'
+import { authorise, isVisible, type Image } from './authorise.ts'
+import { conflictId, conflictRow, conflictTable, extendConflict, joinConflict } from './conflict-row.ts'
+import { decide, type Decision, type Disagreements } from './decide.ts'
+import type { Write } from './mutation-store.ts'
+import { conflictOutcome, takenOutcome } from './outcome.ts'
+import { cascadesOf, refusedPlan, settledPlan, type Moment, type Plan } from './plan.ts'
+import { planResolve } from './plan-resolve.ts'
+import { refuse, show, type Refusal } from './refusal.ts'
+import type { Workspace } from './workspace.ts'
+
+/** Ids may be this far ahead of the server's clock. */
+const maxAheadMs = 24 * 3_600_000
+/** Characters of JSON that one mutation may have. */
+const maxMutationLength = 1_000_000
+
+/** Decides and authorises one mutation against the state of the workspace. Writes nothing. */
+export async function planMutation(workspace: Workspace, mutation: Mutation, moment: Moment): Promise<Plan> {
+  try {
+    const table = workspace.table(mutation.table)
+    if (!table) return refusedPlan(mutation, refuse('unknown_table', `There is no synced table ${show(mutation.table)}.`))
+    const wrong = checkForm(table, workspace, mutation, moment.now)
+    if (wrong) return refusedPlan(mutation, wrong)
+    if (mutation.op === 'resolve') return await planResolve(workspace, mutation, moment)
+    if (table.name === conflictTable) return refusedPlan(mutation, refuse('forbidden', 'Clients change conflicts only by resolving them.'))
+    return await planWrite(workspace, table, mutation, moment)
+  } catch (error) {
+    if (error instanceof TideError) return refusedPlan(mutation, error)
+    throw error
+  }
+}
+
+function checkForm(table: SyncedTable, { principal }: Workspace, mutation: Mutation, now: number): Refusal | undefined {
+  const { id, rowId, set } = mutation
+  for (const [what, value] of [['mutation', id], ['row', rowId]] as const) {
+    if (!isRowId(value)) return refuse('invalid_value', `The id ${show(value)} of the ${what} is no UUID of version 7 or 8.`)
+    if (value[14] === '7' && uuidTime(value) > now + maxAheadMs) {
+      return refuse('invalid_value', `The id ${value} of the ${what} is more than 24 hours ahead of the server.`, "Correct the device's clock.")
+    }
+  }
+  if (id[14] !== '7') return refuse('invalid_value', `The id ${id} of the mutation is not of version 7.`)
+  const length = JSON.stringify(mutation).length
+  if (length > maxMutationLength) return refuse('invalid_value', `The mutation has ${length} characters, at most ${maxMutationLength} fit.`)
+  if (mutation.op !== 'insert' || !set) return undefined
+  const { naturalKey } = table.descriptor
+  if (!naturalKey) return rowId[14] === '7' ? undefined : refuse('invalid_value', `The id ${rowId} of a row of ${table.name} is not of version 7.`)
+  const key = naturalKey.map((property) => (property === 'organizationId' ? principal.organizationId : (set[property] ?? null)))
+  // A part of the key may be null, which is written as JSON writes it.
+  const expected = uuidFromKey(table.name, key as readonly string[])
+  return rowId === expected ? undefined : refuse('invalid_value', `The id of a row of ${table.name} follows from ${naturalKey.join(', ')}: it must be ${expected}, not ${rowId}.`)
+}
+
+async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mutation, moment: Moment): Promise<Plan> {
+  const { principal } = workspace
+  const access = await workspace.access()
+  const found = await workspace.row(table.name, mutation.rowId)
+  const before = found ? await workspace.image(table, found) : null
+  if (before && !isVisible(access, before)) return refusedPlan(mutation, hidden(table, mutation))
+  const row = before?.row ?? null
+  const open = row && mutation.op === 'patch' ? await workspace.openConflicts(table.name, mutation.rowId) : []
+  const { joined, rest, conflict } = join(table, mutation, row, open)
+  const ownRow = row !== null && row['originDeviceId'] === principal.deviceId
+  const decision = decide({ table: table.descriptor, row, mutation: rest, now: moment.deleteTime, ownRow })
+  if (decision.kind === 'rejected') return refusedPlan(mutation, decision.error)
+  if (decision.kind === 'noop' && !conflict) return settledPlan(takenOutcome(mutation, 'noop', row, decision.ignored))
+
+  const values = decision.kind === 'insert' ? stamp(workspace, table, mutation, decision.values, moment.now) : changesOf(decision)
+  const after = await imageAfter(workspace, table, before, values)
+  const refusal = authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after }) ?? (await checkReferences(workspace, table, values, after))
+  if (refusal) return refusedPlan(mutation, refusal)
+
+  const write = toWrite(table, mutation, decision, values)
+  const writes = write ? [write] : []
+  if (row && (conflict || decision.kind === 'conflict')) {
+    return conflictPlan({ workspace, table, mutation, row, decision, joined, conflict, open, writes })
+  }
+  const kind = decision.kind === 'update' && decision.merged ? 'merged' : 'applied'
+  return { kind: 'writes', writes, cascades: cascadesOf(table, row, values), settle: ([stored]) => takenOutcome(mutation, kind, stored, decision.ignored) }
+}
+
+/** Finds the open conflict whose losing values the mutation builds upon. */
+function join(table: SyncedTable, mutation: Mutation, row: Row | null, open: readonly Row[]) {
+  for (const conflict of row ? open : []) {
+    const joining = joinConflict(table.descriptor, mutation, row ?? {}, conflict)
+    if (Object.keys(joining.joined).length > 0) return { ...joining, conflict }
+  }
+  const none: Disagreements = {}
+  return { joined: none, rest: mutation, conflict: undefined }
+}
+
+interface ConflictParts {
+  readonly workspace: Workspace
+  readonly table: SyncedTable
+  readonly mutation: Mutation
+  readonly row: Row
+  readonly decision: Decision
+  readonly joined: Disagreements
+  readonly conflict: Row | undefined
+  readonly open: readonly Row[]
+  readonly writes: readonly Write[]
+}
+
+/** What overlaps goes to a conflict: that of the joined columns, else one of the same kind that is open, else a new one. */
+function conflictPlan({ workspace, table, mutation, row, decision, joined, conflict, open, writes }: ConflictParts): Plan {
+  const fields = decision.kind === 'conflict' ? { ...joined, ...decision.fields } : joined
+  const columns = [...Object.keys(fields), ...decision.ignored]
+  const kind = decision.kind === 'conflict' ? decision.conflict : 'field'
+  const existing = conflict ?? open.find((candidate) => candidate['kind'] === kind)
+  const id = existing ? String(existing['id']) : conflictId(mutation, kind)
+  const write: Write = existing
+    ? { kind: 'update', table: conflictTable, id, set: extendConflict(existing, row, fields), inc: {} }
+    : { kind: 'insert', table: conflictTable, values: conflictRow({ principal: workspace.principal, table: table.descriptor, row, mutation, kind, fields }) }
+  return {
+    kind: 'writes',
+    writes: [...writes, write],
+    cascades: [],
+    settle: (rows) => conflictOutcome(mutation, writes.length > 0 ? rows[0] : row, id, columns),
+  }
+}
+
+/** The insert with what the server adds: whose it is, who made it, where. */
+function stamp({ principal }: Workspace, table: SyncedTable, mutation: Mutation, values: Patch, now: number): Patch {
+  const { columns, scope, direction } = table.descriptor
+  const stamped: Record<string, Value> = { ...values, id: mutation.rowId }
+  if (table.hasOrganization) stamped['organizationId'] = principal.organizationId
+  if ('createdByUserId' in columns) stamped[principal.kind === 'user' ? 'createdByUserId' : 'createdByAgentId'] = principal.id
+  if ('originDeviceId' in columns) stamped['originDeviceId'] = principal.deviceId
+  // A private project of nobody could be found by nobody.
+  if (scope.kind === 'project_home' && principal.kind === 'user') stamped['ownerUserId'] ??= principal.id
+  const occurred = stamped['occurredAt']
+  if (direction === 'up' && typeof occurred === 'string' && Date.parse(occurred) > now + 300_000) stamped['occurredAt'] = new Date(now).toISOString()
+  return stamped
+}
+
+function changesOf(decision: Decision): Patch {
+  if (decision.kind === 'update') return decision.set
+  return decision.kind === 'conflict' ? decision.apply : {}
+}
+
+async function imageAfter(workspace: Workspace, table: SyncedTable, before: Image | null, values: Patch): Promise<Image> {
+  if (before) return workspace.image(table, { ...before.row, ...values })
+  const defaults = Object.entries(table.descriptor.columns).map(([property, column]) => [property, column.default ?? null] as const)
+  const after = await workspace.image(table, { ...Object.fromEntries(defaults), ...values })
+  // Nobody has a role in a project that is only being made; whoever may make one has it in the organization.
+  return table.descriptor.scope.kind === 'project_home' ? { ...after, homes: [`organization/${workspace.principal.organizationId}`] } : after
+}
+
+/**
+ * Every row that is newly referred to must exist, be visible to the writer and not be deleted; a row that comes back
+ * must not have a deleted parent.
+ */
+async function checkReferences(workspace: Workspace, table: SyncedTable, values: Patch, after: Image): Promise<Refusal | undefined> {
+  const access = await workspace.access()
+  const restored = values['deletedAt'] === null
+  for (const { property, table: target, author, onDelete } of table.foreignKeys) {
+    const isParent = restored && onDelete === 'cascade'
+    const id = isParent ? after.row[property] : values[property]
+    if (typeof id !== 'string' || author || property === 'organizationId') continue
+    const found = await workspace.target(target, id)
+    if (!found || !(isParent || isVisible(access, { row: {}, homes: found.homes }))) {
+      return refuse('foreign_key_violated', `${table.name}.${property} refers to ${id} of ${target}, which does not exist or is not visible here.`)
+    }
+    if (found.deleted) return refuse('foreign_key_violated', `${table.name}.${property} refers to ${id} of ${target}, which is deleted.`, 'Restore that row first, or refer to another.')
+  }
+  return undefined
+}
+
+function toWrite(table: SyncedTable, mutation: Mutation, decision: Decision, values: Patch): Write | undefined {
+  if (decision.kind === 'insert') return { kind: 'insert', table: table.name, values }
+  const inc = decision.kind === 'update' ? decision.inc : {}
+  if (Object.keys(values).length === 0 && Object.keys(inc).length === 0) return undefined
+  return { kind: 'update', table: table.name, id: mutation.rowId, set: values, inc }
+}
+
+/** A row that the principal is not shown must look as if it did not exist, but for its id being taken. */
+function hidden(table: SyncedTable, mutation: Mutation): Refusal {
+  return mutation.op === 'insert'
+    ? refuse('unique_violated', `The id ${mutation.rowId} is taken in ${table.name}.`)
+    : refuse('not_found', `${table.name} has no row ${mutation.rowId} that is visible here.`)
+}

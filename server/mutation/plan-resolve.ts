@@ -1,0 +1,63 @@
+import { resolutionSchema, type Mutation } from '../../protocol/messages/mutation.ts'
+import type { Patch } from '../../protocol/rows/row.ts'
+import { authorise, isVisible } from './authorise.ts'
+import { conflictTable, patchToJson } from './conflict-row.ts'
+import type { Write } from './mutation-store.ts'
+import { takenOutcome } from './outcome.ts'
+import { cascadesOf, refusedPlan, settledPlan, type Moment, type Plan } from './plan.ts'
+import { refuse, show } from './refusal.ts'
+import { resolveConflict } from './resolve-conflict.ts'
+import type { Workspace } from './workspace.ts'
+
+/**
+ * Settles a conflict and changes its row in one step. Whoever may write the row may settle; the conflict's own principal
+ * may give in (`server`) even without that right.
+ */
+export async function planResolve(workspace: Workspace, mutation: Mutation, moment: Moment): Promise<Plan> {
+  const { principal } = workspace
+  const conflict = await workspace.row(conflictTable, mutation.rowId)
+  const notFound = refusedPlan(mutation, refuse('not_found', `There is no conflict ${mutation.rowId} that is visible here.`))
+  if (mutation.table !== conflictTable || conflict?.['organizationId'] !== principal.organizationId) return notFound
+  const parsed = resolutionSchema.safeParse(mutation.set)
+  if (!parsed.success) return refusedPlan(mutation, refuse('invalid_value', `${show(mutation.set)} is no resolution.`, 'Send { take: client }, { take: server } or { take: manual, patch }.'))
+  const resolution = parsed.data
+
+  const isOwn = conflict[principal.kind === 'user' ? 'userId' : 'agentId'] === principal.id
+  const table = workspace.table(String(conflict['tableName']))
+  const row = table ? await workspace.row(table.name, String(conflict['rowId'])) : null
+  const access = await workspace.access()
+  const before = table && row ? await workspace.image(table, row) : null
+  if (!isOwn && !(before && isVisible(access, before))) return notFound
+  if (conflict['status'] !== 'open') {
+    const same = conflict['resolution'] === resolution.take && resolution.take !== 'manual'
+    if (same) return settledPlan(takenOutcome(mutation, 'noop', conflict))
+    return refusedPlan(mutation, refuse('conflict_already_resolved', `Conflict ${mutation.rowId} was settled as ${show(conflict['resolution'])}.`))
+  }
+
+  const writes: Write[] = []
+  let settlement: Patch = {}
+  if (!(isOwn && resolution.take === 'server')) {
+    if (!table || !before) return refusedPlan(mutation, refuse('not_found', `The row of conflict ${mutation.rowId} is gone.`, 'Take the server side.'))
+    const deletedAt = new Date(moment.deleteTime).toISOString()
+    const result = resolveConflict({ table: table.descriptor, row: before.row, conflict, resolution, deletedAt })
+    if (result.kind === 'refused') return refusedPlan(mutation, result.refusal)
+    settlement = result.set
+    const after = await workspace.image(table, { ...before.row, ...settlement })
+    const refusal = authorise({ table: table.descriptor, principal, access, op: 'patch', before, after })
+    if (refusal) return refusedPlan(mutation, refusal)
+    if (Object.keys(settlement).length > 0) writes.push({ kind: 'update', table: table.name, id: String(before.row['id']), set: settlement, inc: {} })
+  }
+  writes.push({ kind: 'update', table: conflictTable, id: mutation.rowId, set: closing(workspace, resolution.take, settlement, moment), inc: {} })
+  const cascades = table ? cascadesOf(table, row, settlement) : []
+  return { kind: 'writes', writes, cascades, settle: (rows) => takenOutcome(mutation, 'applied', rows.at(-1)) }
+}
+
+function closing({ principal }: Workspace, take: string, settlement: Patch, { now }: Moment): Patch {
+  return {
+    status: 'resolved',
+    resolution: take,
+    resolvedPatch: patchToJson(settlement),
+    [principal.kind === 'user' ? 'resolvedByUserId' : 'resolvedByAgentId']: principal.id,
+    resolvedAt: new Date(now).toISOString(),
+  }
+}

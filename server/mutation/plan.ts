@@ -1,0 +1,46 @@
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import type { Patch, Row } from '../../protocol/rows/row.ts'
+import type { SyncedTable } from '../catalog/catalog.ts'
+import type { Cascade, Write } from './mutation-store.ts'
+import { rejectedOutcome } from './outcome.ts'
+import type { Refusal } from './refusal.ts'
+
+/** How one mutation will be carried out. `settle` makes the outcome of the rows as stored, in the order of `writes`. */
+export type Plan =
+  | { readonly kind: 'settled'; readonly outcome: Outcome }
+  | {
+      readonly kind: 'writes'
+      readonly writes: readonly Write[]
+      readonly cascades: readonly CascadeOf[]
+      readonly settle: (rows: readonly Row[]) => Outcome
+    }
+
+export interface CascadeOf {
+  readonly table: string
+  readonly id: string
+  readonly change: Cascade
+}
+
+/** Times of this moment, milliseconds since 1970. `deleteTime` is used once: it is the id of a delete. */
+export interface Moment {
+  readonly now: number
+  readonly deleteTime: number
+}
+
+/** A delete takes the row's children along, a restore brings back those that went with it. */
+export function cascadesOf(table: SyncedTable, row: Row | null, values: Patch): readonly CascadeOf[] {
+  const deletedAt = values['deletedAt']
+  const was = row?.['deletedAt']
+  if (!row || deletedAt === undefined) return []
+  const id = String(row['id'])
+  if (typeof deletedAt === 'string') return [{ table: table.name, id, change: { kind: 'delete', deletedAt } }]
+  return typeof was === 'string' ? [{ table: table.name, id, change: { kind: 'restore', deletedAt: was } }] : []
+}
+
+export function settledPlan(outcome: Outcome): Plan {
+  return { kind: 'settled', outcome }
+}
+
+export function refusedPlan(mutation: Mutation, { code, message, remedy }: Refusal): Plan {
+  return settledPlan(rejectedOutcome(mutation, { code, message, remedy }))
+}
