@@ -20,17 +20,22 @@ const ownKinds: ReadonlySet<string> = new Set([...scopeKinds, 'device', globalCh
  * same. Throws `TideError` `invalid_value` when the columns that the rule needs are null.
  */
 export function channelOf(table: TableDescriptor, row: Row): string {
-  return homeOf(table.scope, row) ?? fail(table, row)
+  return homeOf(table, row) ?? fail(table, row)
 }
 
-function homeOf(rule: ScopeRule, row: Row): string | undefined {
+function homeOf(table: TableDescriptor, row: Row): string | undefined {
+  const rule = table.scope
   switch (rule.kind) {
     case 'columns':
       for (const { scope, column } of rule.columns) {
         const home = named(scope, row[column])
         if (home !== undefined) return home
       }
-      return rule.fallback === 'organization' ? organizationOf(row) : undefined
+      return rule.fallback === 'organization'
+        ? organizationOf(row)
+        : isShippable(table, rule)
+          ? globalChannel
+          : undefined
     case 'row': {
       const scope = row['scope']
       if (typeof scope !== 'string') return undefined
@@ -53,15 +58,21 @@ function projectHome(row: Row): string | undefined {
     case 'organization':
       return organizationOf(row)
     case 'team':
-      return named('team', row['teamId'])
+      return named('team', row['teamId']) ?? named('project', row['id'])
     default:
       return named('project', row['id'])
   }
 }
 
+function organizationOf(row: Row): string | undefined {
+  return named('organization', row['organizationId'])
+}
+
 /** Rows of no organization are those that Tidewire ships: everyone's. */
-function organizationOf(row: Row): string {
-  return named('organization', row['organizationId']) ?? globalChannel
+function isShippable(table: TableDescriptor, rule: ScopeRule & { readonly kind: 'columns' }): boolean {
+  return (
+    rule.columns.some(({ column }) => column === 'organizationId') && table.columns['organizationId']?.nullable === true
+  )
 }
 
 function named(kind: string, id: unknown): string | undefined {

@@ -11,6 +11,7 @@ const byProjectOrTeam: ScopeRule = {
   ],
 }
 const orOrganization: ScopeRule = { ...byProjectOrTeam, fallback: 'organization' }
+const shippable: ScopeRule = { kind: 'columns', columns: [{ scope: 'organization', column: 'organizationId' }] }
 const viaConversation: ScopeRule = {
   kind: 'via',
   parent: 'conversations',
@@ -18,8 +19,10 @@ const viaConversation: ScopeRule = {
   channel: 'conversation',
 }
 
+const columns = { organizationId: { name: 'organization_id', type: 'uuid', nullable: true } } as const
+
 function tableOf(scope: ScopeRule): TableDescriptor {
-  return { name: 'things', direction: 'rw', policy: 'merge', writers: ['member'], scope, columns: {} }
+  return { name: 'things', direction: 'rw', policy: 'merge', writers: ['member'], scope, columns }
 }
 
 describe('the home of a row', () => {
@@ -27,7 +30,9 @@ describe('the home of a row', () => {
     ['project/p', byProjectOrTeam, { projectId: 'p', ownerTeamId: 't' }],
     ['team/t', byProjectOrTeam, { projectId: null, ownerTeamId: 't' }],
     ['organization/o', orOrganization, { projectId: null, organizationId: 'o' }],
-    ['global', orOrganization, { projectId: null, organizationId: null }],
+    ['global', shippable, { organizationId: null }],
+    ['organization/o', shippable, { organizationId: 'o' }],
+    ['project/p', { kind: 'project_home' }, { id: 'p', visibility: 'team', teamId: null }],
     ['organization/o', { kind: 'row' }, { scope: 'organization', organizationId: 'o', projectId: 'p' }],
     ['agent/a', { kind: 'row' }, { scope: 'agent', organizationId: 'o', agentId: 'a' }],
     ['conversation/c', viaConversation, { conversationId: 'c', projectId: 'p' }],
@@ -42,6 +47,7 @@ describe('the home of a row', () => {
 
   test.each<[ScopeRule, Row]>([
     [byProjectOrTeam, { id: 'x', projectId: null }],
+    [orOrganization, { id: 'x', projectId: null, organizationId: null }],
     [{ kind: 'row' }, { id: 'x', scope: 'team', teamId: null }],
     [viaConversation, { id: 'x' }],
   ])('cannot be told where its columns are null', (scope, row) => {
