@@ -1,0 +1,71 @@
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import type { Config } from '../config.ts'
+import type { Database } from '../db/db.ts'
+import { seedDemo } from '../maintenance/maintenance.ts'
+import { createServer, type TideServer } from '../server.ts'
+import { createLog } from '../telemetry/telemetry.ts'
+import { exitCodes, type Console } from './console.ts'
+import { findPrincipal } from './find-principal.ts'
+import { openAuth } from './use-database.ts'
+
+/** The printed token is for trying things out on this machine, so it lasts a working day. */
+const tokenSeconds = 12 * 3600
+
+/**
+ * Runs the server until it is told to stop. A fresh embedded database gets the schema and the demo data. Returns the
+ * exit code.
+ */
+export async function start(config: Config, console: Console): Promise<number> {
+  const stopped = stopSignal()
+  const began = systemClock.monotonic()
+  const server = createServer(config, { log: createLog(config.logLevel), onProgress: (text) => console.progress(text) })
+  try {
+    await server.listen()
+    const token = config.database.kind === 'embedded' ? await prepareDemo(config, server.database, console) : undefined
+    const seconds = ((systemClock.monotonic() - began) / 1000).toFixed(1)
+    console.answer({ url: server.url, ...(token === undefined ? {} : { token }) }, welcome(server, config, token, seconds))
+    const reason = await Promise.race([stopped, server.failed])
+    console.progress(`${reason}: finishing what is in flight …`)
+    return reason.startsWith('SIG') ? exitCodes.ok : exitCodes.failed
+  } finally {
+    await server.close()
+  }
+}
+
+/** An organization is made only where there is none: whoever removed the demo does not get it back. */
+async function prepareDemo(config: Config, database: Database, console: Console): Promise<string | undefined> {
+  const { rowCount } = await database.pool.query('select 1 from organizations limit 1')
+  if (rowCount === 0) {
+    console.progress('Making demo data: organization demo with ada, ben, eve and agent scout')
+    await seedDemo(database.pool, { clock: systemClock, random: systemRandom, dimension: config.embedding.dimension })
+  }
+  if (config.auth.kind === 'jwks') return undefined
+  const ada = await findPrincipal(database.pool, { user: 'ada@example.com', org: 'demo' }).catch(() => undefined)
+  return ada && (await openAuth(config, database)).issueToken(ada, tokenSeconds)
+}
+
+function welcome(server: TideServer, config: Config, token: string | undefined, seconds: string): string {
+  const where = config.database.kind === 'embedded' ? `embedded database in ${config.database.dataDir}` : 'Postgres'
+  const lines = ['', `Tidewire is ready on ${server.url} (${where}, ${seconds} s)`, '']
+  if (token !== undefined) {
+    lines.push('A token of ada@example.com, good for 12 hours:', '', token, '', 'Next, in another terminal:', '', `  export TIDEWIRE_TOKEN=${token}`)
+    if (server.url !== 'http://127.0.0.1:4600') lines.push(`  export TIDEWIRE_URL=${server.url}`)
+    lines.push('  npx node examples/watch-tasks.ts', '')
+  } else lines.push('Make a token with: npx tidewire token --user EMAIL', '')
+  return lines.join('\n')
+}
+
+/** Resolves at the first SIGINT or SIGTERM; the second one ends the process at once. */
+function stopSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  let asked = false
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (asked) process.exit(signal === 'SIGINT' ? 130 : 143)
+      asked = true
+      resolve(signal)
+    })
+  }
+  return promise
+}

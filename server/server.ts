@@ -1,0 +1,202 @@
+/**
+ * The composition root of the server: the only file that knows all rooms. It constructs them in the order in which they
+ * need each other and hands each what it needs.
+ *
+ *     database → catalog → capture → hub ─┐
+ *                       └→ mutations ─────┼→ gateway → HTTP server
+ *                       └→ search, auth ──┘
+ */
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { systemClock, type Clock } from '../lib/clock.ts'
+import { systemRandom } from '../lib/random.ts'
+import { TideError } from '../protocol/error.ts'
+import { createAuth, createDeviceRegistry, openSigningKey } from './auth/auth.ts'
+import { createTriggerSource } from './capture/trigger-source.ts'
+import { loadCatalog } from './catalog/catalog.ts'
+import { schemaHash } from './catalog/generate.ts'
+import type { Config } from './config.ts'
+import { openDatabase, type Database } from './db/db.ts'
+import { attachGateway, createHttpHandler, type Gateway, type Pusher, type Readiness } from './gateway/gateway.ts'
+import { createHub, type Hub } from './hub/hub.ts'
+import { createSqlFeed } from './hub/sql-feed.ts'
+import { startMaintenance, type Maintenance } from './maintenance/maintenance.ts'
+import { createSearch } from './memory/search.ts'
+import { createMutations } from './mutation/mutations.ts'
+import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
+import { createMetrics } from './telemetry/metrics.ts'
+import { silentLog, type Log } from './telemetry/telemetry.ts'
+
+export { loadConfig, type Config } from './config.ts'
+
+export interface ServerOptions {
+  readonly clock?: Clock
+  readonly log?: Log
+  /** Hears what is being done while the server starts. */
+  readonly onProgress?: (text: string) => void
+}
+
+export interface TideServer {
+  /** Opens the database, applies pending migrations and listens. Errors: those of `openDatabase`, and `port_in_use`. */
+  listen(): Promise<void>
+  /** Takes no more connections, finishes what is in flight, and closes the database. */
+  close(): Promise<void>
+  /** Where it listens; the port is the real one when the configured is 0. Throws `closed` before `listen`. */
+  readonly address: AddressInfo
+  readonly url: string
+  /** Throws `closed` before `listen`. */
+  readonly database: Database
+  /** Resolves with a sentence when the server can no longer work. */
+  readonly failed: Promise<string>
+}
+
+/** A canary older than this, or none since start for this long: the path from commit to client is broken. Milliseconds. */
+const canaryLimitMs = 30_000
+
+/** All that runs while the server listens. */
+interface Running {
+  readonly database: Database
+  readonly hub: Hub
+  readonly maintenance: Maintenance
+  readonly gateway: Gateway
+  readonly http: HttpServer
+}
+
+/** Makes a server; nothing happens before `listen`. */
+export function createServer(config: Config, options: ServerOptions = {}): TideServer {
+  const { clock = systemClock, log = silentLog, onProgress = () => undefined } = options
+  const failed = Promise.withResolvers<string>()
+  let running: Running | undefined
+  const now = (): Running => {
+    if (running) return running
+    throw new TideError('closed', 'The server does not run.', { remedy: 'Call listen() first.' })
+  }
+  return {
+    failed: failed.promise,
+    get database() {
+      return now().database
+    },
+    get address() {
+      const address = now().http.address()
+      if (address !== null && typeof address !== 'string') return address
+      throw new TideError('closed', 'The server does not listen.')
+    },
+    get url() {
+      const { address, port, family } = this.address
+      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+    },
+    async listen() {
+      onProgress(config.database.kind === 'embedded' ? `Opening the embedded database in ${config.dataDir}` : 'Connecting to Postgres')
+      const database = await openDatabase(config, {
+        clock, log, mode: 'own',
+        onCrash: (error) => {
+          log.error('The embedded database stopped', { error: error.message })
+          failed.resolve(`The embedded database stopped (${error.message})`)
+        },
+      })
+      try {
+        await database.migrate((name) => onProgress(`Applying ${name}`))
+        running = await compose(database, config, { clock, log })
+        log.info('Listening', { host: config.host, port: this.address.port })
+      } catch (error) {
+        await database.close()
+        throw error
+      }
+    },
+    async close() {
+      const last = running
+      running = undefined
+      if (!last) return
+      await last.maintenance.stop()
+      await last.gateway.close()
+      last.http.closeAllConnections()
+      await last.hub.stop()
+      await last.database.close()
+      log.info('Closed')
+    },
+  }
+}
+
+async function compose(database: Database, config: Config, { clock, log }: { readonly clock: Clock; readonly log: Log }): Promise<Running> {
+  const { pool } = database
+  const { limits } = config
+  const random = systemRandom
+  const catalog = loadCatalog()
+  const hub = createHub({
+    feed: createSqlFeed({ pool, catalog }),
+    source: createTriggerSource({ database, clock, log }),
+    catalog, clock, log,
+    limits: { subscriptions: limits.subscriptions, windowBatches: limits.windowBatches },
+  })
+  const mutations = createPusher(database, { clock, log, onCommitted: () => hub.wake() })
+  const startedAt = clock.now()
+  const canaryAge = (): number | null => {
+    const { lastCanaryAt } = hub.stats()
+    return lastCanaryAt === null ? null : clock.now() - lastCanaryAt
+  }
+  const state: { gateway?: Gateway } = {}
+  const metrics = createMetrics({
+    connections: () => state.gateway?.connections ?? 0,
+    liveSessions: () => hub.stats().liveSessions,
+    poolUsed: () => pool.totalCount - pool.idleCount,
+    poolWaiting: () => pool.waitingCount,
+    canaryAgeSeconds: () => (canaryAge() ?? -1000) / 1000,
+    batches: () => hub.stats().batches,
+    batchBytes: () => hub.stats().bytes,
+  })
+  const readiness = async (): Promise<Readiness> => {
+    const answer = await probe(database, clock)
+    const ageMs = canaryAge()
+    const alive = (ageMs ?? clock.now() - startedAt) < canaryLimitMs
+    return {
+      ready: answer.ok && alive, database: answer, canary: { ok: alive, ageMs }, connections: state.gateway?.connections ?? 0, version: packageVersion, embedded: database.embedded,
+    }
+  }
+  await hub.start()
+  const http = createHttpServer(createHttpHandler({ readiness, metrics, log }))
+  try {
+    await listen(http, config)
+  } catch (error) {
+    await hub.stop()
+    throw error
+  }
+  const gateway = attachGateway(http, {
+    auth: createAuth({ pool, key: await openSigningKey(config.auth, random), clock, random }),
+    devices: createDeviceRegistry({ pool, clock, random }),
+    hub, mutations, clock, log, limits,
+    search: createSearch({ pool, catalog }),
+    actions: { call: (_, { action }) => Promise.reject(new TideError('not_found', `There is no action ${action}.`, { remedy: 'Check the name; the server lists none.' })) },
+    schemaHash: schemaHash(catalog.schema),
+    count: (event, label) => metrics.count(event, label),
+  })
+  state.gateway = gateway
+  const maintenance = startMaintenance({ database, clock, log, onCanary: () => hub.wake() })
+  return { database, hub, maintenance, gateway, http }
+}
+
+/** The mutations room on a database: for the gateway, and for commands that write as a device. */
+export function createPusher(database: Database, options: { readonly clock?: Clock; readonly log?: Log; readonly onCommitted?: () => void } = {}): Pusher {
+  const { clock = systemClock, log = silentLog, onCommitted = () => undefined } = options
+  const catalog = loadCatalog()
+  const store = createSqlMutationStore({ pool: database.pool, catalog })
+  return createMutations({ store, catalog, clock, log, onCommitted })
+}
+
+async function listen(http: HttpServer, { host, port }: Config): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') reject(error)
+      else reject(new TideError('port_in_use', `Port ${port} of ${host} is taken by another process.`, { remedy: `Stop that process, or start with another port: PORT=${port + 1} npx tidewire start`, cause: error }))
+    })
+    http.listen(port, host, resolve)
+  })
+}
+
+async function probe(database: Database, clock: Clock): Promise<Readiness['database']> {
+  const started = clock.monotonic()
+  const ok = await database.pool.query('select 1').then(() => true, () => false)
+  return { ok, ms: Math.round(clock.monotonic() - started) }
+}
+
+const packageVersion = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }).version
