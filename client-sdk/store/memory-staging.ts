@@ -1,25 +1,24 @@
 import { rowId, type Row } from '../../protocol/rows/row.ts'
-
-export interface StagedRow {
-  readonly row: Row
-  readonly absent: readonly string[]
-}
+import { overlay, type SentRow, type TableRows } from './prepare-rows.ts'
 
 /** Rows of one subscription that wait for its swap, by table and id. A row staged again replaces the earlier one. */
 export class MemoryStaging {
-  readonly #tables = new Map<string, Map<string, StagedRow>>()
+  readonly #tables = new Map<string, Map<string, SentRow>>()
 
-  add(table: string, rows: readonly Row[], absent: readonly string[]): void {
-    const staged = this.#tables.get(table) ?? new Map<string, StagedRow>()
-    for (const row of rows) staged.set(rowId(row), { row, absent })
-    this.#tables.set(table, staged)
+  add({ table, rows, absent }: TableRows): void {
+    const staged = this.#tables.get(table.name) ?? new Map<string, SentRow>()
+    for (const row of rows) {
+      const later = { row, absent }
+      staged.set(rowId(row), absent.length === 0 ? later : overlay(staged.get(rowId(row)), later))
+    }
+    this.#tables.set(table.name, staged)
   }
 
   get(table: string, id: string): Row | undefined {
     return this.#tables.get(table)?.get(id)?.row
   }
 
-  tables(): Iterable<readonly [string, ReadonlyMap<string, StagedRow>]> {
+  tables(): Iterable<readonly [string, ReadonlyMap<string, SentRow>]> {
     return this.#tables
   }
 }

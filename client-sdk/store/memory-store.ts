@@ -113,7 +113,7 @@ class MemoryStore {
 
   #stage(subscription: string, blocks: readonly TableRows[]): void {
     const staging = this.#staging.get(subscription) ?? new MemoryStaging()
-    for (const { table, rows, absent } of blocks) staging.add(table.name, rows, absent)
+    for (const block of blocks) staging.add(block)
     this.#staging.set(subscription, staging)
   }
 

@@ -1,10 +1,10 @@
 import { decodeFrame, encodeFrame } from '../../protocol/frame.ts'
 import type { PackedBlock, TableBlock } from '../../protocol/rows/block.ts'
-import type { Row } from '../../protocol/rows/row.ts'
+import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Tables } from './holding.ts'
 import { fromHex, type Codecs } from './pglite-codecs.ts'
 import type { Executor } from './pglite-like.ts'
-import { unpackBlock, type TableRows } from './prepare-rows.ts'
+import { overlay, unpackBlock, type SentRow, type TableRows } from './prepare-rows.ts'
 
 /**
  * Blocks of a bootstrap wait packed, as they came: rows are written once, at the swap, and a table that is still empty
@@ -38,20 +38,20 @@ export async function* stagedBlocks(database: Executor, tables: Tables, subscrip
   }
 }
 
-/** The newest staged row of each id. */
+/** The staged rows with these ids, each as last staged. */
 export async function stagedRows(
   database: Executor, tables: Tables, subscription: string, table: string, ids: readonly string[],
 ): Promise<Row[]> {
   if (ids.length === 0) return []
   const wanted = new Set(ids)
-  const found = new Map<string, Row>()
-  for await (const { rows } of stagedBlocks(database, tables, subscription, table)) {
+  const found = new Map<string, SentRow>()
+  for await (const { rows, absent } of stagedBlocks(database, tables, subscription, table)) {
     for (const row of rows) {
-      const id = row['id']
-      if (typeof id === 'string' && wanted.has(id)) found.set(id, row)
+      const id = rowId(row)
+      if (wanted.has(id)) found.set(id, overlay(found.get(id), { row, absent }))
     }
   }
-  return ids.map((id) => found.get(id)).filter((row) => row !== undefined)
+  return ids.map((id) => found.get(id)?.row).filter((row) => row !== undefined)
 }
 
 async function readBlock(database: Executor, number: number): Promise<PackedBlock | undefined> {

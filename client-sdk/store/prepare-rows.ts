@@ -1,7 +1,7 @@
 import { TideError } from '../../protocol/error.ts'
 import { unpackRows } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
-import type { Row } from '../../protocol/rows/row.ts'
+import type { Row, Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { tableOf, type Tables } from './holding.ts'
 
@@ -39,4 +39,18 @@ export function checkRows(table: TableDescriptor, rows: readonly Row[]): readonl
     }
   }
   return rows
+}
+
+/** A row as it was sent: columns in `absent` were not. */
+export interface SentRow {
+  readonly row: Row
+  readonly absent: readonly string[]
+}
+
+/** What is known of a row that was sent twice: what the later sending lacks stands as in the earlier. */
+export function overlay(earlier: SentRow | undefined, later: SentRow): SentRow {
+  if (earlier === undefined || later.absent.length === 0) return later
+  const row: Record<string, Value> = { ...later.row }
+  for (const key of later.absent) row[key] = earlier.row[key] ?? null
+  return { row, absent: later.absent.filter((key) => earlier.absent.includes(key)) }
 }
