@@ -1,0 +1,84 @@
+import type pg from 'pg'
+import { TideError } from '../../protocol/error.ts'
+import { frameOf } from '../../protocol/block-frame.ts'
+import type { UpOf } from '../../protocol/messages/up.ts'
+import { packRows } from '../../protocol/rows/block-codec.ts'
+import { checkFilter } from '../../protocol/rows/filter-check.ts'
+import { filterToSql } from '../../protocol/rows/filter-sql.ts'
+import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
+import { rawRows, selectList, toRow, type RawRow } from '../db/row-codec.ts'
+import type { Access } from '../scope/access.ts'
+import type { Principal } from '../scope/principal.ts'
+import { searchSql, type Ask } from './search-sql.ts'
+
+export interface Search {
+  /**
+   * The `found` frame with the nearest rows of a table that the principal may read, best first. By vector when one is
+   * given, else by words. Errors: `unknown_table`, `bad_filter`, `invalid_value`.
+   */
+  search(principal: Principal, access: Access, request: UpOf<'search'>): Promise<Uint8Array>
+}
+
+/** Searches in Postgres: cosine distance over the vector column (HNSW where there is one), full text over the words. */
+export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readonly catalog: Catalog }): Search {
+  return {
+    async search(principal, access, request) {
+      const table = catalog.synced.get(request.table)
+      if (!table || table.direction === 'up') throw new TideError('unknown_table', `Table ${request.table} cannot be searched: it is not synced.`)
+      const params: unknown[] = []
+      const where = request.where === undefined ? {} : checkFilter(table.descriptor, request.where)
+      const sql = searchSql({
+        catalog, table, params, principal, access, ask: askOf(table, request), limit: request.limit,
+        filter: filterToSql(table.descriptor, where, params, { alias: 't' }), namesStatus: JSON.stringify(where).includes('"status"'),
+        columns: selectList(table, { embeddings: false }, 't'),
+      })
+      const found = (await run(pool, sql, params)).map(([score, vector, text, ...raw]) => ({ score: Number(score), parts: parts(vector, text), row: toRow(table, raw) }))
+      const hits = found.map(({ row, score, parts }) => ({ id: String(row['id']), score, parts }))
+      const block = packRows(table.descriptor, found.map(({ row }) => row), { embeddings: false })
+      return frameOf({ type: 'found', ref: request.ref, hits }, [block])
+    },
+  }
+}
+
+function askOf(table: SyncedTable, { embedding, text }: UpOf<'search'>): Ask {
+  if (embedding !== undefined) {
+    const vector = Object.entries(table.descriptor.columns).find(([, column]) => column.type === 'vector')
+    if (!vector) throw new TideError('invalid_value', `Table ${table.name} has no column for embeddings.`, { remedy: 'Search it by `text`.' })
+    const [, column] = vector
+    return { kind: 'vector', column: column.name, vector: readVector(embedding, column.dimension ?? 0), ...(text === undefined ? {} : { text }) }
+  }
+  if (text === undefined || text.trim() === '') throw new TideError('invalid_value', `A search of ${table.name} has neither text nor embedding.`, { remedy: 'Give one of them.' })
+  return { kind: 'text', text }
+}
+
+function readVector(base64: string, dimension: number): readonly number[] {
+  const bytes = Buffer.from(base64, 'base64')
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const vector = Array.from({ length: Math.floor(bytes.byteLength / 4) }, (_, index) => view.getFloat32(4 * index, true))
+  if (vector.length !== dimension || bytes.byteLength % 4 !== 0) {
+    throw new TideError('invalid_value', `The embedding has ${vector.length} dimensions; the column has ${dimension}.`, { remedy: 'Embed with the model that the rows were embedded with.' })
+  }
+  if (!vector.every(Number.isFinite)) throw new TideError('invalid_value', 'The embedding holds a value that is no finite number.')
+  return vector
+}
+
+/** In a transaction, since the index must go on beyond its first candidates when the filter refuses them. */
+async function run(pool: pg.Pool, text: string, values: unknown[]): Promise<readonly RawRow[]> {
+  const client = await pool.connect()
+  let broken = true
+  try {
+    await client.query('begin read only')
+    await client.query("set local hnsw.iterative_scan = 'strict_order'")
+    const { rows } = await client.query<string[]>({ text, values, ...rawRows })
+    await client.query('commit')
+    broken = false
+    return rows
+  } finally {
+    // A connection in an unknown state is not given to others.
+    client.release(broken)
+  }
+}
+
+function parts(vector: string | null | undefined, text: string | null | undefined): Readonly<Record<string, number>> {
+  return { ...(vector ? { vector: Number(vector) } : {}), ...(text ? { text: Number(text) } : {}) }
+}
