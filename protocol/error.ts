@@ -5,14 +5,14 @@ export interface ErrorBody {
   readonly code: ErrorCode
   readonly message: string
   readonly remedy: string
-  readonly retryAfterMs?: number
+  readonly retryAfterMs?: number | undefined
 }
 
 export interface TideErrorOptions {
   readonly cause?: unknown
   /** What to do, when something better than the code's usual remedy can be said. */
   readonly remedy?: string
-  readonly retryAfterMs?: number
+  readonly retryAfterMs?: number | undefined
 }
 
 /**

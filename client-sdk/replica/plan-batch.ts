@@ -21,9 +21,10 @@ export const namedRowsLimit = 5_000
  * again; all other rows go to the store as they came, packed. The cursor moves in the same commit. Throws when the batch
  * is older than what the replica holds, or cannot be read; then nothing has changed.
  */
-export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore, batch: ReceivedBatch, epoch: string): Promise<BulkParts> {
+export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore, batch: ReceivedBatch): Promise<BulkParts> {
   const { cursor } = mirror.meta
-  invariant(cursor === null || cursor.epoch !== epoch || batch.to >= cursor.seq, `batch ${batch.to} is not older than the replica's ${cursor?.seq}`)
+  invariant(cursor !== null, 'a batch comes after a welcome')
+  invariant(batch.to >= cursor.seq, `batch ${batch.to} is not older than the replica's ${cursor.seq}`)
   const bulk = new Bulk(mirror)
   const swaps = swapsOf(mirror, batch)
   const dropped = batch.leaves.filter(({ revoked }) => revoked).flatMap(({ channel }) => recordsOf(mirror, channel))
@@ -42,7 +43,7 @@ export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore,
   for (const { subscription } of dropped) step.dropSubscription(subscription.id)
   planSettled(step, batch.settled)
   await endClosedConflicts(step, mirror, store, bulk)
-  step.setMeta({ cursor: { epoch, seq: toSeq(batch.to) } })
+  step.setMeta({ cursor: { epoch: cursor.epoch, seq: toSeq(batch.to) } })
   for (const { subscription } of swaps) bulk.readAnew(subscription.tables)
   if (purges.length > 0) bulk.readAnew()
   if (resets.length > 0) bulk.readAnew(resets)

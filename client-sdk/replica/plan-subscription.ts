@@ -21,6 +21,14 @@ export function planSubscribe(step: Step, mirror: Mirror, subscription: Subscrip
   return known === undefined ? {} : { commit: { unstage: [subscription.id] } }
 }
 
+/** Fetches a subscription anew. */
+export function planRefetch(step: Step, mirror: Mirror, id: string): BulkParts {
+  const record = mirror.subscriptions.get(id)
+  if (record === undefined) return {}
+  step.putSubscription({ subscription: record.subscription, state: 'new', from: null, next: null })
+  return { commit: { unstage: [id] } }
+}
+
 /** Stops following: rows that no other subscription holds go from this replica. */
 export async function planUnsubscribe(step: Step, mirror: Mirror, store: ReplicaStore, id: string): Promise<BulkParts> {
   const record = mirror.subscriptions.get(id)

@@ -1,7 +1,8 @@
 import { TideError } from '../../protocol/error.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
+import { zeroSeq } from '../../protocol/seq.ts'
 import { withNewIds } from '../outbox/renew.ts'
-import type { OutboxEntry } from '../store/store.ts'
+import type { OutboxEntry, SubscriptionRecord } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
 import type { BulkParts, Step } from './step.ts'
 
@@ -20,13 +21,14 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
   const isFirst = meta.principal === null || meta.organizationId === null
   step.setMeta({
     principal: welcome.principal, organizationId: welcome.organizationId, deviceId: welcome.deviceId, schemaHash: welcome.schemaHash,
-    ...(mustStartOver ? { cursor: null } : {}),
+    // From nowhere: nothing is held as of it. It carries the epoch, to which staged pages belong.
+    ...(mustStartOver ? { cursor: { epoch: welcome.epoch, seq: zeroSeq } } : {}),
   })
   // Rows written before the replica knew whose it is take their organization and author now.
   if (isFirst) for (const { table, rowId } of mirror.states.all) step.rewrite({ table, rowId })
   const isCloned = isAheadOfUs(mirror, welcome)
   if (!isCloned) renumber(step, mirror, welcome.clientSeq, isAnotherEpoch)
-  return mustStartOver ? startOver(step, mirror) : {}
+  return mustStartOver ? startOver(step, mirror, isAnotherEpoch ? ['held', 'staging'] : ['held']) : {}
 }
 
 /** The ledger has counters that this replica never gave out: another copy of it has sent under its identity. */
@@ -64,11 +66,10 @@ function isAnswered({ status }: OutboxEntry): boolean {
   return status === 'acknowledged' || status === 'conflict'
 }
 
-/** All subscriptions from scratch. Also the way out of a replica that cannot apply what it is sent. */
-export function startOver(step: Step, mirror: Mirror): BulkParts {
-  const records = [...mirror.subscriptions.values()].filter((record) => record.state !== 'new')
+/** Subscriptions in these states from scratch. Also the way out of a replica that cannot apply what it is sent. */
+export function startOver(step: Step, mirror: Mirror, states: readonly SubscriptionRecord['state'][]): BulkParts {
+  const records = [...mirror.subscriptions.values()].filter((record) => states.includes(record.state))
   for (const { subscription } of records) step.putSubscription({ subscription, state: 'new', from: null, next: null })
-  step.setMeta({ cursor: null })
   return records.length === 0 ? {} : { commit: { unstage: records.map(({ subscription }) => subscription.id) } }
 }
 

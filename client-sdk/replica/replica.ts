@@ -1,8 +1,11 @@
 import { TideError } from '../../protocol/error.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
+import { packedToRows } from '../../protocol/rows/block-codec.ts'
+import type { PackedBlock } from '../../protocol/rows/block.ts'
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
+import { toSeq } from '../../protocol/seq.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { Serial } from '../../lib/serial.ts'
@@ -19,11 +22,12 @@ import { Mirror } from './mirror.ts'
 import { planBatch } from './plan-batch.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
 import { fallenWith, isParked, planDiscard, planRetry } from './plan-parked.ts'
-import { planPage, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
+import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
 import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
 import { planWrite } from './plan-write.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import type { ReplicaChange } from './replica-change.ts'
+import { visitServerRows } from './server-rows.ts'
 import { Step, type Plan } from './step.ts'
 import type { WriteDraft } from './write-draft.ts'
 
@@ -161,9 +165,9 @@ export class Replica {
   }
 
   /** Applies one whole batch: rows, writes, subscriptions and cursor in one commit. */
-  applyBatch(batch: ReceivedBatch, epoch: string): Promise<void> {
+  applyBatch(batch: ReceivedBatch): Promise<void> {
     return this.#run(async (step) => {
-      step.addBulk(await planBatch(step, this.#mirror, this.#store, batch, epoch))
+      step.addBulk(await planBatch(step, this.#mirror, this.#store, batch))
     })
   }
 
@@ -193,12 +197,20 @@ export class Replica {
 
   /** All subscriptions from scratch, for a replica that cannot apply what it is sent. Rows stay until replaced, writes stay. */
   rebuild(): Promise<void> {
-    return this.#run(async (step) => step.addBulk(startOver(step, this.#mirror)))
+    return this.#run(async (step) => step.addBulk(startOver(step, this.#mirror, ['held', 'staging'])))
   }
 
   /** The server has shown that everything up to these writes is here, though it never named them (a lost connection). */
   settle(ids: readonly string[]): Promise<void> {
     return this.#run(async (step) => planSettled(step, ids))
+  }
+
+  /** All that was committed before `seq` is here, though no batch said so. Never goes back. */
+  advance(seq: number): Promise<void> {
+    return this.#run(async (step) => {
+      const { cursor } = this.meta
+      if (cursor !== null && seq > cursor.seq) step.setMeta({ cursor: { epoch: cursor.epoch, seq: toSeq(seq) } })
+    })
   }
 
   addSubscription(subscription: Subscription): Promise<void> {
@@ -208,6 +220,31 @@ export class Replica {
   /** Stops following; rows that nothing else holds go. */
   removeSubscription(id: string): Promise<void> {
     return this.#run(async (step) => step.addBulk(await planUnsubscribe(step, this.#mirror, this.#store, id)))
+  }
+
+  /** Fetches one subscription anew, because it differs from the server's. Its rows stay visible until they are replaced. */
+  refetch(id: string): Promise<void> {
+    return this.#run(async (step) => step.addBulk(planRefetch(step, this.#mirror, id)))
+  }
+
+  /**
+   * Visits the rows of a subscription as the server last sent them, pending writes left out. False, without visiting, if
+   * the replica is not exactly at `seq`.
+   */
+  serverRows(subscription: Subscription, seq: number, tables: readonly string[], visit: (table: string, row: Row) => void): Promise<boolean> {
+    return this.read(async (store) => {
+      if (this.meta.cursor?.seq !== seq) return false
+      await visitServerRows(this.#mirror, store, subscription, tables, visit)
+      return true
+    })
+  }
+
+  /** Rows of blocks that are no part of the replica (found by a search). */
+  unpack(blocks: readonly PackedBlock[]): readonly Row[] {
+    return blocks.flatMap((packed) => {
+      const table = this.#mirror.tables.get(packed.block.table)
+      return table === undefined ? [] : packedToRows(table, packed)
+    })
   }
 
   /** The server refuses the subscription: its rows go from this replica. */

@@ -1,0 +1,49 @@
+import type { BackoffPolicy } from '../../lib/backoff.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import type { UpOf } from '../../protocol/messages/up.ts'
+import type { TideError } from '../../protocol/error.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { Transport } from './transport.ts'
+
+export interface ConnectionOptions {
+  readonly replica: Replica
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly random: Random
+  /** Asked for a token at every try, and before one expires. */
+  readonly token: () => Promise<string>
+  readonly device: Pick<UpOf<'hello'>['device'], 'name' | 'kind'> & { readonly storageEngine?: UpOf<'hello'>['device']['storageEngine'] }
+  /** Pauses between tries. */
+  readonly backoff?: BackoffPolicy
+  /** Hash of the schema the client was built with; default: what the server last said. */
+  readonly schemaHash?: string
+}
+
+export interface ConnectionStatus {
+  /** `connecting` also while waiting for the next try; `stopped`: the server refuses and will go on to, see `error`. */
+  readonly connection: 'offline' | 'connecting' | 'live' | 'stopped'
+  /** Since when it is not sure that the replica has all there is, milliseconds since 1970; null: it is current. */
+  readonly staleSince: number | null
+  /** Why it is stopped, or what went wrong last. */
+  readonly error?: TideError
+}
+
+/** Milliseconds. */
+export const timing = {
+  backoff: { minMs: 300, maxMs: 30_000 },
+  /** For a token, a transport and a welcome, each. */
+  greeting: 15_000,
+  request: 30_000,
+  /** Without a frontier for so long the replica counts as stale. */
+  frontier: 15_000,
+  /** How long before its end a token is replaced, and the pause between tries. */
+  tokenLead: 60_000,
+  tokenRetry: 10_000,
+  /** The cursor follows the frontier at most so often: without changes it need not be exact. */
+  advance: 10_000,
+  /** Between tries of a subscription or a push that failed in a way that may pass. */
+  retry: 3_000,
+} as const
+
+export const pushLimits = { mutations: 100, bytes: 512 * 1024, inFlight: 4 } as const

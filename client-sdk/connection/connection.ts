@@ -1,0 +1,362 @@
+/**
+ * The way between a replica and a server. `connection-state.ts` says when to try, wait or give up; `session.ts` what is
+ * said once greeted; this class does it: tokens, transport, timers, status. SPEC.md has the invariants.
+ *
+ * It needs no local write to come back: every end of a connection but a final refusal leads to a next try.
+ */
+import { backoffDelay } from '../../lib/backoff.ts'
+import type { CancelTimer } from '../../lib/clock.ts'
+import { unreachable } from '../../lib/invariant.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Json, Row } from '../../protocol/rows/row.ts'
+import type { Down, DownOf } from '../../protocol/messages/down.ts'
+import type { Up, UpOf } from '../../protocol/messages/up.ts'
+import { messageFrame, parseDown, type Parsed } from '../../protocol/parse.ts'
+import { protocolVersion } from '../../protocol/protocol-version.ts'
+import { blocksOf } from '../../protocol/block-frame.ts'
+import { isUp, transition, type ConnectionEffect, type ConnectionEvent, type ConnectionState } from './connection-state.ts'
+import { timing, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
+import { Freshness } from './freshness.ts'
+import { Listeners } from './listeners.ts'
+import { Requests, type AnswerTo, type Request } from './requests.ts'
+import { Session } from './session.ts'
+import { TokenKeeper } from './token-keeper.ts'
+import type { TransportConnection } from './transport.ts'
+
+export type { ConnectionOptions, ConnectionStatus } from './connection-options.ts'
+
+/** Batches that could not be applied, one after another, before the replica fetches everything anew. */
+const failuresBeforeRebuild = 3
+
+export class Connection {
+  readonly #options: ConnectionOptions
+  readonly #requests: Requests
+  readonly #freshness: Freshness
+  readonly #tokens: TokenKeeper
+  readonly #statusListeners = new Listeners<ConnectionStatus>()
+  readonly #presentListeners = new Listeners<DownOf<'present'>>()
+  readonly #refusals = new Listeners<{ readonly id: string; readonly error: TideError }>()
+  #state: ConnectionState = { kind: 'idle' }
+  #wire: TransportConnection | null = null
+  #session: Session | null = null
+  /** Messages that came between `welcome` and the start of the session. */
+  #early: Parsed<Down>[] | null = null
+  /** Counts transports: what an older one says is not heard. */
+  #run = 0
+  #cancelTimer: CancelTimer = () => {}
+  #failures = 0
+  #error: TideError | undefined
+  #told: ConnectionStatus
+  #ending: Promise<void> = Promise.resolve()
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    const { clock, token } = options
+    this.#requests = new Requests(clock, timing.request)
+    this.#freshness = new Freshness(clock, () => this.#tellStatus())
+    this.#tokens = new TokenKeeper({
+      clock, token,
+      renew: async (fresh) => (await this.request({ type: 'authenticate', token: fresh })).tokenExpiresAt,
+      failed: (error) => this.reportError(error),
+    })
+    this.#told = this.status
+  }
+
+  get status(): ConnectionStatus {
+    const error = this.#state.kind === 'stopped' ? this.#state.error : this.#error
+    return { connection: phaseOf(this.#state), staleSince: this.#freshness.staleSince, ...(error === undefined ? {} : { error }) }
+  }
+
+  /** Starts, or tries at once where it would wait. */
+  connect(): void {
+    this.#tokens.forgive()
+    this.#dispatch({ kind: 'connect' })
+  }
+
+  /** Stays offline until `connect`. */
+  disconnect(): void {
+    this.#dispatch({ kind: 'disconnect' })
+  }
+
+  /** For good. Resolves when nothing of this connection touches the replica any more. */
+  async close(): Promise<void> {
+    this.#dispatch({ kind: 'close' })
+    await this.#ending
+  }
+
+  /** Asks the server. Throws `TideError`: `offline`, `timeout`, or what the server answers. */
+  async request<R extends Request>(request: R): Promise<AnswerTo<R>> {
+    const { message } = await this.#ask(request)
+    // `Requests` has checked that the answer is of the type that belongs to the request.
+    return message as AnswerTo<R>
+  }
+
+  /** Searches on the server; rows are unpacked by the schema of the replica. */
+  async search(request: Omit<UpOf<'search'>, 'type' | 'ref'>): Promise<{ readonly rows: readonly Row[]; readonly hits: DownOf<'found'>['hits'] }> {
+    const { message, sections } = await this.#ask({ type: 'search', ...request })
+    const { blocks, hits } = message as DownOf<'found'>
+    return { rows: this.#options.replica.unpack(blocksOf(blocks, sections)), hits }
+  }
+
+  verify(subscription: string): Promise<DownOf<'verified'>> {
+    return this.request({ type: 'verify', subscription })
+  }
+
+  /** Shows this device's state to others in a channel; null leaves. Without a connection nobody sees it. */
+  sendPresence(channel: string, state: Readonly<Record<string, Json>> | null): void {
+    if (this.#state.kind === 'live') this.#send({ type: 'presence', channel, state })
+  }
+
+  onPresent(listener: (message: DownOf<'present'>) => void): () => void {
+    return this.#presentListeners.add(listener)
+  }
+
+  onStatus(listener: (status: ConnectionStatus) => void): () => void {
+    return this.#statusListeners.add(listener)
+  }
+
+  /** The server refuses a subscription for good. */
+  onRefused(listener: (id: string, error: TideError) => void): () => void {
+    return this.#refusals.add(({ id, error }) => listener(id, error))
+  }
+
+  /** Shows an error in `status` that has no other place to go. */
+  reportError(error: unknown): void {
+    this.#error = toTideError(error)
+    this.#tellStatus()
+  }
+
+  #ask(request: Request): Promise<Parsed<Down>> {
+    if (this.#state.kind !== 'live') return Promise.reject(new TideError('offline', `A ${request.type} needs a connection, and it is ${phaseOf(this.#state)}.`))
+    return this.#requests.ask(request, (message) => this.#send(message))
+  }
+
+  #dispatch(event: ConnectionEvent): void {
+    const { clock, random, backoff = timing.backoff } = this.#options
+    const next = transition(this.#state, event, { now: clock.monotonic(), delay: (attempt) => backoffDelay(backoff, attempt, random) })
+    this.#state = next.state
+    for (const effect of next.effects) this.#perform(effect)
+    this.#tellStatus()
+  }
+
+  #perform(effect: ConnectionEffect): void {
+    switch (effect) {
+      case 'hangUp':
+        return this.#hangUp()
+      case 'open':
+        return this.#open()
+      case 'greet':
+        return this.#greet()
+      case 'start':
+        return this.#start()
+      case 'wait':
+        return this.#wait()
+      default:
+        return unreachable(effect)
+    }
+  }
+
+  #hangUp(): void {
+    this.#run += 1
+    this.#cancelTimer()
+    this.#tokens.stop()
+    this.#freshness.disconnected()
+    const session = this.#session
+    const wire = this.#wire
+    this.#session = null
+    this.#wire = null
+    this.#early = null
+    if (session !== null) this.#ending = Promise.all([this.#ending, session.end()]).then(() => undefined)
+    this.#requests.failAll(new TideError('offline', 'The connection ended before the answer came.'))
+    wire?.close()
+  }
+
+  #open(): void {
+    this.#cancelTimer()
+    const run = ++this.#run
+    this.#lostAfter(timing.greeting, 'The server could not be reached in time.')
+    // What the last connection was applying must be done before the cursor is told again.
+    this.#ending
+      .then(() => this.#tokens.fetch())
+      .then(() => {
+        if (run !== this.#run) return
+        this.#wire = this.#options.transport.open({
+          opened: () => this.#heard(run, () => this.#dispatch({ kind: 'opened' })),
+          received: (frame) => this.#heard(run, () => this.#receive(frame)),
+          closed: (reason) => this.#heard(run, () => this.#lost(new TideError('offline', `The connection ended: ${reason}.`))),
+        })
+      })
+      .catch((error: unknown) => this.#heard(run, () => this.#ended(toTideError(error))))
+  }
+
+  #heard(run: number, act: () => void): void {
+    if (run !== this.#run) return
+    try {
+      act()
+    } catch (error) {
+      this.#failed(error)
+    }
+  }
+
+  #greet(): void {
+    const { replica, device } = this.#options
+    const { meta } = replica
+    this.#lostAfter(timing.greeting, 'The server did not answer the hello in time.')
+    this.#send({
+      type: 'hello', protocol: protocolVersion, token: this.#tokens.current,
+      schemaHash: this.#options.schemaHash ?? meta.schemaHash ?? '',
+      device: { name: device.name, kind: device.kind, storageEngine: device.storageEngine ?? 'other', fingerprint: meta.fingerprint ?? '' },
+      // A replica that holds nothing has nothing to continue.
+      cursor: replica.subscriptions.some(({ state }) => state === 'held') ? meta.cursor : null,
+      clientSeq: meta.clientSeq,
+    })
+  }
+
+  #start(): void {
+    this.#cancelTimer()
+    const early = this.#early ?? []
+    this.#early = null
+    this.#error = undefined
+    this.#session?.start()
+    for (const parsed of early) this.#take(parsed)
+  }
+
+  #wait(): void {
+    if (this.#state.kind !== 'waiting') return
+    const pause = Math.max(0, this.#state.until - this.#options.clock.monotonic())
+    this.#cancelTimer = this.#options.clock.after(pause, () => this.#dispatch({ kind: 'due' }))
+  }
+
+  #lostAfter(ms: number, what: string): void {
+    this.#cancelTimer()
+    this.#cancelTimer = this.#options.clock.after(ms, () => this.#lost(new TideError('timeout', what)))
+  }
+
+  #receive(frame: Uint8Array): void {
+    const parsed = parseDown(frame)
+    if (parsed.message.type === 'welcome') return this.#welcomed(parsed.message)
+    if (this.#state.kind === 'live') return this.#take(parsed)
+    if (parsed.message.type === 'error') return this.#ended(TideError.fromBody(parsed.message.error))
+    this.#early?.push(parsed)
+  }
+
+  #welcomed(welcome: DownOf<'welcome'>): void {
+    if (this.#state.kind !== 'greeting' || this.#early !== null) throw new TideError('bad_message', 'A welcome came twice.')
+    const run = this.#run
+    const { replica, clock } = this.#options
+    this.#early = []
+    replica.applyWelcome(welcome).then(
+      ({ ahead }) => this.#heard(run, () => {
+        if (ahead) return this.#identityLost()
+        this.#session = new Session({
+          replica, clock, welcome,
+          send: (message) => this.#send(message),
+          failed: (error) => this.#heard(run, () => this.#failed(error)),
+          identityLost: () => this.#heard(run, () => this.#identityLost()),
+          applied: () => {
+            this.#failures = 0
+          },
+          current: () => this.#heard(run, () => this.#freshness.current()),
+          refused: (id, error) => this.#refusals.tell({ id, error }),
+        })
+        this.#tokens.accepted(welcome.tokenExpiresAt - welcome.serverTime)
+        this.#freshness.connected()
+        this.#dispatch({ kind: 'welcomed' })
+      }),
+      (error: unknown) => this.#heard(run, () => this.#ended(toTideError(error))),
+    )
+  }
+
+  #take(parsed: Parsed<Down>): void {
+    const { message } = parsed
+    switch (message.type) {
+      case 'authenticated':
+      case 'verified':
+      case 'found':
+      case 'called':
+        return this.#requests.answer(message.ref, parsed)
+      case 'present':
+        return this.#presentListeners.tell(message)
+      case 'welcome':
+        throw new TideError('bad_message', 'A welcome came twice.')
+      case 'error':
+        if (message.fatal) return this.#ended(TideError.fromBody(message.error))
+        if (message.ref !== undefined) return this.#requests.fail(message.ref, TideError.fromBody(message.error))
+        return this.#session?.receive({ ...parsed, message })
+      default:
+        return this.#session?.receive({ ...parsed, message })
+    }
+  }
+
+  /** The server has ended the connection with a reason, or will not begin it. */
+  #ended(error: TideError): void {
+    switch (error.code) {
+      case 'device_cloned':
+        return this.#identityLost()
+      case 'token_expired':
+      case 'token_invalid':
+        this.#tokens.refused(error)
+        return this.#lost(error)
+      case 'device_principal_mismatch':
+      case 'device_revoked':
+      case 'protocol_unsupported':
+        return this.#dispatch({ kind: 'refused', error })
+      default:
+        return this.#tokens.isRefused(error) ? this.#dispatch({ kind: 'refused', error }) : this.#lost(error)
+    }
+  }
+
+  #identityLost(): void {
+    this.#lost(new TideError('device_cloned', 'Another copy of this replica has sent under its identity; it takes a new one.'))
+    this.#ending = this.#ending.then(() => this.#options.replica.takeNewIdentity()).catch((error: unknown) => this.reportError(error))
+  }
+
+  #lost(error: TideError): void {
+    if (isUp(this.#state)) this.#error = error
+    this.#dispatch({ kind: 'lost', retryAfterMs: error.retryAfterMs })
+  }
+
+  /** What came could not be read or applied. A fresh connection sends it again; if that does not help, everything anew. */
+  #failed(error: unknown): void {
+    this.#failures += 1
+    this.#lost(toTideError(error))
+    if (this.#failures < failuresBeforeRebuild) return
+    this.#failures = 0
+    this.#ending = this.#ending.then(() => this.#options.replica.rebuild()).catch((cause: unknown) => this.reportError(cause))
+  }
+
+  #send(message: Up): void {
+    this.#wire?.send(messageFrame(message))
+  }
+
+  #tellStatus(): void {
+    const { status } = this
+    const told = this.#told
+    if (told.connection === status.connection && told.staleSince === status.staleSince && told.error === status.error) return
+    this.#told = status
+    this.#statusListeners.tell(status)
+  }
+}
+
+function phaseOf(state: ConnectionState): ConnectionStatus['connection'] {
+  switch (state.kind) {
+    case 'idle':
+    case 'closed':
+      return 'offline'
+    case 'connecting':
+    case 'greeting':
+    case 'waiting':
+      return 'connecting'
+    case 'live':
+      return 'live'
+    case 'stopped':
+      return 'stopped'
+    default:
+      return unreachable(state)
+  }
+}
+
+function toTideError(error: unknown): TideError {
+  if (error instanceof TideError) return error
+  return new TideError('internal', error instanceof Error ? error.message : String(error), { cause: error })
+}

@@ -1,0 +1,170 @@
+import type { Clock } from '../../lib/clock.ts'
+import { Serial } from '../../lib/serial.ts'
+import { blocksOf } from '../../protocol/block-frame.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Down, DownOf } from '../../protocol/messages/down.ts'
+import type { Up } from '../../protocol/messages/up.ts'
+import type { Parsed } from '../../protocol/parse.ts'
+import type { Replica } from '../replica/replica.ts'
+import { BatchCollector } from './batch-collector.ts'
+import { timing } from './connection-options.ts'
+import { Followed } from './followed.ts'
+import { Puller } from './puller.ts'
+import { Pusher } from './pusher.ts'
+
+export interface SessionOptions {
+  readonly replica: Replica
+  readonly clock: Clock
+  readonly welcome: DownOf<'welcome'>
+  readonly send: (message: Up) => void
+  /** Something could not be applied, or the server lost the thread: only a new connection helps. */
+  readonly failed: (error: unknown) => void
+  /** Another copy of this replica sends under its identity. */
+  readonly identityLost: () => void
+  /** A batch was applied. */
+  readonly applied: () => void
+  /** Everything the server had a moment ago is here. */
+  readonly current: () => void
+  readonly refused: (subscription: string, error: TideError) => void
+}
+
+/** What concerns rows, writes and subscriptions; the rest is the connection's own. */
+export type SessionMessage = DownOf<'subscribed' | 'page' | 'batch' | 'frontier' | 'outcomes' | 'error'>
+
+/**
+ * One greeted connection: brings the replica up to date and keeps it so. What changes the replica runs in the order in
+ * which it came, one after another; after the first failure nothing more is applied (a batch must never be applied over
+ * one that was not).
+ */
+export class Session {
+  readonly #options: SessionOptions
+  readonly #inbox = new Serial()
+  readonly #collector = new BatchCollector()
+  readonly #followed: Followed
+  readonly #puller: Puller
+  readonly #pusher: Pusher
+  readonly #stopListening: () => void
+  /** Answered before this connection began, but never seen to come back: the first catch-up brings their effects. */
+  #unsettled: readonly string[]
+  #advancedAt: number
+  #isEnded = false
+
+  constructor(options: SessionOptions) {
+    const { replica, clock, send, welcome } = options
+    this.#options = options
+    this.#advancedAt = clock.monotonic()
+    this.#unsettled = replica.writes().filter((entry) => entry.outcome !== null && !entry.settled && entry.status !== 'rejected').map(({ mutation }) => mutation.id)
+    this.#puller = new Puller({ replica, send })
+    this.#pusher = new Pusher({ replica, send, mutations: welcome.limits.pushMutations, failed: (error) => this.#fail(error) })
+    this.#followed = new Followed({
+      replica, clock, send, puller: this.#puller,
+      later: (task) => this.#later(task),
+      refused: options.refused,
+    })
+    this.#stopListening = replica.onChange((change) => {
+      if (change.subscriptions.size > 0) this.#followed.update()
+      if (replica.hasUnsent) this.#pusher.pump()
+    })
+  }
+
+  start(): void {
+    this.#followed.update()
+    this.#pusher.pump()
+  }
+
+  receive({ message, sections }: Parsed<Down> & { readonly message: SessionMessage }): void {
+    switch (message.type) {
+      case 'subscribed':
+        return this.#followed.subscribed(message)
+      case 'page':
+        return this.#takePage(message, sections)
+      case 'batch':
+        return this.#takeBatch(message, sections)
+      case 'frontier':
+        return this.#later(() => this.#reached(message))
+      case 'outcomes':
+        return this.#later(() => this.#answered(message))
+      case 'error':
+        return this.#refused(message)
+    }
+  }
+
+  /** Nothing more is sent or applied after this; resolves when what was being applied is. */
+  async end(): Promise<void> {
+    this.#isEnded = true
+    this.#stopListening()
+    this.#followed.stop()
+    this.#pusher.stop()
+    await this.#inbox.idle()
+  }
+
+  #takePage(message: DownOf<'page'>, sections: readonly Uint8Array[]): void {
+    const blocks = blocksOf(message.blocks, sections)
+    this.#puller.received(message)
+    this.#later(() => this.#puller.stage(message, blocks))
+  }
+
+  #takeBatch(message: DownOf<'batch'>, sections: readonly Uint8Array[]): void {
+    const batch = this.#collector.add(message, sections)
+    if (batch === null) return
+    this.#later(async () => {
+      await this.#options.replica.applyBatch(batch)
+      this.#advancedAt = this.#options.clock.monotonic()
+      this.#send({ type: 'ack', seq: batch.to })
+      this.#options.applied()
+    })
+  }
+
+  async #reached({ seq }: DownOf<'frontier'>): Promise<void> {
+    const { replica, clock } = this.#options
+    if (this.#unsettled.length > 0 && replica.subscriptions.every(({ state }) => state === 'held')) {
+      await replica.settle(this.#unsettled)
+      this.#unsettled = []
+    }
+    if (clock.monotonic() - this.#advancedAt >= timing.advance) {
+      await replica.advance(seq)
+      this.#advancedAt = clock.monotonic()
+      this.#send({ type: 'ack', seq })
+    }
+    this.#options.current()
+  }
+
+  async #answered({ outcomes }: DownOf<'outcomes'>): Promise<void> {
+    const { identityLost } = await this.#options.replica.applyOutcomes(outcomes)
+    if (identityLost) this.#fail(new TideError('mutation_out_of_order', 'The server knows the writes of this device under other numbers.'))
+    else this.#pusher.answered()
+  }
+
+  #refused({ subscription, error: body }: DownOf<'error'>): void {
+    const error = TideError.fromBody(body)
+    if (subscription !== undefined) return this.#followed.failed(subscription, error)
+    if (error.code === 'device_cloned') return this.#options.identityLost()
+    if (error.code === 'mutation_out_of_order') return this.#fail(error)
+    // A push that failed as a whole has no name. If it was something else, sending again does no harm.
+    if (this.#pusher.isIdle) return
+    this.#options.clock.after(error.retryAfterMs ?? timing.retry, () => {
+      if (!this.#isEnded) this.#pusher.rewind()
+    })
+  }
+
+  #later(task: () => Promise<void>): void {
+    void this.#inbox.run(async () => {
+      if (this.#isEnded) return
+      try {
+        await task()
+      } catch (error) {
+        this.#fail(error)
+      }
+    })
+  }
+
+  #send(message: Up): void {
+    if (!this.#isEnded) this.#options.send(message)
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.#options.failed(error)
+  }
+}

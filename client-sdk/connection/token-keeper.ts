@@ -1,0 +1,82 @@
+import type { CancelTimer, Clock } from '../../lib/clock.ts'
+import { TideError } from '../../protocol/error.ts'
+import { timing } from './connection-options.ts'
+
+export interface TokenKeeperOptions {
+  readonly clock: Clock
+  readonly token: () => Promise<string>
+  /** Hands a new token to the server on the living connection; answers when it ends, in milliseconds since 1970 of the server. */
+  readonly renew: (token: string) => Promise<number>
+  readonly failed: (error: unknown) => void
+}
+
+/** Timers of the platform hold no longer. Milliseconds. */
+const longestTimer = 2 ** 31 - 1
+
+/** Gets tokens, replaces them before they end, and does not offer a refused one again. */
+export class TokenKeeper {
+  readonly #options: TokenKeeperOptions
+  #current = ''
+  #refused: { readonly token: string; readonly error: TideError } | null = null
+  /** What the last server time was ahead of this clock, milliseconds. */
+  #cancel: CancelTimer = () => {}
+
+  constructor(options: TokenKeeperOptions) {
+    this.#options = options
+  }
+
+  get current(): string {
+    return this.#current
+  }
+
+  /** Asks for a token. Throws the server's refusal when it is the refused one again. */
+  async fetch(): Promise<string> {
+    const token = await this.#options.token()
+    if (this.#refused?.token === token) throw this.#refused.error
+    this.#current = token
+    return token
+  }
+
+  /** The server took the token; it ends in so many milliseconds. */
+  accepted(lifetimeMs: number): void {
+    this.#refused = null
+    this.#renewIn(lifetimeMs - Math.min(timing.tokenLead, lifetimeMs / 2))
+  }
+
+  refused(error: TideError): void {
+    this.#refused = { token: this.#current, error }
+  }
+
+  isRefused(error: TideError): boolean {
+    return this.#refused?.error === error
+  }
+
+  /** Somebody wants to try the same token again. */
+  forgive(): void {
+    this.#refused = null
+  }
+
+  stop(): void {
+    this.#cancel()
+  }
+
+  #renewIn(ms: number): void {
+    this.#cancel()
+    this.#cancel = this.#options.clock.after(Math.min(Math.max(0, ms), longestTimer), () => void this.#renew())
+  }
+
+  async #renew(): Promise<void> {
+    const { clock, token, renew, failed } = this.#options
+    try {
+      const fresh = await token()
+      if (fresh === this.#current) return
+      const expiresAt = await renew(fresh)
+      this.#current = fresh
+      this.accepted(expiresAt - clock.now())
+    } catch (error) {
+      if (error instanceof TideError && error.code === 'offline') return
+      failed(error)
+      this.#renewIn(timing.tokenRetry)
+    }
+  }
+}
