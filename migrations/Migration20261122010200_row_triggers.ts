@@ -136,7 +136,7 @@ const tables = [
   `select sync.install_channel('macro_steps', $$'project/' || new.project_id$$)`,
   `select sync.install_touch('macro_steps', '{project_id}', '{}')`,
   `select sync.install_channel('memories', $$new.scope || '/' || case new.scope when 'organization' then new.organization_id when 'project' then new.project_id when 'team' then new.team_id when 'user' then new.user_id when 'agent' then new.agent_id end$$)`,
-  `select sync.install_touch('memories', '{}', '{access_count}')`,
+  `select sync.install_touch('memories', '{}', '{access_count,last_accessed_at}')`,
   `select sync.install_channel('memory_tags', $$'memory/' || new.memory_id$$)`,
   `select sync.install_touch('memory_tags', '{memory_id,tag}', '{}')`,
   `select sync.install_channel('messages', $$'conversation/' || new.conversation_id$$)`,

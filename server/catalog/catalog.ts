@@ -63,6 +63,8 @@ export interface CatalogTable {
   readonly openWhile: string | undefined
   /** How changes of a table that is not synced are captured, where they matter for access. */
   readonly capture: TableSpec['capture']
+  readonly stamps: NonNullable<TableSpec['stamps']>
+  readonly revisions: NonNullable<TableSpec['revisions']>
   readonly foreignKeys: readonly ForeignKey[]
   readonly softDelete: boolean
   readonly hasOrganization: boolean
@@ -121,6 +123,8 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec): CatalogTable {
     silent: spec.classes?.silent ?? [],
     openWhile: spec.openWhile,
     capture: spec.capture,
+    stamps: spec.stamps ?? {},
+    revisions: spec.revisions ?? {},
     foreignKeys: meta.props.flatMap((prop) => {
       const column = spec.columns[prop.name]?.spec
       if (!column?.references) return []

@@ -7,7 +7,17 @@ import type { CatalogTable } from './catalog.ts'
  * these as text; a test compares.
  */
 export function triggerSql(table: CatalogTable): readonly string[] {
-  return [...channelSql(table), ...touchSql(table), ...captureSql(table)]
+  return [...channelSql(table), ...touchSql(table), ...captureSql(table), ...computedSql(table)]
+}
+
+function computedSql(table: CatalogTable): string[] {
+  const stamps = Object.entries(table.stamps).flatMap(([property, stamp]) => (
+    stamp ? [`select sync.install_stamp('${table.name}', '${toColumnName(property)}', $$ ${stamp.when}$$, ${stamp.keep ?? false})`] : []
+  ))
+  const revisions = Object.entries(table.revisions).flatMap(([property, counted]) => (
+    counted ? [`select sync.install_revision('${table.name}', '${toColumnName(property)}', '${toColumnName(counted)}')`] : []
+  ))
+  return [...stamps, ...revisions]
 }
 
 function channelSql(table: CatalogTable): string[] {

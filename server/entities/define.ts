@@ -36,6 +36,13 @@ export interface TableOptions<Property extends string = string> {
    */
   readonly openWhile?: string
   /**
+   * Times at which a condition (SQL over the row `{}`) became true; null while it is not, unless `keep`. The columns
+   * are of class `server`.
+   */
+  readonly stamps?: Readonly<Partial<Record<Property, { readonly when: string; readonly keep?: true }>>>
+  /** Integers of class `server` that count the changes of another column: `{ dnaRevision: 'dna' }`. */
+  readonly revisions?: Readonly<Partial<Record<Property, Property>>>
+  /**
    * Makes captured changes of a table that is not synced: for tables that decide who may see what. SQL over the row
    * `{}`: the channel, and the columns whose change counts.
    */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { toProperty, type ColumnDescriptor } from '../../protocol/rows/table.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { triggerSql } from '../../server/catalog/trigger-sql.ts'
+import { toColumnName } from '../../server/entities/define.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 const catalog = loadCatalog()
@@ -80,7 +81,7 @@ test('every foreign key that a delete follows has an index', async () => {
 
 test('every synced table has the triggers that its declaration asks for', async () => {
   const { rows } = await db.database.pool.query(`
-    select c.relname as table, array_agg(t.tgname::text order by t.tgname) filter (where t.tgenabled = 'A') as triggers, c.relreplident as identity
+    select c.relname as table, array_agg(t.tgname::text order by t.tgname) filter (where t.tgname ~ '^(a_channel|b_touch|capture_.*|a_stamp_.*|a_revision_.*)$') as triggers, c.relreplident as identity
     from pg_class c left join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
     where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' group by c.oid`)
   for (const { table: name, triggers, identity } of rows) {
@@ -90,9 +91,11 @@ test('every synced table has the triggers that its declaration asks for', async 
     const expected = [
       ...(statements.includes('install_channel') ? ['a_channel'] : []),
       ...(statements.includes('install_touch') ? ['b_touch'] : []),
+      ...Object.keys(table.stamps).map((property) => `a_stamp_${toColumnName(property)}`),
+      ...Object.keys(table.revisions).map((property) => `a_revision_${toColumnName(property)}`),
       ...(statements.includes('install_capture') ? ['capture_delete', 'capture_insert', 'capture_truncate', 'capture_update'] : []),
     ]
-    expect.soft({ name, triggers: triggers ?? [] }).toEqual({ name, triggers: expected })
+    expect.soft({ name, triggers: triggers ?? [] }).toEqual({ name, triggers: expected.toSorted() })
     const travels = table.descriptor !== undefined && 'channel' in table.descriptor.columns
     expect.soft({ name, identity }).toEqual({ name, identity: travels ? 'i' : 'd' })
   }

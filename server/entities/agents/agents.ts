@@ -42,6 +42,10 @@ export const agents = defineTable({
     hostName: text().nullable(),
     deactivatedAt: timestamp().nullable(),
   },
+  stamps: {
+    deactivatedAt: { when: "{}.lifecycle = 'retired'" },
+  },
+  revisions: { dnaRevision: 'dna' },
   classes: {
     fixed: ['externalAgentId'],
     server: ['dnaRevision', 'capabilityNames', 'successRate', 'averageResponseTimeMs', 'totalTasksCompleted', 'usageStats', 'deactivatedAt'],

@@ -34,6 +34,9 @@ export const conversations = defineTable({
     endedAt: timestamp().nullable(),
     metadata: json().default({}),
   },
+  stamps: {
+    endedAt: { when: "{}.status in ('completed', 'archived')" },
+  },
   classes: {
     server: ['messageCount', 'totalTokens', 'totalCost', 'lastMessageAt', 'endedAt'],
   },

@@ -24,6 +24,9 @@ export const organizationMembers = defineTable({
     invitedByUserId: reference('users', 'set null').nullable().author(),
     joinedAt: timestamp().nullable(),
   },
+  stamps: {
+    joinedAt: { when: "{}.status = 'active'", keep: true },
+  },
   classes: {
     server: ['displayName', 'email', 'avatarUrl', 'joinedAt'],
     fixed: ['userId'],

@@ -23,6 +23,9 @@ export const organizations = defineTable({
     limits: json().default({}),
     closedAt: timestamp().nullable(),
   },
+  stamps: {
+    closedAt: { when: "{}.status = 'closed'" },
+  },
   classes: {
     server: ['slug', 'status', 'plan', 'externalOrgId', 'limits', 'closedAt'],
   },

@@ -58,7 +58,7 @@ export const memories = defineTable({
   },
   classes: {
     counter: ['accessCount', 'reinforcementCount'],
-    silent: ['accessCount'],
+    silent: ['accessCount', 'lastAccessedAt'],
     server: ['supersededById', 'embeddingStatus', 'embeddedAt', 'lastAccessedAt', 'lastReinforcedAt'],
     text3: ['content'],
   },

@@ -31,6 +31,9 @@ export const plans = defineTable({
     completedAt: timestamp().nullable(),
     metadata: json().default({}),
   },
+  stamps: {
+    completedAt: { when: "{}.status = 'completed'" },
+  },
   classes: {
     fixed: ['projectId'],
     server: ['completedAt'],

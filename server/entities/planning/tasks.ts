@@ -62,6 +62,10 @@ export const tasks = defineTable({
     completedAt: timestamp().nullable(),
     metadata: json().default({}),
   },
+  stamps: {
+    startedAt: { when: "{}.status = 'in_progress'", keep: true },
+    completedAt: { when: "{}.status = 'completed'" },
+  },
   classes: {
     fixed: ['projectId'],
     server: ['attemptCount', 'nextRetryAt', 'claimedByInstanceId', 'leaseExpiresAt', 'startedAt', 'completedAt'],

@@ -25,6 +25,7 @@ export const workflows = defineTable({
     maxConcurrency: integer().min(1).default(1),
     isActive: boolean().default(true),
   },
+  revisions: { definitionRevision: 'definition' },
   classes: {
     server: ['definitionRevision'],
   },

@@ -35,6 +35,11 @@ export const projects = defineTable({
     cancelledAt: timestamp().nullable(),
     archivedAt: timestamp().nullable(),
   },
+  stamps: {
+    completedAt: { when: "{}.status = 'completed'" },
+    cancelledAt: { when: "{}.status = 'cancelled'" },
+    archivedAt: { when: "{}.status = 'archived'" },
+  },
   classes: {
     server: ['completedAt', 'cancelledAt', 'archivedAt'],
   },
