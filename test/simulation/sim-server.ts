@@ -1,0 +1,162 @@
+import { TideError } from '../../protocol/error.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { createUuidSource } from '../../lib/uuid.ts'
+import type { Random } from '../../lib/random.ts'
+import { defaultLimits } from '../../server/config.ts'
+import { GatewaySession } from '../../server/gateway/connection-handler.ts'
+import { Presence } from '../../server/gateway/presence.ts'
+import { createHub, type Hub } from '../../server/hub/hub.ts'
+import { createMutations } from '../../server/mutation/mutations.ts'
+import type { Principal } from '../../server/scope/principal.ts'
+import type { Log } from '../../server/telemetry/telemetry.ts'
+import type { Catalog } from '../../server/catalog/catalog.ts'
+import { simSource, type SimDatabase } from './sim-database.ts'
+import { SimulatedCrash, type CrashPoint, SimMutationStore } from './sim-mutation-store.ts'
+import type { Accept } from './sim-network.ts'
+
+export interface SimServerParts {
+  readonly catalog: Catalog
+  readonly database: SimDatabase
+  readonly clock: Clock
+  readonly random: Random
+  readonly latency: () => Promise<void>
+  /** Asked at each commit: whether the server dies there. */
+  readonly crashAt: () => CrashPoint
+  /** The server has died by itself, at a commit. */
+  readonly died: () => void
+}
+
+interface Device {
+  readonly id: string
+  readonly principal: Principal
+}
+
+/** Signed in for as long as the simulation runs. */
+const farFuture = 4_000_000_000_000
+
+/**
+ * The real hub, mutations and gateway over the simulated database. A crash drops everything but the database; what was
+ * committed stays, what was not is gone, and nobody is told.
+ */
+export class SimServer {
+  readonly store: SimMutationStore
+  readonly #parts: SimServerParts
+  readonly #devices = new Map<string, Device>()
+  readonly #newId: () => string
+  /** Errors that the server logged: a simulation that has any has failed. */
+  readonly errors: string[] = []
+  #running: { readonly hub: Hub; readonly sessions: Set<GatewaySession>; readonly open: () => (transport: ConstructorParameters<typeof GatewaySession>[1]) => GatewaySession } | null = null
+  #life = 0
+
+  constructor(parts: SimServerParts) {
+    this.#parts = parts
+    this.#newId = createUuidSource(parts.clock, parts.random)
+    this.store = new SimMutationStore(parts.database, parts.latency, parts.crashAt)
+  }
+
+  get isRunning(): boolean {
+    return this.#running !== null
+  }
+
+  readonly accept: Accept = (end) => {
+    const running = this.#running
+    if (running === null) return null
+    const session = running.open()({ send: (frame) => end.send(frame), close: () => end.close() })
+    running.sessions.add(session)
+    return {
+      received: (frame) => {
+        if (this.#running === running) session.receive(frame)
+      },
+      closed: () => {
+        running.sessions.delete(session)
+        if (this.#running === running) session.close()
+      },
+    }
+  }
+
+  async start(): Promise<void> {
+    const { catalog, database, clock, latency, died } = this.#parts
+    this.#life += 1
+    const life = this.#life
+    const log = this.#log(() => this.#life === life)
+    const hub = createHub({
+      feed: database, source: simSource(database, clock), catalog, clock, log,
+      limits: { windowBatches: 4, partRows: 7, pageRows: 5, ringChanges: 20, concurrentPages: 2 },
+    })
+    const mutations = createMutations({ store: this.store, catalog, clock, log, newId: this.#newId, onCommitted: () => hub.wake() })
+    const presence = new Presence(clock)
+    const byDevice = new Map<string, GatewaySession>()
+    await hub.start()
+    this.#running = {
+      hub,
+      sessions: new Set(),
+      open: () => (transport) =>
+        new GatewaySession({
+          auth: { authenticate: (token) => Promise.resolve({ ...principalOf(token), expiresAt: farFuture }) },
+          devices: {
+            register: async (principal, { device, clientSeq }) => {
+              await latency()
+              const known = this.#devices.get(device.fingerprint) ?? { id: this.#newId(), principal }
+              this.#devices.set(device.fingerprint, known)
+              if (known.principal.id !== principal.id) throw new TideError('device_principal_mismatch', 'The device is of somebody else.')
+              const last = this.store.lastClientSeq(known.id)
+              if (clientSeq < last) throw new TideError('device_cloned', `The replica has given out ${clientSeq}, the ledger has ${last}.`)
+              return { deviceId: known.id, clientSeq: last }
+            },
+          },
+          hub,
+          mutations: {
+            push: async (principal, batch) => {
+              try {
+                return await mutations.push(principal, batch)
+              } catch (error) {
+                if (error instanceof SimulatedCrash) died()
+                throw error
+              }
+            },
+          },
+          search: { search: () => Promise.reject(new TideError('not_found', 'There is no search here.')) },
+          actions: { call: () => Promise.reject(new TideError('not_found', 'There are no actions here.')) },
+          presence, byDevice, clock, log, limits: { ...defaultLimits, messagesPerSecond: 100_000, messageBurst: 100_000 }, schemaHash: 'simulation',
+        }, transport),
+    }
+    this.#beat(life)
+  }
+
+  /** kill -9. */
+  crash(): void {
+    const running = this.#running
+    this.#running = null
+    this.#life += 1
+    void running?.hub.stop()
+  }
+
+  /** The sign of life that goes through the whole path. */
+  #beat(life: number): void {
+    this.#parts.clock.after(1000, () => {
+      if (this.#life !== life) return
+      this.#parts.database.canary()
+      this.#running?.hub.wake()
+      this.#beat(life)
+    })
+  }
+
+  #log(isAlive: () => boolean): Log {
+    return {
+      error: (message, details) => {
+        if (isAlive() && !JSON.stringify(details ?? {}).includes('SimulatedCrash')) this.errors.push(`${message} ${JSON.stringify(details ?? {})}`)
+      },
+      info: () => undefined,
+      debug: () => undefined,
+    }
+  }
+}
+
+/** Tokens of the simulation say who they are. */
+export function tokenOf(principal: Principal): string {
+  return JSON.stringify(principal)
+}
+
+function principalOf(token: string): Principal {
+  return JSON.parse(token) as Principal
+}
