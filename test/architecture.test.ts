@@ -92,6 +92,8 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'client-sdk/query/live-query.ts',
   'client-sdk/query/typed-query.ts',
   'client-sdk/replica/replica-change.ts',
+  'client-sdk/store/holding.ts',
+  'client-sdk/store/open-store.ts',
 ])
 
 /** The composition roots: they alone construct, so they reach into every room of their house. */

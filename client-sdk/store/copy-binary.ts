@@ -5,6 +5,7 @@ import type { Row, Value } from '../../protocol/rows/row.ts'
 import type { ColumnDescriptor } from '../../protocol/rows/table.ts'
 import { writeUuid } from '../../protocol/rows/uuid-bytes.ts'
 import { writeNumeric } from './copy-numeric.ts'
+import { GrowingBuffer } from './growing-buffer.ts'
 import { writeVector } from './pglite-codecs.ts'
 
 /**
@@ -16,7 +17,6 @@ import { writeVector } from './pglite-codecs.ts'
 const epochMs = 946_684_800_000
 const dayMs = 86_400_000
 const signature = [0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-const utf8 = new TextEncoder()
 
 type Writer = (buffer: GrowingBuffer, value: Exclude<Value, null>) => void
 
@@ -35,7 +35,7 @@ export function encodeCopy(columns: readonly (readonly [string, ColumnDescriptor
     for (const [property, write] of writers) {
       const value = row[property] ?? null
       if (value === null || write === undefined) buffer.int32(-1)
-      else buffer.sized(write, value)
+      else buffer.sized(() => write(buffer, value))
     }
   }
   buffer.int16(-1)
@@ -80,74 +80,5 @@ function writeTexts(buffer: GrowingBuffer, texts: readonly unknown[]): void {
   if (texts.length === 0) return
   buffer.int32(texts.length)
   buffer.int32(1)
-  for (const element of texts) buffer.sized((target, value) => target.text(String(value)), String(element))
-}
-
-/** Bytes that are written one after the other, big-endian. */
-export class GrowingBuffer {
-  #bytes = new Uint8Array(1 << 20)
-  #view = new DataView(this.#bytes.buffer)
-  #end = 0
-
-  /** The next `length` bytes, to be filled in; valid until the next call. */
-  claim(length: number): Uint8Array {
-    const start = this.#reserve(length)
-    return this.#bytes.subarray(start, start + length)
-  }
-
-  bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#reserve(bytes.length))
-  }
-
-  text(text: string): void {
-    // Three bytes hold any UTF-16 unit.
-    const start = this.#reserve(3 * text.length)
-    this.#end = start + utf8.encodeInto(text, this.#bytes.subarray(start)).written
-  }
-
-  int8(value: number): void {
-    this.#view.setInt8(this.#reserve(1), value)
-  }
-
-  int16(value: number): void {
-    this.#view.setInt16(this.#reserve(2), value)
-  }
-
-  int32(value: number): void {
-    this.#view.setInt32(this.#reserve(4), value)
-  }
-
-  int64(value: number): void {
-    const high = Math.floor(value / 2 ** 32)
-    const start = this.#reserve(8)
-    this.#view.setInt32(start, high)
-    this.#view.setUint32(start + 4, value - high * 2 ** 32)
-  }
-
-  float64(value: number): void {
-    this.#view.setFloat64(this.#reserve(8), value)
-  }
-
-  /** What `write` writes, with its length in bytes before it. */
-  sized(write: Writer, value: Exclude<Value, null>): void {
-    const start = this.#reserve(4)
-    write(this, value)
-    this.#view.setInt32(start, this.#end - start - 4)
-  }
-
-  toBytes(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(0, this.#end)
-  }
-
-  #reserve(length: number): number {
-    const start = this.#end
-    this.#end += length
-    if (this.#end > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#end))
-      larger.set(this.#bytes)
-      this.#bytes = larger
-      this.#view = new DataView(larger.buffer)
-    }
-    return start
-  }
+  for (const element of texts) buffer.sized(() => buffer.text(String(element)))
 }

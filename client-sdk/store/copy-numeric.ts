@@ -1,5 +1,5 @@
 import { invariant } from '../../lib/invariant.ts'
-import type { GrowingBuffer } from './copy-binary.ts'
+import type { GrowingBuffer } from './growing-buffer.ts'
 
 const negative = 0x4000
 

@@ -1,4 +1,4 @@
-import type { PGliteInterface, Results, Transaction } from '@electric-sql/pglite'
+import type { PGliteInterface, Transaction } from '@electric-sql/pglite'
 
 /** What the store needs of a PGlite, in this thread or behind a worker. */
 export interface PGliteLike extends Pick<PGliteInterface, 'query' | 'exec' | 'transaction' | 'close'> {
@@ -9,4 +9,5 @@ export interface PGliteLike extends Pick<PGliteInterface, 'query' | 'exec' | 'tr
 /** Runs SQL: a PGlite or one of its transactions. */
 export type Executor = Pick<Transaction, 'query' | 'exec'>
 
-export type { Results }
+/** A folder in Node, a name in browsers. */
+export type PglitePlace = { readonly dir: string } | { readonly name: string }

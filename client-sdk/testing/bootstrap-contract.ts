@@ -3,7 +3,7 @@ import type { Row } from '../../protocol/rows/row.ts'
 import { seededRandom } from '../../lib/random.ts'
 import type { StoreCommit, Swap } from '../store/store.ts'
 import { channelA, channelB, follow, idOf, issue, note, pack, reply, signal, thread, vectorOf } from './contract-rows.ts'
-import type { Subject } from './store-contract.ts'
+import type { Subject } from './contract-subject.ts'
 
 type TableName = Parameters<typeof pack>[0]
 

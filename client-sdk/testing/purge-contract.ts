@@ -1,7 +1,7 @@
 import { beforeEach, expect, it } from 'vitest'
 import type { Purge } from '../store/store.ts'
 import { channelA, channelB, follow, idOf, issue, note, reply, signal, thread } from './contract-rows.ts'
-import type { Subject } from './store-contract.ts'
+import type { Subject } from './contract-subject.ts'
 
 /** Losing and leaving channels. */
 export function purgeContract(subject: Subject): void {

@@ -5,7 +5,7 @@ import { compileFilter, compileOrder } from '../../protocol/rows/matcher.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { contractSchema } from './contract-schema.ts'
 import { channelA, channelB, idOf, issue, note, pickFrom, projectA, randomIssue, vectorOf, withoutVectors } from './contract-rows.ts'
-import type { Subject } from './store-contract.ts'
+import type { Subject } from './contract-subject.ts'
 
 const filters: readonly [Filter, ...Filter[]] = [
   {}, { status: 'open' }, { status: { in: ['open', 'busy'] }, urgent: true }, { status: { notIn: ['done'] } }, { projectId: projectA },

@@ -3,7 +3,7 @@ import { toSeq } from '../../protocol/seq.ts'
 import { seededRandom } from '../../lib/random.ts'
 import { emptyMeta, type OutboxEntry, type SubscriptionRecord } from '../store/store.ts'
 import { channelA, channelB, follow, idOf, issue, note, vectorOf } from './contract-rows.ts'
-import type { Subject } from './store-contract.ts'
+import type { Subject } from './contract-subject.ts'
 
 function entry(number: number, values: Partial<OutboxEntry> = {}): OutboxEntry {
   const mutation = { id: idOf(number), clientSeq: 0, table: 'issues', rowId: idOf(100), op: 'patch' as const, set: { title: 'new' }, base: { title: 'old' }, at: 5 }

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { seededRandom } from '../../lib/random.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { channelA, idOf, issue, note, pack, randomIssue, vectorOf, withoutVectors } from './contract-rows.ts'
-import type { Subject } from './store-contract.ts'
+import type { Subject } from './contract-subject.ts'
 
 /** Writing rows and reading them by id. */
 export function rowContract(subject: Subject): void {

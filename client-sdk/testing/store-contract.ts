@@ -4,6 +4,7 @@ import type { Schema } from '../../protocol/rows/table.ts'
 import type { ReplicaStore } from '../store/store.ts'
 import { bootstrapContract } from './bootstrap-contract.ts'
 import { contractSchema } from './contract-schema.ts'
+import type { Subject } from './contract-subject.ts'
 import { purgeContract } from './purge-contract.ts'
 import { queryContract } from './query-contract.ts'
 import { recordContract } from './record-contract.ts'
@@ -15,12 +16,6 @@ export interface StorePlace {
   open(schema: Schema): Promise<ReplicaStore>
   /** Gives the place up, after its store was closed. */
   remove(): Promise<void>
-}
-
-/** What the tests work with: the open store, and how to close and open it again. */
-export interface Subject {
-  readonly store: ReplicaStore
-  reopen(): Promise<ReplicaStore>
 }
 
 /**

@@ -1,0 +1,71 @@
+const utf8 = new TextEncoder()
+const firstCapacity = 1 << 20
+
+/** Bytes that are written one after the other, big-endian. */
+export class GrowingBuffer {
+  #bytes = new Uint8Array(firstCapacity)
+  #view = new DataView(this.#bytes.buffer)
+  #end = 0
+
+  /** The next `length` bytes, to be filled in; valid until the next call. */
+  claim(length: number): Uint8Array {
+    const start = this.#reserve(length)
+    return this.#bytes.subarray(start, start + length)
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#reserve(bytes.length))
+  }
+
+  text(text: string): void {
+    // Three bytes hold any UTF-16 unit.
+    const start = this.#reserve(3 * text.length)
+    this.#end = start + utf8.encodeInto(text, this.#bytes.subarray(start)).written
+  }
+
+  int8(value: number): void {
+    this.#view.setInt8(this.#reserve(1), value)
+  }
+
+  int16(value: number): void {
+    this.#view.setInt16(this.#reserve(2), value)
+  }
+
+  int32(value: number): void {
+    this.#view.setInt32(this.#reserve(4), value)
+  }
+
+  int64(value: number): void {
+    const high = Math.floor(value / 2 ** 32)
+    const start = this.#reserve(8)
+    this.#view.setInt32(start, high)
+    this.#view.setUint32(start + 4, value - high * 2 ** 32)
+  }
+
+  float64(value: number): void {
+    this.#view.setFloat64(this.#reserve(8), value)
+  }
+
+  /** What `write` writes, with its length in bytes before it. */
+  sized(write: () => void): void {
+    const start = this.#reserve(4)
+    write()
+    this.#view.setInt32(start, this.#end - start - 4)
+  }
+
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.slice(0, this.#end)
+  }
+
+  #reserve(length: number): number {
+    const start = this.#end
+    this.#end += length
+    if (this.#end > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(2 * this.#bytes.length, this.#end))
+      larger.set(this.#bytes)
+      this.#bytes = larger
+      this.#view = new DataView(larger.buffer)
+    }
+    return start
+  }
+}
