@@ -12,7 +12,8 @@ export class Migration20261122010200_row_triggers extends Migration {
     this.addSql(installChannel)
     this.addSql(installTouch)
     for (const statement of tables) this.addSql(statement)
-    for (const table of replicated) this.addSql(`alter table ${table} replica identity using index ${table}_id_channel_key`)
+    for (const table of replicated)
+      this.addSql(`alter table ${table} replica identity using index ${table}_id_channel_key`)
   }
 
   override down(): void {

@@ -7,7 +7,8 @@ import { Migration } from '@mikro-orm/migrations'
  */
 export class Migration20261122010500_computed_columns extends Migration {
   override up(): void {
-    for (const statement of [installStamp, installRevision, ...tables, ...functions, ...triggers]) this.addSql(statement)
+    for (const statement of [installStamp, installRevision, ...tables, ...functions, ...triggers])
+      this.addSql(statement)
   }
 
   override down(): void {
@@ -188,7 +189,9 @@ begin
   return null;
 end $$`,
   /** Graphs that must stay free of cycles; one writer at a time per project, or two could close a cycle together. */
-  ...['task', 'macro_step'].map((node) => cycleCheck(`${node}_dependencies`, `${node}_id`, node === 'task' ? 'depends_on_task_id' : 'depends_on_id')),
+  ...['task', 'macro_step'].map((node) =>
+    cycleCheck(`${node}_dependencies`, `${node}_id`, node === 'task' ? 'depends_on_task_id' : 'depends_on_id'),
+  ),
   cycleCheck('tasks', 'id', 'parent_task_id'),
 ]
 

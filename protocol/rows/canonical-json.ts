@@ -9,11 +9,16 @@ const deepest = 100
  */
 export function canonicalJson(value: unknown, depth = 0): Json | undefined {
   switch (typeof value) {
-    case 'boolean': return value
-    case 'number': return Number.isFinite(value) ? value + 0 : undefined
-    case 'string': return isStorableText(value) ? value : undefined
-    case 'object': return value === null ? null : depth < deepest ? canonicalContainer(value, depth + 1) : undefined
-    default: return undefined
+    case 'boolean':
+      return value
+    case 'number':
+      return Number.isFinite(value) ? value + 0 : undefined
+    case 'string':
+      return isStorableText(value) ? value : undefined
+    case 'object':
+      return value === null ? null : depth < deepest ? canonicalContainer(value, depth + 1) : undefined
+    default:
+      return undefined
   }
 }
 

@@ -7,39 +7,67 @@ import type { ColumnDescriptor, ColumnType, TableDescriptor } from './table.ts'
  */
 
 interface TypeByColumn extends Record<ColumnType, unknown> {
-  'uuid': string
-  'text': string
-  'integer': number
-  'bigint': number
-  'numeric': number
-  'double': number
-  'boolean': boolean
-  'timestamptz': string
-  'date': string
-  'interval': string
-  'jsonb': Json
+  uuid: string
+  text: string
+  integer: number
+  bigint: number
+  numeric: number
+  double: number
+  boolean: boolean
+  timestamptz: string
+  date: string
+  interval: string
+  jsonb: Json
   'text[]': readonly string[]
-  'bytea': string
-  'inet': string
-  'vector': Float32Array
+  bytea: string
+  inet: string
+  vector: Float32Array
 }
 
 /** Beyond 15 digits a JavaScript number loses some, so those travel as decimal strings. */
-type WidePrecision = 16 | 17 | 18 | 19 | 20 | 21 | 22 | 23 | 24 | 25 | 26 | 27 | 28 | 29 | 30 | 31 | 32 | 33 | 34 | 35 | 36 | 37 | 38
+type WidePrecision =
+  | 16
+  | 17
+  | 18
+  | 19
+  | 20
+  | 21
+  | 22
+  | 23
+  | 24
+  | 25
+  | 26
+  | 27
+  | 28
+  | 29
+  | 30
+  | 31
+  | 32
+  | 33
+  | 34
+  | 35
+  | 36
+  | 37
+  | 38
 
-type Scalar<C extends ColumnDescriptor> =
-  C extends { readonly values: infer Values extends readonly string[] } ? Values[number]
-  : C extends { readonly type: 'numeric'; readonly precision: WidePrecision } ? string
-  : TypeByColumn[C['type']]
+type Scalar<C extends ColumnDescriptor> = C extends { readonly values: infer Values extends readonly string[] }
+  ? Values[number]
+  : C extends { readonly type: 'numeric'; readonly precision: WidePrecision }
+    ? string
+    : TypeByColumn[C['type']]
 
 /** What a caller may hand in: canonical values, and what `canonicalValue` makes canonical. */
-type Accepted<C extends ColumnDescriptor> =
-  C extends { readonly type: 'timestamptz' } ? string | Date
-  : C extends { readonly type: 'vector' } ? Float32Array | readonly number[]
-  : C extends { readonly type: 'bytea' } ? string | Uint8Array
-  : C extends { readonly type: 'numeric' } ? number | string
-  : C extends { readonly type: 'jsonb' } ? JsonInput
-  : Scalar<C>
+type Accepted<C extends ColumnDescriptor> = C extends { readonly type: 'timestamptz' }
+  ? string | Date
+  : C extends { readonly type: 'vector' }
+    ? Float32Array | readonly number[]
+    : C extends { readonly type: 'bytea' }
+      ? string | Uint8Array
+      : C extends { readonly type: 'numeric' }
+        ? number | string
+        : C extends { readonly type: 'jsonb' }
+          ? JsonInput
+          : Scalar<C>
 
 /** JSON to be written; entries that are undefined are left out. */
 export type JsonInput = Json | readonly JsonInput[] | { readonly [key: string]: JsonInput | undefined }

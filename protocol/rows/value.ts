@@ -69,7 +69,10 @@ export function columnSchema(column: ColumnDescriptor): z.ZodType<Value> {
 function canonicalise(column: ColumnDescriptor, value: unknown): Value | undefined {
   switch (column.type) {
     case 'uuid':
-      return matching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, typeof value === 'string' ? value.toLowerCase() : value)
+      return matching(
+        /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
+        typeof value === 'string' ? value.toLowerCase() : value,
+      )
     case 'text':
       return typeof value === 'string' && isStorableText(value) ? value : undefined
     case 'integer':
@@ -95,7 +98,11 @@ function canonicalise(column: ColumnDescriptor, value: unknown): Value | undefin
     case 'text[]':
       return set(value)
     case 'bytea':
-      return value instanceof Uint8Array ? toBase64(value) : typeof value === 'string' && fromBase64(value) ? value : undefined
+      return value instanceof Uint8Array
+        ? toBase64(value)
+        : typeof value === 'string' && fromBase64(value)
+          ? value
+          : undefined
     case 'vector':
       return vector(column, value)
   }
@@ -137,19 +144,23 @@ function set(value: unknown): readonly string[] | undefined {
 }
 
 function vector({ dimension }: ColumnDescriptor, value: unknown): Float32Array | undefined {
-  const numbers = typeof value === 'string' ? vectorFromBase64(value) : value instanceof Float32Array ? value : fromNumbers(value)
+  const numbers =
+    typeof value === 'string' ? vectorFromBase64(value) : value instanceof Float32Array ? value : fromNumbers(value)
   return numbers && numbers.length === dimension && numbers.every(Number.isFinite) ? numbers : undefined
 }
 
 function fromNumbers(value: unknown): Float32Array | undefined {
-  return Array.isArray(value) && value.every((element) => typeof element === 'number') ? Float32Array.from(value) : undefined
+  return Array.isArray(value) && value.every((element) => typeof element === 'number')
+    ? Float32Array.from(value)
+    : undefined
 }
 
 function outOfBounds({ values, minLength, maxLength, min, max }: ColumnDescriptor, value: Value): string | undefined {
   if (values && !values.includes(String(value))) return `allowed are ${values.join(', ')}`
   if (typeof value === 'string' && (minLength !== undefined || maxLength !== undefined)) {
     const length = codePoints(value)
-    if (minLength !== undefined && length < minLength) return `it has ${length} characters, at least ${minLength} are needed`
+    if (minLength !== undefined && length < minLength)
+      return `it has ${length} characters, at least ${minLength} are needed`
     if (maxLength !== undefined && length > maxLength) return `it has ${length} characters, at most ${maxLength} fit`
   }
   if (min !== undefined && Number(value) < min) return `the least is ${min}`
@@ -169,16 +180,26 @@ function codePoints(text: string): number {
 
 function expected({ type, precision, scale, dimension }: ColumnDescriptor): string {
   switch (type) {
-    case 'numeric': return `a decimal number that fits numeric(${precision},${scale})`
-    case 'timestamptz': return 'a Date or an ISO time with zone'
-    case 'date': return 'a date like 2026-11-22'
-    case 'jsonb': return 'plain JSON'
-    case 'text[]': return 'a list of texts'
-    case 'bytea': return 'bytes or base64'
-    case 'vector': return `${dimension} finite numbers`
-    case 'text': return 'a text without U+0000 or half characters'
-    case 'bigint': return 'a whole number below 2^53'
-    default: return `a value of type ${type}`
+    case 'numeric':
+      return `a decimal number that fits numeric(${precision},${scale})`
+    case 'timestamptz':
+      return 'a Date or an ISO time with zone'
+    case 'date':
+      return 'a date like 2026-11-22'
+    case 'jsonb':
+      return 'plain JSON'
+    case 'text[]':
+      return 'a list of texts'
+    case 'bytea':
+      return 'bytes or base64'
+    case 'vector':
+      return `${dimension} finite numbers`
+    case 'text':
+      return 'a text without U+0000 or half characters'
+    case 'bigint':
+      return 'a whole number below 2^53'
+    default:
+      return `a value of type ${type}`
   }
 }
 
@@ -187,7 +208,10 @@ function invalid(column: ColumnDescriptor, value: unknown, why: string): TideErr
 }
 
 function show(value: unknown): string {
-  const text = typeof value === 'object' && value !== null ? (JSON.stringify(canonicalJson(value)) ?? Object.prototype.toString.call(value)) : String(value)
+  const text =
+    typeof value === 'object' && value !== null
+      ? (JSON.stringify(canonicalJson(value)) ?? Object.prototype.toString.call(value))
+      : String(value)
   const short = text.length > 80 ? `${text.slice(0, 80)}…` : text
   return typeof value === 'string' ? `'${short}'` : short
 }

@@ -8,7 +8,10 @@ import { toColumnName } from '../entities/define.ts'
 export function describeTable(spec: TableSpec): TableDescriptor | undefined {
   if (spec.direction === 'server') return undefined
   if (!spec.scope) {
-    throw new TideError('invalid_schema', `Table ${spec.table} travels but has no scope. Add \`scope\`, or direction 'server'.`)
+    throw new TideError(
+      'invalid_schema',
+      `Table ${spec.table} travels but has no scope. Add \`scope\`, or direction 'server'.`,
+    )
   }
   const columns = Object.entries(spec.columns)
     .filter(([, column]) => !column.spec.hidden)
@@ -27,7 +30,8 @@ export function describeTable(spec: TableSpec): TableDescriptor | undefined {
 
 function describeColumn(table: TableSpec, property: string, spec: ColumnSpec): ColumnDescriptor {
   const columnClass = classOf(table, property, spec)
-  const optional = spec.nullable || spec.default !== undefined || spec.defaultSql !== undefined || columnClass === 'server'
+  const optional =
+    spec.nullable || spec.default !== undefined || spec.defaultSql !== undefined || columnClass === 'server'
   return {
     name: toColumnName(property),
     type: wireType(table.table, property, spec),
@@ -60,9 +64,15 @@ function wireType(table: string, property: string, spec: ColumnSpec): ColumnType
   if (spec.type === 'smallint') return 'integer'
   const type = columnTypes.find((known) => known === spec.type)
   if (type) return type
-  throw new TideError('invalid_schema', `Column ${table}.${property} has type ${spec.type}, which does not travel. Hide it.`)
+  throw new TideError(
+    'invalid_schema',
+    `Column ${table}.${property} has type ${spec.type}, which does not travel. Hide it.`,
+  )
 }
 
-function defined<Key extends keyof ColumnDescriptor>(key: Key, value: ColumnDescriptor[Key] | undefined): Partial<ColumnDescriptor> {
+function defined<Key extends keyof ColumnDescriptor>(
+  key: Key,
+  value: ColumnDescriptor[Key] | undefined,
+): Partial<ColumnDescriptor> {
   return value === undefined ? {} : { [key]: value }
 }

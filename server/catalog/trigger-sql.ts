@@ -11,12 +11,18 @@ export function triggerSql(table: CatalogTable): readonly string[] {
 }
 
 function computedSql(table: CatalogTable): string[] {
-  const stamps = Object.entries(table.stamps).flatMap(([property, stamp]) => (
-    stamp ? [`select sync.install_stamp('${table.name}', '${toColumnName(property)}', $$ ${stamp.when}$$, ${stamp.keep ?? false})`] : []
-  ))
-  const revisions = Object.entries(table.revisions).flatMap(([property, counted]) => (
-    counted ? [`select sync.install_revision('${table.name}', '${toColumnName(property)}', '${toColumnName(counted)}')`] : []
-  ))
+  const stamps = Object.entries(table.stamps).flatMap(([property, stamp]) =>
+    stamp
+      ? [
+          `select sync.install_stamp('${table.name}', '${toColumnName(property)}', $$ ${stamp.when}$$, ${stamp.keep ?? false})`,
+        ]
+      : [],
+  )
+  const revisions = Object.entries(table.revisions).flatMap(([property, counted]) =>
+    counted
+      ? [`select sync.install_revision('${table.name}', '${toColumnName(property)}', '${toColumnName(counted)}')`]
+      : [],
+  )
   return [...stamps, ...revisions]
 }
 
@@ -52,13 +58,17 @@ export function channelExpression(rule: ScopeRule, table: CatalogTable): string 
       return coalesce(isShippable(table, rule) ? [...named, `'global'`] : named)
     }
     case 'row':
-      return `new.scope || '/' || case new.scope when 'organization' then new.organization_id when 'project' then new.project_id ` +
+      return (
+        `new.scope || '/' || case new.scope when 'organization' then new.organization_id when 'project' then new.project_id ` +
         `when 'team' then new.team_id when 'user' then new.user_id when 'agent' then new.agent_id end`
+      )
     case 'via':
       return channelOf(rule.channel, rule.column)
     case 'project_home':
-      return `case new.visibility when 'organization' then 'organization/' || new.organization_id ` +
+      return (
+        `case new.visibility when 'organization' then 'organization/' || new.organization_id ` +
         `when 'team' then coalesce('team/' || new.team_id, 'project/' || new.id) else 'project/' || new.id end`
+      )
     case 'conflict_home':
       return undefined
     case 'global':
@@ -85,6 +95,9 @@ function has(table: CatalogTable, property: string): boolean {
 /** Rows without an organization are shipped with the system, for everyone. */
 function isShippable(table: CatalogTable, rule: ScopeRule & { readonly kind: 'columns' }): boolean {
   return rule.columns.some(({ column }) => {
-    return column === 'organizationId' && table.sqlColumns.some(({ property, nullable, generated }) => property === column && nullable && !generated)
+    return (
+      column === 'organizationId' &&
+      table.sqlColumns.some(({ property, nullable, generated }) => property === column && nullable && !generated)
+    )
   })
 }

@@ -155,8 +155,15 @@ type NoOptions = Record<never, never>
 
 function column<Value>(type: ServerColumnType, more: Partial<ColumnSpec> = {}): Column<Value, NoOptions> {
   return new Column<Value, NoOptions>({
-    type, nullable: false, primary: false, hidden: false, server: false, author: false,
-    tableChecks: [], tableIndexes: [], ...more,
+    type,
+    nullable: false,
+    primary: false,
+    hidden: false,
+    server: false,
+    author: false,
+    tableChecks: [],
+    tableIndexes: [],
+    ...more,
   })
 }
 
@@ -197,21 +204,39 @@ export function reference(table: string, onDelete: DeleteRule): Column<string, N
 }
 
 const ormTypes = {
-  'uuid': types.uuid, 'text': types.text, 'integer': types.integer, 'smallint': types.smallint, 'double': types.double,
-  'boolean': types.boolean, 'timestamptz': types.datetime, 'date': types.date, 'interval': types.interval,
-  'jsonb': types.json, 'text[]': types.array, 'bytea': types.uint8array, 'inet': types.string, 'vector': VectorType,
-  'xid8': types.string, 'tsvector': types.string,
+  uuid: types.uuid,
+  text: types.text,
+  integer: types.integer,
+  smallint: types.smallint,
+  double: types.double,
+  boolean: types.boolean,
+  timestamptz: types.datetime,
+  date: types.date,
+  interval: types.interval,
+  jsonb: types.json,
+  'text[]': types.array,
+  bytea: types.uint8array,
+  inet: types.string,
+  vector: VectorType,
+  xid8: types.string,
+  tsvector: types.string,
 } as const
 
 /** The type as PostgreSQL writes it. Timestamps keep milliseconds: what a client reads is exactly what is stored. */
 export function sqlType(spec: ColumnSpec): string {
   switch (spec.type) {
-    case 'timestamptz': return 'timestamptz(3)'
-    case 'numeric': return `numeric(${spec.precision},${spec.scale})`
-    case 'double': return 'double precision'
-    case 'integer': return 'int'
-    case 'vector': return `vector(${spec.dimension})`
-    default: return spec.type
+    case 'timestamptz':
+      return 'timestamptz(3)'
+    case 'numeric':
+      return `numeric(${spec.precision},${spec.scale})`
+    case 'double':
+      return 'double precision'
+    case 'integer':
+      return 'int'
+    case 'vector':
+      return `vector(${spec.dimension})`
+    default:
+      return spec.type
   }
 }
 

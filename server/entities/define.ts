@@ -97,7 +97,10 @@ function entityOf(table: string): EntitySchema {
 function lookUp(table: string) {
   const found = specs.get(table)
   if (found) return found
-  throw new TideError('invalid_schema', `No table ${table} is declared. Add it with defineTable and list it in entities.ts.`)
+  throw new TideError(
+    'invalid_schema',
+    `No table ${table} is declared. Add it with defineTable and list it in entities.ts.`,
+  )
 }
 
 function tableChecks(spec: TableSpec): CheckSpec[] {

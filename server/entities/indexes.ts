@@ -20,7 +20,10 @@ export function unique(columns: readonly string[], options: UniqueOptions = {}):
   return { columns, kind: 'btree', unique: true, ...options }
 }
 
-export function gin(columns: readonly string[], options: IndexOptions & { readonly operators?: string } = {}): IndexSpec {
+export function gin(
+  columns: readonly string[],
+  options: IndexOptions & { readonly operators?: string } = {},
+): IndexSpec {
   return { columns, kind: 'gin', unique: false, ...options }
 }
 

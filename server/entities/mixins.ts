@@ -9,7 +9,10 @@ import { index, unique } from './indexes.ts'
  */
 
 const id = () => uuid().primary().defaultSql('sync.uuid_v7()').server()
-const channel = () => text().server().tableIndex(unique(['id', 'channel']))
+const channel = () =>
+  text()
+    .server()
+    .tableIndex(unique(['id', 'channel']))
 const version = () => integer().default(1).check('{} > 0').server()
 const time = () => timestamp().defaultSql('now()').server()
 const organizationId = () => reference('organizations', 'cascade').server()
@@ -53,7 +56,12 @@ export function systemSyncedColumns() {
 /** T: roots of tenancy, synced without the tenant column. */
 export function rootColumns() {
   return {
-    id: id(), channel: channel(), version: version(), createdAt: time(), updatedAt: time(), deletedAt: deletedAt(),
+    id: id(),
+    channel: channel(),
+    version: version(),
+    createdAt: time(),
+    updatedAt: time(),
+    deletedAt: deletedAt(),
   }
 }
 
@@ -77,7 +85,10 @@ export function serverColumns() {
 export function authorColumns() {
   return {
     createdByUserId: reference('users', 'set null').nullable().author().server(),
-    createdByAgentId: reference('agents', 'set null').nullable().author().server()
+    createdByAgentId: reference('agents', 'set null')
+      .nullable()
+      .author()
+      .server()
       .tableCheck('author', 'num_nonnulls(created_by_user_id, created_by_agent_id) <= 1'),
   }
 }

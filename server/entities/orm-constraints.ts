@@ -66,7 +66,13 @@ function toOrmIndex(table: string, index: IndexSpec): OrmIndex {
 
 /** `<table>_<columns>_<kind>`, cut in the middle where PostgreSQL would cut it at the end. */
 function indexName(table: string, index: IndexSpec): string {
-  const kind = index.unique ? 'key' : index.kind === 'btree' ? 'idx' : index.operators === 'gin_trgm_ops' ? 'trgm' : index.kind
+  const kind = index.unique
+    ? 'key'
+    : index.kind === 'btree'
+      ? 'idx'
+      : index.operators === 'gin_trgm_ops'
+        ? 'trgm'
+        : index.kind
   const columns = index.columns.map(toColumnName).join('_')
   const room = longestName - table.length - kind.length - 2
   return `${table}_${columns.slice(0, room)}_${kind}`

@@ -26,14 +26,19 @@ export function toOrmProperty(
   if (references) {
     return {
       ...common,
-      kind: 'm:1', entity: () => entityOf(references.table), mapToPk: true, joinColumn: fieldName,
-      deleteRule: references.onDelete, updateRule: 'no action',
+      kind: 'm:1',
+      entity: () => entityOf(references.table),
+      mapToPk: true,
+      joinColumn: fieldName,
+      deleteRule: references.onDelete,
+      updateRule: 'no action',
     }
   }
   if (spec.values) return { ...common, enum: true, items: [...spec.values], type: 'string', columnType: 'text' }
   return {
     ...common,
-    type: ormType(spec), columnType: sqlType(spec),
+    type: ormType(spec),
+    columnType: sqlType(spec),
     ...(spec.dimension === undefined ? {} : { length: spec.dimension }),
     ...(spec.type === 'timestamptz' ? { length: 3 } : {}),
     ...(spec.precision === undefined ? {} : { precision: spec.precision, scale: spec.scale }),

@@ -15,12 +15,18 @@ afterAll(() => db.close())
 /** The type of a descriptor as PostgreSQL prints it. */
 function sqlTypes({ type, precision, scale, dimension }: ColumnDescriptor): readonly string[] {
   switch (type) {
-    case 'integer': return ['integer', 'smallint']
-    case 'numeric': return [`numeric(${precision},${scale})`]
-    case 'timestamptz': return ['timestamp(3) with time zone']
-    case 'double': return ['double precision']
-    case 'vector': return [`vector(${dimension})`]
-    default: return [type]
+    case 'integer':
+      return ['integer', 'smallint']
+    case 'numeric':
+      return [`numeric(${precision},${scale})`]
+    case 'timestamptz':
+      return ['timestamp(3) with time zone']
+    case 'double':
+      return ['double precision']
+    case 'vector':
+      return [`vector(${dimension})`]
+    default:
+      return [type]
   }
 }
 
@@ -31,7 +37,9 @@ test('every table and column of the database is in the catalog, and no other', a
     where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'mikro_orm_migrations'
     group by 1`)
   const inDatabase = Object.fromEntries(rows.map(({ table, columns }) => [table, columns]))
-  const inCatalog = Object.fromEntries([...catalog.byName.values()].map((table) => [table.name, table.sqlColumns.map(({ name }) => name).sort()]))
+  const inCatalog = Object.fromEntries(
+    [...catalog.byName.values()].map((table) => [table.name, table.sqlColumns.map(({ name }) => name).sort()]),
+  )
   expect(inCatalog).toEqual(inDatabase)
 })
 
@@ -47,12 +55,17 @@ test('every described column has the type, nullability and default of the databa
     const described = catalog.synced.get(table)?.descriptor.columns[toProperty(column)]
     if (!described) continue
     compared++
-    expect.soft({ table, column, name: described.name, nullable: described.nullable ?? false }).toEqual({ table, column, name: column, nullable })
+    expect
+      .soft({ table, column, name: described.name, nullable: described.nullable ?? false })
+      .toEqual({ table, column, name: column, nullable })
     expect.soft(sqlTypes(described), `${table}.${column}`).toContain(type)
     const mayBeLeftOut = nullable || defaulted || described.class === 'server'
     expect.soft(described.optional ?? false, `${table}.${column} may be left out`).toBe(mayBeLeftOut)
   }
-  const described = [...catalog.synced.values()].reduce((sum, table) => sum + Object.keys(table.descriptor.columns).length, 0)
+  const described = [...catalog.synced.values()].reduce(
+    (sum, table) => sum + Object.keys(table.descriptor.columns).length,
+    0,
+  )
   expect(compared).toBe(described)
 })
 
@@ -62,9 +75,9 @@ test('every foreign key of the catalog is in the database with its delete rule',
     from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
     where c.contype = 'f'`)
   const rules = { cascade: 'c', 'set null': 'n', restrict: 'r' }
-  const declared = [...catalog.byName.values()].flatMap((table) => (
-    table.foreignKeys.map((key) => `${table.name}.${key.column} -> ${key.table} ${rules[key.onDelete]}`)
-  ))
+  const declared = [...catalog.byName.values()].flatMap((table) =>
+    table.foreignKeys.map((key) => `${table.name}.${key.column} -> ${key.table} ${rules[key.onDelete]}`),
+  )
   expect(declared.sort()).toEqual(rows.map<string>(({ key }) => key).sort())
 })
 
@@ -73,9 +86,11 @@ test('every foreign key that a delete follows has an index', async () => {
     select indrelid::regclass::text as table, a.attname as column from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
     where indpred is null`)
   const led = new Set(rows.map(({ table, column }) => `${table}.${column}`))
-  const bare = [...catalog.byName.values()].flatMap((table) => (
-    table.foreignKeys.filter((key) => !key.author && !led.has(`${table.name}.${key.column}`)).map((key) => `${table.name}.${key.column}`)
-  ))
+  const bare = [...catalog.byName.values()].flatMap((table) =>
+    table.foreignKeys
+      .filter((key) => !key.author && !led.has(`${table.name}.${key.column}`))
+      .map((key) => `${table.name}.${key.column}`),
+  )
   expect(bare).toEqual([])
 })
 
@@ -93,7 +108,9 @@ test('every synced table has the triggers that its declaration asks for', async 
       ...(statements.includes('install_touch') ? ['b_touch'] : []),
       ...Object.keys(table.stamps).map((property) => `a_stamp_${toColumnName(property)}`),
       ...Object.keys(table.revisions).map((property) => `a_revision_${toColumnName(property)}`),
-      ...(statements.includes('install_capture') ? ['capture_delete', 'capture_insert', 'capture_truncate', 'capture_update'] : []),
+      ...(statements.includes('install_capture')
+        ? ['capture_delete', 'capture_insert', 'capture_truncate', 'capture_update']
+        : []),
     ]
     expect.soft({ name, triggers: triggers ?? [] }).toEqual({ name, triggers: expected.toSorted() })
     const travels = table.descriptor !== undefined && 'channel' in table.descriptor.columns

@@ -10,7 +10,9 @@ const catalog = loadCatalog()
 const root = new URL('../../', import.meta.url)
 
 test('the schema that the SDK ships is the one that the entities declare', () => {
-  expect(readFileSync(new URL('client-sdk/schema.generated.ts', root), 'utf8')).toBe(generateSchemaModule(catalog.schema))
+  expect(readFileSync(new URL('client-sdk/schema.generated.ts', root), 'utf8')).toBe(
+    generateSchemaModule(catalog.schema),
+  )
   expect(shippedSchema).toEqual(catalog.schema)
   expect(shippedHash).toBe(catalog.schemaHash)
 })
@@ -25,13 +27,18 @@ test('the hash of a schema depends on every fact of it, and not on the order of 
 
 test('the migrations install the triggers that the entities ask for', () => {
   const folder = new URL('migrations/', root)
-  const text = readdirSync(folder).filter((name) => name.endsWith('.ts')).map((name) => readFileSync(new URL(name, folder), 'utf8')).join()
+  const text = readdirSync(folder)
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readFileSync(new URL(name, folder), 'utf8'))
+    .join()
   const missing = [...catalog.byName.values()].flatMap(triggerSql).filter((statement) => !text.includes(statement))
   expect(missing).toEqual([])
 })
 
 test('what the server alone may know is in no descriptor', () => {
-  const names = Object.values(catalog.schema).flatMap((table) => Object.values(table.columns).map((column) => `${table.name}.${column.name}`))
+  const names = Object.values(catalog.schema).flatMap((table) =>
+    Object.values(table.columns).map((column) => `${table.name}.${column.name}`),
+  )
   expect(names).not.toContain('devices.public_key')
   expect(names).not.toContain('memories.search_vector')
   for (const secret of ['credentials', 'user_credentials', 'auth_sessions', 'access_tokens', 'sync_mutations']) {
@@ -41,10 +48,23 @@ test('what the server alone may know is in no descriptor', () => {
 })
 
 test('columns that the server fills are of class server', () => {
-  const filled = ['id', 'organizationId', 'channel', 'version', 'createdAt', 'updatedAt', 'deletedAt', 'originDeviceId', 'createdByUserId', 'createdByAgentId']
-  const others = Object.values(catalog.schema).flatMap((table) => (
-    filled.filter((property) => table.columns[property] && table.columns[property].class !== 'server').map((property) => `${table.name}.${property}`)
-  ))
+  const filled = [
+    'id',
+    'organizationId',
+    'channel',
+    'version',
+    'createdAt',
+    'updatedAt',
+    'deletedAt',
+    'originDeviceId',
+    'createdByUserId',
+    'createdByAgentId',
+  ]
+  const others = Object.values(catalog.schema).flatMap((table) =>
+    filled
+      .filter((property) => table.columns[property] && table.columns[property].class !== 'server')
+      .map((property) => `${table.name}.${property}`),
+  )
   expect(others).toEqual([])
 })
 
@@ -66,10 +86,14 @@ test('bounds and values come from the declarations behind the CHECKs', () => {
 /** Properties that a rule names. */
 function columnsOf(rule: ScopeRule): readonly string[] {
   switch (rule.kind) {
-    case 'columns': return rule.columns.map(({ column }) => column)
-    case 'via': return [rule.column]
-    case 'row': return ['scope', 'projectId', 'teamId', 'userId', 'agentId']
-    default: return []
+    case 'columns':
+      return rule.columns.map(({ column }) => column)
+    case 'via':
+      return [rule.column]
+    case 'row':
+      return ['scope', 'projectId', 'teamId', 'userId', 'agentId']
+    default:
+      return []
   }
 }
 

@@ -9,8 +9,22 @@ let memory: string
 beforeAll(async () => {
   db = await createTestDatabase()
   world = await createWorld(db.database.pool)
-  device = (await insert(db.database.pool, 'devices', { organization_id: world.organization, user_id: world.user, fingerprint: 'fingerprint', name: 'd', kind: 'cli' })).id
-  memory = (await insert(db.database.pool, 'memories', { organization_id: world.organization, scope: 'organization', content: 'c' })).id
+  device = (
+    await insert(db.database.pool, 'devices', {
+      organization_id: world.organization,
+      user_id: world.user,
+      fingerprint: 'fingerprint',
+      name: 'd',
+      kind: 'cli',
+    })
+  ).id
+  memory = (
+    await insert(db.database.pool, 'memories', {
+      organization_id: world.organization,
+      scope: 'organization',
+      content: 'c',
+    })
+  ).id
 })
 afterAll(() => db.close())
 
@@ -56,16 +70,22 @@ const cases: Readonly<Record<string, { readonly valid: () => SqlRow; readonly vi
       memories_access_count_check: [{ access_count: -1 }],
       memories_reinforcement_count_check: [{ reinforcement_count: -1 }],
       memories_validity_check: [{ valid_from: '2026-01-02', valid_until: '2026-01-02' }],
-      memories_supersedes_other_check: [{ id: '01890000-0000-7000-8000-000000000001', supersedes_id: '01890000-0000-7000-8000-000000000001' }],
+      memories_supersedes_other_check: [
+        { id: '01890000-0000-7000-8000-000000000001', supersedes_id: '01890000-0000-7000-8000-000000000001' },
+      ],
       memories_embedding_ready_check: [{ embedding_status: 'ready' }],
     },
   },
 }
 
 /** Ids of the world are not known before the database is there. */
-const resolve = (row: SqlRow): SqlRow => (
-  Object.fromEntries(Object.entries(row).map(([column, value]) => [column, value === 'user' || value === 'agent' ? (column.endsWith('_id') ? world[value] : value) : value]))
-)
+const resolve = (row: SqlRow): SqlRow =>
+  Object.fromEntries(
+    Object.entries(row).map(([column, value]) => [
+      column,
+      value === 'user' || value === 'agent' ? (column.endsWith('_id') ? world[value] : value) : value,
+    ]),
+  )
 
 describe.each(Object.entries(cases))('%s', (table, { valid, violations }) => {
   test('takes a row with nothing but what it needs', async () => {
@@ -73,18 +93,26 @@ describe.each(Object.entries(cases))('%s', (table, { valid, violations }) => {
   })
 
   test('has a violating case for every CHECK', async () => {
-    const { rows } = await db.database.pool.query(`select conname from pg_constraint where conrelid = $1::regclass and contype = 'c'`, [table])
+    const { rows } = await db.database.pool.query(
+      `select conname from pg_constraint where conrelid = $1::regclass and contype = 'c'`,
+      [table],
+    )
     expect(Object.keys(violations).sort()).toEqual(rows.map<string>(({ conname }) => conname).sort())
   })
 
-  const list = Object.entries(violations).flatMap(([constraint, rows]) => rows.map((row) => ({ constraint, row, shown: JSON.stringify(row).slice(0, 60) })))
+  const list = Object.entries(violations).flatMap(([constraint, rows]) =>
+    rows.map((row) => ({ constraint, row, shown: JSON.stringify(row).slice(0, 60) })),
+  )
   test.each(list)('refuses $shown by $constraint', async ({ constraint, row }) => {
     const client = await db.database.pool.connect()
     try {
       await client.query('begin')
       // A row without a home is refused before its CHECKs are looked at; they must hold by themselves.
       await client.query(`alter table ${table} disable trigger a_channel`)
-      await expect(insert(client, table, { ...valid(), channel: 'any', ...resolve(row) })).rejects.toMatchObject({ code: '23514', constraint })
+      await expect(insert(client, table, { ...valid(), channel: 'any', ...resolve(row) })).rejects.toMatchObject({
+        code: '23514',
+        constraint,
+      })
     } finally {
       await client.query('rollback')
       client.release()
@@ -94,11 +122,22 @@ describe.each(Object.entries(cases))('%s', (table, { valid, violations }) => {
 
 test('a bound is allowed itself', async () => {
   const bounds = { importance: 1, confidence: 0, decay_rate: 1, title: 'x'.repeat(255), content: '😀'.repeat(100_000) }
-  await expect(insert(db.database.pool, 'memories', { organization_id: world.organization, scope: 'organization', ...bounds })).resolves.toMatchObject({ importance: '1.000' })
+  await expect(
+    insert(db.database.pool, 'memories', { organization_id: world.organization, scope: 'organization', ...bounds }),
+  ).resolves.toMatchObject({ importance: '1.000' })
 })
 
 test.each([
-  ['tasks', () => ({ organization_id: world.organization, project_id: world.project, title: 'T', mobile_task_id: 'm', origin_device_id: device })],
+  [
+    'tasks',
+    () => ({
+      organization_id: world.organization,
+      project_id: world.project,
+      title: 'T',
+      mobile_task_id: 'm',
+      origin_device_id: device,
+    }),
+  ],
   ['memory_tags', () => ({ organization_id: world.organization, memory_id: memory, tag: 'urgent' })],
 ] as const)('a unique key of %s covers live rows only', async (table, row) => {
   const first = await insert(db.database.pool, table, row())
@@ -109,6 +148,8 @@ test.each([
 
 test('the deletion of an organization takes all of it along', async () => {
   await db.database.pool.query('delete from organizations where id = $1', [world.organization])
-  const { rows } = await db.database.pool.query('select (select count(*) from tasks) + (select count(*) from memories) + (select count(*) from projects) as left_over')
+  const { rows } = await db.database.pool.query(
+    'select (select count(*) from tasks) + (select count(*) from memories) + (select count(*) from projects) as left_over',
+  )
   expect(Number(rows[0].left_over)).toBe(0)
 })

@@ -18,12 +18,17 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
 
   /** What was logged since the last call. */
   async function newChanges() {
-    const { rows } = await db.database.pool.query('select * from sync_changes where seq > $1 order by seq, ordinal', [head])
+    const { rows } = await db.database.pool.query('select * from sync_changes where seq > $1 order by seq, ordinal', [
+      head,
+    ])
     head = Number(rows.at(-1)?.seq ?? head)
     return rows
   }
 
-  async function inTransaction<T>(run: (client: PoolClient) => Promise<T>, end: 'commit' | 'rollback' = 'commit'): Promise<T> {
+  async function inTransaction<T>(
+    run: (client: PoolClient) => Promise<T>,
+    end: 'commit' | 'rollback' = 'commit',
+  ): Promise<T> {
     const client = await db.database.pool.connect()
     try {
       await client.query('begin')
@@ -38,15 +43,30 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
   const addTask = (client: Queryable, title = 'T') =>
     insert(client, 'tasks', { organization_id: world.organization, project_id: world.project, title })
   const addMemory = (client: Queryable, scope: 'user' | 'agent' = 'user') =>
-    insert(client, 'memories', { organization_id: world.organization, scope, user_id: world.user, agent_id: world.agent, content: 'c' })
+    insert(client, 'memories', {
+      organization_id: world.organization,
+      scope,
+      user_id: world.user,
+      agent_id: world.agent,
+      content: 'c',
+    })
   const pool = () => db.database.pool
 
   test('an insert is logged with its channel and organization', async () => {
     const task = await addTask(pool())
-    expect(await newChanges()).toMatchObject([{
-      ordinal: 0, table_name: 'tasks', row_id: task.id, op: 'upsert', channel: `project/${world.project}`, old_channel: null,
-      organization_id: world.organization, mutation_id: null, origin_device_id: null,
-    }])
+    expect(await newChanges()).toMatchObject([
+      {
+        ordinal: 0,
+        table_name: 'tasks',
+        row_id: task.id,
+        op: 'upsert',
+        channel: `project/${world.project}`,
+        old_channel: null,
+        organization_id: world.organization,
+        mutation_id: null,
+        origin_device_id: null,
+      },
+    ])
   })
 
   test('a transaction has one seq, and its keys their order', async () => {
@@ -73,7 +93,9 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
   test('a rollback leaves nothing', async () => {
     await inTransaction((client) => addTask(client), 'rollback')
     expect(await newChanges()).toEqual([])
-    const { rows } = await pool().query('select (select count(*) from sync.pending_changes) + (select count(*) from sync.open_commits) as left_over')
+    const { rows } = await pool().query(
+      'select (select count(*) from sync.pending_changes) + (select count(*) from sync.open_commits) as left_over',
+    )
     expect(Number(rows[0].left_over)).toBe(0)
   })
 
@@ -102,7 +124,9 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
       await client.query(`update memories set scope = 'agent' where id = $1`, [memory.id])
       await client.query(`update memories set title = 't' where id = $1`, [memory.id])
     })
-    expect(await newChanges()).toMatchObject([{ channel: `agent/${world.agent}`, old_channel: `user/${world.user}`, op: 'upsert' }])
+    expect(await newChanges()).toMatchObject([
+      { channel: `agent/${world.agent}`, old_channel: `user/${world.user}`, op: 'upsert' },
+    ])
   })
 
   test('a row moved there and back has no old channel', async () => {
@@ -136,7 +160,12 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
     await newChanges()
     await inTransaction(async (client) => {
       await client.query('delete from tasks where id = $1', [task.id])
-      await insert(client, 'tasks', { id: task.id, organization_id: world.organization, project_id: world.project, title: 'again' })
+      await insert(client, 'tasks', {
+        id: task.id,
+        organization_id: world.organization,
+        project_id: world.project,
+        title: 'again',
+      })
     })
     expect(await newChanges()).toMatchObject([{ row_id: task.id, op: 'upsert' }])
   })
@@ -148,13 +177,17 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
       await client.query(`update memories set scope = 'agent' where id = $1`, [memory.id])
       await client.query('delete from memories where id = $1', [memory.id])
     })
-    expect(await newChanges()).toMatchObject([{ op: 'delete', channel: `agent/${world.agent}`, old_channel: `user/${world.user}` }])
+    expect(await newChanges()).toMatchObject([
+      { op: 'delete', channel: `agent/${world.agent}`, old_channel: `user/${world.user}` },
+    ])
   })
 
   test('a cascade logs every row it deletes', async () => {
     const parent = await addTask(pool())
-    await pool().query('insert into tasks (organization_id, project_id, title, parent_task_id) select $1, $2, $3, $4 from generate_series(1, 3)',
-      [world.organization, world.project, 'child', parent.id])
+    await pool().query(
+      'insert into tasks (organization_id, project_id, title, parent_task_id) select $1, $2, $3, $4 from generate_series(1, 3)',
+      [world.organization, world.project, 'child', parent.id],
+    )
     await newChanges()
     await pool().query('delete from tasks where id = $1', [parent.id])
     const changes = await newChanges()
@@ -189,11 +222,18 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
     const device = '01890000-0000-7000-8000-000000000002'
     const mutations = ['01890000-0000-7000-8000-00000000000a', '01890000-0000-7000-8000-00000000000b']
     await inTransaction(async (client) => {
-      for (const mutation of mutations) await client.query('select sync.mark($1, $2, $3)', [mutation, device, world.organization])
+      for (const mutation of mutations)
+        await client.query('select sync.mark($1, $2, $3)', [mutation, device, world.organization])
     })
-    expect(await newChanges()).toMatchObject(mutations.map((mutation) => (
-      { op: 'mark', channel: `device/${device}`, mutation_id: mutation, origin_device_id: device, row_id: null }
-    )))
+    expect(await newChanges()).toMatchObject(
+      mutations.map((mutation) => ({
+        op: 'mark',
+        channel: `device/${device}`,
+        mutation_id: mutation,
+        origin_device_id: device,
+        row_id: null,
+      })),
+    )
   })
 
   test('a canary is a commit of its own', async () => {
@@ -203,7 +243,9 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
 
   test('a truncated table is one entry', async () => {
     await pool().query('truncate memory_tags')
-    expect(await newChanges()).toMatchObject([{ op: 'reset', table_name: 'memory_tags', row_id: null, channel: 'global' }])
+    expect(await newChanges()).toMatchObject([
+      { op: 'reset', table_name: 'memory_tags', row_id: null, channel: 'global' },
+    ])
   })
 
   test('a constraint checked early does not split the commit', async () => {
@@ -219,15 +261,28 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
 
   test('tokens and sessions are logged when they stop being good, for those they let in', async () => {
     const token = await insert(pool(), 'access_tokens', {
-      organization_id: world.organization, agent_id: world.agent, name: 'ci', token_hash: Buffer.from('1'), token_prefix: 'tide',
+      organization_id: world.organization,
+      agent_id: world.agent,
+      name: 'ci',
+      token_hash: Buffer.from('1'),
+      token_prefix: 'tide',
     })
-    const session = await insert(pool(), 'auth_sessions', { user_id: world.user, refresh_token_hash: Buffer.from('1'), expires_at: new Date() })
+    const session = await insert(pool(), 'auth_sessions', {
+      user_id: world.user,
+      refresh_token_hash: Buffer.from('1'),
+      expires_at: new Date(),
+    })
     await newChanges()
     await pool().query('update access_tokens set last_used_at = now() where id = $1', [token.id])
     await pool().query('update access_tokens set revoked_at = now() where id = $1', [token.id])
     await pool().query('update auth_sessions set revoked_at = now() where id = $1', [session.id])
     expect(await newChanges()).toMatchObject([
-      { table_name: 'access_tokens', row_id: token.id, channel: `access/${world.agent}`, organization_id: world.organization },
+      {
+        table_name: 'access_tokens',
+        row_id: token.id,
+        channel: `access/${world.agent}`,
+        organization_id: world.organization,
+      },
       { table_name: 'auth_sessions', row_id: session.id, channel: `access/${world.user}`, organization_id: null },
     ])
   })

@@ -34,7 +34,9 @@ test('a reader never sees a commit before one of a lower seq, however many write
     let head = -1
     for (let last = false; !last;) {
       last = !writing
-      const { rows } = await db.database.pool.query(`select seq, count(*)::int as keys from sync_changes where table_name = 'tasks' group by seq order by seq`)
+      const { rows } = await db.database.pool.query(
+        `select seq, count(*)::int as keys from sync_changes where table_name = 'tasks' group by seq order by seq`,
+      )
       for (const { seq, keys } of rows) {
         if (!seen.has(seq) && Number(seq) < head) late.push(seq)
         seen.set(seq, keys)
@@ -47,16 +49,21 @@ test('a reader never sees a commit before one of a lower seq, however many write
   writing = false
   await reading
   expect(late).toEqual([])
-  expect(seen.size).toBe(writers * commits * 4 / 5)
+  expect(seen.size).toBe((writers * commits * 4) / 5)
   expect(new Set(seen.values())).toEqual(new Set([2]))
 })
 
 test('opposite orders of rows do not deadlock on the log', async () => {
-  const [a, b] = await Promise.all([1, 2].map(() => (
-    insert(db.database.pool, 'tasks', { organization_id: world.organization, project_id: world.project, title: 'T' })
-  )))
-  const touch = (id: string | undefined) => db.database.pool.query(`update tasks set position = position + 1 where id = $1`, [id])
+  const [a, b] = await Promise.all(
+    [1, 2].map(() =>
+      insert(db.database.pool, 'tasks', { organization_id: world.organization, project_id: world.project, title: 'T' }),
+    ),
+  )
+  const touch = (id: string | undefined) =>
+    db.database.pool.query(`update tasks set position = position + 1 where id = $1`, [id])
   await Promise.all(Array.from({ length: 40 }, (_, n) => touch(n % 2 === 0 ? a?.id : b?.id)))
-  const { rows } = await db.database.pool.query('select sum(position)::int as sum from tasks where id = any($1)', [[a?.id, b?.id]])
+  const { rows } = await db.database.pool.query('select sum(position)::int as sum from tasks where id = any($1)', [
+    [a?.id, b?.id],
+  ])
   expect(rows[0].sum).toBe(40)
 })

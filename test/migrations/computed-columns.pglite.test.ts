@@ -10,13 +10,17 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
-const add = (table: string, values: SqlRow) => insert(db.database.pool, table, { organization_id: world.organization, ...values })
+const add = (table: string, values: SqlRow) =>
+  insert(db.database.pool, table, { organization_id: world.organization, ...values })
 const addTask = (values: SqlRow = {}) => add('tasks', { project_id: world.project, title: 'T', ...values })
 const read = (table: string, id: string) => rowOf(db.database.pool, table, id)
 
 async function set(table: string, id: string, values: SqlRow): Promise<SqlRow> {
   const names = Object.keys(values).map((name, index) => `${name} = $${index + 2}`)
-  const { rows } = await db.database.pool.query(`update ${table} set ${names.join(', ')} where id = $1 returning *`, [id, ...Object.values(values)])
+  const { rows } = await db.database.pool.query(`update ${table} set ${names.join(', ')} where id = $1 returning *`, [
+    id,
+    ...Object.values(values),
+  ])
   return rows[0]
 }
 
@@ -24,9 +28,19 @@ describe('times of a status', () => {
   test('are set when it is reached and cleared when it is left', async () => {
     const task = await addTask()
     expect(task).toMatchObject({ started_at: null, completed_at: null })
-    expect(await set('tasks', task.id, { status: 'in_progress' })).toMatchObject({ started_at: expect.any(Date), completed_at: null })
-    expect(await set('tasks', task.id, { status: 'completed' })).toMatchObject({ started_at: expect.any(Date), completed_at: expect.any(Date) })
-    expect(await set('tasks', task.id, { status: 'pending' })).toMatchObject({ started_at: expect.any(Date), completed_at: null, version: 4 })
+    expect(await set('tasks', task.id, { status: 'in_progress' })).toMatchObject({
+      started_at: expect.any(Date),
+      completed_at: null,
+    })
+    expect(await set('tasks', task.id, { status: 'completed' })).toMatchObject({
+      started_at: expect.any(Date),
+      completed_at: expect.any(Date),
+    })
+    expect(await set('tasks', task.id, { status: 'pending' })).toMatchObject({
+      started_at: expect.any(Date),
+      completed_at: null,
+      version: 4,
+    })
   })
 
   test('stay through other changes', async () => {
@@ -47,11 +61,19 @@ test('messages have places in the order in which they arrive, and the conversati
   const second = await add('messages', { ...message, status: 'streaming' })
   expect([first['position'], second['position']]).toEqual([1, 2])
   await set('messages', second.id, { status: 'complete', content: 'done', output_tokens: 7, cost_usd: '0.5' })
-  expect(await read('conversations', conversation.id)).toMatchObject({ message_count: 2, total_tokens: '12', total_cost: '0.50000000', last_message_at: expect.any(Date) })
+  expect(await read('conversations', conversation.id)).toMatchObject({
+    message_count: 2,
+    total_tokens: '12',
+    total_cost: '0.50000000',
+    last_message_at: expect.any(Date),
+  })
   await set('messages', second.id, { deleted_at: new Date() })
   expect(await read('conversations', conversation.id)).toMatchObject({ message_count: 1 })
   expect((await add('messages', message))['position']).toBe(3)
-  await db.database.pool.query(`insert into messages (id, organization_id, conversation_id, role) values ($1, $2, $3, 'user') on conflict (id) do nothing`, [first.id, world.organization, conversation.id])
+  await db.database.pool.query(
+    `insert into messages (id, organization_id, conversation_id, role) values ($1, $2, $3, 'user') on conflict (id) do nothing`,
+    [first.id, world.organization, conversation.id],
+  )
   expect(await read('conversations', conversation.id)).toMatchObject({ message_count: 2 })
 })
 
@@ -71,21 +93,29 @@ test('members carry the profile of their user', async () => {
 })
 
 describe('a memory', () => {
-  const remember = (values: SqlRow = {}) => add('memories', { scope: 'user', user_id: world.user, content: 'c', ...values })
+  const remember = (values: SqlRow = {}) =>
+    add('memories', { scope: 'user', user_id: world.user, content: 'c', ...values })
   const vector = `[${Array.from({ length: 384 }, () => 0.1).join(',')}]`
-  const logOf = async (id: string) => (await db.database.pool.query('select * from memory_logs where memory_id = $1 order by created_at, id', [id])).rows
+  const logOf = async (id: string) =>
+    (await db.database.pool.query('select * from memory_logs where memory_id = $1 order by created_at, id', [id])).rows
 
   test('waits for an embedding again when its content changes', async () => {
     const memory = await remember()
     expect(memory).toMatchObject({ embedding_status: 'pending', embedded_at: null })
-    expect(await set('memories', memory.id, { embedding: vector })).toMatchObject({ embedding_status: 'ready', embedded_at: expect.any(Date) })
+    expect(await set('memories', memory.id, { embedding: vector })).toMatchObject({
+      embedding_status: 'ready',
+      embedded_at: expect.any(Date),
+    })
     expect(await set('memories', memory.id, { importance: 0.9 })).toMatchObject({ embedding_status: 'ready' })
     expect(await set('memories', memory.id, { content: 'd' })).toMatchObject({ embedding_status: 'pending' })
   })
 
   test('notes accesses silently', async () => {
     const memory = await remember()
-    expect(await set('memories', memory.id, { access_count: 1 })).toMatchObject({ last_accessed_at: expect.any(Date), version: 1 })
+    expect(await set('memories', memory.id, { access_count: 1 })).toMatchObject({
+      last_accessed_at: expect.any(Date),
+      version: 1,
+    })
   })
 
   test('that supersedes another closes it', async () => {
@@ -112,7 +142,13 @@ describe('a memory', () => {
     await db.database.pool.query('delete from memories where id = $1', [memory.id])
     const log = await logOf(memory.id)
     expect(log.map(({ action }) => action)).toEqual(['created', 'promoted', 'deleted', 'restored', 'purged'])
-    expect(log[1]).toMatchObject({ actor_agent_id: world.agent, changed_columns: ['tier'], before: { tier: 'warm' }, after: { tier: 'hot' }, memory_version: 2 })
+    expect(log[1]).toMatchObject({
+      actor_agent_id: world.agent,
+      changed_columns: ['tier'],
+      before: { tier: 'warm' },
+      after: { tier: 'hot' },
+      memory_version: 2,
+    })
     expect(JSON.stringify(log)).not.toContain('embedding"')
   })
 })
@@ -122,13 +158,16 @@ describe('a cycle is refused', () => {
 
   test('of dependencies', async () => {
     const [a, b, c] = [await addTask(), await addTask(), await addTask()]
-    const depends = (task: SqlRow, on: SqlRow) => add('task_dependencies', { project_id: world.project, task_id: task['id'], depends_on_task_id: on['id'] })
+    const depends = (task: SqlRow, on: SqlRow) =>
+      add('task_dependencies', { project_id: world.project, task_id: task['id'], depends_on_task_id: on['id'] })
     await depends(a, b)
     const middle = await depends(b, c)
     await expect(depends(c, a)).rejects.toMatchObject(refused('task_dependencies'))
     await set('task_dependencies', middle.id, { deleted_at: new Date() })
     await expect(depends(c, a)).resolves.toBeDefined()
-    await expect(set('task_dependencies', middle.id, { deleted_at: null })).rejects.toMatchObject(refused('task_dependencies'))
+    await expect(set('task_dependencies', middle.id, { deleted_at: null })).rejects.toMatchObject(
+      refused('task_dependencies'),
+    )
   })
 
   test('of parents, the row itself included', async () => {

@@ -30,7 +30,11 @@ export async function createWorld(db: Queryable): Promise<World> {
   const n = ++worlds
   const { id: organization } = await insert(db, 'organizations', { name: 'Acme', slug: `acme-${n}` })
   const { id: user } = await insert(db, 'users', { email: `ada-${n}@example.com` })
-  const { id: agent } = await insert(db, 'agents', { organization_id: organization, name: 'scout', agent_type: 'generic' })
+  const { id: agent } = await insert(db, 'agents', {
+    organization_id: organization,
+    name: 'scout',
+    agent_type: 'generic',
+  })
   const { id: team } = await insert(db, 'teams', { organization_id: organization, name: 'Core', slug: 'core' })
   const { id: project } = await insert(db, 'projects', { organization_id: organization, name: 'Tide', slug: 'tide' })
   return { organization, user, agent, team, project }

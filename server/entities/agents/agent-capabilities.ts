@@ -29,8 +29,5 @@ export const agentCapabilities = defineTable({
     fixed: ['agentId', 'kind', 'name'],
     server: ['verifiedAt'],
   },
-  indexes: [
-    unique(['agentId', 'kind', 'name'], { where: live }),
-    index(['kind', 'name']),
-  ],
+  indexes: [unique(['agentId', 'kind', 'name'], { where: live }), index(['kind', 'name'])],
 })

@@ -22,7 +22,5 @@ export const agentTypes = defineTable({
   classes: {
     fixed: ['key'],
   },
-  indexes: [
-    unique(['organizationId', 'key'], { nullsNotDistinct: true, where: live }),
-  ],
+  indexes: [unique(['organizationId', 'key'], { nullsNotDistinct: true, where: live })],
 })

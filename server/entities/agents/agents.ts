@@ -48,7 +48,15 @@ export const agents = defineTable({
   revisions: { dnaRevision: 'dna' },
   classes: {
     fixed: ['externalAgentId'],
-    server: ['dnaRevision', 'capabilityNames', 'successRate', 'averageResponseTimeMs', 'totalTasksCompleted', 'usageStats', 'deactivatedAt'],
+    server: [
+      'dnaRevision',
+      'capabilityNames',
+      'successRate',
+      'averageResponseTimeMs',
+      'totalTasksCompleted',
+      'usageStats',
+      'deactivatedAt',
+    ],
     silent: ['lastHeartbeatAt', 'ipAddress', 'hostName'],
     lww: ['status', 'currentTaskId'],
   },

@@ -11,7 +11,13 @@ export const devices = defineTable({
   direction: 'rw',
   policy: 'lww',
   writers: ['self', 'agent'],
-  scope: { kind: 'columns', columns: [{ scope: 'user', column: 'userId' }, { scope: 'agent', column: 'agentId' }] },
+  scope: {
+    kind: 'columns',
+    columns: [
+      { scope: 'user', column: 'userId' },
+      { scope: 'agent', column: 'agentId' },
+    ],
+  },
   columns: {
     ...syncedColumns(),
     userId: reference('users', 'cascade').nullable(),

@@ -27,10 +27,7 @@ export const accessTokens = defineTable({
     lastUsedAt: timestamp().nullable(),
     revokedAt: timestamp().nullable(),
   },
-  indexes: [
-    unique(['tokenHash']),
-    index(['organizationId']),
-  ],
+  indexes: [unique(['tokenHash']), index(['organizationId'])],
   checks: {
     principal: 'num_nonnulls(user_id, agent_id) = 1',
   },

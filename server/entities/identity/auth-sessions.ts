@@ -22,8 +22,5 @@ export const authSessions = defineTable({
     ipAddress: inet().nullable(),
     userAgent: text().nullable(),
   },
-  indexes: [
-    unique(['refreshTokenHash']),
-    index(['userId', 'expiresAt']),
-  ],
+  indexes: [unique(['refreshTokenHash']), index(['userId', 'expiresAt'])],
 })

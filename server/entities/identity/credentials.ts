@@ -31,7 +31,10 @@ export const credentials = defineTable({
     metadata: json().default({}),
   },
   indexes: [
-    unique(['organizationId', 'userId', 'provider', 'kind', 'label'], { nullsNotDistinct: true, where: 'revoked_at is null' }),
+    unique(['organizationId', 'userId', 'provider', 'kind', 'label'], {
+      nullsNotDistinct: true,
+      where: 'revoked_at is null',
+    }),
     index(['userId', 'provider']),
     index(['fingerprint']),
     index(['expiresAt'], { where: 'expires_at is not null' }),

@@ -31,8 +31,5 @@ export const organizationMembers = defineTable({
     server: ['displayName', 'email', 'avatarUrl', 'joinedAt'],
     fixed: ['userId'],
   },
-  indexes: [
-    unique(['organizationId', 'userId'], { where: live }),
-    index(['userId']),
-  ],
+  indexes: [unique(['organizationId', 'userId'], { where: live }), index(['userId'])],
 })

@@ -29,8 +29,5 @@ export const organizations = defineTable({
   classes: {
     server: ['slug', 'status', 'plan', 'externalOrgId', 'limits', 'closedAt'],
   },
-  indexes: [
-    unique(['slug']),
-    unique(['externalOrgId']),
-  ],
+  indexes: [unique(['slug']), unique(['externalOrgId'])],
 })

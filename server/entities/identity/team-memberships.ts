@@ -24,10 +24,7 @@ export const teamMemberships = defineTable({
   classes: {
     fixed: ['teamId', 'userId', 'agentId'],
   },
-  indexes: [
-    unique(['teamId', 'userId'], { where: live }),
-    unique(['teamId', 'agentId'], { where: live }),
-  ],
+  indexes: [unique(['teamId', 'userId'], { where: live }), unique(['teamId', 'agentId'], { where: live })],
   checks: {
     principal: 'num_nonnulls(user_id, agent_id) = 1',
   },

@@ -19,7 +19,5 @@ export const teams = defineTable({
     leadUserId: reference('users', 'set null').nullable(),
     settings: json().default({}),
   },
-  indexes: [
-    unique(['organizationId', 'slug'], { where: live }),
-  ],
+  indexes: [unique(['organizationId', 'slug'], { where: live })],
 })

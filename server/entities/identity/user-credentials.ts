@@ -18,7 +18,5 @@ export const userCredentials = defineTable({
     lockedUntil: timestamp().nullable(),
     mustChange: boolean().default(false),
   },
-  indexes: [
-    unique(['userId']),
-  ],
+  indexes: [unique(['userId'])],
 })

@@ -15,17 +15,25 @@ export const userPreferences = defineTable({
   columns: {
     ...syncedColumns(),
     userId: reference('users', 'cascade'),
-    category: enumeration(['decision_weights', 'notifications', 'interface', 'editor', 'agents', 'sync', 'privacy', 'general']),
+    category: enumeration([
+      'decision_weights',
+      'notifications',
+      'interface',
+      'editor',
+      'agents',
+      'sync',
+      'privacy',
+      'general',
+    ]),
     key: text().len(1, 120),
     value: json(),
   },
   classes: {
     fixed: ['userId', 'category', 'key'],
   },
-  indexes: [
-    unique(['organizationId', 'userId', 'category', 'key'], { where: live }),
-  ],
+  indexes: [unique(['organizationId', 'userId', 'category', 'key'], { where: live })],
   checks: {
-    category_value: "category <> 'decision_weights' or case when jsonb_typeof(value) = 'number' then value::numeric between 0 and 1 else false end",
+    category_value:
+      "category <> 'decision_weights' or case when jsonb_typeof(value) = 'number' then value::numeric between 0 and 1 else false end",
   },
 })

@@ -27,7 +27,5 @@ export const users = defineTable({
     server: ['email', 'status', 'isSystemAdmin', 'emailVerifiedAt'],
     silent: ['lastLoginAt'],
   },
-  indexes: [
-    unique(['email'], { where: live }),
-  ],
+  indexes: [unique(['email'], { where: live })],
 })

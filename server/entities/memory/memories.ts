@@ -1,4 +1,17 @@
-import { boolean, bytea, enumeration, integer, json, numeric, reference, text, textArray, timestamp, tsvector, vector } from '../column.ts'
+import {
+  boolean,
+  bytea,
+  enumeration,
+  integer,
+  json,
+  numeric,
+  reference,
+  text,
+  textArray,
+  timestamp,
+  tsvector,
+  vector,
+} from '../column.ts'
 import { defineTable } from '../define.ts'
 import { embeddingStatus, memorySource, memoryStatus, memoryTier, memoryType } from '../enums.ts'
 import { gin, hnsw, index, trigram } from '../indexes.ts'
@@ -25,7 +38,9 @@ export const memories = defineTable({
     summary: text().nullable(),
     language: text().default('en'),
     contentHash: bytea().generated("digest(content, 'sha256')"),
-    searchVector: tsvector().generated("setweight(to_tsvector('english'::regconfig, coalesce(title, '')), 'A') || setweight(to_tsvector('english'::regconfig, content), 'B')"),
+    searchVector: tsvector().generated(
+      "setweight(to_tsvector('english'::regconfig, coalesce(title, '')), 'A') || setweight(to_tsvector('english'::regconfig, content), 'B')",
+    ),
     embedding: vector().nullable(),
     embeddingModel: text().nullable(),
     embeddingStatus: enumeration(embeddingStatus).default('pending'),

@@ -19,8 +19,5 @@ export const memoryTags = defineTable({
   classes: {
     fixed: ['memoryId', 'tag'],
   },
-  indexes: [
-    unique(['memoryId', 'tag'], { where: live }),
-    index(['organizationId', 'tag']),
-  ],
+  indexes: [unique(['memoryId', 'tag'], { where: live }), index(['organizationId', 'tag'])],
 })

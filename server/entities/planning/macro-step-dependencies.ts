@@ -21,10 +21,7 @@ export const macroStepDependencies = defineTable({
   classes: {
     fixed: ['projectId', 'macroStepId', 'dependsOnId'],
   },
-  indexes: [
-    unique(['macroStepId', 'dependsOnId'], { where: live }),
-    index(['dependsOnId']),
-  ],
+  indexes: [unique(['macroStepId', 'dependsOnId'], { where: live }), index(['dependsOnId'])],
   checks: {
     macro_step_id_depends_on_id: 'macro_step_id <> depends_on_id',
   },

@@ -38,8 +38,5 @@ export const macroSteps = defineTable({
   classes: {
     fixed: ['projectId'],
   },
-  indexes: [
-    index(['phaseId', 'position']),
-    index(['projectId', 'status']),
-  ],
+  indexes: [index(['phaseId', 'position']), index(['projectId', 'status'])],
 })

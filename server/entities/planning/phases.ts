@@ -31,11 +31,9 @@ export const phases = defineTable({
   classes: {
     fixed: ['projectId'],
   },
-  indexes: [
-    index(['projectId', 'position']),
-    index(['planId']),
-  ],
+  indexes: [index(['projectId', 'position']), index(['planId'])],
   checks: {
-    estimated_hours_max_estimated_hours_min: 'estimated_hours_max is null or estimated_hours_min is null or estimated_hours_max >= estimated_hours_min',
+    estimated_hours_max_estimated_hours_min:
+      'estimated_hours_max is null or estimated_hours_min is null or estimated_hours_max >= estimated_hours_min',
   },
 })

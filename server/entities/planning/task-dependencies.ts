@@ -22,10 +22,7 @@ export const taskDependencies = defineTable({
   classes: {
     fixed: ['projectId', 'taskId', 'dependsOnTaskId', 'kind'],
   },
-  indexes: [
-    unique(['taskId', 'dependsOnTaskId', 'kind'], { where: live }),
-    index(['dependsOnTaskId']),
-  ],
+  indexes: [unique(['taskId', 'dependsOnTaskId', 'kind'], { where: live }), index(['dependsOnTaskId'])],
   checks: {
     task_id_depends_on_task_id: 'task_id <> depends_on_task_id',
   },

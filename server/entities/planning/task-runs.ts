@@ -1,4 +1,16 @@
-import { bigint, boolean, enumeration, integer, interval, json, numeric, reference, text, timestamp, uuid } from '../column.ts'
+import {
+  bigint,
+  boolean,
+  enumeration,
+  integer,
+  interval,
+  json,
+  numeric,
+  reference,
+  text,
+  timestamp,
+  uuid,
+} from '../column.ts'
 import { defineTable } from '../define.ts'
 import { priority, runStatus } from '../enums.ts'
 import { index, unique } from '../indexes.ts'
@@ -11,7 +23,14 @@ export const taskRuns = defineTable({
   direction: 'rw',
   policy: 'merge',
   writers: ['agent'],
-  scope: { kind: 'columns', columns: [{ scope: 'project', column: 'projectId' }, { scope: 'agent', column: 'agentId' }], fallback: 'organization' },
+  scope: {
+    kind: 'columns',
+    columns: [
+      { scope: 'project', column: 'projectId' },
+      { scope: 'agent', column: 'agentId' },
+    ],
+    fallback: 'organization',
+  },
   columns: {
     ...recordColumns(),
     projectId: reference('projects', 'cascade').nullable(),

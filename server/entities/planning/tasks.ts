@@ -35,7 +35,9 @@ export const tasks = defineTable({
     description: text().nullable(),
     status: enumeration(taskStatus).default('pending'),
     priority: enumeration(priority).default('medium'),
-    priorityRank: smallint().generated("case priority when 'critical' then 4 when 'high' then 3 when 'medium' then 2 else 1 end"),
+    priorityRank: smallint().generated(
+      "case priority when 'critical' then 4 when 'high' then 3 when 'medium' then 2 else 1 end",
+    ),
     position: integer().default(0),
     parallelGroup: text().len(1, 20).nullable(),
     assignedAgentId: reference('agents', 'set null').nullable(),
@@ -81,7 +83,9 @@ export const tasks = defineTable({
     index(['macroStepId']),
     index(['leaseExpiresAt'], { where: 'lease_expires_at is not null' }),
     index(['runAfter'], { where: "status = 'pending'" }),
-    unique(['organizationId', 'originDeviceId', 'mobileTaskId'], { where: 'mobile_task_id is not null and deleted_at is null' }),
+    unique(['organizationId', 'originDeviceId', 'mobileTaskId'], {
+      where: 'mobile_task_id is not null and deleted_at is null',
+    }),
     gin(['metadata'], { operators: 'jsonb_path_ops' }),
     gin(['tags']),
     trigram('title'),

@@ -24,8 +24,5 @@ export const workflowRuns = defineTable({
     startedAt: timestamp().nullable(),
     finishedAt: timestamp().nullable(),
   },
-  indexes: [
-    index(['workflowId', 'createdAt']),
-    index(['status', 'startedAt']),
-  ],
+  indexes: [index(['workflowId', 'createdAt']), index(['status', 'startedAt'])],
 })

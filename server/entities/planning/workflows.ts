@@ -29,7 +29,5 @@ export const workflows = defineTable({
   classes: {
     server: ['definitionRevision'],
   },
-  indexes: [
-    unique(['organizationId', 'projectId', 'name'], { nullsNotDistinct: true, where: live }),
-  ],
+  indexes: [unique(['organizationId', 'projectId', 'name'], { nullsNotDistinct: true, where: live })],
 })

@@ -28,12 +28,7 @@ export const projectClosures = defineTable({
     archiveSha256: bytea().nullable(),
     metadata: json().default({}),
   },
-  indexes: [
-    index(['closedByUserId']),
-    index(['ownerUserId']),
-    index(['kind', 'closedAt']),
-    index(['projectId']),
-  ],
+  indexes: [index(['closedByUserId']), index(['ownerUserId']), index(['kind', 'closedAt']), index(['projectId'])],
   checks: {
     kind_completed_at: "kind <> 'archived' or completed_at is not null",
   },

@@ -18,15 +18,14 @@ export const projectStates = defineTable({
     currentTaskId: reference('tasks', 'set null').nullable(),
     currentAgentId: reference('agents', 'set null').nullable(),
     lastAction: text().nullable(),
-    status: enumeration(['active', 'paused', 'waiting', 'blocked', 'recovering', 'completed', 'failed']).default('active'),
+    status: enumeration(['active', 'paused', 'waiting', 'blocked', 'recovering', 'completed', 'failed']).default(
+      'active',
+    ),
     checkpoint: json().default({}),
     metadata: json().default({}),
   },
   classes: {
     fixed: ['projectId'],
   },
-  indexes: [
-    unique(['projectId']),
-    index(['status']),
-  ],
+  indexes: [unique(['projectId']), index(['status'])],
 })

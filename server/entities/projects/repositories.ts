@@ -30,8 +30,5 @@ export const repositories = defineTable({
   classes: {
     server: ['externalId', 'languageStats', 'lastSyncedAt'],
   },
-  indexes: [
-    unique(['projectId', 'provider', 'owner', 'name'], { where: live }),
-    index(['externalId']),
-  ],
+  indexes: [unique(['projectId', 'provider', 'owner', 'name'], { where: live }), index(['externalId'])],
 })

@@ -33,8 +33,5 @@ export const repositoryAnalyses = defineTable({
   classes: {
     fixed: ['repositoryId'],
   },
-  indexes: [
-    index(['repositoryId', 'kind', 'createdAt']),
-    index(['status']),
-  ],
+  indexes: [index(['repositoryId', 'kind', 'createdAt']), index(['status'])],
 })

@@ -27,8 +27,5 @@ export const repositoryBranches = defineTable({
   classes: {
     fixed: ['repositoryId'],
   },
-  indexes: [
-    unique(['repositoryId', 'name']),
-    index(['status']),
-  ],
+  indexes: [unique(['repositoryId', 'name']), index(['status'])],
 })

@@ -19,7 +19,5 @@ export const syncCapture = defineTable({
     holder: text().nullable(),
     heartbeatAt: timestamp().nullable(),
   },
-  indexes: [
-    unique(['slotName']),
-  ],
+  indexes: [unique(['slotName'])],
 })

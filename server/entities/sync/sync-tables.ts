@@ -21,7 +21,5 @@ export const syncTables = defineTable({
     sinceSchema: integer().default(1),
     untilSchema: integer().nullable(),
   },
-  indexes: [
-    unique(['tableName']),
-  ],
+  indexes: [unique(['tableName'])],
 })

@@ -1,0 +1,82 @@
+import type { InferEntity } from '@mikro-orm/core'
+import { expect, expectTypeOf, test } from 'vitest'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { triggerSql } from '../../server/catalog/trigger-sql.ts'
+import { enumeration, reference, text, tsvector } from '../../server/entities/column.ts'
+import { defineTable } from '../../server/entities/define.ts'
+import { entities } from '../../server/entities/entities.ts'
+import { syncedColumns } from '../../server/entities/mixins.ts'
+
+const notes = defineTable({
+  table: 'app_notes',
+  module: 'app',
+  direction: 'rw',
+  policy: 'merge',
+  writers: ['member'],
+  scope: { kind: 'columns', columns: [{ scope: 'project', column: 'projectId' }], fallback: 'organization' },
+  columns: {
+    ...syncedColumns(),
+    projectId: reference('projects', 'cascade').nullable(),
+    title: text().len(1, 80),
+    mood: enumeration(['calm', 'stormy']).default('calm'),
+    searchVector: tsvector().generated(`to_tsvector('simple'::regconfig, title)`),
+  },
+})
+
+test('a table of an application is in the catalog like the shipped ones', () => {
+  const { schema, byName } = loadCatalog([...entities, notes])
+  expect(schema['appNotes']?.columns).toMatchObject({
+    title: { name: 'title', type: 'text', maxLength: 80 },
+    mood: { values: ['calm', 'stormy'], default: 'calm', optional: true },
+    projectId: { name: 'project_id', nullable: true, references: 'projects' },
+    version: { class: 'server' },
+  })
+  expect(schema['appNotes']?.columns).not.toHaveProperty('searchVector')
+  const table = byName.get('app_notes')
+  expect(table && triggerSql(table)).toEqual([
+    `select sync.install_channel('app_notes', $$coalesce('project/' || new.project_id, 'organization/' || new.organization_id)$$)`,
+    `select sync.install_touch('app_notes', '{}', '{}')`,
+    `select sync.install_capture('app_notes')`,
+  ])
+})
+
+test('its entity is typed from the columns', () => {
+  type Note = InferEntity<typeof notes>
+  expectTypeOf<Note['title']>().toEqualTypeOf<string>()
+  expectTypeOf<Note['projectId']>().toEqualTypeOf<string | null | undefined>()
+  expectTypeOf<Extract<Note['mood'], 'calm' | 'stormy'>>().not.toBeNever()
+  // @ts-expect-error There is no such mood.
+  const mood: Note['mood'] = 'sunny'
+  expect(mood).toBe('sunny')
+})
+
+test('a name can be declared once', () => {
+  expect(() =>
+    defineTable({ table: 'tasks', module: 'app', direction: 'server', policy: 'server', columns: {} }),
+  ).toThrow(expect.objectContaining({ code: 'invalid_schema', message: expect.stringContaining('tasks') }))
+})
+
+test('a table that travels needs a scope', () => {
+  const homeless = defineTable({
+    table: 'app_homeless',
+    module: 'app',
+    direction: 'rw',
+    policy: 'merge',
+    columns: syncedColumns(),
+  })
+  expect(() => loadCatalog([...entities, homeless])).toThrow(expect.objectContaining({ code: 'invalid_schema' }))
+})
+
+test('a column named in the declaration must exist', () => {
+  // @ts-expect-error There is no column `titel`.
+  expect(() =>
+    defineTable({
+      table: 'app_typo',
+      module: 'app',
+      direction: 'server',
+      policy: 'server',
+      columns: { title: text() },
+      classes: { fixed: ['titel'] },
+    }),
+  ).not.toThrow()
+})
