@@ -15,7 +15,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import { invariant, InvariantError } from '../../lib/invariant.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
-import { TideError } from '../../protocol/error.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -73,7 +72,7 @@ export function createMutations(options: MutationsOptions): Mutations {
         if (!isFault(error)) throw error
         if (!(error instanceof CommitRefusedError)) log.error('A mutation failed', { mutations: unit.map(({ id }) => id), error: String(error) })
         const refusal = error instanceof CommitRefusedError ? refuse(error.refusal.code, error.refusal.message) : refuse('internal', 'The server failed on this write.')
-        const outcomes = await options.store.transaction(principal, (transaction) => refuseAll(transaction, principal, unit, refusal))
+        const outcomes = await options.store.transaction(principal, (transaction) => refuseAll(transaction, unit, refusal))
         options.onCommitted?.()
         return outcomes
       }
@@ -111,7 +110,7 @@ async function runPush({ catalog }: MutationsOptions, moment: () => Moment, { tr
   return mutations.map((mutation) => outcomeOf(outcomes, mutation))
 }
 
-async function refuseAll(transaction: MutationTransaction, principal: DevicePrincipal, mutations: readonly Mutation[], refusal: Refusal): Promise<readonly Outcome[]> {
+async function refuseAll(transaction: MutationTransaction, mutations: readonly Mutation[], refusal: Refusal): Promise<readonly Outcome[]> {
   const { answered, fresh } = checkOrder(mutations, await transaction.begin(mutations))
   const entries = fresh.map((mutation): LedgerEntry => ({ id: mutation.id, mutation, outcome: rejectedOutcome(mutation, refusal) }))
   if (entries.length > 0) await transaction.record(entries)

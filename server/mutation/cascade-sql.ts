@@ -1,0 +1,30 @@
+import type { Catalog, CatalogTable, ForeignKey } from '../catalog/catalog.ts'
+import type { Cascade } from './mutation-store.ts'
+
+/** Soft-deletable rows that go with a row of another table. */
+export interface Children {
+  readonly table: CatalogTable
+  readonly key: ForeignKey
+}
+
+/** Foreign keys by which rows belong to those of `parent` (delete rule cascade). Tenancy is not belonging. */
+export function childrenOf(catalog: Catalog, parent: string): readonly Children[] {
+  return [...catalog.byName.values()].flatMap((table) =>
+    !table.softDelete ? [] : table.foreignKeys.filter((key) => key.table === parent && belongs(key)).map((key) => ({ table, key })))
+}
+
+function belongs({ onDelete, author, property }: ForeignKey): boolean {
+  return onDelete === 'cascade' && !author && property !== 'organizationId'
+}
+
+/** $1 ids of parents, $2 the delete's time. Answers the ids of the children that changed. */
+export function cascadeSql(catalog: Catalog, { table, key }: Children, kind: Cascade['kind']): string {
+  if (kind === 'delete') {
+    return `update "${table.name}" set deleted_at = $2 where "${key.column}" = any($1::uuid[]) and deleted_at is null returning id`
+  }
+  // Another parent that was deleted apart keeps the child.
+  const others = table.foreignKeys.filter((other) => belongs(other) && other.column !== key.column && catalog.byName.get(other.table)?.softDelete)
+  const kept = others.map((other) =>
+    `and not exists (select from "${other.table}" p where p.id = c."${other.column}" and p.deleted_at is not null and p.deleted_at <> $2)`)
+  return `update "${table.name}" c set deleted_at = null where c."${key.column}" = any($1::uuid[]) and c.deleted_at = $2 ${kept.join(' ')} returning c.id`
+}

@@ -1,0 +1,71 @@
+/** The fixed statements of this room; those made of a table's columns are in `write-sql.ts` and `cascade-sql.ts`. */
+
+/**
+ * Identity of the writer, read by capture triggers and row-level security. In one message with BEGIN: row-level security
+ * would hide the device from any statement before it.
+ */
+export function beginSql(settings: Readonly<Record<string, string>>): string {
+  const calls = Object.entries(settings).map(([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`)
+  return `begin; select ${calls.join(', ')}`
+}
+
+/** $1 device. One row lock on the primary key; writers of the same device queue here and nowhere else. */
+export const lockDevice = {
+  name: 'mutation_lock_device',
+  text: `
+    select user_id, agent_id, organization_id, revoked_at is not null or deleted_at is not null as revoked
+    from devices where id = $1 for no key update`,
+} as const
+
+/**
+ * $1 device, $2 mutation ids, $3 counters. Two index lookups per mutation (primary key; device_id, client_seq), and the
+ * newest counter from the end of the same index. The newest ledger row of a device is never purged, so its counter holds
+ * for ever.
+ */
+export const readLedger = {
+  name: 'mutation_read_ledger',
+  text: `
+    select m.id, m.device_id = $1 as own, m.client_seq::float8 as client_seq, m.op, m.result
+    from sync_mutations m
+    where m.id = any($2::uuid[]) or (m.device_id = $1 and m.client_seq = any($3::bigint[]))
+    union all
+    select null, true, coalesce(max(client_seq), 0)::float8, null, null from sync_mutations where device_id = $1`,
+} as const
+
+/**
+ * $1 JSON of ledger rows, $2 device, $3 organization, $4 user, $5 agent. All of a push in one statement, with the marks
+ * that tell the device when it has caught up with its own writes.
+ */
+export const recordMutations = {
+  name: 'mutation_record',
+  text: `
+    with stored as (
+      insert into sync_mutations (
+        id, device_id, organization_id, client_seq, batch_id, actor_user_id, actor_agent_id, table_name, row_id, op,
+        payload, payload_hash, status, result_version, conflict_id, error_code, result, client_created_at, applied_at
+      )
+      select
+        r.id, $2::uuid, $3::uuid, r.client_seq, r.batch_id, $4::uuid, $5::uuid, r.table_name, r.row_id, r.op,
+        coalesce(r.payload, '{}'), r.payload_hash, r.status, r.result_version, r.conflict_id, r.error_code, r.result,
+        to_timestamp(r.client_ms / 1000), now()
+      from json_to_recordset($1::json) as r(
+        id uuid, mutation_id uuid, client_seq bigint, batch_id uuid, table_name text, row_id uuid, op text, payload jsonb, payload_hash bytea,
+        status text, result_version integer, conflict_id uuid, error_code text, result jsonb, client_ms double precision
+      )
+      returning (result ->> 'mutationId')::uuid as mutation_id
+    )
+    select count(sync.mark(mutation_id, $2::uuid, $3::uuid)) from stored`,
+} as const
+
+/**
+ * $1 ids, $2 organization. Accounts are private to their owners; what makes them known to others is a membership in the
+ * writer's organization.
+ */
+export const referencedUsers = {
+  name: 'mutation_referenced_users',
+  text: `
+    select u.id, u.channel, u.deleted_at is not null as deleted, m.channel as also
+    from users u
+    left join organization_members m on m.user_id = u.id and m.organization_id = $2 and m.deleted_at is null
+    where u.id = any($1::uuid[])`,
+} as const

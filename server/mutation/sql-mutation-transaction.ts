@@ -1,0 +1,226 @@
+import { DatabaseError, type PoolClient } from 'pg'
+import { isSubChannel } from '../../protocol/rows/channel.ts'
+import { rowId, type Row } from '../../protocol/rows/row.ts'
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
+import { rawRows, selectList, toRow, type RawRow } from '../db/row-codec.ts'
+import { loadAccess, type Access } from '../scope/access.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+import type { Homes } from '../scope/homes.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
+import { cascadeSql, childrenOf } from './cascade-sql.ts'
+import { ledgerRecord } from './ledger-record.ts'
+import type {
+  Cascade, DeviceLedger, LedgerEntry, MutationTransaction, ReferenceTarget, StoredOutcome, Write, WriteRefusal, WriteResult,
+} from './mutation-store.ts'
+import { lockDevice, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
+import { isTakenId, isTransient, toWriteRefusal } from './sql-refusal.ts'
+import { tableOf, toStatements } from './write-sql.ts'
+
+/** Another transaction inserted a row that this one had looked for in vain; run again, this one will see it. */
+export class RowTakenError extends Error {
+  override readonly name = 'RowTakenError'
+}
+
+interface DeviceRow {
+  readonly user_id: string | null
+  readonly agent_id: string | null
+  readonly organization_id: string
+  readonly revoked: boolean
+}
+
+interface LedgerRow {
+  readonly id: string | null
+  readonly own: boolean
+  readonly client_seq: number
+  readonly op: Mutation['op']
+  readonly result: Outcome
+}
+
+interface TargetRow {
+  readonly id: string
+  readonly channel: string
+  readonly deleted: boolean
+  readonly also?: string | null
+}
+
+export interface SqlTransactionParts {
+  readonly client: PoolClient
+  readonly catalog: Catalog
+  readonly homes: Homes
+  readonly principal: DevicePrincipal
+  readonly isLastAttempt: boolean
+}
+
+/** One open transaction on one connection. */
+export class SqlMutationTransaction implements MutationTransaction {
+  readonly #client: PoolClient
+  readonly #catalog: Catalog
+  readonly #homes: Homes
+  readonly #principal: DevicePrincipal
+  readonly #isLastAttempt: boolean
+  #savepoints = 0
+
+  constructor({ client, catalog, homes, principal, isLastAttempt }: SqlTransactionParts) {
+    this.#client = client
+    this.#catalog = catalog
+    this.#homes = homes
+    this.#principal = principal
+    this.#isLastAttempt = isLastAttempt
+  }
+
+  readonly #query: SqlQuery = async <R extends object>(statement: { text: string; name?: string; values?: readonly unknown[] }) => {
+    const { rows } = await this.#client.query<R>({ ...statement, values: [...(statement.values ?? [])] })
+    return rows
+  }
+
+  async begin(mutations: readonly Pick<Mutation, 'id' | 'clientSeq' | 'dependsOn'>[]): Promise<DeviceLedger> {
+    const { deviceId } = this.#principal
+    const [device] = await this.#query<DeviceRow>({ ...lockDevice, values: [deviceId] })
+    this.#checkDevice(device)
+    const ids = mutations.flatMap(({ id, dependsOn = [] }) => [id, ...dependsOn])
+    const rows = await this.#query<LedgerRow>({ ...readLedger, values: [deviceId, ids, mutations.map(({ clientSeq }) => clientSeq)] })
+    const outcomes = new Map<string, StoredOutcome>()
+    const idsBySeq = new Map<number, string>()
+    const foreign = new Set<string>()
+    let lastClientSeq = 0
+    for (const { id, own, client_seq: clientSeq, op, result } of rows) {
+      if (id === null) lastClientSeq = clientSeq
+      else if (!own) foreign.add(id)
+      else {
+        // The id under which it was sent; another than the row's own when that was taken by another device.
+        outcomes.set(result.mutationId, { op, outcome: result })
+        idsBySeq.set(clientSeq, result.mutationId)
+      }
+    }
+    return { lastClientSeq, outcomes, idsBySeq, foreign }
+  }
+
+  #checkDevice(device: DeviceRow | undefined): void {
+    const { deviceId, kind, id, organizationId } = this.#principal
+    if (!device || device.revoked) throw new TideError('device_revoked', `Device ${deviceId} is revoked or unknown.`)
+    const owner = kind === 'user' ? device.user_id : device.agent_id
+    if (owner === id && device.organization_id === organizationId) return
+    throw new TideError('device_principal_mismatch', `Device ${deviceId} does not belong to the ${kind} ${id} in organization ${organizationId}.`)
+  }
+
+  access(): Promise<Access> {
+    return loadAccess(this.#query, this.#principal)
+  }
+
+  rows(name: string, ids: readonly string[]): Promise<readonly Row[]> {
+    const table = tableOf(this.#catalog, name)
+    return this.#select(table, {
+      name: `mutation_rows_${name}`,
+      // No key update: inserts of children (which lock their parent's key) need not wait.
+      text: `select ${selectList(table, { embeddings: false })} from "${name}" where id = any($1::uuid[]) order by id for no key update`,
+      values: [ids],
+    })
+  }
+
+  openConflicts(name: string, rowIds: readonly string[]): Promise<readonly Row[]> {
+    const conflicts = tableOf(this.#catalog, 'sync_conflicts')
+    const { kind, id } = this.#principal
+    return this.#select(conflicts, {
+      name: `mutation_conflicts_${kind}`,
+      text: `select ${selectList(conflicts, { embeddings: false })} from sync_conflicts
+        where table_name = $1 and row_id = any($2::uuid[]) and status = 'open' and ${kind}_id = $3 order by id for no key update`,
+      values: [name, rowIds, id],
+    })
+  }
+
+  async references(name: string, ids: readonly string[]): Promise<readonly ReferenceTarget[]> {
+    if (name === 'users') {
+      const users = await this.#query<TargetRow>({ ...referencedUsers, values: [ids, this.#principal.organizationId] })
+      return users.map(({ also, ...user }) => ({ ...user, also: also ? [also] : [] }))
+    }
+    const table = tableOf(this.#catalog, name)
+    const targets = await this.#query<TargetRow>({
+      name: `mutation_references_${name}`,
+      // A shared lock, so that a parent cannot be deleted while it gets a child that its delete would not see.
+      text: `select id, channel, ${table.softDelete ? 'deleted_at is not null' : 'false'} as deleted
+        from "${name}" where id = any($1::uuid[]) order by id for share`,
+      values: [ids],
+    })
+    const nameOfRow = this.#homes.nameOf(name)
+    const channelOf = (target: TargetRow): string => (nameOfRow !== undefined ? `${nameOfRow}/${target.id}` : target.channel)
+    const shared = targets.map(channelOf).filter((channel) => nameOfRow !== undefined || isSubChannel(channel))
+    const homes = shared.length === 0 ? new Map<string, readonly string[]>() : await this.#homes.homesOf(this.#query, shared)
+    return targets.map((target) => ({ ...target, also: homes.get(channelOf(target)) ?? [] }))
+  }
+
+  async write(writes: readonly Write[]): Promise<WriteResult> {
+    const statements = toStatements(this.#catalog, writes)
+    const rows: Row[] = []
+    const refusal = await this.#savepoint(async () => {
+      for (const { table, ids, places, text, rows: values } of statements) {
+        const stored = await this.#select(table, { text, values: [values] })
+        const byId = new Map(stored.map((row) => [rowId(row), row]))
+        for (const [index, id] of ids.entries()) {
+          const row = byId.get(id)
+          if (row) rows[places[index] ?? 0] = row
+        }
+      }
+    }, writes[0]?.table ?? '')
+    return refusal ? { kind: 'refused', refusal } : { kind: 'written', rows }
+  }
+
+  async cascade(name: string, id: string, { kind, deletedAt }: Cascade): Promise<number | WriteRefusal> {
+    let count = 0
+    const refusal = await this.#savepoint(async () => {
+      const open: (readonly [string, readonly string[]])[] = [[name, [id]]]
+      for (let next = open.pop(); next; next = open.pop()) {
+        const [parent, ids] = next
+        for (const children of childrenOf(this.#catalog, parent)) {
+          const changed = await this.#query<{ id: string }>({ text: cascadeSql(this.#catalog, children, kind), values: [ids, deletedAt] })
+          count += changed.length
+          if (changed.length > 0) open.push([children.table.name, changed.map((row) => row.id)])
+        }
+      }
+    }, name)
+    return refusal ?? count
+  }
+
+  async attempt<T extends { readonly keep: boolean }>(work: () => Promise<T>): Promise<T> {
+    const name = this.#nextSavepoint()
+    await this.#client.query(`savepoint ${name}`)
+    const result = await work()
+    await this.#client.query(result.keep ? `release ${name}` : `rollback to ${name}; release ${name}`)
+    return result
+  }
+
+  async record(entries: readonly LedgerEntry[]): Promise<void> {
+    const { deviceId, organizationId, kind, id } = this.#principal
+    const records = JSON.stringify(entries.map(ledgerRecord))
+    const [user, agent] = kind === 'user' ? [id, null] : [null, id]
+    await this.#query({ ...recordMutations, values: [records, deviceId, organizationId, user, agent] })
+  }
+
+  async #select(table: SyncedTable, statement: { readonly name?: string; readonly text: string; readonly values: readonly unknown[] }): Promise<readonly Row[]> {
+    const { rows } = await this.#client.query<RawRow>({ ...statement, values: [...statement.values], ...rawRows } as never)
+    return rows.map((raw) => toRow(table, raw))
+  }
+
+  /** Runs statements so that a refusal by the database undoes them and nothing else. */
+  async #savepoint(work: () => Promise<void>, table: string): Promise<WriteRefusal | undefined> {
+    const name = this.#nextSavepoint()
+    await this.#client.query(`savepoint ${name}`)
+    try {
+      await work()
+      await this.#client.query(`release ${name}`)
+      return undefined
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || isTransient(error)) throw error
+      if (isTakenId(error) && !this.#isLastAttempt) throw new RowTakenError(error.message, { cause: error })
+      const refusal = toWriteRefusal(error, table)
+      if (!refusal) throw error
+      await this.#client.query(`rollback to ${name}; release ${name}`)
+      return refusal
+    }
+  }
+
+  #nextSavepoint(): string {
+    return `s${++this.#savepoints}`
+  }
+}

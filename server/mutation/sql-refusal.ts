@@ -1,0 +1,44 @@
+import { DatabaseError } from 'pg'
+import { toProperty } from '../../protocol/rows/table.ts'
+import type { WriteRefusal } from './mutation-store.ts'
+
+/** The row's own primary key: somebody else has inserted it since it was looked for. */
+export function isTakenId(error: DatabaseError): boolean {
+  return error.code === '23505' && error.constraint === `${error.table}_pkey`
+}
+
+/** What a database error says about the write, or undefined when it is about something else. */
+export function toWriteRefusal(error: DatabaseError, table: string): WriteRefusal | undefined {
+  const where = error.table ?? table
+  const key = /^Key \((.+?)\)=\((.*)\) (.*)$/s.exec(error.detail ?? '')
+  const columns = (key?.[1] ?? error.column ?? '').split(', ').filter((name) => name !== '').map((name) => toProperty(name.replaceAll('"', '')))
+  const named = columns.join(', ')
+  switch (error.code) {
+    case '23505':
+      return { code: 'unique_violated', table: where, columns, message: `${where} has another row with ${named} = ${short(key?.[2])}.` }
+    case '23503':
+      return { code: 'foreign_key_violated', table: where, columns, message: `${where}.${named} = ${short(key?.[2])} refers to no row.` }
+    case '23502':
+      return { code: 'invalid_value', table: where, columns, message: `${where}.${named} must have a value.` }
+    case '23514': case '23P01':
+      return { code: 'constraint_violated', table: where, columns, message: `${where} refuses the row by ${error.constraint ?? 'a rule'}: ${error.message}` }
+    case 'P0001':
+      return { code: 'constraint_violated', table: where, columns, message: `${where} refuses the row: ${error.message}` }
+    default:
+      // Class 22: the value does not fit the column's type.
+      return error.code?.startsWith('22') ? { code: 'invalid_value', table: where, columns, message: `${where}: ${error.message}.` } : undefined
+  }
+}
+
+/** Errors after which the whole transaction may simply be run again. */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  // Serialization failure, deadlock, lock timeout, connection exceptions, shutdown, out of resources.
+  if (['40001', '40P01', '55P03'].includes(code) || /^(08|53|57P)/.test(code)) return true
+  return ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT'].includes(code) || /connection terminated|timeout exceeded|connection error/i.test(error.message)
+}
+
+function short(text = ''): string {
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
