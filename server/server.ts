@@ -20,7 +20,7 @@ import type { Config } from './config.ts'
 import { openDatabase, type Database } from './db/db.ts'
 import { attachGateway, createHttpHandler, type Gateway, type Pusher, type Readiness } from './gateway/gateway.ts'
 import { createHub, type Hub } from './hub/hub.ts'
-import { createSqlFeed } from './hub/sql-feed.ts'
+import { createSqlFeed, type SqlFeed } from './hub/sql-feed.ts'
 import { startMaintenance, type Maintenance } from './maintenance/maintenance.ts'
 import { createSearch } from './memory/search.ts'
 import { createMutations } from './mutation/mutations.ts'
@@ -58,6 +58,7 @@ const canaryLimitMs = 30_000
 interface Running {
   readonly database: Database
   readonly hub: Hub
+  readonly feed: SqlFeed
   readonly maintenance: Maintenance
   readonly gateway: Gateway
   readonly http: HttpServer
@@ -112,6 +113,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       await last.gateway.close()
       last.http.closeAllConnections()
       await last.hub.stop()
+      await last.feed.close()
       await last.database.close()
       log.info('Closed')
     },
@@ -123,9 +125,11 @@ async function compose(database: Database, config: Config, { clock, log }: { rea
   const { limits } = config
   const random = systemRandom
   const catalog = loadCatalog()
+  const source = createTriggerSource({ database, clock, log })
+  const feed = createSqlFeed({ database, source, catalog })
   const hub = createHub({
-    feed: createSqlFeed({ pool, catalog }),
-    source: createTriggerSource({ database, clock, log }),
+    feed,
+    source,
     catalog, clock, log,
     limits: { subscriptions: limits.subscriptions, windowBatches: limits.windowBatches },
   })
@@ -159,6 +163,7 @@ async function compose(database: Database, config: Config, { clock, log }: { rea
     await listen(http, config)
   } catch (error) {
     await hub.stop()
+    await feed.close()
     throw error
   }
   const gateway = attachGateway(http, {
@@ -172,7 +177,7 @@ async function compose(database: Database, config: Config, { clock, log }: { rea
   })
   state.gateway = gateway
   const maintenance = startMaintenance({ database, clock, log, onCanary: () => hub.wake() })
-  return { database, hub, maintenance, gateway, http }
+  return { database, hub, feed, maintenance, gateway, http }
 }
 
 /** The mutations room on a database: for the gateway, and for commands that write as a device. */

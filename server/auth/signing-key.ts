@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRemoteJWKSet, type JWTVerifyGetKey } from 'jose'
 import type { Random } from '../../lib/random.ts'
@@ -24,10 +24,15 @@ export async function openSigningKey(config: AuthConfig, random: Random): Promis
 async function storedSecret(dataDir: string, random: Random): Promise<Uint8Array> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const path = join(dataDir, 'auth-secret')
+  // Written aside and linked, so that whoever finds the file finds all of it, and the first one stays.
+  const draft = `${path}.${Buffer.from(random.bytes(8)).toString('hex')}`
+  await writeFile(draft, Buffer.from(random.bytes(32)).toString('base64'), { mode: 0o600 })
   try {
-    await writeFile(path, Buffer.from(random.bytes(32)).toString('base64'), { flag: 'wx', mode: 0o600 })
+    await link(draft, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await rm(draft)
   }
   return new Uint8Array(Buffer.from(await readFile(path, 'utf8'), 'base64'))
 }
