@@ -91,6 +91,7 @@ export class CatchUp {
     const step = await feed.advance(plan.from, {
       organizations: new Set([session.principal.organizationId]),
       follows: channelsOf(plan),
+      watchAccess: false,
       embeddings: plan.embeddings,
       principals: () => [session.principal],
       ...(verification ? { verify: verification.followed.spec.selection } : {}),

@@ -33,8 +33,10 @@ export interface FeedState {
 export interface AdvanceRequest {
   /** Changes of other organizations are left out; changes without organization always come. Null: all. */
   readonly organizations: ReadonlySet<string> | null
-  /** Whether anybody follows this channel: other changes are left out, but for those of `accessColumns` tables. */
+  /** Whether anybody follows this channel: other changes are left out. */
   readonly follows: (channel: string) => boolean
+  /** Changes of `accessColumns` tables come in any case, for `principals` to look at. */
+  readonly watchAccess: boolean
   /** Whether vector columns are read. */
   readonly embeddings: boolean
   /** Whose access to evaluate in the snapshot, given what changed. */
@@ -90,7 +92,7 @@ export interface Change {
   readonly table: string
   readonly id: string
   readonly organizationId: string | null
-  /** As of the snapshot; null: the row is gone, or may not be read any more. */
+  /** As of the snapshot; null: the row is gone, or nobody follows one of its homes. */
   readonly row: Row | null
   /** Followable channels that carry the row as of the snapshot: its own, or those its sub-channel hangs under. */
   readonly homes: readonly string[]

@@ -78,8 +78,8 @@ export class Node {
   }
 
   async start(): Promise<void> {
-    await this.#readState()
     await this.#options.source.start(() => this.#bell.ring())
+    await this.#readState()
     this.#running = this.#run()
     this.#bell.ring()
   }
@@ -137,6 +137,7 @@ export class Node {
     const step = await this.#options.feed.advance(this.#position, {
       organizations: new Set([...this.sessions].map(({ principal }) => principal.organizationId)),
       follows: (channel) => this.index.follows(channel),
+      watchAccess: true,
       embeddings: [...this.sessions].some(({ view }) => view.embeddings),
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
     })

@@ -1,5 +1,6 @@
 import type { Role } from '../../protocol/rows/table.ts'
 import type { DevicePrincipal } from './principal.ts'
+import { agentAccess, userAccess } from './access.sql.ts'
 import type { SqlQuery } from './sql-query.ts'
 
 /**
@@ -33,9 +34,21 @@ export const accessColumns: Readonly<Record<string, readonly string[]>> = {
   project_members: ['projectId', 'userId', 'teamId', 'agentId', 'role', 'deletedAt'],
 }
 
+const roleWeights: ReadonlyMap<number, Role | 'agent'> = new Map([[0, 'agent'], [1, 'viewer'], [2, 'member'], [3, 'admin'], [4, 'owner']])
+
+interface Way {
+  readonly channel: string
+  readonly weight: number
+  readonly device: boolean
+}
+
 /** Evaluates access inside the transaction of `query`. */
 export async function loadAccess(query: SqlQuery, principal: DevicePrincipal): Promise<Access> {
-  void query
-  void principal
-  return noAccess
+  const { kind, organizationId, id, deviceId } = principal
+  const text = kind === 'user' ? userAccess : agentAccess
+  const ways = await query<Way>({ name: `${kind}_access`, text, values: [organizationId, id, deviceId] })
+  const [first] = ways
+  if (!first) return { ...noAccess, refusal: 'token_invalid' }
+  if (!first.device) return { ...noAccess, refusal: 'device_revoked' }
+  return { active: true, channels: new Map(ways.map(({ channel, weight }) => [channel, roleWeights.get(weight) ?? 'viewer'])) }
 }

@@ -1,0 +1,9 @@
+/**
+ * Capture: how a commit becomes known. Whoever writes, by SDK, psql or another service, the change log gets the keys of what
+ * was changed, in commit order; `ChangeSource` (change-source.ts) is what the readers of the log see of it.
+ *
+ *     commit ──▶ triggers ──▶ sync_changes ──▶ hub.advance
+ *                    └ wake-up: NOTIFY (embedded) or a look at the log every 5 to 100 ms
+ */
+export { createTriggerSource, type PollPolicy, type TriggerSourceOptions } from './trigger-source.ts'
+export type { ChangeSource } from './change-source.ts'

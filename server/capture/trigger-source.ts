@@ -1,0 +1,93 @@
+import type { CancelTimer, Clock } from '../../lib/clock.ts'
+import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
+import type { Database } from '../db/db.ts'
+import type { Log } from '../telemetry/telemetry.ts'
+import type { ChangeSource } from './change-source.ts'
+
+/** Milliseconds between looks at the log: short after a commit, doubled up to the longest while nothing comes. */
+export interface PollPolicy {
+  readonly busyMs: number
+  readonly idleMs: number
+}
+
+export interface TriggerSourceOptions {
+  readonly database: Database
+  readonly clock: Clock
+  readonly log: Log
+  readonly poll?: PollPolicy
+}
+
+const notifyChannel = 'sync_changes'
+const headSql = 'select coalesce(max(seq), 0)::text as head from sync_changes'
+
+/**
+ * The log as the triggers write it: inside the users' own transactions, so a snapshot holds the log of exactly the
+ * commits it sees, and `settle` has nothing to wait for. The embedded database says when it commits (it has one writer, so a NOTIFY costs
+ * nothing); elsewhere the log is looked at, since NOTIFY in every transaction would let commits queue for one lock.
+ */
+export function createTriggerSource({ database, clock, log, poll = { busyMs: 5, idleMs: 100 } }: TriggerSourceOptions): ChangeSource {
+  let onCommits: () => void = () => undefined
+  let stopNotifications: () => void = () => undefined
+  let cancelTimer: CancelTimer = () => undefined
+  let looking = false
+  let stopped = false
+  let pause = poll.busyMs
+  let seen = zeroSeq
+
+  async function head(): Promise<Seq> {
+    const { rows } = await database.pool.query<{ head: string }>({ name: 'log_head', text: headSql })
+    return toSeq(rows[0]?.head ?? 0)
+  }
+
+  async function look(): Promise<void> {
+    if (looking || stopped) return
+    looking = true
+    try {
+      const newest = await head()
+      pause = newest > seen ? poll.busyMs : Math.min(poll.idleMs, pause * 2)
+      if (newest > seen) onCommits()
+      seen = newest
+    } catch (error) {
+      pause = poll.idleMs
+      log.debug('The change log could not be looked at', { error: String(error) })
+    } finally {
+      looking = false
+      schedule()
+    }
+  }
+
+  function schedule(): void {
+    cancelTimer()
+    if (!stopped) cancelTimer = clock.after(pause, () => void look())
+  }
+
+  return {
+    async start(listener) {
+      onCommits = listener
+      await database.pool.query('select sync.ensure_epoch()')
+      if (!database.embedded || database.attached) {
+        seen = await head()
+        schedule()
+        return
+      }
+      await database.pool.query('update sync.settings set notify = true where not notify')
+      // An empty channel name: the connection was lost for a while, and some may have been missed.
+      stopNotifications = database.onNotify(({ channel }) => {
+        if (channel === notifyChannel || channel === '') onCommits()
+      })
+      await database.listen(notifyChannel)
+    },
+    wake() {
+      if (stopped) return
+      pause = poll.busyMs
+      onCommits()
+    },
+    settle: async (snapshot) => snapshot,
+    head,
+    async stop() {
+      stopped = true
+      stopNotifications()
+      cancelTimer()
+    },
+  }
+}

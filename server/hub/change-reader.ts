@@ -1,0 +1,169 @@
+import { isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Seq } from '../../protocol/seq.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { accessColumns } from '../scope/access.ts'
+import type { Homes } from '../scope/homes.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
+import type { AdvanceRequest, Change, Departure } from './feed.ts'
+import type { FoldedKey } from './fold.ts'
+import { findRehangs, type Rehang } from './rehang.ts'
+import type { RowReader } from './row-reader.ts'
+
+export interface ReadOptions {
+  readonly catalog: Catalog
+  readonly homes: Homes
+  readonly rows: RowReader
+  readonly query: SqlQuery
+  readonly maxKeys: number
+}
+
+interface Located {
+  readonly key: FoldedKey
+  readonly homes: readonly string[]
+  readonly formerHomes: readonly string[]
+  readonly everywhere: boolean
+}
+
+type Request = Pick<AdvanceRequest, 'follows' | 'watchAccess'>
+
+/**
+ * Turns folded keys into changes: finds where each row is carried now and was before, and reads the rows that somebody
+ * follows. Undefined: too many rows.
+ */
+export async function readChanges(
+  keys: readonly FoldedKey[],
+  request: Request,
+  options: ReadOptions,
+): Promise<{ readonly changes: readonly Change[]; readonly departures: readonly Departure[] } | undefined> {
+  const { catalog, homes, query } = options
+  const synced = keys.filter(({ table }) => catalog.synced.has(table))
+  const rehangs = findRehangs(keys, homes)
+  const carriers = await homes.homesOf(query, namesToResolve(synced, rehangs, homes))
+  const located = synced.map((key) => locate(key, carriers, homes, rehangs)).filter((one) => isWanted(one, request))
+  const changes = new Map<string, Change>()
+  for (const change of await readRows(located, request, options.rows)) changes.set(`${change.table}/${change.id}`, change)
+  const entered = await readEntered(rehangs, carriers, request, options)
+  if (!entered) return undefined
+  for (const change of entered) {
+    const name = `${change.table}/${change.id}`
+    if (!changes.has(name)) changes.set(name, change)
+  }
+  return { changes: [...changes.values()].toSorted((a, b) => a.seq - b.seq), departures: departuresOf(rehangs, carriers) }
+}
+
+/** Sub-channels that were touched, and the names of parents whose rows have guests. */
+function namesToResolve(keys: readonly FoldedKey[], rehangs: readonly Rehang[], homes: Homes): ReadonlySet<string> {
+  const names = new Set(rehangs.map(({ name }) => name))
+  for (const { table, id, channels } of keys) {
+    const kind = homes.nameOf(table)
+    if (kind !== undefined) names.add(`${kind}/${id}`)
+    for (const channel of channels) if (isSubChannel(channel)) names.add(channel)
+  }
+  return names
+}
+
+function locate(key: FoldedKey, carriers: ReadonlyMap<string, readonly string[]>, homes: Homes, rehangs: readonly Rehang[]): Located {
+  const kind = homes.nameOf(key.table)
+  const name = kind === undefined ? undefined : `${kind}/${key.id}`
+  const resolve = (channel: string): readonly string[] => (isSubChannel(channel) ? (carriers.get(channel) ?? goneHomes(channel, rehangs)) : [channel])
+  const current = key.channels.at(-1) ?? ''
+  const now = new Set((name === undefined ? undefined : carriers.get(name)) ?? resolve(current))
+  const before = new Set(key.channels.flatMap(resolve))
+  for (const rehang of rehangs) if (rehang.name === name) for (const home of rehang.left) before.add(home)
+  const everywhere = now.size === 0 && before.size === 0
+  return { key, homes: [...now], formerHomes: [...before].filter((home) => !now.has(home)), everywhere }
+}
+
+/** The parent was deleted in this very step: the log still says where it was, and who its guests were. */
+function goneHomes(channel: string, rehangs: readonly Rehang[]): readonly string[] {
+  return rehangs.filter(({ name }) => name === channel).flatMap(({ left }) => left.filter((home) => !isSubChannel(home)))
+}
+
+function isWanted({ key, homes, formerHomes, everywhere }: Located, { follows, watchAccess }: Request): boolean {
+  return everywhere || homes.some(follows) || formerHomes.some(follows) || (watchAccess && key.table in accessColumns)
+}
+
+async function readRows(located: readonly Located[], { follows, watchAccess }: Request, reader: RowReader): Promise<readonly Change[]> {
+  const changes: Change[] = []
+  for (const [table, some] of Map.groupBy(located, ({ key }) => key.table)) {
+    const isNeeded = ({ homes }: Located): boolean => homes.some(follows) || (watchAccess && table in accessColumns)
+    const rows = await reader.byId(table, some.filter(isNeeded).map(({ key }) => key.id))
+    for (const one of some) changes.push(isNeeded(one) || one.everywhere ? toChange(one, rows.get(one.key.id) ?? null) : toUnread(one))
+  }
+  return changes
+}
+
+function toChange({ key, homes, formerHomes, everywhere }: Located, row: Row | null): Change {
+  const { seq, table, id, organizationId } = key
+  const base = { seq, table, id, organizationId, row }
+  if (row === null) return { ...base, homes: [], formerHomes: [...homes, ...formerHomes], fresh: false, everywhere }
+  const fresh = !key.deleted && key.channels.length === 1 && row['version'] === 1
+  return { ...base, homes, formerHomes, fresh, everywhere: false }
+}
+
+/** Those who follow it only left it: they need no row. */
+function toUnread({ key: { seq, table, id, organizationId }, homes, formerHomes }: Located): Change {
+  return { seq, table, id, organizationId, row: null, homes, formerHomes, fresh: false, everywhere: false }
+}
+
+/** Everything in sub-channels that somebody now sees, and their parents. */
+async function readEntered(
+  rehangs: readonly Rehang[],
+  carriers: ReadonlyMap<string, readonly string[]>,
+  { follows }: Request,
+  { homes, rows, maxKeys }: ReadOptions,
+): Promise<readonly Change[] | undefined> {
+  const entered = new Map<string, Entered>()
+  for (const { name, organizationId, seq, ...rehang } of rehangs) {
+    const now = carriers.get(name) ?? []
+    const there = now.filter((home) => rehang.entered.includes(home))
+    const gone = rehang.left.filter((home) => !now.includes(home))
+    if (there.some(follows) || gone.some(follows)) entered.set(name, { seq, organizationId, now, there, gone })
+  }
+  const changes: Change[] = []
+  for (const [kind, names] of Map.groupBy(entered.keys(), (name) => parseChannel(name).kind)) {
+    const parent = homes.parentOf(kind) ?? ''
+    const ids = names.map((name) => parseChannel(name).id)
+    const parents = await rows.byId(parent, ids)
+    for (const id of ids) changes.push(...toParent(entered.get(`${kind}/${id}`), parent, id, parents.get(id) ?? null))
+    const opened = names.filter((name) => isSubChannel(name) && entered.get(name)?.there.some(follows))
+    for (const table of opened.length > 0 ? homes.tablesIn(kind) : []) {
+      const found = await rows.inChannels(table, opened, maxKeys - changes.length)
+      if (!found) return undefined
+      for (const row of found) changes.push(...toChild(entered.get(String(row['channel'])), table.name, row))
+    }
+  }
+  return changes
+}
+
+interface Entered {
+  readonly seq: Seq
+  readonly organizationId: string | null
+  /** All channels that carry it, those among them that are new, and those that do not any more. */
+  readonly now: readonly string[]
+  readonly there: readonly string[]
+  readonly gone: readonly string[]
+}
+
+function toParent(entered: Entered | undefined, table: string, id: string, row: Row | null): readonly Change[] {
+  if (!entered) return []
+  const { seq, organizationId, now, gone } = entered
+  return [{ seq, organizationId, table, id, row, homes: now, formerHomes: gone, fresh: false, everywhere: false }]
+}
+
+/** Rows of a sub-channel that is left are purged by the departure, not one by one. */
+function toChild(entered: Entered | undefined, table: string, row: Row): readonly Change[] {
+  if (!entered) return []
+  const { seq, organizationId, there } = entered
+  return [{ seq, organizationId, table, id: String(row['id']), row, homes: there, formerHomes: [], fresh: true, everywhere: false }]
+}
+
+function departuresOf(rehangs: readonly Rehang[], carriers: ReadonlyMap<string, readonly string[]>): readonly Departure[] {
+  return rehangs.flatMap(({ name, organizationId, left }) => {
+    if (!isSubChannel(name)) return []
+    const homes = carriers.get(name) ?? []
+    const gone = left.filter((home) => !homes.includes(home) && !isSubChannel(home))
+    return gone.length === 0 ? [] : [{ channel: name, organizationId, left: gone, homes }]
+  })
+}

@@ -1,0 +1,80 @@
+import { toSeq, type Seq } from '../../protocol/seq.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
+import { Fold, type LogEntry } from './fold.ts'
+
+/** Head, epoch and time in one row; part of the first statement of a snapshot. */
+export const stateSql = `
+select h.epoch, h.pruned_through_seq::text as pruned, (select coalesce(max(c.seq), 0)::text from sync_changes c) as head,
+  (extract(epoch from clock_timestamp()) * 1000)::float8 as at
+from sync_heads h where h.id = 1`
+
+/**
+ * Entries after a position, of some organizations ($3, null: all) and of none, in chunks. By primary key (seq, ordinal): cost follows what
+ * was changed, not the length of the log.
+ */
+const entriesSql = `
+select seq::text, ordinal, organization_id::text as organization, channel, old_channel, table_name, row_id::text as row_id, op,
+  mutation_id::text as mutation, origin_device_id::text as device
+from sync_changes
+where (seq, ordinal) > ($1::bigint, $2::integer) and ($3::uuid[] is null or organization_id is null or organization_id = any($3::uuid[]))
+order by seq, ordinal limit ${String(20_000)}`
+
+/** When the log is read outside the snapshot ($1): the last commit before the first that the snapshot does not see. */
+const visibleHeadSql = `
+select coalesce(max(seq), 0)::text as head from sync_changes
+where seq > $2::bigint and seq < coalesce(
+  (select min(seq) from sync_changes where seq > $2::bigint and not pg_visible_in_snapshot(xid, $1::pg_snapshot)), 9223372036854775807)`
+
+interface EntryRow {
+  readonly seq: string
+  readonly ordinal: number
+  readonly organization: string | null
+  readonly channel: string
+  readonly old_channel: string | null
+  readonly table_name: string
+  readonly row_id: string | null
+  readonly op: LogEntry['op']
+  readonly mutation: string | null
+  readonly device: string | null
+}
+
+/** Where a snapshot ends in the log, when the log was written after the snapshot was taken. */
+export async function visibleHead(snapshot: SqlQuery, log: SqlQuery, from: Seq): Promise<Seq> {
+  const [row] = await snapshot<{ snapshot: string }>({ text: 'select pg_current_snapshot()::text as snapshot' })
+  const [end] = await log<{ head: string }>({ name: 'log_visible_head', text: visibleHeadSql, values: [row?.snapshot, from] })
+  return toSeq(Math.max(from, Number(end?.head ?? 0)))
+}
+
+/** Folds the entries in (from, to]. Undefined: more than `maxKeys` rows were touched. */
+export async function foldLog(
+  log: SqlQuery,
+  range: { readonly from: Seq; readonly to: Seq },
+  organizations: ReadonlySet<string> | null,
+  maxKeys: number,
+): Promise<Fold | undefined> {
+  const fold = new Fold()
+  const wanted = organizations && [...organizations]
+  let [seq, ordinal] = [String(range.from), 2_147_483_647]
+  for (;;) {
+    const rows = await log<EntryRow>({ name: 'log_entries', text: entriesSql, values: [seq, ordinal, wanted] })
+    for (const row of rows) if (Number(row.seq) <= range.to) fold.add(toEntry(row))
+    if (fold.size > maxKeys) return undefined
+    const last = rows.at(-1)
+    if (!last || rows.length < 20_000 || Number(last.seq) > range.to) return fold
+    ;[seq, ordinal] = [last.seq, last.ordinal]
+  }
+}
+
+function toEntry(row: EntryRow): LogEntry {
+  return {
+    seq: toSeq(row.seq),
+    organizationId: row.organization,
+    channel: row.channel,
+    oldChannel: row.old_channel,
+    table: row.table_name,
+    rowId: row.row_id,
+    op: row.op,
+    mutationId: row.mutation,
+    deviceId: row.device,
+  }
+}

@@ -1,0 +1,43 @@
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
+import { selectList, toRow } from '../db/row-codec.ts'
+import type { Snapshot } from './snapshot.ts'
+
+const chunk = 5000
+
+/** Reads the newest rows of keys, from one snapshot. */
+export class RowReader {
+  readonly #catalog: Catalog
+  readonly #raw: Snapshot['raw']
+  readonly #embeddings: boolean
+
+  constructor(catalog: Catalog, raw: Snapshot['raw'], embeddings: boolean) {
+    this.#catalog = catalog
+    this.#raw = raw
+    this.#embeddings = embeddings
+  }
+
+  /** Rows by id; those that are gone are missing. */
+  async byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
+    const rows = new Map<string, Row>()
+    const found = this.#catalog.synced.get(table)
+    for (let start = 0; found && start < ids.length; start += chunk) {
+      const some = await this.#read(found, 't.id = any($1::uuid[])', 'id', [ids.slice(start, start + chunk)])
+      for (const row of some) rows.set(String(row['id']), row)
+    }
+    return rows
+  }
+
+  /** All rows that live in sub-channels; undefined when there are more than `limit`. */
+  async inChannels(table: CatalogTable, channels: readonly string[], limit: number): Promise<readonly Row[] | undefined> {
+    const rows = await this.#read(table, 't.channel = any($1::text[]) limit $2', 'channel', [channels, limit + 1])
+    return rows.length > limit ? undefined : rows
+  }
+
+  async #read(table: CatalogTable, condition: string, by: string, values: readonly unknown[]): Promise<readonly Row[]> {
+    const columns = selectList(table, { embeddings: this.#embeddings }, 't')
+    const name = `rows_${by}_${table.name}${this.#embeddings ? '_e' : ''}`
+    const raw = await this.#raw({ name, text: `select ${columns} from "${table.name}" t where ${condition}`, values })
+    return raw.map((row) => toRow(table, row))
+  }
+}

@@ -1,0 +1,65 @@
+import pg from 'pg'
+import { rawRows, type RawRow } from '../db/row-codec.ts'
+import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
+import { stateSql } from './log-reader.ts'
+
+/** One REPEATABLE READ transaction: everything read through it is of one moment. */
+export interface Snapshot {
+  readonly query: SqlQuery
+  /** Rows as `toRow` wants them. */
+  readonly raw: (statement: SqlStatement) => Promise<readonly RawRow[]>
+  readonly epoch: string
+  readonly pruned: number
+  readonly head: number
+  /** Server time, milliseconds since 1970. */
+  readonly at: number
+}
+
+interface StateRow {
+  readonly epoch: string
+  readonly pruned: string
+  readonly head: string
+  readonly at: number
+}
+
+/**
+ * Runs `read` in a snapshot, on a connection of its own. Opening takes one round trip, in which the position is read too. A statement that takes longer
+ * than the deadline is cancelled, so that a heavy read cannot hold the snapshot (and, embedded, the whole database).
+ */
+export async function inSnapshot<T>(pool: pg.Pool, deadlineMs: number, read: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  let broken = false
+  try {
+    const state = await open(client, deadlineMs)
+    const result = await read({
+      query: (statement) => client.query(toConfig(statement)).then(({ rows }) => rows),
+      raw: (statement) => client.query<RawRow[]>({ ...toConfig(statement), ...rawRows }).then(({ rows }) => rows as unknown as RawRow[]),
+      epoch: state.epoch,
+      pruned: Number(state.pruned),
+      head: Number(state.head),
+      at: state.at,
+    })
+    await client.query('commit')
+    return result
+  } catch (error) {
+    await client.query('rollback').catch(() => {
+      broken = true
+    })
+    throw error
+  } finally {
+    client.release(broken)
+  }
+}
+
+async function open(client: pg.PoolClient, deadlineMs: number): Promise<StateRow> {
+  const text = `begin isolation level repeatable read read only; set local statement_timeout = ${deadlineMs}; ${stateSql}`
+  // Several statements in one text give several results, which pg's types do not know.
+  const results = (await client.query(text)) as unknown as readonly pg.QueryResult<StateRow>[]
+  const state = results.at(-1)?.rows[0]
+  if (!state) throw new Error('sync_heads is empty: run `select sync.ensure_epoch()`, as the server does at its start.')
+  return state
+}
+
+function toConfig({ text, values, name }: SqlStatement): pg.QueryConfig {
+  return { text, ...(values ? { values: [...values] } : {}), ...(name === undefined ? {} : { name }) }
+}

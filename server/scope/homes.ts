@@ -1,0 +1,141 @@
+/**
+ * Where rows are found. A row has one channel; if that is a sub-channel (`conversation/<id>`), it hangs under the
+ * channels of its parent row. Some parents have guests besides: the participants of a conversation, the people in a
+ * private project. Both directions are here, and must agree: from a channel to those that carry it (`homesOf`, for
+ * changes) and from a followed channel to the rows it carries (`carriedBy`, for snapshots).
+ */
+import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
+import { isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
+import type { ScopeKind, ScopeRule } from '../../protocol/rows/table.ts'
+import type { SqlQuery } from './sql-query.ts'
+import { guestRules, type GuestRule } from './guests.ts'
+
+export interface Homes {
+  /** For each name the followable channels that carry it, as of the snapshot; nothing for parents that are gone. */
+  homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>>
+  /** The name of the sub-channel of a table's rows, if anything hangs under them or they have guests: `conversation`. */
+  nameOf(table: string): string | undefined
+  /** Tables whose rows may live in a sub-channel of this kind. */
+  tablesIn(kind: string): readonly CatalogTable[]
+  /** The table whose rows name sub-channels of this kind. */
+  parentOf(kind: string): string | undefined
+  /**
+   * SQL condition that selects the rows of `alias` that a followed channel carries for an organization; undefined when
+   * the table has none there. `bind` makes a parameter of a value.
+   */
+  carriedBy(table: CatalogTable, alias: string, request: Carried): string | undefined
+}
+
+export interface Carried {
+  readonly channel: string
+  readonly organizationId: string
+  readonly bind: (value: string) => string
+}
+
+export function createHomes(catalog: Catalog): Homes {
+  const parents = parentKinds(catalog)
+  const kinds = new Map([...parents].map(([kind, parent]) => [parent, kind]))
+  const guests = new Map(guestRules.flatMap((rule) => (catalog.byName.has(rule.table) ? [[rule.parent, rule] as const] : [])))
+
+  async function homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>> {
+    const homes = new Map<string, readonly string[]>()
+    for (const [kind, ids] of groupByKind(channels)) {
+      const parent = parents.get(kind)
+      if (parent === undefined) continue
+      const rows = await query<{ id: string; channel: string }>({ name: `homes_${kind}`, text: homesSql(parent, guests.get(parent)), values: [ids] })
+      for (const [id, list] of Map.groupBy(rows, (row) => row.id)) homes.set(`${kind}/${id}`, list.map((row) => row.channel))
+    }
+    return unfold(query, homes)
+  }
+
+  /** A parent may itself live in a sub-channel. */
+  async function unfold(query: SqlQuery, homes: Map<string, readonly string[]>): Promise<ReadonlyMap<string, readonly string[]>> {
+    const nested = new Set([...homes.values()].flat().filter(isSubChannel))
+    if (nested.size === 0) return homes
+    const outer = await homesOf(query, nested)
+    return new Map([...homes].map(([name, list]) => [name, list.flatMap((home) => (nested.has(home) ? (outer.get(home) ?? []) : [home]))]))
+  }
+
+  function carriedBy(table: CatalogTable, alias: string, request: Carried): string | undefined {
+    const { scope } = table
+    if (!scope) return undefined
+    const { kind, id } = parseChannel(request.channel)
+    const own = ownCondition(table, scope, alias, kind, id, request)
+    const guest = guests.get(table.name)?.condition(alias, kind, () => request.bind(id))
+    const found = [own, guest].filter((condition) => condition !== undefined)
+    if (found.length === 0) return undefined
+    const organization = table.hasOrganization && kind !== 'global' ? `${alias}.organization_id = ${request.bind(request.organizationId)} and ` : ''
+    return `${organization}(${found.join(' or ')})`
+  }
+
+  function ownCondition(table: CatalogTable, scope: ScopeRule, alias: string, kind: string, id: string, request: Carried): string | undefined {
+    if (scope.kind === 'via') return inParents(scope.parent, `${alias}.${columnOf(table, scope.column)}`, request, 'p.id')
+    if (scope.kind === 'conflict_home') {
+      const subs = [...parents].filter(([sub]) => isSubChannel(`${sub}/id`)).map(([sub, parent]) => inParents(parent, `${alias}.channel`, request, `'${sub}/' || p.id`))
+      return [`${alias}.channel = ${request.bind(request.channel)}`, ...subs.filter((condition) => condition !== undefined)].join(' or ')
+    }
+    if (scope.kind === 'global') return kind === 'global' ? 'true' : undefined
+    const column = scopeColumn(table, scope, kind)
+    if (column === undefined) return undefined
+    const hint = column === '' ? '' : ` and ${alias}.${columnOf(table, column)} = ${request.bind(id)}`
+    return `${alias}.channel = ${request.bind(request.channel)}${hint}`
+  }
+
+  function inParents(parent: string, value: string, request: Carried, selected: string): string | undefined {
+    const table = catalog.byName.get(parent)
+    const condition = table && carriedBy(table, 'p', request)
+    return condition && `${value} in (select ${selected} from ${parent} p where ${condition})`
+  }
+
+  return {
+    homesOf,
+    carriedBy,
+    nameOf: (table) => kinds.get(table),
+    parentOf: (kind) => parents.get(kind),
+    tablesIn: (kind) => [...catalog.synced.values()].filter(({ scope }) => scope?.kind === 'conflict_home' || (scope?.kind === 'via' && scope.channel === kind)),
+  }
+}
+
+/** Kind of sub-channel → table of its parents. */
+function parentKinds(catalog: Catalog): ReadonlyMap<string, string> {
+  const parents = new Map<string, string>()
+  for (const { scope } of catalog.synced.values()) if (scope?.kind === 'via') parents.set(scope.channel, scope.parent)
+  // Its rows have guests though nothing hangs under them: `project/<id>` is followed by name.
+  if (catalog.byName.has('projects')) parents.set('project', 'projects')
+  return parents
+}
+
+function groupByKind(channels: Iterable<string>): ReadonlyMap<string, string[]> {
+  const groups = new Map<string, string[]>()
+  for (const { kind, id } of new Set([...channels]).values().map(parseChannel)) groups.set(kind, [...(groups.get(kind) ?? []), id])
+  return groups
+}
+
+function homesSql(parent: string, guests: GuestRule | undefined): string {
+  const own = `select p.id::text as id, p.channel from ${parent} p where p.id = any($1::uuid[])`
+  return guests ? `${own} union ${guests.homes}` : own
+}
+
+/**
+ * The column that names the scope of the rows of a channel of this kind: it has an index, which `channel` has not.
+ * '' when there is none but rows may be there; undefined when no row can.
+ */
+function scopeColumn(table: CatalogTable, scope: ScopeRule, kind: string): string | undefined {
+  if (scope.kind === 'columns') {
+    const column = scope.columns.find((entry) => entry.scope === kind)?.column
+    if (column !== undefined) return column
+    if (kind === 'organization') return scope.fallback ? 'organizationId' : undefined
+    return kind === 'global' && table.sqlColumns.some(({ property, nullable }) => property === 'organizationId' && nullable) ? '' : undefined
+  }
+  if (scope.kind === 'row') return isScope(kind) ? `${kind}Id` : undefined
+  if (scope.kind === 'project_home') return ({ organization: 'organizationId', team: 'teamId', project: 'id' } as const)[kind]
+  return undefined
+}
+
+function isScope(kind: string): kind is ScopeKind {
+  return ['organization', 'project', 'team', 'user', 'agent'].includes(kind)
+}
+
+function columnOf(table: CatalogTable, property: string): string {
+  return table.sqlColumns.find((column) => column.property === property)?.name ?? property
+}
