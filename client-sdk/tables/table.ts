@@ -72,7 +72,7 @@ export class TableHandle {
     if (id !== undefined && typeof id !== 'string') throw new TideError('invalid_value', `${this.#table.name}.id is ${String(id)}, not a UUID.`, { remedy: 'Leave the id out, or give a UUIDv7.' })
     const made = await this.#source.write({ table: this.#table.name, rowId: id ?? null, op: 'insert', set })
     const row = await this.#existing(made.rowId)
-    return Object.freeze({ ...row, $write: made.write })
+    return Object.freeze(Object.assign({ ...row }, { $write: made.write }))
   }
 
   async update(id: string, set: Patch): Promise<Write> {

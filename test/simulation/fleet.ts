@@ -13,8 +13,9 @@ const restMs = 120_000
 /**
  * One whole life of a fleet from one seed: devices work while the network, the server and the devices themselves fail;
  * then the weather clears, and everything must come to rest and be equal. Returns what is wrong; empty: nothing.
+ * `tally` is filled with what happened, so that a run in which nothing happens cannot pass for a good one.
  */
-export async function runFleet(seed: number): Promise<readonly string[]> {
+export async function runFleet(seed: number, tally: Record<string, number> = {}): Promise<readonly string[]> {
   const world = await World.create(seed)
   const journal: Journal = { problems: [] }
   const acknowledged = new Map<SimClient, Set<string>>(world.clients.map((device) => [device, new Set()]))
@@ -58,6 +59,12 @@ export async function runFleet(seed: number): Promise<readonly string[]> {
   const problems = [...journal.problems, ...world.server.errors.map((error) => `server: ${error}`)]
   if (!cameToRest) problems.push(`the fleet does not come to rest: ${world.clients.map(({ name, tide }) => `${name} ${JSON.stringify(tide?.status)}`).join('; ')}`)
   for (const device of world.clients) problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
+  tally['commits'] = world.database.head
+  tally['conflictRows'] = world.database.rows.all('sync_conflicts').length
+  for (const { kind, error } of world.server.store.outcomes()) {
+    const name = error === undefined ? kind : `${kind} ${error.code}`
+    tally[name] = (tally[name] ?? 0) + 1
+  }
   return [...problems, ...ledgerDifferences(world)]
 }
 

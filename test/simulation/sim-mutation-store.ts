@@ -106,7 +106,7 @@ export class SimMutationStore implements MutationStore {
         return Promise.resolve({ lastClientSeq: device.lastClientSeq, outcomes, idsBySeq: device.idsBySeq })
       },
       access: () => Promise.resolve(database.accessOf(principal)),
-      rows: (table, ids) => Promise.resolve(ids.flatMap((id) => top().get(table, id) ?? [])),
+      rows: (table, ids) => Promise.resolve(ids.map((id) => top().get(table, id)).filter((row) => row !== undefined)),
       references: (table, ids) => Promise.resolve(ids.flatMap((id) => {
         const row = top().get(table, id)
         return row === undefined ? [] : [{ id, channel: String(row['channel']), deleted: isDeleted(row) }]

@@ -83,7 +83,7 @@ export class SimServer {
       feed: database, source: simSource(database, clock), catalog, clock, log,
       limits: { windowBatches: 4, partRows: 7, pageRows: 5, ringChanges: 20, concurrentPages: 2 },
     })
-    const mutations = createMutations({ store: this.store, catalog, clock, log, newId: this.#newId, onCommitted: () => hub.wake() })
+    const mutations = createMutations({ store: this.store, catalog, clock, log, onCommitted: () => hub.wake() })
     const presence = new Presence(clock)
     const byDevice = new Map<string, GatewaySession>()
     await hub.start()
