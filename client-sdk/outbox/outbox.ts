@@ -55,8 +55,8 @@ export class Outbox {
   }
 
   /** Sent without an outcome so far, in clientSeq order. */
-  get syncing(): Iterable<OutboxEntry> {
-    return this.#syncing.values()
+  get syncing(): readonly OutboxEntry[] {
+    return [...this.#syncing.values()].toSorted((a, b) => a.mutation.clientSeq - b.mutation.clientSeq)
   }
 
   get hasLocal(): boolean {

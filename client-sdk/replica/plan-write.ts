@@ -99,7 +99,9 @@ function isMerged(table: TableDescriptor, name: string): boolean {
 
 /** An insert that names no scope could never be shown to anyone: the server would refuse it much later. */
 function checkHome(table: TableDescriptor, row: Row | null): void {
-  if (row !== null && table.direction !== 'up') channelOf(table, row)
+  if (row === null || table.direction === 'up') return
+  // Before the first welcome the organization is not known yet; any will do to see whether there is a scope.
+  channelOf(table, { ...row, organizationId: row['organizationId'] ?? row['id'] ?? null })
 }
 
 function endedEntry(position: number, mutation: OutboxEntry['mutation']): OutboxEntry {

@@ -139,7 +139,7 @@ export class Replica {
   nextPush(limit: number, maxBytes: number, after = 0): Promise<readonly Mutation[]> {
     return this.#run(async (step) => {
       const { outbox } = this.#mirror
-      const sent = [...outbox.syncing].filter((entry) => entry.mutation.clientSeq > after)
+      const sent = outbox.syncing.filter((entry) => entry.mutation.clientSeq > after)
       const chosen = selectPush(queue(sent, outbox.local), { mutations: limit, bytes: maxBytes })
       let { clientSeq } = this.meta
       const mutations = chosen.map((entry): Mutation => {
