@@ -1,0 +1,114 @@
+/**
+ * Measures what docs/performance.md promises, each figure beside the physical limit of the same run.
+ *
+ *   npm run bench -- [--list] [--only NAME…] [--quick] [--json FILE] [--profile FOLDER]
+ *
+ * On the embedded database, or on Postgres when DATABASE_URL names one as a user who may create databases; `node
+ * scripts/services.ts run -- npm run bench -- --services` takes the one that script starts. Every run makes a database
+ * of its own and drops it.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { dirname, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { toJson, toTable, type Report, type Result } from './report.ts'
+import { openStand, type Stand } from './stand/stand.ts'
+import type { Bench, Workload } from './workload.ts'
+import { workloads } from './workloads.ts'
+
+interface Options {
+  readonly databaseUrl: string | undefined
+  readonly quick: boolean
+  readonly json: string | undefined
+  readonly profileDir: string | undefined
+  readonly chosen: readonly Workload[]
+}
+
+function readOptions(): Options | 'list' {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      list: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+      quick: { type: 'boolean', default: false },
+      services: { type: 'boolean', default: false },
+      json: { type: 'string' },
+      profile: { type: 'string' },
+    },
+  })
+  if (values.list) return 'list'
+  const databaseUrl = process.env['DATABASE_URL'] ?? (values.services ? process.env['TEST_DATABASE_URL'] : undefined)
+  // `--only a b` and `--only a --only b` both name two.
+  const names = [...values.only, ...positionals]
+  const unknown = names.filter((name) => !workloads.some((workload) => workload.name === name))
+  if (unknown.length > 0) throw new Error(`No workload is called ${unknown.join(', ')}; --list names them all.`)
+  if (values.services && databaseUrl === undefined) throw new Error('--services needs a running Postgres: `node scripts/services.ts run -- npm run bench -- --services`.')
+  const chosen = workloads.filter(({ name, needsPostgres }) => (names.length === 0 || names.includes(name)) && (databaseUrl !== undefined || !needsPostgres))
+  return { databaseUrl, quick: values.quick, json: values.json, profileDir: values.profile && resolve(values.profile), chosen }
+}
+
+async function main(): Promise<void> {
+  const options = readOptions()
+  if (options === 'list') {
+    for (const { name, title, needsPostgres } of workloads) console.log(`${name.padEnd(18)} ${title}${needsPostgres ? ' (Postgres only)' : ''}`)
+    return
+  }
+  const { quick, json, chosen } = options
+  const progress = (line: string): void => console.error(line)
+  await using stand = await openStand({ ...options, progress })
+  const results = await runAll(chosen, stand, progress)
+  const report: Report = {
+    at: new Date().toISOString().slice(0, 16).replace('T', ' '),
+    command: `npm run bench${process.argv.slice(2).length > 0 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`,
+    machine: `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.versions.node}`,
+    database: stand.databaseName,
+    commit: commit(),
+    quick,
+    results,
+  }
+  console.log(toTable(report))
+  if (json !== undefined) {
+    mkdirSync(dirname(resolve(json)), { recursive: true })
+    writeFileSync(json, `${JSON.stringify(toJson(report), null, 2)}\n`)
+  }
+  if (results.some(({ error }) => error !== undefined)) process.exitCode = 1
+}
+
+async function runAll(chosen: readonly Workload[], stand: Stand, progress: (line: string) => void): Promise<readonly Result[]> {
+  const measured = new Map<string, Promise<number>>()
+  const once: Bench['once'] = (name, measure) => {
+    const known = measured.get(name) ?? measure()
+    measured.set(name, known)
+    return known
+  }
+  const results: Result[] = []
+  for (const workload of chosen) {
+    progress(workload.title)
+    results.push(await runOne(workload, { stand, progress, once }))
+  }
+  return results
+}
+
+async function runOne(workload: Workload, bench: Bench): Promise<Result> {
+  const start = performance.now()
+  const seconds = (): number => Math.round((performance.now() - start) / 100) / 10
+  try {
+    const figures = await workload.run(bench)
+    return { workload: workload.name, figures, seconds: seconds() }
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    bench.progress(`  failed: ${text}`)
+    return { workload: workload.name, figures: [], seconds: seconds(), error: error instanceof Error ? error.message : text }
+  }
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+  } catch {
+    return 'no commit'
+  }
+}
+
+await main()

@@ -1,0 +1,20 @@
+import type { Figure } from './report.ts'
+import type { Stand } from './stand/stand.ts'
+
+/** What a workload has to work with. */
+export interface Bench {
+  readonly stand: Stand
+  /** Tells what is being done; on standard error. */
+  progress(line: string): void
+  /** A limit that several workloads show is measured once in a run. */
+  once(name: string, measure: () => Promise<number>): Promise<number>
+}
+
+/** One row of the table of docs/performance.md, or a few that are measured together. */
+export interface Workload {
+  readonly name: string
+  readonly title: string
+  /** It measures what only a real Postgres has. */
+  readonly needsPostgres?: true
+  run(bench: Bench): Promise<readonly Figure[]>
+}

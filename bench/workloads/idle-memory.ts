@@ -1,0 +1,33 @@
+import { openLightClients } from '../client/light-client.ts'
+import { idleMemory as bareIdleMemory } from '../limits/broadcast.ts'
+import { pause } from '../pause.ts'
+import type { Workload } from '../workload.ts'
+
+/** Resident memory per connection after a collection on both sides, so that garbage does not count as memory per connection. */
+export const idleMemory: Workload = {
+  name: 'idle-memory',
+  title: 'Server memory per idle connection, 1,000 connections',
+  async run({ stand }) {
+    const count = stand.size(1000, 100)
+    const raw = await bareIdleMemory('ws', count)
+    const bare = await bareIdleMemory('socket.io', count)
+    await using server = await stand.startServer()
+    const options = { url: server.url, token: await stand.token(), channel: stand.projects.few.channel }
+    // The first connections load code and fill pools, here as in the bare servers.
+    const warm = await openLightClients(50, options)
+    await pause(1000)
+    const before = await server.memory.settled()
+    const clients = await openLightClients(count, options)
+    await pause(3000)
+    const after = await server.memory.settled()
+    for (const client of [...warm, ...clients]) client.close()
+    const kib = (bytes: number): number => bytes / 1024 / count
+    const resident = kib(after.resident - before.resident)
+    const held = kib(after.held - before.held)
+    return [
+      { name: 'connection', what: `resident, per connection of ${count}, each with a subscription`, value: resident, unit: 'KiB', limit: { what: `bare socket.io; raw ws ${Math.round(raw.resident / 1024)} KiB`, value: bare.resident / 1024 } },
+      { name: 'above-socket-io', what: 'the same above bare socket.io', value: resident - bare.resident / 1024, unit: 'KiB' },
+      { name: 'held', what: 'heap and buffers held, per connection', value: held, unit: 'KiB', limit: { what: 'bare socket.io', value: bare.held / 1024 } },
+    ]
+  },
+}

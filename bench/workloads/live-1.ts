@@ -1,0 +1,64 @@
+import { connect } from '../../client-sdk/index.ts'
+import { broadcastLatency } from '../limits/broadcast.ts'
+import { until } from '../pause.ts'
+import { taskIds } from '../stand/seed.ts'
+import { summarize } from '../statistics.ts'
+import type { Bench, Workload } from '../workload.ts'
+import { firstPosition, writePaced } from '../writer.ts'
+import { measureLive } from './live.ts'
+
+/** From the writer's statement until the application's live query has called back, and until the bytes are decoded. */
+export const live1: Workload = {
+  name: 'live-1',
+  title: 'Live latency, 1 subscriber, 50 commits/s',
+  async run(bench) {
+    const { stand } = bench
+    const seconds = stand.size(10, 1)
+    const raw = await broadcastLatency('ws', 1, 50, stand.size(5, 1))
+    const wire = await measureLive(bench, { project: stand.projects.live, subscribers: 1, perSecond: 50, seconds, sharedDecode: false })
+    const sdk = await measureSdk(bench, seconds)
+    const limit = { what: 'raw ws broadcast p50', value: raw.p50 }
+    return [
+      { name: 'p50', what: 'p50, write → live query of the SDK (memory replica) called back', value: sdk.p50, unit: 'ms', limit },
+      { name: 'p99', what: 'p99 of the same', value: sdk.p99, unit: 'ms' },
+      { name: 'wire-p50', what: 'p50, write → decoded by a light client', value: wire.fromWrite.p50, unit: 'ms', limit },
+      { name: 'wire-commit-p50', what: 'p50, commit acknowledged → decoded by a light client', value: wire.fromCommit.p50, unit: 'ms', limit },
+    ]
+  },
+}
+
+async function measureSdk({ stand }: Bench, seconds: number): Promise<ReturnType<typeof summarize>> {
+  const project = stand.projects.live
+  await using server = await stand.startServer()
+  const writer = await stand.connect()
+  const ids = await taskIds(writer, project)
+  const tide = await connect({ url: server.url, token: await stand.token(), replica: { kind: 'memory' }, device: { name: 'bench', kind: 'server' } })
+  const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'], embeddings: false })
+  await followed.ready
+  const writes = 50 * seconds
+  const into = { begun: new Float64Array(writes), committed: new Float64Array(writes) }
+  const latencies: number[] = []
+  const seen = new Set<number>()
+  const stop = tide.tasks.live({ where: { projectId: project.id, position: { gte: firstPosition } }, orderBy: [{ position: 'desc' }], limit: 20 }, (rows) => {
+    const now = performance.now()
+    for (const { position } of rows) {
+      // Seeded anew for each measurement: positions of an earlier run were given to other rows and are not in `begun`.
+      const begun = into.begun[position - firstPosition]
+      if (!begun || seen.has(position)) continue
+      seen.add(position)
+      latencies.push(now - begun)
+    }
+  })
+  await resetPositions(writer, project.id)
+  await writePaced(writer, ids, 50, seconds, into)
+  await until('the last change in the live query', () => seen.has(firstPosition + writes - 1))
+  if (typeof stop === 'function') stop()
+  await tide.close()
+  await writer.end()
+  return summarize(latencies)
+}
+
+/** Takes away what an earlier measurement wrote. */
+async function resetPositions(writer: { query(text: string, values: unknown[]): Promise<unknown> }, projectId: string): Promise<void> {
+  await writer.query('update tasks set position = position % 10000000 where project_id = $1 and position >= 10000000', [projectId])
+}

@@ -1,0 +1,71 @@
+import { createSharedDecode, decode } from '../client/decode.ts'
+import { checkLightClients, openLightClients } from '../client/light-client.ts'
+import { until } from '../pause.ts'
+import { taskIds, type Project } from '../stand/seed.ts'
+import { summarize, type Summary } from '../statistics.ts'
+import type { Bench } from '../workload.ts'
+import { firstPosition, writePaced } from '../writer.ts'
+
+export interface LiveRequest {
+  readonly project: Project
+  readonly subscribers: number
+  readonly perSecond: number
+  readonly seconds: number
+  /** Whether equal frames are decoded once for all clients (see client/decode.ts). */
+  readonly sharedDecode: boolean
+}
+
+export interface LiveResult {
+  /** From the moment the writer sends its statement until a client has decoded the change. Milliseconds. */
+  readonly fromWrite: Summary
+  /** The same from the moment the writer hears that the commit is done. */
+  readonly fromCommit: Summary
+  /** Commits per second that the writer reached. */
+  readonly rate: number
+  /** Share of deliveries that were left out because the same row came again in the same frame. */
+  readonly coalesced: number
+  /** Seconds from the last commit until every client had it. */
+  readonly drain: number
+}
+
+/** One writer at an even pace, so many light clients; measures every delivery to every client. */
+export async function measureLive({ stand }: Bench, { project, subscribers, perSecond, seconds, sharedDecode }: LiveRequest): Promise<LiveResult> {
+  await using server = await stand.startServer()
+  const token = await stand.token()
+  const writer = await stand.connect()
+  const ids = await taskIds(writer, project)
+  const writes = Math.round(perSecond * seconds)
+  const into = { begun: new Float64Array(writes), committed: new Float64Array(writes) }
+  const arrived: { readonly index: number; readonly at: number }[] = []
+  let complete = 0
+  let lastAt = 0
+  const clients = await openLightClients(subscribers, {
+    url: server.url, token, channel: project.channel,
+    decode: sharedDecode ? createSharedDecode() : decode,
+    onPositions(positions, at) {
+      for (const position of positions) {
+        if (position < firstPosition) continue
+        const index = position - firstPosition
+        arrived.push({ index, at })
+        // Commits come in order, so whoever has the last one has all.
+        if (index === writes - 1) complete++
+        lastAt = at
+      }
+    },
+  })
+  const { rate } = await writePaced(writer, ids, perSecond, seconds, into)
+  await until(`the last change on ${subscribers} clients`, () => {
+    checkLightClients()
+    return complete >= subscribers
+  })
+  for (const client of clients) client.close()
+  await writer.end()
+  const since = (times: Float64Array): Float64Array => Float64Array.from(arrived, ({ index, at }) => at - (times[index] ?? Number.NaN))
+  return {
+    fromWrite: summarize(since(into.begun)),
+    fromCommit: summarize(since(into.committed)),
+    rate,
+    coalesced: 1 - arrived.length / (writes * subscribers),
+    drain: Math.max(0, (lastAt - (into.committed[writes - 1] ?? 0)) / 1000),
+  }
+}

@@ -1,0 +1,23 @@
+import { openLightClients } from '../client/light-client.ts'
+import { secondsOf } from '../pause.ts'
+import type { Workload } from '../workload.ts'
+
+export const open: Workload = {
+  name: 'open',
+  title: 'Opening 1,000 clients, each with its subscription and first sync',
+  async run({ stand }) {
+    const count = stand.size(1000, 50)
+    await using server = await stand.startServer()
+    const options = { url: server.url, token: await stand.token(), channel: stand.projects.few.channel }
+    const before = await server.cpuSeconds()
+    const seconds = await secondsOf(async () => {
+      const clients = await openLightClients(count, options)
+      for (const client of clients) client.close()
+    })
+    const cpu = (await server.cpuSeconds()) - before
+    return [
+      { name: 'time', what: `${count} clients, first connect → all live with ${stand.projects.few.tasks} rows each`, value: seconds, unit: 's' },
+      { name: 'cpu', what: 'CPU time of the server for that', value: cpu, unit: 's' },
+    ]
+  },
+}
