@@ -55,15 +55,12 @@ export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore,
   })
 }
 
+/** A subscription may be named that is not waiting: an `activate` that a proxy repeated is answered twice. */
 function swapsOf(mirror: Mirror, batch: ReceivedBatch): readonly Swap[] {
-  const activated = new Set(batch.activated)
-  const held = [...mirror.subscriptions.values()].filter((record) => record.state === 'held' || activated.has(record.subscription.id))
-  return batch.activated.flatMap((id) => {
-    const record = mirror.subscriptions.get(id)
-    if (record === undefined) return []
-    const others = held.map((other) => other.subscription).filter((other) => other.id !== id)
-    return [{ subscription: record.subscription, others }]
-  })
+  const records = [...mirror.subscriptions.values()]
+  const complete = records.filter((record) => record.state === 'staging' && record.next === null && batch.activated.includes(record.subscription.id))
+  const held = [...records.filter((record) => record.state === 'held'), ...complete].map((record) => record.subscription)
+  return complete.map(({ subscription }) => ({ subscription, others: held.filter((other) => other.id !== subscription.id) }))
 }
 
 function recordsOf(mirror: Mirror, channel: string): readonly SubscriptionRecord[] {

@@ -96,8 +96,13 @@ export class FollowedSet {
     this.#set({ id, spec, active: false, since: null, announced: false })
   }
 
-  /** Takes one in of which the replica holds everything up to `since`; null: up to where the session stands. */
+  /**
+   * Takes one in of which the replica holds everything up to `since`; null: up to where the session stands. A repeat
+   * changes nothing: a read may be under way for the first, and must still find it.
+   */
   hold(id: string, spec: Spec, since: Seq | null): void {
+    const known = this.#byId.get(id)
+    if (known?.active && known.spec.key === spec.key) return
     this.remove(id)
     this.#set({ id, spec: this.#index.add(spec), active: true, since, announced: false })
   }

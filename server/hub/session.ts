@@ -46,6 +46,7 @@ export interface HubSession {
   subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void>
   unsubscribe(id: string): void
   page(subscription: string, after: string | null): Promise<void>
+  /** Answered by the batch that names it, or by an `error`. */
   activate(subscription: string, from: number): void
   ack(seq: number): void
   /** Resolves when asked for; the answer follows the batch that brings the session to the position it was counted at. */
@@ -89,6 +90,7 @@ export class Session implements HubSession {
   #state: SessionState = 'idle'
   #seq: Seq
   #acknowledged: Seq
+  #last: Promise<void> = Promise.resolve()
 
   constructor(options: SessionOptions, host: SessionHost, at: { readonly epoch: string; readonly seq: Seq; readonly resume: boolean }) {
     this.#options = options
@@ -133,7 +135,18 @@ export class Session implements HubSession {
     this.#access = access
   }
 
-  async subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void> {
+  subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void> {
+    return this.#inOrder(() => this.#subscribeAll(subscriptions))
+  }
+
+  /** Requests wait for the subscriptions that were asked for before them. */
+  async #inOrder(task: () => Promise<void> | void): Promise<void> {
+    const done = this.#last.then(task)
+    this.#last = done.catch(() => undefined)
+    return done
+  }
+
+  async #subscribeAll(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void> {
     const unknown = subscriptions.some(({ channel }) => !this.#access.channels.has(channel))
     // Losses are told by the live loop; what was gained is seen by asking.
     if (unknown) this.#access = await this.#host.access(this.principal)
@@ -147,7 +160,7 @@ export class Session implements HubSession {
     try {
       this.#admit(subscription, held)
       const spec = toSpec(subscription, this.principal.organizationId, this.#host.tables)
-      if (held) this.#followed.hold(id, spec, this.#acknowledged === this.#seq ? null : this.#acknowledged)
+      if (held) this.#followed.hold(id, spec, this.#acknowledged === this.#seq && !this.#followed.knows(id) ? null : this.#acknowledged)
       else this.#followed.stage(id, spec)
       this.#send(messageFrame({ type: 'subscribed', id }))
     } catch (error) {
@@ -171,11 +184,16 @@ export class Session implements HubSession {
   }
 
   unsubscribe(id: string): void {
+    void this.#inOrder(() => this.#unfollow(id))
+  }
+
+  #unfollow(id: string): void {
     this.#followed.remove(id)
     this.#rowBytes.delete(id)
   }
 
   async page(subscription: string, after: string | null): Promise<void> {
+    await this.#last
     const followed = this.#followed.get(subscription)
     const { pageRows, pageBytes } = this.#host.limits
     const maxRows = Math.min(pageRows, Math.ceil(pageBytes / (this.#rowBytes.get(subscription) ?? unknownRowBytes)))
@@ -192,11 +210,15 @@ export class Session implements HubSession {
   }
 
   activate(subscription: string, from: number): void {
-    this.#followed.activate(subscription, toSeq(from))
-    this.#need()
+    void this.#inOrder(() => {
+      if (!this.#followed.knows(subscription)) return this.#send(noSubscription(subscription))
+      this.#followed.activate(subscription, toSeq(from))
+      this.#need()
+    })
   }
 
   async verify(subscription: string, ref: number): Promise<void> {
+    await this.#last
     const followed = this.#followed.get(subscription)
     if (!followed.active) throw new TideError('not_found', `Subscription ${subscription} has no full state yet that could be verified.`)
     this.#verifies.push({ ref, followed })
@@ -247,7 +269,7 @@ export class Session implements HubSession {
 
   /** True when steps read for others are enough: nothing must be read from before where it stands, or counted. */
   get sharesSteps(): boolean {
-    return this.#verifies.length === 0 && this.#followed.view.active.every(({ since }) => since === null || since === this.#seq)
+    return this.#verifies.length === 0 && this.#followed.view.active.every(({ since }) => since === null)
   }
 
   /** Ends the subscriptions whose channels were lost; they are told at once, or with the batch that `deliver` is about to send. */
@@ -256,7 +278,7 @@ export class Session implements HubSession {
     for (const { id, spec } of this.#followed) {
       if (access.channels.has(spec.selection.channel)) continue
       this.#leave(spec.selection.channel, true)
-      this.unsubscribe(id)
+      this.#unfollow(id)
     }
     if (this.#leaves.length > 0 && !(withBatch && access.active)) this.#flushLeaves(step)
     if (!access.active) this.end(refused(access, this.principal))
@@ -343,6 +365,11 @@ export class Session implements HubSession {
   #send(frame: Uint8Array): void {
     if (this.#state !== 'ended') this.#options.send(frame)
   }
+}
+
+function noSubscription(subscription: string): Uint8Array {
+  const error = new TideError('not_found', `There is no subscription ${JSON.stringify(subscription)} to activate; it was never made, or has ended.`)
+  return messageFrame({ type: 'error', subscription, fatal: false, error: error.toBody() })
 }
 
 function refused(access: Access, principal: DevicePrincipal): TideError {
