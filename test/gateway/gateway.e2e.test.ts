@@ -1,0 +1,230 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock, type Clock } from '../../lib/clock.ts'
+import type { Mutation } from '../../protocol/messages/mutation.ts'
+import { newId } from '../support/fixtures.ts'
+import { helloOf, RawClient } from '../support/raw-client.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
+
+let home: TestServer
+let token: string
+let skew = 0
+const open: RawClient[] = []
+const clock: Clock = { ...systemClock, now: () => systemClock.now() + skew }
+
+beforeAll(async () => {
+  home = await startTestServer({ clock, limits: { helloMs: 2000 } })
+  token = await home.userToken(home.fixture.memberId)
+})
+afterEach(() => {
+  for (const client of open.splice(0)) client.close()
+})
+afterAll(async () => home.close())
+
+async function greeted(ofToken = token, hello: Parameters<typeof helloOf>[1] = {}) {
+  const { client, welcome } = await RawClient.greeted(home.url, ofToken, hello)
+  open.push(client)
+  return { client, welcome }
+}
+
+async function connected(): Promise<RawClient> {
+  const client = await RawClient.connect(home.url)
+  open.push(client)
+  return client
+}
+
+function insertTask(clientSeq: number, title: string): Mutation {
+  return { id: newId(), clientSeq, table: 'tasks', rowId: newId(), op: 'insert', set: { projectId: home.fixture.projectId, title }, at: 0 }
+}
+
+describe('a connection', () => {
+  test('is welcomed with who it is, where the log is, and what is allowed', async () => {
+    const { welcome } = await greeted()
+    expect(welcome).toMatchObject({
+      protocol: 1, resume: false, organizationId: home.fixture.organizationId, principal: { kind: 'user', id: home.fixture.memberId }, clientSeq: 0,
+      limits: { messageBytes: home.config.limits.messageBytes, pushMutations: 100 },
+    })
+    expect(welcome.epoch).not.toBe('')
+    expect(welcome.tokenExpiresAt).toBeGreaterThan(clock.now())
+  })
+
+  test('that says nothing is cut', async () => {
+    const client = await connected()
+    expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'timeout' } })
+    await client.closed
+  })
+
+  test.each([
+    ['of another protocol version', { protocol: 99 }, 'protocol_unsupported'],
+    ['with a token that nobody signed', { token: 'nonsense' }, 'token_invalid'],
+  ])('%s is refused with a code', async (_, hello, code) => {
+    const client = await connected()
+    client.send(helloOf(token, hello))
+    expect(await client.next('error')).toMatchObject({ fatal: true, error: { code } })
+    await client.closed
+  })
+
+  test('whose replica belongs to another user is refused', async () => {
+    const hello = helloOf(token)
+    await greeted(token, hello)
+    const other = await connected()
+    other.send({ ...hello, token: await home.userToken(home.fixture.ownerId) })
+    expect(await other.next('error')).toMatchObject({ fatal: true, error: { code: 'device_principal_mismatch' } })
+  })
+
+  test('whose replica is older than what its device has sent is told that it is a copy', async () => {
+    const hello = helloOf(token, { clientSeq: 5 })
+    const { client } = await greeted(token, hello)
+    client.send({ type: 'push', mutations: [insertTask(1, 'one'), insertTask(2, 'two')] })
+    await client.next('outcomes')
+    const copy = await connected()
+    copy.send({ ...hello, clientSeq: 1 })
+    expect(await copy.next('error')).toMatchObject({ fatal: true, error: { code: 'device_cloned' } })
+    const back = await greeted(token, { ...hello, clientSeq: 2 })
+    expect(back.welcome.clientSeq).toBe(2)
+  })
+
+  test('takes the place of an older one of the same device', async () => {
+    const hello = helloOf(token)
+    const { client: older } = await greeted(token, hello)
+    await greeted(token, hello)
+    await older.closed
+  })
+
+  test('is not heard before its welcome, and greets once', async () => {
+    const early = await connected()
+    early.send({ type: 'ack', seq: 0 })
+    expect(await early.next('error')).toMatchObject({ fatal: true, error: { code: 'bad_message' } })
+    const { client } = await greeted()
+    client.send(helloOf(token))
+    expect(await client.next('error')).toMatchObject({ fatal: false, error: { code: 'bad_message' } })
+  })
+})
+
+describe('a session', () => {
+  test('gets the outcomes of its pushes in order, and its own rows back', async () => {
+    const { client } = await greeted()
+    client.send({ type: 'subscribe', subscriptions: [{ id: 's', channel: `project/${home.fixture.projectId}`, tables: ['tasks'], embeddings: false, held: false }] })
+    expect((await client.next('subscribed')).error).toBeUndefined()
+    client.send({ type: 'page', subscription: 's', after: null })
+    const page = await client.next('page')
+    client.send({ type: 'activate', subscription: 's', from: page.from })
+    expect((await client.next('batch')).activated).toEqual(['s'])
+    const mutations = [1, 2, 3, 4].map((clientSeq) => insertTask(clientSeq, `task ${clientSeq}`))
+    for (const mutation of mutations) client.send({ type: 'push', mutations: [mutation] })
+    for (const { id } of mutations) {
+      expect((await client.next('outcomes')).outcomes).toMatchObject([{ mutationId: id, kind: 'applied' }])
+    }
+    const settled = new Set<string>()
+    while (settled.size < mutations.length) for (const id of (await client.next('batch')).settled) settled.add(id)
+    expect(settled).toEqual(new Set(mutations.map(({ id }) => id)))
+  })
+
+  test('is told about each bad frame and goes on, until there are too many in a row', async () => {
+    const { client } = await greeted()
+    const { badFrames } = home.config.limits
+    for (let round = 0; round < 2; round++) {
+      for (let index = 0; index < badFrames - 1; index++) client.sendBytes(new Uint8Array([1, 2, 3]))
+      for (let index = 0; index < badFrames - 1; index++) expect(await client.next('error')).toMatchObject({ fatal: false, error: { code: 'bad_frame' } })
+      client.send({ type: 'ack', seq: 0 })
+    }
+    for (let index = 0; index < badFrames; index++) client.sendBytes(new Uint8Array([1, 2, 3]))
+    expect(await client.next('error', ({ fatal }) => fatal)).toMatchObject({ error: { code: 'bad_frame' } })
+    await client.closed
+  })
+
+  test('is told that a frame is too large', async () => {
+    const { client } = await greeted()
+    client.sendBytes(new Uint8Array(home.config.limits.messageBytes + 1))
+    expect(await client.next('error')).toMatchObject({ fatal: false, error: { code: 'message_too_large' } })
+  })
+
+  test('is told that an action or a subscription of what it may not see does not exist for it', async () => {
+    const { client } = await greeted()
+    client.send({ type: 'call', ref: 7, id: newId(), action: 'no.such', input: null })
+    expect(await client.next('error', ({ ref }) => ref === 7)).toMatchObject({ fatal: false, error: { code: 'not_found' } })
+    client.send({ type: 'subscribe', subscriptions: [{ id: 'x', channel: `user/${home.fixture.ownerId}`, embeddings: false, held: false }] })
+    expect((await client.next('subscribed', ({ id }) => id === 'x')).error?.code).toBe('forbidden')
+  })
+
+  test('ends when its token does, unless it brings a new one of the same user', async () => {
+    const [short, renewed] = [await home.userToken(home.fixture.memberId, 1), await home.userToken(home.fixture.memberId, 3600)]
+    const [ending, staying] = [await greeted(short), await greeted(short)]
+    staying.client.send({ type: 'authenticate', ref: 1, token: await home.userToken(home.fixture.ownerId) })
+    expect(await staying.client.next('error')).toMatchObject({ ref: 1, fatal: false, error: { code: 'token_invalid' } })
+    staying.client.send({ type: 'authenticate', ref: 2, token: renewed })
+    expect((await staying.client.next('authenticated')).ref).toBe(2)
+    expect(await ending.client.next('error')).toMatchObject({ fatal: true, error: { code: 'token_expired' } })
+    await ending.client.closed
+    expect(staying.client.isClosed).toBe(false)
+  })
+
+  test('ends when its device is revoked', async () => {
+    const { client, welcome } = await greeted()
+    await home.server.database.pool.query('update devices set revoked_at = now() where id = $1', [welcome.deviceId])
+    expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'device_revoked' } })
+    await client.closed
+  })
+})
+
+describe('presence', () => {
+  test('is seen by those who follow the channel, with the identity the server knows, and goes with the connection', async () => {
+    const channel = `project/${home.fixture.projectId}`
+    const [watching, typing] = [await greeted(), await greeted(await home.userToken(home.fixture.ownerId))]
+    for (const { client } of [watching, typing]) {
+      client.send({ type: 'subscribe', subscriptions: [{ id: 'p', channel, tables: ['tasks'], embeddings: false, held: false }] })
+      await client.next('subscribed')
+    }
+    typing.client.send({ type: 'presence', channel, state: { typing: true } })
+    expect(await watching.client.next('present')).toEqual({
+      type: 'present', channel, peers: [{ deviceId: typing.welcome.deviceId, name: expect.any(String) as string, userId: home.fixture.ownerId, agentId: null, state: { typing: true } }],
+    })
+    typing.client.close()
+    expect((await watching.client.next('present')).peers).toEqual([])
+  })
+
+  test('in a channel that is not open to the sender, too large, or too often is refused', async () => {
+    const { client } = await greeted()
+    client.send({ type: 'presence', channel: `user/${home.fixture.ownerId}`, state: {} })
+    expect((await client.next('error')).error.code).toBe('forbidden')
+    client.send({ type: 'presence', channel: `organization/${home.fixture.organizationId}`, state: { text: 'x'.repeat(5000) } })
+    expect((await client.next('error')).error.code).toBe('message_too_large')
+    for (let index = 0; index < home.config.limits.presencePerSecond + 1; index++) client.send({ type: 'presence', channel: `organization/${home.fixture.organizationId}`, state: { index } })
+    expect((await client.next('error')).error).toMatchObject({ code: 'rate_limited', retryAfterMs: expect.any(Number) as number })
+  })
+})
+
+describe('search', () => {
+  test('finds by vector and by words only what the principal may read', async () => {
+    const { pool } = home.server.database
+    const { organizationId, ownerId, projectId } = home.fixture
+    const vector = (hot: number): number[] => Array.from({ length: 384 }, (_, index) => (index === hot ? 1 : 0))
+    const insert = `insert into memories (organization_id, scope, project_id, user_id, content, embedding, embedding_status) values ($1, $2, $3, $4, $5, $6, 'ready')`
+    await pool.query(insert, [organizationId, 'project', projectId, null, 'The staging deploy needs the VPN', JSON.stringify(vector(1))])
+    await pool.query(insert, [organizationId, 'user', null, ownerId, 'The deploy secret of the owner', JSON.stringify(vector(1))])
+    await pool.query(insert, [organizationId, 'project', projectId, null, 'Lunch is at noon', JSON.stringify(vector(2))])
+    const { client } = await greeted()
+    client.send({ type: 'search', ref: 1, table: 'memories', embedding: Buffer.from(Float32Array.from(vector(1)).buffer).toString('base64'), limit: 10 })
+    const byVector = await client.next('found')
+    expect(byVector.hits.map(({ score }) => Math.round(score * 1000) / 1000)).toEqual([1, 0])
+    client.send({ type: 'search', ref: 2, table: 'memories', text: 'why does the deploy fail', limit: 10 })
+    const byWords = await client.next('found')
+    expect(byWords.hits).toHaveLength(1)
+    expect(byWords.hits[0]?.id).toBe(byVector.hits[0]?.id)
+    expect(byWords.blocks[0]?.count).toBe(1)
+    client.send({ type: 'search', ref: 3, table: 'memories', embedding: Buffer.from(new Float32Array(3).buffer).toString('base64'), limit: 10 })
+    expect(await client.next('error')).toMatchObject({ ref: 3, error: { code: 'invalid_value' } })
+    client.send({ type: 'search', ref: 4, table: 'access_tokens', text: 'x', limit: 10 })
+    expect(await client.next('error')).toMatchObject({ ref: 4, error: { code: 'unknown_table' } })
+  })
+})
+
+describe('the HTTP side', () => {
+  test('says that it is alive, ready, and counts', async () => {
+    const [health, ready, metrics, page, missing] = await Promise.all(['/health', '/ready', '/metrics', '/', '/nowhere'].map(async (path) => fetch(`${home.url}${path}`)))
+    expect([health, ready, metrics, page, missing].map((response) => response?.status)).toEqual([200, 200, 200, 200, 404])
+    expect(await ready?.json()).toMatchObject({ ready: true, database: { ok: true }, canary: { ok: true } })
+    expect(await metrics?.text()).toContain('tidewire_messages_total{type="hello"}')
+    expect(await page?.text()).toContain('<h1>Tidewire</h1>')
+    expect((await fetch(`${home.url}/health`, { method: 'POST' })).status).toBe(405)
+  })
+})

@@ -1,0 +1,102 @@
+// A client without SDK: says exactly what a test tells it to, and shows exactly what the server answers.
+import { EventEmitter } from 'node:events'
+import { io, type Socket } from 'socket.io-client'
+import { frameEvent, decodePacket, encodePacket, type Packet } from '../../protocol/packet-codec.ts'
+import { messageFrame, parseDown } from '../../protocol/parse.ts'
+import type { Down, DownOf } from '../../protocol/messages/down.ts'
+import type { Up, UpOf } from '../../protocol/messages/up.ts'
+
+class Encoder {
+  encode(packet: Packet): ReadonlyArray<string | Uint8Array> {
+    return [encodePacket(packet)]
+  }
+}
+
+class Decoder extends EventEmitter {
+  add(data: string | ArrayBuffer | Uint8Array): void {
+    this.emit('decoded', decodePacket(data))
+  }
+
+  destroy(): void {
+    // Holds nothing.
+  }
+}
+
+export class RawClient {
+  readonly #socket: Socket
+  readonly #heard: Down[] = []
+  readonly #waiting = new Set<() => void>()
+  /** Resolves when the connection is gone. */
+  readonly closed: Promise<void>
+  isClosed = false
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on(frameEvent, (frame: Uint8Array) => {
+      this.#heard.push(parseDown(frame).message)
+      this.#wakeAll()
+    })
+    this.closed = new Promise((resolve) => {
+      socket.on('disconnect', () => {
+        this.isClosed = true
+        this.#wakeAll()
+        resolve()
+      })
+    })
+  }
+
+  static async connect(url: string): Promise<RawClient> {
+    const socket = io(url, { transports: ['websocket'], parser: { Encoder, Decoder }, reconnection: false, forceNew: true })
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve)
+      socket.once('connect_error', reject)
+    })
+    return new RawClient(socket)
+  }
+
+  /** Connects, says hello and waits for the welcome. */
+  static async greeted(url: string, token: string, hello: Partial<UpOf<'hello'>> = {}): Promise<{ client: RawClient; welcome: DownOf<'welcome'> }> {
+    const client = await RawClient.connect(url)
+    client.send(helloOf(token, hello))
+    return { client, welcome: await client.next('welcome') }
+  }
+
+  send(message: Up): void {
+    this.#socket.emit(frameEvent, messageFrame(message))
+  }
+
+  sendBytes(bytes: Uint8Array): void {
+    this.#socket.emit(frameEvent, bytes)
+  }
+
+  /** What was heard of this type and not asked for yet, or the next that comes. Rejects when the connection ends first. */
+  async next<T extends Down['type']>(type: T, matches: (message: DownOf<T>) => boolean = () => true): Promise<DownOf<T>> {
+    for (;;) {
+      const index = this.#heard.findIndex((message) => message.type === type && matches(message as DownOf<T>))
+      if (index !== -1) return this.#heard.splice(index, 1)[0] as DownOf<T>
+      if (this.isClosed) throw new Error(`The connection ended before a ${type} came. Heard: ${JSON.stringify(this.#heard)}`)
+      await new Promise<void>((resolve) => this.#waiting.add(resolve))
+    }
+  }
+
+  close(): void {
+    this.#socket.disconnect()
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#waiting) wake()
+    this.#waiting.clear()
+  }
+}
+
+let lastDevice = 0
+
+/** A good hello of a new device, but for what is given. */
+export function helloOf(token: string, hello: Partial<UpOf<'hello'>> = {}): UpOf<'hello'> {
+  lastDevice += 1
+  return {
+    type: 'hello', protocol: 1, schemaHash: 'test', token, cursor: null, clientSeq: 0,
+    device: { fingerprint: `raw-client-${process.pid}-${lastDevice}`, name: `raw ${lastDevice}`, kind: 'cli', storageEngine: 'memory' },
+    ...hello,
+  }
+}

@@ -1,0 +1,48 @@
+// A whole server in this process, on an embedded database of its own with a fixture in it.
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Clock } from '../../lib/clock.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
+import { loadConfig, type Config } from '../../server/config.ts'
+import type { Principal } from '../../server/scope/principal.ts'
+import { createServer, type TideServer } from '../../server/server.ts'
+import { copyOfTemplate } from './database.ts'
+import { seedFixture, type Fixture } from './fixtures.ts'
+
+export interface TestServer {
+  readonly server: TideServer
+  readonly url: string
+  readonly config: Config
+  readonly fixture: Fixture
+  /** A JWT for the principal. */
+  tokenOf(principal: Principal, ttlSeconds?: number): Promise<string>
+  userToken(userId: string, ttlSeconds?: number): Promise<string>
+  close(): Promise<void>
+}
+
+export interface TestServerOptions {
+  readonly clock?: Clock
+  readonly limits?: Partial<Config['limits']>
+}
+
+export async function startTestServer({ clock = systemClock, limits = {} }: TestServerOptions = {}): Promise<TestServer> {
+  const dataDir = await copyOfTemplate()
+  const base = loadConfig({ TIDEWIRE_DATA: dataDir, PORT: '0' })
+  const config: Config = { ...base, limits: { ...base.limits, ...limits } }
+  const server = createServer(config, { clock })
+  await server.listen()
+  const { pool } = server.database
+  const fixture = await seedFixture(pool)
+  const auth = createAuth({ pool, key: await openSigningKey(config.auth, systemRandom), clock, random: systemRandom })
+  const tokenOf = (principal: Principal, ttlSeconds = 3600): Promise<string> => auth.issueToken(principal, ttlSeconds)
+  return {
+    server, url: server.url, config, fixture, tokenOf,
+    userToken: (id, ttlSeconds) => tokenOf({ kind: 'user', id, organizationId: fixture.organizationId }, ttlSeconds),
+    async close() {
+      await server.close()
+      await rm(dirname(dataDir), { recursive: true, force: true })
+    },
+  }
+}
