@@ -1,11 +1,13 @@
-import { PGliteWorker } from '@electric-sql/pglite/worker'
+import { LeaderChangedError, PGliteWorker } from '@electric-sql/pglite/worker'
 import { TideError } from '../../protocol/error.ts'
+import { toBase64 } from '../../protocol/rows/base64.ts'
+import { systemRandom } from '../../lib/random.ts'
 import { flushChannelName, type FlushMessage } from './browser-storage.ts'
 import type { PGliteLike, PglitePlace } from './pglite-like.ts'
 
 /**
  * A PGlite with pgvector in a worker, on the origin's private file system or IndexedDB. All tabs of the origin share the
- * one of the same name. What was under way when the tab that serves it goes fails, and may or may not have happened.
+ * one of the same name. When the tab that serves it goes, another takes over within seconds.
  */
 export async function openPglite(place: PglitePlace): Promise<PGliteLike> {
   if (!('name' in place)) {
@@ -21,6 +23,7 @@ export async function openPglite(place: PglitePlace): Promise<PGliteLike> {
     exec: database.exec.bind(database),
     transaction: database.transaction.bind(database),
     flush: () => flushes.ask(),
+    wasInterrupted: (error) => error instanceof LeaderChangedError,
     close: async () => {
       stopFollowing()
       flushes.close()
@@ -33,14 +36,15 @@ export async function openPglite(place: PglitePlace): Promise<PGliteLike> {
 class Flushes {
   readonly #channel: BroadcastChannel
   readonly #asked = new Map<string, { readonly resolve: () => void; readonly reject: (error: Error) => void }>()
-  readonly #me: string
+  readonly #me = toBase64(systemRandom.bytes(12))
   #count = 0
 
   constructor(name: string) {
     this.#channel = new BroadcastChannel(flushChannelName(name))
-    this.#me = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16)).join('')
     this.#channel.addEventListener('message', ({ data }: MessageEvent<FlushMessage>) => {
-      if (data.kind === 'done') for (const id of data.ids) this.#settle(id, data.error)
+      if (data.kind !== 'done') return
+      const error = data.error === null ? null : new TideError('internal', `The replica could not be written to disk: ${data.error}.`)
+      for (const id of data.ids) this.#settle(id, error)
     })
   }
 
@@ -55,18 +59,18 @@ class Flushes {
 
   /** The worker that was asked is gone. */
   leaderChanged(): void {
-    for (const id of [...this.#asked.keys()]) this.#settle(id, 'the tab that served the replica was closed')
+    for (const id of [...this.#asked.keys()]) this.#settle(id, new LeaderChangedError())
   }
 
   close(): void {
-    for (const id of [...this.#asked.keys()]) this.#settle(id, 'it was closed')
+    for (const id of [...this.#asked.keys()]) this.#settle(id, new TideError('closed', 'The replica was closed before it was written to disk.'))
     this.#channel.close()
   }
 
-  #settle(id: string, error: string | null): void {
+  #settle(id: string, error: Error | null): void {
     const asked = this.#asked.get(id)
     this.#asked.delete(id)
     if (error === null) asked?.resolve()
-    else asked?.reject(new TideError('closed', `The replica could not be written to disk: ${error}.`))
+    else asked?.reject(error)
   }
 }

@@ -4,6 +4,11 @@ import type { PGliteInterface, Transaction } from '@electric-sql/pglite'
 export interface PGliteLike extends Pick<PGliteInterface, 'query' | 'exec' | 'transaction' | 'close'> {
   /** Makes finished transactions durable where the file system does not by itself. */
   readonly flush?: () => Promise<void>
+  /**
+   * Only of a database that others serve: whether this error means that the one who did is gone, so that nobody knows
+   * what became of the work; another has taken over and can be asked.
+   */
+  readonly wasInterrupted?: (error: unknown) => boolean
 }
 
 /** Runs SQL: a PGlite or one of its transactions. */

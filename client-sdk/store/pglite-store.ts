@@ -3,6 +3,7 @@ import type { Query } from '../../protocol/rows/filter.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { invariant } from '../../lib/invariant.ts'
+import { again, CommitQueue } from './commit-queue.ts'
 import { tableOf, tablesOf, type Tables } from './holding.ts'
 import { createCodecs, type Codecs } from './pglite-codecs.ts'
 import { dropHeld, purge } from './pglite-holding.ts'
@@ -29,8 +30,10 @@ export async function createPgliteStore({ schema, open }: PgliteStoreOptions): P
   const tables = tablesOf(schema)
   const database = await open()
   try {
-    await database.transaction((transaction) => prepareSchema(transaction, tables))
-    await database.flush?.()
+    await again(database, async () => {
+      await database.transaction((transaction) => prepareSchema(transaction, tables))
+      await database.flush?.()
+    })
     return new PgliteStore(database, tables, await createCodecs(database))
   } catch (error) {
     await database.close()
@@ -48,60 +51,64 @@ class PgliteStore implements ReplicaStore {
   readonly #tables: Tables
   readonly #codecs: Codecs
   readonly #access: ReadonlyMap<string, Access>
-  #lastCommit: Promise<unknown> = Promise.resolve()
+  readonly #commits: CommitQueue
   #closed = false
 
   constructor(database: PGliteLike, tables: Tables, codecs: Codecs) {
     this.#database = database
     this.#tables = tables
     this.#codecs = codecs
+    this.#commits = new CommitQueue(database)
     this.#access = new Map([...tables].map(([name, table]) => [
       name, { reader: new PgliteReader(table, codecs), writer: new PgliteWriter(table, codecs) },
     ]))
   }
 
   async load(): Promise<StoredState> {
-    return loadRecords(this.#open(), this.#tables)
+    return this.#read((database) => database.transaction((transaction) => loadRecords(transaction, this.#tables)))
   }
 
   async rows(table: string, ids: readonly string[]): Promise<readonly Row[]> {
-    return this.#of(table).reader.byIds(this.#open(), ids)
+    return this.#read((database) => this.#of(table).reader.byIds(database, ids))
   }
 
   async query(table: string, query: Query): Promise<readonly Row[]> {
-    return this.#of(table).reader.query(this.#open(), query)
+    return this.#read((database) => this.#of(table).reader.query(database, query))
   }
 
   async staged(subscription: string, table: string, ids: readonly string[]): Promise<readonly Row[]> {
-    return stagedRows(this.#open(), this.#tables, subscription, table, ids)
+    return this.#read((database) => database.transaction((transaction) => (
+      stagedRows(transaction, this.#tables, subscription, table, ids))))
   }
 
   async nearest(table: string, request: NearestRequest): Promise<readonly { readonly row: Row; readonly score: number }[]> {
-    return this.#of(table).reader.nearest(this.#open(), request)
+    return this.#read((database) => this.#of(table).reader.nearest(database, request))
   }
 
   async sql(text: string, params: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    return this.#open().transaction(async (transaction) => {
+    return this.#read((database) => database.transaction(async (transaction) => {
       await transaction.exec('set transaction read only')
       const { rows } = await transaction.query<Record<string, unknown>>(text, [...params], this.#codecs)
       return rows
-    })
+    }))
   }
 
   async commit(commit: StoreCommit): Promise<void> {
-    const database = this.#open()
+    this.#open()
     const blocks = this.#check(commit)
-    const run = this.#lastCommit.then(() => database.transaction((transaction) => this.#apply(transaction, commit, blocks)))
-    this.#lastCommit = run.catch(() => {})
-    await run
-    await database.flush?.()
+    await this.#commits.add((transaction) => this.#apply(transaction, commit, blocks))
   }
 
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    await this.#lastCommit
+    await this.#commits.idle()
     await this.#database.close()
+  }
+
+  async #read<T>(read: (database: PGliteLike) => Promise<T>): Promise<T> {
+    const database = this.#open()
+    return again(database, () => read(database))
   }
 
   /** Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it. */

@@ -1,0 +1,105 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { chromium, type BrowserContext, type Page } from 'playwright-core'
+import { build, defaultClientConditions, preview, type InlineConfig, type PreviewServer } from 'vite'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { findServices } from '../../scripts/services.ts'
+import type { ReplicaContent, ReplicaPage } from './browser-page/replica-page.ts'
+
+let folder: string
+let server: PreviewServer
+let context: BrowserContext
+let url: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tidewire-browser-'))
+  const config = {
+    configFile: false,
+    root: fileURLToPath(new URL('browser-page', import.meta.url)),
+    logLevel: 'error',
+    resolve: { conditions: ['tidewire:source', ...defaultClientConditions] },
+    worker: { format: 'es' },
+    build: { outDir: join(folder, 'site'), emptyOutDir: true, target: 'esnext', minify: false },
+    preview: { host: '127.0.0.1', port: 0 },
+  } satisfies InlineConfig
+  await build(config)
+  server = await preview(config)
+  url = server.resolvedUrls?.local[0] ?? ''
+  const found = findServices().chromium
+  context = await chromium.launchPersistentContext(join(folder, 'profile'), {
+    executablePath: found.kind === 'missing' ? '/usr/bin/chromium' : found.at,
+    args: [
+      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync',
+    ],
+  })
+})
+afterAll(async () => {
+  await context?.close()
+  await server?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+declare const replicaPage: ReplicaPage
+
+async function openPage(name: string, userAgent?: string): Promise<Page> {
+  const page = await context.newPage()
+  if (userAgent !== undefined) {
+    const session = await context.newCDPSession(page)
+    await session.send('Emulation.setUserAgentOverride', { userAgent })
+  }
+  await load(page, name)
+  return page
+}
+
+async function load(page: Page, name: string): Promise<void> {
+  await page.goto(url)
+  await page.evaluate((replica) => replicaPage.open(replica), name)
+}
+
+const full: ReplicaContent = {
+  issues: 1000, title: 'é', outbox: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], clientSeq: 10, subscriptions: 1, nearest: 'note 17',
+}
+
+it('finds all rows and writes again after a reload, on the private file system', async () => {
+  const page = await openPage('reload')
+  await page.evaluate(() => replicaPage.fill())
+  expect(await page.evaluate(() => replicaPage.read())).toEqual(full)
+  await load(page, 'reload')
+  expect(await page.evaluate(() => replicaPage.read())).toEqual(full)
+  expect(await page.evaluate(async () => (await indexedDB.databases()).length)).toBe(0)
+  await page.close()
+})
+
+it('finds all rows and writes again on IndexedDB, though the page goes right after the last commit', async () => {
+  const safari = 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15'
+  const page = await openPage('indexed', safari)
+  await page.evaluate(() => replicaPage.fill())
+  await load(page, 'indexed')
+  expect(await page.evaluate(() => replicaPage.read())).toEqual(full)
+  expect(await page.evaluate(async () => (await indexedDB.databases()).length)).toBe(1)
+  await page.close()
+})
+
+it('shares one replica among tabs, and goes on in the second when the first is closed', async () => {
+  const first = await openPage('tabs')
+  await first.evaluate(() => replicaPage.fill())
+  const second = await openPage('tabs')
+  expect(await second.evaluate(() => replicaPage.read())).toEqual(full)
+  await first.close()
+  await second.evaluate(() => replicaPage.write(11))
+  const { outbox, clientSeq } = await second.evaluate(() => replicaPage.read())
+  expect([outbox.length, clientSeq]).toEqual([11, 11])
+  await second.close()
+})
+
+it('brings no module of Node to browsers', async () => {
+  const assets = join(folder, 'site', 'assets')
+  const scripts = (await readdir(assets)).filter((name) => name.endsWith('.js'))
+  expect(scripts.filter((name) => name.startsWith('browser-worker-entry'))).toHaveLength(1)
+  expect(scripts.some((name) => name.startsWith('node-pglite'))).toBe(false)
+  const own = await Promise.all(scripts.map((name) => readFile(join(assets, name), 'utf8')))
+  expect(own.filter((text) => /folder-lock|lockFolder/.test(text))).toEqual([])
+})
