@@ -1,4 +1,5 @@
 import { BigIntType, DecimalType, types } from '@mikro-orm/core'
+import type { Json } from '../../protocol/rows/row.ts'
 import type { ColumnType } from '../../protocol/rows/table.ts'
 import { VectorType } from './vector-type.ts'
 
@@ -177,7 +178,7 @@ export const boolean = () => column<boolean>('boolean')
 export const timestamp = () => column<Date>('timestamptz')
 export const date = () => column<string>('date')
 export const interval = () => column<string>('interval')
-export const json = () => column<unknown>('jsonb')
+export const json = () => column<Json>('jsonb')
 export const textArray = () => column<string[]>('text[]')
 export const bytea = () => column<Uint8Array>('bytea')
 export const inet = () => column<string>('inet')
