@@ -16,7 +16,7 @@ import { entities } from '../entities/entities.ts'
 import { describeTable } from './describe-table.ts'
 import { schemaHash } from './generate.ts'
 
-export { generateSchemaModule, schemaVersion } from './generate.ts'
+export { generateSchemaModule } from './generate.ts'
 
 /** A column as it is in the database, hidden ones included. */
 export interface SqlColumn {

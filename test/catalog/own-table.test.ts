@@ -2,7 +2,7 @@ import type { InferEntity } from '@mikro-orm/core'
 import { expect, expectTypeOf, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { triggerSql } from '../../server/catalog/trigger-sql.ts'
-import { enumeration, reference, text, tsvector } from '../../server/entities/column.ts'
+import { date, enumeration, reference, text, tsvector } from '../../server/entities/column.ts'
 import { defineTable } from '../../server/entities/define.ts'
 import { entities } from '../../server/entities/entities.ts'
 import { syncedColumns } from '../../server/entities/mixins.ts'
@@ -18,6 +18,7 @@ const notes = defineTable({
     ...syncedColumns(),
     projectId: reference('projects', 'cascade').nullable(),
     title: text().len(1, 80),
+    due: date().nullable(),
     mood: enumeration(['calm', 'stormy']).default('calm'),
     searchVector: tsvector().generated(`to_tsvector('simple'::regconfig, title)`),
   },
@@ -27,6 +28,7 @@ test('a table of an application is in the catalog like the shipped ones', () => 
   const { schema, byName } = loadCatalog([...entities, notes])
   expect(schema['appNotes']?.columns).toMatchObject({
     title: { name: 'title', type: 'text', maxLength: 80 },
+    due: { type: 'date', nullable: true },
     mood: { values: ['calm', 'stormy'], default: 'calm', optional: true },
     projectId: { name: 'project_id', nullable: true, references: 'projects' },
     version: { class: 'server' },
