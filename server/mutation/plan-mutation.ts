@@ -71,7 +71,7 @@ async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mut
 
   const values = decision.kind === 'insert' ? stamp(workspace, table, mutation, decision.values, moment.now) : changesOf(decision)
   const after = await imageAfter(workspace, table, before, values)
-  const refusal = authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after }) ?? (await checkReferences(workspace, table, values, after))
+  const refusal = (await checkReferences(workspace, table, values, after)) ?? authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after })
   if (refusal) return refusedPlan(mutation, refusal)
 
   const write = toWrite(table, mutation, decision, values)

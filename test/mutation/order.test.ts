@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import type { DeviceLedger } from '../../server/mutation/mutation-store.ts'
+import { checkOrder, unitsOf } from '../../server/mutation/order.ts'
+
+const mutation = (clientSeq: number, over: Partial<Mutation> = {}): Mutation => ({ id: `m${clientSeq}`, clientSeq, table: 't', rowId: 'r', op: 'delete', at: 0, ...over })
+const outcome = (clientSeq: number): Outcome => ({ mutationId: `m${clientSeq}`, clientSeq, kind: 'applied' })
+
+/** A ledger that ends at `last` and still holds the outcomes from `first` on. */
+function ledger(first: number, last: number): DeviceLedger {
+  const stored = Array.from({ length: last - first + 1 }, (_, index) => first + index)
+  return {
+    lastClientSeq: last,
+    outcomes: new Map(stored.map((seq) => [`m${seq}`, { op: 'delete', outcome: outcome(seq) }])),
+    idsBySeq: new Map(stored.map((seq) => [seq, `m${seq}`])),
+  }
+}
+
+describe('the order of a device', () => {
+  it('goes on where the ledger ends', () => {
+    expect(checkOrder([mutation(4), mutation(5)], ledger(1, 3)).fresh.map(({ id }) => id)).toEqual(['m4', 'm5'])
+  })
+
+  it('answers repeats from the ledger, and takes what is new after them', () => {
+    const { answered, fresh } = checkOrder([mutation(2), mutation(3), mutation(4)], ledger(1, 3))
+    expect([...answered.values()]).toEqual([outcome(2), outcome(3)])
+    expect(fresh.map(({ id }) => id)).toEqual(['m4'])
+  })
+
+  it('refuses a gap, naming what is expected', () => {
+    expect(() => checkOrder([mutation(5)], ledger(1, 3))).toThrow(/number 5, and 4 is the next/)
+    expect(() => checkOrder([mutation(4), mutation(6)], ledger(1, 3))).toThrow(/5 is the next/)
+  })
+
+  it('tells a clone by a counter that another write has', () => {
+    expect(() => checkOrder([mutation(3, { id: 'other' })], ledger(1, 3))).toThrow(/number 3 .* was m3 before/)
+  })
+
+  it('does not apply again what is older than the ledger', () => {
+    const { answered, fresh } = checkOrder([mutation(1), mutation(6)], ledger(3, 5))
+    expect(answered.get('m1')).toMatchObject({ kind: 'rejected', error: { code: 'outcome_forgotten' } })
+    expect(fresh.map(({ id }) => id)).toEqual(['m6'])
+  })
+})
+
+it('keeps groups together and others apart', () => {
+  const units = unitsOf([mutation(1), mutation(2, { group: 'g' }), mutation(3, { group: 'g' }), mutation(4, { group: 'h' }), mutation(5), mutation(6)])
+  expect(units.map((unit) => unit.map(({ clientSeq }) => clientSeq))).toEqual([[1], [2, 3], [4], [5], [6]])
+})
