@@ -48,18 +48,27 @@ interface Parts {
 
 async function once<T>(parts: Parts, principal: DevicePrincipal, work: (transaction: SqlMutationTransaction) => Promise<T>): Promise<T> {
   const client = await parts.pool.connect()
+  // A connection that breaks says so twice: to the query that waits, and as an event that would end the process.
+  client.on('error', ignore)
   try {
     await client.query(beginSql(settingsOf(principal)))
     const result = await work(new SqlMutationTransaction({ ...parts, client, principal }))
     await commit(client)
-    client.release()
+    release(client, false)
     return result
   } catch (error) {
     // A connection that cannot roll back is of no use to anyone.
-    await client.query('rollback').then(() => client.release(), () => client.release(true))
+    await client.query('rollback').then(() => release(client, false), () => release(client, true))
     throw error
   }
 }
+
+function release(client: PoolClient, isBroken: boolean): void {
+  client.off('error', ignore)
+  client.release(isBroken)
+}
+
+function ignore(): void {}
 
 async function commit(client: PoolClient): Promise<void> {
   try {
