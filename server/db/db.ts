@@ -53,6 +53,8 @@ export interface OpenOptions {
   readonly onCrash?: (error: Error) => void
 }
 
+const drainLimitMs = 10_000
+
 /** Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`, `database_unreachable`. */
 export async function openDatabase(config: { readonly database: DatabaseConfig }, options: OpenOptions = {}): Promise<Database> {
   const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess } = options
@@ -66,17 +68,18 @@ export async function openDatabase(config: { readonly database: DatabaseConfig }
     await embedded?.close()
     throw unreachableDatabase(config.database, cause)
   }
-  return assemble({ pool, connection, embedded, notifications: createNotifications(connection, { clock, log }) })
+  return assemble({ pool, connection, embedded, clock, notifications: createNotifications(connection, { clock, log }) })
 }
 
 interface Parts {
   readonly pool: pg.Pool
   readonly connection: pg.ClientConfig
   readonly embedded: Embedded | undefined
+  readonly clock: Clock
   readonly notifications: ReturnType<typeof createNotifications>
 }
 
-function assemble({ pool, connection, embedded, notifications }: Parts): Database {
+function assemble({ pool, connection, embedded, clock, notifications }: Parts): Database {
   let orm: Promise<MikroORM> | undefined
   let closing: Promise<void> | undefined
   pool.on('connect', (client) => {
@@ -85,6 +88,7 @@ function assemble({ pool, connection, embedded, notifications }: Parts): Databas
   const close = async (): Promise<void> => {
     await notifications.close()
     await (await orm?.catch(() => undefined))?.close(true)
+    await drain(pool, clock)
     await pool.end()
     await embedded?.close()
   }
@@ -101,6 +105,12 @@ function assemble({ pool, connection, embedded, notifications }: Parts): Databas
     close: () => (closing ??= close()),
   }
   return database
+}
+
+/** pg-pool forgets those who still wait for a connection when it ends: they go first. */
+async function drain(pool: pg.Pool, clock: Clock): Promise<void> {
+  const deadline = clock.monotonic() + drainLimitMs
+  while (pool.waitingCount > 0 && clock.monotonic() < deadline) await new Promise<void>((resolve) => void clock.after(5, resolve))
 }
 
 function connectionOf(config: DatabaseConfig, embedded: Embedded | undefined): pg.ClientConfig {

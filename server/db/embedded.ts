@@ -1,4 +1,5 @@
 import { chmod, mkdir } from 'node:fs/promises'
+import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { lockFolder } from '../../lib/folder-lock.ts'
@@ -50,6 +51,7 @@ async function attach(dataDir: string): Promise<Embedded> {
 async function start(dataDir: string, onCrash: (error: Error) => void): Promise<Embedded> {
   const lock = await lockFolder(dataDir)
   try {
+    await refuseLiving(dataDir)
     const socketPath = await placeSocket(dataDir)
     const data: EmbeddedWorkerData = { dataDir: join(dataDir, 'pgdata'), socketPath, idleTransactionMs }
     const worker = await startWorker(data, onCrash)
@@ -66,6 +68,20 @@ async function start(dataDir: string, onCrash: (error: Error) => void): Promise<
     await lock.release()
     throw error
   }
+}
+
+/** Containers that share the folder do not see each other's processes, but they do share the socket. */
+async function refuseLiving(dataDir: string): Promise<void> {
+  const path = await findSocket(dataDir)
+  if (path === undefined) return
+  const answers = await new Promise<boolean>((resolve) => {
+    const socket = createConnection(path, () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
+  if (answers) throw new TideError('replica_locked', `The folder ${dataDir} is in use: a server answers on ${path}.`)
 }
 
 async function startWorker(data: EmbeddedWorkerData, onCrash: (error: Error) => void): Promise<{ close(): Promise<void> }> {
