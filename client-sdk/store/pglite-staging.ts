@@ -2,7 +2,7 @@ import { decodeFrame, encodeFrame } from '../../protocol/frame.ts'
 import type { PackedBlock, TableBlock } from '../../protocol/rows/block.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Tables } from './holding.ts'
-import { fromHex, type Codecs } from './pglite-codecs.ts'
+import type { Codecs } from './pglite-codecs.ts'
 import type { Executor } from './pglite-like.ts'
 import { overlay, unpackBlock, type SentRow, type TableRows } from './prepare-rows.ts'
 
@@ -55,11 +55,20 @@ export async function stagedRows(
 }
 
 async function readBlock(database: Executor, number: number): Promise<PackedBlock | undefined> {
-  const text = 'select frame::text from tidewire.local_staging where number = $1::bigint'
-  const { rows } = await database.query<{ frame: string }>(text, [number])
-  const [row] = rows
-  if (row === undefined) return undefined
-  const frame = decodeFrame(fromHex(row.frame))
+  // COPY gives bytes as they are; the result of a query would bring them as hex.
+  const text = `copy (select frame from tidewire.local_staging where number = ${number}) to '/dev/blob' with (format binary)`
+  const { blob } = await database.query(text)
+  const bytes = blob === undefined ? undefined : firstField(new DataView(await blob.arrayBuffer()))
+  if (bytes === undefined) return undefined
+  const frame = decodeFrame(bytes)
   // It was written by `stageBlocks`; unpacking checks it again.
   return { block: frame.message as TableBlock, sections: frame.sections }
+}
+
+/** The first field of the first row of a binary COPY: signature and flags, the row's field count, the field's length. */
+function firstField(view: DataView): Uint8Array | undefined {
+  const start = 19
+  if (view.getInt16(start) < 1) return undefined
+  const length = view.getInt32(start + 2)
+  return length < 0 ? undefined : new Uint8Array(view.buffer, start + 6, length)
 }

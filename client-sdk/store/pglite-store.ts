@@ -13,7 +13,7 @@ import { PgliteReader } from './pglite-rows.ts'
 import { prepareSchema } from './pglite-schema.ts'
 import { stageBlocks, stagedBlocks, stagedRows, unstage } from './pglite-staging.ts'
 import { PgliteWriter } from './pglite-write.ts'
-import { absentColumns, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
+import { absentColumns, checkPacked, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
 import type { NearestRequest, ReplicaStore, StoreCommit, StoredState, Swap } from './store.ts'
 
 export interface PgliteStoreOptions {
@@ -114,7 +114,7 @@ class PgliteStore implements ReplicaStore {
   /** Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it. */
   #check(commit: StoreCommit): readonly TableRows[] {
     for (const { table, upserts } of commit.rows ?? []) checkRows(tableOf(this.#tables, table), upserts)
-    for (const block of commit.stage?.blocks ?? []) unpackBlock(this.#tables, block)
+    for (const block of commit.stage?.blocks ?? []) checkPacked(this.#tables, block)
     return (commit.blocks ?? []).map((block) => unpackBlock(this.#tables, block))
   }
 

@@ -1,5 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
 import { unpackRows } from '../../protocol/rows/block-codec.ts'
+import { checkBlock } from '../../protocol/rows/column-unpack.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Row, Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
@@ -18,6 +19,19 @@ export function unpackBlock(tables: Tables, { block, sections }: PackedBlock): T
   const sent = new Set(block.columns.map((column) => column.name))
   const absent = Object.keys(table.columns).filter((key) => !sent.has(key))
   return { table, rows: checkRows(table, unpackRows(table, block, sections)), absent }
+}
+
+/** Refuses a block that `unpackBlock` would refuse, without unpacking it. */
+export function checkPacked(tables: Tables, { block, sections }: PackedBlock): void {
+  const table = tableOf(tables, block.table)
+  checkBlock(block, sections)
+  if (!block.columns.some((column) => column.name === 'id')) throw new TideError('invalid_value', `Rows of ${table.name} have no id.`)
+  for (const column of block.columns) {
+    const descriptor = table.columns[column.name]
+    if (descriptor?.type !== 'vector') continue
+    const fits = column.kind === 'vector' ? column.dimension === descriptor.dimension : column.kind === 'const' && column.value === null
+    if (!fits) throw new TideError('invalid_value', `Values of ${table.name}.${column.name} are no vectors of ${descriptor.dimension}.`)
+  }
 }
 
 /** The columns that a row written here leaves as they are. */
