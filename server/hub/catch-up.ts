@@ -2,7 +2,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import type { Feed, Step } from './feed.ts'
+import type { Change, Feed, Step } from './feed.ts'
 import type { ReadPlan } from './followed.ts'
 import type { HubLimits } from './limits.ts'
 import type { Ring } from './ring.ts'
@@ -113,14 +113,19 @@ function channelsOf({ followed }: ReadPlan): (channel: string) => boolean {
   return (channel) => channels.has(channel)
 }
 
-/** Subscriptions may stand at different positions: each is told only what is new to it. */
+/**
+ * Subscriptions may stand at different positions: each is told only what is new to it. But what is new to one is told for all, for a row
+ * that left one and is known to another must not be deleted (SPEC I5).
+ */
 function framesOf(step: Step, plan: ReadPlan, tables: DownTables, limits: HubLimits): StepFrames {
   const index = new ChannelIndex()
   for (const spec of plan.floors.keys()) index.add(spec)
-  const hits = new Map<Spec, readonly Hit[]>()
-  for (const [spec, all] of index.route(step.changes)) {
+  const routed = index.route(step.changes)
+  const fresh = new Set<Change>()
+  for (const [spec, hits] of routed) {
     const floor = plan.floors.get(spec) ?? step.from
-    hits.set(spec, floor > step.from ? all.filter(({ change }) => change.seq > floor) : all)
+    for (const { change } of hits) if (change.seq > floor) fresh.add(change)
   }
-  return new StepFrames(step, { hits, routed: () => true }, tables, limits)
+  const told = [...routed].map(([spec, hits]) => [spec, hits.filter(({ change }) => fresh.has(change))] as const)
+  return new StepFrames(step, { hits: new Map<Spec, readonly Hit[]>(told), routed: () => true }, tables, limits)
 }
