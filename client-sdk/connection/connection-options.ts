@@ -35,6 +35,10 @@ export const timing = {
   /** For a token, a transport and a welcome, each. */
   greeting: 15_000,
   request: 30_000,
+  /** For the answer to a push or a page: they may wait behind others on the server. */
+  answer: 120_000,
+  /** Without any message for so long the connection counts as dead, whatever the transport says. */
+  silence: 90_000,
   /** Without a frontier for so long the replica counts as stale. */
   frontier: 15_000,
   /** How long before its end a token is replaced, and the pause between tries. */

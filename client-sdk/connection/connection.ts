@@ -22,6 +22,7 @@ import { Requests, type AnswerTo, type Request } from './requests.ts'
 import { Session } from './session.ts'
 import { TokenKeeper } from './token-keeper.ts'
 import type { TransportConnection } from './transport.ts'
+import { Watchdog } from './watchdog.ts'
 
 export type { ConnectionOptions, ConnectionStatus } from './connection-options.ts'
 
@@ -44,6 +45,7 @@ export class Connection {
   /** Counts transports: what an older one says is not heard. */
   #run = 0
   #cancelTimer: CancelTimer = () => {}
+  readonly #silence: Watchdog
   #failures = 0
   #error: TideError | undefined
   #told: ConnectionStatus
@@ -54,6 +56,7 @@ export class Connection {
     const { clock, token } = options
     this.#requests = new Requests(clock, timing.request)
     this.#freshness = new Freshness(clock, () => this.#tellStatus())
+    this.#silence = new Watchdog(clock, timing.silence, () => this.#lost(new TideError('timeout', `Nothing came from the server for ${timing.silence} ms.`)))
     this.#tokens = new TokenKeeper({
       clock, token,
       renew: async (fresh) => (await this.request({ type: 'authenticate', token: fresh })).tokenExpiresAt,
@@ -159,6 +162,7 @@ export class Connection {
   #hangUp(): void {
     this.#run += 1
     this.#cancelTimer()
+    this.#silence.disarm()
     this.#tokens.stop()
     this.#freshness.disconnected()
     const session = this.#session
@@ -217,6 +221,7 @@ export class Connection {
     const early = this.#early ?? []
     this.#early = null
     this.#error = undefined
+    this.#silence.arm()
     this.#session?.start()
     for (const parsed of early) this.#take(parsed)
   }
@@ -233,6 +238,7 @@ export class Connection {
   }
 
   #receive(frame: Uint8Array): void {
+    if (this.#state.kind === 'live') this.#silence.arm()
     const parsed = parseDown(frame)
     if (parsed.message.type === 'welcome') return this.#welcomed(parsed.message)
     if (this.#state.kind === 'live') return this.#take(parsed)

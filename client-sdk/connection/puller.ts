@@ -2,10 +2,13 @@ import type { DownOf } from '../../protocol/messages/down.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Replica } from '../replica/replica.ts'
+import type { Watchdog } from './watchdog.ts'
 
 export interface PullerOptions {
   readonly replica: Replica
   readonly send: (message: UpOf<'page'> | UpOf<'activate'>) => void
+  /** Barks when no page comes though some are asked for. */
+  readonly watchdog: Watchdog
 }
 
 /** Subscriptions that are fetched at the same time; the others wait. */
@@ -43,7 +46,14 @@ export class Puller {
   stop(id: string): void {
     this.#queue.delete(id)
     this.#active.delete(id)
+    this.#watch()
     this.#next()
+  }
+
+  stopAll(): void {
+    this.#queue.clear()
+    this.#active.clear()
+    this.#watch()
   }
 
   /** A page has come; at once, before it is stored. */
@@ -51,6 +61,7 @@ export class Puller {
     const pull = this.#active.get(subscription)
     if (pull === undefined) return
     pull.unstaged += 1
+    this.#watch()
     if (next === null) return
     if (pull.unstaged < maxUnstaged) this.#ask(subscription, next)
     else pull.due = next
@@ -87,6 +98,12 @@ export class Puller {
 
   #ask(id: string, after: string | null): void {
     this.#options.send({ type: 'page', subscription: id, after })
+    this.#watch()
+  }
+
+  #watch(): void {
+    if (this.#active.size === 0) this.#options.watchdog.disarm()
+    else this.#options.watchdog.arm()
   }
 
   #finish(id: string): void {

@@ -1,6 +1,7 @@
 import type { Replica } from '../replica/replica.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import { pushLimits } from './connection-options.ts'
+import type { Watchdog } from './watchdog.ts'
 
 export interface PusherOptions {
   readonly replica: Replica
@@ -8,6 +9,8 @@ export interface PusherOptions {
   /** Writes that the server takes in one push. */
   readonly mutations: number
   readonly failed: (error: unknown) => void
+  /** Barks when a push stays without an answer. */
+  readonly watchdog: Watchdog
 }
 
 /**
@@ -42,6 +45,7 @@ export class Pusher {
   /** One push was answered. */
   answered(): void {
     this.#inFlight.shift()
+    this.#watch()
     this.pump()
   }
 
@@ -55,6 +59,12 @@ export class Pusher {
 
   stop(): void {
     this.#isStopped = true
+    this.#options.watchdog.disarm()
+  }
+
+  #watch(): void {
+    if (this.#inFlight.length === 0) this.#options.watchdog.disarm()
+    else this.#options.watchdog.arm()
   }
 
   async #pump(): Promise<void> {
@@ -82,6 +92,7 @@ export class Pusher {
     if (last === undefined || this.#isStopped) return false
     this.#after = last.clientSeq
     this.#inFlight.push(last.clientSeq)
+    this.#watch()
     this.#options.send({ type: 'push', mutations: [...mutations] })
     return true
   }

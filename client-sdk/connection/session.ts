@@ -11,6 +11,7 @@ import { timing } from './connection-options.ts'
 import { Followed } from './followed.ts'
 import { Puller } from './puller.ts'
 import { Pusher } from './pusher.ts'
+import { Watchdog } from './watchdog.ts'
 
 export interface SessionOptions {
   readonly replica: Replica
@@ -54,8 +55,10 @@ export class Session {
     this.#options = options
     this.#advancedAt = clock.monotonic()
     this.#unsettled = replica.writes().filter((entry) => entry.outcome !== null && !entry.settled && entry.status !== 'rejected').map(({ mutation }) => mutation.id)
-    this.#puller = new Puller({ replica, send })
-    this.#pusher = new Pusher({ replica, send, mutations: welcome.limits.pushMutations, failed: (error) => this.#fail(error) })
+    const watchdog = (what: string): Watchdog =>
+      new Watchdog(clock, timing.answer, () => this.#fail(new TideError('timeout', `The server did not answer a ${what} within ${timing.answer} ms.`)))
+    this.#puller = new Puller({ replica, send, watchdog: watchdog('page') })
+    this.#pusher = new Pusher({ replica, send, mutations: welcome.limits.pushMutations, failed: (error) => this.#fail(error), watchdog: watchdog('push') })
     this.#followed = new Followed({
       replica, clock, send, puller: this.#puller,
       later: (task) => this.#later(task),
@@ -94,6 +97,7 @@ export class Session {
     this.#isEnded = true
     this.#stopListening()
     this.#followed.stop()
+    this.#puller.stopAll()
     this.#pusher.stop()
     await this.#inbox.idle()
   }

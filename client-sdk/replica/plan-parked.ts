@@ -13,12 +13,11 @@ export function planRetry(step: Step, id: string, entries: readonly OutboxEntry[
   if (entry.status !== 'rejected') throw notParked(entry, 'retried', 'Wait for its outcome; only refused writes can be retried.')
   const renewed = withNewIds(fallenWith(entry, entries, isRejected), newId)
   return renewed.map(({ oldId, entry: old }) => {
-    step.end(oldId, 'discarded')
     const again: OutboxEntry = {
       ...old, position: step.nextPosition(), status: 'local', outcome: null, settled: false,
       mutation: { ...old.mutation, clientSeq: 0, at: now },
     }
-    step.put(again)
+    step.replace(oldId, again)
     return again
   })
 }

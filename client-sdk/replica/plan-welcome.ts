@@ -80,12 +80,13 @@ export function startOver(step: Step, mirror: Mirror, states: readonly Subscript
 export function planNewIdentity(step: Step, mirror: Mirror, newId: () => string): void {
   step.setMeta({ fingerprint: newId(), deviceId: null, clientSeq: 0 })
   const unanswered = mirror.outbox.entries.filter((entry) => entry.status === 'syncing')
-  const open = new Set(unanswered.filter((entry) => !entry.settled).map((entry) => entry.mutation.id))
+  // Its effect has come back: only the answer is missing, and the new device would never get it.
   for (const entry of unanswered) if (entry.settled) step.end(entry.mutation.id, 'synced')
-  const others = mirror.outbox.entries.filter((entry) => entry.status === 'local')
-  const renewed = withNewIds([...unanswered.filter((entry) => open.has(entry.mutation.id)), ...others], newId)
-  for (const { oldId, entry } of renewed) {
-    step.end(oldId, 'discarded')
-    step.put({ ...entry, status: 'local', mutation: { ...entry.mutation, clientSeq: 0 } })
+  const renewed = withNewIds(unanswered.filter((entry) => !entry.settled), newId)
+  for (const { oldId, entry } of renewed) step.replace(oldId, { ...entry, status: 'local', mutation: { ...entry.mutation, clientSeq: 0 } })
+  const newIds = new Map(renewed.map(({ oldId, entry }) => [oldId, entry.mutation.id]))
+  for (const entry of mirror.outbox.local) {
+    const { dependsOn } = entry.mutation
+    if (dependsOn?.some((id) => newIds.has(id))) step.put({ ...entry, mutation: { ...entry.mutation, dependsOn: dependsOn.map((id) => newIds.get(id) ?? id) } })
   }
 }

@@ -14,6 +14,9 @@ import type { CheckedDraft } from './write-draft.ts'
 /** Most writes in one group: it must travel in one push. */
 export const groupLimit = 100
 
+/** Characters of JSON that one write may have; the server takes no more. */
+export const sizeLimit = 1_000_000
+
 export interface WriteTools {
   readonly newId: () => string
   /** Milliseconds since 1970. */
@@ -49,6 +52,7 @@ function planDraft(step: Step, draft: CheckedDraft, tools: WriteTools, group: { 
     ...(op === 'increment' ? { inc: draft.inc } : {}),
     ...baseOf(draft, row),
   }
+  checkSize(values)
   const dependsOn = dependenciesOf(table, values, (other) => step.pendingOf(other))
   const mutation = dependsOn.length === 0 ? values : { ...values, dependsOn: [...dependsOn] }
   const pending = step.pendingOf(ref).filter(isActive)
@@ -64,6 +68,13 @@ function planDraft(step: Step, draft: CheckedDraft, tools: WriteTools, group: { 
   step.put(entry)
   if (op === 'insert' && row === null) checkHome(table, step.visible(ref))
   return entry.mutation.id
+}
+
+/** Refused here rather than by the server, much later, with everything behind it. */
+function checkSize(mutation: OutboxEntry['mutation']): void {
+  const { length } = JSON.stringify(mutation)
+  if (length <= sizeLimit) return
+  throw new TideError('message_too_large', `The write to ${mutation.table} ${mutation.rowId} has ${length} characters; at most ${sizeLimit} can be sent.`)
 }
 
 function checkRow({ table, rowId, op }: CheckedDraft, row: Row | null): void {

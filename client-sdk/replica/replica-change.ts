@@ -6,11 +6,19 @@ export interface ReplicaChange {
   /** By SQL table name. `all`: too many rows to name (a bootstrap, a purge): re-read. */
   readonly tables: ReadonlyMap<string, TableChange>
   /** Writes that changed status; `entry` null: synced or discarded, and gone from the outbox. */
-  readonly writes: readonly { readonly id: string; readonly entry: OutboxEntry | null; readonly end?: 'synced' | 'discarded' }[]
+  readonly writes: readonly WriteChange[]
   /** Rows whose `$sync` changed though their values may not have, by SQL table name. */
   readonly states: ReadonlyMap<string, ReadonlySet<string>>
   /** Subscriptions whose record changed or went, by id. */
   readonly subscriptions: ReadonlySet<string>
+}
+
+export interface WriteChange {
+  readonly id: string
+  readonly entry: OutboxEntry | null
+  readonly end?: 'synced' | 'discarded'
+  /** Discarded only in name: the same write goes on under this id (a retry, a new identity). */
+  readonly replacedBy?: string
 }
 
 export type TableChange = { readonly all: true } | { readonly all: false; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }

@@ -8,7 +8,7 @@ import { tableOf } from '../store/holding.ts'
 import type { OutboxEntry, ReplicaMeta, RowState, StoreCommit, SubscriptionRecord } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
 import { visibleRow } from './rebase.ts'
-import type { ReplicaChange, TableChange } from './replica-change.ts'
+import type { ReplicaChange, TableChange, WriteChange } from './replica-change.ts'
 
 export type End = 'synced' | 'discarded'
 
@@ -34,6 +34,9 @@ export class Step {
   readonly #mirror: Mirror
   readonly #entries = new Map<string, OutboxEntry | null>()
   readonly #ends = new Map<string, End>()
+  readonly #replacements = new Map<string, string>()
+  /** Ids that writes of this step name as their dependencies. */
+  readonly #references = new Set<string>()
   readonly #added = new Map<string, Set<string>>()
   readonly #images = new Map<string, Row | null>()
   readonly #dirty = new Map<string, RowRef>()
@@ -71,8 +74,7 @@ export class Step {
   }
 
   isReferenced(id: string): boolean {
-    if (this.#mirror.outbox.isReferenced(id)) return true
-    return [...this.#entries.values()].some((entry) => entry?.mutation.dependsOn?.includes(id) ?? false)
+    return this.#references.has(id) || this.#mirror.outbox.isReferenced(id)
   }
 
   nextPosition(): number {
@@ -82,6 +84,7 @@ export class Step {
   put(entry: OutboxEntry): void {
     const before = this.entry(entry.mutation.id)
     this.#entries.set(entry.mutation.id, entry)
+    for (const id of entry.mutation.dependsOn ?? []) this.#references.add(id)
     const isRestacked = before === undefined ? isActive(entry) : isActive(before) !== isActive(entry) || before.mutation !== entry.mutation
     for (const ref of this.#rowsOf(entry)) {
       if (before === undefined) this.#added.set(keyOf(ref), (this.#added.get(keyOf(ref)) ?? new Set<string>()).add(entry.mutation.id))
@@ -95,6 +98,13 @@ export class Step {
     this.#entries.set(id, null)
     this.#ends.set(id, end)
     for (const ref of this.#rowsOf(entry)) this.#touch(ref, isActive(entry))
+  }
+
+  /** The same write goes on under another id. */
+  replace(id: string, entry: OutboxEntry): void {
+    this.end(id, 'discarded')
+    this.#replacements.set(id, entry.mutation.id)
+    this.put(entry)
   }
 
   /** Tells what the store shows of a row: for rows without pending writes that is the server's image. */
@@ -187,8 +197,14 @@ export class Step {
     }
     const states = new Map<string, Set<string>>()
     for (const { table, rowId } of this.#restated.values()) states.set(table, (states.get(table) ?? new Set<string>()).add(rowId))
-    const writes = [...this.#entries].map(([id, entry]) => ({ id, entry, ...(entry === null ? { end: this.#ends.get(id) ?? ('synced' as const) } : {}) }))
+    const writes = [...this.#entries].map(([id, entry]) => this.#writeChange(id, entry))
     return { tables, writes, states, subscriptions: new Set(this.#subscriptions.keys()) }
+  }
+
+  #writeChange(id: string, entry: OutboxEntry | null): WriteChange {
+    if (entry !== null) return { id, entry }
+    const replacedBy = this.#replacements.get(id)
+    return { id, entry, end: this.#ends.get(id) ?? 'synced', ...(replacedBy === undefined ? {} : { replacedBy }) }
   }
 
   #touch(ref: RowRef, isDirty: boolean): void {

@@ -56,6 +56,12 @@ export function outcomeOf(entry: Pick<OutboxEntry, 'mutation'>, kind: Outcome['k
 export async function dump({ replica }: Pick<Opened, 'replica'>): Promise<unknown> {
   const tables = Object.values(replicaSchema).map(({ name }) => name)
   const rows = await replica.read(async (store) => Promise.all(tables.map(async (table) => [table, await store.query(table, { withDeleted: true })])))
-  const sync = (rows as [string, Row[]][]).map(([table, found]) => found.map(({ id }) => replica.syncOf(table, String(id))))
+  const sync = (rows as [string, readonly Row[]][]).map(([table, found]) => found.map(({ id }) => replica.syncOf(table, String(id))))
   return { rows, sync, writes: replica.writes(), meta: replica.meta, subscriptions: replica.subscriptions, open: replica.openConflicts, pending: replica.pendingCount }
+}
+
+/** What must be there. */
+export function sure<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('it is not there')
+  return value
 }

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { TideError } from '../../protocol/error.ts'
@@ -23,7 +24,7 @@ type Action =
 const row = fc.nat({ max: 3 })
 const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('insert', 'delete', 'restore', 'foreign', 'foreignDelete'), row }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('patch' as const), row, set: fc.oneof(fc.record({ title: fc.constantFrom('a', 'b', 'c') }), fc.record({ body: fc.constantFrom('x', null), title: fc.constantFrom('d', 'e') })) }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('patch' as const), row, set: fc.oneof(fc.record({ title: fc.constantFrom('a', 'b', 'c') }), fc.record({ body: fc.constantFrom('x', null), title: fc.constantFrom('d', 'e') })) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('increment' as const), row, by: fc.integer({ min: -3, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('group' as const), row, other: row }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('push', 'answer', 'deliver', 'crash', 'reconnect') }) },
@@ -94,7 +95,7 @@ class World {
     if (mutation === undefined) return
     const stored = this.ledger.get(mutation.id)
     if (stored !== undefined) return void this.answers.push(stored)
-    expect(mutation.clientSeq, 'counters have no gap').toBe(this.counter + 1)
+    assert.equal(mutation.clientSeq, this.counter + 1, 'counters have no gap')
     this.counter += 1
     const isOrphan = (mutation.dependsOn ?? []).some((id) => this.ledger.get(id)?.kind === 'rejected')
     const isRefused = refuse || isOrphan
@@ -148,7 +149,7 @@ class World {
       const expected = active.reduce<Plain | undefined>(effect, this.delivered.get(id))
       const row = await shown(this.opened, 'tasks', id)
       const actual = row === undefined ? undefined : { title: row['title'], body: row['body'], useCount: row['useCount'], deleted: (row['deletedAt'] ?? null) !== null }
-      expect(actual).toEqual(expected)
+      assert.deepEqual(actual, expected)
     }
   }
 }
@@ -191,7 +192,7 @@ async function perform(world: World, action: Action): Promise<void> {
     case 'crash': {
       const before = await dump(world.opened)
       world.opened = await openReplica(world.opened.store, world.seq + 100, world.opened.clock)
-      expect(await dump(world.opened), 'reopening loses nothing').toEqual(before)
+      assert.deepEqual(await dump(world.opened), before, 'reopening loses nothing')
       return world.reconnect()
     }
   }
@@ -202,6 +203,9 @@ it('shows what replaying every write over the server rows gives, and ends with n
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 1, maxLength: 60 }), async (actions) => {
       const world = new World(await openHeld())
+      // Two of the four rows exist from the start, so that most writes find one.
+      for (const row of [0, 1]) await perform(world, { do: 'foreign', row })
+      await world.deliver()
       for (const one of actions) {
         await perform(world, one)
         await world.check()

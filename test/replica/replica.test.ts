@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ReplicaChange } from '../../client-sdk/replica/replica-change.ts'
-import { batch, deviceId, dump, openHeld, openReplica, outcomeOf, shown, welcome } from './open-replica.ts'
+import { batch, deviceId, dump, openHeld, openReplica, outcomeOf, shown, sure, welcome } from './open-replica.ts'
 import { blockOf, channel, organizationId, projectId, serverTask, testIds, userId } from './replica-schema.ts'
 
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
@@ -29,7 +29,7 @@ describe('a write', () => {
     expect(replica.syncOf('tasks', id).status).toBe('syncing')
     await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [{ ...task, body: 'theirs', version: 2 }])] }))
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'new', body: 'theirs' })
-    await replica.applyOutcomes([outcomeOf({ mutation: mutation ?? entry!.mutation }, 'applied')])
+    await replica.applyOutcomes([outcomeOf({ mutation: mutation ?? sure(entry).mutation }, 'applied')])
     expect(replica.syncOf('tasks', id)).toEqual({ status: 'acknowledged', pending: 1 })
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'new', body: 'theirs' })
     await replica.applyBatch(batch(4, { blocks: [blockOf('tasks', [{ ...task, title: 'new', body: 'theirs', version: 3 }])], settled: [entry?.mutation.id ?? ''] }))
@@ -49,7 +49,7 @@ describe('a write', () => {
     await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [{ ...task, useCount: 2 }])], settled: [entry?.mutation.id ?? ''] }))
     expect(await shown(opened, 'tasks', id)).toMatchObject({ useCount: 2 })
     expect(replica.syncOf('tasks', id).status).toBe('syncing')
-    await replica.applyOutcomes([outcomeOf({ mutation: { ...entry!.mutation, clientSeq: mutation?.clientSeq ?? 0 } }, 'applied')])
+    await replica.applyOutcomes([outcomeOf({ mutation: { ...sure(entry).mutation, clientSeq: mutation?.clientSeq ?? 0 } }, 'applied')])
     expect(replica.writes()).toEqual([])
   })
 
@@ -62,16 +62,16 @@ describe('a write', () => {
     const [note] = await replica.write([{ table: 'notes', op: 'insert', set: { taskId: id, text: 'n' } }])
     expect(note?.mutation.dependsOn).toEqual([insert?.mutation.id])
     const error = { code: 'forbidden' as const, message: 'no', remedy: 'ask' }
-    await replica.applyOutcomes([outcomeOf(insert!, 'rejected', { error })])
+    await replica.applyOutcomes([outcomeOf(sure(insert), 'rejected', { error })])
     expect(replica.writes().map(({ status, outcome }) => [status, outcome?.error?.code])).toEqual([['rejected', 'forbidden'], ['rejected', 'dependency_rejected']])
     expect(await shown(opened, 'tasks', id)).toBeUndefined()
     expect(replica.syncOf('tasks', id)).toEqual({ status: 'rejected', pending: 0 })
-    const renewed = await replica.retry(insert!.mutation.id)
+    const renewed = await replica.retry(sure(insert).mutation.id)
     expect(renewed.map(({ status, mutation }) => [status, mutation.table])).toEqual([['local', 'tasks'], ['local', 'notes']])
     expect(renewed[0]?.mutation.id).not.toBe(insert?.mutation.id)
     expect(renewed[1]?.mutation.dependsOn).toEqual([renewed[0]?.mutation.id])
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'mine' })
-    const dropped = await replica.discard(renewed[0]!.mutation.id)
+    const dropped = await replica.discard(sure(renewed[0]).mutation.id)
     expect(dropped).toEqual(renewed.map(({ mutation }) => mutation.id))
     expect(await shown(opened, 'tasks', id)).toBeUndefined()
     expect(replica.writes()).toEqual([])
@@ -124,7 +124,7 @@ describe('a write', () => {
     const draft = { table: 'task_tags', op: 'insert', set: { taskId: task['id'], tag: 'red' } } as const
     const [[first], [second]] = await Promise.all([one.replica.write([draft]), two.replica.write([draft])])
     expect(first?.mutation.rowId).toBe(second?.mutation.rowId)
-    const rowId = first!.mutation.rowId
+    const rowId = sure(first).mutation.rowId
     const row = { ...(await shown(one, 'task_tags', rowId)), version: 1, deletedAt: '2026-11-22T00:30:00.000Z' }
     await two.replica.applyBatch(batch(3, { blocks: [blockOf('task_tags', [row])] }))
     expect(await shown(two, 'task_tags', rowId)).toMatchObject({ deletedAt: null })
@@ -151,7 +151,7 @@ describe('a write', () => {
       [{ table: 'notes', op: 'insert', set: { taskId: null, text: 'x' } }, 'invalid_value'],
       [{ table: 'sync_conflicts', rowId, op: 'patch', set: { status: 'resolved' } }, 'forbidden'],
     ] as const
-    for (const [draft, code] of codes) await expect(replica.write([draft]), JSON.stringify(draft)).rejects.toMatchObject({ code })
+    for (const [draft, code] of codes) await expect(replica.write([draft])).rejects.toMatchObject({ code })
     expect(replica.writes()).toEqual([])
     await replica.write([{ table: 'tasks', rowId, op: 'delete' }])
     await expect(replica.write([{ table: 'tasks', rowId, op: 'patch', set: { title: 'x' } }])).rejects.toMatchObject({ code: 'row_deleted' })
@@ -169,12 +169,12 @@ describe('a conflict', () => {
     await replica.nextPush(100, 1e6)
     const conflict = {
       id: testIds(), organizationId, channel, version: 1, createdAt: '2026-11-22T00:00:00.000Z', updatedAt: '2026-11-22T00:00:00.000Z', deviceId, userId, agentId: null,
-      mutationId: entry!.mutation.id, tableName: 'tasks', rowId: id, kind: 'field', fields: { title: { base: 'base', mine: 'mine', theirs: 'theirs' } }, clientPatch: { title: 'mine' },
+      mutationId: sure(entry).mutation.id, tableName: 'tasks', rowId: id, kind: 'field', fields: { title: { base: 'base', mine: 'mine', theirs: 'theirs' } }, clientPatch: { title: 'mine' },
       status: 'open', resolution: null, resolvedPatch: null, resolvedAt: null,
     }
-    await replica.applyOutcomes([outcomeOf(entry!, 'conflict', { conflictId: conflict.id, columns: ['title'] })])
+    await replica.applyOutcomes([outcomeOf(sure(entry), 'conflict', { conflictId: conflict.id, columns: ['title'] })])
     const seen = { ...task, title: 'theirs', version: 2 }
-    await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [seen]), blockOf('sync_conflicts', [conflict])], settled: [entry!.mutation.id] }))
+    await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [seen]), blockOf('sync_conflicts', [conflict])], settled: [sure(entry).mutation.id] }))
     return { ...opened, id, conflict, seen }
   }
 
@@ -204,10 +204,10 @@ describe('a conflict', () => {
     const again = await openReplica(opened.store)
     expect(await dump(again)).toEqual(await dump(opened))
     await again.replica.nextPush(100, 1e6)
-    await again.replica.applyOutcomes([outcomeOf(resolve!, 'applied')])
+    await again.replica.applyOutcomes([outcomeOf(sure(resolve), 'applied')])
     await again.replica.applyBatch(batch(4, {
       blocks: [blockOf('tasks', [{ ...seen, title: 'mine', version: 3 }]), blockOf('sync_conflicts', [{ ...conflict, status: 'resolved', resolution: 'client' }])],
-      settled: [resolve!.mutation.id],
+      settled: [sure(resolve).mutation.id],
     }))
     expect(await shown(again, 'tasks', id)).toMatchObject({ title: 'mine', version: 3 })
     expect(again.replica.syncOf('tasks', id)).toEqual({ status: 'synced', pending: 0 })
@@ -220,7 +220,7 @@ describe('a batch', () => {
     const opened = await openHeld()
     const { replica } = opened
     const [kept, edited] = [serverTask(), serverTask()]
-    const note = { id: testIds(), organizationId, channel: `task/${String(kept['id'])}`, version: 1, createdAt: '2026-11-22T00:00:00.000Z', updatedAt: '2026-11-22T00:00:00.000Z', taskId: kept['id']!, text: 'n' }
+    const note = { id: testIds(), organizationId, channel: `task/${String(kept['id'])}`, version: 1, createdAt: '2026-11-22T00:00:00.000Z', updatedAt: '2026-11-22T00:00:00.000Z', taskId: sure(kept['id']), text: 'n' }
     await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [kept, edited]), blockOf('notes', [note])] }))
     await replica.write([{ table: 'tasks', rowId: String(edited['id']), op: 'patch', set: { title: 'edited' } }])
     const [insert] = await replica.write([insertTask])
@@ -285,7 +285,7 @@ describe('a welcome', () => {
     const opened = await openReplica()
     const [entry] = await opened.replica.write([{ table: 'tasks', op: 'insert', set: { title: 'early' } }])
     await opened.replica.applyWelcome(welcome({ resume: false }))
-    expect(await shown(opened, 'tasks', entry!.mutation.rowId)).toMatchObject({ organizationId, channel: `organization/${organizationId}` })
+    expect(await shown(opened, 'tasks', sure(entry).mutation.rowId)).toMatchObject({ organizationId, channel: `organization/${organizationId}` })
   })
 
   it('of a restored server gets the writes again that it has lost, without a gap', async () => {
@@ -293,7 +293,7 @@ describe('a welcome', () => {
     await replica.write([insertTask])
     await replica.nextPush(100, 1e6)
     const [acknowledged] = replica.writes()
-    await replica.applyOutcomes([outcomeOf(acknowledged!, 'applied')])
+    await replica.applyOutcomes([outcomeOf(sure(acknowledged), 'applied')])
     await replica.write([insertTask])
     await replica.nextPush(100, 1e6, 1)
     await replica.applyWelcome(welcome({ epoch: 'second', resume: false, clientSeq: 0 }))
