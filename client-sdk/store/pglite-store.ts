@@ -12,6 +12,7 @@ import { loadRecords, saveRecords } from './pglite-records.ts'
 import { PgliteReader } from './pglite-rows.ts'
 import { prepareSchema } from './pglite-schema.ts'
 import { stageBlocks, stagedBlocks, stagedRows, unstage } from './pglite-staging.ts'
+import { Vacuum } from './pglite-vacuum.ts'
 import { PgliteWriter } from './pglite-write.ts'
 import { absentColumns, checkPacked, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
 import type { NearestRequest, ReplicaStore, StoreCommit, StoredState, Swap } from './store.ts'
@@ -52,6 +53,7 @@ class PgliteStore implements ReplicaStore {
   readonly #codecs: Codecs
   readonly #access: ReadonlyMap<string, Access>
   readonly #commits: CommitQueue
+  readonly #vacuum: Vacuum
   #closed = false
 
   constructor(database: PGliteLike, tables: Tables, codecs: Codecs) {
@@ -59,6 +61,7 @@ class PgliteStore implements ReplicaStore {
     this.#tables = tables
     this.#codecs = codecs
     this.#commits = new CommitQueue(database)
+    this.#vacuum = new Vacuum(database)
     this.#access = new Map([...tables].map(([name, table]) => [
       name, { reader: new PgliteReader(table, codecs), writer: new PgliteWriter(table, codecs) },
     ]))
@@ -97,12 +100,14 @@ class PgliteStore implements ReplicaStore {
     this.#open()
     const blocks = this.#check(commit)
     await this.#commits.add((transaction) => this.#apply(transaction, commit, blocks))
+    this.#vacuum.start()
   }
 
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
     await this.#commits.idle()
+    await this.#vacuum.idle()
     await this.#database.close()
   }
 
@@ -129,6 +134,7 @@ class PgliteStore implements ReplicaStore {
     for (const { table, upserts, deletes } of commit.rows ?? []) {
       for (const group of groupByAbsent(tableOf(this.#tables, table), upserts)) await this.#put(transaction, group)
       await this.#of(table).writer.delete(transaction, deletes)
+      this.#vacuum.wrote(table, deletes.length)
     }
     await saveRecords(transaction, this.#tables, commit)
   }
@@ -141,6 +147,7 @@ class PgliteStore implements ReplicaStore {
 
   async #put(transaction: Executor, { table, rows, absent }: TableRows): Promise<void> {
     await this.#of(table.name).writer.put(transaction, rows, absent)
+    this.#vacuum.wrote(table.name, rows.length)
   }
 
   #of(table: string): Access {
