@@ -40,14 +40,17 @@ function codecOf(table: CatalogTable): Codec {
   let codec = codecs.get(table)
   if (!codec) {
     const described = Object.entries(table.descriptor?.columns ?? {})
-    if (described.length === 0) throw new TideError('unknown_table', `Table ${table.name} is not synced, so its rows have no form to travel in.`)
+    if (described.length === 0)
+      throw new TideError('unknown_table', `Table ${table.name} is not synced, so its rows have no form to travel in.`)
     const columns = described
       .toSorted(([, a], [, b]) => Number(a.type === 'vector') - Number(b.type === 'vector'))
       .flatMap(([property, descriptor]) => {
         const sql = table.sqlColumns.find((column) => column.property === property)
         return sql ? [{ property, descriptor, sql, decode: decoder(descriptor) }] : []
       })
-    const blank = columns.flatMap(({ property, descriptor }) => (descriptor.type === 'vector' ? [] : [[property, null] as const]))
+    const blank = columns.flatMap(({ property, descriptor }) =>
+      descriptor.type === 'vector' ? [] : [[property, null] as const],
+    )
     codec = { columns, blank: Object.fromEntries(blank) }
     codecs.set(table, codec)
   }
@@ -58,8 +61,8 @@ const codecs = new WeakMap<CatalogTable, Codec>()
 /** The columns that clients know of a table, as a select list for `toRow`. */
 export function selectList(table: CatalogTable, options: SelectOptions, alias = ''): string {
   const prefix = alias === '' ? '' : `${alias}.`
-  return codecOf(table).columns
-    .filter(({ descriptor }) => options.embeddings || descriptor.type !== 'vector')
+  return codecOf(table)
+    .columns.filter(({ descriptor }) => options.embeddings || descriptor.type !== 'vector')
     .map(({ descriptor }) => expression(descriptor, `${prefix}"${descriptor.name}"`))
     .join(', ')
 }
@@ -85,24 +88,39 @@ export function toRow(table: CatalogTable, raw: RawRow): Row {
  */
 function expression(column: ColumnDescriptor, name: string): string {
   switch (column.type) {
-    case 'timestamptz': return `${name} at time zone 'UTC'`
-    case 'text[]': return `array_to_json(${name})`
+    case 'timestamptz':
+      return `${name} at time zone 'UTC'`
+    case 'text[]':
+      return `array_to_json(${name})`
     // No number is printed or parsed on either side.
-    case 'vector': return `encode(vector_send(${name}), 'base64')`
-    default: return name
+    case 'vector':
+      return `encode(vector_send(${name}), 'base64')`
+    default:
+      return name
   }
 }
 
 function decoder(column: ColumnDescriptor): ((text: string) => Value) | undefined {
   switch (column.type) {
-    case 'integer': case 'bigint': case 'double': return Number
-    case 'numeric': return (column.precision ?? 16) <= 15 ? Number : undefined
-    case 'boolean': return (text) => text === 't'
-    case 'timestamptz': return decodeTime
-    case 'jsonb': case 'text[]': return decodeJson
-    case 'bytea': return (text) => Buffer.from(text.slice(2), 'hex').toString('base64')
-    case 'vector': return decodeVector
-    default: return undefined
+    case 'integer':
+    case 'bigint':
+    case 'double':
+      return Number
+    case 'numeric':
+      return (column.precision ?? 16) <= 15 ? Number : undefined
+    case 'boolean':
+      return (text) => text === 't'
+    case 'timestamptz':
+      return decodeTime
+    case 'jsonb':
+    case 'text[]':
+      return decodeJson
+    case 'bytea':
+      return (text) => Buffer.from(text.slice(2), 'hex').toString('base64')
+    case 'vector':
+      return decodeVector
+    default:
+      return undefined
   }
 }
 
@@ -146,9 +164,11 @@ export function toRecordValue(column: ColumnDescriptor, value: Value): Json {
 
 /** The column list of `json_to_recordset(...) as r(<list>)` for these properties, with exactly the table's types. */
 export function recordColumns(table: CatalogTable, properties: readonly string[]): string {
-  return properties.map((property) => {
-    const column = codecOf(table).columns.find((known) => known.property === property)
-    if (!column) throw new TideError('unknown_column', `Table ${table.name} has no column ${property}.`)
-    return `"${column.sql.name}" ${column.sql.sqlType}`
-  }).join(', ')
+  return properties
+    .map((property) => {
+      const column = codecOf(table).columns.find((known) => known.property === property)
+      if (!column) throw new TideError('unknown_column', `Table ${table.name} has no column ${property}.`)
+      return `"${column.sql.name}" ${column.sql.sqlType}`
+    })
+    .join(', ')
 }

@@ -33,11 +33,15 @@ export function isVisible(access: Access, image: Image): boolean {
  */
 export function authorise(input: AuthoriseInput): Refusal | undefined {
   const { table, principal, access, op, before, after } = input
-  if (table.direction === 'ro' || table.policy === 'server') return refuse('forbidden', `Only the server writes to ${table.name}.`)
-  if (table.direction === 'up' && op !== 'insert') return refuse('forbidden', `Rows of ${table.name} can be inserted and nothing else.`)
-  if (!access.active) return refuse('forbidden', `The ${principal.kind} ${principal.id} is not active in this organization.`)
+  if (table.direction === 'ro' || table.policy === 'server')
+    return refuse('forbidden', `Only the server writes to ${table.name}.`)
+  if (table.direction === 'up' && op !== 'insert')
+    return refuse('forbidden', `Rows of ${table.name} can be inserted and nothing else.`)
+  if (!access.active)
+    return refuse('forbidden', `The ${principal.kind} ${principal.id} is not active in this organization.`)
   for (const image of before ? [before, after] : [after]) {
-    if (!ownOrganization(table, principal, image.row)) return refuse('forbidden', `The row of ${table.name} is not one of this organization.`)
+    if (!ownOrganization(table, principal, image.row))
+      return refuse('forbidden', `The row of ${table.name} is not one of this organization.`)
     if (!mayWrite(table, principal, access, image, before !== null)) return needsWriter(table, principal, image)
   }
   const from = before?.row['status']
@@ -52,7 +56,13 @@ function ownOrganization(table: TableDescriptor, principal: Principal, row: Row)
   return !('organizationId' in table.columns) || row['organizationId'] === principal.organizationId
 }
 
-function mayWrite(table: TableDescriptor, principal: Principal, access: Access, image: Image, exists: boolean): boolean {
+function mayWrite(
+  table: TableDescriptor,
+  principal: Principal,
+  access: Access,
+  image: Image,
+  exists: boolean,
+): boolean {
   const reachable = image.homes.filter((home) => access.channels.has(home))
   if (reachable.length === 0) return false
   return table.writers.some((writer) => {
@@ -76,7 +86,13 @@ function isSelf(table: TableDescriptor, principal: Principal, image: Image): boo
  * An agent writes rows of its own, rows assigned to it, and rows in projects it follows. What it made itself elsewhere
  * (a memory of its team) stays its to change, though it could not have put it there by authorship alone.
  */
-function isAgents(table: TableDescriptor, principal: Principal, image: Image, reachable: readonly string[], exists: boolean): boolean {
+function isAgents(
+  table: TableDescriptor,
+  principal: Principal,
+  image: Image,
+  reachable: readonly string[],
+  exists: boolean,
+): boolean {
   if (reachable.some((home) => home === `agent/${principal.id}` || home.startsWith('project/'))) return true
   const { row } = image
   if (table.name === 'agents') return row['id'] === principal.id
@@ -85,8 +101,12 @@ function isAgents(table: TableDescriptor, principal: Principal, image: Image, re
 }
 
 const writerNames: Readonly<Record<Writer, string>> = {
-  viewer: 'a viewer', member: 'a member', admin: 'an admin', owner: 'an owner',
-  self: "the row's own user", agent: 'an agent on rows of its own, assigned to it, or in projects it is a member of',
+  viewer: 'a viewer',
+  member: 'a member',
+  admin: 'an admin',
+  owner: 'an owner',
+  self: "the row's own user",
+  agent: 'an agent on rows of its own, assigned to it, or in projects it is a member of',
 }
 
 function needsWriter(table: TableDescriptor, principal: Principal, image: Image): Refusal {

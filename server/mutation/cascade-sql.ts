@@ -10,7 +10,10 @@ export interface Children {
 /** Foreign keys by which rows belong to those of `parent` (delete rule cascade). Tenancy is not belonging. */
 export function childrenOf(catalog: Catalog, parent: string): readonly Children[] {
   return [...catalog.byName.values()].flatMap((table) =>
-    !table.softDelete ? [] : table.foreignKeys.filter((key) => key.table === parent && belongs(key)).map((key) => ({ table, key })))
+    !table.softDelete
+      ? []
+      : table.foreignKeys.filter((key) => key.table === parent && belongs(key)).map((key) => ({ table, key })),
+  )
 }
 
 function belongs({ onDelete, author, property }: ForeignKey): boolean {
@@ -23,8 +26,12 @@ export function cascadeSql(catalog: Catalog, { table, key }: Children, kind: Cas
     return `update "${table.name}" set deleted_at = $2 where "${key.column}" = any($1::uuid[]) and deleted_at is null returning id`
   }
   // Another parent that was deleted apart keeps the child.
-  const others = table.foreignKeys.filter((other) => belongs(other) && other.column !== key.column && catalog.byName.get(other.table)?.softDelete)
-  const kept = others.map((other) =>
-    `and not exists (select from "${other.table}" p where p.id = c."${other.column}" and p.deleted_at is not null and p.deleted_at <> $2)`)
+  const others = table.foreignKeys.filter(
+    (other) => belongs(other) && other.column !== key.column && catalog.byName.get(other.table)?.softDelete,
+  )
+  const kept = others.map(
+    (other) =>
+      `and not exists (select from "${other.table}" p where p.id = c."${other.column}" and p.deleted_at is not null and p.deleted_at <> $2)`,
+  )
   return `update "${table.name}" c set deleted_at = null where c."${key.column}" = any($1::uuid[]) and c.deleted_at = $2 ${kept.join(' ')} returning c.id`
 }

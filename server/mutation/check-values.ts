@@ -24,7 +24,10 @@ type Checked = { readonly kind: 'value'; readonly value: Value } | RefusedValue
  * Allow-lists and canonicalises `set` and `base`: unknown columns and values that do not fit are refused here, before
  * the database sees them, with the column and the value in the message.
  */
-export function checkSent(table: TableDescriptor, mutation: Pick<Mutation, 'set' | 'base' | 'rowId'>): Sent | RefusedValue {
+export function checkSent(
+  table: TableDescriptor,
+  mutation: Pick<Mutation, 'set' | 'base' | 'rowId'>,
+): Sent | RefusedValue {
   const set: Record<string, Value> = {}
   const base: Record<string, Value> = {}
   const ignored: string[] = []

@@ -47,7 +47,10 @@ export function conflictRow({ principal, table, row, mutation, kind, fields }: N
 
 /** What an open conflict becomes when a later write adds its own losing values. */
 export function extendConflict(conflict: Row, row: Row, fields: Disagreements): Patch {
-  return { ...conflictContent({ ...fieldsOf(conflict), ...fieldsToJson(fields) }), serverVersion: row['version'] ?? null }
+  return {
+    ...conflictContent({ ...fieldsOf(conflict), ...fieldsToJson(fields) }),
+    serverVersion: row['version'] ?? null,
+  }
 }
 
 type Fields = { readonly [column: string]: { readonly base: Json; readonly mine: Json; readonly theirs: Json } }
@@ -58,7 +61,10 @@ function conflictContent(fields: Fields): Patch {
 
 function fieldsToJson(fields: Disagreements): Fields {
   return Object.fromEntries(
-    Object.entries(fields).map(([column, { base, mine, theirs }]) => [column, { base: toJson(base), mine: toJson(mine), theirs: toJson(theirs) }]),
+    Object.entries(fields).map(([column, { base, mine, theirs }]) => [
+      column,
+      { base: toJson(base), mine: toJson(mine), theirs: toJson(theirs) },
+    ]),
   )
 }
 
@@ -75,7 +81,9 @@ function toJson(value: Value): Json {
 export function fieldsOf(conflict: Row): Fields {
   const fields = conflict['fields']
   const entries = isJsonObject(fields) ? Object.entries(fields) : []
-  return Object.fromEntries(entries.flatMap(([column, sides]) => (isJsonObject(sides) ? [[column, sidesOf(sides)] as const] : [])))
+  return Object.fromEntries(
+    entries.flatMap(([column, sides]) => (isJsonObject(sides) ? [[column, sidesOf(sides)] as const] : [])),
+  )
 }
 
 function sidesOf(sides: JsonObject) {

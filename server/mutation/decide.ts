@@ -35,7 +35,12 @@ export type Decision = { readonly ignored: readonly string[] } & (
   | { readonly kind: 'update'; readonly set: Patch; readonly inc: Increments; readonly merged: boolean }
   | { readonly kind: 'noop' }
   /** `apply`: what does not overlap and is written all the same, outside groups. */
-  | { readonly kind: 'conflict'; readonly conflict: ConflictKind; readonly apply: Patch; readonly fields: Disagreements }
+  | {
+      readonly kind: 'conflict'
+      readonly conflict: ConflictKind
+      readonly apply: Patch
+      readonly fields: Disagreements
+    }
   | { readonly kind: 'rejected'; readonly error: Refusal }
 )
 
@@ -70,7 +75,9 @@ export function decide(input: DecideInput): Decision {
     case 'restore':
       return decideRestore(input)
     case 'resolve':
-      return rejected(refuse('invalid_value', `Only a row of sync_conflicts can be resolved, not one of ${table.name}.`))
+      return rejected(
+        refuse('invalid_value', `Only a row of sync_conflicts can be resolved, not one of ${table.name}.`),
+      )
     default:
       return unreachable(mutation.op)
   }
@@ -95,7 +102,9 @@ function decideRepeatedInsert(table: TableDescriptor, row: Row, sent: Sent): Dec
     if (deleted) return rejected(rowDeleted(table, row))
     if (differing.length === 0) return { kind: 'noop', ignored: sent.ignored }
     const columns = differing.map(([property]) => property).join(', ')
-    return rejected(refuse('unique_violated', `${table.name} has a row ${show(row['id'])} already, with other values in ${columns}.`))
+    return rejected(
+      refuse('unique_violated', `${table.name} has a row ${show(row['id'])} already, with other values in ${columns}.`),
+    )
   }
   const fixed = differing.find(([property]) => table.columns[property]?.class === 'fixed')
   if (fixed) return rejected(fixedColumn(table, fixed[0], fixed[1]))
@@ -118,14 +127,26 @@ function decidePatch({ table, ownRow }: DecideInput, row: Row, sent: Sent): Deci
     const theirs = row[property] ?? null
     const rule = streaming && column.references === undefined ? 'last' : columnRule(table, column)
     if (rule === 'counter') {
-      return rejected(refuse('invalid_value', `${table.name}.${property} is a counter: it cannot be set to ${show(mine)}.`, 'Send an increment.'))
+      return rejected(
+        refuse(
+          'invalid_value',
+          `${table.name}.${property} is a counter: it cannot be set to ${show(mine)}.`,
+          'Send an increment.',
+        ),
+      )
     }
     if (rule === 'fixed') {
       if (!valuesEqual(column, mine, theirs)) return rejected(fixedColumn(table, property, mine))
       continue
     }
     if (rule !== 'last' && !(property in sent.base)) {
-      return rejected(refuse('invalid_value', `The patch of ${table.name}.${property} has no base.`, 'Send the value the device saw before its change.'))
+      return rejected(
+        refuse(
+          'invalid_value',
+          `The patch of ${table.name}.${property} has no base.`,
+          'Send the value the device saw before its change.',
+        ),
+      )
     }
     const base = rule === 'last' ? theirs : baseOf(column, sent.base[property] ?? null, theirs)
     const result = mergeColumn(column, rule === 'text', base, mine, theirs)
@@ -155,7 +176,13 @@ function decidePatch({ table, ownRow }: DecideInput, row: Row, sent: Sent): Deci
   }
   const [first = 'field', ...others] = kinds
   if (kinds.size > 0) {
-    return { kind: 'conflict', conflict: others.length === 0 ? first : 'field', apply: set, fields, ignored: sent.ignored }
+    return {
+      kind: 'conflict',
+      conflict: others.length === 0 ? first : 'field',
+      apply: set,
+      fields,
+      ignored: sent.ignored,
+    }
   }
   if (Object.keys(set).length === 0) return { kind: 'noop', ignored: sent.ignored }
   return { kind: 'update', set, inc: {}, merged, ignored: sent.ignored }
@@ -179,7 +206,13 @@ function patchOfDeleted(table: TableDescriptor, row: Row, sent: Sent): Decision 
     const theirs = row[property] ?? null
     return [property, { base: sent.base[property] ?? theirs, mine, theirs }] as const
   })
-  return { kind: 'conflict', conflict: 'delete_update', apply: {}, fields: Object.fromEntries(fields), ignored: sent.ignored }
+  return {
+    kind: 'conflict',
+    conflict: 'delete_update',
+    apply: {},
+    fields: Object.fromEntries(fields),
+    ignored: sent.ignored,
+  }
 }
 
 function decideIncrement({ table, mutation }: DecideInput, row: Row): Decision {
@@ -188,7 +221,12 @@ function decideIncrement({ table, mutation }: DecideInput, row: Row): Decision {
   for (const [property, amount] of inc) {
     const column = Object.hasOwn(table.columns, property) ? table.columns[property] : undefined
     if (column?.class !== 'counter') {
-      return rejected(refuse('unknown_column', `${table.name}.${property} is not a counter, so it cannot be incremented by ${amount}.`))
+      return rejected(
+        refuse(
+          'unknown_column',
+          `${table.name}.${property} is not a counter, so it cannot be incremented by ${amount}.`,
+        ),
+      )
     }
     const whole = column.type === 'integer' || column.type === 'bigint'
     if (!Number.isFinite(amount) || (whole && !Number.isSafeInteger(amount))) {
@@ -208,12 +246,29 @@ function decideIncrement({ table, mutation }: DecideInput, row: Row): Decision {
 function decideDelete({ table, row, now }: DecideInput, sent: Sent): Decision {
   if (!('deletedAt' in table.columns)) return rejected(refuse('forbidden', `Rows of ${table.name} cannot be deleted.`))
   if (!row || isDeleted(row)) return { kind: 'noop', ignored: sent.ignored }
-  const changed = table.policy === 'merge' ? Object.entries(sent.base).filter(([property, base]) => countsAsChange(table, property, base, row)) : []
+  const changed =
+    table.policy === 'merge'
+      ? Object.entries(sent.base).filter(([property, base]) => countsAsChange(table, property, base, row))
+      : []
   if (changed.length > 0) {
-    const fields = changed.map(([property, base]) => [property, { base, mine: null, theirs: row[property] ?? null }] as const)
-    return { kind: 'conflict', conflict: 'update_delete', apply: {}, fields: Object.fromEntries(fields), ignored: sent.ignored }
+    const fields = changed.map(
+      ([property, base]) => [property, { base, mine: null, theirs: row[property] ?? null }] as const,
+    )
+    return {
+      kind: 'conflict',
+      conflict: 'update_delete',
+      apply: {},
+      fields: Object.fromEntries(fields),
+      ignored: sent.ignored,
+    }
   }
-  return { kind: 'update', set: { deletedAt: new Date(now).toISOString() }, inc: {}, merged: false, ignored: sent.ignored }
+  return {
+    kind: 'update',
+    set: { deletedAt: new Date(now).toISOString() },
+    inc: {},
+    merged: false,
+    ignored: sent.ignored,
+  }
 }
 
 function countsAsChange(table: TableDescriptor, property: string, base: Value, row: Row): boolean {
@@ -224,7 +279,8 @@ function countsAsChange(table: TableDescriptor, property: string, base: Value, r
 
 function decideRestore(input: DecideInput): Decision {
   const { table, row } = input
-  if (!('deletedAt' in table.columns)) return rejected(refuse('forbidden', `Rows of ${table.name} cannot be deleted or restored.`))
+  if (!('deletedAt' in table.columns))
+    return rejected(refuse('forbidden', `Rows of ${table.name} cannot be deleted or restored.`))
   if (!row) return rejected(notFound(input))
   if (!isDeleted(row)) return { kind: 'noop', ignored: [] }
   return { kind: 'update', set: { deletedAt: null }, inc: {}, merged: false, ignored: [] }
@@ -254,5 +310,8 @@ function rowDeleted(table: TableDescriptor, row: Row): Refusal {
 }
 
 function fixedColumn(table: TableDescriptor, property: string, value: Value): Refusal {
-  return refuse('unknown_column', `${table.name}.${property} is set at the insert and never again; it cannot become ${show(value)}.`)
+  return refuse(
+    'unknown_column',
+    `${table.name}.${property} is set at the insert and never again; it cannot become ${show(value)}.`,
+  )
 }

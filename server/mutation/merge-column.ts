@@ -15,7 +15,13 @@ export type ColumnMerge =
  * A conflict carries the value that can be written all the same: `theirs`, but for jsonb with the top-level keys in it
  * that do not overlap.
  */
-export function mergeColumn(column: ColumnDescriptor, lines: boolean, base: Value, mine: Value, theirs: Value): ColumnMerge {
+export function mergeColumn(
+  column: ColumnDescriptor,
+  lines: boolean,
+  base: Value,
+  mine: Value,
+  theirs: Value,
+): ColumnMerge {
   if (valuesEqual(column, mine, theirs) || valuesEqual(column, mine, base)) return { kind: 'same' }
   if (valuesEqual(column, base, theirs)) return { kind: 'write', value: mine, merged: false }
   if (lines && typeof base === 'string' && typeof mine === 'string' && typeof theirs === 'string') {

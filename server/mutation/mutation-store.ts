@@ -8,18 +8,29 @@ import type { Increments } from './decide.ts'
 /** One change of one row, decided and authorised. Rows are canonical, columns camelCase. */
 export type Write =
   | { readonly kind: 'insert'; readonly table: string; readonly values: Patch }
-  | { readonly kind: 'update'; readonly table: string; readonly id: string; readonly set: Patch; readonly inc: Increments }
+  | {
+      readonly kind: 'update'
+      readonly table: string
+      readonly id: string
+      readonly set: Patch
+      readonly inc: Increments
+    }
 
 /** What the database said against a write: data, since it becomes the outcome of the mutation. `columns` are camelCase. */
 export interface WriteRefusal {
-  readonly code: Extract<ErrorCode, 'unique_violated' | 'foreign_key_violated' | 'constraint_violated' | 'invalid_value'>
+  readonly code: Extract<
+    ErrorCode,
+    'unique_violated' | 'foreign_key_violated' | 'constraint_violated' | 'invalid_value'
+  >
   readonly message: string
   readonly table: string
   readonly columns: readonly string[]
 }
 
 /** The rows as stored, in the order of the writes; or why nothing at all was written. */
-export type WriteResult = { readonly kind: 'written'; readonly rows: readonly Row[] } | { readonly kind: 'refused'; readonly refusal: WriteRefusal }
+export type WriteResult =
+  | { readonly kind: 'written'; readonly rows: readonly Row[] }
+  | { readonly kind: 'refused'; readonly refusal: WriteRefusal }
 
 /** A row that another row refers to, as far as deciding needs it. */
 export interface ReferenceTarget {

@@ -5,7 +5,9 @@
  * would hide the device from any statement before it.
  */
 export function beginSql(settings: Readonly<Record<string, string>>): string {
-  const calls = Object.entries(settings).map(([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`)
+  const calls = Object.entries(settings).map(
+    ([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`,
+  )
   return `begin; select ${calls.join(', ')}`
 }
 

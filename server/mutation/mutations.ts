@@ -15,11 +15,18 @@
 import type { Clock } from '../../lib/clock.ts'
 import { invariant, InvariantError } from '../../lib/invariant.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
+import { TideError } from '../../protocol/error.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import { silentLog, type Log } from '../telemetry/telemetry.ts'
-import { CommitRefusedError, StatementFailedError, type LedgerEntry, type MutationStore, type MutationTransaction } from './mutation-store.ts'
+import {
+  CommitRefusedError,
+  StatementFailedError,
+  type LedgerEntry,
+  type MutationStore,
+  type MutationTransaction,
+} from './mutation-store.ts'
 import { checkOrder, unitsOf } from './order.ts'
 import { rejectedOutcome } from './outcome.ts'
 import type { Moment } from './plan.ts'
@@ -39,7 +46,7 @@ export interface MutationsOptions {
 export interface Mutations {
   /**
    * Applies mutations of one device and answers each, in their order. Throws `device_cloned`, `mutation_out_of_order`,
-   * `device_revoked`, `device_principal_mismatch`, or what the database failed with; then nothing of what has no answer
+   * `device_revoked`, `device_principal_mismatch`, `token_invalid`, or what the database failed with; then nothing of what has no answer
    * yet was applied, and all may be sent again.
    */
   push(principal: DevicePrincipal, mutations: readonly Mutation[]): Promise<readonly Outcome[]>
@@ -49,7 +56,9 @@ export function createMutations(options: MutationsOptions): Mutations {
   const { log = silentLog } = options
   const moments = createMoments(options.clock)
   const commit = async (principal: DevicePrincipal, mutations: readonly Mutation[]): Promise<readonly Outcome[]> => {
-    const outcomes = await options.store.transaction(principal, (transaction) => runPush(options, moments, { transaction, principal, mutations }))
+    const outcomes = await options.store.transaction(principal, (transaction) =>
+      runPush(options, moments, { transaction, principal, mutations }),
+    )
     options.onCommitted?.()
     return outcomes
   }
@@ -64,15 +73,22 @@ export function createMutations(options: MutationsOptions): Mutations {
         if (units.length === 1) return settleFailed(error)
       }
       const outcomes: Outcome[] = []
-      for (const unit of units) outcomes.push(...(await commit(principal, unit).catch((error: unknown) => settleFailed(error, unit))))
+      for (const unit of units)
+        outcomes.push(...(await commit(principal, unit).catch((error: unknown) => settleFailed(error, unit))))
       return outcomes
 
       /** A unit that makes the transaction fail is refused for good: left unanswered it would block its device for ever. */
       async function settleFailed(error: unknown, unit: readonly Mutation[] = mutations): Promise<readonly Outcome[]> {
         if (!isFault(error)) throw error
-        if (!(error instanceof CommitRefusedError)) log.error('A mutation failed', { mutations: unit.map(({ id }) => id), error: String(error) })
-        const refusal = error instanceof CommitRefusedError ? refuse(error.refusal.code, error.refusal.message) : refuse('internal', 'The server failed on this write.')
-        const outcomes = await options.store.transaction(principal, (transaction) => refuseAll(transaction, unit, refusal))
+        if (!(error instanceof CommitRefusedError))
+          log.error('A mutation failed', { mutations: unit.map(({ id }) => id), error: String(error) })
+        const refusal =
+          error instanceof CommitRefusedError
+            ? refuse(error.refusal.code, error.refusal.message)
+            : refuse('internal', 'The server failed on this write.')
+        const outcomes = await options.store.transaction(principal, (transaction) =>
+          refuseAll(transaction, unit, refusal),
+        )
         options.onCommitted?.()
         return outcomes
       }
@@ -82,7 +98,9 @@ export function createMutations(options: MutationsOptions): Mutations {
 
 /** Whether it failed because of what was in the mutations, so that it would fail again. All else is for the sender or the database's keeper. */
 function isFault(error: unknown): boolean {
-  return [CommitRefusedError, StatementFailedError, InvariantError, TypeError, RangeError].some((fault) => error instanceof fault)
+  return [CommitRefusedError, StatementFailedError, InvariantError, TypeError, RangeError].some(
+    (fault) => error instanceof fault,
+  )
 }
 
 interface Push {
@@ -91,13 +109,20 @@ interface Push {
   readonly mutations: readonly Mutation[]
 }
 
-async function runPush({ catalog }: MutationsOptions, moment: () => Moment, { transaction, principal, mutations }: Push): Promise<readonly Outcome[]> {
+async function runPush(
+  { catalog }: MutationsOptions,
+  moment: () => Moment,
+  { transaction, principal, mutations }: Push,
+): Promise<readonly Outcome[]> {
   const ledger = await transaction.begin(mutations)
   const { answered, fresh } = checkOrder(mutations, ledger)
   const foreign = ledger.foreign ?? new Set<string>()
-  const refused = fresh.filter(({ id }) => foreign.has(id)).map((mutation) => [mutation.id, usedElsewhere(mutation)] as const)
+  const refused = fresh
+    .filter(({ id }) => foreign.has(id))
+    .map((mutation) => [mutation.id, usedElsewhere(mutation)] as const)
   const own = fresh.filter(({ id }) => !foreign.has(id))
   const workspace = new Workspace(transaction, catalog, principal)
+  if (own.length > 0) await checkActive(workspace)
   await workspace.prefetch(own)
   const run = new PushRun({ transaction, workspace, moment, earlier: ledger.outcomes })
   const outcomes = new Map([...answered, ...refused, ...(await run.run(unitsOf(own)))])
@@ -110,9 +135,27 @@ async function runPush({ catalog }: MutationsOptions, moment: () => Moment, { tr
   return mutations.map((mutation) => outcomeOf(outcomes, mutation))
 }
 
-async function refuseAll(transaction: MutationTransaction, mutations: readonly Mutation[], refusal: Refusal): Promise<readonly Outcome[]> {
+/** Whoever is suspended just now gets no final answers: the writes wait on the device. */
+async function checkActive(workspace: Workspace): Promise<void> {
+  const { active, refusal = 'token_invalid' } = await workspace.access()
+  if (!active)
+    throw new TideError(
+      refusal,
+      `The ${workspace.principal.kind} ${workspace.principal.id} is not active in this organization.`,
+    )
+}
+
+async function refuseAll(
+  transaction: MutationTransaction,
+  mutations: readonly Mutation[],
+  refusal: Refusal,
+): Promise<readonly Outcome[]> {
   const { answered, fresh } = checkOrder(mutations, await transaction.begin(mutations))
-  const entries = fresh.map((mutation): LedgerEntry => ({ id: mutation.id, mutation, outcome: rejectedOutcome(mutation, refusal) }))
+  const entries = fresh.map((mutation): LedgerEntry => ({
+    id: mutation.id,
+    mutation,
+    outcome: rejectedOutcome(mutation, refusal),
+  }))
   if (entries.length > 0) await transaction.record(entries)
   const outcomes = new Map([...answered, ...entries.map(({ mutation, outcome }) => [mutation.id, outcome] as const)])
   return mutations.map((mutation) => outcomeOf(outcomes, mutation))
@@ -129,12 +172,9 @@ function usedElsewhere(mutation: Mutation): Outcome {
   return rejectedOutcome(mutation, refuse('device_cloned', `Another device has sent write ${mutation.id} already.`))
 }
 
-/** Delete times of one process are all different, and so tell one delete from another. */
+/** Delete times are of the clock, but never twice the same. */
 function createMoments(clock: Clock): () => Moment {
   let last = 0
-  return () => {
-    const now = clock.now()
-    last = Math.max(now, last + 1)
-    return { now, deleteTime: last }
-  }
+  const deleteTime = (): number => (last = Math.max(clock.now(), last + 1))
+  return () => ({ now: clock.now(), deleteTime })
 }

@@ -27,11 +27,17 @@ export function checkOrder(mutations: readonly Mutation[], ledger: DeviceLedger)
     } else if (clientSeq <= ledger.lastClientSeq) {
       const other = ledger.idsBySeq.get(clientSeq)
       if (other !== undefined) {
-        throw new TideError('device_cloned', `Write number ${clientSeq} of this device was ${other} before, and is ${id} now.`)
+        throw new TideError(
+          'device_cloned',
+          `Write number ${clientSeq} of this device was ${other} before, and is ${id} now.`,
+        )
       }
       answered.set(id, forgotten(mutation))
     } else if (clientSeq !== expected) {
-      throw new TideError('mutation_out_of_order', `Write ${id} has number ${clientSeq}, and ${expected} is the next of this device.`)
+      throw new TideError(
+        'mutation_out_of_order',
+        `Write ${id} has number ${clientSeq}, and ${expected} is the next of this device.`,
+      )
     } else {
       fresh.push(mutation)
       expected++
@@ -42,7 +48,10 @@ export function checkOrder(mutations: readonly Mutation[], ledger: DeviceLedger)
 
 /** A repeat from before the ledger's retention: it was answered, and must not be applied twice. */
 function forgotten({ id, clientSeq }: Mutation): Outcome {
-  const error = refuse('outcome_forgotten', `Write ${id} was answered so long ago that its outcome is no longer stored.`)
+  const error = refuse(
+    'outcome_forgotten',
+    `Write ${id} was answered so long ago that its outcome is no longer stored.`,
+  )
   return { mutationId: id, clientSeq, kind: 'rejected', error }
 }
 

@@ -10,12 +10,20 @@ export function rejectedOutcome({ id, clientSeq }: Named, error: Refusal): Outco
 
 /** `columns`: values that were not taken as sent. */
 export function takenOutcome(
-  { id, clientSeq }: Named, kind: 'applied' | 'merged' | 'noop', row: Row | null | undefined, columns: readonly string[] = [],
+  { id, clientSeq }: Named,
+  kind: 'applied' | 'merged' | 'noop',
+  row: Row | null | undefined,
+  columns: readonly string[] = [],
 ): Outcome {
   return { mutationId: id, clientSeq, kind, ...versionOf(row), ...columnsOf(columns) }
 }
 
-export function conflictOutcome({ id, clientSeq }: Named, row: Row | null | undefined, conflictId: string, columns: readonly string[]): Outcome {
+export function conflictOutcome(
+  { id, clientSeq }: Named,
+  row: Row | null | undefined,
+  conflictId: string,
+  columns: readonly string[],
+): Outcome {
   return { mutationId: id, clientSeq, kind: 'conflict', ...versionOf(row), conflictId, ...columnsOf(columns) }
 }
 

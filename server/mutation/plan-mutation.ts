@@ -5,7 +5,7 @@ import type { Mutation } from '../../protocol/messages/mutation.ts'
 import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
 import { authorise, isVisible, type Image } from './authorise.ts'
-import { conflictId, conflictRow, conflictTable, extendConflict, joinConflict } from './conflict-row.ts'
+import { conflictId, conflictRow, conflictTable, extendConflict, fieldsOf, joinConflict } from './conflict-row.ts'
 import { decide, type Decision, type Disagreements } from './decide.ts'
 import type { Write } from './mutation-store.ts'
 import { conflictOutcome, takenOutcome } from './outcome.ts'
@@ -23,11 +23,18 @@ const maxMutationLength = 1_000_000
 export async function planMutation(workspace: Workspace, mutation: Mutation, moment: Moment): Promise<Plan> {
   try {
     const table = workspace.table(mutation.table)
-    if (!table) return refusedPlan(mutation, refuse('unknown_table', `There is no synced table ${show(mutation.table)}.`))
+    if (!table)
+      return refusedPlan(mutation, refuse('unknown_table', `There is no synced table ${show(mutation.table)}.`))
     const wrong = checkForm(table, workspace, mutation, moment.now)
     if (wrong) return refusedPlan(mutation, wrong)
     if (mutation.op === 'resolve') return await planResolve(workspace, mutation, moment)
-    if (table.name === conflictTable) return refusedPlan(mutation, refuse('forbidden', 'Clients change conflicts only by resolving them.'))
+    if (mutation.op === 'delete' && isRoot(table))
+      return refusedPlan(
+        mutation,
+        refuse('forbidden', `A row of ${table.name} is closed by the server, never deleted by a client.`),
+      )
+    if (table.name === conflictTable)
+      return refusedPlan(mutation, refuse('forbidden', 'Clients change conflicts only by resolving them.'))
     return await planWrite(workspace, table, mutation, moment)
   } catch (error) {
     if (error instanceof TideError) return refusedPlan(mutation, error)
@@ -37,22 +44,46 @@ export async function planMutation(workspace: Workspace, mutation: Mutation, mom
 
 function checkForm(table: SyncedTable, { principal }: Workspace, mutation: Mutation, now: number): Refusal | undefined {
   const { id, rowId, set } = mutation
-  for (const [what, value] of [['mutation', id], ['row', rowId]] as const) {
-    if (!isRowId(value)) return refuse('invalid_value', `The id ${show(value)} of the ${what} is no UUID of version 7 or 8.`)
+  for (const [what, value] of [
+    ['mutation', id],
+    ['row', rowId],
+  ] as const) {
+    if (!isRowId(value))
+      return refuse('invalid_value', `The id ${show(value)} of the ${what} is no UUID of version 7 or 8.`)
     if (value[14] === '7' && uuidTime(value) > now + maxAheadMs) {
-      return refuse('invalid_value', `The id ${value} of the ${what} is more than 24 hours ahead of the server.`, "Correct the device's clock.")
+      return refuse(
+        'invalid_value',
+        `The id ${value} of the ${what} is more than 24 hours ahead of the server.`,
+        "Correct the device's clock.",
+      )
     }
   }
   if (id[14] !== '7') return refuse('invalid_value', `The id ${id} of the mutation is not of version 7.`)
   const length = JSON.stringify(mutation).length
-  if (length > maxMutationLength) return refuse('invalid_value', `The mutation has ${length} characters, at most ${maxMutationLength} fit.`)
+  if (length > maxMutationLength)
+    return refuse('invalid_value', `The mutation has ${length} characters, at most ${maxMutationLength} fit.`)
   if (mutation.op !== 'insert' || !set) return undefined
   const { naturalKey } = table.descriptor
-  if (!naturalKey) return rowId[14] === '7' ? undefined : refuse('invalid_value', `The id ${rowId} of a row of ${table.name} is not of version 7.`)
-  const key = naturalKey.map((property) => (property === 'organizationId' ? principal.organizationId : (set[property] ?? null)))
+  if (!naturalKey)
+    return rowId[14] === '7'
+      ? undefined
+      : refuse('invalid_value', `The id ${rowId} of a row of ${table.name} is not of version 7.`)
+  const key = naturalKey.map((property) =>
+    property === 'organizationId' ? principal.organizationId : (set[property] ?? null),
+  )
   // A part of the key may be null, which is written as JSON writes it.
   const expected = uuidFromKey(table.name, key as readonly string[])
-  return rowId === expected ? undefined : refuse('invalid_value', `The id of a row of ${table.name} follows from ${naturalKey.join(', ')}: it must be ${expected}, not ${rowId}.`)
+  return rowId === expected
+    ? undefined
+    : refuse(
+        'invalid_value',
+        `The id of a row of ${table.name} follows from ${naturalKey.join(', ')}: it must be ${expected}, not ${rowId}.`,
+      )
+}
+
+/** An organization or an account: what everything else hangs on. */
+function isRoot({ descriptor: { scope } }: SyncedTable): boolean {
+  return scope.kind === 'columns' && scope.columns.some(({ column }) => column === 'id')
 }
 
 async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mutation, moment: Moment): Promise<Plan> {
@@ -65,13 +96,22 @@ async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mut
   const open = row && mutation.op === 'patch' ? await workspace.openConflicts(table.name, mutation.rowId) : []
   const { joined, rest, conflict } = join(table, mutation, row, open)
   const ownRow = row !== null && row['originDeviceId'] === principal.deviceId
-  const decision = decide({ table: table.descriptor, row, mutation: rest, now: moment.deleteTime, ownRow })
+  const decision = decide({
+    table: table.descriptor,
+    row,
+    mutation: rest,
+    now: mutation.op === 'delete' ? moment.deleteTime() : moment.now,
+    ownRow,
+  })
   if (decision.kind === 'rejected') return refusedPlan(mutation, decision.error)
   if (decision.kind === 'noop' && !conflict) return settledPlan(takenOutcome(mutation, 'noop', row, decision.ignored))
 
-  const values = decision.kind === 'insert' ? stamp(workspace, table, mutation, decision.values, moment.now) : changesOf(decision)
+  const values =
+    decision.kind === 'insert' ? stamp(workspace, table, mutation, decision.values, moment.now) : changesOf(decision)
   const after = await imageAfter(workspace, table, before, values)
-  const refusal = (await checkReferences(workspace, table, values, after)) ?? authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after })
+  const refusal =
+    (await checkReferences(workspace, table, values, after)) ??
+    authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after })
   if (refusal) return refusedPlan(mutation, refusal)
 
   const write = toWrite(table, mutation, decision, values)
@@ -80,7 +120,12 @@ async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mut
     return conflictPlan({ workspace, table, mutation, row, decision, joined, conflict, open, writes })
   }
   const kind = decision.kind === 'update' && decision.merged ? 'merged' : 'applied'
-  return { kind: 'writes', writes, cascades: cascadesOf(table, row, values), settle: ([stored]) => takenOutcome(mutation, kind, stored, decision.ignored) }
+  return {
+    kind: 'writes',
+    writes,
+    cascades: cascadesOf(table, row, values),
+    settle: ([stored]) => takenOutcome(mutation, kind, stored, decision.ignored),
+  }
 }
 
 /** Finds the open conflict whose losing values the mutation builds upon. */
@@ -105,22 +150,57 @@ interface ConflictParts {
   readonly writes: readonly Write[]
 }
 
-/** What overlaps goes to a conflict: that of the joined columns, else one of the same kind that is open, else a new one. */
-function conflictPlan({ workspace, table, mutation, row, decision, joined, conflict, open, writes }: ConflictParts): Plan {
-  const fields = decision.kind === 'conflict' ? { ...joined, ...decision.fields } : joined
-  const columns = [...Object.keys(fields), ...decision.ignored]
+/**
+ * What overlaps goes to a conflict: one of this device that is open and has other columns, else a new one. No losing
+ * value takes the place of another but one that builds upon it.
+ */
+function conflictPlan({
+  workspace,
+  table,
+  mutation,
+  row,
+  decision,
+  joined,
+  conflict,
+  open,
+  writes,
+}: ConflictParts): Plan {
+  const { principal } = workspace
+  const fields: Disagreements = decision.kind === 'conflict' ? decision.fields : {}
   const kind = decision.kind === 'conflict' ? decision.conflict : 'field'
-  const existing = conflict ?? open.find((candidate) => candidate['kind'] === kind)
-  const id = existing ? String(existing['id']) : conflictId(mutation, kind)
-  const write: Write = existing
-    ? { kind: 'update', table: conflictTable, id, set: extendConflict(existing, row, fields), inc: {} }
-    : { kind: 'insert', table: conflictTable, values: conflictRow({ principal: workspace.principal, table: table.descriptor, row, mutation, kind, fields }) }
+  const isNew = Object.keys(fields).length > 0
+  const own = open.filter((candidate) => candidate['kind'] === kind && candidate['deviceId'] === principal.deviceId)
+  const target = [...(conflict ? [conflict] : []), ...own].find((candidate) => !overlaps(fields, candidate))
+  const added: Write[] = []
+  const extend = (existing: Row, more: Disagreements): void =>
+    void added.push({
+      kind: 'update',
+      table: conflictTable,
+      id: String(existing['id']),
+      set: extendConflict(existing, row, more),
+      inc: {},
+    })
+  if (conflict) extend(conflict, target === conflict ? { ...joined, ...fields } : joined)
+  if (isNew && target && target !== conflict) extend(target, fields)
+  if (isNew && !target)
+    added.push({
+      kind: 'insert',
+      table: conflictTable,
+      values: conflictRow({ principal, table: table.descriptor, row, mutation, kind, fields }),
+    })
+  const home = isNew ? target : conflict
+  const id = home ? String(home['id']) : conflictId(mutation, kind)
+  const columns = [...Object.keys(joined), ...Object.keys(fields), ...decision.ignored]
   return {
     kind: 'writes',
-    writes: [...writes, write],
+    writes: [...writes, ...added],
     cascades: [],
     settle: (rows) => conflictOutcome(mutation, writes.length > 0 ? rows[0] : row, id, columns),
   }
+}
+
+function overlaps(fields: Disagreements, conflict: Row): boolean {
+  return Object.keys(fieldsOf(conflict)).some((column) => Object.hasOwn(fields, column))
 }
 
 /** The insert with what the server adds: whose it is, who made it, where. */
@@ -128,12 +208,14 @@ function stamp({ principal }: Workspace, table: SyncedTable, mutation: Mutation,
   const { columns, scope, direction } = table.descriptor
   const stamped: Record<string, Value> = { ...values, id: mutation.rowId }
   if (table.hasOrganization) stamped['organizationId'] = principal.organizationId
-  if ('createdByUserId' in columns) stamped[principal.kind === 'user' ? 'createdByUserId' : 'createdByAgentId'] = principal.id
+  if ('createdByUserId' in columns)
+    stamped[principal.kind === 'user' ? 'createdByUserId' : 'createdByAgentId'] = principal.id
   if ('originDeviceId' in columns) stamped['originDeviceId'] = principal.deviceId
   // A private project of nobody could be found by nobody.
   if (scope.kind === 'project_home' && principal.kind === 'user') stamped['ownerUserId'] ??= principal.id
   const occurred = stamped['occurredAt']
-  if (direction === 'up' && typeof occurred === 'string' && Date.parse(occurred) > now + 300_000) stamped['occurredAt'] = new Date(now).toISOString()
+  if (direction === 'up' && typeof occurred === 'string' && Date.parse(occurred) > now + 300_000)
+    stamped['occurredAt'] = new Date(now).toISOString()
   return stamped
 }
 
@@ -142,19 +224,33 @@ function changesOf(decision: Decision): Patch {
   return decision.kind === 'conflict' ? decision.apply : {}
 }
 
-async function imageAfter(workspace: Workspace, table: SyncedTable, before: Image | null, values: Patch): Promise<Image> {
+async function imageAfter(
+  workspace: Workspace,
+  table: SyncedTable,
+  before: Image | null,
+  values: Patch,
+): Promise<Image> {
   if (before) return workspace.image(table, { ...before.row, ...values })
-  const defaults = Object.entries(table.descriptor.columns).map(([property, column]) => [property, column.default ?? null] as const)
+  const defaults = Object.entries(table.descriptor.columns).map(
+    ([property, column]) => [property, column.default ?? null] as const,
+  )
   const after = await workspace.image(table, { ...Object.fromEntries(defaults), ...values })
   // Nobody has a role in a project that is only being made; whoever may make one has it in the organization.
-  return table.descriptor.scope.kind === 'project_home' ? { ...after, homes: [`organization/${workspace.principal.organizationId}`] } : after
+  return table.descriptor.scope.kind === 'project_home'
+    ? { ...after, homes: [`organization/${workspace.principal.organizationId}`] }
+    : after
 }
 
 /**
  * Every row that is newly referred to must exist, be visible to the writer and not be deleted; a row that comes back
  * must not have a deleted parent.
  */
-async function checkReferences(workspace: Workspace, table: SyncedTable, values: Patch, after: Image): Promise<Refusal | undefined> {
+async function checkReferences(
+  workspace: Workspace,
+  table: SyncedTable,
+  values: Patch,
+  after: Image,
+): Promise<Refusal | undefined> {
   const access = await workspace.access()
   const restored = values['deletedAt'] === null
   for (const { property, table: target, author, onDelete } of table.foreignKeys) {
@@ -163,9 +259,17 @@ async function checkReferences(workspace: Workspace, table: SyncedTable, values:
     if (typeof id !== 'string' || author || property === 'organizationId') continue
     const found = await workspace.target(target, id)
     if (!found || !(isParent || isVisible(access, { row: {}, homes: found.homes }))) {
-      return refuse('foreign_key_violated', `${table.name}.${property} refers to ${id} of ${target}, which does not exist or is not visible here.`)
+      return refuse(
+        'foreign_key_violated',
+        `${table.name}.${property} refers to ${id} of ${target}, which does not exist or is not visible here.`,
+      )
     }
-    if (found.deleted) return refuse('foreign_key_violated', `${table.name}.${property} refers to ${id} of ${target}, which is deleted.`, 'Restore that row first, or refer to another.')
+    if (found.deleted)
+      return refuse(
+        'foreign_key_violated',
+        `${table.name}.${property} refers to ${id} of ${target}, which is deleted.`,
+        'Restore that row first, or refer to another.',
+      )
   }
   return undefined
 }

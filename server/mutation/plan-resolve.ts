@@ -16,10 +16,21 @@ import type { Workspace } from './workspace.ts'
 export async function planResolve(workspace: Workspace, mutation: Mutation, moment: Moment): Promise<Plan> {
   const { principal } = workspace
   const conflict = await workspace.row(conflictTable, mutation.rowId)
-  const notFound = refusedPlan(mutation, refuse('not_found', `There is no conflict ${mutation.rowId} that is visible here.`))
+  const notFound = refusedPlan(
+    mutation,
+    refuse('not_found', `There is no conflict ${mutation.rowId} that is visible here.`),
+  )
   if (mutation.table !== conflictTable || conflict?.['organizationId'] !== principal.organizationId) return notFound
   const parsed = resolutionSchema.safeParse(mutation.set)
-  if (!parsed.success) return refusedPlan(mutation, refuse('invalid_value', `${show(mutation.set)} is no resolution.`, 'Send { take: client }, { take: server } or { take: manual, patch }.'))
+  if (!parsed.success)
+    return refusedPlan(
+      mutation,
+      refuse(
+        'invalid_value',
+        `${show(mutation.set)} is no resolution.`,
+        'Send { take: client }, { take: server } or { take: manual, patch }.',
+      ),
+    )
   const resolution = parsed.data
 
   const isOwn = conflict[principal.kind === 'user' ? 'userId' : 'agentId'] === principal.id
@@ -31,23 +42,37 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
   if (conflict['status'] !== 'open') {
     const same = conflict['resolution'] === resolution.take && resolution.take !== 'manual'
     if (same) return settledPlan(takenOutcome(mutation, 'noop', conflict))
-    return refusedPlan(mutation, refuse('conflict_already_resolved', `Conflict ${mutation.rowId} was settled as ${show(conflict['resolution'])}.`))
+    return refusedPlan(
+      mutation,
+      refuse('conflict_already_resolved', `Conflict ${mutation.rowId} was settled as ${show(conflict['resolution'])}.`),
+    )
   }
 
   const writes: Write[] = []
   let settlement: Patch = {}
   if (!(isOwn && resolution.take === 'server')) {
-    if (!table || !before) return refusedPlan(mutation, refuse('not_found', `The row of conflict ${mutation.rowId} is gone.`, 'Take the server side.'))
-    const deletedAt = new Date(moment.deleteTime).toISOString()
+    if (!table || !before)
+      return refusedPlan(
+        mutation,
+        refuse('not_found', `The row of conflict ${mutation.rowId} is gone.`, 'Take the server side.'),
+      )
+    const deletedAt = new Date(moment.deleteTime()).toISOString()
     const result = resolveConflict({ table: table.descriptor, row: before.row, conflict, resolution, deletedAt })
     if (result.kind === 'refused') return refusedPlan(mutation, result.refusal)
     settlement = result.set
     const after = await workspace.image(table, { ...before.row, ...settlement })
     const refusal = authorise({ table: table.descriptor, principal, access, op: 'patch', before, after })
     if (refusal) return refusedPlan(mutation, refusal)
-    if (Object.keys(settlement).length > 0) writes.push({ kind: 'update', table: table.name, id: String(before.row['id']), set: settlement, inc: {} })
+    if (Object.keys(settlement).length > 0)
+      writes.push({ kind: 'update', table: table.name, id: String(before.row['id']), set: settlement, inc: {} })
   }
-  writes.push({ kind: 'update', table: conflictTable, id: mutation.rowId, set: closing(workspace, resolution.take, settlement, moment), inc: {} })
+  writes.push({
+    kind: 'update',
+    table: conflictTable,
+    id: mutation.rowId,
+    set: closing(workspace, resolution.take, settlement, moment),
+    inc: {},
+  })
   const cascades = table ? cascadesOf(table, row, settlement) : []
   return { kind: 'writes', writes, cascades, settle: (rows) => takenOutcome(mutation, 'applied', rows.at(-1)) }
 }

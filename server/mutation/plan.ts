@@ -21,10 +21,12 @@ export interface CascadeOf {
   readonly change: Cascade
 }
 
-/** Times of this moment, milliseconds since 1970. `deleteTime` is used once: it is the id of a delete. */
+/** When a mutation is carried out. */
 export interface Moment {
+  /** Server time, milliseconds since 1970. */
   readonly now: number
-  readonly deleteTime: number
+  /** A time for a delete that this process gives out once: it is the id by which a restore finds what the delete took. */
+  readonly deleteTime: () => number
 }
 
 /** A delete takes the row's children along, a restore brings back those that went with it. */

@@ -97,11 +97,16 @@ export class PushRun {
 
   #touchesPending({ rowId: id, table, set, dependsOn, op }: Mutation): boolean {
     if (this.#pending.length === 0) return false
-    const isPending = (other: unknown): boolean => this.#pending.some(({ mutation, plan }) =>
-      mutation.rowId === other || mutation.id === other || plan.writes.some((write) => rowIdOf(write) === other))
+    const isPending = (other: unknown): boolean =>
+      this.#pending.some(
+        ({ mutation, plan }) =>
+          mutation.rowId === other || mutation.id === other || plan.writes.some((write) => rowIdOf(write) === other),
+      )
     if (op === 'resolve' || isPending(id) || dependsOn?.some(isPending)) return true
     const columns = this.#workspace.table(table)?.descriptor.columns ?? {}
-    return Object.entries(set ?? {}).some(([property, value]) => columns[property]?.references !== undefined && isPending(value))
+    return Object.entries(set ?? {}).some(
+      ([property, value]) => columns[property]?.references !== undefined && isPending(value),
+    )
   }
 
   /** The mutation on which this one builds and which left nothing to build upon. */
@@ -136,23 +141,25 @@ export class PushRun {
   /** Writes one mutation, with its cascades. A slug that is taken gets a suffix. */
   async #alone(entry: Pending): Promise<void> {
     const { plan, mutation } = entry
-    const { refusal } = await this.#transaction.attempt(async (): Promise<{ keep: boolean; refusal: WriteRefusal | undefined }> => {
-      let { writes } = plan
-      let renamed = false
-      for (let attempt = 1; ; attempt++) {
-        const result = await this.#transaction.write(writes)
-        if (result.kind === 'written') {
-          const cascaded = await this.#cascade(plan)
-          if (cascaded) return { keep: false, refusal: cascaded }
-          await this.#settle(entry, result.rows, renamed)
-          return { keep: true, refusal: undefined }
+    const { refusal } = await this.#transaction.attempt(
+      async (): Promise<{ keep: boolean; refusal: WriteRefusal | undefined }> => {
+        let { writes } = plan
+        let renamed = false
+        for (let attempt = 1; ; attempt++) {
+          const result = await this.#transaction.write(writes)
+          if (result.kind === 'written') {
+            const cascaded = await this.#cascade(plan)
+            if (cascaded) return { keep: false, refusal: cascaded }
+            await this.#settle(entry, result.rows, renamed)
+            return { keep: true, refusal: undefined }
+          }
+          const next = plan.writes[0] && withNextSlug(plan.writes[0], result.refusal, attempt)
+          if (!next) return { keep: false, refusal: result.refusal }
+          writes = [next, ...plan.writes.slice(1)]
+          renamed = true
         }
-        const next = plan.writes[0] && withNextSlug(plan.writes[0], result.refusal, attempt)
-        if (!next) return { keep: false, refusal: result.refusal }
-        writes = [next, ...plan.writes.slice(1)]
-        renamed = true
-      }
-    })
+      },
+    )
     if (refusal) this.#outcomes.set(mutation.id, rejectedOutcome(mutation, refuse(refusal.code, refusal.message)))
   }
 
@@ -168,7 +175,10 @@ export class PushRun {
 
   async #settle({ mutation, plan }: Pending, rows: readonly Row[], renamed = false): Promise<void> {
     const outcome = plan.settle(rows)
-    this.#outcomes.set(mutation.id, renamed ? { ...outcome, kind: 'merged', columns: [...(outcome.columns ?? []), 'slug'] } : outcome)
+    this.#outcomes.set(
+      mutation.id,
+      renamed ? { ...outcome, kind: 'merged', columns: [...(outcome.columns ?? []), 'slug'] } : outcome,
+    )
     if (plan.cascades.length > 0) return
     for (const [index, row] of rows.entries()) {
       const write = plan.writes[index]
@@ -187,10 +197,16 @@ function rowIdOf(write: Write): unknown {
 /** A group has one cause: the mutation that failed says why, the others name it. Nothing of it is in a conflict row. */
 function groupOutcome(mutation: Mutation, culprit: Outcome): Outcome {
   if (mutation.id !== culprit.mutationId) {
-    return rejectedOutcome(mutation, refuse('group_refused', `Nothing of the group was applied, because of its write ${culprit.mutationId}.`))
+    return rejectedOutcome(
+      mutation,
+      refuse('group_refused', `Nothing of the group was applied, because of its write ${culprit.mutationId}.`),
+    )
   }
   if (culprit.error) return rejectedOutcome(mutation, culprit.error)
   const columns = culprit.columns ?? []
-  const error = refuse('group_refused', `Nothing of the group was applied: ${columns.join(', ') || 'the row'} changed on the server meanwhile.`)
+  const error = refuse(
+    'group_refused',
+    `Nothing of the group was applied: ${columns.join(', ') || 'the row'} changed on the server meanwhile.`,
+  )
   return { ...rejectedOutcome(mutation, error), ...(columns.length > 0 ? { columns } : {}) }
 }

@@ -22,7 +22,9 @@ export interface ResolveInput {
 }
 
 /** What settling does to the row; `set` may be empty. */
-export type Settlement = { readonly kind: 'settle'; readonly set: Patch } | { readonly kind: 'refused'; readonly refusal: Refusal }
+export type Settlement =
+  | { readonly kind: 'settle'; readonly set: Patch }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /** Decides what a resolution does to the row concerned. The settler saw both sides, so nothing is merged against a base but what lay beside the conflict. */
 export function resolveConflict(input: ResolveInput): Settlement {
@@ -46,7 +48,9 @@ function takeMine({ table, row, conflict }: ResolveInput): Readonly<Record<strin
       const checked = column ? checkValue(table, { ...column, nullable: true }, value) : undefined
       return checked?.kind === 'value' ? checked.value : value
     }
-    return column ? [[property, prefer(column, canonical(field.base), canonical(field.mine), row[property] ?? null)] as const] : []
+    return column
+      ? [[property, prefer(column, canonical(field.base), canonical(field.mine), row[property] ?? null)] as const]
+      : []
   })
   return Object.fromEntries(mine)
 }
@@ -69,7 +73,13 @@ function settle({ table, row, conflict }: ResolveInput, patch: Patch): Settlemen
   const { name } = table
   const deleted = isDeleted(row)
   if (deleted && conflict['kind'] !== 'delete_update') {
-    return refused(refuse('row_deleted', `Row ${show(row['id'])} of ${name} was deleted since.`, 'Take the server side, or restore the row first.'))
+    return refused(
+      refuse(
+        'row_deleted',
+        `Row ${show(row['id'])} of ${name} was deleted since.`,
+        'Take the server side, or restore the row first.',
+      ),
+    )
   }
   const set: Record<string, Value> = {}
   for (const [property, value] of Object.entries(patch)) {
@@ -79,7 +89,8 @@ function settle({ table, row, conflict }: ResolveInput, patch: Patch): Settlemen
     const next = sent.set[property]
     if (!column || next === undefined || valuesEqual(column, next, row[property] ?? null)) continue
     const rule = columnRule(table, column)
-    if (rule === 'fixed' || rule === 'counter') return refused(refuse('unknown_column', `${name}.${property} cannot be set by settling a conflict.`))
+    if (rule === 'fixed' || rule === 'counter')
+      return refused(refuse('unknown_column', `${name}.${property} cannot be set by settling a conflict.`))
     const from = String(row[property])
     if (property === 'status' && !mayMove(table, from, String(next))) {
       return refused(refuse('transition_refused', `${name}.status cannot move from ${from} to ${String(next)}.`))

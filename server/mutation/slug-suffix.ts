@@ -12,8 +12,16 @@ const maxSlugLength = 63
 export function withNextSlug(write: Write, refusal: WriteRefusal, attempt: number): Write | undefined {
   const values: Row = write.kind === 'insert' ? write.values : write.set
   const slug = values['slug']
-  if (refusal.code !== 'unique_violated' || !refusal.columns.includes('slug') || typeof slug !== 'string' || attempt > slugAttempts) return undefined
+  if (
+    refusal.code !== 'unique_violated' ||
+    !refusal.columns.includes('slug') ||
+    typeof slug !== 'string' ||
+    attempt > slugAttempts
+  )
+    return undefined
   const suffix = `-${attempt + 1}`
   const next = { slug: `${slug.slice(0, maxSlugLength - suffix.length)}${suffix}` }
-  return write.kind === 'insert' ? { ...write, values: { ...values, ...next } } : { ...write, set: { ...values, ...next } }
+  return write.kind === 'insert'
+    ? { ...write, values: { ...values, ...next } }
+    : { ...write, set: { ...values, ...next } }
 }

@@ -5,7 +5,12 @@ import { systemRandom, type Random } from '../../lib/random.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import { createHomes, type Homes } from '../scope/homes.ts'
-import { CommitRefusedError, StatementFailedError, StoreUnavailableError, type MutationStore } from './mutation-store.ts'
+import {
+  CommitRefusedError,
+  StatementFailedError,
+  StoreUnavailableError,
+  type MutationStore,
+} from './mutation-store.ts'
 import { beginSql } from './mutation.sql.ts'
 import { RowTakenError, SqlMutationTransaction } from './sql-mutation-transaction.ts'
 import { isTransient, toWriteRefusal } from './sql-refusal.ts'
@@ -22,7 +27,12 @@ const retries = 3
 const backoff = { minMs: 20, maxMs: 500 }
 
 /** The mutations room's store on Postgres or PGlite. */
-export function createSqlMutationStore({ pool, catalog, clock = systemClock, random = systemRandom }: SqlMutationStoreOptions): MutationStore {
+export function createSqlMutationStore({
+  pool,
+  catalog,
+  clock = systemClock,
+  random = systemRandom,
+}: SqlMutationStoreOptions): MutationStore {
   const homes = createHomes(catalog)
   return {
     async transaction(principal, work) {
@@ -30,8 +40,12 @@ export function createSqlMutationStore({ pool, catalog, clock = systemClock, ran
         try {
           return await once({ pool, catalog, homes, isLastAttempt: attempt === retries }, principal, work)
         } catch (error) {
-          if (!(error instanceof RowTakenError || isTransient(error))) throw error instanceof DatabaseError ? failed(error) : error
-          if (attempt === retries) throw new StoreUnavailableError(`The database failed ${retries + 1} times: ${String(error)}`, { cause: error })
+          if (!(error instanceof RowTakenError || isTransient(error)))
+            throw error instanceof DatabaseError ? failed(error) : error
+          if (attempt === retries)
+            throw new StoreUnavailableError(`The database failed ${retries + 1} times: ${String(error)}`, {
+              cause: error,
+            })
         }
         await new Promise<void>((resume) => clock.after(backoffDelay(backoff, attempt, random), resume))
       }
@@ -46,7 +60,11 @@ interface Parts {
   readonly isLastAttempt: boolean
 }
 
-async function once<T>(parts: Parts, principal: DevicePrincipal, work: (transaction: SqlMutationTransaction) => Promise<T>): Promise<T> {
+async function once<T>(
+  parts: Parts,
+  principal: DevicePrincipal,
+  work: (transaction: SqlMutationTransaction) => Promise<T>,
+): Promise<T> {
   const client = await parts.pool.connect()
   // A connection that breaks says so twice: to the query that waits, and as an event that would end the process.
   client.on('error', ignore)
@@ -58,7 +76,10 @@ async function once<T>(parts: Parts, principal: DevicePrincipal, work: (transact
     return result
   } catch (error) {
     // A connection that cannot roll back is of no use to anyone.
-    await client.query('rollback').then(() => release(client, false), () => release(client, true))
+    await client.query('rollback').then(
+      () => release(client, false),
+      () => release(client, true),
+    )
     throw error
   }
 }

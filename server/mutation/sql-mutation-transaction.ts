@@ -4,7 +4,7 @@ import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
-import { rawRows, selectList, toRow, type RawRow } from '../db/row-codec.ts'
+import { rawRows, selectList, toRow } from '../db/row-codec.ts'
 import { loadAccess, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Homes } from '../scope/homes.ts'
@@ -12,7 +12,15 @@ import type { SqlQuery } from '../scope/sql-query.ts'
 import { cascadeSql, childrenOf } from './cascade-sql.ts'
 import { ledgerRecord } from './ledger-record.ts'
 import type {
-  Cascade, DeviceLedger, LedgerEntry, MutationTransaction, ReferenceTarget, StoredOutcome, Write, WriteRefusal, WriteResult,
+  Cascade,
+  DeviceLedger,
+  LedgerEntry,
+  MutationTransaction,
+  ReferenceTarget,
+  StoredOutcome,
+  Write,
+  WriteRefusal,
+  WriteResult,
 } from './mutation-store.ts'
 import { lockDevice, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
 import { isTakenId, isTransient, toWriteRefusal } from './sql-refusal.ts'
@@ -70,7 +78,11 @@ export class SqlMutationTransaction implements MutationTransaction {
     this.#isLastAttempt = isLastAttempt
   }
 
-  readonly #query: SqlQuery = async <R extends object>(statement: { text: string; name?: string; values?: readonly unknown[] }) => {
+  readonly #query: SqlQuery = async <R extends object>(statement: {
+    text: string
+    name?: string
+    values?: readonly unknown[]
+  }) => {
     const { rows } = await this.#client.query<R>({ ...statement, values: [...(statement.values ?? [])] })
     return rows
   }
@@ -80,7 +92,10 @@ export class SqlMutationTransaction implements MutationTransaction {
     const [device] = await this.#query<DeviceRow>({ ...lockDevice, values: [deviceId] })
     this.#checkDevice(device)
     const ids = mutations.flatMap(({ id, dependsOn = [] }) => [id, ...dependsOn])
-    const rows = await this.#query<LedgerRow>({ ...readLedger, values: [deviceId, ids, mutations.map(({ clientSeq }) => clientSeq)] })
+    const rows = await this.#query<LedgerRow>({
+      ...readLedger,
+      values: [deviceId, ids, mutations.map(({ clientSeq }) => clientSeq)],
+    })
     const outcomes = new Map<string, StoredOutcome>()
     const idsBySeq = new Map<number, string>()
     const foreign = new Set<string>()
@@ -102,7 +117,10 @@ export class SqlMutationTransaction implements MutationTransaction {
     if (!device || device.revoked) throw new TideError('device_revoked', `Device ${deviceId} is revoked or unknown.`)
     const owner = kind === 'user' ? device.user_id : device.agent_id
     if (owner === id && device.organization_id === organizationId) return
-    throw new TideError('device_principal_mismatch', `Device ${deviceId} does not belong to the ${kind} ${id} in organization ${organizationId}.`)
+    throw new TideError(
+      'device_principal_mismatch',
+      `Device ${deviceId} does not belong to the ${kind} ${id} in organization ${organizationId}.`,
+    )
   }
 
   access(): Promise<Access> {
@@ -144,9 +162,11 @@ export class SqlMutationTransaction implements MutationTransaction {
       values: [ids],
     })
     const nameOfRow = this.#homes.nameOf(name)
-    const channelOf = (target: TargetRow): string => (nameOfRow !== undefined ? `${nameOfRow}/${target.id}` : target.channel)
+    const channelOf = (target: TargetRow): string =>
+      nameOfRow !== undefined ? `${nameOfRow}/${target.id}` : target.channel
     const shared = targets.map(channelOf).filter((channel) => nameOfRow !== undefined || isSubChannel(channel))
-    const homes = shared.length === 0 ? new Map<string, readonly string[]>() : await this.#homes.homesOf(this.#query, shared)
+    const homes =
+      shared.length === 0 ? new Map<string, readonly string[]>() : await this.#homes.homesOf(this.#query, shared)
     return targets.map((target) => ({ ...target, also: homes.get(channelOf(target)) ?? [] }))
   }
 
@@ -173,7 +193,10 @@ export class SqlMutationTransaction implements MutationTransaction {
       for (let next = open.pop(); next; next = open.pop()) {
         const [parent, ids] = next
         for (const children of childrenOf(this.#catalog, parent)) {
-          const changed = await this.#query<{ id: string }>({ text: cascadeSql(this.#catalog, children, kind), values: [ids, deletedAt] })
+          const changed = await this.#query<{ id: string }>({
+            text: cascadeSql(this.#catalog, children, kind),
+            values: [ids, deletedAt],
+          })
           count += changed.length
           if (changed.length > 0) open.push([children.table.name, changed.map((row) => row.id)])
         }
@@ -197,8 +220,15 @@ export class SqlMutationTransaction implements MutationTransaction {
     await this.#query({ ...recordMutations, values: [records, deviceId, organizationId, user, agent] })
   }
 
-  async #select(table: SyncedTable, statement: { readonly name?: string; readonly text: string; readonly values: readonly unknown[] }): Promise<readonly Row[]> {
-    const { rows } = await this.#client.query<RawRow>({ ...statement, values: [...statement.values], ...rawRows } as never)
+  async #select(
+    table: SyncedTable,
+    statement: { readonly name?: string; readonly text: string; readonly values: readonly unknown[] },
+  ): Promise<readonly Row[]> {
+    const { rows } = await this.#client.query<(string | null)[]>({
+      ...statement,
+      values: [...statement.values],
+      ...rawRows,
+    })
     return rows.map((raw) => toRow(table, raw))
   }
 

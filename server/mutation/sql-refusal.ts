@@ -1,4 +1,4 @@
-import { DatabaseError } from 'pg'
+import type { DatabaseError } from 'pg'
 import { toProperty } from '../../protocol/rows/table.ts'
 import type { WriteRefusal } from './mutation-store.ts'
 
@@ -11,22 +11,48 @@ export function isTakenId(error: DatabaseError): boolean {
 export function toWriteRefusal(error: DatabaseError, table: string): WriteRefusal | undefined {
   const where = error.table ?? table
   const key = /^Key \((.+?)\)=\((.*)\) (.*)$/s.exec(error.detail ?? '')
-  const columns = (key?.[1] ?? error.column ?? '').split(', ').filter((name) => name !== '').map((name) => toProperty(name.replaceAll('"', '')))
+  const columns = (key?.[1] ?? error.column ?? '')
+    .split(', ')
+    .filter((name) => name !== '')
+    .map((name) => toProperty(name.replaceAll('"', '')))
   const named = columns.join(', ')
   switch (error.code) {
     case '23505':
-      return { code: 'unique_violated', table: where, columns, message: `${where} has another row with ${named} = ${short(key?.[2])}.` }
+      return {
+        code: 'unique_violated',
+        table: where,
+        columns,
+        message: `${where} has another row with ${named} = ${short(key?.[2])}.`,
+      }
     case '23503':
-      return { code: 'foreign_key_violated', table: where, columns, message: `${where}.${named} = ${short(key?.[2])} refers to no row.` }
+      return {
+        code: 'foreign_key_violated',
+        table: where,
+        columns,
+        message: `${where}.${named} = ${short(key?.[2])} refers to no row.`,
+      }
     case '23502':
       return { code: 'invalid_value', table: where, columns, message: `${where}.${named} must have a value.` }
-    case '23514': case '23P01':
-      return { code: 'constraint_violated', table: where, columns, message: `${where} refuses the row by ${error.constraint ?? 'a rule'}: ${error.message}` }
+    case '23514':
+    case '23P01':
+      return {
+        code: 'constraint_violated',
+        table: where,
+        columns,
+        message: `${where} refuses the row by ${error.constraint ?? 'a rule'}: ${error.message}`,
+      }
     case 'P0001':
-      return { code: 'constraint_violated', table: where, columns, message: `${where} refuses the row: ${error.message}` }
+      return {
+        code: 'constraint_violated',
+        table: where,
+        columns,
+        message: `${where} refuses the row: ${error.message}`,
+      }
     default:
       // Class 22: the value does not fit the column's type.
-      return error.code?.startsWith('22') ? { code: 'invalid_value', table: where, columns, message: `${where}: ${error.message}.` } : undefined
+      return error.code?.startsWith('22')
+        ? { code: 'invalid_value', table: where, columns, message: `${where}: ${error.message}.` }
+        : undefined
   }
 }
 
@@ -36,7 +62,10 @@ export function isTransient(error: unknown): boolean {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   // Serialization failure, deadlock, lock timeout, connection exceptions, shutdown, out of resources.
   if (['40001', '40P01', '55P03'].includes(code) || /^(08|53|57P)/.test(code)) return true
-  return ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT'].includes(code) || /connection terminated|timeout exceeded|connection error/i.test(error.message)
+  return (
+    ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT'].includes(code) ||
+    /connection terminated|timeout exceeded|connection error/i.test(error.message)
+  )
 }
 
 function short(text = ''): string {

@@ -104,7 +104,8 @@ export class Workspace {
     if (table.name === conflictTable) this.#conflicts.delete(String(row['rowId']))
     const decisive = accessColumns[table.name]
     if (decisive?.some((property) => before === null || before[property] !== row[property])) this.#access = undefined
-    if (before === null) setIn(this.#targets, table.name, id, { homes: (await this.image(table, row)).homes, deleted: false })
+    if (before === null)
+      setIn(this.#targets, table.name, id, { homes: (await this.image(table, row)).homes, deleted: false })
   }
 
   /** Forgets everything: after a roll-back to a savepoint, or a change whose extent is not known here. */
@@ -129,7 +130,11 @@ export class Workspace {
 
   async #loadConflicts(table: string, rowIds: readonly string[]): Promise<void> {
     const conflicts = await this.#transaction.openConflicts(table, rowIds)
-    for (const id of rowIds) this.#conflicts.set(id, conflicts.filter((conflict) => conflict['rowId'] === id))
+    for (const id of rowIds)
+      this.#conflicts.set(
+        id,
+        conflicts.filter((conflict) => conflict['rowId'] === id),
+      )
   }
 }
 
@@ -151,6 +156,8 @@ class Groups {
   }
 
   sorted(): readonly (readonly [string, readonly string[]])[] {
-    return [...this.#ids].map(([table, ids]) => [table, [...ids].toSorted()] as const).toSorted(([a], [b]) => (a < b ? -1 : 1))
+    return [...this.#ids]
+      .map(([table, ids]) => [table, [...ids].toSorted()] as const)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
   }
 }

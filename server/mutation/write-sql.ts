@@ -25,7 +25,10 @@ export function toStatements(catalog: Catalog, writes: readonly Write[]): readon
       table,
       ids: group.map(([, write]) => idOf(write)),
       places: group.map(([place]) => place),
-      text: first[1].kind === 'insert' ? insertSql(table, Object.keys(first[1].values).toSorted()) : updateSql(table, first[1]),
+      text:
+        first[1].kind === 'insert'
+          ? insertSql(table, Object.keys(first[1].values).toSorted())
+          : updateSql(table, first[1]),
       rows: JSON.stringify(group.map(([, write]) => toRecord(table, write))),
     }
   })
@@ -39,7 +42,9 @@ export function tableOf(catalog: Catalog, name: string): SyncedTable {
 
 function shapeOf(write: Write): string {
   const names = (patch: Readonly<Record<string, unknown>>): string => Object.keys(patch).toSorted().join(',')
-  return write.kind === 'insert' ? `${write.table} ${names(write.values)}` : `${write.table} = ${names(write.set)} + ${names(write.inc)}`
+  return write.kind === 'insert'
+    ? `${write.table} ${names(write.values)}`
+    : `${write.table} = ${names(write.set)} + ${names(write.inc)}`
 }
 
 function idOf(write: Write): string {
@@ -54,12 +59,17 @@ function insertSql(table: SyncedTable, properties: readonly string[]): string {
     returning ${selectList(table, { embeddings: false })}`
 }
 
-function updateSql(table: SyncedTable, { set, inc }: { readonly set: Patch; readonly inc: Readonly<Record<string, number>> }): string {
+function updateSql(
+  table: SyncedTable,
+  { set, inc }: { readonly set: Patch; readonly inc: Readonly<Record<string, number>> },
+): string {
   const changed = Object.keys(set).toSorted()
   const counted = Object.keys(inc).toSorted()
   const assignments = [
     ...changed.map((property) => `${quoted(table, property)} = r.${quoted(table, property)}`),
-    ...counted.map((property) => `${quoted(table, property)} = t.${quoted(table, property)} + r.${quoted(table, property)}`),
+    ...counted.map(
+      (property) => `${quoted(table, property)} = t.${quoted(table, property)} + r.${quoted(table, property)}`,
+    ),
   ]
   return `
     update "${table.name}" as t set ${assignments.join(', ')}
@@ -70,10 +80,12 @@ function updateSql(table: SyncedTable, { set, inc }: { readonly set: Patch; read
 
 function toRecord(table: SyncedTable, write: Write): Readonly<Record<string, Json>> {
   const values: Patch = write.kind === 'insert' ? write.values : { id: write.id, ...write.set, ...write.inc }
-  return Object.fromEntries(Object.entries(values).map(([property, value]) => {
-    const column = columnOf(table, property)
-    return [column.name, toRecordValue(column, value)]
-  }))
+  return Object.fromEntries(
+    Object.entries(values).map(([property, value]) => {
+      const column = columnOf(table, property)
+      return [column.name, toRecordValue(column, value)]
+    }),
+  )
 }
 
 function quoted(table: SyncedTable, property: string): string {

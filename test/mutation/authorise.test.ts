@@ -11,20 +11,32 @@ const user: Principal = { organizationId, kind: 'user', id: 'u1' }
 const agent: Principal = { organizationId, kind: 'agent', id: 'a1' }
 
 const writable = (...writers: Writer[]): TableDescriptor => ({ ...documents, writers })
-const accessTo = (channels: Record<string, Role | 'agent'>): Access => ({ active: true, channels: new Map(Object.entries(channels)) })
+const accessTo = (channels: Record<string, Role | 'agent'>): Access => ({
+  active: true,
+  channels: new Map(Object.entries(channels)),
+})
 const image = (homes: readonly string[], row: Row = {}): Image => ({ row: { organizationId, ...row }, homes })
 
 /** What is refused, as its code; undefined when it may be done. */
-function check(input: Partial<AuthoriseInput> & Pick<AuthoriseInput, 'table' | 'access' | 'after'>): string | undefined {
+function check(
+  input: Partial<AuthoriseInput> & Pick<AuthoriseInput, 'table' | 'access' | 'after'>,
+): string | undefined {
   return authorise({ principal: user, op: 'patch', before: input.after, ...input })?.code
 }
 
 describe('a role', () => {
-  it.each(roles.flatMap((needed) => roles.map((held) => [needed, held] as const)))('%s is needed, %s is held', (needed, held) => {
-    const allowed = roles.indexOf(held) >= roles.indexOf(needed)
-    const result = check({ table: writable(needed), access: accessTo({ 'project/p': held }), after: image(['project/p']) })
-    expect(result).toBe(allowed ? undefined : 'forbidden')
-  })
+  it.each(roles.flatMap((needed) => roles.map((held) => [needed, held] as const)))(
+    '%s is needed, %s is held',
+    (needed, held) => {
+      const allowed = roles.indexOf(held) >= roles.indexOf(needed)
+      const result = check({
+        table: writable(needed),
+        access: accessTo({ 'project/p': held }),
+        after: image(['project/p']),
+      })
+      expect(result).toBe(allowed ? undefined : 'forbidden')
+    },
+  )
 
   it('counts where the row lives, not elsewhere', () => {
     const access = accessTo({ 'project/p': 'owner', 'project/q': 'viewer' })
@@ -44,31 +56,61 @@ describe('a role', () => {
   })
 
   it('is named in the refusal', () => {
-    const refusal = authorise({ table: writable('admin', 'self'), principal: user, access: accessTo({ 'project/p': 'viewer' }), op: 'insert', before: null, after: image(['project/p']) })
+    const refusal = authorise({
+      table: writable('admin', 'self'),
+      principal: user,
+      access: accessTo({ 'project/p': 'viewer' }),
+      op: 'insert',
+      before: null,
+      after: image(['project/p']),
+    })
     expect(refusal?.message).toMatch(/user u1 .* documents in project\/p: .* an admin, or the row's own user/)
   })
 
   it('of the organization is none for agents', () => {
     const access = accessTo({ 'organization/o1': 'agent' })
-    expect(check({ table: writable('viewer'), principal: agent, access, after: image(['organization/o1']) })).toBe('forbidden')
+    expect(check({ table: writable('viewer'), principal: agent, access, after: image(['organization/o1']) })).toBe(
+      'forbidden',
+    )
   })
 })
 
 describe('self', () => {
   const table = writable('self')
   it('is the user of the row, or whose own channel it is in', () => {
-    expect(check({ table, access: accessTo({ 'organization/o1': 'viewer' }), after: image(['organization/o1'], { userId: 'u1' }) })).toBeUndefined()
+    expect(
+      check({
+        table,
+        access: accessTo({ 'organization/o1': 'viewer' }),
+        after: image(['organization/o1'], { userId: 'u1' }),
+      }),
+    ).toBeUndefined()
     expect(check({ table, access: accessTo({ 'user/u1': 'owner' }), after: image(['user/u1']) })).toBeUndefined()
-    expect(check({ table, access: accessTo({ 'organization/o1': 'viewer' }), after: image(['organization/o1'], { userId: 'u2' }) })).toBe('forbidden')
+    expect(
+      check({
+        table,
+        access: accessTo({ 'organization/o1': 'viewer' }),
+        after: image(['organization/o1'], { userId: 'u2' }),
+      }),
+    ).toBe('forbidden')
   })
 
   it('is not whom a row that names its own scope is about', () => {
     const access = accessTo({ 'project/p': 'viewer' })
-    expect(check({ table: { ...table, scope: { kind: 'row' } }, access, after: image(['project/p'], { userId: 'u1' }) })).toBe('forbidden')
+    expect(
+      check({ table: { ...table, scope: { kind: 'row' } }, access, after: image(['project/p'], { userId: 'u1' }) }),
+    ).toBe('forbidden')
   })
 
   it('is no agent', () => {
-    expect(check({ table, principal: agent, access: accessTo({ 'agent/a1': 'agent' }), after: image(['agent/a1'], { userId: 'a1' }) })).toBe('forbidden')
+    expect(
+      check({
+        table,
+        principal: agent,
+        access: accessTo({ 'agent/a1': 'agent' }),
+        after: image(['agent/a1'], { userId: 'a1' }),
+      }),
+    ).toBe('forbidden')
   })
 })
 
@@ -92,7 +134,9 @@ describe('an agent', () => {
   it('changes what it made, but authorship alone lets it put nothing anywhere', () => {
     const made = image(['team/t'], { createdByAgentId: 'a1' })
     expect(check({ table, principal: agent, access: organization, before: made, after: made })).toBeUndefined()
-    expect(check({ table, principal: agent, access: organization, op: 'insert', before: null, after: made })).toBe('forbidden')
+    expect(check({ table, principal: agent, access: organization, op: 'insert', before: null, after: made })).toBe(
+      'forbidden',
+    )
   })
 
   it('writes its own row of agents and no other', () => {
@@ -104,10 +148,14 @@ describe('an agent', () => {
   it('does not reopen what has ended; a member does', () => {
     const [before, after] = [image(['project/p'], { status: 'done' }), image(['project/p'], { status: 'pending' })]
     const both = writable('member', 'agent')
-    expect(check({ table: both, principal: agent, access: accessTo({ 'project/p': 'agent' }), before, after })).toBe('forbidden')
+    expect(check({ table: both, principal: agent, access: accessTo({ 'project/p': 'agent' }), before, after })).toBe(
+      'forbidden',
+    )
     expect(check({ table: both, access: accessTo({ 'project/p': 'member' }), before, after })).toBeUndefined()
     const stuck = image(['project/p'], { status: 'doing' })
-    expect(check({ table: both, principal: agent, access: accessTo({ 'project/p': 'agent' }), before: stuck, after })).toBeUndefined()
+    expect(
+      check({ table: both, principal: agent, access: accessTo({ 'project/p': 'agent' }), before: stuck, after }),
+    ).toBeUndefined()
   })
 
   it('is no user', () => {
@@ -118,8 +166,12 @@ describe('an agent', () => {
 describe('nobody', () => {
   const access = accessTo({ 'organization/o1': 'owner', 'project/p': 'owner' })
   it('writes where only the server does', () => {
-    expect(check({ table: { ...writable('member'), direction: 'ro' }, access, after: image(['project/p']) })).toBe('forbidden')
-    expect(check({ table: { ...writable('member'), policy: 'server' }, access, after: image(['project/p']) })).toBe('forbidden')
+    expect(check({ table: { ...writable('member'), direction: 'ro' }, access, after: image(['project/p']) })).toBe(
+      'forbidden',
+    )
+    expect(check({ table: { ...writable('member'), policy: 'server' }, access, after: image(['project/p']) })).toBe(
+      'forbidden',
+    )
     expect(check({ table: writable(), access, after: image(['project/p']) })).toBe('forbidden')
   })
 
@@ -130,12 +182,18 @@ describe('nobody', () => {
   })
 
   it('writes rows of another organization or of none', () => {
-    expect(check({ table: writable('viewer'), access, after: image(['project/p'], { organizationId: 'o2' }) })).toBe('forbidden')
-    expect(check({ table: writable('viewer'), access, after: image(['organization/o1'], { organizationId: null }) })).toBe('forbidden')
+    expect(check({ table: writable('viewer'), access, after: image(['project/p'], { organizationId: 'o2' }) })).toBe(
+      'forbidden',
+    )
+    expect(
+      check({ table: writable('viewer'), access, after: image(['organization/o1'], { organizationId: null }) }),
+    ).toBe('forbidden')
   })
 
   it('writes when not active', () => {
-    expect(check({ table: writable('viewer'), access: { ...access, active: false }, after: image(['project/p']) })).toBe('forbidden')
+    expect(
+      check({ table: writable('viewer'), access: { ...access, active: false }, after: image(['project/p']) }),
+    ).toBe('forbidden')
   })
 })
 

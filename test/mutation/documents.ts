@@ -7,7 +7,12 @@ export const documents: TableDescriptor = {
   policy: 'merge',
   writers: ['member'],
   scope: { kind: 'columns', columns: [{ scope: 'organization', column: 'organizationId' }] },
-  transitions: { pending: ['doing', 'stuck'], doing: ['done', 'stuck', 'pending'], stuck: ['pending'], done: ['pending'] },
+  transitions: {
+    pending: ['doing', 'stuck'],
+    doing: ['done', 'stuck', 'pending'],
+    stuck: ['pending'],
+    done: ['pending'],
+  },
   columns: {
     id: { name: 'id', type: 'uuid', optional: true, class: 'server' },
     organizationId: { name: 'organization_id', type: 'uuid', optional: true, class: 'server' },

@@ -16,8 +16,10 @@ beforeEach(() => {
   commits = 0
 })
 
-const insertTask = (set: object = {}) => ({ table: 'tasks', op: 'insert', rowId: newId(), set: { projectId: world.projectId, title: 'A', ...set } }) as const
-const patchTask = (rowId: string, set: Record<string, string>, base: Record<string, string | null>) => ({ table: 'tasks', op: 'patch', rowId, set, base }) as const
+const insertTask = (set: object = {}) =>
+  ({ table: 'tasks', op: 'insert', rowId: newId(), set: { projectId: world.projectId, title: 'A', ...set } }) as const
+const patchTask = (rowId: string, set: Record<string, string>, base: Record<string, string | null>) =>
+  ({ table: 'tasks', op: 'patch', rowId, set, base }) as const
 
 async function task(id: string): Promise<Record<string, unknown>> {
   const [row] = await world.query('select * from tasks where id = $1', [id])
@@ -31,7 +33,12 @@ async function newTask(set: object = {}): Promise<string> {
 }
 
 /** Two devices write the same column; answers the loser's outcome. */
-async function makeConflict(rowId: string, mine: Record<string, string>, theirs: Record<string, string>, base: Record<string, string | null>) {
+async function makeConflict(
+  rowId: string,
+  mine: Record<string, string>,
+  theirs: Record<string, string>,
+  base: Record<string, string | null>,
+) {
   expect(await world.ada.one(patchTask(rowId, theirs, base))).toMatchObject({ kind: 'applied' })
   const outcome = await world.ben.one(patchTask(rowId, mine, base))
   expect(outcome).toMatchObject({ kind: 'conflict', columns: Object.keys(mine) })
@@ -49,19 +56,36 @@ describe('a push', () => {
     const [outcome] = await world.ada.push([mutation])
     expect(outcome).toEqual({ mutationId: mutation.id, clientSeq: mutation.clientSeq, kind: 'applied', version: 1 })
     expect(await task(mutation.rowId)).toMatchObject({
-      title: 'A', status: 'pending', version: 1, organization_id: world.organizationId, channel: `project/${world.projectId}`,
-      created_by_user_id: world.ada.principal.id, created_by_agent_id: null, origin_device_id: world.ada.principal.deviceId,
+      title: 'A',
+      status: 'pending',
+      version: 1,
+      organization_id: world.organizationId,
+      channel: `project/${world.projectId}`,
+      created_by_user_id: world.ada.principal.id,
+      created_by_agent_id: null,
+      origin_device_id: world.ada.principal.deviceId,
     })
-    const [entry] = await world.query('select status, op, table_name, result_version, error_code from sync_mutations where id = $1', [mutation.id])
+    const [entry] = await world.query(
+      'select status, op, table_name, result_version, error_code from sync_mutations where id = $1',
+      [mutation.id],
+    )
     expect(entry).toEqual({ status: 'applied', op: 'insert', table_name: 'tasks', result_version: 1, error_code: null })
-    const marks = await world.query(`select origin_device_id from sync_changes where op = 'mark' and mutation_id = $1`, [mutation.id])
+    const marks = await world.query(
+      `select origin_device_id from sync_changes where op = 'mark' and mutation_id = $1`,
+      [mutation.id],
+    )
     expect(marks).toEqual([{ origin_device_id: world.ada.principal.deviceId }])
     expect(commits).toBe(1)
   })
 
   it('answers a repeat with the stored outcome and changes nothing again', async () => {
     const id = await newTask()
-    const memory = { table: 'memories', op: 'insert', rowId: newId(), set: { scope: 'project', projectId: world.projectId, content: 'C' } } as const
+    const memory = {
+      table: 'memories',
+      op: 'insert',
+      rowId: newId(),
+      set: { scope: 'project', projectId: world.projectId, content: 'C' },
+    } as const
     await world.ada.one(memory)
     const mutations = [
       world.ada.make({ table: 'memories', op: 'increment', rowId: memory.rowId, inc: { reinforcementCount: 2 } }),
@@ -70,14 +94,19 @@ describe('a push', () => {
     const first = await world.ada.push(mutations)
     expect(await world.ada.push(mutations)).toEqual(first)
     expect(await world.ada.push(mutations.slice(1))).toEqual(first.slice(1))
-    expect(await world.query('select reinforcement_count from memories where id = $1', [memory.rowId])).toEqual([{ reinforcement_count: 2 }])
+    expect(await world.query('select reinforcement_count from memories where id = $1', [memory.rowId])).toEqual([
+      { reinforcement_count: 2 },
+    ])
   })
 
   it('applies the new part of a push of which a part is known', async () => {
     const known = world.ada.make(insertTask())
     const [outcome] = await world.ada.push([known])
     const fresh = world.ada.make(patchTask(known.rowId, { title: 'B' }, { title: 'A' }))
-    expect(await world.ada.push([known, fresh])).toEqual([outcome, expect.objectContaining({ kind: 'applied', version: 2 })])
+    expect(await world.ada.push([known, fresh])).toEqual([
+      outcome,
+      expect.objectContaining({ kind: 'applied', version: 2 }),
+    ])
   })
 
   it('applies concurrent repeats once', async () => {
@@ -90,7 +119,10 @@ describe('a push', () => {
     const device = await world.device('user', world.ada.principal.id)
     const lost = device.make(insertTask())
     const next = device.make(insertTask())
-    await expect(device.push([next])).rejects.toMatchObject({ code: 'mutation_out_of_order', message: expect.stringContaining('1 is the next') })
+    await expect(device.push([next])).rejects.toMatchObject({
+      code: 'mutation_out_of_order',
+      message: expect.stringContaining('1 is the next'),
+    })
     await device.push([lost, next])
     await expect(device.push([{ ...lost, id: newId() }])).rejects.toMatchObject({ code: 'device_cloned' })
     expect(await task(lost.rowId)).toMatchObject({ version: 1 })
@@ -120,7 +152,9 @@ describe('a push', () => {
   it('refuses devices that are revoked or somebody else', async () => {
     const device = await world.device('user', world.ben.principal.id)
     const stolen = { ...device.principal, id: world.ada.principal.id }
-    await expect(world.mutations.push(stolen, [device.make(insertTask())])).rejects.toMatchObject({ code: 'device_principal_mismatch' })
+    await expect(world.mutations.push(stolen, [device.make(insertTask())])).rejects.toMatchObject({
+      code: 'device_principal_mismatch',
+    })
     await world.query('update devices set revoked_at = now() where id = $1', [device.principal.deviceId])
     await expect(device.one(insertTask())).rejects.toMatchObject({ code: 'device_revoked' })
   })
@@ -142,44 +176,93 @@ describe('a push', () => {
 
   it('lets one refused write fall and applies the others', async () => {
     const [good, clash, other] = [newId(), newId(), newId()]
-    const team = (rowId: string, name: string) => ({ table: 'agents', op: 'insert', rowId, set: { name, agentType: 'generic' } }) as const
+    const team = (rowId: string, name: string) =>
+      ({ table: 'agents', op: 'insert', rowId, set: { name, agentType: 'generic' } }) as const
     const outcomes = await world.ada.send(team(good, 'one'), team(clash, 'one'), team(other, 'two'))
-    expect(outcomes).toMatchObject([{ kind: 'applied' }, { kind: 'rejected', error: { code: 'unique_violated', message: expect.stringContaining('name') } }, { kind: 'applied' }])
+    expect(outcomes).toMatchObject([
+      { kind: 'applied' },
+      { kind: 'rejected', error: { code: 'unique_violated', message: expect.stringContaining('name') } },
+      { kind: 'applied' },
+    ])
   })
 
   it('gives a taken slug a suffix', async () => {
-    const insert = (rowId: string) => ({ table: 'teams', op: 'insert', rowId, set: { name: 'T', slug: 'same' } }) as const
+    const insert = (rowId: string) =>
+      ({ table: 'teams', op: 'insert', rowId, set: { name: 'T', slug: 'same' } }) as const
     const [first, second] = [newId(), newId()]
     expect(await world.ada.one(insert(first))).toMatchObject({ kind: 'applied' })
     expect(await world.ada.one(insert(second))).toMatchObject({ kind: 'merged', columns: ['slug'] })
-    expect(await world.query('select slug from teams where id = any($1) order by slug', [[first, second]])).toEqual([{ slug: 'same' }, { slug: 'same-2' }])
+    expect(await world.query('select slug from teams where id = any($1) order by slug', [[first, second]])).toEqual([
+      { slug: 'same' },
+      { slug: 'same-2' },
+    ])
   })
 
   it('merges what does not overlap, and makes one row of one tag', async () => {
     const id = await newTask({ description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } })
-    await world.ada.one({ table: 'tasks', op: 'patch', rowId: id, set: { description: 'ONE\ntwo\nthree', tags: ['a', 'b'], metadata: { x: 1, y: 2 } }, base: { description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } } })
-    const outcome = await world.ben.one({ table: 'tasks', op: 'patch', rowId: id, set: { description: 'one\ntwo\nTHREE', tags: ['c'], metadata: { x: 1, z: 3 } }, base: { description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } } })
+    await world.ada.one({
+      table: 'tasks',
+      op: 'patch',
+      rowId: id,
+      set: { description: 'ONE\ntwo\nthree', tags: ['a', 'b'], metadata: { x: 1, y: 2 } },
+      base: { description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } },
+    })
+    const outcome = await world.ben.one({
+      table: 'tasks',
+      op: 'patch',
+      rowId: id,
+      set: { description: 'one\ntwo\nTHREE', tags: ['c'], metadata: { x: 1, z: 3 } },
+      base: { description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } },
+    })
     expect(outcome).toMatchObject({ kind: 'merged', version: 3 })
-    expect(await task(id)).toMatchObject({ description: 'ONE\ntwo\nTHREE', tags: ['b', 'c'], metadata: { x: 1, y: 2, z: 3 } })
+    expect(await task(id)).toMatchObject({
+      description: 'ONE\ntwo\nTHREE',
+      tags: ['b', 'c'],
+      metadata: { x: 1, y: 2, z: 3 },
+    })
 
     const memoryId = newId()
-    await world.ada.one({ table: 'memories', op: 'insert', rowId: memoryId, set: { scope: 'project', projectId: world.projectId, content: 'C' } })
-    const tag = { table: 'memory_tags', op: 'insert', rowId: uuidFromKey('memory_tags', [memoryId, 'red']), set: { memoryId, tag: 'red' } } as const
+    await world.ada.one({
+      table: 'memories',
+      op: 'insert',
+      rowId: memoryId,
+      set: { scope: 'project', projectId: world.projectId, content: 'C' },
+    })
+    const tag = {
+      table: 'memory_tags',
+      op: 'insert',
+      rowId: uuidFromKey('memory_tags', [memoryId, 'red']),
+      set: { memoryId, tag: 'red' },
+    } as const
     expect(await world.ada.one(tag)).toMatchObject({ kind: 'applied' })
     expect(await world.ben.one(tag)).toMatchObject({ kind: 'noop' })
     expect(await world.ben.one({ ...tag, op: 'delete', set: {} })).toMatchObject({ kind: 'applied' })
     expect(await world.ada.one(tag)).toMatchObject({ kind: 'merged' })
-    expect(await world.query('select deleted_at from memory_tags where memory_id = $1', [memoryId])).toEqual([{ deleted_at: null }])
+    expect(await world.query('select deleted_at from memory_tags where memory_id = $1', [memoryId])).toEqual([
+      { deleted_at: null },
+    ])
   })
 
   it('takes an embedding with its memory', async () => {
     const rowId = newId()
     const vector = Float32Array.from({ length: 384 }, (_, index) => index / 384)
     const embedding = Buffer.from(vector.buffer).toString('base64')
-    const insert = world.scout.make({ table: 'memories', op: 'insert', rowId, set: { scope: 'agent', agentId: world.scout.principal.id, content: 'mine', embedding, embeddingModel: 'm' } })
+    const insert = world.scout.make({
+      table: 'memories',
+      op: 'insert',
+      rowId,
+      set: { scope: 'agent', agentId: world.scout.principal.id, content: 'mine', embedding, embeddingModel: 'm' },
+    })
     expect(await world.scout.push([insert])).toMatchObject([{ kind: 'applied' }])
-    expect(await world.query('select vector_dims(embedding) as dims, created_by_agent_id as author from memories where id = $1', [rowId])).toEqual([{ dims: 384, author: world.scout.principal.id }])
-    expect(await world.ben.one({ table: 'memories', op: 'patch', rowId, set: { summary: 's' }, base: { summary: null } })).toMatchObject({ error: { code: 'not_found' } })
+    expect(
+      await world.query(
+        'select vector_dims(embedding) as dims, created_by_agent_id as author from memories where id = $1',
+        [rowId],
+      ),
+    ).toEqual([{ dims: 384, author: world.scout.principal.id }])
+    expect(
+      await world.ben.one({ table: 'memories', op: 'patch', rowId, set: { summary: 's' }, base: { summary: null } }),
+    ).toMatchObject({ error: { code: 'not_found' } })
   })
 
   it.each([
@@ -190,22 +273,88 @@ describe('a push', () => {
     ['a column that is none', { table: 'tasks', op: 'insert', set: { nothing: 1 } }, 'unknown_column'],
     ['an insert without a required column', { table: 'tasks', op: 'insert', set: { title: 'x' } }, 'invalid_value'],
     ['a status that is none', { table: 'teams', op: 'insert', set: { name: '', slug: 'x' } }, 'invalid_value'],
-    ['a slug of a form that only SQL knows', { table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' } }, 'constraint_violated'],
-    ['a reference to nothing', { table: 'tasks', op: 'insert', set: { title: 'x', projectId: '01a2010e-0c45-77c9-82b7-38d9bd3b37cc' } }, 'foreign_key_violated'],
+    [
+      'a slug of a form that only SQL knows',
+      { table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' } },
+      'constraint_violated',
+    ],
+    [
+      'a reference to nothing',
+      { table: 'tasks', op: 'insert', set: { title: 'x', projectId: '01a2010e-0c45-77c9-82b7-38d9bd3b37cc' } },
+      'foreign_key_violated',
+    ],
     ['a patch of nothing', { table: 'tasks', op: 'patch', set: { title: 'x' }, base: { title: 'y' } }, 'not_found'],
-    ['a row of the future', { table: 'teams', op: 'insert', rowId: 'ffffffff-ffff-7fff-bfff-ffffffffffff', set: { name: 'x', slug: 'x' } }, 'invalid_value'],
-    ['a tag whose id does not follow from it', { table: 'memory_tags', op: 'insert', set: { memoryId: '01a2010e-0c45-77c9-82b7-38d9bd3b37cc', tag: 'x' } }, 'invalid_value'],
-    ['too much', { table: 'tasks', op: 'insert', set: { title: 'x', metadata: { text: 'x'.repeat(1_000_001) } } }, 'invalid_value'],
+    [
+      'a row of the future',
+      { table: 'teams', op: 'insert', rowId: 'ffffffff-ffff-7fff-bfff-ffffffffffff', set: { name: 'x', slug: 'x' } },
+      'invalid_value',
+    ],
+    [
+      'a tag whose id does not follow from it',
+      { table: 'memory_tags', op: 'insert', set: { memoryId: '01a2010e-0c45-77c9-82b7-38d9bd3b37cc', tag: 'x' } },
+      'invalid_value',
+    ],
+    ['the end of an organization', { table: 'organizations', op: 'delete' }, 'forbidden'],
+    [
+      'too much',
+      { table: 'tasks', op: 'insert', set: { title: 'x', metadata: { text: 'x'.repeat(1_000_001) } } },
+      'invalid_value',
+    ],
     ['a settlement of nothing', { table: 'sync_conflicts', op: 'resolve', set: { take: 'server' } }, 'not_found'],
   ] as const)('refuses %s with a code', async (_, fields, code) => {
     const mutation = world.ada.make(fields)
     const [outcome] = await world.ada.push([mutation])
     expect(outcome).toMatchObject({ kind: 'rejected', error: { code } })
-    expect(await world.query('select status, error_code from sync_mutations where id = $1', [mutation.id])).toEqual([{ status: 'rejected', error_code: code }])
+    expect(await world.query('select status, error_code from sync_mutations where id = $1', [mutation.id])).toEqual([
+      { status: 'rejected', error_code: code },
+    ])
+  })
+
+  it('takes what agents upload, once, and no times of the future', async () => {
+    const rowId = newId()
+    const event = {
+      table: 'agent_events',
+      op: 'insert',
+      rowId,
+      set: { agentId: world.scout.principal.id, eventType: 'agent.started', occurredAt: '2200-01-01T00:00:00.000Z' },
+    } as const
+    expect(await world.scout.one(event)).toEqual({
+      mutationId: expect.anything(),
+      clientSeq: expect.anything(),
+      kind: 'applied',
+    })
+    expect(
+      await world.query(
+        'select occurred_at <= now() as past, origin_device_id as device from agent_events where id = $1',
+        [rowId],
+      ),
+    ).toEqual([{ past: true, device: world.scout.principal.deviceId }])
+    expect(
+      await world.scout.one({
+        ...event,
+        op: 'patch',
+        set: { eventType: 'agent.stopped' },
+        base: { eventType: 'agent.started' },
+      }),
+    ).toMatchObject({ kind: 'rejected' })
+    expect(await world.ada.one({ ...event, rowId: newId() })).toMatchObject({ error: { code: 'forbidden' } })
+  })
+
+  it('gives no final answer to whoever is suspended just now', async () => {
+    const user = await world.device('user', world.ben.principal.id)
+    const mutation = user.make(insertTask())
+    const setStatus = (status: string) =>
+      world.query('update organization_members set status = $1 where user_id = $2', [status, world.ben.principal.id])
+    await setStatus('suspended')
+    await expect(user.push([mutation])).rejects.toMatchObject({ code: 'token_invalid' })
+    await setStatus('active')
+    expect(await user.push([mutation])).toMatchObject([{ kind: 'applied' }])
   })
 
   it('reports what only the server sets', async () => {
-    const outcome = await world.ada.one(insertTask({ version: 9, attemptCount: 4, createdAt: '2020-01-01T00:00:00.000Z' }))
+    const outcome = await world.ada.one(
+      insertTask({ version: 9, attemptCount: 4, createdAt: '2020-01-01T00:00:00.000Z' }),
+    )
     expect(outcome).toMatchObject({ kind: 'applied', version: 1, columns: ['version', 'attemptCount', 'createdAt'] })
   })
 })
@@ -214,8 +363,16 @@ describe('a group', () => {
   it('is applied whole', async () => {
     const group = newId()
     const [a, b] = [insertTask(), insertTask()]
-    expect(await world.ada.send({ ...a, group }, { ...b, group }, { ...patchTask(a.rowId, { title: 'B' }, { title: 'A' }), group })).toMatchObject([{ kind: 'applied' }, { kind: 'applied' }, { kind: 'applied' }])
-    expect(await world.query('select distinct batch_id from sync_mutations where row_id = any($1)', [[a.rowId, b.rowId]])).toEqual([{ batch_id: group }])
+    expect(
+      await world.ada.send(
+        { ...a, group },
+        { ...b, group },
+        { ...patchTask(a.rowId, { title: 'B' }, { title: 'A' }), group },
+      ),
+    ).toMatchObject([{ kind: 'applied' }, { kind: 'applied' }, { kind: 'applied' }])
+    expect(
+      await world.query('select distinct batch_id from sync_mutations where row_id = any($1)', [[a.rowId, b.rowId]]),
+    ).toEqual([{ batch_id: group }])
   })
 
   it('is refused whole, and its neighbours are not', async () => {
@@ -228,13 +385,18 @@ describe('a group', () => {
       { kind: 'rejected', error: { code: 'invalid_value' } },
       { kind: 'applied' },
     ])
-    expect([await task(inside.rowId), (await task(before.rowId))['title'], (await task(after.rowId))['title']]).toEqual([{}, 'A', 'A'])
+    expect([await task(inside.rowId), (await task(before.rowId))['title'], (await task(after.rowId))['title']]).toEqual(
+      [{}, 'A', 'A'],
+    )
   })
 
   it('is undone by what only the database can refuse', async () => {
     const group = newId()
     const inside = insertTask()
-    const outcomes = await world.ada.send({ ...inside, group }, { table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' }, group })
+    const outcomes = await world.ada.send(
+      { ...inside, group },
+      { table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' }, group },
+    )
     expect(outcomes).toMatchObject([{ error: { code: 'group_refused' } }, { error: { code: 'constraint_violated' } }])
     expect(await task(inside.rowId)).toEqual({})
   })
@@ -244,8 +406,14 @@ describe('a group', () => {
     await world.ben.one(patchTask(id, { title: 'B' }, { title: 'A' }))
     const group = newId()
     const other = insertTask()
-    const outcomes = await world.ada.send({ ...other, group }, { ...patchTask(id, { title: 'C' }, { title: 'A' }), group })
-    expect(outcomes).toMatchObject([{ error: { code: 'group_refused' } }, { error: { code: 'group_refused' }, columns: ['title'] }])
+    const outcomes = await world.ada.send(
+      { ...other, group },
+      { ...patchTask(id, { title: 'C' }, { title: 'A' }), group },
+    )
+    expect(outcomes).toMatchObject([
+      { error: { code: 'group_refused' } },
+      { error: { code: 'group_refused' }, columns: ['title'] },
+    ])
     expect(await world.query('select id from sync_conflicts where row_id = $1', [id])).toEqual([])
     expect(await task(other.rowId)).toEqual({})
   })
@@ -255,16 +423,21 @@ describe('dependencies', () => {
   it('refuse what builds upon a refused write, in the same push and later', async () => {
     const refused = world.ada.make(insertTask({ title: '' }))
     const child = world.ada.make({ ...insertTask(), dependsOn: [refused.id] })
-    expect(await world.ada.push([refused, child])).toMatchObject([{ error: { code: 'invalid_value' } }, { error: { code: 'dependency_rejected' } }])
-    expect(await world.ada.one({ ...insertTask(), dependsOn: [refused.id] })).toMatchObject({ error: { code: 'dependency_rejected' } })
+    expect(await world.ada.push([refused, child])).toMatchObject([
+      { error: { code: 'invalid_value' } },
+      { error: { code: 'dependency_rejected' } },
+    ])
+    expect(await world.ada.one({ ...insertTask(), dependsOn: [refused.id] })).toMatchObject({
+      error: { code: 'dependency_rejected' },
+    })
     expect(await world.ada.one(insertTask())).toMatchObject({ kind: 'applied' })
   })
 
   it('wait for the fate of a write that the database judges', async () => {
     const refused = world.ada.make({ table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' } })
-    expect(await world.ada.push([refused, world.ada.make({ ...insertTask(), dependsOn: [refused.id] })])).toMatchObject([
-      { error: { code: 'constraint_violated' } }, { error: { code: 'dependency_rejected' } },
-    ])
+    expect(await world.ada.push([refused, world.ada.make({ ...insertTask(), dependsOn: [refused.id] })])).toMatchObject(
+      [{ error: { code: 'constraint_violated' } }, { error: { code: 'dependency_rejected' } }],
+    )
   })
 })
 
@@ -272,27 +445,74 @@ describe('a conflict', () => {
   it('keeps the losing value where the row lives, and applies the rest', async () => {
     const id = await newTask()
     await world.ada.one(patchTask(id, { title: 'theirs' }, { title: 'A' }))
-    const mutation = world.ben.make(patchTask(id, { title: 'mine', priority: 'high' }, { title: 'A', priority: 'medium' }))
+    const mutation = world.ben.make(
+      patchTask(id, { title: 'mine', priority: 'high' }, { title: 'A', priority: 'medium' }),
+    )
     const [outcome] = await world.ben.push([mutation])
     expect(outcome).toMatchObject({ kind: 'conflict', columns: ['title'], version: 3 })
     expect(await task(id)).toMatchObject({ title: 'theirs', priority: 'high' })
     expect(await conflict(outcome?.conflictId)).toMatchObject({
-      channel: `project/${world.projectId}`, kind: 'field', status: 'open', table_name: 'tasks', row_id: id, mutation_id: mutation.id,
-      device_id: world.ben.principal.deviceId, user_id: world.ben.principal.id, agent_id: null,
-      fields: { title: { base: 'A', mine: 'mine', theirs: 'theirs' } }, client_patch: { title: 'mine' },
+      channel: `project/${world.projectId}`,
+      kind: 'field',
+      status: 'open',
+      table_name: 'tasks',
+      row_id: id,
+      mutation_id: mutation.id,
+      device_id: world.ben.principal.deviceId,
+      user_id: world.ben.principal.id,
+      agent_id: null,
+      fields: { title: { base: 'A', mine: 'mine', theirs: 'theirs' } },
+      client_patch: { title: 'mine' },
     })
     expect(await world.ben.push([mutation])).toEqual([outcome])
-    expect(await world.query('select count(*)::int as n from sync_conflicts where row_id = $1', [id])).toEqual([{ n: 1 }])
+    expect(await world.query('select count(*)::int as n from sync_conflicts where row_id = $1', [id])).toEqual([
+      { n: 1 },
+    ])
   })
 
   it('takes in later writes that build upon its losing value', async () => {
     const id = await newTask()
     const { conflictId } = await makeConflict(id, { title: 'mine' }, { title: 'theirs' }, { title: 'A' })
-    const later = await world.ben.one(patchTask(id, { title: 'mine 2', priority: 'low' }, { title: 'mine', priority: 'medium' }))
+    const later = await world.ben.one(
+      patchTask(id, { title: 'mine 2', priority: 'low' }, { title: 'mine', priority: 'medium' }),
+    )
     expect(later).toMatchObject({ kind: 'conflict', conflictId, columns: ['title'] })
-    expect(await conflict(conflictId)).toMatchObject({ fields: { title: { base: 'A', mine: 'mine 2', theirs: 'theirs' } }, client_patch: { title: 'mine 2' } })
+    expect(await conflict(conflictId)).toMatchObject({
+      fields: { title: { base: 'A', mine: 'mine 2', theirs: 'theirs' } },
+      client_patch: { title: 'mine 2' },
+    })
     expect(await task(id)).toMatchObject({ title: 'theirs', priority: 'low' })
-    expect(await world.query('select count(*)::int as n from sync_conflicts where row_id = $1', [id])).toEqual([{ n: 1 }])
+    expect(await world.query('select count(*)::int as n from sync_conflicts where row_id = $1', [id])).toEqual([
+      { n: 1 },
+    ])
+  })
+
+  it('takes in other columns of the same device, and never replaces a losing value', async () => {
+    const id = await newTask()
+    const { conflictId } = await makeConflict(
+      id,
+      { title: 'mine' },
+      { title: 'theirs', priority: 'high' },
+      { title: 'A', priority: 'medium' },
+    )
+    expect(await world.ben.one(patchTask(id, { priority: 'low' }, { priority: 'medium' }))).toMatchObject({
+      kind: 'conflict',
+      conflictId,
+      columns: ['priority'],
+    })
+    expect(await conflict(conflictId)).toMatchObject({ client_patch: { title: 'mine', priority: 'low' } })
+    const again = await world.ben.one(patchTask(id, { title: 'mine too' }, { title: 'A' }))
+    expect(again.conflictId).not.toBe(conflictId)
+    const tablet = await world.device('user', world.ben.principal.id)
+    const other = await tablet.one(patchTask(id, { title: 'from the tablet' }, { title: 'A' }))
+    expect(
+      await world.query('select client_patch from sync_conflicts where row_id = $1 order by created_at', [id]),
+    ).toEqual([
+      { client_patch: { title: 'mine', priority: 'low' } },
+      { client_patch: { title: 'mine too' } },
+      { client_patch: { title: 'from the tablet' } },
+    ])
+    expect(await conflict(other.conflictId)).toMatchObject({ device_id: tablet.principal.deviceId })
   })
 
   it('is settled for the client, the server, or by a patch', async () => {
@@ -306,11 +526,17 @@ describe('a conflict', () => {
       const resolve = { table: 'sync_conflicts', op: 'resolve', rowId: conflictId, set } as const
       expect(await world.ada.one(resolve)).toMatchObject({ kind: 'applied' })
       expect(await task(id)).toMatchObject({ title })
-      expect(await conflict(conflictId)).toMatchObject({ status: 'resolved', resolution, resolved_by_user_id: world.ada.principal.id })
+      expect(await conflict(conflictId)).toMatchObject({
+        status: 'resolved',
+        resolution,
+        resolved_by_user_id: world.ada.principal.id,
+      })
       const again = await world.ben.one(resolve)
       if (resolution === 'manual') expect(again).toMatchObject({ error: { code: 'conflict_already_resolved' } })
       else expect(again).toMatchObject({ kind: 'noop' })
-      expect(await world.ben.one({ ...resolve, set: { take: resolution === 'client' ? 'server' : 'client' } })).toMatchObject({ error: { code: 'conflict_already_resolved' } })
+      expect(
+        await world.ben.one({ ...resolve, set: { take: resolution === 'client' ? 'server' : 'client' } }),
+      ).toMatchObject({ error: { code: 'conflict_already_resolved' } })
     }
   })
 
@@ -325,14 +551,22 @@ describe('a conflict', () => {
 
   it('of two status moves from one base is a transition conflict', async () => {
     const id = await newTask()
-    const { conflictId } = await makeConflict(id, { status: 'cancelled' }, { status: 'completed' }, { status: 'pending' })
+    const { conflictId } = await makeConflict(
+      id,
+      { status: 'cancelled' },
+      { status: 'completed' },
+      { status: 'pending' },
+    )
     expect(await conflict(conflictId)).toMatchObject({ kind: 'transition' })
-    expect(await world.ada.one({ table: 'sync_conflicts', op: 'resolve', rowId: conflictId ?? '', set: { take: 'client' } })).toMatchObject({ error: { code: 'transition_refused' } })
+    expect(
+      await world.ada.one({ table: 'sync_conflicts', op: 'resolve', rowId: conflictId ?? '', set: { take: 'client' } }),
+    ).toMatchObject({ error: { code: 'transition_refused' } })
   })
 })
 
 describe('deleting', () => {
-  const remove = (rowId: string, base?: Record<string, string>) => ({ table: 'tasks', op: 'delete', rowId, ...(base ? { base } : {}) }) as const
+  const remove = (rowId: string, base?: Record<string, string>) =>
+    ({ table: 'tasks', op: 'delete', rowId, ...(base ? { base } : {}) }) as const
   const restore = (rowId: string) => ({ table: 'tasks', op: 'restore', rowId }) as const
   const isLive = async (id: string) => (await task(id))['deleted_at'] === null
 
@@ -341,11 +575,16 @@ describe('deleting', () => {
     const child = await newTask({ parentTaskId: parent })
     const grandchild = await newTask({ parentTaskId: child })
     const apart = await newTask({ parentTaskId: parent })
-    expect(await world.ada.send(remove(apart), remove(parent))).toMatchObject([{ kind: 'applied' }, { kind: 'applied', version: 2 }])
+    expect(await world.ada.send(remove(apart), remove(parent))).toMatchObject([
+      { kind: 'applied' },
+      { kind: 'applied', version: 2 },
+    ])
     expect(await Promise.all([parent, child, grandchild, apart].map(isLive))).toEqual([false, false, false, false])
     expect(await world.ada.one(remove(parent))).toMatchObject({ kind: 'noop' })
     expect(await world.ada.one(restore(child))).toMatchObject({ error: { code: 'foreign_key_violated' } })
-    expect(await world.ada.one(insertTask({ parentTaskId: parent }))).toMatchObject({ error: { code: 'foreign_key_violated' } })
+    expect(await world.ada.one(insertTask({ parentTaskId: parent }))).toMatchObject({
+      error: { code: 'foreign_key_violated' },
+    })
     expect(await world.ada.one(restore(parent))).toMatchObject({ kind: 'applied', version: 3 })
     expect(await Promise.all([parent, child, grandchild, apart].map(isLive))).toEqual([true, true, true, false])
     expect(await world.ada.one(restore(parent))).toMatchObject({ kind: 'noop' })
@@ -354,7 +593,12 @@ describe('deleting', () => {
   it('keeps a child whose other parent was deleted apart', async () => {
     const parent = await newTask()
     const planId = newId()
-    await world.ada.one({ table: 'plans', op: 'insert', rowId: planId, set: { projectId: world.projectId, title: 'P' } })
+    await world.ada.one({
+      table: 'plans',
+      op: 'insert',
+      rowId: planId,
+      set: { projectId: world.projectId, title: 'P' },
+    })
     const child = await newTask({ parentTaskId: parent, planId })
     await world.ada.send(remove(parent), { table: 'plans', op: 'delete', rowId: planId }, restore(parent))
     expect(await isLive(child)).toBe(false)
@@ -367,10 +611,20 @@ describe('deleting', () => {
     await world.ada.one(patchTask(id, { title: 'B' }, { title: 'A' }))
     const outcome = await world.ben.one(remove(id, { title: 'A', priority: 'medium' }))
     expect(outcome).toMatchObject({ kind: 'conflict', columns: ['title'] })
-    expect(await conflict(outcome.conflictId)).toMatchObject({ kind: 'update_delete', fields: { title: { base: 'A', mine: null, theirs: 'B' } } })
+    expect(await conflict(outcome.conflictId)).toMatchObject({
+      kind: 'update_delete',
+      fields: { title: { base: 'A', mine: null, theirs: 'B' } },
+    })
     expect(await isLive(id)).toBe(true)
     const child = await newTask({ parentTaskId: id })
-    expect(await world.ben.one({ table: 'sync_conflicts', op: 'resolve', rowId: outcome.conflictId ?? '', set: { take: 'client' } })).toMatchObject({ kind: 'applied' })
+    expect(
+      await world.ben.one({
+        table: 'sync_conflicts',
+        op: 'resolve',
+        rowId: outcome.conflictId ?? '',
+        set: { take: 'client' },
+      }),
+    ).toMatchObject({ kind: 'applied' })
     expect(await Promise.all([id, child].map(isLive))).toEqual([false, false])
   })
 
@@ -382,9 +636,18 @@ describe('deleting', () => {
     expect(outcome).toMatchObject({ kind: 'conflict', columns: ['title'] })
     expect(await conflict(outcome.conflictId)).toMatchObject({ kind: 'delete_update' })
     expect(await isLive(id)).toBe(false)
-    const later = await world.ben.one(patchTask(id, { title: 'C', priority: 'high' }, { title: 'B', priority: 'medium' }))
+    const later = await world.ben.one(
+      patchTask(id, { title: 'C', priority: 'high' }, { title: 'B', priority: 'medium' }),
+    )
     expect(later).toMatchObject({ kind: 'conflict', conflictId: outcome.conflictId })
-    expect(await world.ben.one({ table: 'sync_conflicts', op: 'resolve', rowId: outcome.conflictId ?? '', set: { take: 'client' } })).toMatchObject({ kind: 'applied' })
+    expect(
+      await world.ben.one({
+        table: 'sync_conflicts',
+        op: 'resolve',
+        rowId: outcome.conflictId ?? '',
+        set: { take: 'client' },
+      }),
+    ).toMatchObject({ kind: 'applied' })
     expect(await task(id)).toMatchObject({ title: 'C', priority: 'high', deleted_at: null })
     expect(await isLive(child)).toBe(true)
   })
@@ -393,35 +656,71 @@ describe('deleting', () => {
     const rowId = newId()
     await world.ada.one({ table: 'memories', op: 'insert', rowId, set: { scope: 'organization', content: 'C' } })
     await world.ada.one({ table: 'memories', op: 'delete', rowId })
-    expect(await world.ada.one({ table: 'memories', op: 'increment', rowId, inc: { accessCount: 1 } })).toMatchObject({ error: { code: 'row_deleted' } })
+    expect(await world.ada.one({ table: 'memories', op: 'increment', rowId, inc: { accessCount: 1 } })).toMatchObject({
+      error: { code: 'row_deleted' },
+    })
   })
 })
 
 describe('rights', () => {
   it('hide what is not visible and name the roles for what is', async () => {
     const rowId = newId()
-    await world.ada.one({ table: 'projects', op: 'insert', rowId, set: { name: 'Private', slug: 'private', visibility: 'private' } })
-    expect(await world.query('select channel from projects where id = $1', [rowId])).toEqual([{ channel: `project/${rowId}` }])
-    expect(await world.ben.one({ table: 'projects', op: 'patch', rowId, set: { name: 'x' }, base: { name: 'Private' } })).toMatchObject({ error: { code: 'not_found' } })
-    expect(await world.ben.one(insertTask({ projectId: rowId }))).toMatchObject({ error: { code: 'foreign_key_violated' } })
+    await world.ada.one({
+      table: 'projects',
+      op: 'insert',
+      rowId,
+      set: { name: 'Private', slug: 'private', visibility: 'private' },
+    })
+    expect(await world.query('select channel from projects where id = $1', [rowId])).toEqual([
+      { channel: `project/${rowId}` },
+    ])
+    expect(
+      await world.ben.one({ table: 'projects', op: 'patch', rowId, set: { name: 'x' }, base: { name: 'Private' } }),
+    ).toMatchObject({ error: { code: 'not_found' } })
+    expect(await world.ben.one(insertTask({ projectId: rowId }))).toMatchObject({
+      error: { code: 'foreign_key_violated' },
+    })
     expect(await world.ada.one(insertTask({ projectId: rowId }))).toMatchObject({ kind: 'applied' })
     const id = await newTask()
-    expect(await world.eve.one(patchTask(id, { title: 'x' }, { title: 'A' }))).toMatchObject({ error: { code: 'forbidden', message: expect.stringContaining('a member') } })
+    expect(await world.eve.one(patchTask(id, { title: 'x' }, { title: 'A' }))).toMatchObject({
+      error: { code: 'forbidden', message: expect.stringContaining('a member') },
+    })
   })
 
   it('let participants write to a conversation and nobody else', async () => {
     const conversationId = newId()
-    const participant = (userId: string) => ({
-      table: 'conversation_participants', op: 'insert', rowId: uuidFromKey('conversation_participants', [conversationId, userId, null as never]), set: { conversationId, userId },
-    }) as const
-    const message = (content: string) => ({ table: 'messages', op: 'insert', rowId: newId(), set: { conversationId, role: 'user', content } }) as const
-    expect(await world.ada.send(
-      { table: 'conversations', op: 'insert', rowId: conversationId, set: { scope: 'user', userId: world.ada.principal.id } },
-      participant(world.ben.principal.id), message('hello'),
-    )).toMatchObject([{ kind: 'applied' }, { kind: 'applied' }, { kind: 'applied' }])
+    const participant = (userId: string) =>
+      ({
+        table: 'conversation_participants',
+        op: 'insert',
+        rowId: uuidFromKey('conversation_participants', [conversationId, userId, null]),
+        set: { conversationId, userId },
+      }) as const
+    const message = (content: string) =>
+      ({ table: 'messages', op: 'insert', rowId: newId(), set: { conversationId, role: 'user', content } }) as const
+    expect(
+      await world.ada.send(
+        {
+          table: 'conversations',
+          op: 'insert',
+          rowId: conversationId,
+          set: { scope: 'user', userId: world.ada.principal.id },
+        },
+        participant(world.ben.principal.id),
+        message('hello'),
+      ),
+    ).toMatchObject([{ kind: 'applied' }, { kind: 'applied' }, { kind: 'applied' }])
     const [bens, eves] = [message('hi'), message('me too')]
     expect(await world.ben.one(bens)).toMatchObject({ kind: 'applied' })
     expect((await world.eve.one(eves)).kind).toBe('rejected')
-    expect(await world.ben.one({ table: 'messages', op: 'patch', rowId: bens.rowId, set: { content: 'changed' }, base: { content: 'hi' } })).toMatchObject({ error: { code: 'unknown_column' } })
+    expect(
+      await world.ben.one({
+        table: 'messages',
+        op: 'patch',
+        rowId: bens.rowId,
+        set: { content: 'changed' },
+        base: { content: 'hi' },
+      }),
+    ).toMatchObject({ error: { code: 'unknown_column' } })
   })
 })

@@ -3,7 +3,15 @@ import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { DeviceLedger } from '../../server/mutation/mutation-store.ts'
 import { checkOrder, unitsOf } from '../../server/mutation/order.ts'
 
-const mutation = (clientSeq: number, over: Partial<Mutation> = {}): Mutation => ({ id: `m${clientSeq}`, clientSeq, table: 't', rowId: 'r', op: 'delete', at: 0, ...over })
+const mutation = (clientSeq: number, over: Partial<Mutation> = {}): Mutation => ({
+  id: `m${clientSeq}`,
+  clientSeq,
+  table: 't',
+  rowId: 'r',
+  op: 'delete',
+  at: 0,
+  ...over,
+})
 const outcome = (clientSeq: number): Outcome => ({ mutationId: `m${clientSeq}`, clientSeq, kind: 'applied' })
 
 /** A ledger that ends at `last` and still holds the outcomes from `first` on. */
@@ -44,6 +52,13 @@ describe('the order of a device', () => {
 })
 
 it('keeps groups together and others apart', () => {
-  const units = unitsOf([mutation(1), mutation(2, { group: 'g' }), mutation(3, { group: 'g' }), mutation(4, { group: 'h' }), mutation(5), mutation(6)])
+  const units = unitsOf([
+    mutation(1),
+    mutation(2, { group: 'g' }),
+    mutation(3, { group: 'g' }),
+    mutation(4, { group: 'h' }),
+    mutation(5),
+    mutation(6),
+  ])
   expect(units.map((unit) => unit.map(({ clientSeq }) => clientSeq))).toEqual([[1], [2, 3], [4], [5], [6]])
 })

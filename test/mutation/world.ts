@@ -60,27 +60,57 @@ export interface World {
 
 export async function createWorld(database: Database, onCommitted?: () => void): Promise<World> {
   const { pool } = database
-  const query = async <R>(text: string, values: readonly unknown[] = []): Promise<readonly R[]> => (await pool.query(text, [...values])).rows as R[]
-  const mutations = createMutations({ store: createSqlMutationStore({ pool, catalog }), catalog, clock: systemClock, ...(onCommitted ? { onCommitted } : {}) })
+  const query = async <R>(text: string, values: readonly unknown[] = []): Promise<readonly R[]> =>
+    (await pool.query(text, [...values])).rows as R[]
+  const mutations = createMutations({
+    store: createSqlMutationStore({ pool, catalog }),
+    catalog,
+    clock: systemClock,
+    ...(onCommitted ? { onCommitted } : {}),
+  })
   const [organizationId, projectId, agentId] = [newId(), newId(), newId()]
-  await query('insert into organizations (id, name, slug) values ($1, $2, $3)', [organizationId, 'Demo', `demo-${organizationId.slice(-8)}`])
+  await query('insert into organizations (id, name, slug) values ($1, $2, $3)', [
+    organizationId,
+    'Demo',
+    `demo-${organizationId.slice(-8)}`,
+  ])
   const device = async (kind: 'user' | 'agent', id: string): Promise<TestDevice> => {
     const deviceId = newId()
-    await query(`insert into devices (id, organization_id, ${kind}_id, fingerprint, name, kind) values ($1, $2, $3, $4, $5, 'cli')`, [
-      deviceId, organizationId, id, deviceId, 'test',
-    ])
+    await query(
+      `insert into devices (id, organization_id, ${kind}_id, fingerprint, name, kind) values ($1, $2, $3, $4, $5, 'cli')`,
+      [deviceId, organizationId, id, deviceId, 'test'],
+    )
     return new TestDevice(mutations, { organizationId, kind, id, deviceId })
   }
   const user = async (name: string, role: string): Promise<TestDevice> => {
     const id = newId()
     await query('insert into users (id, email, name) values ($1, $2, $3)', [id, `${name}-${id}@example.com`, name])
-    await query('insert into organization_members (id, organization_id, user_id, role) values ($1, $2, $3, $4)', [newId(), organizationId, id, role])
+    await query('insert into organization_members (id, organization_id, user_id, role) values ($1, $2, $3, $4)', [
+      newId(),
+      organizationId,
+      id,
+      role,
+    ])
     return device('user', id)
   }
   const [ada, ben, eve] = [await user('ada', 'owner'), await user('ben', 'member'), await user('eve', 'viewer')]
-  await query('insert into projects (id, organization_id, name, slug, owner_user_id) values ($1, $2, $3, $4, $5)', [projectId, organizationId, 'P', 'p', ada.principal.id])
-  await query(`insert into agents (id, organization_id, name, agent_type) values ($1, $2, 'scout', 'researcher')`, [agentId, organizationId])
-  await query('insert into project_members (id, organization_id, project_id, agent_id) values ($1, $2, $3, $4)', [newId(), organizationId, projectId, agentId])
+  await query('insert into projects (id, organization_id, name, slug, owner_user_id) values ($1, $2, $3, $4, $5)', [
+    projectId,
+    organizationId,
+    'P',
+    'p',
+    ada.principal.id,
+  ])
+  await query(`insert into agents (id, organization_id, name, agent_type) values ($1, $2, 'scout', 'researcher')`, [
+    agentId,
+    organizationId,
+  ])
+  await query('insert into project_members (id, organization_id, project_id, agent_id) values ($1, $2, $3, $4)', [
+    newId(),
+    organizationId,
+    projectId,
+    agentId,
+  ])
   const scout = await device('agent', agentId)
   return { mutations, organizationId, projectId, ada, ben, eve, scout, device, query }
 }
