@@ -265,7 +265,7 @@ export class Connection {
           current: () => this.#heard(run, () => this.#freshness.current()),
           refused: (id, error) => this.#refusals.tell({ id, error }),
         })
-        this.#tokens.accepted(welcome.tokenExpiresAt - welcome.serverTime)
+        this.#tokens.accepted(welcome.tokenExpiresAt, welcome.serverTime)
         this.#freshness.connected()
         this.#dispatch({ kind: 'welcomed' })
       }),
@@ -296,6 +296,7 @@ export class Connection {
 
   /** The server has ended the connection with a reason, or will not begin it. */
   #ended(error: TideError): void {
+    if (this.#tokens.isRefused(error)) return this.#dispatch({ kind: 'refused', error })
     switch (error.code) {
       case 'device_cloned':
         return this.#identityLost()
@@ -308,7 +309,7 @@ export class Connection {
       case 'protocol_unsupported':
         return this.#dispatch({ kind: 'refused', error })
       default:
-        return this.#tokens.isRefused(error) ? this.#dispatch({ kind: 'refused', error }) : this.#lost(error)
+        return this.#lost(error)
     }
   }
 

@@ -18,7 +18,8 @@ export class TokenKeeper {
   readonly #options: TokenKeeperOptions
   #current = ''
   #refused: { readonly token: string; readonly error: TideError } | null = null
-  /** What the last server time was ahead of this clock, milliseconds. */
+  /** How far the server's clock is ahead of this one, milliseconds. */
+  #ahead = 0
   #cancel: CancelTimer = () => {}
 
   constructor(options: TokenKeeperOptions) {
@@ -37,9 +38,11 @@ export class TokenKeeper {
     return token
   }
 
-  /** The server took the token; it ends in so many milliseconds. */
-  accepted(lifetimeMs: number): void {
+  /** The server took the token; both times are the server's, in milliseconds since 1970. */
+  accepted(expiresAt: number, serverTime: number): void {
     this.#refused = null
+    this.#ahead = serverTime - this.#options.clock.now()
+    const lifetimeMs = expiresAt - serverTime
     this.#renewIn(lifetimeMs - Math.min(timing.tokenLead, lifetimeMs / 2))
   }
 
@@ -72,7 +75,7 @@ export class TokenKeeper {
       if (fresh === this.#current) return
       const expiresAt = await renew(fresh)
       this.#current = fresh
-      this.accepted(expiresAt - clock.now())
+      this.accepted(expiresAt, clock.now() + this.#ahead)
     } catch (error) {
       if (error instanceof TideError && error.code === 'offline') return
       failed(error)
