@@ -26,7 +26,8 @@ export class Outbox {
   readonly #syncing = new Map<string, OutboxEntry>()
   readonly #conflicting = new Map<string, OutboxEntry>()
   readonly #rejected = new Map<string, OutboxEntry>()
-  readonly #keys = new Map<string, readonly string[]>()
+  /** The rows a write shows on, as known when it was made: what a `resolve` is about may be gone when it ends. */
+  readonly #rows = new Map<string, readonly RowRef[]>()
   /** How many writes name this one as their dependency. */
   readonly #references = new Map<string, number>()
   #lastPosition = 0
@@ -83,6 +84,11 @@ export class Outbox {
     return found === undefined ? [] : [...found.values()].toSorted((a, b) => a.position - b.position)
   }
 
+  /** The rows that a write shows on; undefined for a write that is not in here yet. */
+  rowsOf(id: string): readonly RowRef[] | undefined {
+    return this.#rows.get(id)
+  }
+
   apply(puts: readonly OutboxEntry[], deletes: readonly string[], targetOf: TargetOf): void {
     for (const id of deletes) this.#drop(id)
     let inOrder = true
@@ -103,10 +109,10 @@ export class Outbox {
     move(this.#syncing, entry, entry.status === 'syncing')
     move(this.#conflicting, entry, entry.status === 'conflict')
     move(this.#rejected, entry, entry.status === 'rejected')
-    const target = this.#keys.has(id) ? null : targetOf(entry)
-    const keys = this.#keys.get(id) ?? [keyOf({ table, rowId }), ...(target === null ? [] : [keyOf(target)])]
-    this.#keys.set(id, keys)
-    for (const key of keys) {
+    const target = this.#rows.has(id) ? null : targetOf(entry)
+    const rows = this.#rows.get(id) ?? [{ table, rowId }, ...(target === null ? [] : [target])]
+    this.#rows.set(id, rows)
+    for (const key of rows.map(keyOf)) {
       const ofRow = this.#byRow.get(key) ?? new Map<string, OutboxEntry>()
       this.#byRow.set(key, ofRow.set(id, entry))
     }
@@ -127,12 +133,12 @@ export class Outbox {
     this.#syncing.delete(id)
     this.#conflicting.delete(id)
     this.#rejected.delete(id)
-    for (const key of this.#keys.get(id) ?? []) {
+    for (const key of (this.#rows.get(id) ?? []).map(keyOf)) {
       const ofRow = this.#byRow.get(key)
       ofRow?.delete(id)
       if (ofRow?.size === 0) this.#byRow.delete(key)
     }
-    this.#keys.delete(id)
+    this.#rows.delete(id)
   }
 
   /** Rare: writes that took a new id keep their old place (a cloned device). */

@@ -213,7 +213,9 @@ export class Step {
   }
 
   #rowsOf(entry: OutboxEntry): readonly RowRef[] {
-    const { table, rowId, op } = entry.mutation
+    const { id, table, rowId, op } = entry.mutation
+    const known = this.#mirror.outbox.rowsOf(id)
+    if (known !== undefined) return known
     const own = { table, rowId }
     const target = op === 'resolve' ? targetOf(this.image(own)) : null
     return target === null ? [own] : [own, target]

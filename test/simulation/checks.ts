@@ -75,7 +75,10 @@ export async function differencesAtRest(world: World, device: SimClient, acknowl
     if (entry.status !== 'rejected' && entry.status !== 'conflict') problems.push(`${device.name}: write ${entry.mutation.id} is still ${entry.status}`)
     if (world.server.store.outcomeOf(entry.mutation.id) === undefined) problems.push(`${device.name}: write ${entry.mutation.id} (${entry.status}) has no outcome on the server`)
   }
-  for (const state of stored.states) problems.push(`${device.name}: ${state.table} ${state.rowId} still differs from the server`)
+  for (const { table, rowId: id } of stored.states) {
+    const entries = stored.outbox.filter(({ mutation }) => mutation.rowId === id).map(({ mutation, status, settled }) => `${mutation.op} ${mutation.id} ${status}${settled ? ' settled' : ''}`)
+    problems.push(`${device.name}: ${table} ${id} still differs from the server; its writes: ${entries.join(', ') || 'none'}`)
+  }
   for (const id of acknowledged) {
     if (world.server.store.outcomeOf(id) === undefined) problems.push(`${device.name}: acknowledged write ${id} is unknown to the server`)
   }
