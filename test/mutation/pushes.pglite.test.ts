@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { insertTask, newTask, patchTask, readTask } from './tasks.ts'
 import { createWorld, newId, type World } from './world.ts'
 
 let test: TestDatabase
@@ -16,46 +17,12 @@ beforeEach(() => {
   commits = 0
 })
 
-const insertTask = (set: object = {}) =>
-  ({ table: 'tasks', op: 'insert', rowId: newId(), set: { projectId: world.projectId, title: 'A', ...set } }) as const
-const patchTask = (rowId: string, set: Record<string, string>, base: Record<string, string | null>) =>
-  ({ table: 'tasks', op: 'patch', rowId, set, base }) as const
-
-async function task(id: string): Promise<Record<string, unknown>> {
-  const [row] = await world.query('select * from tasks where id = $1', [id])
-  return row ?? {}
-}
-
-async function newTask(set: object = {}): Promise<string> {
-  const insert = insertTask(set)
-  expect(await world.ada.one(insert)).toMatchObject({ kind: 'applied' })
-  return insert.rowId
-}
-
-/** Two devices write the same column; answers the loser's outcome. */
-async function makeConflict(
-  rowId: string,
-  mine: Record<string, string>,
-  theirs: Record<string, string>,
-  base: Record<string, string | null>,
-) {
-  expect(await world.ada.one(patchTask(rowId, theirs, base))).toMatchObject({ kind: 'applied' })
-  const outcome = await world.ben.one(patchTask(rowId, mine, base))
-  expect(outcome).toMatchObject({ kind: 'conflict', columns: Object.keys(mine) })
-  return outcome
-}
-
-async function conflict(id: unknown): Promise<Record<string, unknown>> {
-  const [row] = await world.query('select * from sync_conflicts where id = $1', [id])
-  return row ?? {}
-}
-
 describe('a push', () => {
   it('applies, stores the outcome, stamps author and origin, and logs a mark', async () => {
-    const mutation = world.ada.make(insertTask())
+    const mutation = world.ada.make(insertTask(world))
     const [outcome] = await world.ada.push([mutation])
     expect(outcome).toEqual({ mutationId: mutation.id, clientSeq: mutation.clientSeq, kind: 'applied', version: 1 })
-    expect(await task(mutation.rowId)).toMatchObject({
+    expect(await readTask(world, mutation.rowId)).toMatchObject({
       title: 'A',
       status: 'pending',
       version: 1,
@@ -79,7 +46,7 @@ describe('a push', () => {
   })
 
   it('answers a repeat with the stored outcome and changes nothing again', async () => {
-    const id = await newTask()
+    const id = await newTask(world)
     const memory = {
       table: 'memories',
       op: 'insert',
@@ -100,7 +67,7 @@ describe('a push', () => {
   })
 
   it('applies the new part of a push of which a part is known', async () => {
-    const known = world.ada.make(insertTask())
+    const known = world.ada.make(insertTask(world))
     const [outcome] = await world.ada.push([known])
     const fresh = world.ada.make(patchTask(known.rowId, { title: 'B' }, { title: 'A' }))
     expect(await world.ada.push([known, fresh])).toEqual([
@@ -110,53 +77,53 @@ describe('a push', () => {
   })
 
   it('applies concurrent repeats once', async () => {
-    const mutation = world.ada.make(insertTask())
+    const mutation = world.ada.make(insertTask(world))
     const [one, other] = await Promise.all([world.ada.push([mutation]), world.ada.push([mutation])])
     expect(one).toEqual(other)
   })
 
   it('refuses a gap and a counter that another mutation has used', async () => {
     const device = await world.device('user', world.ada.principal.id)
-    const lost = device.make(insertTask())
-    const next = device.make(insertTask())
+    const lost = device.make(insertTask(world))
+    const next = device.make(insertTask(world))
     await expect(device.push([next])).rejects.toMatchObject({
       code: 'mutation_out_of_order',
       message: expect.stringContaining('1 is the next'),
     })
     await device.push([lost, next])
     await expect(device.push([{ ...lost, id: newId() }])).rejects.toMatchObject({ code: 'device_cloned' })
-    expect(await task(lost.rowId)).toMatchObject({ version: 1 })
+    expect(await readTask(world, lost.rowId)).toMatchObject({ version: 1 })
   })
 
   it('refuses a repeat from before the retention instead of applying it again', async () => {
     const device = await world.device('user', world.ada.principal.id)
-    const old = device.make(insertTask())
-    await device.push([old, device.make(insertTask())])
+    const old = device.make(insertTask(world))
+    await device.push([old, device.make(insertTask(world))])
     await world.query('delete from sync_mutations where id = $1', [old.id])
     await world.query('delete from tasks where id = $1', [old.rowId])
     expect(await device.push([old])).toMatchObject([{ kind: 'rejected', error: { code: 'outcome_forgotten' } }])
-    expect(await task(old.rowId)).toEqual({})
+    expect(await readTask(world, old.rowId)).toEqual({})
   })
 
   it('does not apply what another device has sent under the same id', async () => {
     const copy = await world.device('user', world.ada.principal.id)
-    const mutation = world.ada.make(insertTask())
+    const mutation = world.ada.make(insertTask(world))
     await world.ada.push([mutation])
-    const copied = { ...mutation, clientSeq: copy.make(insertTask()).clientSeq }
+    const copied = { ...mutation, clientSeq: copy.make(insertTask(world)).clientSeq }
     const outcomes = await copy.push([copied])
     expect(outcomes).toMatchObject([{ kind: 'rejected', error: { code: 'device_cloned' } }])
     expect(await copy.push([copied])).toEqual(outcomes)
-    expect(await copy.one(insertTask())).toMatchObject({ kind: 'applied' })
+    expect(await copy.one(insertTask(world))).toMatchObject({ kind: 'applied' })
   })
 
   it('refuses devices that are revoked or somebody else', async () => {
     const device = await world.device('user', world.ben.principal.id)
     const stolen = { ...device.principal, id: world.ada.principal.id }
-    await expect(world.mutations.push(stolen, [device.make(insertTask())])).rejects.toMatchObject({
+    await expect(world.mutations.push(stolen, [device.make(insertTask(world))])).rejects.toMatchObject({
       code: 'device_principal_mismatch',
     })
     await world.query('update devices set revoked_at = now() where id = $1', [device.principal.deviceId])
-    await expect(device.one(insertTask())).rejects.toMatchObject({ code: 'device_revoked' })
+    await expect(device.one(insertTask(world))).rejects.toMatchObject({ code: 'device_revoked' })
   })
 
   it('runs mutations in order where they build upon each other', async () => {
@@ -171,7 +138,7 @@ describe('a push', () => {
     )
     expect(outcomes.map(({ kind }) => kind)).toEqual(['applied', 'applied', 'applied', 'applied', 'applied'])
     expect(outcomes.at(-1)?.version).toBe(3)
-    expect(await task(rowId)).toMatchObject({ title: 'C' })
+    expect(await readTask(world, rowId)).toMatchObject({ title: 'C' })
   })
 
   it('lets one refused write fall and applies the others', async () => {
@@ -199,7 +166,7 @@ describe('a push', () => {
   })
 
   it('merges what does not overlap, and makes one row of one tag', async () => {
-    const id = await newTask({ description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } })
+    const id = await newTask(world, { description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } })
     await world.ada.one({
       table: 'tasks',
       op: 'patch',
@@ -215,7 +182,7 @@ describe('a push', () => {
       base: { description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } },
     })
     expect(outcome).toMatchObject({ kind: 'merged', version: 3 })
-    expect(await task(id)).toMatchObject({
+    expect(await readTask(world, id)).toMatchObject({
       description: 'ONE\ntwo\nTHREE',
       tags: ['b', 'c'],
       metadata: { x: 1, y: 2, z: 3 },
@@ -342,7 +309,7 @@ describe('a push', () => {
 
   it('gives no final answer to whoever is suspended just now', async () => {
     const user = await world.device('user', world.ben.principal.id)
-    const mutation = user.make(insertTask())
+    const mutation = user.make(insertTask(world))
     const setStatus = (status: string) =>
       world.query('update organization_members set status = $1 where user_id = $2', [status, world.ben.principal.id])
     await setStatus('suspended')
@@ -353,7 +320,7 @@ describe('a push', () => {
 
   it('reports what only the server sets', async () => {
     const outcome = await world.ada.one(
-      insertTask({ version: 9, attemptCount: 4, createdAt: '2020-01-01T00:00:00.000Z' }),
+      insertTask(world, { version: 9, attemptCount: 4, createdAt: '2020-01-01T00:00:00.000Z' }),
     )
     expect(outcome).toMatchObject({ kind: 'applied', version: 1, columns: ['version', 'attemptCount', 'createdAt'] })
   })
@@ -362,7 +329,7 @@ describe('a push', () => {
 describe('a group', () => {
   it('is applied whole', async () => {
     const group = newId()
-    const [a, b] = [insertTask(), insertTask()]
+    const [a, b] = [insertTask(world), insertTask(world)]
     expect(
       await world.ada.send(
         { ...a, group },
@@ -377,35 +344,37 @@ describe('a group', () => {
 
   it('is refused whole, and its neighbours are not', async () => {
     const group = newId()
-    const [before, inside, after] = [insertTask(), insertTask(), insertTask()]
-    const outcomes = await world.ada.send(before, { ...inside, group }, { ...insertTask({ title: '' }), group }, after)
+    const [before, inside, after] = [insertTask(world), insertTask(world), insertTask(world)]
+    const outcomes = await world.ada.send(before, { ...inside, group }, { ...insertTask(world, { title: '' }), group }, after)
     expect(outcomes).toMatchObject([
       { kind: 'applied' },
       { kind: 'rejected', error: { code: 'group_refused' } },
       { kind: 'rejected', error: { code: 'invalid_value' } },
       { kind: 'applied' },
     ])
-    expect([await task(inside.rowId), (await task(before.rowId))['title'], (await task(after.rowId))['title']]).toEqual(
-      [{}, 'A', 'A'],
-    )
+    expect([
+      await readTask(world, inside.rowId),
+      (await readTask(world, before.rowId))['title'],
+      (await readTask(world, after.rowId))['title'],
+    ]).toEqual([{}, 'A', 'A'])
   })
 
   it('is undone by what only the database can refuse', async () => {
     const group = newId()
-    const inside = insertTask()
+    const inside = insertTask(world)
     const outcomes = await world.ada.send(
       { ...inside, group },
       { table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' }, group },
     )
     expect(outcomes).toMatchObject([{ error: { code: 'group_refused' } }, { error: { code: 'constraint_violated' } }])
-    expect(await task(inside.rowId)).toEqual({})
+    expect(await readTask(world, inside.rowId)).toEqual({})
   })
 
   it('is refused by a conflict, and opens none', async () => {
-    const id = await newTask()
+    const id = await newTask(world)
     await world.ben.one(patchTask(id, { title: 'B' }, { title: 'A' }))
     const group = newId()
-    const other = insertTask()
+    const other = insertTask(world)
     const outcomes = await world.ada.send(
       { ...other, group },
       { ...patchTask(id, { title: 'C' }, { title: 'A' }), group },
@@ -415,250 +384,29 @@ describe('a group', () => {
       { error: { code: 'group_refused' }, columns: ['title'] },
     ])
     expect(await world.query('select id from sync_conflicts where row_id = $1', [id])).toEqual([])
-    expect(await task(other.rowId)).toEqual({})
+    expect(await readTask(world, other.rowId)).toEqual({})
   })
 })
 
 describe('dependencies', () => {
   it('refuse what builds upon a refused write, in the same push and later', async () => {
-    const refused = world.ada.make(insertTask({ title: '' }))
-    const child = world.ada.make({ ...insertTask(), dependsOn: [refused.id] })
+    const refused = world.ada.make(insertTask(world, { title: '' }))
+    const child = world.ada.make({ ...insertTask(world), dependsOn: [refused.id] })
     expect(await world.ada.push([refused, child])).toMatchObject([
       { error: { code: 'invalid_value' } },
       { error: { code: 'dependency_rejected' } },
     ])
-    expect(await world.ada.one({ ...insertTask(), dependsOn: [refused.id] })).toMatchObject({
+    expect(await world.ada.one({ ...insertTask(world), dependsOn: [refused.id] })).toMatchObject({
       error: { code: 'dependency_rejected' },
     })
-    expect(await world.ada.one(insertTask())).toMatchObject({ kind: 'applied' })
+    expect(await world.ada.one(insertTask(world))).toMatchObject({ kind: 'applied' })
   })
 
   it('wait for the fate of a write that the database judges', async () => {
     const refused = world.ada.make({ table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' } })
-    expect(await world.ada.push([refused, world.ada.make({ ...insertTask(), dependsOn: [refused.id] })])).toMatchObject(
+    expect(await world.ada.push([refused, world.ada.make({ ...insertTask(world), dependsOn: [refused.id] })])).toMatchObject(
       [{ error: { code: 'constraint_violated' } }, { error: { code: 'dependency_rejected' } }],
     )
-  })
-})
-
-describe('a conflict', () => {
-  it('keeps the losing value where the row lives, and applies the rest', async () => {
-    const id = await newTask()
-    await world.ada.one(patchTask(id, { title: 'theirs' }, { title: 'A' }))
-    const mutation = world.ben.make(
-      patchTask(id, { title: 'mine', priority: 'high' }, { title: 'A', priority: 'medium' }),
-    )
-    const [outcome] = await world.ben.push([mutation])
-    expect(outcome).toMatchObject({ kind: 'conflict', columns: ['title'], version: 3 })
-    expect(await task(id)).toMatchObject({ title: 'theirs', priority: 'high' })
-    expect(await conflict(outcome?.conflictId)).toMatchObject({
-      channel: `project/${world.projectId}`,
-      kind: 'field',
-      status: 'open',
-      table_name: 'tasks',
-      row_id: id,
-      mutation_id: mutation.id,
-      device_id: world.ben.principal.deviceId,
-      user_id: world.ben.principal.id,
-      agent_id: null,
-      fields: { title: { base: 'A', mine: 'mine', theirs: 'theirs' } },
-      client_patch: { title: 'mine' },
-    })
-    expect(await world.ben.push([mutation])).toEqual([outcome])
-    expect(await world.query('select count(*)::int as n from sync_conflicts where row_id = $1', [id])).toEqual([
-      { n: 1 },
-    ])
-  })
-
-  it('takes in later writes that build upon its losing value', async () => {
-    const id = await newTask()
-    const { conflictId } = await makeConflict(id, { title: 'mine' }, { title: 'theirs' }, { title: 'A' })
-    const later = await world.ben.one(
-      patchTask(id, { title: 'mine 2', priority: 'low' }, { title: 'mine', priority: 'medium' }),
-    )
-    expect(later).toMatchObject({ kind: 'conflict', conflictId, columns: ['title'] })
-    expect(await conflict(conflictId)).toMatchObject({
-      fields: { title: { base: 'A', mine: 'mine 2', theirs: 'theirs' } },
-      client_patch: { title: 'mine 2' },
-    })
-    expect(await task(id)).toMatchObject({ title: 'theirs', priority: 'low' })
-    expect(await world.query('select count(*)::int as n from sync_conflicts where row_id = $1', [id])).toEqual([
-      { n: 1 },
-    ])
-  })
-
-  it('takes in other columns of the same device, and never replaces a losing value', async () => {
-    const id = await newTask()
-    const { conflictId } = await makeConflict(
-      id,
-      { title: 'mine' },
-      { title: 'theirs', priority: 'high' },
-      { title: 'A', priority: 'medium' },
-    )
-    expect(await world.ben.one(patchTask(id, { priority: 'low' }, { priority: 'medium' }))).toMatchObject({
-      kind: 'conflict',
-      conflictId,
-      columns: ['priority'],
-    })
-    expect(await conflict(conflictId)).toMatchObject({ client_patch: { title: 'mine', priority: 'low' } })
-    const again = await world.ben.one(patchTask(id, { title: 'mine too' }, { title: 'A' }))
-    expect(again.conflictId).not.toBe(conflictId)
-    const tablet = await world.device('user', world.ben.principal.id)
-    const other = await tablet.one(patchTask(id, { title: 'from the tablet' }, { title: 'A' }))
-    expect(
-      await world.query('select client_patch from sync_conflicts where row_id = $1 order by created_at', [id]),
-    ).toEqual([
-      { client_patch: { title: 'mine', priority: 'low' } },
-      { client_patch: { title: 'mine too' } },
-      { client_patch: { title: 'from the tablet' } },
-    ])
-    expect(await conflict(other.conflictId)).toMatchObject({ device_id: tablet.principal.deviceId })
-  })
-
-  it('is settled for the client, the server, or by a patch', async () => {
-    for (const [set, title, resolution] of [
-      [{ take: 'client' }, 'mine', 'client'],
-      [{ take: 'server' }, 'theirs', 'server'],
-      [{ take: 'manual', patch: { title: 'both' } }, 'both', 'manual'],
-    ] as const) {
-      const id = await newTask()
-      const { conflictId = '' } = await makeConflict(id, { title: 'mine' }, { title: 'theirs' }, { title: 'A' })
-      const resolve = { table: 'sync_conflicts', op: 'resolve', rowId: conflictId, set } as const
-      expect(await world.ada.one(resolve)).toMatchObject({ kind: 'applied' })
-      expect(await task(id)).toMatchObject({ title })
-      expect(await conflict(conflictId)).toMatchObject({
-        status: 'resolved',
-        resolution,
-        resolved_by_user_id: world.ada.principal.id,
-      })
-      const again = await world.ben.one(resolve)
-      if (resolution === 'manual') expect(again).toMatchObject({ error: { code: 'conflict_already_resolved' } })
-      else expect(again).toMatchObject({ kind: 'noop' })
-      expect(
-        await world.ben.one({ ...resolve, set: { take: resolution === 'client' ? 'server' : 'client' } }),
-      ).toMatchObject({ error: { code: 'conflict_already_resolved' } })
-    }
-  })
-
-  it('is settled only by who may write the row', async () => {
-    const id = await newTask()
-    const { conflictId = '' } = await makeConflict(id, { title: 'mine' }, { title: 'theirs' }, { title: 'A' })
-    const resolve = { table: 'sync_conflicts', op: 'resolve', rowId: conflictId, set: { take: 'client' } } as const
-    expect(await world.eve.one(resolve)).toMatchObject({ error: { code: 'forbidden' } })
-    expect(await world.scout.one(resolve)).toMatchObject({ kind: 'applied' })
-    expect(await conflict(conflictId)).toMatchObject({ resolved_by_agent_id: world.scout.principal.id })
-  })
-
-  it('of two status moves from one base is a transition conflict', async () => {
-    const id = await newTask()
-    const { conflictId } = await makeConflict(
-      id,
-      { status: 'cancelled' },
-      { status: 'completed' },
-      { status: 'pending' },
-    )
-    expect(await conflict(conflictId)).toMatchObject({ kind: 'transition' })
-    expect(
-      await world.ada.one({ table: 'sync_conflicts', op: 'resolve', rowId: conflictId ?? '', set: { take: 'client' } }),
-    ).toMatchObject({ error: { code: 'transition_refused' } })
-  })
-})
-
-describe('deleting', () => {
-  const remove = (rowId: string, base?: Record<string, string>) =>
-    ({ table: 'tasks', op: 'delete', rowId, ...(base ? { base } : {}) }) as const
-  const restore = (rowId: string) => ({ table: 'tasks', op: 'restore', rowId }) as const
-  const isLive = async (id: string) => (await task(id))['deleted_at'] === null
-
-  it('takes children along and brings back exactly those', async () => {
-    const parent = await newTask()
-    const child = await newTask({ parentTaskId: parent })
-    const grandchild = await newTask({ parentTaskId: child })
-    const apart = await newTask({ parentTaskId: parent })
-    expect(await world.ada.send(remove(apart), remove(parent))).toMatchObject([
-      { kind: 'applied' },
-      { kind: 'applied', version: 2 },
-    ])
-    expect(await Promise.all([parent, child, grandchild, apart].map(isLive))).toEqual([false, false, false, false])
-    expect(await world.ada.one(remove(parent))).toMatchObject({ kind: 'noop' })
-    expect(await world.ada.one(restore(child))).toMatchObject({ error: { code: 'foreign_key_violated' } })
-    expect(await world.ada.one(insertTask({ parentTaskId: parent }))).toMatchObject({
-      error: { code: 'foreign_key_violated' },
-    })
-    expect(await world.ada.one(restore(parent))).toMatchObject({ kind: 'applied', version: 3 })
-    expect(await Promise.all([parent, child, grandchild, apart].map(isLive))).toEqual([true, true, true, false])
-    expect(await world.ada.one(restore(parent))).toMatchObject({ kind: 'noop' })
-  })
-
-  it('keeps a child whose other parent was deleted apart', async () => {
-    const parent = await newTask()
-    const planId = newId()
-    await world.ada.one({
-      table: 'plans',
-      op: 'insert',
-      rowId: planId,
-      set: { projectId: world.projectId, title: 'P' },
-    })
-    const child = await newTask({ parentTaskId: parent, planId })
-    await world.ada.send(remove(parent), { table: 'plans', op: 'delete', rowId: planId }, restore(parent))
-    expect(await isLive(child)).toBe(false)
-    await world.ada.one({ table: 'plans', op: 'restore', rowId: planId })
-    expect(await isLive(parent)).toBe(true)
-  })
-
-  it('of a row that was changed meanwhile is a conflict, and the row stays', async () => {
-    const id = await newTask()
-    await world.ada.one(patchTask(id, { title: 'B' }, { title: 'A' }))
-    const outcome = await world.ben.one(remove(id, { title: 'A', priority: 'medium' }))
-    expect(outcome).toMatchObject({ kind: 'conflict', columns: ['title'] })
-    expect(await conflict(outcome.conflictId)).toMatchObject({
-      kind: 'update_delete',
-      fields: { title: { base: 'A', mine: null, theirs: 'B' } },
-    })
-    expect(await isLive(id)).toBe(true)
-    const child = await newTask({ parentTaskId: id })
-    expect(
-      await world.ben.one({
-        table: 'sync_conflicts',
-        op: 'resolve',
-        rowId: outcome.conflictId ?? '',
-        set: { take: 'client' },
-      }),
-    ).toMatchObject({ kind: 'applied' })
-    expect(await Promise.all([id, child].map(isLive))).toEqual([false, false])
-  })
-
-  it('meets a later patch as a conflict, which the client may win', async () => {
-    const id = await newTask()
-    const child = await newTask({ parentTaskId: id })
-    await world.ada.one(remove(id))
-    const outcome = await world.ben.one(patchTask(id, { title: 'B' }, { title: 'A' }))
-    expect(outcome).toMatchObject({ kind: 'conflict', columns: ['title'] })
-    expect(await conflict(outcome.conflictId)).toMatchObject({ kind: 'delete_update' })
-    expect(await isLive(id)).toBe(false)
-    const later = await world.ben.one(
-      patchTask(id, { title: 'C', priority: 'high' }, { title: 'B', priority: 'medium' }),
-    )
-    expect(later).toMatchObject({ kind: 'conflict', conflictId: outcome.conflictId })
-    expect(
-      await world.ben.one({
-        table: 'sync_conflicts',
-        op: 'resolve',
-        rowId: outcome.conflictId ?? '',
-        set: { take: 'client' },
-      }),
-    ).toMatchObject({ kind: 'applied' })
-    expect(await task(id)).toMatchObject({ title: 'C', priority: 'high', deleted_at: null })
-    expect(await isLive(child)).toBe(true)
-  })
-
-  it('refuses increments of a deleted row', async () => {
-    const rowId = newId()
-    await world.ada.one({ table: 'memories', op: 'insert', rowId, set: { scope: 'organization', content: 'C' } })
-    await world.ada.one({ table: 'memories', op: 'delete', rowId })
-    expect(await world.ada.one({ table: 'memories', op: 'increment', rowId, inc: { accessCount: 1 } })).toMatchObject({
-      error: { code: 'row_deleted' },
-    })
   })
 })
 
@@ -677,11 +425,11 @@ describe('rights', () => {
     expect(
       await world.ben.one({ table: 'projects', op: 'patch', rowId, set: { name: 'x' }, base: { name: 'Private' } }),
     ).toMatchObject({ error: { code: 'not_found' } })
-    expect(await world.ben.one(insertTask({ projectId: rowId }))).toMatchObject({
+    expect(await world.ben.one(insertTask(world, { projectId: rowId }))).toMatchObject({
       error: { code: 'foreign_key_violated' },
     })
-    expect(await world.ada.one(insertTask({ projectId: rowId }))).toMatchObject({ kind: 'applied' })
-    const id = await newTask()
+    expect(await world.ada.one(insertTask(world, { projectId: rowId }))).toMatchObject({ kind: 'applied' })
+    const id = await newTask(world)
     expect(await world.eve.one(patchTask(id, { title: 'x' }, { title: 'A' }))).toMatchObject({
       error: { code: 'forbidden', message: expect.stringContaining('a member') },
     })
