@@ -55,7 +55,10 @@ function pathOf(folder: string, number: number): string {
 
 async function numbersIn(folder: string): Promise<readonly number[]> {
   const names = await readdir(folder)
-  return names.map((name) => lockName.exec(name)?.[1]).filter((digits) => digits !== undefined).map(Number)
+  return names
+    .map((name) => lockName.exec(name)?.[1])
+    .filter((digits) => digits !== undefined)
+    .map(Number)
 }
 
 async function highest(folder: string): Promise<number> {

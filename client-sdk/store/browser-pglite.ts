@@ -11,7 +11,9 @@ import type { PGliteLike, PglitePlace } from './pglite-like.ts'
  */
 export async function openPglite(place: PglitePlace): Promise<PGliteLike> {
   if (!('name' in place)) {
-    throw new TideError('config_invalid', `The replica ${place.dir} has a folder but no name.`, { remedy: 'In browsers give `name`.' })
+    throw new TideError('config_invalid', `The replica ${place.dir} has a folder but no name.`, {
+      remedy: 'In browsers give `name`.',
+    })
   }
   const { name } = place
   const worker = new Worker(new URL('./browser-worker-entry.js', import.meta.url), { type: 'module' })
@@ -43,7 +45,10 @@ class Flushes {
     this.#channel = new BroadcastChannel(flushChannelName(name))
     this.#channel.addEventListener('message', ({ data }: MessageEvent<FlushMessage>) => {
       if (data.kind !== 'done') return
-      const error = data.error === null ? null : new TideError('internal', `The replica could not be written to disk: ${data.error}.`)
+      const error =
+        data.error === null
+          ? null
+          : new TideError('internal', `The replica could not be written to disk: ${data.error}.`)
       for (const id of data.ids) this.#settle(id, error)
     })
   }
@@ -63,7 +68,8 @@ class Flushes {
   }
 
   close(): void {
-    for (const id of [...this.#asked.keys()]) this.#settle(id, new TideError('closed', 'The replica was closed before it was written to disk.'))
+    for (const id of [...this.#asked.keys()])
+      this.#settle(id, new TideError('closed', 'The replica was closed before it was written to disk.'))
     this.#channel.close()
   }
 

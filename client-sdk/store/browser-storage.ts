@@ -16,4 +16,6 @@ export function flushChannelName(name: string): string {
   return `tidewire-flush:${name}`
 }
 
-export type FlushMessage = { readonly kind: 'ask'; readonly id: string } | { readonly kind: 'done'; readonly ids: readonly string[]; readonly error: string | null }
+export type FlushMessage =
+  | { readonly kind: 'ask'; readonly id: string }
+  | { readonly kind: 'done'; readonly ids: readonly string[]; readonly error: string | null }

@@ -26,7 +26,10 @@ export function canCopy(columns: readonly (readonly [string, ColumnDescriptor])[
   return others.every(([property]) => rows.every((row) => (row[property] ?? null) === null))
 }
 
-export function encodeCopy(columns: readonly (readonly [string, ColumnDescriptor])[], rows: readonly Row[]): Uint8Array<ArrayBuffer> {
+export function encodeCopy(
+  columns: readonly (readonly [string, ColumnDescriptor])[],
+  rows: readonly Row[],
+): Uint8Array<ArrayBuffer> {
   const buffer = new GrowingBuffer()
   const writers = columns.map(([property, column]) => [property, writerOf(column)] as const)
   buffer.bytes(Uint8Array.from(signature))
@@ -44,27 +47,42 @@ export function encodeCopy(columns: readonly (readonly [string, ColumnDescriptor
 
 function writerOf({ type, scale = 0 }: ColumnDescriptor): Writer | undefined {
   switch (type) {
-    case 'uuid': return (buffer, value) => invariant(writeUuid(String(value), buffer.claim(16), 0), `${String(value)} is a UUID`)
-    case 'text': return (buffer, value) => buffer.text(String(value))
-    case 'jsonb': return (buffer, value) => {
-      buffer.int8(1)
-      buffer.text(JSON.stringify(value))
-    }
-    case 'integer': return (buffer, value) => buffer.int32(Number(value))
-    case 'bigint': return (buffer, value) => buffer.int64(Number(value))
-    case 'double': return (buffer, value) => buffer.float64(Number(value))
-    case 'boolean': return (buffer, value) => buffer.int8(value === true ? 1 : 0)
-    case 'timestamptz': return (buffer, value) => buffer.int64((msOf(String(value)) - epochMs) * 1000)
-    case 'date': return (buffer, value) => buffer.int32((msOf(`${String(value)}T00:00:00.000Z`) - epochMs) / dayMs)
-    case 'numeric': return (buffer, value) => writeNumeric(buffer, typeof value === 'number' ? value.toFixed(scale) : String(value))
-    case 'bytea': return (buffer, value) => buffer.bytes(fromBase64(String(value)) ?? new Uint8Array())
-    case 'text[]': return (buffer, value) => writeTexts(buffer, Array.isArray(value) ? value : [])
-    case 'vector': return (buffer, value) => {
-      const vector = value instanceof Float32Array ? value : new Float32Array()
-      const bytes = buffer.claim(4 + 4 * vector.length)
-      writeVector(new DataView(bytes.buffer, bytes.byteOffset), 0, vector)
-    }
-    case 'interval': case 'inet': return undefined
+    case 'uuid':
+      return (buffer, value) => invariant(writeUuid(String(value), buffer.claim(16), 0), `${String(value)} is a UUID`)
+    case 'text':
+      return (buffer, value) => buffer.text(String(value))
+    case 'jsonb':
+      return (buffer, value) => {
+        buffer.int8(1)
+        buffer.text(JSON.stringify(value))
+      }
+    case 'integer':
+      return (buffer, value) => buffer.int32(Number(value))
+    case 'bigint':
+      return (buffer, value) => buffer.int64(Number(value))
+    case 'double':
+      return (buffer, value) => buffer.float64(Number(value))
+    case 'boolean':
+      return (buffer, value) => buffer.int8(value === true ? 1 : 0)
+    case 'timestamptz':
+      return (buffer, value) => buffer.int64((msOf(String(value)) - epochMs) * 1000)
+    case 'date':
+      return (buffer, value) => buffer.int32((msOf(`${String(value)}T00:00:00.000Z`) - epochMs) / dayMs)
+    case 'numeric':
+      return (buffer, value) => writeNumeric(buffer, typeof value === 'number' ? value.toFixed(scale) : String(value))
+    case 'bytea':
+      return (buffer, value) => buffer.bytes(fromBase64(String(value)) ?? new Uint8Array())
+    case 'text[]':
+      return (buffer, value) => writeTexts(buffer, Array.isArray(value) ? value : [])
+    case 'vector':
+      return (buffer, value) => {
+        const vector = value instanceof Float32Array ? value : new Float32Array()
+        const bytes = buffer.claim(4 + 4 * vector.length)
+        writeVector(new DataView(bytes.buffer, bytes.byteOffset), 0, vector)
+      }
+    case 'interval':
+    case 'inet':
+      return undefined
   }
 }
 

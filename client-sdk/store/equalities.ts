@@ -10,7 +10,11 @@ export function equalities(table: TableDescriptor, where: Filter): ReadonlyMap<s
   for (const [key, condition] of Object.entries(where)) {
     if (table.columns[key]?.type !== 'uuid') continue
     const values = valuesOf(condition)
-    if (values !== undefined) found.set(key, values.map((value) => value.toLowerCase()))
+    if (values !== undefined)
+      found.set(
+        key,
+        values.map((value) => value.toLowerCase()),
+      )
   }
   return found
 }
@@ -19,6 +23,7 @@ function valuesOf(condition: Filter[string]): readonly string[] | undefined {
   if (typeof condition === 'string') return [condition]
   if (typeof condition !== 'object' || condition === null || Array.isArray(condition)) return undefined
   if ('eq' in condition && typeof condition.eq === 'string') return [condition.eq]
-  if ('in' in condition && Array.isArray(condition.in) && condition.in.every((value) => typeof value === 'string')) return condition.in
+  if ('in' in condition && Array.isArray(condition.in) && condition.in.every((value) => typeof value === 'string'))
+    return condition.in
   return undefined
 }

@@ -42,7 +42,10 @@ export function names(subscription: Subscription, table: TableDescriptor): boole
 
 /** The subscription leaves out rows of this table that its channel has. */
 export function leavesOut(subscription: Subscription, table: string): boolean {
-  return (subscription.tables !== undefined && !subscription.tables.includes(table)) || subscription.where?.[table] !== undefined
+  return (
+    (subscription.tables !== undefined && !subscription.tables.includes(table)) ||
+    subscription.where?.[table] !== undefined
+  )
 }
 
 export type ViaRule = Extract<ScopeRule, { kind: 'via' }>
@@ -50,7 +53,13 @@ export type ViaRule = Extract<ScopeRule, { kind: 'via' }>
 export type Lookup = (table: string, id: string) => Row | undefined
 
 /** The row lives in the channel, or its parent does. `null`: its parent is not here, so the row cannot tell. */
-export function reaches(tables: Tables, channel: string, table: TableDescriptor, row: Row, lookup: Lookup): boolean | null {
+export function reaches(
+  tables: Tables,
+  channel: string,
+  table: TableDescriptor,
+  row: Row,
+  lookup: Lookup,
+): boolean | null {
   if (row['channel'] === channel) return true
   if (table.scope.kind !== 'via') return false
   const parent = parentOf(table.scope, row, lookup)
@@ -64,13 +73,19 @@ function parentOf(rule: ViaRule, row: Row, lookup: Lookup): Row | undefined {
 
 /** A test of one table's rows for many subscriptions; filters are compiled once. */
 export function compileHolds(
-  tables: Tables, table: TableDescriptor, subscriptions: readonly Subscription[], lookup: Lookup,
+  tables: Tables,
+  table: TableDescriptor,
+  subscriptions: readonly Subscription[],
+  lookup: Lookup,
 ): (row: Row) => boolean {
-  const tests = subscriptions.filter((subscription) => names(subscription, table)).map((subscription) => {
-    const where = subscription.where?.[table.name]
-    const matches = where === undefined ? () => true : compileFilter(table, where)
-    const mayHoldOrphans = table.scope.kind === 'via' && leavesOut(subscription, table.scope.parent)
-    return (row: Row): boolean => (reaches(tables, subscription.channel, table, row, lookup) ?? mayHoldOrphans) && matches(row)
-  })
+  const tests = subscriptions
+    .filter((subscription) => names(subscription, table))
+    .map((subscription) => {
+      const where = subscription.where?.[table.name]
+      const matches = where === undefined ? () => true : compileFilter(table, where)
+      const mayHoldOrphans = table.scope.kind === 'via' && leavesOut(subscription, table.scope.parent)
+      return (row: Row): boolean =>
+        (reaches(tables, subscription.channel, table, row, lookup) ?? mayHoldOrphans) && matches(row)
+    })
   return (row) => tests.some((test) => test(row))
 }

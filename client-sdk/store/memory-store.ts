@@ -5,8 +5,16 @@ import { MemoryStaging } from './memory-staging.ts'
 import { MemoryTable } from './memory-table.ts'
 import { absentColumns, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
 import {
-  emptyMeta, type OutboxEntry, type Purge, type ReplicaMeta, type ReplicaStore, type RowState, type StoreCommit,
-  type StoredState, type SubscriptionRecord, type Swap,
+  emptyMeta,
+  type OutboxEntry,
+  type Purge,
+  type ReplicaMeta,
+  type ReplicaStore,
+  type RowState,
+  type StoreCommit,
+  type StoredState,
+  type SubscriptionRecord,
+  type Swap,
 } from './store.ts'
 
 /**
@@ -124,8 +132,10 @@ class MemoryStore {
       if (table.direction === 'up' || !names(subscription, table)) continue
       const mayMissParent = table.scope.kind === 'via' && leavesOut(subscription, table.scope.parent)
       const held = compileHolds(this.tables, table, others, this.#lookup)
-      this.#drop(table.name, (row) =>
-        (reaches(this.tables, subscription.channel, table, row, this.#lookup) ?? mayMissParent) && !held(row))
+      this.#drop(
+        table.name,
+        (row) => (reaches(this.tables, subscription.channel, table, row, this.#lookup) ?? mayMissParent) && !held(row),
+      )
     }
     for (const [table, staged] of this.#staging.get(subscription.id)?.tables() ?? []) {
       const data = this.table(table)

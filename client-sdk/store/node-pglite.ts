@@ -12,7 +12,9 @@ import type { PGliteLike, PglitePlace } from './pglite-like.ts'
  */
 export async function openPglite(place: PglitePlace): Promise<PGliteLike> {
   if (!('dir' in place)) {
-    throw new TideError('config_invalid', `The replica ${place.name} has a name but no folder.`, { remedy: 'Outside browsers give `dir`, a folder.' })
+    throw new TideError('config_invalid', `The replica ${place.name} has a name but no folder.`, {
+      remedy: 'Outside browsers give `dir`, a folder.',
+    })
   }
   const lock = await lockFolder(place.dir)
   try {

@@ -5,7 +5,16 @@ import type { ColumnDescriptor } from '../../protocol/rows/table.ts'
 import type { Executor } from './pglite-like.ts'
 
 /** Numbers of built-in types in every Postgres. */
-const oid = { bytea: 17, int8: 20, inet: 869, date: 1082, timestamp: 1114, timestamptz: 1184, interval: 1186, numeric: 1700 } as const
+const oid = {
+  bytea: 17,
+  int8: 20,
+  inet: 869,
+  date: 1082,
+  timestamp: 1114,
+  timestamptz: 1184,
+  interval: 1186,
+  numeric: 1700,
+} as const
 
 /** How values cross the border of PGlite: parameters in binary where that is much faster, results in canonical form. */
 export interface Codecs {

@@ -14,11 +14,16 @@ export function identifier(name: string): string {
 /** Type of a column in SQL. */
 export function columnSqlType({ type, precision, scale, dimension }: ColumnDescriptor): string {
   switch (type) {
-    case 'double': return 'double precision'
-    case 'numeric': return precision === undefined ? 'numeric' : `numeric(${precision},${scale ?? 0})`
-    case 'vector': return dimension === undefined ? 'vector' : `vector(${dimension})`
-    case 'timestamptz': return 'timestamptz(3)'
-    default: return type
+    case 'double':
+      return 'double precision'
+    case 'numeric':
+      return precision === undefined ? 'numeric' : `numeric(${precision},${scale ?? 0})`
+    case 'vector':
+      return dimension === undefined ? 'vector' : `vector(${dimension})`
+    case 'timestamptz':
+      return 'timestamptz(3)'
+    default:
+      return type
   }
 }
 
@@ -33,8 +38,10 @@ function tableDdl(table: TableDescriptor): string {
     const key = column.name === 'id' ? ' primary key' : ''
     return `${identifier(column.name)} ${columnSqlType(column)}${key}`
   })
-  const indexes = indexedColumns(table).map((column) =>
-    `create index ${identifier(`${table.name}_${column}_replica`)} on public.${name} (${identifier(column)});`)
+  const indexes = indexedColumns(table).map(
+    (column) =>
+      `create index ${identifier(`${table.name}_${column}_replica`)} on public.${name} (${identifier(column)});`,
+  )
   return [`create table public.${name} (${columns.join(', ')});`, ...indexes].join('\n')
 }
 

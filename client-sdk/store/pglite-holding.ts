@@ -27,7 +27,9 @@ export async function purge(database: Executor, tables: Tables, { channel, table
     if (!named && table.scope.kind !== 'via') continue
     const params: unknown[] = []
     const place = `$${params.push(channel)}::text`
-    const goes = [isOrphan(tables, table, place), ...(named ? [isReached(tables, table, place, self)] : [])].join(' or ')
+    const goes = [isOrphan(tables, table, place), ...(named ? [isReached(tables, table, place, self)] : [])].join(
+      ' or ',
+    )
     await remove(database, table, `(${goes}) and not ${heldByAny(tables, table, keep, params)}`, params)
   }
 }
@@ -36,12 +38,21 @@ async function remove(database: Executor, table: TableDescriptor, condition: str
   await database.query(`delete from public.${identifier(table.name)} as ${self} where ${condition}`, params)
 }
 
-function heldByAny(tables: Tables, table: TableDescriptor, subscriptions: readonly Subscription[], params: unknown[]): string {
-  const tests = subscriptions.filter((subscription) => names(subscription, table)).map((subscription) => {
-    const where = subscription.where?.[table.name]
-    const reached = mayHold(tables, table, subscription, params)
-    return where === undefined ? reached : `${reached} and coalesce(${filterToSql(table, where, params, { alias: self })}, false)`
-  })
+function heldByAny(
+  tables: Tables,
+  table: TableDescriptor,
+  subscriptions: readonly Subscription[],
+  params: unknown[],
+): string {
+  const tests = subscriptions
+    .filter((subscription) => names(subscription, table))
+    .map((subscription) => {
+      const where = subscription.where?.[table.name]
+      const reached = mayHold(tables, table, subscription, params)
+      return where === undefined
+        ? reached
+        : `${reached} and coalesce(${filterToSql(table, where, params, { alias: self })}, false)`
+    })
   return tests.length === 0 ? 'false' : `(${tests.map((test) => `(${test})`).join(' or ')})`
 }
 

@@ -4,26 +4,52 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { tableOf, type Tables } from './holding.ts'
 import type { Executor } from './pglite-like.ts'
-import { emptyMeta, type OutboxEntry, type ReplicaMeta, type RowState, type StoreCommit, type StoredState, type SubscriptionRecord } from './store.ts'
+import {
+  emptyMeta,
+  type OutboxEntry,
+  type ReplicaMeta,
+  type RowState,
+  type StoreCommit,
+  type StoredState,
+  type SubscriptionRecord,
+} from './store.ts'
 
 /** Everything of a replica but its rows: the tables `local_*` of schema `tidewire`. */
 export async function loadRecords(database: Executor, tables: Tables): Promise<StoredState> {
   const meta = await database.query<{ key: string; value: Json }>('select key, value from tidewire.local_meta')
-  const outbox = await database.query<{ entry: OutboxEntry }>('select entry from tidewire.local_outbox order by position')
-  const states = await database.query<{ table_name: string; row_id: string; server_image: Record<string, Json> | null }>(
-    'select table_name, row_id::text, server_image from tidewire.local_row_states order by table_name, row_id')
-  const subscriptions = await database.query<{ state: SubscriptionRecord['state']; from: number | null; next: string | null; subscription: Subscription }>(
-    `select state, from_seq::float8 as "from", next_page as next, subscription from tidewire.local_subscriptions order by id`)
+  const outbox = await database.query<{ entry: OutboxEntry }>(
+    'select entry from tidewire.local_outbox order by position',
+  )
+  const states = await database.query<{
+    table_name: string
+    row_id: string
+    server_image: Record<string, Json> | null
+  }>('select table_name, row_id::text, server_image from tidewire.local_row_states order by table_name, row_id')
+  const subscriptions = await database.query<{
+    state: SubscriptionRecord['state']
+    from: number | null
+    next: string | null
+    subscription: Subscription
+  }>(
+    `select state, from_seq::float8 as "from", next_page as next, subscription from tidewire.local_subscriptions order by id`,
+  )
   return {
     meta: readMeta(meta.rows),
     outbox: outbox.rows.map((row) => row.entry),
     // States of a table that left the schema cannot be shown any more.
-    states: states.rows.filter((row) => tables.has(row.table_name)).map((row) => ({
-      table: row.table_name,
-      rowId: row.row_id,
-      serverImage: row.server_image === null ? null : rowFromJson(tableOf(tables, row.table_name), row.server_image),
+    states: states.rows
+      .filter((row) => tables.has(row.table_name))
+      .map((row) => ({
+        table: row.table_name,
+        rowId: row.row_id,
+        serverImage: row.server_image === null ? null : rowFromJson(tableOf(tables, row.table_name), row.server_image),
+      })),
+    subscriptions: subscriptions.rows.map(({ subscription, state, from, next }) => ({
+      subscription,
+      state,
+      from,
+      next,
     })),
-    subscriptions: subscriptions.rows.map(({ subscription, state, from, next }) => ({ subscription, state, from, next })),
   }
 }
 
@@ -59,14 +85,20 @@ async function saveOutbox(database: Executor, puts: readonly OutboxEntry[], dele
         row_id = excluded.row_id, entry = excluded.entry`
     await database.query(text, [JSON.stringify(records)])
   }
-  if (deletes.length > 0) await database.query('delete from tidewire.local_outbox where id = any($1::uuid[])', [deletes])
+  if (deletes.length > 0)
+    await database.query('delete from tidewire.local_outbox where id = any($1::uuid[])', [deletes])
 }
 
 async function saveStates(
-  database: Executor, tables: Tables, puts: readonly RowState[], deletes: readonly { readonly table: string; readonly rowId: string }[],
+  database: Executor,
+  tables: Tables,
+  puts: readonly RowState[],
+  deletes: readonly { readonly table: string; readonly rowId: string }[],
 ): Promise<void> {
   const records = puts.map(({ table, rowId, serverImage }) => ({
-    table_name: table, row_id: rowId, server_image: serverImage === null ? null : rowToJson(tableOf(tables, table), serverImage),
+    table_name: table,
+    row_id: rowId,
+    server_image: serverImage === null ? null : rowToJson(tableOf(tables, table), serverImage),
   }))
   if (records.length > 0) {
     const text = `insert into tidewire.local_row_states (table_name, row_id, server_image)
@@ -81,9 +113,19 @@ async function saveStates(
   }
 }
 
-async function saveSubscriptions(database: Executor, puts: readonly SubscriptionRecord[], deletes: readonly string[]): Promise<void> {
-  const records = puts.map(({ subscription, state, from, next }) => (
-    { id: subscription.id, channel: subscription.channel, state, from_seq: from, next_page: next, subscription }))
+async function saveSubscriptions(
+  database: Executor,
+  puts: readonly SubscriptionRecord[],
+  deletes: readonly string[],
+): Promise<void> {
+  const records = puts.map(({ subscription, state, from, next }) => ({
+    id: subscription.id,
+    channel: subscription.channel,
+    state,
+    from_seq: from,
+    next_page: next,
+    subscription,
+  }))
   if (records.length > 0) {
     const text = `insert into tidewire.local_subscriptions (id, channel, state, from_seq, next_page, subscription)
       select * from json_to_recordset($1::json) as r(id text, channel text, state text, from_seq bigint, next_page text, subscription json)
@@ -91,7 +133,8 @@ async function saveSubscriptions(database: Executor, puts: readonly Subscription
         next_page = excluded.next_page, subscription = excluded.subscription`
     await database.query(text, [JSON.stringify(records)])
   }
-  if (deletes.length > 0) await database.query('delete from tidewire.local_subscriptions where id = any($1::text[])', [deletes])
+  if (deletes.length > 0)
+    await database.query('delete from tidewire.local_subscriptions where id = any($1::text[])', [deletes])
 }
 
 /** A row inside JSON: vectors as base64. */
@@ -103,7 +146,13 @@ function rowFromJson(table: TableDescriptor, row: Readonly<Record<string, Json>>
   return mapVectors(table, row, (value) => (typeof value === 'string' ? (vectorFromBase64(value) ?? null) : value))
 }
 
-function mapVectors(table: TableDescriptor, row: Readonly<Record<string, Value>>, change: (value: Value) => Value): Record<string, Value> {
-  const entries = Object.entries(row).map(([key, value]) => [key, table.columns[key]?.type === 'vector' ? change(value) : value] as const)
+function mapVectors(
+  table: TableDescriptor,
+  row: Readonly<Record<string, Value>>,
+  change: (value: Value) => Value,
+): Record<string, Value> {
+  const entries = Object.entries(row).map(
+    ([key, value]) => [key, table.columns[key]?.type === 'vector' ? change(value) : value] as const,
+  )
   return Object.fromEntries(entries)
 }

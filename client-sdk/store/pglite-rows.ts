@@ -61,7 +61,10 @@ export class PgliteReader {
       where ${name} is not null and ${where}
       order by ${name} <=> $1::vector, id limit $${params.push(request.limit)}::int`
     const results = await this.#values(database, text, params)
-    const hits = results.map((values) => ({ row: toRow(this.#plain, values), score: Number(values[this.#plain.length]) }))
+    const hits = results.map((values) => ({
+      row: toRow(this.#plain, values),
+      score: Number(values[this.#plain.length]),
+    }))
     // A vector of length 0 has no direction: its distance is NaN, which sorts behind all others.
     return hits.filter((hit) => !Number.isNaN(hit.score))
   }

@@ -15,7 +15,9 @@ const ddlKey = 'replicaDdl'
 export async function prepareSchema(database: Executor, tables: Tables): Promise<void> {
   await database.exec(localDdl)
   const ddl = tablesDdl(tables)
-  const stored = await database.query<{ value: string }>('select value from tidewire.local_meta where key = $1', [ddlKey])
+  const stored = await database.query<{ value: string }>('select value from tidewire.local_meta where key = $1', [
+    ddlKey,
+  ])
   const [before] = stored.rows
   if (before?.value === ddl) return
   if (before === undefined) {
@@ -24,7 +26,9 @@ export async function prepareSchema(database: Executor, tables: Tables): Promise
     await database.exec(moveAside)
     await database.exec(ddl)
     await database.exec(bringBack)
-    await database.exec(`update tidewire.local_subscriptions set state = 'new', from_seq = null, next_page = null; truncate tidewire.local_staging`)
+    await database.exec(
+      `update tidewire.local_subscriptions set state = 'new', from_seq = null, next_page = null; truncate tidewire.local_staging`,
+    )
     await saveMeta(database, { cursor: null })
   }
   const text = `insert into tidewire.local_meta (key, value) values ($1, to_json($2::text))

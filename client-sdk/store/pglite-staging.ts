@@ -10,7 +10,12 @@ import { overlay, unpackBlock, type SentRow, type TableRows } from './prepare-ro
  * Blocks of a bootstrap wait packed, as they came: rows are written once, at the swap, and a table that is still empty
  * takes them by COPY. Tables of staged rows would cost every row twice.
  */
-export async function stageBlocks(database: Executor, codecs: Codecs, subscription: string, blocks: readonly PackedBlock[]): Promise<void> {
+export async function stageBlocks(
+  database: Executor,
+  codecs: Codecs,
+  subscription: string,
+  blocks: readonly PackedBlock[],
+): Promise<void> {
   for (const { block, sections } of blocks) {
     const frame = encodeFrame({ message: block, sections })
     const text = 'insert into tidewire.local_staging (subscription, table_name, frame) values ($1, $2, $3)'
@@ -26,7 +31,12 @@ export async function unstage(database: Executor, subscriptions: readonly string
 }
 
 /** The staged blocks of a subscription, unpacked one at a time in the order in which they came. */
-export async function* stagedBlocks(database: Executor, tables: Tables, subscription: string, table?: string): AsyncIterable<TableRows> {
+export async function* stagedBlocks(
+  database: Executor,
+  tables: Tables,
+  subscription: string,
+  table?: string,
+): AsyncIterable<TableRows> {
   const only = table === undefined ? '' : ' and table_name = $2'
   const params = table === undefined ? [subscription] : [subscription, table]
   const text = `select number::int from tidewire.local_staging where subscription = $1${only} order by number`
@@ -40,7 +50,11 @@ export async function* stagedBlocks(database: Executor, tables: Tables, subscrip
 
 /** The staged rows with these ids, each as last staged. */
 export async function stagedRows(
-  database: Executor, tables: Tables, subscription: string, table: string, ids: readonly string[],
+  database: Executor,
+  tables: Tables,
+  subscription: string,
+  table: string,
+  ids: readonly string[],
 ): Promise<Row[]> {
   if (ids.length === 0) return []
   const wanted = new Set(ids)

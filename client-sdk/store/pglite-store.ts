@@ -62,9 +62,12 @@ class PgliteStore implements ReplicaStore {
     this.#codecs = codecs
     this.#commits = new CommitQueue(database)
     this.#vacuum = new Vacuum(database)
-    this.#access = new Map([...tables].map(([name, table]) => [
-      name, { reader: new PgliteReader(table, codecs), writer: new PgliteWriter(table, codecs) },
-    ]))
+    this.#access = new Map(
+      [...tables].map(([name, table]) => [
+        name,
+        { reader: new PgliteReader(table, codecs), writer: new PgliteWriter(table, codecs) },
+      ]),
+    )
   }
 
   async load(): Promise<StoredState> {
@@ -80,20 +83,26 @@ class PgliteStore implements ReplicaStore {
   }
 
   async staged(subscription: string, table: string, ids: readonly string[]): Promise<readonly Row[]> {
-    return this.#read((database) => database.transaction((transaction) => (
-      stagedRows(transaction, this.#tables, subscription, table, ids))))
+    return this.#read((database) =>
+      database.transaction((transaction) => stagedRows(transaction, this.#tables, subscription, table, ids)),
+    )
   }
 
-  async nearest(table: string, request: NearestRequest): Promise<readonly { readonly row: Row; readonly score: number }[]> {
+  async nearest(
+    table: string,
+    request: NearestRequest,
+  ): Promise<readonly { readonly row: Row; readonly score: number }[]> {
     return this.#read((database) => this.#of(table).reader.nearest(database, request))
   }
 
   async sql(text: string, params: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    return this.#read((database) => database.transaction(async (transaction) => {
-      await transaction.exec('set transaction read only')
-      const { rows } = await transaction.query<Record<string, unknown>>(text, [...params], this.#codecs)
-      return rows
-    }))
+    return this.#read((database) =>
+      database.transaction(async (transaction) => {
+        await transaction.exec('set transaction read only')
+        const { rows } = await transaction.query<Record<string, unknown>>(text, [...params], this.#codecs)
+        return rows
+      }),
+    )
   }
 
   async commit(commit: StoreCommit): Promise<void> {
@@ -141,7 +150,8 @@ class PgliteStore implements ReplicaStore {
 
   async #swap(transaction: Executor, swap: Swap): Promise<void> {
     await dropHeld(transaction, this.#tables, swap)
-    for await (const block of stagedBlocks(transaction, this.#tables, swap.subscription.id)) await this.#put(transaction, block)
+    for await (const block of stagedBlocks(transaction, this.#tables, swap.subscription.id))
+      await this.#put(transaction, block)
     await unstage(transaction, [swap.subscription.id])
   }
 

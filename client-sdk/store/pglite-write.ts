@@ -28,7 +28,8 @@ export class PgliteWriter {
   /** Adds or replaces rows. The columns in `absent` keep their value. */
   async put(database: Executor, given: readonly Row[], absent: readonly string[]): Promise<void> {
     const rows = lastOfEach(given)
-    const columns = absent.length === 0 ? this.#columns : this.#columns.filter(([property]) => !absent.includes(property))
+    const columns =
+      absent.length === 0 ? this.#columns : this.#columns.filter(([property]) => !absent.includes(property))
     for (let start = 0; start < rows.length; start += chunk) {
       const part = start === 0 && rows.length <= chunk ? rows : rows.slice(start, start + chunk)
       if (part.length >= copyFrom && canCopy(columns, part) && !(await this.#holdsAny(database, part))) {
@@ -77,11 +78,19 @@ function upsertStatement(name: string, columns: readonly Column[]): string {
   const plain = columns.filter(([, column]) => column.type !== 'vector')
   const vectors = columns.filter(([, column]) => column.type === 'vector')
   const ordered = [...plain, ...vectors]
-  const record = plain.map(([property, column]) => `${identifier(property)} ${column.type === 'bytea' ? 'text' : columnSqlType(column)}`)
-  const functions = [`json_to_recordset($1::json) as (${record.join(', ')})`, ...vectors.map((_, index) => `unnest($${index + 2}::vector[])`)]
-  const values = ordered.map(([property, column]) => (
-    column.type === 'bytea' ? `decode(r.${identifier(property)}, 'base64')` : `r.${identifier(property)}`))
-  const sets = ordered.filter(([property]) => property !== 'id').map(([, { name: column }]) => `${identifier(column)} = excluded.${identifier(column)}`)
+  const record = plain.map(
+    ([property, column]) => `${identifier(property)} ${column.type === 'bytea' ? 'text' : columnSqlType(column)}`,
+  )
+  const functions = [
+    `json_to_recordset($1::json) as (${record.join(', ')})`,
+    ...vectors.map((_, index) => `unnest($${index + 2}::vector[])`),
+  ]
+  const values = ordered.map(([property, column]) =>
+    column.type === 'bytea' ? `decode(r.${identifier(property)}, 'base64')` : `r.${identifier(property)}`,
+  )
+  const sets = ordered
+    .filter(([property]) => property !== 'id')
+    .map(([, { name: column }]) => `${identifier(column)} = excluded.${identifier(column)}`)
   return `insert into ${name} (${list(ordered)}) select ${values.join(', ')}
     from rows from (${functions.join(', ')}) as r(${ordered.map(([property]) => identifier(property)).join(', ')})
     on conflict (id) do ${sets.length === 0 ? 'nothing' : `update set ${sets.join(', ')}`}`

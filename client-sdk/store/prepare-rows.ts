@@ -25,12 +25,20 @@ export function unpackBlock(tables: Tables, { block, sections }: PackedBlock): T
 export function checkPacked(tables: Tables, { block, sections }: PackedBlock): void {
   const table = tableOf(tables, block.table)
   checkBlock(block, sections)
-  if (!block.columns.some((column) => column.name === 'id')) throw new TideError('invalid_value', `Rows of ${table.name} have no id.`)
+  if (!block.columns.some((column) => column.name === 'id'))
+    throw new TideError('invalid_value', `Rows of ${table.name} have no id.`)
   for (const column of block.columns) {
     const descriptor = table.columns[column.name]
     if (descriptor?.type !== 'vector') continue
-    const fits = column.kind === 'vector' ? column.dimension === descriptor.dimension : column.kind === 'const' && column.value === null
-    if (!fits) throw new TideError('invalid_value', `Values of ${table.name}.${column.name} are no vectors of ${descriptor.dimension}.`)
+    const fits =
+      column.kind === 'vector'
+        ? column.dimension === descriptor.dimension
+        : column.kind === 'const' && column.value === null
+    if (!fits)
+      throw new TideError(
+        'invalid_value',
+        `Values of ${table.name}.${column.name} are no vectors of ${descriptor.dimension}.`,
+      )
   }
 }
 
@@ -49,7 +57,10 @@ export function checkRows(table: TableDescriptor, rows: readonly Row[]): readonl
       if (value === null || value === undefined) continue
       if (value instanceof Float32Array && value.length === dimension) continue
       const got = value instanceof Float32Array ? `${value.length} numbers` : typeof value
-      throw new TideError('invalid_value', `${table.name}.${key} of row ${row['id']} is ${got}, not a vector of ${dimension}.`)
+      throw new TideError(
+        'invalid_value',
+        `${table.name}.${key} of row ${row['id']} is ${got}, not a vector of ${dimension}.`,
+      )
     }
   }
   return rows

@@ -62,7 +62,13 @@ export interface ReplicaMeta {
 }
 
 export const emptyMeta: ReplicaMeta = {
-  fingerprint: null, deviceId: null, principal: null, organizationId: null, cursor: null, clientSeq: 0, schemaHash: null,
+  fingerprint: null,
+  deviceId: null,
+  principal: null,
+  organizationId: null,
+  cursor: null,
+  clientSeq: 0,
+  schemaHash: null,
 }
 
 /**
@@ -117,10 +123,17 @@ export interface StoreCommit {
   /** Rows as packed blocks, straight from a batch (no row in them has a state). Columns a block lacks keep their value. */
   readonly blocks?: readonly PackedBlock[]
   /** Rows written one by one. Columns an upsert lacks keep their value, or are null in a new row. */
-  readonly rows?: readonly { readonly table: string; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }[]
+  readonly rows?: readonly {
+    readonly table: string
+    readonly upserts: readonly Row[]
+    readonly deletes: readonly string[]
+  }[]
   /** Deletes are ids of mutations. */
   readonly outbox?: { readonly puts: readonly OutboxEntry[]; readonly deletes: readonly string[] }
-  readonly states?: { readonly puts: readonly RowState[]; readonly deletes: readonly { readonly table: string; readonly rowId: string }[] }
+  readonly states?: {
+    readonly puts: readonly RowState[]
+    readonly deletes: readonly { readonly table: string; readonly rowId: string }[]
+  }
   readonly subscriptions?: { readonly puts: readonly SubscriptionRecord[]; readonly deletes: readonly string[] }
   readonly meta?: Partial<ReplicaMeta>
 }

@@ -2,16 +2,29 @@ import { expect, it } from 'vitest'
 import type { Row } from '../../protocol/rows/row.ts'
 import { seededRandom } from '../../lib/random.ts'
 import type { StoreCommit, Swap } from '../store/store.ts'
-import { channelA, channelB, follow, idOf, issue, note, pack, reply, signal, thread, vectorOf } from './contract-rows.ts'
+import {
+  channelA,
+  channelB,
+  follow,
+  idOf,
+  issue,
+  note,
+  pack,
+  reply,
+  signal,
+  thread,
+  vectorOf,
+} from './contract-rows.ts'
 import type { Subject } from './contract-subject.ts'
 
 type TableName = Parameters<typeof pack>[0]
 
 /** First states of subscriptions: staged page by page, shown at once. */
 export function bootstrapContract(subject: Subject): void {
-  const stage = (subscription: string, table: TableName, ...rows: readonly Row[]): Promise<void> => (
-    subject.store.commit({ stage: { subscription, blocks: [pack(table, rows)] } }))
-  const put = (table: TableName, ...upserts: readonly Row[]): Promise<void> => subject.store.commit({ rows: [{ table, upserts, deletes: [] }] })
+  const stage = (subscription: string, table: TableName, ...rows: readonly Row[]): Promise<void> =>
+    subject.store.commit({ stage: { subscription, blocks: [pack(table, rows)] } })
+  const put = (table: TableName, ...upserts: readonly Row[]): Promise<void> =>
+    subject.store.commit({ rows: [{ table, upserts, deletes: [] }] })
   const swap = (...swaps: readonly Swap[]): Promise<void> => subject.store.commit({ swaps })
   const numbers = async (table: TableName): Promise<readonly number[]> => {
     const rows = await subject.store.query(table, { withDeleted: true })
@@ -24,11 +37,17 @@ export function bootstrapContract(subject: Subject): void {
     await stage('b', 'issues', issue(3, channelB))
     await subject.reopen()
     expect(await numbers('issues')).toEqual([])
-    expect(await subject.store.staged('a', 'issues', [idOf(2), idOf(3), idOf(1)])).toEqual([issue(2, channelA, { title: 'newer' }), issue(1, channelA)])
+    expect(await subject.store.staged('a', 'issues', [idOf(2), idOf(3), idOf(1)])).toEqual([
+      issue(2, channelA, { title: 'newer' }),
+      issue(1, channelA),
+    ])
     expect(await subject.store.staged('a', 'notes', [idOf(1)])).toEqual([])
     expect(await subject.store.staged('none', 'issues', [idOf(1)])).toEqual([])
     await swap({ subscription: follow('a', channelA), others: [] })
-    expect(await subject.store.query('issues', {})).toEqual([issue(1, channelA), issue(2, channelA, { title: 'newer' })])
+    expect(await subject.store.query('issues', {})).toEqual([
+      issue(1, channelA),
+      issue(2, channelA, { title: 'newer' }),
+    ])
     expect(await subject.store.staged('a', 'issues', [idOf(1)])).toEqual([])
     expect(await subject.store.staged('b', 'issues', [idOf(3)])).toHaveLength(1)
   })
@@ -56,7 +75,10 @@ export function bootstrapContract(subject: Subject): void {
       swaps: [{ subscription: follow('a', channelA), others: [] }],
       blocks: [pack('issues', [issue(1, channelA, { title: 'caught up' })])],
       rows: [{ table: 'issues', upserts: [], deletes: [idOf(2)] }],
-      subscriptions: { puts: [{ subscription: follow('a', channelA), state: 'held', from: null, next: null }], deletes: [] },
+      subscriptions: {
+        puts: [{ subscription: follow('a', channelA), state: 'held', from: null, next: null }],
+        deletes: [],
+      },
     }
     await subject.store.commit(commit)
     expect(await subject.store.query('issues', {})).toEqual([issue(1, channelA, { title: 'caught up' })])
@@ -84,9 +106,17 @@ export function bootstrapContract(subject: Subject): void {
   })
 
   it('keeps rows that another subscription holds, by its tables and filter', async () => {
-    await put('issues', issue(1, channelA, { status: 'open' }), issue(2, channelA, { status: 'done' }), issue(3, channelA, { status: 'done', priority: 5 }))
+    await put(
+      'issues',
+      issue(1, channelA, { status: 'open' }),
+      issue(2, channelA, { status: 'done' }),
+      issue(3, channelA, { status: 'done', priority: 5 }),
+    )
     await put('notes', note(4, channelA))
-    const other = follow('other', channelA, { tables: ['issues'], where: { issues: { or: [{ status: 'open' }, { priority: { gt: 3 } }] } } })
+    const other = follow('other', channelA, {
+      tables: ['issues'],
+      where: { issues: { or: [{ status: 'open' }, { priority: { gt: 3 } }] } },
+    })
     await swap({ subscription: follow('a', channelA), others: [other] })
     expect(await numbers('issues')).toEqual([1, 3])
     expect(await numbers('notes')).toEqual([])
@@ -116,7 +146,8 @@ export function bootstrapContract(subject: Subject): void {
   it('takes thousands of rows, some of which are here already through another subscription', async () => {
     const rows = Array.from({ length: 6000 }, (_, index) => issue(index, index < 3000 ? channelA : channelB))
     await subject.store.commit({ blocks: [pack('issues', rows.slice(2500, 3500))] })
-    for (let start = 0; start < 6000; start += 1500) await stage('a', 'issues', ...rows.slice(start, start + 1500).map((row) => ({ ...row, title: 'staged' })))
+    for (let start = 0; start < 6000; start += 1500)
+      await stage('a', 'issues', ...rows.slice(start, start + 1500).map((row) => ({ ...row, title: 'staged' })))
     await swap({ subscription: follow('a', channelA), others: [follow('b', channelB)] })
     const found = await subject.store.query('issues', {})
     expect(found).toHaveLength(6000)

@@ -29,13 +29,33 @@ function projectOf(channel: string): string {
 
 export function issue(number: number, channel: string, values: Row = {}): Row {
   return {
-    ...common(number, channel), projectId: projectOf(channel), title: `Issue ${number}`, status: 'open', priority: 0, bytes: null,
-    price: null, exact: null, ratio: null, urgent: false, dueAt: null, dueDate: null, meta: {}, labels: [], deletedAt: null, ...values,
+    ...common(number, channel),
+    projectId: projectOf(channel),
+    title: `Issue ${number}`,
+    status: 'open',
+    priority: 0,
+    bytes: null,
+    price: null,
+    exact: null,
+    ratio: null,
+    urgent: false,
+    dueAt: null,
+    dueDate: null,
+    meta: {},
+    labels: [],
+    deletedAt: null,
+    ...values,
   }
 }
 
 export function thread(number: number, channel: string, values: Row = {}): Row {
-  return { ...common(number, channel), projectId: projectOf(channel), title: `Thread ${number}`, deletedAt: null, ...values }
+  return {
+    ...common(number, channel),
+    projectId: projectOf(channel),
+    title: `Thread ${number}`,
+    deletedAt: null,
+    ...values,
+  }
 }
 
 export function reply(number: number, threadNumber: number, values: Row = {}): Row {
@@ -45,8 +65,15 @@ export function reply(number: number, threadNumber: number, values: Row = {}): R
 
 export function note(number: number, channel: string, values: Row = {}): Row {
   return {
-    ...common(number, channel), projectId: projectOf(channel), content: `Note ${number}`, address: null, lifetime: null, raw: null,
-    embedding: null, deletedAt: null, ...values,
+    ...common(number, channel),
+    projectId: projectOf(channel),
+    content: `Note ${number}`,
+    address: null,
+    lifetime: null,
+    raw: null,
+    embedding: null,
+    deletedAt: null,
+    ...values,
   }
 }
 
@@ -59,8 +86,8 @@ export function vectorOf(random: Random): Float32Array {
 }
 
 /** The row as `query` returns it. */
-export function withoutVectors({ embedding: _, ...row }: Row): Row {
-  return row
+export function withoutVectors(row: Row): Row {
+  return Object.fromEntries(Object.entries(row).filter(([key]) => key !== 'embedding'))
 }
 
 export function pack(table: TableName, rows: readonly Row[], options = { embeddings: true }): PackedBlock {
@@ -72,7 +99,21 @@ export function follow(id: string, channel: string, narrower: Partial<Subscripti
 }
 
 const statuses = ['open', 'busy', 'done'] as const
-const texts = ['', 'a', 'A', 'ab', 'aB%', 'Zz_', 'été', 'Ünder', '\u{1f600}', '\uff41', 'back\\slash', "quo'te", 'tab\tnew\nline'] as const
+const texts = [
+  '',
+  'a',
+  'A',
+  'ab',
+  'aB%',
+  'Zz_',
+  'été',
+  'Ünder',
+  '\u{1f600}',
+  '\uff41',
+  'back\\slash',
+  "quo'te",
+  'tab\tnew\nline',
+] as const
 
 export function pickFrom<T>(random: Random, values: readonly [T, ...T[]]): T {
   return values[Math.floor(random.next() * values.length)] ?? values[0]
@@ -89,12 +130,27 @@ export function randomIssue(number: number, random: Random): Row {
     priority: whole(4),
     bytes: maybe(() => pickFrom(random, [0, 1, -1, Number.MAX_SAFE_INTEGER, whole(2 ** 40)])),
     price: maybe(() => pickFrom(random, [0, 0.1, 1_234_567_890.12, whole(1_000_000) / 100])),
-    exact: maybe(() => pickFrom(random, ['0.0000000000', '12345678901234567890.1234567890', '-1.5000000000', '10000.0000000000', '0.0001000000'])),
+    exact: maybe(() =>
+      pickFrom(random, [
+        '0.0000000000',
+        '12345678901234567890.1234567890',
+        '-1.5000000000',
+        '10000.0000000000',
+        '0.0001000000',
+      ]),
+    ),
     ratio: maybe(() => pickFrom(random, [0, 1e-7, 1e21, -2.5, random.next()])),
     urgent: random.next() < 0.5,
     dueAt: maybe(time),
     dueDate: maybe(() => time().slice(0, 10)),
-    meta: pickFrom<Value>(random, [{}, { a: 1 }, { a: 1, b: [true, null, 'x'] }, { nested: { deep: 'ü' } }, [1, 2], 'text']),
+    meta: pickFrom<Value>(random, [
+      {},
+      { a: 1 },
+      { a: 1, b: [true, null, 'x'] },
+      { nested: { deep: 'ü' } },
+      [1, 2],
+      'text',
+    ]),
     labels: pickFrom(random, [[], ['a'], ['a', 'b c', '"q"'], ['{', ',', 'NULL', '\\']]),
     deletedAt: random.next() < 0.2 ? time() : null,
   })

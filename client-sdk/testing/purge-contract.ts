@@ -8,7 +8,10 @@ export function purgeContract(subject: Subject): void {
   const left = async (): Promise<Readonly<Record<string, readonly number[]>>> => {
     const tables = ['issues', 'threads', 'replies', 'notes', 'signals']
     const rows = await Promise.all(tables.map((table) => subject.store.query(table, {})))
-    const entries = tables.map((table, index) => [table, (rows[index] ?? []).map((row) => Number.parseInt(String(row['id']).slice(-12), 16))] as const)
+    const entries = tables.map(
+      (table, index) =>
+        [table, (rows[index] ?? []).map((row) => Number.parseInt(String(row['id']).slice(-12), 16))] as const,
+    )
     return Object.fromEntries(entries)
   }
   const purge = (...purges: readonly Purge[]): Promise<void> => subject.store.commit({ purges })
@@ -16,8 +19,16 @@ export function purgeContract(subject: Subject): void {
   beforeEach(async () => {
     await subject.store.commit({
       rows: [
-        { table: 'issues', upserts: [issue(1, channelA), issue(2, channelA, { status: 'done' }), issue(3, channelB)], deletes: [] },
-        { table: 'threads', upserts: [thread(10, channelA), thread(11, channelA, { title: 'special' }), thread(12, channelB)], deletes: [] },
+        {
+          table: 'issues',
+          upserts: [issue(1, channelA), issue(2, channelA, { status: 'done' }), issue(3, channelB)],
+          deletes: [],
+        },
+        {
+          table: 'threads',
+          upserts: [thread(10, channelA), thread(11, channelA, { title: 'special' }), thread(12, channelB)],
+          deletes: [],
+        },
         { table: 'replies', upserts: [reply(20, 10), reply(21, 11), reply(22, 12)], deletes: [] },
         { table: 'notes', upserts: [note(30, channelA), note(31, channelB)], deletes: [] },
         { table: 'signals', upserts: [signal(40, channelA)], deletes: [] },
@@ -39,13 +50,19 @@ export function purgeContract(subject: Subject): void {
   })
 
   it('keeps what a remaining subscription holds by its tables and filter', async () => {
-    const keep = [follow('b', channelB), follow('open', channelA, { tables: ['issues', 'notes'], where: { issues: { status: 'open' } } })]
+    const keep = [
+      follow('b', channelB),
+      follow('open', channelA, { tables: ['issues', 'notes'], where: { issues: { status: 'open' } } }),
+    ]
     await purge({ channel: channelA, keep })
     expect(await left()).toEqual({ issues: [1, 3], threads: [12], replies: [22], notes: [30, 31], signals: [] })
   })
 
   it('keeps children of parents that are kept, if their table is followed', async () => {
-    const special = follow('special', channelA, { tables: ['threads', 'replies'], where: { threads: { title: 'special' } } })
+    const special = follow('special', channelA, {
+      tables: ['threads', 'replies'],
+      where: { threads: { title: 'special' } },
+    })
     await purge({ channel: channelA, keep: [follow('b', channelB), special] })
     const { threads, replies } = await left()
     expect(threads).toEqual([11, 12])
@@ -54,7 +71,10 @@ export function purgeContract(subject: Subject): void {
   })
 
   it('removes children of kept parents whose table is not followed', async () => {
-    await purge({ channel: channelA, keep: [follow('b', channelB), follow('threads', channelA, { tables: ['threads'] })] })
+    await purge({
+      channel: channelA,
+      keep: [follow('b', channelB), follow('threads', channelA, { tables: ['threads'] })],
+    })
     expect(await left()).toMatchObject({ threads: [10, 11, 12], replies: [22] })
   })
 
@@ -71,7 +91,10 @@ export function purgeContract(subject: Subject): void {
 
   it('purges several channels before it writes', async () => {
     await subject.store.commit({
-      purges: [{ channel: channelA, keep: [] }, { channel: channelB, keep: [] }],
+      purges: [
+        { channel: channelA, keep: [] },
+        { channel: channelB, keep: [] },
+      ],
       rows: [{ table: 'issues', upserts: [issue(5, channelA)], deletes: [] }],
     })
     expect(await left()).toEqual({ issues: [5], threads: [], replies: [], notes: [], signals: [] })

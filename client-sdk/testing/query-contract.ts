@@ -4,22 +4,59 @@ import type { Filter, OrderBy, Query } from '../../protocol/rows/filter.ts'
 import { compileFilter, compileOrder } from '../../protocol/rows/matcher.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { contractSchema } from './contract-schema.ts'
-import { channelA, channelB, idOf, issue, note, pickFrom, projectA, randomIssue, vectorOf, withoutVectors } from './contract-rows.ts'
+import {
+  channelA,
+  channelB,
+  idOf,
+  issue,
+  note,
+  pickFrom,
+  projectA,
+  randomIssue,
+  vectorOf,
+  withoutVectors,
+} from './contract-rows.ts'
 import type { Subject } from './contract-subject.ts'
 
 const filters: readonly [Filter, ...Filter[]] = [
-  {}, { status: 'open' }, { status: { in: ['open', 'busy'] }, urgent: true }, { status: { notIn: ['done'] } }, { projectId: projectA },
-  { projectId: null }, { id: idOf(3) }, { id: { in: [idOf(1), idOf(200), idOf(5)] }, status: 'open' }, { price: { gt: 1 } },
-  { exact: '10000' }, { exact: { lt: '10000.00' } }, { bytes: { gte: -1, lte: 1 } }, { ratio: { ne: 0 } }, { title: { like: 'a%' } },
-  { title: { ilike: '_b\\%' } }, { title: { gt: '\u{1f600}' } }, { title: { lte: '\uff41' } }, { dueAt: { lt: '2023-11-14T22:13:20Z' } },
-  { dueAt: { isNull: false } }, { dueDate: { gte: '2023-11-14' } }, { labels: { contains: 'NULL' } }, { meta: { contains: { a: 1 } } },
-  { meta: { contains: [1] } }, { not: { price: { lt: 0 } } }, { or: [{ priority: { gt: 2 } }, { price: null }] },
-  { and: [{ urgent: false }, { not: { or: [{ status: 'done' }, { priority: 1 }] } }] }, { channel: channelB, urgent: { ne: true } },
+  {},
+  { status: 'open' },
+  { status: { in: ['open', 'busy'] }, urgent: true },
+  { status: { notIn: ['done'] } },
+  { projectId: projectA },
+  { projectId: null },
+  { id: idOf(3) },
+  { id: { in: [idOf(1), idOf(200), idOf(5)] }, status: 'open' },
+  { price: { gt: 1 } },
+  { exact: '10000' },
+  { exact: { lt: '10000.00' } },
+  { bytes: { gte: -1, lte: 1 } },
+  { ratio: { ne: 0 } },
+  { title: { like: 'a%' } },
+  { title: { ilike: '_b\\%' } },
+  { title: { gt: '\u{1f600}' } },
+  { title: { lte: '\uff41' } },
+  { dueAt: { lt: '2023-11-14T22:13:20Z' } },
+  { dueAt: { isNull: false } },
+  { dueDate: { gte: '2023-11-14' } },
+  { labels: { contains: 'NULL' } },
+  { meta: { contains: { a: 1 } } },
+  { meta: { contains: [1] } },
+  { not: { price: { lt: 0 } } },
+  { or: [{ priority: { gt: 2 } }, { price: null }] },
+  { and: [{ urgent: false }, { not: { or: [{ status: 'done' }, { priority: 1 }] } }] },
+  { channel: channelB, urgent: { ne: true } },
 ]
 
 const orders: readonly [readonly OrderBy[], ...(readonly OrderBy[])[]] = [
-  [], [{ priority: 'asc' }], [{ dueAt: 'desc' }], [{ title: 'asc' }, { price: 'desc' }], [{ exact: 'asc' }], [{ urgent: 'desc', dueDate: 'asc' }],
-  [{ ratio: 'desc' }], [{ id: 'desc' }],
+  [],
+  [{ priority: 'asc' }],
+  [{ dueAt: 'desc' }],
+  [{ title: 'asc' }, { price: 'desc' }],
+  [{ exact: 'asc' }],
+  [{ urgent: 'desc', dueDate: 'asc' }],
+  [{ ratio: 'desc' }],
+  [{ id: 'desc' }],
 ]
 
 function expected(rows: readonly Row[], { where, orderBy, limit, offset = 0, withDeleted }: Query): readonly Row[] {
@@ -36,20 +73,26 @@ export function queryContract(subject: Subject): void {
 
   const load = (): Promise<void> => subject.store.commit({ rows: [{ table: 'issues', upserts: rows, deletes: [] }] })
 
-  it.each(filters.map((where) => ({ where, name: JSON.stringify(where) })))('selects what the matcher selects: $name', async ({ where }) => {
-    await load()
-    for (const orderBy of orders) {
-      const query = { where, orderBy, ...(random.next() < 0.5 ? {} : { limit: 1 + Math.floor(random.next() * 50) }) }
-      expect(await subject.store.query('issues', query)).toEqual(expected(rows, query))
-    }
-  })
+  it.each(filters.map((where) => ({ where, name: JSON.stringify(where) })))(
+    'selects what the matcher selects: $name',
+    async ({ where }) => {
+      await load()
+      for (const orderBy of orders) {
+        const query = { where, orderBy, ...(random.next() < 0.5 ? {} : { limit: 1 + Math.floor(random.next() * 50) }) }
+        expect(await subject.store.query('issues', query)).toEqual(expected(rows, query))
+      }
+    },
+  )
 
   it('cuts windows out of one order', async () => {
     await load()
     for (let round = 0; round < 20; round++) {
       const query = {
-        where: pickFrom(random, filters), orderBy: pickFrom(random, orders), offset: Math.floor(random.next() * 40),
-        limit: Math.floor(random.next() * 40), withDeleted: random.next() < 0.5,
+        where: pickFrom(random, filters),
+        orderBy: pickFrom(random, orders),
+        offset: Math.floor(random.next() * 40),
+        limit: Math.floor(random.next() * 40),
+        withDeleted: random.next() < 0.5,
       }
       expect(await subject.store.query('issues', query)).toEqual(expected(rows, query))
     }
@@ -59,8 +102,12 @@ export function queryContract(subject: Subject): void {
     await load()
     const query = { where: { projectId: projectA } }
     expect(await subject.store.query('issues', query)).toEqual(expected(rows, query))
-    const moved = rows.slice(0, 700).map((row) => ({ ...row, projectId: row['projectId'] === projectA ? null : projectA }))
-    await subject.store.commit({ rows: [{ table: 'issues', upserts: moved, deletes: rows.slice(1400).map((row) => String(row['id'])) }] })
+    const moved = rows
+      .slice(0, 700)
+      .map((row) => ({ ...row, projectId: row['projectId'] === projectA ? null : projectA }))
+    await subject.store.commit({
+      rows: [{ table: 'issues', upserts: moved, deletes: rows.slice(1400).map((row) => String(row['id'])) }],
+    })
     expect(await subject.store.query('issues', query)).toEqual(expected([...moved, ...rows.slice(700, 1400)], query))
   })
 
@@ -82,9 +129,19 @@ export function queryContract(subject: Subject): void {
     const { store } = subject
     if (store.sql === undefined) return
     await load()
-    const counted = await store.sql('select status, count(*) as rows from issues where priority > $1 group by status order by status', [0])
-    const counts = Map.groupBy(rows.filter((row) => Number(row['priority']) > 0), (row) => String(row['status']))
-    expect(counted).toEqual([...counts].map(([status, group]) => ({ status, rows: group.length })).toSorted((a, b) => (a.status < b.status ? -1 : 1)))
+    const counted = await store.sql(
+      'select status, count(*) as rows from issues where priority > $1 group by status order by status',
+      [0],
+    )
+    const counts = Map.groupBy(
+      rows.filter((row) => Number(row['priority']) > 0),
+      (row) => String(row['status']),
+    )
+    expect(counted).toEqual(
+      [...counts]
+        .map(([status, group]) => ({ status, rows: group.length }))
+        .toSorted((a, b) => (a.status < b.status ? -1 : 1)),
+    )
     await expect(store.sql('delete from issues', [])).rejects.toThrow(/read-only/)
     await expect(store.sql('create table t (a int)', [])).rejects.toThrow(/read-only/)
     expect(await store.query('issues', { withDeleted: true })).toHaveLength(rows.length)
@@ -93,9 +150,12 @@ export function queryContract(subject: Subject): void {
 
 function nearestContract(subject: Subject): void {
   const random = seededRandom(12)
-  const notes = Array.from({ length: 400 }, (_, index) => note(index, index % 2 === 0 ? channelA : channelB, {
-    embedding: index % 10 === 0 ? null : vectorOf(random), deletedAt: index % 7 === 0 ? '2026-01-01T00:00:00.000Z' : null,
-  }))
+  const notes = Array.from({ length: 400 }, (_, index) =>
+    note(index, index % 2 === 0 ? channelA : channelB, {
+      embedding: index % 10 === 0 ? null : vectorOf(random),
+      deletedAt: index % 7 === 0 ? '2026-01-01T00:00:00.000Z' : null,
+    }),
+  )
   const zero = note(1000, channelA, { embedding: new Float32Array(8) })
 
   beforeEach(async () => {
@@ -103,35 +163,55 @@ function nearestContract(subject: Subject): void {
   })
 
   const cosine = (a: Float32Array, b: Float32Array): number => {
-    const dot = (x: Float32Array, y: Float32Array): number => x.reduce((sum, value, index) => sum + value * (y[index] ?? 0), 0)
+    const dot = (x: Float32Array, y: Float32Array): number =>
+      x.reduce((sum, value, index) => sum + value * (y[index] ?? 0), 0)
     return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b))
   }
 
-  const brute = (vector: Float32Array, rows: readonly Row[], limit: number) => rows
-    .filter((row) => row['deletedAt'] === null && row['embedding'] instanceof Float32Array)
-    .map((row) => ({ row: withoutVectors(row), score: row['embedding'] instanceof Float32Array ? cosine(vector, row['embedding']) : 0 }))
-    .toSorted((a, b) => b.score - a.score).slice(0, limit)
+  const brute = (vector: Float32Array, rows: readonly Row[], limit: number) =>
+    rows
+      .filter((row) => row['deletedAt'] === null && row['embedding'] instanceof Float32Array)
+      .map((row) => ({
+        row: withoutVectors(row),
+        score: row['embedding'] instanceof Float32Array ? cosine(vector, row['embedding']) : 0,
+      }))
+      .toSorted((a, b) => b.score - a.score)
+      .slice(0, limit)
 
-  const check = async (rows: readonly Row[], where: Filter | undefined, limit: number): Promise<void> => {
+  /** What the store finds beside what looking at every row finds; `error`: the largest difference of scores. */
+  const search = async (rows: readonly Row[], limit: number, where: Filter = {}) => {
     const vector = vectorOf(random)
-    const hits = await subject.store.nearest('notes', { column: 'embedding', vector, limit, ...(where === undefined ? {} : { where }) })
+    const hits = await subject.store.nearest('notes', { column: 'embedding', vector, limit, where })
     const wanted = brute(vector, rows, limit)
-    expect(hits.map((hit) => hit.row)).toEqual(wanted.map((hit) => hit.row))
-    hits.forEach((hit, index) => expect(hit.score).toBeCloseTo(wanted[index]?.score ?? 0, 5))
+    const error = Math.max(0, ...hits.map((hit, index) => Math.abs(hit.score - (wanted[index]?.score ?? Infinity))))
+    return { found: hits.map((hit) => hit.row), wanted: wanted.map((hit) => hit.row), error }
   }
 
   it('finds the nearest rows exactly', async () => {
-    await check(notes, undefined, 10)
-    await check(notes, undefined, 1000)
-    await check(notes.filter((row) => row['channel'] === channelA), { channel: channelA }, 7)
+    const inA = notes.filter((row) => row['channel'] === channelA)
+    const searches = [
+      await search(notes, 10),
+      await search(notes, 1000),
+      await search(inA, 7, { channel: channelA }),
+      await search(notes, 0),
+    ]
+    for (const { found, wanted, error } of searches) {
+      expect(found).toEqual(wanted)
+      expect(error).toBeLessThan(1e-5)
+    }
   })
 
   it('follows vectors as rows change and go', async () => {
     const changed = notes.slice(0, 100).map((row) => ({ ...row, embedding: vectorOf(random) }))
-    await subject.store.commit({ rows: [{ table: 'notes', upserts: changed, deletes: notes.slice(350).map((row) => String(row['id'])) }] })
-    await check([...changed, ...notes.slice(100, 350)], undefined, 20)
+    await subject.store.commit({
+      rows: [{ table: 'notes', upserts: changed, deletes: notes.slice(350).map((row) => String(row['id'])) }],
+    })
+    const rows = [...changed, ...notes.slice(100, 350)]
+    const before = await search(rows, 20)
+    expect(before.found).toEqual(before.wanted)
     await subject.reopen()
-    await check([...changed, ...notes.slice(100, 350)], undefined, 20)
+    const after = await search(rows, 20)
+    expect(after.found).toEqual(after.wanted)
   })
 
   it('filters by whether there is a vector', async () => {

@@ -6,7 +6,16 @@ import { channelA, channelB, follow, idOf, issue, note, vectorOf } from './contr
 import type { Subject } from './contract-subject.ts'
 
 function entry(number: number, values: Partial<OutboxEntry> = {}): OutboxEntry {
-  const mutation = { id: idOf(number), clientSeq: 0, table: 'issues', rowId: idOf(100), op: 'patch' as const, set: { title: 'new' }, base: { title: 'old' }, at: 5 }
+  const mutation = {
+    id: idOf(number),
+    clientSeq: 0,
+    table: 'issues',
+    rowId: idOf(100),
+    op: 'patch' as const,
+    set: { title: 'new' },
+    base: { title: 'old' },
+    at: 5,
+  }
   return { position: number, status: 'local', mutation, outcome: null, settled: false, ...values }
 }
 
@@ -31,7 +40,9 @@ export function recordContract(subject: Subject): void {
     const mutation = { ...entry(12).mutation, set: { meta: odd }, clientSeq: 7 }
     await subject.store.commit({ outbox: { puts: [entry(12, { mutation }), entry(2), entry(11)], deletes: [] } })
     const outcome = { mutationId: idOf(2), clientSeq: 1, kind: 'applied' as const, version: 2 }
-    await subject.store.commit({ outbox: { puts: [entry(2, { status: 'acknowledged', outcome, settled: true })], deletes: [idOf(11)] } })
+    await subject.store.commit({
+      outbox: { puts: [entry(2, { status: 'acknowledged', outcome, settled: true })], deletes: [idOf(11)] },
+    })
     const { outbox } = await (await subject.reopen()).load()
     expect(outbox).toEqual([entry(2, { status: 'acknowledged', outcome, settled: true }), entry(12, { mutation })])
   })
@@ -45,14 +56,34 @@ export function recordContract(subject: Subject): void {
     ]
     await subject.store.commit({ states: { puts: states, deletes: [] } })
     expect(new Set((await (await subject.reopen()).load()).states)).toEqual(new Set(states))
-    await subject.store.commit({ states: { puts: [{ table: 'issues', rowId: idOf(2), serverImage: issue(2, channelB) }], deletes: [{ table: 'notes', rowId: idOf(1) }, { table: 'notes', rowId: idOf(2) }] } })
+    await subject.store.commit({
+      states: {
+        puts: [{ table: 'issues', rowId: idOf(2), serverImage: issue(2, channelB) }],
+        deletes: [
+          { table: 'notes', rowId: idOf(1) },
+          { table: 'notes', rowId: idOf(2) },
+        ],
+      },
+    })
     const left = (await subject.store.load()).states
-    expect(new Set(left)).toEqual(new Set([states[0], { table: 'issues', rowId: idOf(2), serverImage: issue(2, channelB) }]))
+    expect(new Set(left)).toEqual(
+      new Set([states[0], { table: 'issues', rowId: idOf(2), serverImage: issue(2, channelB) }]),
+    )
   })
 
   it('keeps subscriptions and how far their staging is', async () => {
-    const first: SubscriptionRecord = { subscription: follow('a', channelA, { tables: ['issues'], where: { issues: { status: 'open' } } }), state: 'staging', from: 2 ** 40, next: 'page 2' }
-    const second: SubscriptionRecord = { subscription: follow('b', channelB, { embeddings: false }), state: 'new', from: null, next: null }
+    const first: SubscriptionRecord = {
+      subscription: follow('a', channelA, { tables: ['issues'], where: { issues: { status: 'open' } } }),
+      state: 'staging',
+      from: 2 ** 40,
+      next: 'page 2',
+    }
+    const second: SubscriptionRecord = {
+      subscription: follow('b', channelB, { embeddings: false }),
+      state: 'new',
+      from: null,
+      next: null,
+    }
     await subject.store.commit({ subscriptions: { puts: [first, second], deletes: [] } })
     await subject.store.commit({ subscriptions: { puts: [{ ...second, state: 'held' }], deletes: [] } })
     expect((await (await subject.reopen()).load()).subscriptions).toEqual([first, { ...second, state: 'held' }])

@@ -48,10 +48,20 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
         return subject.store
       },
     }
-    describe('records', () => recordContract(subject))
-    describe('rows', () => rowContract(subject))
-    describe('queries', () => queryContract(subject))
-    describe('staging and swaps', () => bootstrapContract(subject))
-    describe('purges', () => purgeContract(subject))
+    describe('records', () => {
+      recordContract(subject)
+    })
+    describe('rows', () => {
+      rowContract(subject)
+    })
+    describe('queries', () => {
+      queryContract(subject)
+    })
+    describe('staging and swaps', () => {
+      bootstrapContract(subject)
+    })
+    describe('purges', () => {
+      purgeContract(subject)
+    })
   })
 }

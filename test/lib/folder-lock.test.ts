@@ -71,11 +71,14 @@ it('does not release what another process has taken over since', async () => {
 it('takes over from a process that was killed', async () => {
   const { child } = await inAnotherProcess()
   await kill(child)
-  await (await lockFolder(folder)).release()
+  await expect(lockFolder(folder)).resolves.toBeDefined()
 })
 
 it('takes over from a process whose pid another one has by now', async () => {
-  await writeFile(join(folder, 'lock.4'), JSON.stringify({ pid: process.pid, started: 'another boot/1', released: false }))
+  await writeFile(
+    join(folder, 'lock.4'),
+    JSON.stringify({ pid: process.pid, started: 'another boot/1', released: false }),
+  )
   const lock = await lockFolder(folder)
   expect(await readdir(folder)).toEqual(['lock.5'])
   await lock.release()
@@ -83,11 +86,14 @@ it('takes over from a process whose pid another one has by now', async () => {
 
 it('takes over a lock file that was cut off', async () => {
   await writeFile(join(folder, 'lock.1'), '{"pid":')
-  await (await lockFolder(folder)).release()
+  await expect(lockFolder(folder)).resolves.toBeDefined()
 })
 
 it('lets exactly one of many in, in one process', async () => {
-  await writeFile(join(folder, 'lock.7'), JSON.stringify({ pid: process.pid, started: 'another boot/1', released: false }))
+  await writeFile(
+    join(folder, 'lock.7'),
+    JSON.stringify({ pid: process.pid, started: 'another boot/1', released: false }),
+  )
   const tries = await Promise.allSettled(Array.from({ length: 40 }, () => lockFolder(folder)))
   expect(tries.filter((one) => one.status === 'fulfilled')).toHaveLength(1)
 })
@@ -96,5 +102,6 @@ it('lets exactly one of several processes in that all find a dead owner', async 
   const { child } = await inAnotherProcess()
   await kill(child)
   const results = await Promise.all(Array.from({ length: 6 }, inAnotherProcess))
-  expect(results.map(({ result }) => result).toSorted()).toEqual(['locked', ...Array<string>(5).fill('replica_locked')])
+  const count = (wanted: string): number => results.filter(({ result }) => result === wanted).length
+  expect([count('locked'), count('replica_locked')]).toEqual([1, 5])
 })

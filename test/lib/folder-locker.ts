@@ -3,6 +3,9 @@ import { lockFolder } from '../../lib/folder-lock.ts'
 import { TideError } from '../../protocol/error.ts'
 
 const [folder = ''] = process.argv.slice(2)
-const result = await lockFolder(folder).then(() => 'locked', (error: unknown) => (error instanceof TideError ? error.code : String(error)))
+const result = await lockFolder(folder).then(
+  () => 'locked',
+  (error: unknown) => (error instanceof TideError ? error.code : String(error)),
+)
 process.send?.(result)
 setInterval(() => {}, 1000)

@@ -31,8 +31,14 @@ beforeAll(async () => {
   context = await chromium.launchPersistentContext(join(folder, 'profile'), {
     executablePath: found.kind === 'missing' ? '/usr/bin/chromium' : found.at,
     args: [
-      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-      '--disable-component-update', '--disable-sync',
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
     ],
   })
 })
@@ -60,7 +66,12 @@ async function load(page: Page, name: string): Promise<void> {
 }
 
 const full: ReplicaContent = {
-  issues: 1000, title: 'é', outbox: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], clientSeq: 10, subscriptions: 1, nearest: 'note 17',
+  issues: 1000,
+  title: 'é',
+  outbox: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  clientSeq: 10,
+  subscriptions: 1,
+  nearest: 'note 17',
 }
 
 it('finds all rows and writes again after a reload, on the private file system', async () => {
@@ -74,7 +85,8 @@ it('finds all rows and writes again after a reload, on the private file system',
 })
 
 it('finds all rows and writes again on IndexedDB, though the page goes right after the last commit', async () => {
-  const safari = 'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15'
+  const safari =
+    'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15'
   const page = await openPage('indexed', safari)
   await page.evaluate(() => replicaPage.fill())
   await load(page, 'indexed')

@@ -6,7 +6,14 @@ import { contractSchema } from '../../client-sdk/testing/contract-schema.ts'
 const [dir = '', first = '1'] = process.argv.slice(2)
 const store = await openStore({ kind: 'pglite', dir }, contractSchema)
 for (let position = Number(first); ; position++) {
-  const mutation = { id: idOf(position), clientSeq: position, table: 'issues', rowId: idOf(position), op: 'insert' as const, at: position }
+  const mutation = {
+    id: idOf(position),
+    clientSeq: position,
+    table: 'issues',
+    rowId: idOf(position),
+    op: 'insert' as const,
+    at: position,
+  }
   await store.commit({
     rows: [{ table: 'issues', upserts: [issue(position, channelA)], deletes: [] }],
     outbox: { puts: [{ position, status: 'local', mutation, outcome: null, settled: false }], deletes: [] },

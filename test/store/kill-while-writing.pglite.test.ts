@@ -28,7 +28,10 @@ async function writeAndKill(first: number, count: number): Promise<number> {
     })
   })
   const exit = once(child, 'exit')
-  await Promise.race([enough, exit.then(([code]) => Promise.reject(new Error(`the writer ended by itself: ${String(code)}`)))])
+  await Promise.race([
+    enough,
+    exit.then(([code]) => Promise.reject(new Error(`the writer ended by itself: ${String(code)}`))),
+  ])
   child.kill('SIGKILL')
   await exit
   return last
@@ -43,7 +46,9 @@ it('has every commit that was confirmed, whole, after the process was killed', a
     const rows = await store.query('issues', {})
     // A commit may have become durable in the moment before its confirmation was sent.
     expect(meta.clientSeq).toBeGreaterThanOrEqual(confirmed)
-    expect(outbox.map((entry) => entry.position)).toEqual(Array.from({ length: meta.clientSeq }, (_, index) => index + 1))
+    expect(outbox.map((entry) => entry.position)).toEqual(
+      Array.from({ length: meta.clientSeq }, (_, index) => index + 1),
+    )
     expect(rows.map((row) => row['id'])).toEqual(outbox.map((entry) => idOf(entry.position)))
     await store.close()
     first = meta.clientSeq + 1

@@ -18,8 +18,19 @@ beforeEach(() => shared.wipe())
 const open = (schema: Schema): Promise<ReplicaStore> => createPgliteStore({ schema, open: async () => shared.database })
 
 const entry: OutboxEntry = {
-  position: 1, status: 'local', outcome: null, settled: false,
-  mutation: { id: idOf(99), clientSeq: 0, table: 'signals', rowId: idOf(5), op: 'insert', set: { kind: 'tick' }, at: 1 },
+  position: 1,
+  status: 'local',
+  outcome: null,
+  settled: false,
+  mutation: {
+    id: idOf(99),
+    clientSeq: 0,
+    table: 'signals',
+    rowId: idOf(5),
+    op: 'insert',
+    set: { kind: 'tick' },
+    at: 1,
+  },
 }
 const held = { subscription: follow('a', channelA), state: 'held' as const, from: null, next: null }
 const image = issue(2, channelA, { title: 'server' })
@@ -29,8 +40,14 @@ const { threads: _threads, replies: _replies, ...others } = contractSchema
 const { content: _content, ...noteColumns } = contractSchema.notes.columns
 const changed: Schema = {
   ...others,
-  issues: { ...contractSchema.issues, columns: { ...contractSchema.issues.columns, effort: { name: 'effort', type: 'integer', nullable: true } } },
-  notes: { ...contractSchema.notes, columns: { ...noteColumns, content: { name: 'content', type: 'integer', nullable: true } } },
+  issues: {
+    ...contractSchema.issues,
+    columns: { ...contractSchema.issues.columns, effort: { name: 'effort', type: 'integer', nullable: true } },
+  },
+  notes: {
+    ...contractSchema.notes,
+    columns: { ...noteColumns, content: { name: 'content', type: 'integer', nullable: true } },
+  },
 }
 
 async function fill(store: ReplicaStore): Promise<void> {
@@ -45,12 +62,16 @@ async function fill(store: ReplicaStore): Promise<void> {
     outbox: { puts: [entry], deletes: [] },
     states: {
       puts: [
-        { table: 'issues', rowId: idOf(2), serverImage: image }, { table: 'notes', rowId: idOf(3), serverImage: null },
+        { table: 'issues', rowId: idOf(2), serverImage: image },
+        { table: 'notes', rowId: idOf(3), serverImage: null },
         { table: 'threads', rowId: idOf(4), serverImage: thread(4, channelA) },
       ],
       deletes: [],
     },
-    subscriptions: { puts: [held, { ...held, subscription: follow('b', channelA), state: 'staging', from: 4, next: 'page' }], deletes: [] },
+    subscriptions: {
+      puts: [held, { ...held, subscription: follow('b', channelA), state: 'staging', from: 4, next: 'page' }],
+      deletes: [],
+    },
     meta: { fingerprint: 'f', deviceId: idOf(50), clientSeq: 8, cursor: { epoch: 'e', seq: toSeq(5) } },
   })
   await store.close()
@@ -70,8 +91,14 @@ it('starts over with another schema, but for what is pending here', async () => 
   const state = await store.load()
   expect(state.meta).toEqual({ ...emptyMeta, fingerprint: 'f', deviceId: idOf(50), clientSeq: 8 })
   expect(state.outbox).toEqual([entry])
-  expect(state.subscriptions.map(({ state: now, from, next }) => [now, from, next])).toEqual([['new', null, null], ['new', null, null]])
-  expect(state.states).toEqual([{ table: 'issues', rowId: idOf(2), serverImage: image }, { table: 'notes', rowId: idOf(3), serverImage: null }])
+  expect(state.subscriptions.map(({ state: now, from, next }) => [now, from, next])).toEqual([
+    ['new', null, null],
+    ['new', null, null],
+  ])
+  expect(state.states).toEqual([
+    { table: 'issues', rowId: idOf(2), serverImage: image },
+    { table: 'notes', rowId: idOf(3), serverImage: null },
+  ])
   expect(await store.staged('a', 'issues', [idOf(7)])).toEqual([])
   expect(await store.query('issues', {})).toEqual([{ ...issue(2, channelA, { title: 'mine' }), effort: null }])
   // "Note 3" is no integer.

@@ -3,7 +3,18 @@ import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import type { StoreCommit } from '../../client-sdk/store/store.ts'
 import {
-  channelA, channelB, follow, idOf, issue, note, pack, pickFrom, reply, signal, thread, vectorOf,
+  channelA,
+  channelB,
+  follow,
+  idOf,
+  issue,
+  note,
+  pack,
+  pickFrom,
+  reply,
+  signal,
+  thread,
+  vectorOf,
 } from '../../client-sdk/testing/contract-rows.ts'
 import { contractSchema } from '../../client-sdk/testing/contract-schema.ts'
 import { seededRandom, type Random } from '../../lib/random.ts'
@@ -19,7 +30,9 @@ beforeAll(async () => {
 afterAll(() => shared.close())
 
 const subscriptions: readonly [Subscription, ...Subscription[]] = [
-  follow('a', channelA), follow('b', channelB), follow('aThreads', channelA, { tables: ['threads', 'issues'] }),
+  follow('a', channelA),
+  follow('b', channelB),
+  follow('aThreads', channelA, { tables: ['threads', 'issues'] }),
   follow('aReplies', channelA, { tables: ['replies'], embeddings: false }),
   follow('bSome', channelB, { where: { threads: { title: 'x' }, issues: { status: 'open' } } }),
   follow('oneThread', `thread/${idOf(3)}`),
@@ -54,26 +67,31 @@ function someCommit(random: Random): StoreCommit {
     ...(chance(0.1) ? { unstage: [pickFrom(random, subscriptions).id] } : {}),
     ...(chance(0.3) ? { swaps: [{ subscription: pickFrom(random, subscriptions), others: subset() }] } : {}),
     ...(chance(0.05) ? { resets: [table] } : {}),
-    ...(chance(0.3) ? { purges: [{ channel: one.channel, keep: subset(), ...(chance(0.3) ? { tables: [table, 'threads'] } : {}) }] } : {}),
+    ...(chance(0.3)
+      ? { purges: [{ channel: one.channel, keep: subset(), ...(chance(0.3) ? { tables: [table, 'threads'] } : {}) }] }
+      : {}),
     ...(chance(0.5) ? { blocks: [block(), block()] } : {}),
     ...(chance(0.5) ? { rows: [{ table, upserts: rows, deletes: [idOf(Math.floor(random.next() * 12))] }] } : {}),
   }
 }
 
-it.each([1, 2, 3, 4, 5, 6])('holds the same rows as the memory store after every one of many random commits (seed %i)', async (seed) => {
-  await shared.wipe()
-  const random = seededRandom(seed)
-  const memory = createMemoryStore(contractSchema)
-  const pglite = await createPgliteStore({ schema: contractSchema, open: async () => shared.database })
-  const ids = Array.from({ length: 12 }, (_, number) => idOf(number))
-  for (let step = 0; step < 60; step++) {
-    const commit = someCommit(random)
-    await Promise.all([memory.commit(commit), pglite.commit(commit)])
-    for (const table of Object.keys(contractSchema)) {
-      const [mine, theirs] = [await memory.rows(table, ids), await pglite.rows(table, ids)]
-      expect(theirs, `${table} after step ${step}`).toEqual(mine)
+it.each([1, 2, 3, 4, 5, 6])(
+  'holds the same rows as the memory store after every one of many random commits (seed %i)',
+  async (seed) => {
+    await shared.wipe()
+    const random = seededRandom(seed)
+    const memory = createMemoryStore(contractSchema)
+    const pglite = await createPgliteStore({ schema: contractSchema, open: async () => shared.database })
+    const ids = Array.from({ length: 12 }, (_, number) => idOf(number))
+    for (let step = 0; step < 60; step++) {
+      const commit = someCommit(random)
+      await Promise.all([memory.commit(commit), pglite.commit(commit)])
+      for (const table of Object.keys(contractSchema)) {
+        const [mine, theirs] = [await memory.rows(table, ids), await pglite.rows(table, ids)]
+        expect(theirs, `${table} after step ${step}`).toEqual(mine)
+      }
+      const { id } = pickFrom(random, subscriptions)
+      expect(await pglite.staged(id, 'notes', ids)).toEqual(await memory.staged(id, 'notes', ids))
     }
-    const { id } = pickFrom(random, subscriptions)
-    expect(await pglite.staged(id, 'notes', ids)).toEqual(await memory.staged(id, 'notes', ids))
-  }
-})
+  },
+)

@@ -20,23 +20,42 @@ beforeAll(async () => {
 })
 afterAll(() => shared.close())
 
-function valueOf({ type, values, precision = 15, scale = 0, dimension = 0 }: ColumnDescriptor, number: number, random: Random): Value {
+function valueOf(
+  { type, values, precision = 15, scale = 0, dimension = 0 }: ColumnDescriptor,
+  number: number,
+  random: Random,
+): Value {
   const whole = Math.floor(random.next() * 1000)
   switch (type) {
-    case 'uuid': return idOf(whole)
-    case 'text': return values?.[number % values.length] ?? `text ${whole}`
-    case 'integer': case 'bigint': return whole
-    case 'numeric': return precision <= 15 ? Number((random.next() * 0.9).toFixed(scale)) : (random.next() * 0.9).toFixed(scale)
-    case 'double': return random.next()
-    case 'boolean': return whole % 2 === 0
-    case 'timestamptz': return new Date(1.7e12 + whole * 1234).toISOString()
-    case 'date': return new Date(1.7e12 + whole * 86_400_000).toISOString().slice(0, 10)
-    case 'interval': return `${1 + whole} days`
-    case 'jsonb': return { whole, list: [true, null] }
-    case 'text[]': return [`a${whole}`, 'b']
-    case 'bytea': return btoa(`bytes ${whole}`)
-    case 'inet': return `10.0.0.${whole % 256}`
-    case 'vector': return Float32Array.from({ length: dimension }, () => random.next())
+    case 'uuid':
+      return idOf(whole)
+    case 'text':
+      return values?.[number % values.length] ?? `text ${whole}`
+    case 'integer':
+    case 'bigint':
+      return whole
+    case 'numeric':
+      return precision <= 15 ? Number((random.next() * 0.9).toFixed(scale)) : (random.next() * 0.9).toFixed(scale)
+    case 'double':
+      return random.next()
+    case 'boolean':
+      return whole % 2 === 0
+    case 'timestamptz':
+      return new Date(1.7e12 + whole * 1234).toISOString()
+    case 'date':
+      return new Date(1.7e12 + whole * 86_400_000).toISOString().slice(0, 10)
+    case 'interval':
+      return `${1 + whole} days`
+    case 'jsonb':
+      return { whole, list: [true, null] }
+    case 'text[]':
+      return [`a${whole}`, 'b']
+    case 'bytea':
+      return btoa(`bytes ${whole}`)
+    case 'inet':
+      return `10.0.0.${whole % 256}`
+    case 'vector':
+      return Float32Array.from({ length: dimension }, () => random.next())
   }
 }
 
@@ -50,12 +69,18 @@ function rowsOf(table: TableDescriptor, count: number, random: Random): Row[] {
   })
 }
 
-it.each(Object.values(schema).map((table) => ({ name: table.name, table })))('keeps rows of $name as they are', async ({ name, table }) => {
-  const random = seededRandom(name.length)
-  const rows = rowsOf(table, 250, random)
-  const ids = rows.map((row) => String(row['id']))
-  for (const store of stores) {
-    await store.commit({ blocks: [packRows(table, rows.slice(0, 220), { embeddings: true })], rows: [{ table: name, upserts: rows.slice(220), deletes: [] }] })
-    expect(await store.rows(name, ids)).toEqual(rows)
-  }
-})
+it.each(Object.values(schema).map((table) => ({ name: table.name, table })))(
+  'keeps rows of $name as they are',
+  async ({ name, table }) => {
+    const random = seededRandom(name.length)
+    const rows = rowsOf(table, 250, random)
+    const ids = rows.map((row) => String(row['id']))
+    for (const store of stores) {
+      await store.commit({
+        blocks: [packRows(table, rows.slice(0, 220), { embeddings: true })],
+        rows: [{ table: name, upserts: rows.slice(220), deletes: [] }],
+      })
+      expect(await store.rows(name, ids)).toEqual(rows)
+    }
+  },
+)

@@ -30,7 +30,15 @@ function opened(): ReplicaStore {
 }
 
 function entry(position: number) {
-  const mutation = { id: idOf(position), clientSeq: 0, table: 'issues', rowId: idOf(position), op: 'patch' as const, set: { title: 'é' }, at: 1 }
+  const mutation = {
+    id: idOf(position),
+    clientSeq: 0,
+    table: 'issues',
+    rowId: idOf(position),
+    op: 'patch' as const,
+    set: { title: 'é' },
+    at: 1,
+  }
   return { position, status: 'local' as const, mutation, outcome: null, settled: false }
 }
 
@@ -40,18 +48,22 @@ const page: ReplicaPage = {
   },
   fill: async () => {
     const rows = Array.from({ length: 1000 }, (_, index) => issue(index, channelA))
-    const notes = Array.from({ length: 50 }, (_, index) => note(index, channelA, { embedding: Float32Array.from({ length: 8 }, (__, at) => Math.sin(index + at * at)) }))
+    const notes = Array.from({ length: 50 }, (_, index) =>
+      note(index, channelA, { embedding: Float32Array.from({ length: 8 }, (__, at) => Math.sin(index + at * at)) }),
+    )
     const subscription = follow('a', channelA)
     await opened().commit({ stage: { subscription: 'a', blocks: [pack('issues', rows), pack('notes', notes)] } })
     await opened().commit({
-      swaps: [{ subscription, others: [] }], subscriptions: { puts: [{ subscription, state: 'held', from: null, next: null }], deletes: [] },
+      swaps: [{ subscription, others: [] }],
+      subscriptions: { puts: [{ subscription, state: 'held', from: null, next: null }], deletes: [] },
     })
     await Promise.all(Array.from({ length: 10 }, (_, index) => page.write(index + 1)))
   },
   write: async (number) => {
     await opened().commit({
       rows: [{ table: 'issues', upserts: [{ id: idOf(number), title: 'é' }], deletes: [] }],
-      outbox: { puts: [entry(number)], deletes: [] }, meta: { clientSeq: number },
+      outbox: { puts: [entry(number)], deletes: [] },
+      meta: { clientSeq: number },
     })
   },
   read: async () => {
@@ -60,8 +72,12 @@ const page: ReplicaPage = {
     const [hit] = await opened().nearest('notes', { column: 'embedding', vector, limit: 1 })
     const [first] = await opened().rows('issues', [idOf(1)])
     return {
-      issues: (await opened().query('issues', {})).length, title: first?.['title'], outbox: outbox.map(({ position }) => position),
-      clientSeq: meta.clientSeq, subscriptions: subscriptions.length, nearest: hit?.row['id'] === idOf(17) ? 'note 17' : String(hit?.row['id']),
+      issues: (await opened().query('issues', {})).length,
+      title: first?.['title'],
+      outbox: outbox.map(({ position }) => position),
+      clientSeq: meta.clientSeq,
+      subscriptions: subscriptions.length,
+      nearest: hit?.row['id'] === idOf(17) ? 'note 17' : String(hit?.row['id']),
     }
   },
   close: () => opened().close(),
