@@ -23,11 +23,10 @@ export function resolutionEffects(resolve: Effect, conflict: Row | null): readon
   })
   const take = resolve.set?.['take']
   const patch = resolve.set?.['patch']
-  if (take === 'manual') return isObject(patch) ? [effect('patch', patch)] : []
-  if (take !== 'client') return []
-  if (kind === 'update_delete') return [effect('delete')]
-  if (kind === 'delete_update') return [effect('restore'), effect('patch', mine)]
-  return [effect('patch', mine)]
+  if (take === 'client' && kind === 'update_delete') return [effect('delete')]
+  const values = take === 'client' ? mine : take === 'manual' && isObject(patch) ? patch : null
+  if (values === null) return []
+  return kind === 'delete_update' ? [effect('restore'), effect('patch', values)] : [effect('patch', values)]
 }
 
 function isObject(value: Json | undefined): value is { readonly [key: string]: Json } {

@@ -87,7 +87,7 @@ function resolved(effect: Effect): Record<string, Value> {
   const patch = effect.set?.['patch']
   return {
     status: 'resolved',
-    resolution: take === 'manual' ? 'manual' : (take ?? null),
+    resolution: take ?? null,
     resolvedPatch: patch ?? null,
     resolvedAt: isoTime(effect.at),
   }
