@@ -5,9 +5,9 @@ import type { Stand } from './stand/stand.ts'
 export interface Bench {
   readonly stand: Stand
   /** Tells what is being done; on standard error. */
-  progress(line: string): void
+  readonly progress: (line: string) => void
   /** A limit that several workloads show is measured once in a run. */
-  once(name: string, measure: () => Promise<number>): Promise<number>
+  readonly once: (name: string, measure: () => Promise<number>) => Promise<number>
 }
 
 /** One row of the table of docs/performance.md, or a few that are measured together. */

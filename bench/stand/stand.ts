@@ -62,12 +62,14 @@ export async function openStand({ databaseUrl, quick, profileDir, progress }: St
       connect: async () => {
         const database = await openDatabase({ database: own.config }, { mode: 'attach' })
         const client = new pg.Client(database.connection)
+        // A workload that fails stops its server first, and the embedded database with it; the next query would say so.
+        client.on('error', () => undefined)
         await client.connect()
         await database.close()
         return client
       },
       size: (full, small) => (quick ? small : full),
-      [Symbol.asyncDispose]: own.drop,
+      [Symbol.asyncDispose]: () => own.drop(),
     }
   } catch (error) {
     await own.drop()
