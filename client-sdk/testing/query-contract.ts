@@ -98,17 +98,23 @@ export function queryContract(subject: Subject): void {
     }
   })
 
-  it('keeps answering rightly while rows change', async () => {
-    await load()
-    const query = { where: { projectId: projectA } }
-    expect(await subject.store.query('issues', query)).toEqual(expected(rows, query))
-    const moved = rows
-      .slice(0, 700)
-      .map((row) => ({ ...row, projectId: row['projectId'] === projectA ? null : projectA }))
-    await subject.store.commit({
-      rows: [{ table: 'issues', upserts: moved, deletes: rows.slice(1400).map((row) => String(row['id'])) }],
-    })
-    expect(await subject.store.query('issues', query)).toEqual(expected([...moved, ...rows.slice(700, 1400)], query))
+  it('keeps answering rightly while the rows of a reference change', async () => {
+    const rare = idOf(0xc)
+    const query = { where: { projectId: rare }, withDeleted: true }
+    const refer = (every: number): Row[] =>
+      rows.map((row, index) => (index % every === 0 ? { ...row, projectId: rare } : row))
+    const write = (upserts: readonly Row[], deletes: readonly string[]): Promise<void> =>
+      subject.store.commit({ rows: [{ table: 'issues', upserts, deletes }] })
+
+    await write(refer(50), [])
+    expect(await subject.store.query('issues', query)).toEqual(expected(refer(50), query))
+    await write(refer(70).slice(0, 1000), [])
+    await write([], [idOf(1050), idOf(70)])
+    const now = [...refer(70).slice(0, 1000), ...refer(50).slice(1000)]
+    const left = now.filter((row) => row['id'] !== idOf(1050) && row['id'] !== idOf(70))
+    expect(await subject.store.query('issues', query)).toEqual(expected(left, query))
+    await subject.store.commit({ resets: ['issues'] })
+    expect(await subject.store.query('issues', query)).toEqual([])
   })
 
   it('refuses a filter on a column that does not exist', async () => {
