@@ -140,27 +140,31 @@ export class PushRun {
 
   /** Writes one mutation, with its cascades. A slug that is taken gets a suffix. */
   async #alone(entry: Pending): Promise<void> {
-    const { plan, mutation } = entry
-    const { refusal } = await this.#transaction.attempt(
-      async (): Promise<{ keep: boolean; refusal: WriteRefusal | undefined }> => {
-        let { writes } = plan
-        let renamed = false
-        for (let attempt = 1; ; attempt++) {
-          const result = await this.#transaction.write(writes)
-          if (result.kind === 'written') {
-            const cascaded = await this.#cascade(plan)
-            if (cascaded) return { keep: false, refusal: cascaded }
-            await this.#settle(entry, result.rows, renamed)
-            return { keep: true, refusal: undefined }
-          }
-          const next = plan.writes[0] && withNextSlug(plan.writes[0], result.refusal, attempt)
-          if (!next) return { keep: false, refusal: result.refusal }
-          writes = [next, ...plan.writes.slice(1)]
-          renamed = true
-        }
-      },
-    )
-    if (refusal) this.#outcomes.set(mutation.id, rejectedOutcome(mutation, refuse(refusal.code, refusal.message)))
+    const write = async (): Promise<{ keep: boolean; refusal: WriteRefusal | undefined }> => {
+      const refusal = await this.#writeOne(entry)
+      return { keep: refusal === undefined, refusal }
+    }
+    // Without cascades there is one call of the store, which undoes itself.
+    const { refusal } = entry.plan.cascades.length > 0 ? await this.#transaction.attempt(write) : await write()
+    if (!refusal) return
+    const error = refuse(refusal.code, refusal.message)
+    this.#outcomes.set(entry.mutation.id, rejectedOutcome(entry.mutation, error))
+  }
+
+  async #writeOne(entry: Pending): Promise<WriteRefusal | undefined> {
+    const [first, ...others] = entry.plan.writes
+    let writes = entry.plan.writes
+    for (let attempt = 1; ; attempt++) {
+      const result = await this.#transaction.write(writes)
+      if (result.kind === 'written') {
+        const refusal = await this.#cascade(entry.plan)
+        if (!refusal) await this.#settle(entry, result.rows, attempt > 1)
+        return refusal
+      }
+      const next = first && withNextSlug(first, result.refusal, attempt)
+      if (!next) return result.refusal
+      writes = [next, ...others]
+    }
   }
 
   async #cascade(plan: Writing): Promise<WriteRefusal | undefined> {

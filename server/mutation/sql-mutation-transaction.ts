@@ -69,6 +69,8 @@ export class SqlMutationTransaction implements MutationTransaction {
   readonly #principal: DevicePrincipal
   readonly #isLastAttempt: boolean
   #savepoints = 0
+  /** A savepoint whose work is done and which is still open. */
+  #finished: string | undefined
 
   constructor({ client, catalog, homes, principal, isLastAttempt }: SqlTransactionParts) {
     this.#client = client
@@ -206,10 +208,11 @@ export class SqlMutationTransaction implements MutationTransaction {
   }
 
   async attempt<T extends { readonly keep: boolean }>(work: () => Promise<T>): Promise<T> {
-    const name = this.#nextSavepoint()
-    await this.#client.query(`savepoint ${name}`)
+    const name = await this.#openSavepoint()
     const result = await work()
     await this.#client.query(result.keep ? `release ${name}` : `rollback to ${name}; release ${name}`)
+    // Ended with the one around it.
+    this.#finished = undefined
     return result
   }
 
@@ -234,11 +237,10 @@ export class SqlMutationTransaction implements MutationTransaction {
 
   /** Runs statements so that a refusal by the database undoes them and nothing else. */
   async #savepoint(work: () => Promise<void>, table: string): Promise<WriteRefusal | undefined> {
-    const name = this.#nextSavepoint()
-    await this.#client.query(`savepoint ${name}`)
+    const name = await this.#openSavepoint()
     try {
       await work()
-      await this.#client.query(`release ${name}`)
+      this.#finished = name
       return undefined
     } catch (error) {
       if (!(error instanceof DatabaseError) || isTransient(error)) throw error
@@ -250,7 +252,11 @@ export class SqlMutationTransaction implements MutationTransaction {
     }
   }
 
-  #nextSavepoint(): string {
-    return `s${++this.#savepoints}`
+  /** In one message with the release of the savepoint before, which need not be released before the commit. */
+  async #openSavepoint(): Promise<string> {
+    const name = `s${++this.#savepoints}`
+    await this.#client.query(`${this.#finished === undefined ? '' : `release ${this.#finished}; `}savepoint ${name}`)
+    this.#finished = undefined
+    return name
   }
 }
