@@ -1,0 +1,261 @@
+// The hub over a real database, from commit to frame, the same on both databases.
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import { RangeSums } from '../../protocol/rows/verify.ts'
+import type { Cursor } from '../../protocol/seq.ts'
+import { createTriggerSource } from '../../server/capture/capture.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { insertRow } from '../../server/db/insert-row.ts'
+import { createHub, type Hub, type HubSession } from '../../server/hub/hub.ts'
+import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
+import type { DevicePrincipal } from '../../server/scope/principal.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { newId, seedDevice, seedFixture, seedUser, type Fixture } from '../support/fixtures.ts'
+import { FrameLog } from './frame-log.ts'
+
+interface Connected {
+  readonly log: FrameLog
+  readonly session: HubSession
+  readonly ended: Promise<string>
+}
+
+export function hubContract(kind: 'embedded' | 'postgres'): void {
+  const catalog = loadCatalog()
+  let db: TestDatabase
+  let feed: SqlFeed
+  let hub: Hub
+  let it: Fixture
+  const open: HubSession[] = []
+
+  beforeAll(async () => {
+    db = await createTestDatabase({ kind })
+    const { database } = db
+    const source = createTriggerSource({ database, clock: systemClock, log: silentLog })
+    feed = createSqlFeed({ database, source, catalog })
+    hub = createHub({ feed, source, catalog, clock: systemClock, log: silentLog, limits: { pageRows: 4 } })
+    await hub.start()
+  })
+  beforeEach(async () => {
+    it = await seedFixture(db.database.pool)
+  })
+  afterEach(() => {
+    for (const session of open.splice(0)) session.close()
+  })
+  afterAll(async () => {
+    await hub.stop()
+    await feed.close()
+    await db.close()
+  })
+
+  const pool = () => db.database.pool
+
+  const device = (userId = it.memberId): Promise<DevicePrincipal> => seedDevice(pool(), { organizationId: it.organizationId, kind: 'user', id: userId })
+
+  async function connect(principal: DevicePrincipal, cursor: Cursor | null = null): Promise<Connected> {
+    const log = new FrameLog((name) => catalog.synced.get(name)?.descriptor)
+    const ended = Promise.withResolvers<string>()
+    const session = await hub.open({ principal, cursor, send: log.send, ended: (error) => ended.resolve(error.code) })
+    open.push(session)
+    return { log, session, ended: ended.promise }
+  }
+
+  function inProject(rest: Partial<Subscription> = {}): Subscription {
+    return { id: 's', channel: `project/${it.projectId}`, tables: ['tasks'], embeddings: false, ...rest }
+  }
+
+  /** Pages, activates, and returns the ids of what was staged. */
+  async function bootstrap({ session, log }: Connected, subscription: Subscription): Promise<{ readonly ids: string[]; readonly cursor: Cursor }> {
+    await session.subscribe([{ ...subscription, held: false }])
+    expect((await log.next('subscribed')).message.error).toBeUndefined()
+    const ids: string[] = []
+    let after: string | null = null
+    let from: number | undefined
+    do {
+      await session.page(subscription.id, after)
+      const { message, rows } = await log.next('page')
+      from ??= message.from
+      ids.push(...[...rows.values()].flat().map((row) => String(row['id'])))
+      after = message.next
+    } while (after !== null)
+    session.activate(subscription.id, from)
+    const { message } = await log.next('batch', ({ activated }) => activated.includes(subscription.id))
+    return { ids, cursor: { epoch: session.epoch, seq: message.to as Cursor['seq'] } }
+  }
+
+  async function addTask(rest: Readonly<Record<string, unknown>> = {}): Promise<string> {
+    const id = newId()
+    await insertRow(pool(), 'tasks', { id, organization_id: it.organizationId, project_id: it.projectId, title: 'T', ...rest })
+    return id
+  }
+
+  const rowIds = (rows: ReadonlyMap<string, readonly { readonly [key: string]: unknown }[]>, table = 'tasks') => (rows.get(table) ?? []).map((row) => row['id'])
+
+  test('a commit by plain SQL reaches a follower', async () => {
+    const one = await connect(await device())
+    await bootstrap(one, inProject())
+    const id = await addTask({ title: 'by SQL' })
+    const { rows } = await one.log.next('batch')
+    expect(rows.get('tasks')).toMatchObject([{ id, title: 'by SQL', version: 1 }])
+  })
+
+  test('a bootstrap in small pages holds every row, and what is written meanwhile follows', async () => {
+    const ids = await Promise.all(Array.from({ length: 9 }, () => addTask()))
+    const one = await connect(await device())
+    const found = await bootstrap(one, inProject())
+    expect(found.ids.toSorted()).toEqual(ids.toSorted())
+  })
+
+  test('sessions with equal subscriptions get the very same bytes', async () => {
+    const [a, b] = await Promise.all([connect(await device()), connect(await device(it.ownerId))])
+    await Promise.all([bootstrap(a, inProject()), bootstrap(b, inProject({ id: 'other name' }))])
+    await addTask()
+    const [first, second] = await Promise.all([a.log.next('batch'), b.log.next('batch')])
+    expect(second.frame).toBe(first.frame)
+  })
+
+  test('a row that leaves the filter is deleted, one that never matched is not mentioned', async () => {
+    const one = await connect(await device())
+    await bootstrap(one, inProject({ where: { tasks: { priority: 'high' } } }))
+    const [low, high] = [await addTask({ priority: 'low' }), await addTask({ priority: 'high' })]
+    expect(rowIds((await one.log.next('batch')).rows)).toEqual([high])
+    await pool().query(`update tasks set priority = 'low' where id = $1`, [high])
+    const { message } = await one.log.next('batch')
+    expect(message.deletes).toEqual([{ table: 'tasks', ids: [high] }])
+    expect(JSON.stringify(one.log.heard.map((heard) => heard.message))).not.toContain(low)
+  })
+
+  test('a replica goes on from its cursor', async () => {
+    const principal = await device()
+    const one = await connect(principal)
+    const { cursor } = await bootstrap(one, inProject())
+    one.session.close()
+    const id = await addTask()
+    const again = await connect(principal, cursor)
+    expect(again.session.resume).toBe(true)
+    await again.session.subscribe([{ ...inProject(), held: true }])
+    expect(rowIds((await again.log.next('batch')).rows)).toEqual([id])
+  })
+
+  test('cursors of another epoch, or ahead of the log, are not continued', async () => {
+    const principal = await device()
+    const { cursor } = await bootstrap(await connect(principal), inProject())
+    expect((await connect(principal, { ...cursor, epoch: 'another' })).session.resume).toBe(false)
+    const ahead = await connect(principal, { ...cursor, seq: (cursor.seq + 1e6) as Cursor['seq'] })
+    expect(ahead.session.resume).toBe(false)
+    await ahead.session.subscribe([{ ...inProject(), held: true }])
+    expect((await ahead.log.next('subscribed')).message.error?.code).toBe('cursor_ahead')
+  })
+
+  test('the origin device is told that its write is settled, others are not', async () => {
+    const [mine, other] = [await device(), await device()]
+    const [one, two] = [await connect(mine), await connect(other)]
+    await Promise.all([bootstrap(one, inProject()), bootstrap(two, inProject())])
+    const mutation = newId()
+    await pool().query('select sync.mark($1, $2, $3)', [mutation, mine.deviceId, it.organizationId])
+    await addTask()
+    expect((await one.log.next('batch', ({ settled }) => settled.length > 0)).message.settled).toEqual([mutation])
+    await two.log.next('batch')
+    expect(two.log.heard.flatMap(({ message }) => (message.type === 'batch' ? message.settled : []))).toEqual([])
+  })
+
+  test('a sign of life comes through to everyone who is up to date', async () => {
+    const one = await connect(await device())
+    await bootstrap(one, inProject())
+    await pool().query('select sync.mark_canary()')
+    hub.wake()
+    expect((await one.log.next('frontier')).message.seq).toBeGreaterThan(0)
+    expect(hub.stats().lastCanaryAt).not.toBeNull()
+  })
+
+  test('counts and hashes come with the batch they are true for', async () => {
+    const one = await connect(await device())
+    const { ids } = await bootstrap(one, inProject())
+    const id = await addTask()
+    await one.session.verify('s', 7)
+    const { message } = await one.log.next('verified')
+    const sums = new RangeSums()
+    for (const known of [...ids, id]) sums.add(known, 1)
+    expect(message).toMatchObject({ ref: 7, tables: [{ table: 'tasks', ranges: sums.toRanges() }] })
+    expect(one.log.heard.findLast((heard) => heard.message.type === 'batch')?.message).toMatchObject({ to: message.to })
+  })
+
+  test('a project that becomes private is taken from those outside, in one batch', async () => {
+    const outsider = await connect(await device(await seedUser(pool(), it.organizationId, 'member')))
+    await bootstrap(outsider, inProject())
+    await pool().query(`update projects set visibility = 'private' where id = $1`, [it.projectId])
+    const { message } = await outsider.log.next('batch')
+    expect(message.leaves).toEqual([{ channel: `project/${it.projectId}`, revoked: true }])
+    await addTask()
+    expect(outsider.session.follows(`project/${it.projectId}`)).toBe(false)
+    await expect(outsider.session.page('s', null)).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  test('a suspended member loses everything at once, and the session ends', async () => {
+    const one = await connect(await device())
+    await bootstrap(one, inProject())
+    await pool().query(`update organization_members set status = 'suspended' where user_id = $1`, [it.memberId])
+    expect((await one.log.next('batch')).message.leaves).toEqual([{ channel: `project/${it.projectId}`, revoked: true }])
+    expect(await one.ended).toBe('token_invalid')
+    await expect(connect(await device())).rejects.toMatchObject({ code: 'token_invalid' })
+  })
+
+  test('a revoked device ends, other devices of the same user go on', async () => {
+    const [lost, kept] = [await device(), await device()]
+    const [one, two] = [await connect(lost), await connect(kept)]
+    await Promise.all([bootstrap(one, inProject()), bootstrap(two, inProject())])
+    await pool().query('update devices set revoked_at = now() where id = $1', [lost.deviceId])
+    expect(await one.ended).toBe('device_revoked')
+    const id = await addTask()
+    expect(rowIds((await two.log.next('batch')).rows)).toEqual([id])
+  })
+
+  test('a channel that may not be followed is refused, and so are unknown tables and bad filters', async () => {
+    const { session, log } = await connect(await device())
+    const other = await seedFixture(pool())
+    const refused = [
+      inProject({ channel: `project/${other.projectId}` }),
+      inProject({ channel: `user/${it.ownerId}` }),
+      inProject({ tables: ['user_credentials'] }),
+      inProject({ where: { tasks: { nonsense: 1 } } }),
+    ]
+    await session.subscribe(refused.map((subscription, index) => ({ ...subscription, id: `s${index}`, held: false })))
+    const codes = []
+    for (const _ of refused) codes.push((await log.next('subscribed')).message.error?.code)
+    expect(codes).toEqual(['forbidden', 'forbidden', 'unknown_table', 'bad_filter'])
+  })
+
+  test('a participant gets the conversation live, and loses it when removed', async () => {
+    const conversation = newId()
+    const mine = { organization_id: it.organizationId, conversation_id: conversation }
+    await insertRow(pool(), 'conversations', { id: conversation, organization_id: it.organizationId, scope: 'user', user_id: it.ownerId, title: 'C' })
+    const message = newId()
+    await insertRow(pool(), 'messages', { id: message, ...mine, role: 'user', content: 'hello' })
+    const one = await connect(await device())
+    await bootstrap(one, { id: 'own', channel: `user/${it.memberId}`, embeddings: false })
+    const participant = newId()
+    await insertRow(pool(), 'conversation_participants', { id: participant, ...mine, user_id: it.memberId })
+    const opened = await one.log.next('batch')
+    expect(rowIds(opened.rows, 'messages')).toEqual([message])
+    expect(rowIds(opened.rows, 'conversations')).toEqual([conversation])
+    await pool().query('update conversation_participants set deleted_at = now() where id = $1', [participant])
+    const closed = await one.log.next('batch')
+    expect(closed.message.leaves).toEqual([{ channel: `conversation/${conversation}`, revoked: false }])
+    expect(closed.message.deletes).toContainEqual({ table: 'conversations', ids: [conversation] })
+  })
+
+  test('a transaction over several tables is one batch', async () => {
+    const one = await connect(await device())
+    await bootstrap(one, inProject({ tables: ['tasks', 'phases'] }))
+    const client = await pool().connect()
+    await client.query('begin')
+    const mine = { organization_id: it.organizationId, project_id: it.projectId }
+    await insertRow(client, 'tasks', { id: newId(), ...mine, title: 'T' })
+    await insertRow(client, 'phases', { id: newId(), ...mine, name: 'P', position: 1 })
+    await client.query('commit')
+    client.release()
+    const { rows } = await one.log.next('batch')
+    expect([...rows.keys()].toSorted()).toEqual(['phases', 'tasks'])
+  })
+}
