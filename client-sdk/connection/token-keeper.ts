@@ -72,7 +72,8 @@ export class TokenKeeper {
     const { clock, token, renew, failed } = this.#options
     try {
       const fresh = await token()
-      if (fresh === this.#current) return
+      // A token function may keep its token until it really ends.
+      if (fresh === this.#current) return this.#renewIn(timing.tokenRetry)
       const expiresAt = await renew(fresh)
       this.#current = fresh
       this.accepted(expiresAt, clock.now() + this.#ahead)

@@ -8,6 +8,7 @@ import type { Schema } from '../../protocol/rows/table.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
+import { Listeners } from '../../lib/listeners.ts'
 import { Serial } from '../../lib/serial.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { conflictTable } from '../conflict/conflict.ts'
@@ -50,7 +51,7 @@ export class Replica {
   readonly #newId: () => string
   readonly #mirror: Mirror
   readonly #steps = new Serial()
-  readonly #listeners = new Set<(change: ReplicaChange) => void>()
+  readonly #listeners = new Listeners<ReplicaChange>()
   #isClosed = false
 
   private constructor(options: ReplicaOptions, mirror: Mirror) {
@@ -104,8 +105,7 @@ export class Replica {
   }
 
   onChange(listener: (change: ReplicaChange) => void): () => void {
-    this.#listeners.add(listener)
-    return () => void this.#listeners.delete(listener)
+    return this.#listeners.add(listener)
   }
 
   /** Runs a read between two steps, so that what it finds and the changes told after it fit together. */
@@ -291,7 +291,7 @@ export class Replica {
     await this.#store.commit(commit)
     this.#mirror.apply(commit)
     const restated = await this.#takeConflicts(change)
-    this.#emit(restated.length === 0 ? change : { ...change, states: withRows(change.states, restated) })
+    this.#listeners.tell(restated.length === 0 ? change : { ...change, states: withRows(change.states, restated) })
   }
 
   /** Follows what a step did to sync_conflicts; answers rows whose `$sync` changed by that. */
@@ -306,19 +306,6 @@ export class Replica {
     const open = await this.#store.query(conflictTable, { where: { status: 'open' } })
     const ids = new Set(open.map(idOf))
     return this.#mirror.takeConflicts(open, this.openConflicts.map(idOf).filter((id) => !ids.has(id)))
-  }
-
-  /** Listeners are told one after the other; what one of them throws is its own affair and stops neither step nor others. */
-  #emit(change: ReplicaChange): void {
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(change)
-      } catch (error) {
-        this.#clock.after(0, () => {
-          throw error
-        })
-      }
-    }
   }
 
   /** Reads rows that the step may touch and that have no pending writes: what the store shows of them is the server's image. */

@@ -66,6 +66,8 @@ class World {
   settled: string[] = []
   after = 0
   seq = 1
+  /** Seeds the ids of each process: two never make the same. */
+  lives = 1
 
   constructor(opened: Opened) {
     this.opened = opened
@@ -191,7 +193,8 @@ async function perform(world: World, action: Action): Promise<void> {
       return world.reconnect()
     case 'crash': {
       const before = await dump(world.opened)
-      world.opened = await openReplica(world.opened.store, world.seq + 100, world.opened.clock)
+      world.lives += 1
+      world.opened = await openReplica(world.opened.store, world.lives, world.opened.clock)
       assert.deepEqual(await dump(world.opened), before, 'reopening loses nothing')
       return world.reconnect()
     }
