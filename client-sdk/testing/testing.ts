@@ -8,3 +8,15 @@
  */
 export { storeContract, type StorePlace } from './store-contract.ts'
 export { contractSchema } from './contract-schema.ts'
+export type {
+  NearestRequest,
+  OutboxEntry,
+  Purge,
+  ReplicaMeta,
+  ReplicaStore,
+  RowState,
+  StoreCommit,
+  StoredState,
+  SubscriptionRecord,
+  Swap,
+} from '../store/store.ts'
