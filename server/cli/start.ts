@@ -11,6 +11,7 @@ import { openAuth } from './use-database.ts'
 
 /** The printed token is for trying things out on this machine, so it lasts a working day. */
 const tokenSeconds = 12 * 3600
+const closeLimitMs = 15_000
 
 /**
  * Runs the server until it is told to stop. A fresh embedded database gets the schema and the demo data. Returns the
@@ -29,8 +30,18 @@ export async function start(config: Config, console: Console): Promise<number> {
     console.progress(`${reason}: finishing what is in flight …`)
     return reason.startsWith('SIG') ? exitCodes.ok : exitCodes.failed
   } finally {
-    await server.close()
+    await closeInTime(server)
   }
+}
+
+/** What was acknowledged is on disk already: a stop that takes too long ends the process without waiting further. */
+async function closeInTime(server: TideServer): Promise<void> {
+  const cancel = systemClock.after(closeLimitMs, () => {
+    process.stderr.write(`Closing took longer than ${closeLimitMs / 1000} s and was given up; acknowledged writes are safe.\n`)
+    process.exit(exitCodes.failed)
+  })
+  await server.close()
+  cancel()
 }
 
 /** An organization is made only where there is none: whoever removed the demo does not get it back. */

@@ -39,17 +39,17 @@ select sync.mark_canary() where not exists (
 export function startMaintenance({ database, clock, log, onCanary, retention = defaultLogRetention }: MaintenanceOptions): Maintenance {
   const { pool } = database
   const jobs = [
-    every(clock, log, 'canary', canaryIntervalMs, async () => {
+    every({ clock, log, job: 'canary', ms: canaryIntervalMs, firstMs: 0 }, async () => {
       const { rowCount } = await pool.query(canarySql)
       if (rowCount) onCanary()
     }),
-    every(clock, log, 'prune', pruneIntervalMs, async () => {
+    every({ clock, log, job: 'prune', ms: pruneIntervalMs }, async () => {
       const entries = await pruneLog(pool, retention)
       if (entries > 0) log.info('Change log pruned', { entries })
     }),
   ]
   if (database.embedded) {
-    jobs.push(every(clock, log, 'vacuum', vacuumIntervalMs, async () => {
+    jobs.push(every({ clock, log, job: 'vacuum', ms: vacuumIntervalMs }, async () => {
       const tables = await vacuumStale(pool)
       if (tables.length > 0) log.debug('Vacuumed', { tables })
     }))
@@ -61,8 +61,16 @@ export function startMaintenance({ database, clock, log, onCanary, retention = d
   }
 }
 
-/** Runs a job again and again, `ms` after its last end. A failure is logged, and the next round tries again. */
-function every(clock: Clock, log: Log, job: string, ms: number, run: () => Promise<void>): () => Promise<void> {
+interface Schedule {
+  readonly clock: Clock
+  readonly log: Log
+  readonly job: string
+  readonly ms: number
+  readonly firstMs?: number
+}
+
+/** Runs a job after `firstMs`, and then again and again, `ms` after its last end. A failure is logged, and the next round tries again. */
+function every({ clock, log, job, ms, firstMs = ms }: Schedule, run: () => Promise<void>): () => Promise<void> {
   let stopped = false
   let running: Promise<void> = Promise.resolve()
   let cancel: CancelTimer
@@ -73,7 +81,7 @@ function every(clock: Clock, log: Log, job: string, ms: number, run: () => Promi
         if (!stopped) cancel = clock.after(ms, round)
       })
   }
-  cancel = clock.after(ms, round)
+  cancel = clock.after(firstMs, round)
   return async () => {
     stopped = true
     cancel()

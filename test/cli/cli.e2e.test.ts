@@ -1,0 +1,169 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openDatabase } from '../../server/db/db.ts'
+import { insertRow } from '../../server/db/insert-row.ts'
+import { copyOfTemplate } from '../support/database.ts'
+import { newId } from '../support/fixtures.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
+
+const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.url))
+let dataDir: string
+let server: ServerProcess
+
+beforeAll(async () => {
+  dataDir = await copyOfTemplate()
+  server = await startServerProcess(dataDir)
+})
+afterAll(async () => {
+  await server.stop()
+  await rm(dirname(dataDir), { recursive: true, force: true })
+})
+
+interface Ended {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+}
+
+/** Runs a command to its end, whatever that is. */
+async function run(args: readonly string[], env: Readonly<Record<string, string>> = server.env): Promise<Ended> {
+  const child = spawn(process.execPath, [cli, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
+  const [code] = (await once(child, 'close')) as [number]
+  return { code, out, err }
+}
+
+describe('while the embedded server runs', () => {
+  test('token prints a token, alone, and it opens a connection', async () => {
+    const { code, out } = await run(['token', '--user', 'ada@example.com', '--ttl', '5m'])
+    expect(code).toBe(0)
+    expect(out).toMatch(/^eyJ[\w-]+\.[\w-]+\.[\w-]+\n$/)
+    const { client, welcome } = await RawClient.greeted(server.url, out.trim())
+    expect(welcome.principal.kind).toBe('user')
+    client.close()
+    const agent = JSON.parse((await run(['token', '--agent', 'scout', '--org', 'demo', '--json'])).out) as { token: string; principal: { kind: string } }
+    expect(agent.principal.kind).toBe('agent')
+  })
+
+  test('token says who is unknown, and refuses nonsense as usage', async () => {
+    expect(await run(['token', '--user', 'nobody@example.com'])).toMatchObject({ code: 1, out: '', err: expect.stringContaining('There is no user nobody@example.com') as string })
+    expect(await run(['token'])).toMatchObject({ code: 2, out: '' })
+    expect(await run(['token', '--user', 'ada@example.com', '--ttl', 'forever'])).toMatchObject({ code: 2, out: '' })
+    expect(await run(['no-such-command'])).toMatchObject({ code: 2, out: '' })
+  })
+
+  test('status, doctor and verify find a healthy database', async () => {
+    const status = JSON.parse((await run(['status', '--json'])).out) as Record<string, unknown>
+    expect(status).toMatchObject({ organizations: 1, users: 3, agents: 1, open_conflicts: 0 })
+    const doctor = await run(['doctor', '--json'])
+    expect(JSON.parse(doctor.out)).toMatchObject({ ok: true })
+    expect(doctor.code).toBe(0)
+    const verify = await run(['verify', '--json'])
+    expect(verify.code).toBe(0)
+    const { tables } = JSON.parse(verify.out) as { tables: ReadonlyArray<{ table: string; rows: number }> }
+    expect(tables.find(({ table }) => table === 'tasks')).toMatchObject({ rows: 12, strayed: 0, unlogged: 0 })
+  })
+
+  test('migrate and seed find nothing to do', async () => {
+    expect(JSON.parse((await run(['migrate', '--json'])).out)).toEqual({ applied: [] })
+    expect(JSON.parse((await run(['seed', '--demo', '--json'])).out)).toMatchObject({ created: false })
+  })
+
+  test('a second server on the folder is refused with the code for it', async () => {
+    expect(await run(['start'])).toMatchObject({ code: 3, err: expect.stringContaining(dataDir) as string })
+  })
+
+  test('conflicts lists an open one and settles it through the mutations room', async () => {
+    const id = await withPool(async (pool) => openConflict(pool))
+    const listed = JSON.parse((await run(['conflicts', '--json'])).out) as { conflicts: ReadonlyArray<{ id: string }> }
+    expect(listed.conflicts.map((conflict) => conflict.id)).toEqual([id])
+    expect(await run(['conflicts', 'resolve', id])).toMatchObject({ code: 2 })
+    const resolved = await run(['conflicts', 'resolve', id, '--take', 'client', '--json'])
+    expect(resolved.err).toBe('')
+    expect(JSON.parse(resolved.out)).toMatchObject({ id, outcome: { kind: 'applied' } })
+    expect(JSON.parse((await run(['conflicts', '--json'])).out)).toEqual({ conflicts: [] })
+    const title = await withPool(async (pool) => (await pool.query<{ title: string }>(`select title from tasks where title = 'mine'`)).rows[0]?.title)
+    expect(title).toBe('mine')
+    expect(await run(['conflicts', 'resolve', newId(), '--take', 'server'])).toMatchObject({ code: 1 })
+  })
+
+  type Pool = Awaited<ReturnType<typeof openDatabase>>['pool']
+
+  async function withPool<T>(work: (pool: Pool) => Promise<T>): Promise<T> {
+    const database = await openDatabase({ database: { kind: 'embedded', dataDir, poolSize: 2 } }, { mode: 'attach' })
+    try {
+      return await work(database.pool)
+    } finally {
+      await database.close()
+    }
+  }
+
+  /** As the mutations room leaves one behind: ada's title lost against the row's. */
+  async function openConflict(pool: Pool): Promise<string> {
+    const { rows } = await pool.query<{ id: string; organization_id: string; channel: string; title: string; user_id: string }>(
+      `select t.id, t.organization_id, t.channel, t.title, u.id as user_id from tasks t, users u where u.email = 'ada@example.com' order by t.position limit 1`)
+    const [task] = rows
+    if (!task) throw new Error('There is no task.')
+    const id = newId()
+    await insertRow(pool, 'sync_conflicts', {
+      id, organization_id: task.organization_id, channel: task.channel, user_id: task.user_id, mutation_id: newId(), table_name: 'tasks', row_id: task.id, kind: 'field', base_version: 1, server_version: 1,
+      fields: { title: { base: 'before', mine: 'mine', theirs: task.title } }, client_patch: { title: 'mine' },
+    })
+    return id
+  }
+})
+
+describe('without a server', () => {
+  test('commands say that there is no database, and make none', async () => {
+    const empty = await mkdtemp(join(tmpdir(), 'tidewire-none-'))
+    const env = { ...server.env, TIDEWIRE_DATA: empty }
+    for (const command of [['status'], ['doctor'], ['conflicts'], ['verify'], ['token', '--user', 'ada@example.com']]) {
+      expect(await run(command, env)).toMatchObject({ code: 3, out: '', err: expect.stringContaining('npx tidewire start') as string })
+    }
+    expect(await readdir(empty)).toEqual([])
+    await rm(empty, { recursive: true })
+  })
+
+  test('a taken port is named, with how to choose another', async () => {
+    const other: Server = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const { port } = other.address() as AddressInfo
+    const folder = await copyOfTemplate()
+    const ended = await run(['start', '--json'], { ...server.env, TIDEWIRE_DATA: folder, PORT: String(port) })
+    expect(ended.code).toBe(3)
+    expect(JSON.parse(ended.err.trim())).toMatchObject({ error: { code: 'port_in_use', message: expect.stringContaining(String(port)) as string, remedy: expect.stringContaining(`PORT=${port + 1}`) as string } })
+    other.close()
+    await rm(dirname(folder), { recursive: true, force: true })
+  })
+
+  test('wrong settings are all named before anything is opened', async () => {
+    const ended = await run(['start'], { ...server.env, PORT: 'x', LOG_LEVEL: 'loud' })
+    expect(ended).toMatchObject({ code: 2, out: '' })
+    expect(ended.err).toContain('PORT is "x"')
+    expect(ended.err).toContain('LOG_LEVEL is "loud"')
+  })
+
+  test('generate prints the module of the client schema', async () => {
+    expect((await run(['generate'])).out).toContain('export const shippedSchema')
+  })
+})
+
+test('start stops at SIGTERM with everything closed, and can be started again', async () => {
+  const folder = await copyOfTemplate()
+  const first = await startServerProcess(folder)
+  await first.stop()
+  const database = await openDatabase({ database: { kind: 'embedded', dataDir: folder, poolSize: 2 } })
+  expect((await database.pool.query('select 1 from tasks')).rowCount).toBe(12)
+  await database.close()
+  await rm(dirname(folder), { recursive: true, force: true })
+})
