@@ -2,9 +2,9 @@ import type { Row } from '../../protocol/rows/row.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { selectList, toRow } from '../db/row-codec.ts'
 import type { Homes } from '../scope/homes.ts'
-import type { PageRequest, PageResult } from './feed.ts'
+import type { PageRequest, PageResult, Selection } from './feed.ts'
 import { fromToken, toToken, type PagePlace } from './page-token.ts'
-import { selectionSql } from './selection-sql.ts'
+import { occupiedSql, selectionSql } from './selection-sql.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export interface PageOptions {
@@ -21,13 +21,15 @@ export async function readPage({ selection, after, maxRows }: PageRequest, optio
   const { catalog, homes, raw } = options
   const tables: { table: string; rows: readonly Row[] }[] = []
   let place: PagePlace = fromToken(after)
+  const occupied = await occupiedTables(selection, place.table, options)
   let room = maxRows
   while (room > 0) {
     const name = selection.tables[place.table]
     const table = name === undefined ? undefined : catalog.synced.get(name)
     if (name === undefined) return { tables, next: null }
     const columns = table ? selectList(table, selection, 't') : ''
-    const statement = selectionSql({ catalog, homes, selection, table: name, columns, page: { afterId: place.afterId, limit: room } })
+    const page = { afterId: place.afterId, limit: room }
+    const statement = occupied.has(place.table) ? selectionSql({ catalog, homes, selection, table: name, columns, page }) : undefined
     const rows = table && statement ? (await raw(statement)).map((row) => toRow(table, row)) : []
     if (rows.length > 0) tables.push({ table: name, rows })
     const last = rows.length === room ? rows.at(-1) : undefined
@@ -35,4 +37,12 @@ export async function readPage({ selection, after, maxRows }: PageRequest, optio
     room -= rows.length
   }
   return { tables, next: toToken(place) }
+}
+
+async function occupiedTables(selection: Selection, first: number, { catalog, homes, raw }: PageOptions): Promise<ReadonlySet<number>> {
+  // A page that goes on within the last table needs no look around.
+  if (first >= selection.tables.length - 1) return new Set([first])
+  const statement = occupiedSql(catalog, homes, selection, first)
+  const [row] = statement ? await raw(statement) : []
+  return new Set((row?.[0] ?? '').split(',').filter((index) => index !== '').map(Number))
 }

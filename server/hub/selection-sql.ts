@@ -30,3 +30,23 @@ export function selectionSql({ catalog, homes, selection, table: name, columns, 
   const order = page ? ` order by t.id limit ${page.limit}` : ''
   return { text: `select ${columns} from "${name}" t where ${conditions.join(' and ')}${order}`, values }
 }
+
+/**
+ * One statement that says which of the tables from `first` on have rows in the channel, as indices: a channel carries rows of
+ * few of its tables, and asking each would cost a bootstrap a round trip per table. Filters are left out. Undefined: there is nothing to ask.
+ */
+export function occupiedSql(catalog: Catalog, homes: Homes, selection: Selection, first: number): SqlStatement | undefined {
+  const values: unknown[] = []
+  const bind = (value: string): string => {
+    const known = values.indexOf(value)
+    return `$${known >= 0 ? known + 1 : values.push(value)}`
+  }
+  const carried = { channel: selection.channel, organizationId: selection.organizationId, bind }
+  const tests = selection.tables.flatMap((name, index) => {
+    const table = index < first ? undefined : catalog.synced.get(name)
+    const condition = table && homes.carriedBy(table, 't', carried)
+    return condition === undefined ? [] : [`case when exists (select from "${name}" t where ${condition}) then ${index} end`]
+  })
+  if (tests.length === 0) return undefined
+  return { text: `select array_to_string(array[${tests.join(', ')}], ',')`, values }
+}

@@ -248,13 +248,16 @@ export function hubContract(kind: 'embedded' | 'postgres'): void {
   test('a transaction over several tables is one batch', async () => {
     const one = await connect(await device())
     await bootstrap(one, inProject({ tables: ['tasks', 'phases'] }))
-    const client = await pool().connect()
-    await client.query('begin')
     const mine = { organization_id: it.organizationId, project_id: it.projectId }
-    await insertRow(client, 'tasks', { id: newId(), ...mine, title: 'T' })
-    await insertRow(client, 'phases', { id: newId(), ...mine, name: 'P', position: 1 })
-    await client.query('commit')
-    client.release()
+    const client = await pool().connect()
+    try {
+      await client.query('begin')
+      await insertRow(client, 'tasks', { id: newId(), ...mine, title: 'T' })
+      await insertRow(client, 'phases', { id: newId(), ...mine, title: 'P' })
+      await client.query('commit')
+    } finally {
+      client.release()
+    }
     const { rows } = await one.log.next('batch')
     expect([...rows.keys()].toSorted()).toEqual(['phases', 'tasks'])
   })
