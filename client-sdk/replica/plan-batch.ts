@@ -7,6 +7,7 @@ import { conflictTable } from '../conflict/conflict.ts'
 import { tableOf } from '../store/holding.ts'
 import type { Purge, ReplicaStore, StoreCommit, SubscriptionRecord, Swap } from '../store/store.ts'
 import { imagesAfterPurge, imagesAfterSwap } from './image-moves.ts'
+import { keepUntilHeld } from './keep-until-held.ts'
 import type { Mirror } from './mirror.ts'
 import { endIfOver, planSettled } from './plan-outcomes.ts'
 import type { ReceivedBatch } from './received.ts'
@@ -41,6 +42,7 @@ export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore,
 
   for (const { subscription } of swaps) step.putSubscription({ subscription, state: 'held', from: null, next: null })
   for (const { subscription } of dropped) step.dropSubscription(subscription.id)
+  await keepUntilHeld(step, mirror, store, batch.settled)
   planSettled(step, batch.settled)
   await endClosedConflicts(step, mirror, store, bulk)
   step.setMeta({ cursor: { epoch: cursor.epoch, seq: toSeq(batch.to) } })

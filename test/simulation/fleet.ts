@@ -1,5 +1,7 @@
-import { act, disturb, type Journal } from './workload.ts'
+import { act, disturb } from './workload.ts'
 import { differencesAtCursor, differencesAtRest, ledgerDifferences } from './checks.ts'
+import { Diary } from './diary.ts'
+import type { Journal } from './journal.ts'
 import type { SimClient } from './sim-client.ts'
 import { calm, type NetworkWeather } from './sim-network.ts'
 import { World } from './world.ts'
@@ -18,10 +20,14 @@ const restMs = 120_000
 export async function runFleet(seed: number, tally: Record<string, number> = {}): Promise<readonly string[]> {
   const world = await World.create(seed)
   const journal: Journal = { problems: [] }
+  const diaries = new Map<SimClient, Diary>()
   const acknowledged = new Map<SimClient, Set<string>>(world.clients.map((device) => [device, new Set()]))
   for (const device of world.clients) {
+    const diary = new Diary(world, device, journal)
+    device.onOpen = (tide) => diary.watch(tide)
     await device.open()
     void follow(world, device, journal)
+    diaries.set(device, diary)
   }
   world.network.weather = storm
   world.deathChance = 0.01
@@ -33,7 +39,12 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
       loop(everyMs, work)
     })
   }
-  for (const device of world.clients) loop(400, () => act(world, device, journal))
+  for (const device of world.clients) {
+    loop(400, () => act(world, device, journal))
+    loop(1500, async () => {
+      if (device.tide !== null) await diaries.get(device)?.write(device.tide)
+    })
+  }
   loop(2500, () => disturb(world))
   loop(700, async () => {
     const device = world.pick(world.clients)

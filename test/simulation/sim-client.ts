@@ -26,6 +26,8 @@ export class SimClient {
   readonly principal: Principal
   readonly #parts: SimClientParts
   readonly #store: ReplicaStore
+  /** Called in each life, once the client is open. */
+  onOpen: (tide: Client) => void = () => undefined
   #client: Client | null = null
   #life = 0
 
@@ -59,7 +61,11 @@ export class SimClient {
       token: () => Promise.resolve(tokenOf(principal)),
       device: { name, kind: 'agent_runtime' },
     })
-    if (isAlive()) this.#client = client as unknown as Client
+    if (!isAlive()) return
+    // The simulation's schema is the shipped one.
+    const tide = client as unknown as Client
+    this.#client = tide
+    this.onOpen(tide)
   }
 
   /** kill -9. */

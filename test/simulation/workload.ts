@@ -1,5 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
 import type { Client } from '../../client-sdk/client.ts'
+import type { Journal } from './journal.ts'
 import type { SimClient } from './sim-client.ts'
 import type { World } from './world.ts'
 
@@ -10,11 +11,6 @@ const tags = ['red', 'green', 'blue'] as const
 /** Codes with which the SDK may refuse a write that a random user asks for; anything else fails the simulation. */
 const acceptable = new Set(['not_found', 'row_deleted', 'transition_refused', 'conflict_already_resolved', 'writes_in_flight', 'unique_violated', 'closed', 'forbidden'])
 
-
-/** What went wrong so far, in words. */
-export interface Journal {
-  readonly problems: string[]
-}
 
 /** One random act of one device: what a person, an agent or an app would do. */
 export async function act(world: World, device: SimClient, journal: Journal): Promise<void> {

@@ -1,0 +1,4 @@
+/** What went wrong so far, in words. */
+export interface Journal {
+  readonly problems: string[]
+}
