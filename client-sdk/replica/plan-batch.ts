@@ -9,7 +9,7 @@ import type { Purge, ReplicaStore, StoreCommit, SubscriptionRecord, Swap } from 
 import { imagesAfterPurge, imagesAfterSwap } from './image-moves.ts'
 import { keepUntilHeld } from './keep-until-held.ts'
 import type { Mirror } from './mirror.ts'
-import { endIfOver, planSettled } from './plan-outcomes.ts'
+import { endIfOver, planSettled, settledWith } from './plan-outcomes.ts'
 import type { ReceivedBatch } from './received.ts'
 import type { TableChange } from './replica-change.ts'
 import type { BulkParts, Step } from './step.ts'
@@ -42,8 +42,9 @@ export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore,
 
   for (const { subscription } of swaps) step.putSubscription({ subscription, state: 'held', from: null, next: null })
   for (const { subscription } of dropped) step.dropSubscription(subscription.id)
-  await keepUntilHeld(step, mirror, store, batch.settled)
-  planSettled(step, batch.settled)
+  const settled = batch.settled.length === 0 ? [] : settledWith(batch.settled, mirror.outbox.entries)
+  await keepUntilHeld(step, mirror, store, settled)
+  planSettled(step, settled)
   await endClosedConflicts(step, mirror, store, bulk)
   step.setMeta({ cursor: { epoch: cursor.epoch, seq: toSeq(batch.to) } })
   for (const { subscription } of swaps) bulk.readAnew(subscription.tables)

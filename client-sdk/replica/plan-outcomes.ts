@@ -42,6 +42,16 @@ export function planOutcomes(step: Step, outcomes: readonly Outcome[], entries: 
   if (refused.length > 0) parkDependants(step, refused, entries)
 }
 
+/**
+ * The named writes and all that this device sent before them: the server applies a device's writes in counter order, so a
+ * batch that holds one holds those before it, named or not (their mark may lie before the position a session began at).
+ */
+export function settledWith(named: readonly string[], entries: readonly OutboxEntry[]): readonly string[] {
+  const ids = new Set(named)
+  const last = entries.reduce((highest, { mutation }) => (ids.has(mutation.id) ? Math.max(highest, mutation.clientSeq) : highest), 0)
+  return entries.filter(({ mutation }) => mutation.clientSeq > 0 && mutation.clientSeq <= last).map(({ mutation }) => mutation.id)
+}
+
 /** The batch that carries the effects of these writes, if they have any, is part of this step. */
 export function planSettled(step: Step, ids: readonly string[]): void {
   for (const id of ids) {
