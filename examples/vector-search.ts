@@ -5,10 +5,17 @@
  *
  * The embedding here is a toy (hashed words), so that the example needs no model: put your own in its place.
  */
-import { connect } from '@tidewire/client'
+import { connect, type Client } from '@tidewire/client'
 import { settings } from './settings.ts'
 
+type Hits = Awaited<ReturnType<Client['memories']['search']>>
+
 const dimension = 384
+const notes = [
+  'A staging deploy hangs when the VPN is down',
+  'Lunch is at noon',
+  'Deploys to production are frozen on Fridays',
+]
 
 function embed(text: string): Float32Array {
   const vector = new Float32Array(dimension)
@@ -20,23 +27,24 @@ function embed(text: string): Float32Array {
   return vector
 }
 
+function show(title: string, hits: Hits): void {
+  console.log(`${title}:`)
+  for (const { score, row } of hits) console.log(`  ${score.toFixed(3)} ${row.content}`)
+}
+
 const { url, token } = settings()
 const tide = await connect({ url, token, replica: { kind: 'memory' }, device: { name: 'vector-search', kind: 'cli' } })
 const organization = await tide.subscribe({ organization: true }, { tables: ['memories'], embeddings: true })
 await organization.ready
 
-for (const content of ['The staging deploy needs the VPN', 'Lunch is at noon', 'The deploy of staging fails without a network tunnel']) {
-  const memory = await tide.memories.insert({ content, scope: 'organization', embedding: embed(content), embeddingModel: 'toy-hash' })
-  await memory.$write.wait('synced')
+for (const content of notes) {
+  if ((await tide.memories.find({ where: { content, scope: 'organization' }, limit: 1 })).length > 0) continue
+  await tide.memories.insert({ content, scope: 'organization', embedding: embed(content), embeddingModel: 'toy-hash' })
 }
+await tide.synced()
 
-const query = embed('why does the staging deploy fail')
-const remote = await tide.memories.search({ embedding: query, mode: 'server', limit: 3 })
-console.log('server:')
-for (const hit of remote) console.log(`  ${hit.score.toFixed(3)} ${hit.row.content}`)
-
+const query = { embedding: embed('why does the staging deploy hang'), where: { scope: 'organization' }, limit: 3 }
+show('On the server', await tide.memories.search({ ...query, mode: 'server' }))
 tide.disconnect()
-const local = await tide.memories.search({ embedding: query, mode: 'local', limit: 3 })
-console.log('local, offline:')
-for (const hit of local) console.log(`  ${hit.score.toFixed(3)} ${hit.row.content}`)
+show('Here, without a network', await tide.memories.search({ ...query, mode: 'local' }))
 await tide.close()

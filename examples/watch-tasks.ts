@@ -19,12 +19,19 @@ if (project === undefined) throw new Error('There is no project "demo" here: run
 const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'] })
 await followed.ready
 
-const stop = tide.tasks.live({ where: { projectId: project.id }, orderBy: [{ createdAt: 'desc' }], limit: 10 }, (tasks, change) => {
-  console.log(`\n${tasks.length} newest tasks (+${change.added.length} ~${change.updated.length} -${change.removed.length})`)
-  for (const task of tasks) console.log(`  ${task.$sync.status.padEnd(12)} ${task.status.padEnd(12)} ${task.title}`)
+const newest = { where: { projectId: project.id }, orderBy: [{ createdAt: 'desc' }], limit: 10 } as const
+const stop = tide.tasks.live(newest, (tasks, { added, updated, removed }) => {
+  console.log(
+    `\n${tasks.length} newest tasks: ${added.length} added, ${updated.length} changed, ${removed.length} gone`,
+  )
+  for (const task of [...added, ...updated])
+    console.log(`  ${task.$sync.status.padEnd(12)} ${task.status.padEnd(12)} ${task.title}`)
 })
 
-const task = await tide.tasks.insert({ projectId: project.id, title: `Say hello at ${new Date().toLocaleTimeString('en-GB')}` })
+const task = await tide.tasks.insert({
+  projectId: project.id,
+  title: `Say hello at ${new Date().toLocaleTimeString('en-GB')}`,
+})
 await task.$write.wait('synced')
 
 if (isOnce) {

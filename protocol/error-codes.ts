@@ -35,13 +35,13 @@ export const errorCodes = {
     meaning: 'The replica has seen more than this database holds.',
     remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',
   },
-  database_unreachable: {
-    meaning: 'The database does not answer.',
-    remedy: 'Check that it runs and that DATABASE_URL names it; `npx tidewire doctor` says more.',
-  },
   cursor_too_old: {
     meaning: 'More has changed since the replica was last here than is sent as one batch, or the log does not reach back so far.',
     remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',
+  },
+  database_unreachable: {
+    meaning: 'The database does not answer.',
+    remedy: 'Check that it runs and that DATABASE_URL names it; `npx tidewire doctor` says more.',
   },
   dependency_rejected: {
     meaning: 'A write that this one builds upon was refused.',
@@ -59,13 +59,13 @@ export const errorCodes = {
     meaning: 'This device was revoked.',
     remedy: 'Register it anew with a fresh replica folder.',
   },
-  foreign_key_violated: {
-    meaning: 'The row refers to a row that does not exist, is deleted, or is not visible to the writer.',
-    remedy: 'Insert the row it refers to first, or correct the reference.',
-  },
   forbidden: {
     meaning: 'The principal may not do this with this row.',
     remedy: 'Ask for a role that may; the message names the roles.',
+  },
+  foreign_key_violated: {
+    meaning: 'The row refers to a row that does not exist, is deleted, or is not visible to the writer.',
+    remedy: 'Insert the row it refers to first, or correct the reference.',
   },
   group_refused: {
     meaning: 'Another write of the same group was refused or in conflict, so none of the group was applied.',
@@ -95,6 +95,10 @@ export const errorCodes = {
     meaning: 'There is no such row, or it is not visible here.',
     remedy: 'Check the id, and that a subscription holds the row.',
   },
+  not_running: {
+    meaning: 'There is no server to talk to.',
+    remedy: 'Start it with `npx tidewire start`.',
+  },
   offline: {
     meaning: 'This needs a connection, and there is none.',
     remedy: 'Try again when `tide.status.connection` is `live`.',
@@ -102,10 +106,6 @@ export const errorCodes = {
   outbox_full: {
     meaning: 'So many writes wait to be sent that no more are taken.',
     remedy: 'Connect, or discard writes that are refused.',
-  },
-  not_running: {
-    meaning: 'There is no server to talk to.',
-    remedy: 'Start it with `npx tidewire start`.',
   },
   outcome_forgotten: {
     meaning: 'A write was answered so long ago that its outcome is no longer stored.',

@@ -20,7 +20,7 @@ export interface Owner {
 }
 
 export interface SubscribeOptions {
-  /** SQL names; absent: all synced tables. */
+  /** SQL names or properties; absent: all synced tables. Conflicts come in any case. */
   readonly tables?: readonly string[]
   /** Narrows tables, by SQL name or property. */
   readonly where?: Readonly<Record<string, Filter>>
@@ -37,10 +37,20 @@ export function channelOfTarget(target: Target, owner: Owner | null): string {
   if ('project' in target) return `project/${target.project}`
   if ('team' in target) return `team/${target.team}`
   if ('agent' in target && target.agent !== true) return `agent/${target.agent}`
-  if (owner === null) throw new TideError('closed', 'This replica has never been connected, so its organization and principal are not known yet.', { remedy: 'Connect once, or subscribe to a scope by id.' })
+  if (owner === null)
+    throw new TideError(
+      'closed',
+      'This replica has never been connected, so its organization and principal are not known yet.',
+      { remedy: 'Connect once, or subscribe to a scope by id.' },
+    )
   if ('organization' in target) return `organization/${owner.organizationId}`
   const kind = 'user' in target ? 'user' : 'agent'
-  if (owner.principal.kind !== kind) throw new TideError('forbidden', `{ ${kind}: true } names the own ${kind} channel, but this replica belongs to the ${owner.principal.kind} ${owner.principal.id}.`, { remedy: 'Subscribe to an agent by its id.' })
+  if (owner.principal.kind !== kind)
+    throw new TideError(
+      'forbidden',
+      `{ ${kind}: true } names the own ${kind} channel, but this replica belongs to the ${owner.principal.kind} ${owner.principal.id}.`,
+      { remedy: 'Subscribe to an agent by its id.' },
+    )
   return `${kind}/${owner.principal.id}`
 }
 
@@ -49,7 +59,10 @@ export function channelOfTarget(target: Target, owner: Owner | null): string {
  * finds what the replica already holds.
  */
 export function subscriptionSpec(schema: Schema, channel: string, options: SubscribeOptions): SubscriptionSpec {
-  const tables = options.tables?.map((name) => tableName(schema, name)).toSorted()
+  // Without its conflicts a replica could neither show nor settle what its writes came to.
+  const tables =
+    options.tables &&
+    [...new Set([...options.tables, 'sync_conflicts'].map((name) => tableName(schema, name)))].toSorted()
   const where = Object.fromEntries(
     Object.entries(options.where ?? {})
       .map(([name, filter]) => [tableName(schema, name), filter] as const)
