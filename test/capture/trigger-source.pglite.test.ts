@@ -1,0 +1,6 @@
+import { systemClock } from '../../lib/clock.ts'
+import { createTriggerSource } from '../../server/capture/capture.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { changeSourceContract } from './change-source-contract.ts'
+
+changeSourceContract('embedded', ({ database }) => createTriggerSource({ database, clock: systemClock, log: silentLog }))
