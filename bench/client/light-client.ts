@@ -21,6 +21,7 @@ const newId = createUuidSource(systemClock, systemRandom)
 /** Batches, and bytes, after which a light client acknowledges; the server's window is several times that. */
 const ackBatches = 8
 const ackBytes = 65_536
+const openTimeoutMs = 20_000
 
 /**
  * A client of the wire without a replica: connects, follows the tasks of one channel, takes its first state, hears
@@ -32,6 +33,8 @@ export class LightClient {
   readonly #connection: EngineConnection
   readonly #live = Promise.withResolvers<void>()
   #from: number | undefined
+  /** What it last did on the way to live, for error messages. */
+  state = 'connecting'
   #closed = false
   #unacknowledged = 0
   #unacknowledgedBytes = 0
@@ -69,6 +72,7 @@ export class LightClient {
   }
 
   #hello(): void {
+    this.state = 'greeting'
     this.#send({
       type: 'hello', protocol: protocolVersion, schemaHash: 'bench', token: this.#options.token,
       device: { fingerprint: newId(), name: 'bench', kind: 'server', storageEngine: 'memory' },
@@ -86,6 +90,7 @@ export class LightClient {
       if (!more) this.#acknowledge(to, frame.byteLength)
       return
     }
+    this.state = `past ${decoded.type}`
     switch (decoded.type) {
       case 'welcome':
         return this.#send({
@@ -139,6 +144,17 @@ export function checkLightClients(): void {
   if (first !== undefined) throw new Error(`${count} light clients failed, the first with: ${first}`)
 }
 
+/** A client that never becomes live would hold the bench for ever. */
+async function withTimeout(client: LightClient): Promise<void> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`A light client was not live within ${openTimeoutMs / 1000} s; it is ${client.state}.`)), openTimeoutMs)
+  try {
+    await Promise.race([client.live, late.promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
 /** Opens so many clients, at most 100 opening at a time, and waits until all are live. */
 export async function openLightClients(count: number, options: LightClientOptions): Promise<readonly LightClient[]> {
   const clients: LightClient[] = []
@@ -146,7 +162,7 @@ export async function openLightClients(count: number, options: LightClientOption
     while (clients.length < count) {
       const client = new LightClient(options)
       clients.push(client)
-      await client.live
+      await withTimeout(client)
     }
   }
   try {

@@ -11,6 +11,13 @@ const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.ur
 const condition = '--conditions=tidewire:source'
 const flags = [condition, '--disable-warning=ExperimentalWarning']
 
+/** None outlives the bench, however that ends. */
+const children = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL')
+})
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
+
 /** A Tidewire server in a process of its own. */
 export interface Server extends AsyncDisposable {
   readonly url: string
@@ -36,6 +43,8 @@ export async function startServer({ env, profileDir }: ServerOptions): Promise<S
     env: { ...ownEnvironment(), ...env, ...probe.env, PORT: String(port), HOST: '127.0.0.1', LOG_LEVEL: 'error' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  children.add(child)
+  child.once('exit', () => children.delete(child))
   const said = hear(child)
   const url = `http://127.0.0.1:${port}`
   await ready(child, url, said)
