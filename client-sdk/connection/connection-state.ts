@@ -75,7 +75,9 @@ export function transition(state: ConnectionState, event: ConnectionEvent, conte
     case 'refused':
       return isUp(state) ? { state: { kind: 'stopped', error: event.error }, effects: ['hangUp'] } : stay(state)
     case 'due':
-      return state.kind === 'waiting' && context.now >= state.until ? open(state.attempt) : stay(state)
+      if (state.kind !== 'waiting') return stay(state)
+      // Timers count whole milliseconds, so one may fire a little early: waiting then goes on.
+      return context.now >= state.until ? open(state.attempt) : { state, effects: ['wait'] }
     default:
       return unreachable(event)
   }

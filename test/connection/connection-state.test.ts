@@ -87,6 +87,6 @@ describe('a lost connection', () => {
 
   it('is not tried before its time', () => {
     const waiting = { kind: 'waiting', attempt: 1, until: now + 1 } as const
-    expect(transition(waiting, { kind: 'due' }, context)).toEqual({ state: waiting, effects: [] })
+    expect(transition(waiting, { kind: 'due' }, context)).toEqual({ state: waiting, effects: ['wait'] })
   })
 })
