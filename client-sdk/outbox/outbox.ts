@@ -21,11 +21,10 @@ export function isActive(entry: OutboxEntry): boolean {
  */
 export class Outbox {
   #byId = new Map<string, OutboxEntry>()
+  readonly #byStatus: Readonly<Record<OutboxEntry['status'], Map<string, OutboxEntry>>> = {
+    local: new Map(), syncing: new Map(), acknowledged: new Map(), conflict: new Map(), rejected: new Map(),
+  }
   readonly #byRow = new Map<string, Map<string, OutboxEntry>>()
-  readonly #local = new Map<string, OutboxEntry>()
-  readonly #syncing = new Map<string, OutboxEntry>()
-  readonly #conflicting = new Map<string, OutboxEntry>()
-  readonly #rejected = new Map<string, OutboxEntry>()
   /** The rows a write shows on, as known when it was made: what a `resolve` is about may be gone when it ends. */
   readonly #rows = new Map<string, readonly RowRef[]>()
   /** How many writes name this one as their dependency. */
@@ -38,7 +37,7 @@ export class Outbox {
 
   /** Writes under way: all but parked ones and those that lost. */
   get pendingCount(): number {
-    return this.#byId.size - this.#rejected.size - this.#conflicting.size
+    return this.#byId.size - this.#byStatus.rejected.size - this.#byStatus.conflict.size
   }
 
   get lastPosition(): number {
@@ -52,21 +51,27 @@ export class Outbox {
 
   /** Not sent yet, in the order in which they will be. */
   get local(): Iterable<OutboxEntry> {
-    return this.#local.values()
+    return this.#byStatus.local.values()
   }
 
   /** Sent without an outcome so far, in clientSeq order. */
   get syncing(): readonly OutboxEntry[] {
-    return [...this.#syncing.values()].toSorted((a, b) => a.mutation.clientSeq - b.mutation.clientSeq)
+    return [...this.#byStatus.syncing.values()].toSorted((a, b) => a.mutation.clientSeq - b.mutation.clientSeq)
+  }
+
+  /** Sent and not refused: what a batch may settle. */
+  get sent(): readonly OutboxEntry[] {
+    const { syncing, acknowledged, conflict } = this.#byStatus
+    return [...syncing.values(), ...acknowledged.values(), ...conflict.values()]
   }
 
   get hasLocal(): boolean {
-    return this.#local.size > 0
+    return this.#byStatus.local.size > 0
   }
 
   /** With losing values in a conflict that is still open. */
   get conflicting(): Iterable<OutboxEntry> {
-    return this.#conflicting.values()
+    return this.#byStatus.conflict.values()
   }
 
   /** Whether a later write names this one as its dependency. */
@@ -101,14 +106,13 @@ export class Outbox {
 
   #put(entry: OutboxEntry, targetOf: TargetOf): void {
     const { id, table, rowId } = entry.mutation
+    const before = this.#byId.get(id)
     this.#lastPosition = Math.max(this.#lastPosition, entry.position)
-    this.#count(this.#byId.get(id), -1)
+    this.#count(before, -1)
     this.#count(entry, 1)
     this.#byId.set(id, entry)
-    move(this.#local, entry, entry.status === 'local')
-    move(this.#syncing, entry, entry.status === 'syncing')
-    move(this.#conflicting, entry, entry.status === 'conflict')
-    move(this.#rejected, entry, entry.status === 'rejected')
+    if (before !== undefined && before.status !== entry.status) this.#byStatus[before.status].delete(id)
+    this.#byStatus[entry.status].set(id, entry)
     const target = this.#rows.has(id) ? null : targetOf(entry)
     const rows = this.#rows.get(id) ?? [{ table, rowId }, ...(target === null ? [] : [target])]
     this.#rows.set(id, rows)
@@ -127,12 +131,11 @@ export class Outbox {
   }
 
   #drop(id: string): void {
-    this.#count(this.#byId.get(id), -1)
+    const entry = this.#byId.get(id)
+    if (entry === undefined) return
+    this.#count(entry, -1)
     this.#byId.delete(id)
-    this.#local.delete(id)
-    this.#syncing.delete(id)
-    this.#conflicting.delete(id)
-    this.#rejected.delete(id)
+    this.#byStatus[entry.status].delete(id)
     for (const key of (this.#rows.get(id) ?? []).map(keyOf)) {
       const ofRow = this.#byRow.get(key)
       ofRow?.delete(id)
@@ -145,16 +148,7 @@ export class Outbox {
   #sort(): void {
     const sorted = this.entries.toSorted((a, b) => a.position - b.position)
     this.#byId = new Map(sorted.map((entry) => [entry.mutation.id, entry]))
-    this.#local.clear()
-    this.#syncing.clear()
-    for (const entry of sorted) {
-      move(this.#local, entry, entry.status === 'local')
-      move(this.#syncing, entry, entry.status === 'syncing')
-    }
+    for (const entries of Object.values(this.#byStatus)) entries.clear()
+    for (const entry of sorted) this.#byStatus[entry.status].set(entry.mutation.id, entry)
   }
-}
-
-function move(map: Map<string, OutboxEntry>, entry: OutboxEntry, belongs: boolean): void {
-  if (belongs) map.set(entry.mutation.id, entry)
-  else map.delete(entry.mutation.id)
 }

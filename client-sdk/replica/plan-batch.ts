@@ -42,7 +42,7 @@ export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore,
 
   for (const { subscription } of swaps) step.putSubscription({ subscription, state: 'held', from: null, next: null })
   for (const { subscription } of dropped) step.dropSubscription(subscription.id)
-  const settled = batch.settled.length === 0 ? [] : settledWith(batch.settled, mirror.outbox.entries)
+  const settled = batch.settled.length === 0 ? [] : settledWith(batch.settled, mirror.outbox)
   await keepUntilHeld(step, mirror, store, settled)
   planSettled(step, settled)
   await endClosedConflicts(step, mirror, store, bulk)

@@ -2,6 +2,7 @@ import type { Outcome } from '../../protocol/messages/mutation.ts'
 import { errorCodes } from '../../protocol/error-codes.ts'
 import { conflictTable } from '../conflict/conflict.ts'
 import { closureOf } from '../outbox/depends.ts'
+import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxEntry } from '../store/store.ts'
 import type { Step } from './step.ts'
 
@@ -46,10 +47,9 @@ export function planOutcomes(step: Step, outcomes: readonly Outcome[], entries: 
  * The named writes and all that this device sent before them: the server applies a device's writes in counter order, so a
  * batch that holds one holds those before it, named or not (their mark may lie before the position a session began at).
  */
-export function settledWith(named: readonly string[], entries: readonly OutboxEntry[]): readonly string[] {
-  const ids = new Set(named)
-  const last = entries.reduce((highest, { mutation }) => (ids.has(mutation.id) ? Math.max(highest, mutation.clientSeq) : highest), 0)
-  return entries.filter(({ mutation }) => mutation.clientSeq > 0 && mutation.clientSeq <= last).map(({ mutation }) => mutation.id)
+export function settledWith(named: readonly string[], outbox: Outbox): readonly string[] {
+  const last = named.reduce((highest, id) => Math.max(highest, outbox.get(id)?.mutation.clientSeq ?? 0), 0)
+  return outbox.sent.filter(({ mutation }) => mutation.clientSeq <= last).map(({ mutation }) => mutation.id)
 }
 
 /** The batch that carries the effects of these writes, if they have any, is part of this step. */
