@@ -10,8 +10,9 @@
  * Every atomic step of the replica is told as one `ReplicaChange`; live queries, writes and subscriptions follow those.
  */
 import { createUuidSource } from '../lib/uuid.ts'
-import { systemClock, type Clock } from '../lib/clock.ts'
+import { systemClock, type CancelTimer, type Clock } from '../lib/clock.ts'
 import { systemRandom, type Random } from '../lib/random.ts'
+import { stayAlive } from '../lib/stay-alive.ts'
 import { TideError } from '../protocol/error.ts'
 import type { Json, Row } from '../protocol/rows/row.ts'
 import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
@@ -103,6 +104,7 @@ export async function connect<const S extends Schema = typeof shippedSchema>(opt
     random: systemRandom,
     token: checked.token,
     device: checked.device,
+    stayAlive,
   })
 }
 
@@ -115,6 +117,8 @@ export interface ClientParts {
   readonly random: Random
   readonly token: () => Promise<string>
   readonly device: ConnectOptions<Schema>['device']
+  /** Keeps the process running while the connection is being made: between two tries there is nothing else that would. */
+  readonly stayAlive?: () => CancelTimer
 }
 
 export async function createClient<S extends Schema>(parts: ClientParts): Promise<ClientOf<S>> {
@@ -142,6 +146,7 @@ class TideClient implements ClientBase<Schema> {
   readonly #channels: Channels
   readonly #searcher: Searcher
   readonly #newId: () => string
+  #letGo: CancelTimer | undefined
   readonly #statusListeners = new Set<(status: ClientStatus) => void>()
 
   constructor(parts: ClientParts, replica: Replica) {
@@ -169,6 +174,7 @@ class TideClient implements ClientBase<Schema> {
     this.#connection.onStatus((status) => {
       if (status.connection === 'live') this.#presence.connected()
       else this.#presence.disconnected()
+      this.#stayWhile(status.connection === 'connecting')
       this.#tellStatus()
     })
     this.#channels.onState(() => this.#tellStatus())
@@ -277,6 +283,11 @@ class TideClient implements ClientBase<Schema> {
     const drafts = requests.map((request) => ({ ...request, rowId: request.rowId ?? this.#newId() }))
     const entries = await this.#replica.write(drafts, { group })
     return entries.map((entry) => ({ write: this.#tracker.follow(entry), rowId: entry.mutation.rowId }))
+  }
+
+  #stayWhile(isNeeded: boolean): void {
+    if (!isNeeded) this.#letGo?.()
+    this.#letGo = isNeeded ? (this.#letGo ?? this.#parts.stayAlive?.()) : undefined
   }
 
   #tellStatus(): void {

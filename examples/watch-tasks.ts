@@ -10,6 +10,9 @@ import { settings } from './settings.ts'
 
 const { url, token, isOnce } = settings()
 const tide = await connect({ url, token, replica: { kind: 'memory' }, device: { name: 'watch-tasks', kind: 'cli' } })
+tide.onStatus(({ connection, error }) => {
+  if (error !== undefined) console.error(`${connection}: ${error.message}`)
+})
 
 const organization = await tide.subscribe({ organization: true }, { tables: ['projects'] })
 await organization.ready

@@ -1,10 +1,17 @@
 import type { TideError } from '../../protocol/error.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
-import type { Connection } from '../connection/connection.ts'
+import type { Connection, ConnectionStatus } from '../connection/connection.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { SubscriptionRecord } from '../store/store.ts'
 import { FollowedChannel, type FollowState } from './followed-channel.ts'
-import { channelOfTarget, isSelfContained, subscriptionSpec, type Owner, type SubscribeOptions, type Target } from './subscription.ts'
+import {
+  channelOfTarget,
+  isSelfContained,
+  subscriptionSpec,
+  type Owner,
+  type SubscribeOptions,
+  type Target,
+} from './subscription.ts'
 
 export interface ChannelsParts {
   readonly schema: Schema
@@ -48,7 +55,10 @@ export class Channels {
     return channelOfTarget(target, this.#owner())
   }
 
-  /** Follows a channel. Resolves when that is durable here; `ready` of the answer tells when the rows are. */
+  /**
+   * Follows a channel. Resolves when that is durable here; `ready` of the answer tells when the rows are. Rejects if the
+   * target is one's own and the server refuses the first connection, so that nobody knows whose replica this is.
+   */
   async subscribe(target: Target, options: SubscribeOptions): Promise<FollowedChannel> {
     const { replica, schema } = this.#parts
     if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome()
@@ -73,11 +83,15 @@ export class Channels {
   }
 
   #firstWelcome(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const stop = this.#parts.connection.onStatus(() => {
+    const { connection } = this.#parts
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const look = (): void => {
+      const stopped = stopError(connection.status)
       if (this.#owner() !== null) resolve()
-    })
-    if (this.#owner() !== null) resolve()
+      else if (stopped !== null) reject(stopped)
+    }
+    const stop = connection.onStatus(look)
+    look()
     return promise.finally(stop)
   }
 
@@ -100,9 +114,17 @@ export class Channels {
   #update(): void {
     const { replica, connection } = this.#parts
     for (const { subscription } of replica.subscriptions) this.#follow(subscription.id)
-    const isLive = connection.status.connection === 'live' && connection.status.staleSince === null
+    const { status } = connection
+    const isLive = status.connection === 'live' && status.staleSince === null
+    const stopped = stopError(status)
     for (const [id, channel] of this.#followed) {
-      channel.update({ record: this.#record(id)?.state ?? 'gone', isLive, refusal: this.#refusals.get(id) ?? null })
+      const refusal = this.#refusals.get(id) ?? null
+      channel.update({ record: this.#record(id)?.state ?? 'gone', isLive, refusal, stopped })
     }
   }
+}
+
+/** Why the server will not have this client any more; null while it may still come. */
+function stopError({ connection, error }: ConnectionStatus): TideError | null {
+  return connection === 'stopped' ? (error ?? null) : null
 }

@@ -10,13 +10,18 @@ export interface FollowFacts {
   readonly isLive: boolean
   /** The server refused the subscription. */
   readonly refusal: TideError | null
+  /** The server refuses the whole client. */
+  readonly stopped: TideError | null
 }
 
 /** One followed channel: whether its rows are here, and whether they are current. */
 export class FollowedChannel {
   readonly id: string
   readonly channel: string
-  /** Resolves when the full state has arrived, at once if the replica held it from an earlier run; rejects if the server refuses the subscription. */
+  /**
+   * Resolves when the full state has arrived, at once if the replica held it from an earlier run; rejects if the server
+   * refuses the subscription, or this client altogether (`status.connection` is `stopped`).
+   */
   readonly ready: Promise<void>
   #state: FollowState = 'bootstrapping'
   readonly #ready = Promise.withResolvers<void>()
@@ -53,6 +58,7 @@ export class FollowedChannel {
     if (facts.record === 'gone' || facts.refusal !== null) {
       this.#ready.reject(facts.refusal ?? new TideError('forbidden', `Access to ${this.channel} was lost.`))
     }
+    if (facts.stopped !== null) this.#ready.reject(facts.stopped)
     if (state === this.#state) return
     this.#state = state
     for (const listener of [...this.#listeners]) listener(state)
