@@ -6,7 +6,7 @@ import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { valuesEqual } from '../../protocol/rows/value.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { ConflictKind, Disagreements } from './decide.ts'
+import type { ConflictKind, Disagreements } from './decision.ts'
 import { checkSent, checkValue } from './check-values.ts'
 
 export const conflictTable = 'sync_conflicts'

@@ -3,7 +3,7 @@ import type { Access } from '../scope/access.ts'
 import type { Patch, Row } from '../../protocol/rows/row.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
-import type { Increments } from './decide.ts'
+import type { Increments } from './decision.ts'
 
 /** One change of one row, decided and authorised. Rows are canonical, columns camelCase. */
 export type Write =

@@ -7,7 +7,7 @@ import type { Resolution } from '../../protocol/messages/mutation.ts'
 import { checkSent, checkValue } from './check-values.ts'
 import { columnRule } from './column-rule.ts'
 import { fieldsOf } from './conflict-row.ts'
-import { isDeleted } from './decide.ts'
+import { isDeleted } from './decision.ts'
 import { refuse, show, type Refusal } from './refusal.ts'
 import { mayMove } from './transition.ts'
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { decide, type DecideInput } from '../../server/mutation/decide.ts'
+import { decide } from '../../server/mutation/decide.ts'
+import type { DecideInput } from '../../server/mutation/decision.ts'
 import type { Json, Row } from '../../protocol/rows/row.ts'
 import { documents } from './documents.ts'
 

@@ -345,7 +345,12 @@ describe('a group', () => {
   it('is refused whole, and its neighbours are not', async () => {
     const group = newId()
     const [before, inside, after] = [insertTask(world), insertTask(world), insertTask(world)]
-    const outcomes = await world.ada.send(before, { ...inside, group }, { ...insertTask(world, { title: '' }), group }, after)
+    const outcomes = await world.ada.send(
+      before,
+      { ...inside, group },
+      { ...insertTask(world, { title: '' }), group },
+      after,
+    )
     expect(outcomes).toMatchObject([
       { kind: 'applied' },
       { kind: 'rejected', error: { code: 'group_refused' } },
@@ -404,9 +409,9 @@ describe('dependencies', () => {
 
   it('wait for the fate of a write that the database judges', async () => {
     const refused = world.ada.make({ table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' } })
-    expect(await world.ada.push([refused, world.ada.make({ ...insertTask(world), dependsOn: [refused.id] })])).toMatchObject(
-      [{ error: { code: 'constraint_violated' } }, { error: { code: 'dependency_rejected' } }],
-    )
+    expect(
+      await world.ada.push([refused, world.ada.make({ ...insertTask(world), dependsOn: [refused.id] })]),
+    ).toMatchObject([{ error: { code: 'constraint_violated' } }, { error: { code: 'dependency_rejected' } }])
   })
 })
 
