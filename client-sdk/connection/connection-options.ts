@@ -50,4 +50,5 @@ export const timing = {
   retry: 3_000,
 } as const
 
-export const pushLimits = { mutations: 100, bytes: 512 * 1024, inFlight: 4 } as const
+/** `pace`: servers end a connection that sends more than about 200 messages a second for long. */
+export const pushLimits = { mutations: 100, bytes: 512 * 1024, inFlight: 4, pace: { burst: 20, perSecond: 120 } } as const

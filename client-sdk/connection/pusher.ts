@@ -1,6 +1,7 @@
 import type { Replica } from '../replica/replica.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import { pushLimits } from './connection-options.ts'
+import type { Pace } from './pace.ts'
 import type { Watchdog } from './watchdog.ts'
 
 export interface PusherOptions {
@@ -11,6 +12,7 @@ export interface PusherOptions {
   readonly failed: (error: unknown) => void
   /** Barks when a push stays without an answer. */
   readonly watchdog: Watchdog
+  readonly pace: Pace
 }
 
 /**
@@ -60,6 +62,12 @@ export class Pusher {
   stop(): void {
     this.#isStopped = true
     this.#options.watchdog.disarm()
+    this.#options.pace.stop()
+  }
+
+  #hasMore(): boolean {
+    const { replica } = this.#options
+    return replica.hasUnsent || replica.lastSyncing > this.#after
   }
 
   #watch(): void {
@@ -84,6 +92,7 @@ export class Pusher {
 
   async #pushNext(): Promise<boolean> {
     if (this.#isStopped || this.#inFlight.length >= pushLimits.inFlight) return false
+    if (!this.#hasMore() || !this.#options.pace.take(() => this.pump())) return false
     const run = this.#run
     const limit = Math.min(pushLimits.mutations, this.#options.mutations)
     const mutations = await this.#options.replica.nextPush(limit, pushLimits.bytes, this.#after)

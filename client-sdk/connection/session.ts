@@ -7,8 +7,9 @@ import type { Up } from '../../protocol/messages/up.ts'
 import type { Parsed } from '../../protocol/parse.ts'
 import type { Replica } from '../replica/replica.ts'
 import { BatchCollector } from './batch-collector.ts'
-import { timing } from './connection-options.ts'
+import { pushLimits, timing } from './connection-options.ts'
 import { Followed } from './followed.ts'
+import { Pace } from './pace.ts'
 import { Puller } from './puller.ts'
 import { Pusher } from './pusher.ts'
 import { Watchdog } from './watchdog.ts'
@@ -58,7 +59,7 @@ export class Session {
     const watchdog = (what: string): Watchdog =>
       new Watchdog(clock, timing.answer, () => this.#fail(new TideError('timeout', `The server did not answer a ${what} within ${timing.answer} ms.`)))
     this.#puller = new Puller({ replica, send, watchdog: watchdog('page') })
-    this.#pusher = new Pusher({ replica, send, mutations: welcome.limits.pushMutations, failed: (error) => this.#fail(error), watchdog: watchdog('push') })
+    this.#pusher = new Pusher({ replica, send, mutations: welcome.limits.pushMutations, failed: (error) => this.#fail(error), watchdog: watchdog('push'), pace: new Pace(clock, pushLimits.pace) })
     this.#followed = new Followed({
       replica, clock, send, puller: this.#puller,
       later: (task) => this.#later(task),

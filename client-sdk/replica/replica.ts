@@ -93,6 +93,11 @@ export class Replica {
     return this.#mirror.outbox.hasLocal
   }
 
+  /** Highest counter among the writes that were sent and have no answer; 0: there is none. */
+  get lastSyncing(): number {
+    return this.#mirror.outbox.syncing.at(-1)?.mutation.clientSeq ?? 0
+  }
+
   /** All writes that have not ended, in call order. */
   writes(): readonly OutboxEntry[] {
     return this.#mirror.outbox.entries

@@ -335,3 +335,23 @@ describe('the end', () => {
     expect(connection.status.error?.code).toBe('timeout')
   })
 })
+
+it('pushes stay below the rate at which a server ends the connection', async () => {
+  const { server, replica, clock } = await liveAndHeld()
+  let pushes = 0
+  const answer = async (): Promise<void> => {
+    for (const { mutations } of await server.heardOf('push')) {
+      pushes += 1
+      await server.say({ type: 'outcomes', outcomes: mutations.map((mutation): Outcome => outcomeOf({ mutation }, 'applied')) })
+    }
+  }
+  for (let write = 0; write < 400; write++) {
+    await replica.write([insertTask])
+    await answer()
+    await clock.advance(2.5)
+  }
+  await clock.advance(100)
+  await answer()
+  expect(replica.writes().every(({ status }) => status === 'acknowledged')).toBe(true)
+  expect(pushes).toBeLessThanOrEqual(20 + 120 + 14)
+})
