@@ -11,8 +11,11 @@ import type { SqlQuery } from '../scope/sql-query.ts'
  * - C3 wake-ups are hints: they may come late, twice, or for nothing. The log is the truth.
  */
 export interface ChangeSource {
-  /** Begins to call `onCommits` soon after commits. Resolves when commits from now on will be noticed. */
-  start(onCommits: () => void): Promise<void>
+  /**
+   * Begins to call `onCommits` soon after commits, with the position of the newest where it is known. Resolves when
+   * commits from now on will be noticed.
+   */
+  start(onCommits: (newest?: Seq) => void): Promise<void>
   /** Says that a commit has just been made by this process: spares the wait for the next poll. */
   wake(): void
   /**

@@ -25,8 +25,13 @@ const headSql = 'select coalesce(max(seq), 0)::text as head from sync_changes'
  * commits it sees, and `settle` has nothing to wait for. The embedded database says when it commits (it has one writer, so a NOTIFY costs
  * nothing); elsewhere the log is looked at, since NOTIFY in every transaction would let commits queue for one lock.
  */
-export function createTriggerSource({ database, clock, log, poll = { busyMs: 5, idleMs: 100 } }: TriggerSourceOptions): ChangeSource {
-  let onCommits: () => void = () => undefined
+export function createTriggerSource({
+  database,
+  clock,
+  log,
+  poll = { busyMs: 5, idleMs: 100 },
+}: TriggerSourceOptions): ChangeSource {
+  let onCommits: (newest?: Seq) => void = () => undefined
   let stopNotifications: () => void = () => undefined
   let cancelTimer: CancelTimer = () => undefined
   let looking = false
@@ -45,7 +50,7 @@ export function createTriggerSource({ database, clock, log, poll = { busyMs: 5, 
     try {
       const newest = await head()
       pause = newest > seen ? poll.busyMs : Math.min(poll.idleMs, pause * 2)
-      if (newest > seen) onCommits()
+      if (newest > seen) onCommits(newest)
       seen = newest
     } catch (error) {
       pause = poll.idleMs
@@ -72,8 +77,9 @@ export function createTriggerSource({ database, clock, log, poll = { busyMs: 5, 
       }
       await database.pool.query('update sync.settings set notify = true where not notify')
       // An empty channel name: the connection was lost for a while, and some may have been missed.
-      stopNotifications = database.onNotify(({ channel }) => {
-        if (channel === notifyChannel || channel === '') onCommits()
+      stopNotifications = database.onNotify(({ channel, payload }) => {
+        if (channel === notifyChannel) onCommits(toSeq(payload))
+        else if (channel === '') onCommits()
       })
       await database.listen(notifyChannel)
     },

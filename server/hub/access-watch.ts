@@ -26,7 +26,8 @@ export class AccessWatch {
     })
     if (relevant.length === 0) return []
     const found: DevicePrincipal[] = []
-    for (const session of sessions) if (relevant.some((change) => mayConcern(change, session))) found.push(session.principal)
+    for (const session of sessions)
+      if (relevant.some((change) => mayConcern(change, session))) found.push(session.principal)
     return found
   }
 
@@ -81,8 +82,11 @@ function mayConcern(change: Change, session: Watched): boolean {
 }
 
 function names(row: Row | null, columns: readonly string[], id: string): boolean {
-  return row === null || columns.some((column): boolean => {
-    const value: Value | undefined = row[column]
-    return value === id
-  })
+  return (
+    row === null ||
+    columns.some((column): boolean => {
+      const value: Value | undefined = row[column]
+      return value === id
+    })
+  )
 }

@@ -61,7 +61,10 @@ export class CatchUp {
         if (!this.#share(session)) await this.#slots.run(() => this.#read(session))
       }
     } catch (error) {
-      log.error('A session could not be caught up; trying again', { device: session.principal.deviceId, error: String(error) })
+      log.error('A session could not be caught up; trying again', {
+        device: session.principal.deviceId,
+        error: String(error),
+      })
       clock.after(retryMs, () => this.feed(session))
     } finally {
       this.#fed.delete(session)
@@ -99,7 +102,12 @@ export class CatchUp {
     if (!session.open) return
     if (step.kind === 'too_far') {
       this.#options.tooFar(session)
-      session.end(new TideError('cursor_too_old', `The replica stands at ${plan.from}; more has changed up to ${step.to} than is sent as one batch.`))
+      session.end(
+        new TideError(
+          'cursor_too_old',
+          `The replica stands at ${plan.from}; more has changed up to ${step.to} than is sent as one batch.`,
+        ),
+      )
       return
     }
     const access = step.access.get(session.principal)

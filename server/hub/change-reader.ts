@@ -42,14 +42,18 @@ export async function readChanges(
   const carriers = await homes.homesOf(query, namesToResolve(synced, rehangs, homes))
   const located = synced.map((key) => locate(key, carriers, homes, rehangs)).filter((one) => isWanted(one, request))
   const changes = new Map<string, Change>()
-  for (const change of await readRows(located, request, options.rows)) changes.set(`${change.table}/${change.id}`, change)
+  for (const change of await readRows(located, request, options.rows))
+    changes.set(`${change.table}/${change.id}`, change)
   const entered = await readEntered(rehangs, carriers, request, options)
   if (!entered) return undefined
   for (const change of entered) {
     const name = `${change.table}/${change.id}`
     if (!changes.has(name)) changes.set(name, change)
   }
-  return { changes: [...changes.values()].toSorted((a, b) => a.seq - b.seq), departures: departuresOf(rehangs, carriers) }
+  return {
+    changes: [...changes.values()].toSorted((a, b) => a.seq - b.seq),
+    departures: departuresOf(rehangs, carriers),
+  }
 }
 
 /** Sub-channels that were touched, and the names of parents whose rows have guests. */
@@ -63,10 +67,16 @@ function namesToResolve(keys: readonly FoldedKey[], rehangs: readonly Rehang[], 
   return names
 }
 
-function locate(key: FoldedKey, carriers: ReadonlyMap<string, readonly string[]>, homes: Homes, rehangs: readonly Rehang[]): Located {
+function locate(
+  key: FoldedKey,
+  carriers: ReadonlyMap<string, readonly string[]>,
+  homes: Homes,
+  rehangs: readonly Rehang[],
+): Located {
   const kind = homes.nameOf(key.table)
   const name = kind === undefined ? undefined : `${kind}/${key.id}`
-  const resolve = (channel: string): readonly string[] => (isSubChannel(channel) ? (carriers.get(channel) ?? goneHomes(channel, rehangs)) : [channel])
+  const resolve = (channel: string): readonly string[] =>
+    isSubChannel(channel) ? (carriers.get(channel) ?? goneHomes(channel, rehangs)) : [channel]
   const current = key.channels.at(-1) ?? ''
   const now = new Set((name === undefined ? undefined : carriers.get(name)) ?? resolve(current))
   const before = new Set(key.channels.flatMap(resolve))
@@ -77,19 +87,29 @@ function locate(key: FoldedKey, carriers: ReadonlyMap<string, readonly string[]>
 
 /** The parent was deleted in this very step: the log still says where it was, and who its guests were. */
 function goneHomes(channel: string, rehangs: readonly Rehang[]): readonly string[] {
-  return rehangs.filter(({ name }) => name === channel).flatMap(({ left }) => left.filter((home) => !isSubChannel(home)))
+  return rehangs
+    .filter(({ name }) => name === channel)
+    .flatMap(({ left }) => left.filter((home) => !isSubChannel(home)))
 }
 
 function isWanted({ key, homes, formerHomes, everywhere }: Located, { follows, watchAccess }: Request): boolean {
   return everywhere || homes.some(follows) || formerHomes.some(follows) || (watchAccess && key.table in accessColumns)
 }
 
-async function readRows(located: readonly Located[], { follows, watchAccess }: Request, reader: RowReader): Promise<readonly Change[]> {
+async function readRows(
+  located: readonly Located[],
+  { follows, watchAccess }: Request,
+  reader: RowReader,
+): Promise<readonly Change[]> {
   const changes: Change[] = []
   for (const [table, some] of Map.groupBy(located, ({ key }) => key.table)) {
     const isNeeded = ({ homes }: Located): boolean => homes.some(follows) || (watchAccess && table in accessColumns)
-    const rows = await reader.byId(table, some.filter(isNeeded).map(({ key }) => key.id))
-    for (const one of some) changes.push(isNeeded(one) || one.everywhere ? toChange(one, rows.get(one.key.id) ?? null) : toUnread(one))
+    const rows = await reader.byId(
+      table,
+      some.filter(isNeeded).map(({ key }) => key.id),
+    )
+    for (const one of some)
+      changes.push(isNeeded(one) || one.everywhere ? toChange(one, rows.get(one.key.id) ?? null) : toUnread(one))
   }
   return changes
 }
@@ -156,10 +176,25 @@ function toParent(entered: Entered | undefined, table: string, id: string, row: 
 function toChild(entered: Entered | undefined, table: string, row: Row): readonly Change[] {
   if (!entered) return []
   const { seq, organizationId, there } = entered
-  return [{ seq, organizationId, table, id: String(row['id']), row, homes: there, formerHomes: [], fresh: true, everywhere: false }]
+  return [
+    {
+      seq,
+      organizationId,
+      table,
+      id: String(row['id']),
+      row,
+      homes: there,
+      formerHomes: [],
+      fresh: true,
+      everywhere: false,
+    },
+  ]
 }
 
-function departuresOf(rehangs: readonly Rehang[], carriers: ReadonlyMap<string, readonly string[]>): readonly Departure[] {
+function departuresOf(
+  rehangs: readonly Rehang[],
+  carriers: ReadonlyMap<string, readonly string[]>,
+): readonly Departure[] {
   return rehangs.flatMap(({ name, organizationId, left }) => {
     if (!isSubChannel(name)) return []
     const homes = carriers.get(name) ?? []

@@ -99,7 +99,11 @@ class PartBuilder {
     for (let start = 0; start < rows.length;) {
       let end = start
       let bytes = 0
-      while (end < rows.length && this.#rows + end - start < this.#limits.partRows && (end === start || this.#bytes + bytes < this.#limits.partBytes)) {
+      while (
+        end < rows.length &&
+        this.#rows + end - start < this.#limits.partRows &&
+        (end === start || this.#bytes + bytes < this.#limits.partBytes)
+      ) {
         bytes += rowBytes(rows[end], embeddings)
         end++
       }

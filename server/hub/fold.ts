@@ -108,7 +108,14 @@ export class Fold {
   }
 
   #open(name: string, entry: LogEntry, id: string): OpenKey {
-    const key: OpenKey = { seq: entry.seq, table: entry.table, id, organizationId: entry.organizationId, channels: [], deleted: false }
+    const key: OpenKey = {
+      seq: entry.seq,
+      table: entry.table,
+      id,
+      organizationId: entry.organizationId,
+      channels: [],
+      deleted: false,
+    }
     this.#keys.set(name, key)
     return key
   }

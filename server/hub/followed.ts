@@ -49,7 +49,11 @@ export class FollowedSet {
 
   get(id: string): Followed {
     const followed = this.#byId.get(id)
-    if (!followed) throw new TideError('not_found', `There is no subscription ${JSON.stringify(id)}; it was never made, or has ended.`)
+    if (!followed)
+      throw new TideError(
+        'not_found',
+        `There is no subscription ${JSON.stringify(id)}; it was never made, or has ended.`,
+      )
     return followed
   }
 
@@ -77,7 +81,10 @@ export class FollowedSet {
       specs: active.map(({ spec }) => spec),
       channels: new Set(active.map(({ spec }) => spec.selection.channel)),
       embeddings: active.some(({ spec }) => spec.selection.embeddings),
-      generation: active.reduce((latest, { spec }) => Math.max(latest, this.#index.followedSince(spec.selection.channel)), 0),
+      generation: active.reduce(
+        (latest, { spec }) => Math.max(latest, this.#index.followedSince(spec.selection.channel)),
+        0,
+      ),
     }
   }
 
@@ -134,7 +141,8 @@ export class FollowedSet {
 
   /** The plan was carried out. Those that were changed meanwhile wait for the next. */
   reached({ followed }: ReadPlan): void {
-    for (const one of followed) if (this.has(one) && (one.since !== null || one.announced)) this.#set({ ...one, since: null, announced: false })
+    for (const one of followed)
+      if (this.has(one) && (one.since !== null || one.announced)) this.#set({ ...one, since: null, announced: false })
   }
 }
 

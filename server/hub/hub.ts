@@ -15,15 +15,16 @@ import type { Clock } from '../../lib/clock.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { Feed } from './feed.ts'
+import type { HubSession, SessionOptions } from './hub-session.ts'
 import { defaultHubLimits, type HubLimits } from './limits.ts'
 import { Node } from './node.ts'
-import { Session, type HubSession, type SessionHost, type SessionOptions } from './session.ts'
+import { Session, type SessionHost } from './session.ts'
 import { Slots } from './slots.ts'
 import type { DownTables } from './spec.ts'
 
 export type { Feed } from './feed.ts'
 export type { HubLimits } from './limits.ts'
-export type { HubSession, SessionOptions } from './session.ts'
+export type { HubSession, SessionOptions } from './hub-session.ts'
 
 export interface HubOptions {
   readonly feed: Feed
@@ -129,7 +130,8 @@ async function open(options: SessionOptions, node: Node, host: SessionHost, feed
 /** Tables that travel from server to clients. */
 function downTables(catalog: HubCatalog): DownTables {
   const tables = new Map<string, TableDescriptor>()
-  for (const [name, { descriptor }] of catalog.byName) if (descriptor && descriptor.direction !== 'up') tables.set(name, descriptor)
+  for (const [name, { descriptor }] of catalog.byName)
+    if (descriptor && descriptor.direction !== 'up') tables.set(name, descriptor)
   return tables
 }
 

@@ -41,7 +41,11 @@ interface EntryRow {
 /** Where a snapshot ends in the log, when the log was written after the snapshot was taken. */
 export async function visibleHead(snapshot: SqlQuery, log: SqlQuery, from: Seq): Promise<Seq> {
   const [row] = await snapshot<{ snapshot: string }>({ text: 'select pg_current_snapshot()::text as snapshot' })
-  const [end] = await log<{ head: string }>({ name: 'log_visible_head', text: visibleHeadSql, values: [row?.snapshot, from] })
+  const [end] = await log<{ head: string }>({
+    name: 'log_visible_head',
+    text: visibleHeadSql,
+    values: [row?.snapshot, from],
+  })
   return toSeq(Math.max(from, Number(end?.head ?? 0)))
 }
 

@@ -44,6 +44,8 @@ export class Node {
   #epoch = ''
   #prunedThrough = zeroSeq
   #position = zeroSeq
+  /** Something was committed up to here; beyond any position: it is not known up to where. */
+  #due = 0
   #steps = 0
   #lastCanaryAt: number | null = null
   #running: Promise<void> | undefined
@@ -78,10 +80,10 @@ export class Node {
   }
 
   async start(): Promise<void> {
-    await this.#options.source.start(() => this.#bell.ring())
+    await this.#options.source.start((newest) => this.#notice(newest))
     await this.#readState()
     this.#running = this.#run()
-    this.#bell.ring()
+    this.#notice()
   }
 
   async stop(): Promise<void> {
@@ -95,6 +97,12 @@ export class Node {
 
   wake(): void {
     this.#options.source.wake()
+    this.#notice()
+  }
+
+  /** There are commits up to a position, or up to one that is not known. */
+  #notice(newest = Number.POSITIVE_INFINITY): void {
+    if (newest > this.#due) this.#due = newest
     this.#bell.ring()
   }
 
@@ -113,13 +121,19 @@ export class Node {
     while (!this.#stopped) {
       await this.#bell.wait()
       if (this.#stopped) return
+      // One commit is often noticed twice: by its writer here, and by the source.
+      if (this.#due <= this.#position) continue
+      this.#due = 0
       try {
         await this.#step()
       } catch (error) {
-        this.#options.log.error('The change log could not be read; trying again', { position: this.#position, error: String(error) })
+        this.#options.log.error('The change log could not be read; trying again', {
+          position: this.#position,
+          error: String(error),
+        })
         await this.#pause()
         if (!this.#stopped) await this.#checkEpoch()
-        this.#bell.ring()
+        this.#notice()
       }
     }
   }
@@ -200,6 +214,7 @@ export class Node {
     this.#options.log.error('The database is another one than before; all replicas start over', { epoch: state.epoch })
     this.#ring.clear()
     await this.#readState()
-    for (const session of [...this.sessions]) session.end(new TideError('cursor_ahead', 'The database was replaced while this session was open.'))
+    for (const session of [...this.sessions])
+      session.end(new TideError('cursor_ahead', 'The database was replaced while this session was open.'))
   }
 }

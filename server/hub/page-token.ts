@@ -22,7 +22,10 @@ export function fromToken(token: string | null): PagePlace {
     const isPlace = typeof table === 'number' && Number.isSafeInteger(table) && table >= 0
     if (isPlace && (afterId === null || (typeof afterId === 'string' && isRowId(afterId)))) return { table, afterId }
   }
-  throw new TideError('bad_message', `${JSON.stringify(token.slice(0, 80))} is no page token of this server. Use \`next\` of the page before, or null.`)
+  throw new TideError(
+    'bad_message',
+    `${JSON.stringify(token.slice(0, 80))} is no page token of this server. Use \`next\` of the page before, or null.`,
+  )
 }
 
 function parse(token: string): unknown {

@@ -1,6 +1,5 @@
 import { isSubChannel } from '../../protocol/rows/channel.ts'
 import type { Seq } from '../../protocol/seq.ts'
-import { guestRules } from '../scope/guests.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { FoldedKey } from './fold.ts'
 
@@ -15,12 +14,13 @@ export interface Rehang {
   readonly left: readonly string[]
 }
 
-const grantTables = new Set(guestRules.map(({ grants }) => grants))
-
 /** Finds the parents that moved and the guests that came or went; one per parent. */
-export function findRehangs(keys: readonly FoldedKey[], homes: Pick<Homes, 'nameOf'>): readonly Rehang[] {
+export function findRehangs(keys: readonly FoldedKey[], homes: Pick<Homes, 'nameOf' | 'isGrant'>): readonly Rehang[] {
   const found = new Map<string, { seq: Seq; organizationId: string | null; entered: string[]; left: string[] }>()
-  const at = (name: string, { seq, organizationId }: FoldedKey): { readonly entered: string[]; readonly left: string[] } => {
+  const at = (
+    name: string,
+    { seq, organizationId }: FoldedKey,
+  ): { readonly entered: string[]; readonly left: string[] } => {
     const rehang = found.get(name) ?? { seq, organizationId, entered: [], left: [] }
     if (seq > rehang.seq) rehang.seq = seq
     found.set(name, rehang)
@@ -28,7 +28,7 @@ export function findRehangs(keys: readonly FoldedKey[], homes: Pick<Homes, 'name
   }
   for (const key of keys) {
     const current = key.channels.at(-1) ?? ''
-    if (grantTables.has(key.table)) {
+    if (homes.isGrant(key.table)) {
       // The log has the guest as `channel` and what it is a guest of as `old_channel`.
       const name = key.channels.find((channel) => channel !== current)
       if (name === undefined) continue

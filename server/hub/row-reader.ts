@@ -29,7 +29,11 @@ export class RowReader {
   }
 
   /** All rows that live in sub-channels; undefined when there are more than `limit`. */
-  async inChannels(table: CatalogTable, channels: readonly string[], limit: number): Promise<readonly Row[] | undefined> {
+  async inChannels(
+    table: CatalogTable,
+    channels: readonly string[],
+    limit: number,
+  ): Promise<readonly Row[] | undefined> {
     const rows = await this.#read(table, 't.channel = any($1::text[]) limit $2', 'channel', [channels, limit + 1])
     return rows.length > limit ? undefined : rows
   }

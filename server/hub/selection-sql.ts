@@ -16,12 +16,23 @@ export interface SelectionStatement {
 }
 
 /** Selects the rows of one table that a selection holds; undefined when the channel carries none of that table. */
-export function selectionSql({ catalog, homes, selection, table: name, columns, page }: SelectionStatement): SqlStatement | undefined {
+export function selectionSql({
+  catalog,
+  homes,
+  selection,
+  table: name,
+  columns,
+  page,
+}: SelectionStatement): SqlStatement | undefined {
   const table = catalog.synced.get(name)
   if (!table) return undefined
   const values: unknown[] = []
   const bind = (value: string): string => `$${values.push(value)}`
-  const carried = homes.carriedBy(table, 't', { channel: selection.channel, organizationId: selection.organizationId, bind })
+  const carried = homes.carriedBy(table, 't', {
+    channel: selection.channel,
+    organizationId: selection.organizationId,
+    bind,
+  })
   if (carried === undefined) return undefined
   const conditions = [`(${carried})`]
   const where = selection.where[name]
@@ -35,7 +46,12 @@ export function selectionSql({ catalog, homes, selection, table: name, columns, 
  * One statement that says which of the tables from `first` on have rows in the channel, as indices: a channel carries rows of
  * few of its tables, and asking each would cost a bootstrap a round trip per table. Filters are left out. Undefined: there is nothing to ask.
  */
-export function occupiedSql(catalog: Catalog, homes: Homes, selection: Selection, first: number): SqlStatement | undefined {
+export function occupiedSql(
+  catalog: Catalog,
+  homes: Homes,
+  selection: Selection,
+  first: number,
+): SqlStatement | undefined {
   const values: unknown[] = []
   const bind = (value: string): string => {
     const known = values.indexOf(value)
@@ -45,7 +61,9 @@ export function occupiedSql(catalog: Catalog, homes: Homes, selection: Selection
   const tests = selection.tables.flatMap((name, index) => {
     const table = index < first ? undefined : catalog.synced.get(name)
     const condition = table && homes.carriedBy(table, 't', carried)
-    return condition === undefined ? [] : [`case when exists (select from "${name}" t where ${condition}) then ${index} end`]
+    return condition === undefined
+      ? []
+      : [`case when exists (select from "${name}" t where ${condition}) then ${index} end`]
   })
   if (tests.length === 0) return undefined
   return { text: `select array_to_string(array[${tests.join(', ')}], ',')`, values }

@@ -3,56 +3,19 @@ import { TideError } from '../../protocol/error.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import { packRows } from '../../protocol/rows/block-codec.ts'
-import { toSeq, type Cursor, type Seq } from '../../protocol/seq.ts'
+import { toSeq, type Seq } from '../../protocol/seq.ts'
 import { noAccess, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import { rowBytes } from './compose.ts'
 import type { PageResult, Selection, Step } from './feed.ts'
 import { FollowedSet, type Followed, type ReadPlan, type View } from './followed.ts'
+import type { HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
 import type { ChannelIndex } from './route.ts'
 import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
 import { toSpec, type DownTables } from './spec.ts'
 import { noExtras, type Batch, type Extras, type StepFrames } from './step-frames.ts'
 import { Window } from './window.ts'
-
-export interface SessionOptions {
-  readonly principal: DevicePrincipal
-  /** Where the replica stands, from its `hello`. */
-  readonly cursor: Cursor | null
-  /** Sends a frame, in order. Must not throw and must not block. Frames may be shared between sessions: never written to. */
-  readonly send: (frame: Uint8Array) => void
-  /**
-   * The session is over: access was lost (`device_revoked`, `token_invalid`), the replica is too far behind
-   * (`cursor_too_old`: its next hello is answered with `resume: false`) or a bug (`internal`). Send it as a fatal error and close.
-   */
-  readonly ended: (error: TideError) => void
-  /** Tokens of this principal were changed or revoked: check again the one this session came with. */
-  readonly credentialsChanged?: () => void
-}
-
-/**
- * One connected replica. The hub itself sends `subscribed`, `page`, `batch`, `frontier` and `verified` frames; requests
- * that cannot be answered reject or throw a `TideError`, which the caller sends as an `error` message.
- */
-export interface HubSession {
-  /** For `welcome`: whether the cursor can be continued. If not, `subscribe` with `held` is refused. */
-  readonly resume: boolean
-  readonly epoch: string
-  /** As last evaluated. For presence and search; batches are checked by the hub itself. */
-  readonly access: Access
-  /** True while a subscription of this session follows the channel. */
-  follows(channel: string): boolean
-  subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void>
-  unsubscribe(id: string): void
-  page(subscription: string, after: string | null): Promise<void>
-  /** Answered by the batch that names it, or by an `error`. */
-  activate(subscription: string, from: number): void
-  ack(seq: number): void
-  /** Resolves when asked for; the answer follows the batch that brings the session to the position it was counted at. */
-  verify(subscription: string, ref: number): Promise<void>
-  close(): void
-}
 
 /** What a session needs of its node. */
 export interface SessionHost {
@@ -92,7 +55,11 @@ export class Session implements HubSession {
   #acknowledged: Seq
   #last: Promise<void> = Promise.resolve()
 
-  constructor(options: SessionOptions, host: SessionHost, at: { readonly epoch: string; readonly seq: Seq; readonly resume: boolean }) {
+  constructor(
+    options: SessionOptions,
+    host: SessionHost,
+    at: { readonly epoch: string; readonly seq: Seq; readonly resume: boolean },
+  ) {
     this.#options = options
     this.#host = host
     this.#followed = new FollowedSet(host.index)
@@ -160,7 +127,12 @@ export class Session implements HubSession {
     try {
       this.#admit(subscription, held)
       const spec = toSpec(subscription, this.principal.organizationId, this.#host.tables)
-      if (held) this.#followed.hold(id, spec, this.#acknowledged === this.#seq && !this.#followed.knows(id) ? null : this.#acknowledged)
+      if (held)
+        this.#followed.hold(
+          id,
+          spec,
+          this.#acknowledged === this.#seq && !this.#followed.knows(id) ? null : this.#acknowledged,
+        )
       else this.#followed.stage(id, spec)
       this.#send(messageFrame({ type: 'subscribed', id }))
     } catch (error) {
@@ -173,13 +145,19 @@ export class Session implements HubSession {
   #admit({ id, channel }: Subscription, held: boolean): void {
     const { subscriptions } = this.#host.limits
     if (this.#followed.size >= subscriptions && !this.#followed.knows(id)) {
-      throw new TideError('subscription_limit', `A session may have ${subscriptions} subscriptions; ${id} would be one more.`)
+      throw new TideError(
+        'subscription_limit',
+        `A session may have ${subscriptions} subscriptions; ${id} would be one more.`,
+      )
     }
     if (!this.#access.channels.has(channel)) {
       throw new TideError('forbidden', `${channel} may not be followed by ${this.principal.kind} ${this.principal.id}.`)
     }
     if (held && !this.resume) {
-      throw new TideError('cursor_ahead', `Subscription ${id} is said to be held, but its cursor cannot be continued here.`)
+      throw new TideError(
+        'cursor_ahead',
+        `Subscription ${id} is said to be held, but its cursor cannot be continued here.`,
+      )
     }
   }
 
@@ -205,7 +183,8 @@ export class Session implements HubSession {
       return descriptor && rows.length > 0 ? [packRows(descriptor, rows, { embeddings })] : []
     })
     const rows = tables.flatMap((table) => table.rows)
-    if (rows.length > 0) this.#rowBytes.set(subscription, 1 + rows.reduce((sum, row) => sum + rowBytes(row, embeddings), 0) / rows.length)
+    if (rows.length > 0)
+      this.#rowBytes.set(subscription, 1 + rows.reduce((sum, row) => sum + rowBytes(row, embeddings), 0) / rows.length)
     this.#send(frameOf({ type: 'page', subscription, from, next }, blocks))
   }
 
@@ -220,7 +199,8 @@ export class Session implements HubSession {
   async verify(subscription: string, ref: number): Promise<void> {
     await this.#last
     const followed = this.#followed.get(subscription)
-    if (!followed.active) throw new TideError('not_found', `Subscription ${subscription} has no full state yet that could be verified.`)
+    if (!followed.active)
+      throw new TideError('not_found', `Subscription ${subscription} has no full state yet that could be verified.`)
     this.#verifies.push({ ref, followed })
     this.#need()
   }
@@ -295,7 +275,12 @@ export class Session implements HubSession {
     const activated = active.filter(({ announced }) => announced).map(({ id }) => id)
     const specs = active.map(({ spec }) => spec)
     this.#followed.reached(plan)
-    this.#deliver(frames, { specs, channels: new Set(specs.map(({ selection }) => selection.channel)) }, activated, verification !== undefined)
+    this.#deliver(
+      frames,
+      { specs, channels: new Set(specs.map(({ selection }) => selection.channel)) },
+      activated,
+      verification !== undefined,
+    )
     if (!verification) return
     this.#verifies.splice(this.#verifies.indexOf(verification), 1)
     const tables = (frames.step.verified ?? []).map(({ table, ranges }) => ({ table, ranges: [...ranges] }))
@@ -316,7 +301,12 @@ export class Session implements HubSession {
     if (this.#state === 'live') this.#send(frame)
   }
 
-  #deliver(frames: StepFrames, { specs, channels }: Pick<View, 'specs' | 'channels'>, activated: string[], always: boolean): void {
+  #deliver(
+    frames: StepFrames,
+    { specs, channels }: Pick<View, 'specs' | 'channels'>,
+    activated: string[],
+    always: boolean,
+  ): void {
     const { step } = frames
     for (const { channel, left, homes } of step.departures) {
       const follows = (home: string): boolean => channels.has(home)
@@ -368,11 +358,17 @@ export class Session implements HubSession {
 }
 
 function noSubscription(subscription: string): Uint8Array {
-  const error = new TideError('not_found', `There is no subscription ${JSON.stringify(subscription)} to activate; it was never made, or has ended.`)
+  const error = new TideError(
+    'not_found',
+    `There is no subscription ${JSON.stringify(subscription)} to activate; it was never made, or has ended.`,
+  )
   return messageFrame({ type: 'error', subscription, fatal: false, error: error.toBody() })
 }
 
 function refused(access: Access, principal: DevicePrincipal): TideError {
-  const what = access.refusal === 'device_revoked' ? `Device ${principal.deviceId} was revoked` : `${principal.kind} ${principal.id} is not active any more`
+  const what =
+    access.refusal === 'device_revoked'
+      ? `Device ${principal.deviceId} was revoked`
+      : `${principal.kind} ${principal.id} is not active any more`
   return new TideError(access.refusal ?? 'token_invalid', `${what}.`)
 }

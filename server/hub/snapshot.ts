@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { rawRows, type RawRow } from '../db/row-codec.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
 import { stateSql } from './log-reader.ts'
@@ -26,28 +26,29 @@ interface StateRow {
  * Runs `read` in a snapshot, on a connection of its own. Opening takes one round trip, in which the position is read too. A statement that takes longer
  * than the deadline is cancelled, so that a heavy read cannot hold the snapshot (and, embedded, the whole database).
  */
-export async function inSnapshot<T>(pool: pg.Pool, deadlineMs: number, read: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+export async function inSnapshot<T>(
+  pool: pg.Pool,
+  deadlineMs: number,
+  read: (snapshot: Snapshot) => Promise<T>,
+): Promise<T> {
   const client = await pool.connect()
-  let broken = false
   try {
     const state = await open(client, deadlineMs)
-    const result = await read({
+    return await read({
       query: (statement) => client.query(toConfig(statement)).then(({ rows }) => rows),
-      raw: (statement) => client.query<RawRow[]>({ ...toConfig(statement), ...rawRows }).then(({ rows }) => rows as unknown as RawRow[]),
+      raw: (statement) =>
+        client.query<RawRow[]>({ ...toConfig(statement), ...rawRows }).then(({ rows }) => rows as unknown as RawRow[]),
       epoch: state.epoch,
       pruned: Number(state.pruned),
       head: Number(state.head),
       at: state.at,
     })
-    await client.query('commit')
-    return result
-  } catch (error) {
-    await client.query('rollback').catch(() => {
-      broken = true
-    })
-    throw error
   } finally {
-    client.release(broken)
+    // Nobody has to wait for the end: nothing was written. A connection that cannot end its transaction is thrown away.
+    client.query('rollback').then(
+      () => client.release(),
+      () => client.release(true),
+    )
   }
 }
 

@@ -26,23 +26,37 @@ export type DownTables = ReadonlyMap<string, TableDescriptor>
 export function toSpec(subscription: Subscription, organizationId: string, tables: DownTables): Spec {
   const names = [...new Set(subscription.tables ?? tables.keys())].toSorted()
   const where = Object.fromEntries(
-    Object.entries(subscription.where ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([table, filter]) => {
-      if (!names.includes(table)) throw notFollowed(table)
-      return [table, checkFilter(describe(tables, table), filter)]
-    }),
+    Object.entries(subscription.where ?? {})
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([table, filter]) => {
+        if (!names.includes(table)) throw notFollowed(table)
+        return [table, checkFilter(describe(tables, table), filter)]
+      }),
   )
   for (const name of names) describe(tables, name)
-  const selection = { organizationId, channel: subscription.channel, tables: names, where, embeddings: subscription.embeddings }
+  const selection = {
+    organizationId,
+    channel: subscription.channel,
+    tables: names,
+    where,
+    embeddings: subscription.embeddings,
+  }
   return { key: JSON.stringify(selection), selection, tables: new Set(names), matchers: compile(where, tables) }
 }
 
-function compile(where: Readonly<Record<string, Filter>>, tables: DownTables): ReadonlyMap<string, (row: Row) => boolean> {
-  return new Map(Object.entries(where).map(([table, filter]) => [table, compileFilter(describe(tables, table), filter)]))
+function compile(
+  where: Readonly<Record<string, Filter>>,
+  tables: DownTables,
+): ReadonlyMap<string, (row: Row) => boolean> {
+  return new Map(
+    Object.entries(where).map(([table, filter]) => [table, compileFilter(describe(tables, table), filter)]),
+  )
 }
 
 function describe(tables: DownTables, name: string): TableDescriptor {
   const table = tables.get(name)
-  if (!table) throw new TideError('unknown_table', `Table ${JSON.stringify(name)} of the subscription is not sent to clients.`)
+  if (!table)
+    throw new TideError('unknown_table', `Table ${JSON.stringify(name)} of the subscription is not sent to clients.`)
   return table
 }
 

@@ -46,12 +46,29 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       const to = log === snap.query ? toSeq(Math.max(from, snap.head)) : await visibleHead(snap.query, log, from)
       if (from < snap.pruned) return { kind: 'too_far', from, to }
       const fold = await foldLog(log, { from, to }, request.organizations, maxKeys)
-      const read = fold && (await readChanges(fold.keys(), request, { catalog, homes, rows: rowReader(snap, request.embeddings), query: snap.query, maxKeys }))
+      const read =
+        fold &&
+        (await readChanges(fold.keys(), request, {
+          catalog,
+          homes,
+          rows: rowReader(snap, request.embeddings),
+          query: snap.query,
+          maxKeys,
+        }))
       if (!fold || !read) return { kind: 'too_far', from, to }
       const verified = request.verify ? await verify(snap, request.verify) : null
       return {
-        kind: 'step', from, to, at: snap.at, embeddings: request.embeddings, ...read, verified,
-        marks: fold.marks, resets: fold.resets, credentials: fold.credentials, canary: fold.canary,
+        kind: 'step',
+        from,
+        to,
+        at: snap.at,
+        embeddings: request.embeddings,
+        ...read,
+        verified,
+        marks: fold.marks,
+        resets: fold.resets,
+        credentials: fold.credentials,
+        canary: fold.canary,
         access: await accessOf(snap, request.principals(read.changes)),
       }
     })
@@ -61,7 +78,10 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     return new RowReader(catalog, snap.raw, embeddings)
   }
 
-  async function accessOf(snap: Snapshot, principals: readonly DevicePrincipal[]): Promise<ReadonlyMap<DevicePrincipal, Access>> {
+  async function accessOf(
+    snap: Snapshot,
+    principals: readonly DevicePrincipal[],
+  ): Promise<ReadonlyMap<DevicePrincipal, Access>> {
     const access = new Map<DevicePrincipal, Access>()
     for (const principal of principals) access.set(principal, await loadAccess(snap.query, principal))
     return access
@@ -86,7 +106,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   }
 
   return {
-    state: () => snapshot(async ({ epoch, head, pruned }) => ({ epoch, head: toSeq(head), prunedThrough: toSeq(pruned) })),
+    state: () =>
+      snapshot(async ({ epoch, head, pruned }) => ({ epoch, head: toSeq(head), prunedThrough: toSeq(pruned) })),
     advance,
     page,
     access: (principal) => snapshot(({ query }) => loadAccess(query, principal)),

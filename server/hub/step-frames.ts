@@ -55,7 +55,10 @@ export class StepFrames {
     const hit = [...new Set(specs)].filter((spec) => this.#hits(spec).length > 0)
     const plain = isPlain(extras)
     if (hit.length === 0 && plain && !always) return undefined
-    const key = hit.map((spec) => this.#number(spec)).toSorted((a, b) => a - b).join()
+    const key = hit
+      .map((spec) => this.#number(spec))
+      .toSorted((a, b) => a - b)
+      .join()
     const known = plain ? this.#plain.get(key) : undefined
     if (known) return known
     const batch = this.#encode(this.#compose(key, hit), extras)

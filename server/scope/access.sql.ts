@@ -11,7 +11,8 @@ const activeDevice = (owner: 'user_id' | 'agent_id'): string => `
     where d.id = $3 and d.organization_id = $1 and d.${owner} = $2 and d.revoked_at is null and d.deleted_at is null
   )`
 
-const weight = (role: string): string => `case ${role} when 'owner' then 4 when 'admin' then 3 when 'member' then 2 else 1 end`
+const weight = (role: string): string =>
+  `case ${role} when 'owner' then 4 when 'admin' then 3 when 'member' then 2 else 1 end`
 
 export const userAccess = `
 with me as (

@@ -34,7 +34,13 @@ export const accessColumns: Readonly<Record<string, readonly string[]>> = {
   project_members: ['projectId', 'userId', 'teamId', 'agentId', 'role', 'deletedAt'],
 }
 
-const roleWeights: ReadonlyMap<number, Role | 'agent'> = new Map([[0, 'agent'], [1, 'viewer'], [2, 'member'], [3, 'admin'], [4, 'owner']])
+const roleWeights: ReadonlyMap<number, Role | 'agent'> = new Map([
+  [0, 'agent'],
+  [1, 'viewer'],
+  [2, 'member'],
+  [3, 'admin'],
+  [4, 'owner'],
+])
 
 interface Way {
   readonly channel: string
@@ -50,5 +56,8 @@ export async function loadAccess(query: SqlQuery, principal: DevicePrincipal): P
   const [first] = ways
   if (!first) return { ...noAccess, refusal: 'token_invalid' }
   if (!first.device) return { ...noAccess, refusal: 'device_revoked' }
-  return { active: true, channels: new Map(ways.map(({ channel, weight }) => [channel, roleWeights.get(weight) ?? 'viewer'])) }
+  return {
+    active: true,
+    channels: new Map(ways.map(({ channel, weight }) => [channel, roleWeights.get(weight) ?? 'viewer'])),
+  }
 }

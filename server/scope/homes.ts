@@ -15,6 +15,8 @@ export interface Homes {
   homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>>
   /** The name of the sub-channel of a table's rows, if anything hangs under them or they have guests: `conversation`. */
   nameOf(table: string): string | undefined
+  /** Log entries under this table name say that a guest came or went; see `guests.ts`. */
+  isGrant(table: string): boolean
   /** Tables whose rows may live in a sub-channel of this kind. */
   tablesIn(kind: string): readonly CatalogTable[]
   /** The table whose rows name sub-channels of this kind. */
@@ -35,25 +37,45 @@ export interface Carried {
 export function createHomes(catalog: Catalog): Homes {
   const parents = parentKinds(catalog)
   const kinds = new Map([...parents].map(([kind, parent]) => [parent, kind]))
-  const guests = new Map(guestRules.flatMap((rule) => (catalog.byName.has(rule.table) ? [[rule.parent, rule] as const] : [])))
+  const guests = new Map(
+    guestRules.flatMap((rule) => (catalog.byName.has(rule.table) ? [[rule.parent, rule] as const] : [])),
+  )
+
+  const grants = new Set([...guests.values()].map((rule) => rule.grants))
 
   async function homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>> {
     const homes = new Map<string, readonly string[]>()
     for (const [kind, ids] of groupByKind(channels)) {
       const parent = parents.get(kind)
       if (parent === undefined) continue
-      const rows = await query<{ id: string; channel: string }>({ name: `homes_${kind}`, text: homesSql(parent, guests.get(parent)), values: [ids] })
-      for (const [id, list] of Map.groupBy(rows, (row) => row.id)) homes.set(`${kind}/${id}`, list.map((row) => row.channel))
+      const rows = await query<{ id: string; channel: string }>({
+        name: `homes_${kind}`,
+        text: homesSql(parent, guests.get(parent)),
+        values: [ids],
+      })
+      for (const [id, list] of Map.groupBy(rows, (row) => row.id))
+        homes.set(
+          `${kind}/${id}`,
+          list.map((row) => row.channel),
+        )
     }
     return unfold(query, homes)
   }
 
   /** A parent may itself live in a sub-channel. */
-  async function unfold(query: SqlQuery, homes: Map<string, readonly string[]>): Promise<ReadonlyMap<string, readonly string[]>> {
+  async function unfold(
+    query: SqlQuery,
+    homes: Map<string, readonly string[]>,
+  ): Promise<ReadonlyMap<string, readonly string[]>> {
     const nested = new Set([...homes.values()].flat().filter(isSubChannel))
     if (nested.size === 0) return homes
     const outer = await homesOf(query, nested)
-    return new Map([...homes].map(([name, list]) => [name, list.flatMap((home) => (nested.has(home) ? (outer.get(home) ?? []) : [home]))]))
+    return new Map(
+      [...homes].map(([name, list]) => [
+        name,
+        list.flatMap((home) => (nested.has(home) ? (outer.get(home) ?? []) : [home])),
+      ]),
+    )
   }
 
   function carriedBy(table: CatalogTable, alias: string, request: Carried): string | undefined {
@@ -64,15 +86,31 @@ export function createHomes(catalog: Catalog): Homes {
     const guest = guests.get(table.name)?.condition(alias, kind, () => request.bind(id))
     const found = [own, guest].filter((condition) => condition !== undefined)
     if (found.length === 0) return undefined
-    const organization = table.hasOrganization && kind !== 'global' ? `${alias}.organization_id = ${request.bind(request.organizationId)} and ` : ''
+    const organization =
+      table.hasOrganization && kind !== 'global'
+        ? `${alias}.organization_id = ${request.bind(request.organizationId)} and `
+        : ''
     return `${organization}(${found.join(' or ')})`
   }
 
-  function ownCondition(table: CatalogTable, scope: ScopeRule, alias: string, kind: string, id: string, request: Carried): string | undefined {
-    if (scope.kind === 'via') return inParents(scope.parent, `${alias}.${columnOf(table, scope.column)}`, request, 'p.id')
+  function ownCondition(
+    table: CatalogTable,
+    scope: ScopeRule,
+    alias: string,
+    kind: string,
+    id: string,
+    request: Carried,
+  ): string | undefined {
+    if (scope.kind === 'via')
+      return inParents(scope.parent, `${alias}.${columnOf(table, scope.column)}`, request, 'p.id')
     if (scope.kind === 'conflict_home') {
-      const subs = [...parents].filter(([sub]) => isSubChannel(`${sub}/id`)).map(([sub, parent]) => inParents(parent, `${alias}.channel`, request, `'${sub}/' || p.id`))
-      return [`${alias}.channel = ${request.bind(request.channel)}`, ...subs.filter((condition) => condition !== undefined)].join(' or ')
+      const subs = [...parents]
+        .filter(([sub]) => isSubChannel(`${sub}/id`))
+        .map(([sub, parent]) => inParents(parent, `${alias}.channel`, request, `'${sub}/' || p.id`))
+      return [
+        `${alias}.channel = ${request.bind(request.channel)}`,
+        ...subs.filter((condition) => condition !== undefined),
+      ].join(' or ')
     }
     if (scope.kind === 'global') return kind === 'global' ? 'true' : undefined
     const column = scopeColumn(table, scope, kind)
@@ -91,8 +129,12 @@ export function createHomes(catalog: Catalog): Homes {
     homesOf,
     carriedBy,
     nameOf: (table) => kinds.get(table),
+    isGrant: (table) => grants.has(table),
     parentOf: (kind) => parents.get(kind),
-    tablesIn: (kind) => [...catalog.synced.values()].filter(({ scope }) => scope?.kind === 'conflict_home' || (scope?.kind === 'via' && scope.channel === kind)),
+    tablesIn: (kind) =>
+      [...catalog.synced.values()].filter(
+        ({ scope }) => scope?.kind === 'conflict_home' || (scope?.kind === 'via' && scope.channel === kind),
+      ),
   }
 }
 
@@ -107,7 +149,8 @@ function parentKinds(catalog: Catalog): ReadonlyMap<string, string> {
 
 function groupByKind(channels: Iterable<string>): ReadonlyMap<string, string[]> {
   const groups = new Map<string, string[]>()
-  for (const { kind, id } of new Set([...channels]).values().map(parseChannel)) groups.set(kind, [...(groups.get(kind) ?? []), id])
+  for (const { kind, id } of new Set([...channels]).values().map(parseChannel))
+    groups.set(kind, [...(groups.get(kind) ?? []), id])
   return groups
 }
 
@@ -125,10 +168,14 @@ function scopeColumn(table: CatalogTable, scope: ScopeRule, kind: string): strin
     const column = scope.columns.find((entry) => entry.scope === kind)?.column
     if (column !== undefined) return column
     if (kind === 'organization') return scope.fallback ? 'organizationId' : undefined
-    return kind === 'global' && table.sqlColumns.some(({ property, nullable }) => property === 'organizationId' && nullable) ? '' : undefined
+    return kind === 'global' &&
+      table.sqlColumns.some(({ property, nullable }) => property === 'organizationId' && nullable)
+      ? ''
+      : undefined
   }
   if (scope.kind === 'row') return isScope(kind) ? `${kind}Id` : undefined
-  if (scope.kind === 'project_home') return ({ organization: 'organizationId', team: 'teamId', project: 'id' } as const)[kind]
+  if (scope.kind === 'project_home')
+    return ({ organization: 'organizationId', team: 'teamId', project: 'id' } as const)[kind]
   return undefined
 }
 

@@ -40,7 +40,12 @@ export function changeSourceContract(kind: 'embedded' | 'postgres', make: (db: T
 
   async function addTask(): Promise<string> {
     const id = newId()
-    await insertRow(db.database.pool, 'tasks', { id, organization_id: it.organizationId, project_id: it.projectId, title: 'T' })
+    await insertRow(db.database.pool, 'tasks', {
+      id,
+      organization_id: it.organizationId,
+      project_id: it.projectId,
+      title: 'T',
+    })
     return id
   }
 
@@ -48,7 +53,7 @@ export function changeSourceContract(kind: 'embedded' | 'postgres', make: (db: T
     const { woken } = await started()
     for (let round = 0; round < 3; round++) {
       await addTask()
-      await woken()
+      await expect(woken()).resolves.toBeUndefined()
     }
   })
 
@@ -70,7 +75,9 @@ export function changeSourceContract(kind: 'embedded' | 'postgres', make: (db: T
       const query: SqlQuery = ({ text, values }) => client.query(text, [...(values ?? [])]).then(({ rows }) => rows)
       await query({ text: 'select 1' })
       const log = await one.settle(query)
-      expect(await log({ text: 'select op from sync_changes where row_id = $1', values: [id] })).toEqual([{ op: 'upsert' }])
+      expect(await log({ text: 'select op from sync_changes where row_id = $1', values: [id] })).toEqual([
+        { op: 'upsert' },
+      ])
     } finally {
       await client.query('rollback')
       client.release()
@@ -80,7 +87,7 @@ export function changeSourceContract(kind: 'embedded' | 'postgres', make: (db: T
   test('a hint wakes at once', async () => {
     const { source: one, woken } = await started()
     one.wake()
-    await woken()
+    await expect(woken()).resolves.toBeUndefined()
   })
 
   test('a start gives the database its epoch, and keeps it', async () => {

@@ -3,4 +3,6 @@ import { createTriggerSource } from '../../server/capture/capture.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { changeSourceContract } from './change-source-contract.ts'
 
-changeSourceContract('embedded', ({ database }) => createTriggerSource({ database, clock: systemClock, log: silentLog }))
+changeSourceContract('embedded', ({ database }) =>
+  createTriggerSource({ database, clock: systemClock, log: silentLog }),
+)

@@ -19,7 +19,10 @@ const cases: readonly (readonly [string, Change])[] = [
   ['its device', changed('devices', principal.deviceId, { revokedAt: 'now' })],
   ['its team membership', changed('team_memberships', taskId(5), { userId: principal.id })],
   ['a project it follows', changed('projects', project, { visibility: 'private' })],
-  ['a member of a project it follows', changed('project_members', taskId(5), { projectId: project, teamId: taskId(6) })],
+  [
+    'a member of a project it follows',
+    changed('project_members', taskId(5), { projectId: project, teamId: taskId(6) }),
+  ],
   ['its organization', changed('organizations', organization, { status: 'suspended' })],
 ]
 
@@ -30,7 +33,9 @@ for (const [name, one] of cases) {
 }
 
 test('what is about others concerns nobody', () => {
-  const others = cases.map(([, one]) => one).filter(({ table, row: values }) => values !== null && table !== 'organizations')
+  const others = cases
+    .map(([, one]) => one)
+    .filter(({ table, row: values }) => values !== null && table !== 'organizations')
   expect(new AccessWatch().concerned(others, [stranger])).toEqual([])
   expect(new AccessWatch().concerned([change(1)], [session])).toEqual([])
 })
@@ -42,7 +47,9 @@ test('another organization is not concerned', () => {
 
 test('a change of other columns evaluates nobody again, once it was dealt with', () => {
   const watch = new AccessWatch()
-  const [first, renamed, closed] = ['organization', 'organization', 'private'].map((visibility) => changed('projects', project, { visibility, name: visibility }))
+  const [first, renamed, closed] = ['organization', 'organization', 'private'].map((visibility) =>
+    changed('projects', project, { visibility, name: visibility }),
+  )
   if (!first || !renamed || !closed) throw new Error('three')
   expect(watch.concerned([first], [session])).toHaveLength(1)
   // The read failed; it is tried again.

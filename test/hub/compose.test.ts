@@ -11,7 +11,8 @@ function voice(embeddings: boolean, ...hits: readonly (readonly [Change, Hit['ve
   return { embeddings, hits: hits.map(([one, verdict]) => ({ change: one, verdict })) }
 }
 
-const rowsOf = (parts: readonly Part[]) => parts.flatMap(({ blocks }) => blocks.flatMap((block) => packedToRows(tasks, block)))
+const rowsOf = (parts: readonly Part[]) =>
+  parts.flatMap(({ blocks }) => blocks.flatMap((block) => packedToRows(tasks, block)))
 const idsOf = (parts: readonly Part[]) => rowsOf(parts).map((one) => one['id'])
 const deletesOf = (parts: readonly Part[]) => parts.flatMap(({ deletes }) => deletes)
 
@@ -21,7 +22,10 @@ test('nothing to say is one empty part', () => {
 
 test('a row that one upserts and another deletes is upserted once', () => {
   const one = change(1)
-  for (const voices of [[voice(false, [one, 'upsert']), voice(false, [one, 'delete'])], [voice(false, [one, 'delete']), voice(false, [one, 'upsert'])]]) {
+  for (const voices of [
+    [voice(false, [one, 'upsert']), voice(false, [one, 'delete'])],
+    [voice(false, [one, 'delete']), voice(false, [one, 'upsert'])],
+  ]) {
     const parts = composeParts(voices, tables, roomy)
     expect(idsOf(parts)).toEqual([one.id])
     expect(deletesOf(parts)).toEqual([])
@@ -40,16 +44,20 @@ test('many rows go in parts that keep the limit, none lost, none twice', () => {
   const voices = [voice(false, ...changes.map((one, index) => [one, index % 4 === 0 ? 'delete' : 'upsert'] as const))]
   const parts = composeParts(voices, tables, { partRows: 5, partBytes: 1_000_000 })
   for (const { blocks, deletes } of parts) {
-    const rows = blocks.reduce((sum, { block }) => sum + block.count, 0) + deletes.reduce((sum, { ids }) => sum + ids.length, 0)
+    const rows =
+      blocks.reduce((sum, { block }) => sum + block.count, 0) + deletes.reduce((sum, { ids }) => sum + ids.length, 0)
     expect(rows).toBeGreaterThan(0)
     expect(rows).toBeLessThanOrEqual(5)
   }
-  const told = [...idsOf(parts), ...deletesOf(parts).flatMap(({ ids }) => ids)]
+  const told = [...idsOf(parts).map(String), ...deletesOf(parts).flatMap(({ ids }) => ids)]
   expect(told.toSorted()).toEqual(changes.map(({ id }) => id).toSorted())
 })
 
 test('big rows go in parts of their own', () => {
   const changes = [1, 2, 3].map((number) => change(number, { row: row(number, { status: 'x'.repeat(1000) }) }))
-  const parts = composeParts([voice(false, ...changes.map((one) => [one, 'upsert'] as const))], tables, { partRows: 1000, partBytes: 900 })
+  const parts = composeParts([voice(false, ...changes.map((one) => [one, 'upsert'] as const))], tables, {
+    partRows: 1000,
+    partBytes: 900,
+  })
   expect(parts.map(({ blocks }) => blocks.length)).toEqual([1, 1, 1])
 })

@@ -66,13 +66,24 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
 
   async function addMessage(conversationId: string): Promise<string> {
     const id = newId()
-    await insertRow(pool(), 'messages', { id, ...inOrganization(), conversation_id: conversationId, role: 'user', content: 'hello' })
+    await insertRow(pool(), 'messages', {
+      id,
+      ...inOrganization(),
+      conversation_id: conversationId,
+      role: 'user',
+      content: 'hello',
+    })
     return id
   }
 
   async function invite(conversationId: string, userId: string): Promise<string> {
     const id = uuidFromKey('conversation_participants', [conversationId, userId, null])
-    await insertRow(pool(), 'conversation_participants', { id, ...inOrganization(), conversation_id: conversationId, user_id: userId })
+    await insertRow(pool(), 'conversation_participants', {
+      id,
+      ...inOrganization(),
+      conversation_id: conversationId,
+      user_id: userId,
+    })
     return id
   }
 
@@ -82,7 +93,9 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     const id = await addTask('one')
     await pool().query(`update tasks set title = 'two' where id = $1`, [id])
     const step = await advance([`project/${it.projectId}`])
-    expect(step.changes).toMatchObject([{ table: 'tasks', id, homes: [`project/${it.projectId}`], formerHomes: [], row: { title: 'two', version: 2 } }])
+    expect(step.changes).toMatchObject([
+      { table: 'tasks', id, homes: [`project/${it.projectId}`], formerHomes: [], row: { title: 'two', version: 2 } },
+    ])
     expect(step.to).toBe((await feed.state()).head)
     expect(step.at).toBeGreaterThan(1.7e12)
   })
@@ -106,17 +119,33 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     const id = await addTask()
     head = (await feed.state()).head
     await pool().query('delete from tasks where id = $1', [id])
-    expect((await advance([`project/${it.projectId}`])).changes).toMatchObject([{ id, row: null, homes: [], formerHomes: [`project/${it.projectId}`] }])
+    expect((await advance([`project/${it.projectId}`])).changes).toMatchObject([
+      { id, row: null, homes: [], formerHomes: [`project/${it.projectId}`] },
+    ])
   })
 
   test('a move names the home that was left', async () => {
     const id = newId()
-    await insertRow(pool(), 'memories', { id, ...inOrganization(), scope: 'user', user_id: it.memberId, agent_id: it.agentId, content: 'c' })
+    await insertRow(pool(), 'memories', {
+      id,
+      ...inOrganization(),
+      scope: 'user',
+      user_id: it.memberId,
+      agent_id: it.agentId,
+      content: 'c',
+    })
     head = (await feed.state()).head
     await pool().query(`update memories set scope = 'agent' where id = $1`, [id])
     const step = await advance([`user/${it.memberId}`])
     expect(step.changes).toMatchObject([{ id, homes: [`agent/${it.agentId}`], formerHomes: [`user/${it.memberId}`] }])
-    expect(step.departures).toEqual([{ channel: `memory/${id}`, organizationId: it.organizationId, left: [`user/${it.memberId}`], homes: [`agent/${it.agentId}`] }])
+    expect(step.departures).toEqual([
+      {
+        channel: `memory/${id}`,
+        organizationId: it.organizationId,
+        left: [`user/${it.memberId}`],
+        homes: [`agent/${it.agentId}`],
+      },
+    ])
   })
 
   test('rows of a sub-channel are carried by the channel their parent is in', async () => {
@@ -124,7 +153,9 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     head = (await feed.state()).head
     const message = await addMessage(conversation)
     const step = await advance([`project/${it.projectId}`])
-    expect(step.changes).toContainEqual(expect.objectContaining({ table: 'messages', id: message, homes: [`project/${it.projectId}`] }))
+    expect(step.changes).toContainEqual(
+      expect.objectContaining({ table: 'messages', id: message, homes: [`project/${it.projectId}`] }),
+    )
   })
 
   test('a new participant gets the whole conversation, with one entry in the log', async () => {
@@ -133,7 +164,11 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     head = (await feed.state()).head
     const participant = await invite(conversation, it.memberId)
     const step = await advance([`user/${it.memberId}`])
-    expect(keysOf(step).toSorted()).toEqual([`conversation_participants ${participant}`, `conversations ${conversation}`, `messages ${message}`])
+    expect(keysOf(step).toSorted()).toEqual([
+      `conversation_participants ${participant}`,
+      `conversations ${conversation}`,
+      `messages ${message}`,
+    ])
     expect(step.departures).toEqual([])
   })
 
@@ -153,8 +188,12 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     head = (await feed.state()).head
     await pool().query('update conversation_participants set deleted_at = now() where id = $1', [participant])
     const step = await advance([`user/${it.memberId}`])
-    expect(step.departures).toMatchObject([{ channel: `conversation/${conversation}`, left: [`user/${it.memberId}`], homes: [`user/${it.ownerId}`] }])
-    expect(step.changes).toContainEqual(expect.objectContaining({ table: 'conversations', id: conversation, formerHomes: [`user/${it.memberId}`] }))
+    expect(step.departures).toMatchObject([
+      { channel: `conversation/${conversation}`, left: [`user/${it.memberId}`], homes: [`user/${it.ownerId}`] },
+    ])
+    expect(step.changes).toContainEqual(
+      expect.objectContaining({ table: 'conversations', id: conversation, formerHomes: [`user/${it.memberId}`] }),
+    )
   })
 
   test('a conversation that is purged with all in it is deleted where it was', async () => {
@@ -171,17 +210,34 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
 
   test('a private project is found by its owner and its members', async () => {
     const project = newId()
-    await insertRow(pool(), 'projects', { id: project, ...inOrganization(), name: 'P', slug: 'p', visibility: 'private', owner_user_id: it.ownerId })
+    await insertRow(pool(), 'projects', {
+      id: project,
+      ...inOrganization(),
+      name: 'P',
+      slug: 'p',
+      visibility: 'private',
+      owner_user_id: it.ownerId,
+    })
     await insertRow(pool(), 'project_members', {
-      id: uuidFromKey('project_members', [project, it.memberId, null, null]), ...inOrganization(), project_id: project, user_id: it.memberId,
+      id: uuidFromKey('project_members', [project, it.memberId, null, null]),
+      ...inOrganization(),
+      project_id: project,
+      user_id: it.memberId,
     })
     const change = (await advance([`user/${it.memberId}`])).changes.find(({ id }) => id === project)
-    expect(change?.homes.toSorted()).toEqual([`project/${project}`, `user/${it.memberId}`, `user/${it.ownerId}`].toSorted())
+    expect(change?.homes.toSorted()).toEqual(
+      [`project/${project}`, `user/${it.memberId}`, `user/${it.ownerId}`].toSorted(),
+    )
   })
 
   test('changes of other organizations are left out', async () => {
     const other = await seedFixture(pool())
-    await insertRow(pool(), 'tasks', { id: newId(), organization_id: other.organizationId, project_id: other.projectId, title: 'theirs' })
+    await insertRow(pool(), 'tasks', {
+      id: newId(),
+      organization_id: other.organizationId,
+      project_id: other.projectId,
+      title: 'theirs',
+    })
     expect((await advance([`project/${other.projectId}`])).changes).toEqual([])
   })
 
@@ -190,11 +246,18 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     const mutation = newId()
     head = (await feed.state()).head
     await pool().query('select sync.mark($1, $2, $3)', [mutation, device.deviceId, it.organizationId])
-    expect(await advance([])).toMatchObject({ marks: [{ deviceId: device.deviceId, mutationId: mutation }], canary: false })
+    expect(await advance([])).toMatchObject({
+      marks: [{ deviceId: device.deviceId, mutationId: mutation }],
+      canary: false,
+    })
     await pool().query('select sync.mark_canary()')
     expect((await advance([])).canary).toBe(true)
     await insertRow(pool(), 'access_tokens', {
-      ...inOrganization(), user_id: it.memberId, name: 'ci', token_hash: Buffer.from(mutation), token_prefix: 'tw_x',
+      ...inOrganization(),
+      user_id: it.memberId,
+      name: 'ci',
+      token_hash: Buffer.from(mutation),
+      token_prefix: 'tw_x',
     })
     expect((await advance([])).credentials).toEqual([it.memberId])
     await pool().query('truncate task_dependencies')
@@ -218,15 +281,29 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
   })
 
   test('more rows than may be sent at once are too far', async () => {
-    const small = createSqlFeed({ database: db.database, source: createTriggerSource({ database: db.database, clock: systemClock, log: silentLog }), catalog, maxKeys: 2 })
+    const small = createSqlFeed({
+      database: db.database,
+      source: createTriggerSource({ database: db.database, clock: systemClock, log: silentLog }),
+      catalog,
+      maxKeys: 2,
+    })
     await Promise.all([addTask(), addTask(), addTask()])
-    const request = { organizations: null, follows: () => true, watchAccess: false, embeddings: false, principals: () => [] }
+    const request = {
+      organizations: null,
+      follows: () => true,
+      watchAccess: false,
+      embeddings: false,
+      principals: () => [],
+    }
     expect(await small.advance(head, request)).toMatchObject({ kind: 'too_far', from: head })
     await small.close()
   })
 
   function selection(channel: string, rest: Partial<Selection> = {}): Selection {
-    const tables = [...catalog.synced.values()].filter(({ direction }) => direction !== 'up').map(({ name }) => name).toSorted()
+    const tables = [...catalog.synced.values()]
+      .filter(({ direction }) => direction !== 'up')
+      .map(({ name }) => name)
+      .toSorted()
     return { organizationId: it.organizationId, channel, tables, where: {}, embeddings: false, ...rest }
   }
 
@@ -248,7 +325,9 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     const message = await addMessage(conversation)
     const all = await pages(selection(`project/${it.projectId}`), 1000)
     const mine = all.filter((key) => /^(tasks|conversations|messages) /.test(key))
-    expect(mine.toSorted()).toEqual([...tasks.map((id) => `tasks ${id}`), `conversations ${conversation}`, `messages ${message}`].toSorted())
+    expect(mine.toSorted()).toEqual(
+      [...tasks.map((id) => `tasks ${id}`), `conversations ${conversation}`, `messages ${message}`].toSorted(),
+    )
     for (const size of [1, 2, 3]) expect(await pages(selection(`project/${it.projectId}`), size)).toEqual(all)
   })
 
@@ -266,13 +345,23 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
   test('every channel a member may follow can be paged and verified', async () => {
     const principal = await seedDevice(pool(), { organizationId: it.organizationId, kind: 'user', id: it.memberId })
     const { channels } = await feed.access(principal)
-    expect([...channels.keys()]).toEqual(expect.arrayContaining(['global', `organization/${it.organizationId}`, `user/${it.memberId}`, `project/${it.projectId}`]))
+    expect([...channels.keys()]).toEqual(
+      expect.arrayContaining([
+        'global',
+        `organization/${it.organizationId}`,
+        `user/${it.memberId}`,
+        `project/${it.projectId}`,
+      ]),
+    )
     for (const channel of channels.keys()) {
       const chosen = selection(channel)
       const rows = await pages(chosen, 500)
       const step = await advance([], { verify: chosen })
-      const counted = (step.verified ?? []).reduce((sum, { ranges }) => sum + ranges.reduce((total, { count }) => total + count, 0), 0)
-      expect(counted, channel).toBe(rows.length)
+      const counted = (step.verified ?? []).reduce(
+        (sum, { ranges }) => sum + ranges.reduce((total, { count }) => total + count, 0),
+        0,
+      )
+      expect([channel, counted]).toEqual([channel, rows.length])
     }
   })
 }

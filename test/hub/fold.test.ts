@@ -4,8 +4,16 @@ import { Fold, type LogEntry } from '../../server/hub/fold.ts'
 
 function entry(seq: number, rest: Partial<LogEntry> = {}): LogEntry {
   return {
-    seq: toSeq(seq), organizationId: 'o', channel: 'project/p', oldChannel: null, table: 'tasks', rowId: 'a', op: 'upsert',
-    mutationId: null, deviceId: null, ...rest,
+    seq: toSeq(seq),
+    organizationId: 'o',
+    channel: 'project/p',
+    oldChannel: null,
+    table: 'tasks',
+    rowId: 'a',
+    op: 'upsert',
+    mutationId: null,
+    deviceId: null,
+    ...rest,
   }
 }
 
@@ -16,7 +24,10 @@ function fold(...entries: readonly LogEntry[]): Fold {
 }
 
 test('a row has one key, with the last commit that touched it', () => {
-  expect(fold(entry(1), entry(2, { rowId: 'b' }), entry(3)).keys()).toMatchObject([{ id: 'b', seq: 2 }, { id: 'a', seq: 3 }])
+  expect(fold(entry(1), entry(2, { rowId: 'b' }), entry(3)).keys()).toMatchObject([
+    { id: 'b', seq: 2 },
+    { id: 'a', seq: 3 },
+  ])
 })
 
 test('the same id in two tables is two rows', () => {
@@ -24,7 +35,11 @@ test('the same id in two tables is two rows', () => {
 })
 
 test('channels are kept in the order in which the row was last seen in them', () => {
-  const moved = fold(entry(1, { channel: 'b', oldChannel: 'a' }), entry(2, { channel: 'c', oldChannel: 'b' }), entry(3, { channel: 'a', oldChannel: 'c' }))
+  const moved = fold(
+    entry(1, { channel: 'b', oldChannel: 'a' }),
+    entry(2, { channel: 'c', oldChannel: 'b' }),
+    entry(3, { channel: 'a', oldChannel: 'c' }),
+  )
   expect(moved.keys()[0]?.channels).toEqual(['b', 'c', 'a'])
 })
 
@@ -44,7 +59,12 @@ test('a mark of no mutation is a sign of life', () => {
 })
 
 test('a truncate forgets what happened to the table before, not after', () => {
-  const folded = fold(entry(1), entry(1, { table: 'notes' }), entry(2, { op: 'reset', rowId: null, channel: 'global' }), entry(3, { rowId: 'b' }))
+  const folded = fold(
+    entry(1),
+    entry(1, { table: 'notes' }),
+    entry(2, { op: 'reset', rowId: null, channel: 'global' }),
+    entry(3, { rowId: 'b' }),
+  )
   expect(folded.resets).toEqual(['tasks'])
   expect(folded.keys().map(({ table, id }) => `${table}/${id}`)).toEqual(['notes/a', 'tasks/b'])
 })

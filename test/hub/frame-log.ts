@@ -35,7 +35,10 @@ export class FrameLog {
   }
 
   /** The next message of this type that passes the test, after those already taken. Others before it are skipped. */
-  async next<T extends Down['type']>(type: T, test: (message: DownOf<T>, heard: Heard) => boolean = () => true): Promise<Heard & { readonly message: DownOf<T> }> {
+  async next<T extends Down['type']>(
+    type: T,
+    test: (message: DownOf<T>, heard: Heard) => boolean = () => true,
+  ): Promise<Heard & { readonly message: DownOf<T> }> {
     for (;;) {
       while (this.#read < this.heard.length) {
         const heard = this.heard[this.#read++]

@@ -51,7 +51,8 @@ export function hubContract(kind: 'embedded' | 'postgres'): void {
 
   const pool = () => db.database.pool
 
-  const device = (userId = it.memberId): Promise<DevicePrincipal> => seedDevice(pool(), { organizationId: it.organizationId, kind: 'user', id: userId })
+  const device = (userId = it.memberId): Promise<DevicePrincipal> =>
+    seedDevice(pool(), { organizationId: it.organizationId, kind: 'user', id: userId })
 
   async function connect(principal: DevicePrincipal, cursor: Cursor | null = null): Promise<Connected> {
     const log = new FrameLog((name) => catalog.synced.get(name)?.descriptor)
@@ -66,7 +67,10 @@ export function hubContract(kind: 'embedded' | 'postgres'): void {
   }
 
   /** Pages, activates, and returns the ids of what was staged. */
-  async function bootstrap({ session, log }: Connected, subscription: Subscription): Promise<{ readonly ids: string[]; readonly cursor: Cursor }> {
+  async function bootstrap(
+    { session, log }: Connected,
+    subscription: Subscription,
+  ): Promise<{ readonly ids: string[]; readonly cursor: Cursor }> {
     await session.subscribe([{ ...subscription, held: false }])
     expect((await log.next('subscribed')).message.error).toBeUndefined()
     const ids: string[] = []
@@ -86,11 +90,18 @@ export function hubContract(kind: 'embedded' | 'postgres'): void {
 
   async function addTask(rest: Readonly<Record<string, unknown>> = {}): Promise<string> {
     const id = newId()
-    await insertRow(pool(), 'tasks', { id, organization_id: it.organizationId, project_id: it.projectId, title: 'T', ...rest })
+    await insertRow(pool(), 'tasks', {
+      id,
+      organization_id: it.organizationId,
+      project_id: it.projectId,
+      title: 'T',
+      ...rest,
+    })
     return id
   }
 
-  const rowIds = (rows: ReadonlyMap<string, readonly { readonly [key: string]: unknown }[]>, table = 'tasks') => (rows.get(table) ?? []).map((row) => row['id'])
+  const rowIds = (rows: ReadonlyMap<string, readonly { readonly [key: string]: unknown }[]>, table = 'tasks') =>
+    (rows.get(table) ?? []).map((row) => row['id'])
 
   test('a commit by plain SQL reaches a follower', async () => {
     const one = await connect(await device())
@@ -196,7 +207,9 @@ export function hubContract(kind: 'embedded' | 'postgres'): void {
     const one = await connect(await device())
     await bootstrap(one, inProject())
     await pool().query(`update organization_members set status = 'suspended' where user_id = $1`, [it.memberId])
-    expect((await one.log.next('batch')).message.leaves).toEqual([{ channel: `project/${it.projectId}`, revoked: true }])
+    expect((await one.log.next('batch')).message.leaves).toEqual([
+      { channel: `project/${it.projectId}`, revoked: true },
+    ])
     expect(await one.ended).toBe('token_invalid')
     await expect(connect(await device())).rejects.toMatchObject({ code: 'token_invalid' })
   })
@@ -229,7 +242,13 @@ export function hubContract(kind: 'embedded' | 'postgres'): void {
   test('a participant gets the conversation live, and loses it when removed', async () => {
     const conversation = newId()
     const mine = { organization_id: it.organizationId, conversation_id: conversation }
-    await insertRow(pool(), 'conversations', { id: conversation, organization_id: it.organizationId, scope: 'user', user_id: it.ownerId, title: 'C' })
+    await insertRow(pool(), 'conversations', {
+      id: conversation,
+      organization_id: it.organizationId,
+      scope: 'user',
+      user_id: it.ownerId,
+      title: 'C',
+    })
     const message = newId()
     await insertRow(pool(), 'messages', { id: message, ...mine, role: 'user', content: 'hello' })
     const one = await connect(await device())

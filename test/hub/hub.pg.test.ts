@@ -3,5 +3,9 @@ import { describe } from 'vitest'
 import { feedContract } from './feed-contract.ts'
 import { hubContract } from './hub-contract.ts'
 
-describe('feed', () => feedContract('postgres'))
-describe('hub', () => hubContract('postgres'))
+describe('feed', () => {
+  feedContract('postgres')
+})
+describe('hub', () => {
+  hubContract('postgres')
+})

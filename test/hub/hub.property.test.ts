@@ -19,19 +19,46 @@ const columns: TableDescriptor['columns'] = {
   status: { name: 'status', type: 'text' },
   embedding: { name: 'embedding', type: 'vector', dimension: 2, nullable: true },
 }
-const tables = new Map(['tasks', 'notes', 'project_members'].map((name): [string, TableDescriptor] => [name, {
-  name, direction: 'rw', policy: 'merge', writers: ['member'], scope: { kind: 'row' },
-  columns: name === 'project_members' ? { ...columns, userId: { name: 'user_id', type: 'uuid' }, projectId: { name: 'project_id', type: 'uuid' }, deletedAt: { name: 'deleted_at', type: 'timestamptz', nullable: true } } : columns,
-}]))
+const tables = new Map(
+  ['tasks', 'notes', 'project_members'].map((name): [string, TableDescriptor] => [
+    name,
+    {
+      name,
+      direction: 'rw',
+      policy: 'merge',
+      writers: ['member'],
+      scope: { kind: 'row' },
+      columns:
+        name === 'project_members'
+          ? {
+              ...columns,
+              userId: { name: 'user_id', type: 'uuid' },
+              projectId: { name: 'project_id', type: 'uuid' },
+              deletedAt: { name: 'deleted_at', type: 'timestamptz', nullable: true },
+            }
+          : columns,
+    },
+  ]),
+)
 
 const organizations = [id('o1'), id('o2')] as const
 const users = [id('u1'), id('u2'), id('u3')]
 const projects = [id('p1'), id('p2')] as const
-const channels = [`organization/${organizations[0]}`, ...projects.map((project) => `project/${project}`), `user/${users[0]}`]
+const channels = [
+  `organization/${organizations[0]}`,
+  ...projects.map((project) => `project/${project}`),
+  `user/${users[0]}`,
+]
 const everyAccess = (user: string): ReadonlySet<string> => new Set([...channels.slice(0, 3), `user/${user}`])
 
 type Op =
-  | { readonly kind: 'put'; readonly row: number; readonly table: 'tasks' | 'notes'; readonly homes: readonly number[]; readonly status: string }
+  | {
+      readonly kind: 'put'
+      readonly row: number
+      readonly table: 'tasks' | 'notes'
+      readonly homes: readonly number[]
+      readonly status: string
+    }
   | { readonly kind: 'delete'; readonly row: number }
   | { readonly kind: 'access'; readonly user: number; readonly project: number; readonly granted: boolean }
   | { readonly kind: 'mark' | 'canary' }
@@ -42,18 +69,42 @@ type Op =
 
 const client = fc.nat({ max: 3 })
 const op: fc.Arbitrary<Op> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({
-    kind: fc.constant('put' as const), row: fc.nat({ max: 5 }), table: fc.constantFrom('tasks' as const, 'notes' as const),
-    homes: fc.uniqueArray(fc.nat({ max: 3 }), { minLength: 1, maxLength: 2 }), status: fc.constantFrom('a', 'b'),
-  }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('put' as const),
+      row: fc.nat({ max: 5 }),
+      table: fc.constantFrom('tasks' as const, 'notes' as const),
+      homes: fc.uniqueArray(fc.nat({ max: 3 }), { minLength: 1, maxLength: 2 }),
+      status: fc.constantFrom('a', 'b'),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), row: fc.nat({ max: 5 }) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('access' as const), user: fc.nat({ max: 1 }), project: fc.nat({ max: 1 }), granted: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('access' as const),
+      user: fc.nat({ max: 1 }),
+      project: fc.nat({ max: 1 }),
+      granted: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('mark' as const, 'canary' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('connect' as const), client, back: fc.nat({ max: 6 }) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('disconnect' as const, 'verify' as const), client }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('home' as const), client }) },
-  { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('ack' as const, 'stage' as const, 'stage' as const), client }) },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom('subscribe' as const, 'subscribe' as const, 'unsubscribe' as const), client, which: fc.nat({ max: 5 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constantFrom('ack' as const, 'stage' as const, 'stage' as const), client }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constantFrom('subscribe' as const, 'subscribe' as const, 'unsubscribe' as const),
+      client,
+      which: fc.nat({ max: 5 }),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('turn' as const), turns: fc.integer({ min: 1, max: 6 }) }) },
 )
 
@@ -63,20 +114,36 @@ const subscriptions: readonly [Subscription, ...Subscription[]] = [
   { id: 's2', channel: channels[2] ?? '', embeddings: true },
   { id: 's3', channel: channels[1] ?? '', embeddings: false, where: { tasks: { status: 'a' } } },
   { id: 's4', channel: channels[3] ?? '', embeddings: false, tables: ['notes'] },
-  { id: 's5', channel: channels[2] ?? '', embeddings: false, where: { notes: { status: { ne: 'a' } }, tasks: { status: 'b' } } },
+  {
+    id: 's5',
+    channel: channels[2] ?? '',
+    embeddings: false,
+    where: { notes: { status: { ne: 'a' } }, tasks: { status: 'b' } },
+  },
 ]
 
 test('every batch brings every client to the exact state at its position, and all arrive', async () => {
-  await fc.assert(fc.asyncProperty(fc.scheduler(), fc.nat({ max: 4 }), fc.array(op, { minLength: 10, maxLength: 70, size: 'max' }), run), {
-    numRuns: Number(process.env['TIDEWIRE_RUNS'] ?? 150),
-  })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.scheduler(),
+      fc.nat({ max: 4 }),
+      fc.array(op, { minLength: 10, maxLength: 70, size: 'max' }),
+      run,
+    ),
+    {
+      numRuns: Number(process.env['TIDEWIRE_RUNS'] ?? 150),
+    },
+  )
 }, 120_000)
 
 async function run(scheduler: fc.Scheduler, warm: number, ops: readonly Op[]): Promise<void> {
   const feed = new MemoryFeed(tables, () => scheduler.schedule(Promise.resolve()))
   feed.commit({ access: new Map(users.map((user) => [user, everyAccess(user)])) })
   const hub = createHub({
-    feed, source: feed, clock: systemClock, log: silentLog,
+    feed,
+    source: feed,
+    clock: systemClock,
+    log: silentLog,
     catalog: { byName: new Map([...tables].map(([name, descriptor]) => [name, { descriptor }])) },
     limits: { windowBatches: 3, partRows: 2, ringChanges: 6, concurrentCatchUps: 2, concurrentPages: 1, pageRows: 2 },
   })
@@ -92,9 +159,15 @@ async function run(scheduler: fc.Scheduler, warm: number, ops: readonly Op[]): P
   const started = hub.start()
   await settle()
   await started
-  const clients = [users[0], users[1], users[0], users[2]].map((user, index) => new ModelClient(hub, feed, {
-    organizationId: index === 3 ? organizations[1] : organizations[0], kind: 'user', id: user ?? '', deviceId: id('device', String(index)),
-  }))
+  const clients = [users[0], users[1], users[0], users[2]].map(
+    (user, index) =>
+      new ModelClient(hub, feed, {
+        organizationId: index === 3 ? organizations[1] : organizations[0],
+        kind: 'user',
+        id: user ?? '',
+        deviceId: id('device', String(index)),
+      }),
+  )
   // Most begin with something to lose.
   for (const [index, one] of clients.slice(0, warm).entries()) {
     const connected = one.connect(0)
@@ -163,13 +236,31 @@ async function perform(one: Op, { feed, clients, turn, versions }: World, failur
       const mine = new Set(feed.newest.access.get(user))
       if (one.granted) mine.add(`project/${project}`)
       else mine.delete(`project/${project}`)
-      const row = { id: key, version, status: '', embedding: null, userId: user, projectId: project, deletedAt: one.granted ? null : 'then' }
-      const put: StoredRow = { table: 'project_members', row, homes: [`project/${project}`], organizationId: organizations[0] }
+      const row = {
+        id: key,
+        version,
+        status: '',
+        embedding: null,
+        userId: user,
+        projectId: project,
+        deletedAt: one.granted ? null : 'then',
+      }
+      const put: StoredRow = {
+        table: 'project_members',
+        row,
+        homes: [`project/${project}`],
+        organizationId: organizations[0],
+      }
       feed.commit({ puts: [put], access: new Map([...feed.newest.access, [user, mine]]) })
       return
     }
     case 'mark':
-      feed.commit({ marks: clients.map(({ principal }) => ({ deviceId: principal.deviceId, mutationId: id('m', String(feed.newest.seq)) })) })
+      feed.commit({
+        marks: clients.map(({ principal }) => ({
+          deviceId: principal.deviceId,
+          mutationId: id('m', String(feed.newest.seq)),
+        })),
+      })
       return
     case 'canary':
       feed.commit({ canary: true })

@@ -6,7 +6,19 @@ import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
-import type { AdvanceRequest, Change, Departure, Feed, FeedState, Mark, PageRequest, PageResult, Selection, Step, TooFar } from '../../server/hub/feed.ts'
+import type {
+  AdvanceRequest,
+  Change,
+  Departure,
+  Feed,
+  FeedState,
+  Mark,
+  PageRequest,
+  PageResult,
+  Selection,
+  Step,
+  TooFar,
+} from '../../server/hub/feed.ts'
 import { noAccess, type Access } from '../../server/scope/access.ts'
 import type { DevicePrincipal } from '../../server/scope/principal.ts'
 
@@ -41,9 +53,11 @@ export const keyOf = (table: string, id: unknown): string => `${table}/${String(
 
 export class MemoryFeed implements Feed, ChangeSource {
   readonly tables: ReadonlyMap<string, TableDescriptor>
-  readonly #commits: Commit[] = [{ seq: zeroSeq, rows: new Map(), access: new Map(), touched: [], departures: [], marks: [], canary: false }]
+  readonly #commits: Commit[] = [
+    { seq: zeroSeq, rows: new Map(), access: new Map(), touched: [], departures: [], marks: [], canary: false },
+  ]
   readonly #pause: () => Promise<void>
-  #onCommits: () => void = () => undefined
+  #onCommits: (newest?: Seq) => void = () => undefined
   prunedThrough: Seq = zeroSeq
   maxKeys = Number.POSITIVE_INFINITY
 
@@ -75,7 +89,7 @@ export class MemoryFeed implements Feed, ChangeSource {
     const seq = toSeq(this.#last.seq + 3)
     const touched = [...puts.map((put) => keyOf(put.table, put.row['id'])), ...deletes]
     this.#commits.push({ seq, rows, access: access ?? this.#last.access, touched, departures, marks, canary })
-    this.#onCommits()
+    this.#onCommits(seq)
     return seq
   }
 
@@ -104,10 +118,16 @@ export class MemoryFeed implements Feed, ChangeSource {
     const changes = this.#changes(from, commits, snapshot).filter((change) => isWanted(change, request))
     if (changes.length > this.maxKeys || from < this.prunedThrough) return { kind: 'too_far', from, to: snapshot.seq }
     return {
-      kind: 'step', from, to: snapshot.seq, at: 1, embeddings: request.embeddings, changes,
+      kind: 'step',
+      from,
+      to: snapshot.seq,
+      at: 1,
+      embeddings: request.embeddings,
+      changes,
       departures: commits.flatMap(({ departures }) => departures),
       marks: commits.flatMap(({ marks }) => marks),
-      resets: [], credentials: [],
+      resets: [],
+      credentials: [],
       canary: commits.some(({ canary }) => canary),
       access: new Map(request.principals(changes).map((principal) => [principal, this.#accessOf(principal, snapshot)])),
       verified: request.verify ? this.#verify(request.verify, snapshot) : null,
@@ -117,17 +137,21 @@ export class MemoryFeed implements Feed, ChangeSource {
   #changes(from: Seq, commits: readonly Commit[], snapshot: Commit): Change[] {
     const before = this.#commits.findLast(({ seq }) => seq <= from)?.rows ?? new Map<string, StoredRow>()
     const seqs = new Map(commits.flatMap(({ seq, touched }) => touched.map((key) => [key, seq] as const)))
-    return [...seqs].map(([key, seq]) => {
-      const [table = '', id = ''] = key.split('/')
-      const now = snapshot.rows.get(key)
-      const seen = [before.get(key), ...commits.map(({ rows }) => rows.get(key))].filter((stored) => stored !== undefined)
-      const homes = now?.homes ?? []
-      const formerHomes = [...new Set(seen.flatMap((stored) => stored.homes))].filter((home) => !homes.includes(home))
-      const organizationId = (now ?? seen.at(-1))?.organizationId ?? null
-      const wasGone = commits.some(({ touched, rows }) => touched.includes(key) && !rows.has(key))
-      const fresh = now?.row['version'] === 1 && !before.has(key) && !wasGone
-      return { seq, table, id, organizationId, row: now?.row ?? null, homes, formerHomes, fresh, everywhere: false }
-    }).toSorted((a, b) => a.seq - b.seq)
+    return [...seqs]
+      .map(([key, seq]) => {
+        const [table = '', id = ''] = key.split('/')
+        const now = snapshot.rows.get(key)
+        const seen = [before.get(key), ...commits.map(({ rows }) => rows.get(key))].filter(
+          (stored) => stored !== undefined,
+        )
+        const homes = now?.homes ?? []
+        const formerHomes = [...new Set(seen.flatMap((stored) => stored.homes))].filter((home) => !homes.includes(home))
+        const organizationId = (now ?? seen.at(-1))?.organizationId ?? null
+        const wasGone = commits.some(({ touched, rows }) => touched.includes(key) && !rows.has(key))
+        const fresh = now?.row['version'] === 1 && !before.has(key) && !wasGone
+        return { seq, table, id, organizationId, row: now?.row ?? null, homes, formerHomes, fresh, everywhere: false }
+      })
+      .toSorted((a, b) => a.seq - b.seq)
   }
 
   async page({ selection, after, maxRows }: PageRequest): Promise<PageResult> {
@@ -161,7 +185,8 @@ export class MemoryFeed implements Feed, ChangeSource {
     const rows = this.select(selection, snapshot)
     return selection.tables.map((table) => {
       const sums = new RangeSums()
-      for (const [key, row] of rows) if (key.startsWith(`${table}/`)) sums.add(String(row['id']), Number(row['version']))
+      for (const [key, row] of rows)
+        if (key.startsWith(`${table}/`)) sums.add(String(row['id']), Number(row['version']))
       return { table, ranges: sums.toRanges() }
     })
   }
@@ -173,7 +198,7 @@ export class MemoryFeed implements Feed, ChangeSource {
   }
 
   // As a change source: wakes at each commit.
-  async start(onCommits: () => void): Promise<void> {
+  async start(onCommits: (newest?: Seq) => void): Promise<void> {
     this.#onCommits = onCommits
   }
 

@@ -1,6 +1,6 @@
 // A client reduced to what the protocol promises it: rows by key, subscriptions, a cursor. After each batch it compares
 // itself with what the feed's history says that it must hold at that position.
-import { expect } from 'vitest'
+import assert from 'node:assert/strict'
 import { blocksOf } from '../../protocol/block-frame.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
@@ -150,7 +150,8 @@ export class ModelClient {
     const expected = new Map<string, number>()
     for (const { subscription, state } of this.followed.values()) {
       if (state !== 'held') continue
-      for (const [key, row] of this.#feed.select(this.#selection(subscription), commit)) expected.set(key, Number(row['version']))
+      for (const [key, row] of this.#feed.select(this.#selection(subscription), commit))
+        expected.set(key, Number(row['version']))
     }
     return expected
   }
@@ -161,11 +162,23 @@ export class ModelClient {
 
   #selection(subscription: Subscription) {
     const tables = subscription.tables ?? [...this.#feed.tables.keys()]
-    return { organizationId: this.principal.organizationId, channel: subscription.channel, tables, where: subscription.where ?? {}, embeddings: false }
+    return {
+      organizationId: this.principal.organizationId,
+      channel: subscription.channel,
+      tables,
+      where: subscription.where ?? {},
+      embeddings: false,
+    }
   }
 
   #follow(subscription: Subscription, state: Followed['state']): void {
-    this.followed.set(subscription.id, { subscription, state, staged: new Map(), from: null, next: state === 'held' ? undefined : null })
+    this.followed.set(subscription.id, {
+      subscription,
+      state,
+      staged: new Map(),
+      from: null,
+      next: state === 'held' ? undefined : null,
+    })
   }
 
   #startOver(): void {
@@ -194,7 +207,7 @@ export class ModelClient {
       case 'verified':
         return this.#compare(message)
       case 'error':
-        expect(message).toMatchObject({ fatal: false, error: { code: 'not_found' } })
+        assert.deepEqual([message.fatal, message.error.code], [false, 'not_found'])
         return
       default:
         throw new Error(`unexpected ${message.type}`)
@@ -214,7 +227,7 @@ export class ModelClient {
     const parts = this.#parts
     this.#parts = []
     const { to } = parts[0]?.message ?? { to: 0 }
-    expect(to, 'batches never go back').toBeGreaterThanOrEqual(this.cursor?.seq ?? 0)
+    assert.ok(to >= (this.cursor?.seq ?? 0), 'batches never go back')
     this.cursor = { epoch: 'memory', seq: toSeq(to) }
     const messages = parts.map(({ message }) => message)
     for (const id of messages.flatMap(({ activated }) => activated)) {
@@ -224,16 +237,21 @@ export class ModelClient {
       this.followed.set(id, { ...one, state: 'held', staged: new Map() })
     }
     const leaves = messages.flatMap((message) => message.leaves)
-    for (const { channel } of leaves) for (const [id, { subscription }] of this.followed) if (subscription.channel === channel) this.followed.delete(id)
-    for (const { deletes } of messages) for (const { table, ids } of deletes) for (const id of ids) this.rows.delete(keyOf(table, id))
+    for (const { channel } of leaves)
+      for (const [id, { subscription }] of this.followed) if (subscription.channel === channel) this.followed.delete(id)
+    for (const { deletes } of messages)
+      for (const { table, ids } of deletes) for (const id of ids) this.rows.delete(keyOf(table, id))
     for (const { blocks } of parts) for (const [key, row] of this.#unpack(blocks)) this.rows.set(key, row)
     for (const id of messages.flatMap((message) => message.settled)) this.settled.add(id)
     // Rows of what it no longer follows may have been under way.
     if (leaves.length > 0 || this.#narrowed) this.#purge()
     const access = this.#feed.at(to).access.get(this.principal.id)
-    for (const { subscription, state } of this.followed.values()) if (state === 'held') expect(access, `access at ${to}`).toContain(subscription.channel)
-    expect(this.actual(), `state at ${to}`).toEqual(this.expected())
-    const held = [...this.followed.values()].filter(({ state }) => state === 'held').map(({ subscription }) => subscription)
+    for (const { subscription, state } of this.followed.values())
+      if (state === 'held') assert.ok(access?.has(subscription.channel), `access at ${to}`)
+    assert.deepEqual(this.actual(), this.expected(), `state at ${to}`)
+    const held = [...this.followed.values()]
+      .filter(({ state }) => state === 'held')
+      .map(({ subscription }) => subscription)
     this.#saved.push({ cursor: this.cursor, rows: new Map(this.rows), held })
   }
 
@@ -251,7 +269,7 @@ export class ModelClient {
   }
 
   #compare({ ref, to, tables }: DownOf<'verified'>): void {
-    expect(to, 'verified at the cursor').toBe(this.cursor?.seq)
+    assert.equal(to, this.cursor?.seq, 'verified at the cursor')
     const one = this.followed.get(this.#verified[ref] ?? '')
     if (!one) return
     const mine = this.#feed.select(this.#selection(one.subscription), this.#feed.at(to))
@@ -261,7 +279,7 @@ export class ModelClient {
         const row = this.rows.get(key)
         if (row && key.startsWith(`${table}/`)) sums.add(String(row['id']), Number(row['version']))
       }
-      expect(compareRanges(ranges, sums.toRanges()), `verify ${table}`).toEqual([])
+      assert.deepEqual(compareRanges(ranges, sums.toRanges()), [], `verify ${table}`)
     }
   }
 }

@@ -6,7 +6,12 @@ import { change, step, tables } from './changes.ts'
 
 function frames(from: number, to: number, { changes = 1, embeddings = true } = {}): StepFrames {
   const some = Array.from({ length: changes }, (_, index) => change(index + 1))
-  return new StepFrames(step(some, { from: toSeq(from), to: toSeq(to), embeddings }), { hits: new Map(), routed: () => true }, tables, { partRows: 10, partBytes: 1000 })
+  return new StepFrames(
+    step(some, { from: toSeq(from), to: toSeq(to), embeddings }),
+    { hits: new Map(), routed: () => true },
+    tables,
+    { partRows: 10, partBytes: 1000 },
+  )
 }
 
 function ring(max: number, ...pasts: readonly (readonly [StepFrames, number])[]): Ring {
@@ -15,18 +20,28 @@ function ring(max: number, ...pasts: readonly (readonly [StepFrames, number])[])
   return filled
 }
 
-const spans = (found: readonly StepFrames[] | undefined) => found?.map(({ step: { from, to } }) => [Number(from), Number(to)])
+const spans = (found: readonly StepFrames[] | undefined) =>
+  found?.map(({ step: { from, to } }) => [Number(from), Number(to)])
 
 test('leads from any place in it to the newest', () => {
   const three = ring(100, [frames(0, 10), 1], [frames(10, 20), 1], [frames(20, 30), 1])
-  expect(spans(three.after(toSeq(10), 1, false))).toEqual([[10, 20], [20, 30]])
-  expect(spans(three.after(toSeq(15), 1, false))).toEqual([[10, 20], [20, 30]])
+  expect(spans(three.after(toSeq(10), 1, false))).toEqual([
+    [10, 20],
+    [20, 30],
+  ])
+  expect(spans(three.after(toSeq(15), 1, false))).toEqual([
+    [10, 20],
+    [20, 30],
+  ])
 })
 
 test('does not reach back beyond what it holds', () => {
   const two = ring(4, [frames(0, 10), 1], [frames(10, 20), 1], [frames(20, 30), 1])
   expect(two.after(toSeq(5), 1, false)).toBeUndefined()
-  expect(spans(two.after(toSeq(10), 1, false))).toEqual([[10, 20], [20, 30]])
+  expect(spans(two.after(toSeq(10), 1, false))).toEqual([
+    [10, 20],
+    [20, 30],
+  ])
 })
 
 test('holds nothing of a step that is larger than all of it', () => {
@@ -37,5 +52,8 @@ test('is of no use for channels followed later, or vectors not read', () => {
   const two = ring(100, [frames(0, 10), 3], [frames(10, 20, { embeddings: false }), 4])
   expect(two.after(toSeq(0), 4, false)).toBeUndefined()
   expect(two.after(toSeq(10), 4, true)).toBeUndefined()
-  expect(spans(two.after(toSeq(0), 3, false))).toEqual([[0, 10], [10, 20]])
+  expect(spans(two.after(toSeq(0), 3, false))).toEqual([
+    [0, 10],
+    [10, 20],
+  ])
 })

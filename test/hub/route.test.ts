@@ -44,8 +44,12 @@ test('a row that does not match the filter is deleted, unless nobody can have it
 
 test('equal subscriptions are one spec, whatever the order of their parts', () => {
   const index = new ChannelIndex()
-  const first = index.add(spec({ id: 'a', tables: ['tasks', 'notes'], where: { tasks: { status: 'a' }, notes: { status: 'b' } } }))
-  expect(index.add(spec({ id: 'b', tables: ['notes', 'tasks'], where: { notes: { status: 'b' }, tasks: { status: 'a' } } }))).toBe(first)
+  const first = index.add(
+    spec({ id: 'a', tables: ['tasks', 'notes'], where: { tasks: { status: 'a' }, notes: { status: 'b' } } }),
+  )
+  expect(
+    index.add(spec({ id: 'b', tables: ['notes', 'tasks'], where: { notes: { status: 'b' }, tasks: { status: 'a' } } })),
+  ).toBe(first)
   expect(index.add(spec())).not.toBe(first)
 })
 
@@ -76,8 +80,14 @@ test('a channel that is followed again counts from then', () => {
 
 test('routing finds the same hits as asking each spec', () => {
   const index = new ChannelIndex()
-  const specs = [spec(), spec({ where: { tasks: { status: 'b' } } }), spec({ channel: `project/${organization}` })].map((one) => index.add(one))
-  const changes = [change(1), change(2, { homes: [`project/${organization}`], formerHomes: ['global'] }), change(3, { row: null, homes: [], everywhere: true })]
+  const specs = [spec(), spec({ where: { tasks: { status: 'b' } } }), spec({ channel: `project/${organization}` })].map(
+    (one) => index.add(one),
+  )
+  const changes = [
+    change(1),
+    change(2, { homes: [`project/${organization}`], formerHomes: ['global'] }),
+    change(3, { row: null, homes: [], everywhere: true }),
+  ]
   const routed = index.route(changes)
   for (const one of specs) expect(routed.get(one)).toEqual(hitsOf(one, changes))
 })

@@ -17,7 +17,10 @@ const table: Readonly<Record<SessionEvent, string>> = {
 
 for (const event of events) {
   test(`${event} moves each state as the table says`, () => {
-    const expected = table[event].trim().split(/\s+/).map((cell, index) => (cell === '.' ? states[index] : cell))
+    const expected = table[event]
+      .trim()
+      .split(/\s+/)
+      .map((cell, index) => (cell === '.' ? states[index] : cell))
     expect(states.map((state) => nextState(state, event))).toEqual(expected)
   })
 }

@@ -6,10 +6,12 @@ test('no more tasks run at a time than there are slots, and they start in order'
   const slots = new Slots(2)
   const gates = Array.from({ length: 5 }, () => Promise.withResolvers<void>())
   const started: number[] = []
-  const all = gates.map((gate, index) => slots.run(async () => {
-    started.push(index)
-    await gate.promise
-  }))
+  const all = gates.map((gate, index) =>
+    slots.run(async () => {
+      started.push(index)
+      await gate.promise
+    }),
+  )
   await Promise.resolve()
   expect(started).toEqual([0, 1])
   for (const gate of gates) gate.resolve()

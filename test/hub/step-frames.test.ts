@@ -12,7 +12,12 @@ function framesFor(specs: readonly Spec[]): StepFrames {
   const index = new ChannelIndex()
   for (const one of specs) index.add(one)
   const marks = [{ deviceId: 'd', mutationId: taskId(9) }]
-  return new StepFrames(step(changes, { marks }), { hits: index.route(changes), routed: (one) => specs.includes(one) }, tables, limits)
+  return new StepFrames(
+    step(changes, { marks }),
+    { hits: index.route(changes), routed: (one) => specs.includes(one) },
+    tables,
+    limits,
+  )
 }
 
 test('equal combinations get the same bytes, made once', () => {
@@ -44,7 +49,10 @@ test('what is for one session alone comes with the last part', () => {
   const frames = framesFor([all])
   const batch = frames.batch([all], { ...noExtras(), settled: frames.settledOf('d') }, false)
   const messages = (batch?.frames ?? []).map((frame) => parseDown(frame).message)
-  expect(messages).toMatchObject([{ more: true, settled: [], to: 100 }, { more: false, settled: [taskId(9)], to: 100 }])
+  expect(messages).toMatchObject([
+    { more: true, settled: [], to: 100 },
+    { more: false, settled: [taskId(9)], to: 100 },
+  ])
   expect(frames.settledOf('another')).toEqual([])
 })
 

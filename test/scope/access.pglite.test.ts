@@ -24,7 +24,10 @@ beforeEach(async () => {
 afterAll(() => db.close())
 
 const pool = () => db.database.pool
-const query: SqlQuery = ({ text, values }) => pool().query(text, [...(values ?? [])]).then(({ rows }) => rows)
+const query: SqlQuery = ({ text, values }) =>
+  pool()
+    .query(text, [...(values ?? [])])
+    .then(({ rows }) => rows)
 const accessOf = (principal: DevicePrincipal): Promise<Access> => loadAccess(query, principal)
 const roleIn = async (channel: string, principal = member) => (await accessOf(principal)).channels.get(channel)
 const set = (sql: string, ...values: readonly unknown[]) => pool().query(sql, [...values])
@@ -43,13 +46,30 @@ async function join(team: string, who: Readonly<Record<string, string>>, role = 
 
 async function addProject(rest: Readonly<Record<string, unknown>>): Promise<string> {
   const id = newId()
-  await insertRow(pool(), 'projects', { id, organization_id: it.organizationId, name: 'P', slug: `p-${id.slice(-12)}`, ...rest })
+  await insertRow(pool(), 'projects', {
+    id,
+    organization_id: it.organizationId,
+    name: 'P',
+    slug: `p-${id.slice(-12)}`,
+    ...rest,
+  })
   return id
 }
 
 async function addMember(project: string, who: Readonly<Record<string, string>>, role = 'member'): Promise<string> {
-  const id = uuidFromKey('project_members', [project, who['user_id'] ?? null, who['team_id'] ?? null, who['agent_id'] ?? null])
-  await insertRow(pool(), 'project_members', { id, organization_id: it.organizationId, project_id: project, ...who, role })
+  const id = uuidFromKey('project_members', [
+    project,
+    who['user_id'] ?? null,
+    who['team_id'] ?? null,
+    who['agent_id'] ?? null,
+  ])
+  await insertRow(pool(), 'project_members', {
+    id,
+    organization_id: it.organizationId,
+    project_id: project,
+    ...who,
+    role,
+  })
   return id
 }
 
@@ -57,7 +77,10 @@ test('a member follows what is global, its organization, itself, and open projec
   const { active, channels } = await accessOf(member)
   expect(active).toBe(true)
   expect(Object.fromEntries(channels)).toEqual({
-    global: 'member', [`organization/${it.organizationId}`]: 'member', [`user/${it.memberId}`]: 'owner', [`project/${it.projectId}`]: 'member',
+    global: 'member',
+    [`organization/${it.organizationId}`]: 'member',
+    [`user/${it.memberId}`]: 'owner',
+    [`project/${it.projectId}`]: 'member',
   })
 })
 
@@ -70,7 +93,10 @@ test('an owner also follows the agents that are theirs, and owns their projects'
 
 test('an agent is an agent wherever it may be', async () => {
   expect(Object.fromEntries((await accessOf(agent)).channels)).toEqual({
-    global: 'agent', [`organization/${it.organizationId}`]: 'agent', [`agent/${it.agentId}`]: 'agent', [`project/${it.projectId}`]: 'agent',
+    global: 'agent',
+    [`organization/${it.organizationId}`]: 'agent',
+    [`agent/${it.agentId}`]: 'agent',
+    [`project/${it.projectId}`]: 'agent',
   })
 })
 
@@ -123,9 +149,21 @@ test('a member who was removed from a private project has lost it', async () => 
 
 const endings: readonly (readonly [string, string, 'token_invalid' | 'device_revoked'])[] = [
   ['a suspended user', `update users set status = 'suspended' where id = $1`, 'token_invalid'],
-  ['a suspended membership', `update organization_members set status = 'suspended' where user_id = $1`, 'token_invalid'],
-  ['a membership that was removed', 'update organization_members set deleted_at = now() where user_id = $1', 'token_invalid'],
-  ['a suspended organization', `update organizations set status = 'suspended' where id = (select organization_id from organization_members where user_id = $1)`, 'token_invalid'],
+  [
+    'a suspended membership',
+    `update organization_members set status = 'suspended' where user_id = $1`,
+    'token_invalid',
+  ],
+  [
+    'a membership that was removed',
+    'update organization_members set deleted_at = now() where user_id = $1',
+    'token_invalid',
+  ],
+  [
+    'a suspended organization',
+    `update organizations set status = 'suspended' where id = (select organization_id from organization_members where user_id = $1)`,
+    'token_invalid',
+  ],
   ['a revoked device', 'update devices set revoked_at = now() where user_id = $1', 'device_revoked'],
 ]
 for (const [name, sql, refusal] of endings) {

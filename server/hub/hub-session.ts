@@ -1,0 +1,43 @@
+import type { TideError } from '../../protocol/error.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import type { Cursor } from '../../protocol/seq.ts'
+import type { Access } from '../scope/access.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+
+export interface SessionOptions {
+  readonly principal: DevicePrincipal
+  /** Where the replica stands, from its `hello`. */
+  readonly cursor: Cursor | null
+  /** Sends a frame, in order. Must not throw and must not block. Frames may be shared between sessions: never written to. */
+  readonly send: (frame: Uint8Array) => void
+  /**
+   * The session is over: access was lost (`device_revoked`, `token_invalid`), the replica is too far behind
+   * (`cursor_too_old`: its next hello is answered with `resume: false`) or a bug (`internal`). Send it as a fatal error and close.
+   */
+  readonly ended: (error: TideError) => void
+  /** Tokens of this principal were changed or revoked: check again the one this session came with. */
+  readonly credentialsChanged?: () => void
+}
+
+/**
+ * One connected replica. The hub itself sends `subscribed`, `page`, `batch`, `frontier` and `verified` frames; requests
+ * that cannot be answered reject or throw a `TideError`, which the caller sends as an `error` message.
+ */
+export interface HubSession {
+  /** For `welcome`: whether the cursor can be continued. If not, `subscribe` with `held` is refused. */
+  readonly resume: boolean
+  readonly epoch: string
+  /** As last evaluated. For presence and search; batches are checked by the hub itself. */
+  readonly access: Access
+  /** True while a subscription of this session follows the channel. */
+  follows(channel: string): boolean
+  subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void>
+  unsubscribe(id: string): void
+  page(subscription: string, after: string | null): Promise<void>
+  /** Answered by the batch that names it, or by an `error`. */
+  activate(subscription: string, from: number): void
+  ack(seq: number): void
+  /** Resolves when asked for; the answer follows the batch that brings the session to the position it was counted at. */
+  verify(subscription: string, ref: number): Promise<void>
+  close(): void
+}
