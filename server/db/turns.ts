@@ -54,6 +54,8 @@ export class TurnServer {
   #lastId = 0
   #pumping = false
   #cancelGuard: CancelTimer | undefined
+  /** Prepared statements of connections that are gone. */
+  #orphans: string[] = []
 
   constructor(backend: Backend, options: TurnOptions) {
     this.#backend = backend
@@ -129,6 +131,7 @@ export class TurnServer {
     if (this.#pumping) return
     this.#pumping = true
     for (;;) {
+      if (!this.#owner) this.#closeOrphans()
       this.#owner ??= this.#waiting.shift()
       const run = this.#owner?.runs.shift()
       if (!this.#owner || run === undefined) break
@@ -139,6 +142,7 @@ export class TurnServer {
   }
 
   #serve(connection: Connection, run: Uint8Array): void {
+    this.#endGuard()
     const response = readResponse(this.#backend.exec(run))
     if (response.bytes.length > 0 && connection.socket.writable) connection.socket.write(response.bytes)
     this.#state = response.state
@@ -161,12 +165,10 @@ export class TurnServer {
     }
   }
 
-  /** While others wait for an owner that says nothing, its time runs. */
+  /** While others wait for an owner that says nothing, its time runs; more who come to wait do not lengthen it. */
   #guard(): void {
-    this.#cancelGuard?.()
-    this.#cancelGuard = undefined
     const owner = this.#owner
-    if (!owner || this.#waiting.length === 0) return
+    if (!owner || this.#waiting.length === 0 || this.#cancelGuard) return
     this.#cancelGuard = this.#options.clock.after(this.#options.idleTransactionMs, () => {
       this.#cut(owner, '25P03', 'A transaction was left open without a word while others waited, and was rolled back.')
     })
@@ -185,17 +187,23 @@ export class TurnServer {
     const place = this.#waiting.indexOf(connection)
     if (place !== -1) this.#waiting.splice(place, 1)
     if (this.#owner === connection) {
+      this.#endGuard()
       if (this.#state === undefined) this.#backend.exec(syncMessage)
       this.#backend.exec(queryMessage('ROLLBACK'))
       this.#endTurn(connection)
     }
-    if (connection.statements.size > 0) this.#afterTurn(() => this.#backend.exec(closeStatements(connection.statements)))
+    this.#orphans.push(...connection.statements)
     this.#pump()
   }
 
-  /** Closing statements inside another's failed transaction would be ignored, but harmless: they are then forgotten. */
-  #afterTurn(run: () => void): void {
-    if (this.#owner === undefined || this.#state === 'T') run()
+  #endGuard(): void {
+    this.#cancelGuard?.()
+    this.#cancelGuard = undefined
+  }
+
+  #closeOrphans(): void {
+    if (this.#orphans.length > 0) this.#backend.exec(closeStatements(this.#orphans))
+    this.#orphans = []
   }
 }
 

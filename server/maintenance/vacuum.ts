@@ -14,6 +14,8 @@ order by n_dead_tup desc`
  * others get their turn in between. Returns the tables it tended.
  */
 export async function vacuumStale(pool: pg.Pool): Promise<readonly string[]> {
+  // Counters of the one backend are published at most once a second, and only when it falls idle.
+  await pool.query('select pg_stat_force_next_flush()')
   const { rows } = await pool.query<Stale>(staleSql)
   for (const { name } of rows) await pool.query(`vacuum (analyze) ${name}`)
   return rows.map(({ name }) => name)

@@ -1,4 +1,11 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PGlite } from '@electric-sql/pglite'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { TurnServer } from '../../server/db/turns.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let test1: TestDatabase
@@ -57,6 +64,18 @@ describe('connections of the embedded database', () => {
     expect(rows).toEqual([])
   })
 
+  test('leave no prepared statement behind when they end', async () => {
+    const { pool, connection } = test1.database
+    const prepared = async (): Promise<number | null> => (await pool.query('select 1 from pg_prepared_statements')).rowCount
+    const before = await prepared()
+    const client = new pg.Client(connection)
+    await client.connect()
+    await client.query({ name: 'mine', text: 'select 1' })
+    expect(await prepared()).toBe((before ?? 0) + 1)
+    await client.end()
+    await expect.poll(prepared).toBe(before)
+  })
+
   test('hear notifications only of the channels that they listen to, after commit', async () => {
     const { database } = test1
     const heard: string[] = []
@@ -77,4 +96,25 @@ describe('connections of the embedded database', () => {
     stop()
     expect(heard).toEqual(['news last'])
   })
+})
+
+test('a connection that holds a transaction open without a word, while others wait, is cut and rolled back', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'tidewire-turns-'))
+  const database = await PGlite.create()
+  const server = new TurnServer({ exec: (messages) => database.execProtocolRawSync(messages) }, { clock: systemClock, parameters: {}, idleTransactionMs: 300 })
+  await server.listen(join(folder, '.s.PGSQL.5432'))
+  const [silent, patient] = [1, 2].map(() => new pg.Client({ host: folder, user: 'postgres', database: 'postgres' }))
+  if (!silent || !patient) throw new Error('There are two.')
+  await Promise.all([silent.connect(), patient.connect()])
+  const cut = Promise.withResolvers<string>()
+  silent.on('error', (error) => cut.resolve(error.message))
+  await silent.query('create table held (id integer)')
+  await silent.query('begin')
+  await silent.query('insert into held values (1)')
+  expect((await patient.query('select id from held')).rows).toEqual([])
+  expect(await cut.promise).toContain('left open')
+  await patient.end()
+  await server.close()
+  await database.close()
+  await rm(folder, { recursive: true })
 })

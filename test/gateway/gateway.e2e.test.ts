@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { systemClock, type Clock } from '../../lib/clock.ts'
+import { systemClock as clock } from '../../lib/clock.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
 import { newId } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
@@ -7,12 +7,10 @@ import { startTestServer, type TestServer } from '../support/server.ts'
 
 let home: TestServer
 let token: string
-let skew = 0
 const open: RawClient[] = []
-const clock: Clock = { ...systemClock, now: () => systemClock.now() + skew }
 
 beforeAll(async () => {
-  home = await startTestServer({ clock, limits: { helloMs: 2000 } })
+  home = await startTestServer({ limits: { helloMs: 2000 } })
   token = await home.userToken(home.fixture.memberId)
 })
 afterEach(() => {
@@ -86,8 +84,9 @@ describe('a connection', () => {
   test('takes the place of an older one of the same device', async () => {
     const hello = helloOf(token)
     const { client: older } = await greeted(token, hello)
-    await greeted(token, hello)
+    const { client: newer } = await greeted(token, hello)
     await older.closed
+    expect(newer.isClosed).toBe(false)
   })
 
   test('is not heard before its welcome, and greets once', async () => {

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { pruneLog, seedDemo, startMaintenance } from '../../server/maintenance/maintenance.ts'
+import { vacuumStale } from '../../server/maintenance/vacuum.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { seedFixture } from '../support/fixtures.ts'
+
+let home: TestDatabase
+
+beforeAll(async () => {
+  home = await createTestDatabase()
+  await home.database.pool.query('select sync.ensure_epoch()')
+})
+afterAll(async () => home.close())
+
+async function log(): Promise<{ readonly count: number; readonly oldest: number | null; readonly pruned: number }> {
+  const { rows } = await home.database.pool.query<{ count: number; oldest: number | null; pruned: number }>(
+    'select (select count(*)::integer from sync_changes) as count, (select min(seq)::integer from sync_changes) as oldest, (select pruned_through_seq::integer from sync_heads) as pruned')
+  const [row] = rows
+  if (!row) throw new Error('No row.')
+  return row
+}
+
+describe('pruning the change log', () => {
+  test('keeps what is young and few enough', async () => {
+    await seedFixture(home.database.pool)
+    const before = await log()
+    expect(before.count).toBeGreaterThan(0)
+    expect(await pruneLog(home.database.pool, { keepMs: 3_600_000, keepRows: 1000 })).toBe(0)
+    expect(await log()).toEqual(before)
+  })
+
+  test('takes whole commits, and raises the horizon to the last of them', async () => {
+    const { pool } = home.database
+    await pool.query('begin; insert into agent_types (organization_id, key, name) select id, $$first$$, $$x$$ from organizations; insert into agent_types (organization_id, key, name) select id, $$second$$, $$x$$ from organizations; commit')
+    await seedFixture(pool)
+    const before = await log()
+    const gone = await pruneLog(pool, { keepMs: 3_600_000, keepRows: 3 })
+    const after = await log()
+    expect(gone).toBe(before.count - after.count)
+    expect(after.count).toBeLessThanOrEqual(3)
+    expect(after.pruned).toBeGreaterThan(before.pruned)
+    expect(after.oldest).toBeGreaterThan(after.pruned)
+  })
+
+  test('takes what is too old', async () => {
+    const { pool } = home.database
+    await pool.query(`update sync_changes set occurred_at = now() - interval '2 days'`)
+    await seedFixture(pool)
+    const { rows } = await pool.query<{ seq: number }>(`select max(seq)::integer as seq from sync_changes where occurred_at < now() - interval '1 day'`)
+    await pruneLog(pool, { keepMs: 86_400_000, keepRows: 1_000_000 })
+    expect((await log()).pruned).toBe(rows[0]?.seq)
+    expect((await log()).count).toBeGreaterThan(0)
+  })
+})
+
+test('the canary is committed at once, through the log', async () => {
+  const seen = Promise.withResolvers<void>()
+  const maintenance = startMaintenance({ database: home.database, clock: systemClock, log: silentLog, onCanary: () => seen.resolve() })
+  await seen.promise
+  await maintenance.stop()
+  const { rowCount } = await home.database.pool.query(`select 1 from sync_changes where channel = 'canary'`)
+  expect(rowCount).toBe(1)
+})
+
+test('tables with many dead rows are vacuumed, and then no longer stale', async () => {
+  const { pool } = home.database
+  await pool.query('create table churn (id integer primary key, n integer)')
+  await pool.query('insert into churn select i, 0 from generate_series(1, 3000) i')
+  for (let round = 0; round < 3; round++) await pool.query('update churn set n = n + 1')
+  expect(await vacuumStale(pool)).toContain('public.churn')
+  expect(await vacuumStale(pool)).not.toContain('public.churn')
+})
+
+test('demo data is made once, and what was changed in it stays', async () => {
+  const { pool } = home.database
+  const deps = { clock: systemClock, random: systemRandom, dimension: 384 }
+  const first = await seedDemo(pool, deps)
+  await pool.query(`update tasks set title = 'Changed' where project_id = $1 and position = 0`, [first.projectId])
+  const second = await seedDemo(pool, deps)
+  expect(second).toEqual({ ...first, created: false })
+  const { rows } = await pool.query<{ count: number; changed: number }>(`select count(*)::integer as count, count(*) filter (where title = 'Changed')::integer as changed from tasks where project_id = $1`, [first.projectId])
+  expect(rows).toEqual([{ count: 12, changed: 1 }])
+})
