@@ -194,6 +194,18 @@ describe('a conflict', () => {
     expect(changes[0]?.states.get('tasks')).toEqual(new Set([id]))
   })
 
+  it('ends with the row it is about, when that or its channel goes', async () => {
+    const one = await conflicted()
+    await one.replica.applyBatch(batch(4, { deletes: [{ table: 'sync_conflicts', ids: [one.conflict.id] }] }))
+    const two = await conflicted()
+    await two.replica.applyBatch(batch(4, { leaves: [{ channel, revoked: true }] }))
+    for (const { replica, id } of [one, two]) {
+      expect(replica.writes()).toEqual([])
+      expect(replica.openConflicts).toEqual([])
+      expect(replica.syncOf('tasks', id).status).toBe('synced')
+    }
+  })
+
   it('is settled at once by a resolve, offline too, and stays so', async () => {
     const opened = await conflicted()
     const { replica, id, conflict, seen } = opened
