@@ -51,7 +51,9 @@ export interface ClientStatus extends ConnectionStatus {
 export interface ClientBase<S extends Schema> {
   subscribe(target: Target, options?: SubscribeOptions): Promise<FollowedChannel>
   /** Collects writes and applies them in one step: all or nothing, here and everywhere. Nothing is applied if `work` throws. */
-  transaction(work: (tx: { readonly [K in keyof S]: TransactionTable<S[K]> }) => Promise<void>): Promise<readonly Write[]>
+  transaction(
+    work: (tx: { readonly [K in keyof S]: TransactionTable<S[K]> }) => Promise<void>,
+  ): Promise<readonly Write[]>
   readonly conflicts: Conflicts
   readonly writes: Writes
   readonly status: ClientStatus
@@ -92,7 +94,9 @@ export type Client = ClientOf<typeof shippedSchema>
  * Opens the local replica and starts to connect. Resolves when the replica is open: no network is needed. Throws
  * `TideError`: `config_invalid`, `replica_locked`.
  */
-export async function connect<const S extends Schema = typeof shippedSchema>(options: ConnectOptions<S>): Promise<ClientOf<S>> {
+export async function connect<const S extends Schema = typeof shippedSchema>(
+  options: ConnectOptions<S>,
+): Promise<ClientOf<S>> {
   const checked = checkOptions(options)
   const schema: Schema = options.schema ?? shippedSchema
   const store = await openStore(options.replica, schema)
@@ -128,7 +132,9 @@ export async function createClient<S extends Schema>(parts: ClientParts): Promis
   const handles = Object.fromEntries(Object.entries(schema).map(([name, table]) => [name, client.handle(table)]))
   const taken = Object.keys(schema).find((name) => name in client)
   if (taken !== undefined) {
-    throw new TideError('config_invalid', `The schema has a table "${taken}", which is also a member of the client.`, { remedy: 'Rename the table.' })
+    throw new TideError('config_invalid', `The schema has a table "${taken}", which is also a member of the client.`, {
+      remedy: 'Rename the table.',
+    })
   }
   client.connect()
   // The handles are untyped inside; their types follow from the same schema that they were made from.
@@ -200,10 +206,14 @@ class TideClient implements ClientBase<Schema> {
     return this.#channels.subscribe(target, options)
   }
 
-  async transaction(work: (tx: Readonly<Record<string, TransactionTable<TableDescriptor>>>) => Promise<void>): Promise<readonly Write[]> {
+  async transaction(
+    work: (tx: Readonly<Record<string, TransactionTable<TableDescriptor>>>) => Promise<void>,
+  ): Promise<readonly Write[]> {
     const requests: WriteRequest[] = []
-    const recorders = Object.entries(this.#parts.schema).map(([name, table]) => [name, new TransactionRecorder(table, requests, this.#newId)] as const)
-    await work(Object.fromEntries(recorders) as unknown as Readonly<Record<string, TransactionTable<TableDescriptor>>>)
+    const recorders = Object.entries(this.#parts.schema).map(
+      ([name, table]) => [name, new TransactionRecorder(table, requests, this.#newId)] as const,
+    )
+    await work(Object.fromEntries(recorders))
     if (requests.length === 0) return []
     return (await this.#write(requests, true)).map(({ write }) => write)
   }
@@ -249,19 +259,25 @@ class TideClient implements ClientBase<Schema> {
   }
 
   async call(action: string, input: Json): Promise<Json> {
-    const answer = await this.#connection.request({ type: 'call', id: this.#newId(), action, input })
-    if (answer.type !== 'called') throw new TideError('bad_message', `A call of ${action} was answered with "${answer.type}".`)
-    return answer.result
+    const { result } = await this.#connection.request({ type: 'call', id: this.#newId(), action, input })
+    return result
   }
 
   presence(target: Target): PresenceRoom {
     return this.#presence.room(this.#channels.channelOf(target))
   }
 
-  async sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
+  async sql(
+    text: TemplateStringsArray,
+    ...values: readonly unknown[]
+  ): Promise<readonly Readonly<Record<string, unknown>>[]> {
     const { sql } = this.#parts.store
-    if (sql === undefined) throw new TideError('not_found', 'This replica has no SQL.', { remedy: "Use `replica: { kind: 'pglite' }`." })
-    return sql(text.reduce((query, part, index) => `${query}$${index}${part}`), values)
+    if (sql === undefined)
+      throw new TideError('not_found', 'This replica has no SQL.', { remedy: "Use `replica: { kind: 'pglite' }`." })
+    return sql(
+      text.reduce((query, part, index) => `${query}$${index}${part}`),
+      values,
+    )
   }
 
   connect(): void {
@@ -279,7 +295,10 @@ class TideClient implements ClientBase<Schema> {
     await this.#parts.store.close()
   }
 
-  async #write(requests: readonly WriteRequest[], group: boolean): Promise<readonly { readonly write: Write; readonly rowId: string }[]> {
+  async #write(
+    requests: readonly WriteRequest[],
+    group: boolean,
+  ): Promise<readonly { readonly write: Write; readonly rowId: string }[]> {
     const drafts = requests.map((request) => ({ ...request, rowId: request.rowId ?? this.#newId() }))
     const entries = await this.#replica.write(drafts, { group })
     return entries.map((entry) => ({ write: this.#tracker.follow(entry), rowId: entry.mutation.rowId }))
@@ -299,6 +318,9 @@ class TideClient implements ClientBase<Schema> {
 
 function tableOf(schema: Schema, property: string): TableDescriptor {
   const table = schema[property]
-  if (table === undefined) throw new TideError('config_invalid', `The schema has no table "${property}".`, { remedy: 'Generate it with `npx tidewire generate`.' })
+  if (table === undefined)
+    throw new TideError('config_invalid', `The schema has no table "${property}".`, {
+      remedy: 'Generate it with `npx tidewire generate`.',
+    })
   return table
 }

@@ -30,7 +30,10 @@ const optionsSchema = z.object({
   replica: z.union([
     z.strictObject({ kind: z.literal('memory') }),
     z.strictObject({ kind: z.literal('pglite'), dir: z.string().min(1) }),
-    z.strictObject({ kind: z.literal('pglite'), name: z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, `_`, `.` or `-`') }),
+    z.strictObject({
+      kind: z.literal('pglite'),
+      name: z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, `_`, `.` or `-`'),
+    }),
   ]),
   device: deviceSchema,
 })
@@ -46,7 +49,9 @@ export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
   const { success, error } = optionsSchema.safeParse(options)
   if (!success) {
     const problems = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
-    throw new TideError('config_invalid', `The options of connect are not right: ${problems.join('; ')}.`, { remedy: 'Correct the named options.' })
+    throw new TideError('config_invalid', `The options of connect are not right: ${problems.join('; ')}.`, {
+      remedy: 'Correct the named options.',
+    })
   }
   const { url, token, device } = options
   return { url, device, token: typeof token === 'string' ? () => Promise.resolve(token) : async () => token() }

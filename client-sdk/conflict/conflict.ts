@@ -27,10 +27,12 @@ export interface Conflict {
 export function toConflict(row: Row): Conflict {
   const fields = objectOf(row['fields'])
   const side = (name: string): Record<string, Json> =>
-    Object.fromEntries(Object.entries(fields).flatMap(([column, sides]) => {
-      const value = objectOf(sides)[name]
-      return value === undefined ? [] : [[column, value]]
-    }))
+    Object.fromEntries(
+      Object.entries(fields).flatMap(([column, sides]) => {
+        const value = objectOf(sides)[name]
+        return value === undefined ? [] : [[column, value]]
+      }),
+    )
   return {
     id: textOf(row['id']),
     table: textOf(row['tableName']),

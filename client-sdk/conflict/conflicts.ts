@@ -40,7 +40,8 @@ export class Conflicts {
   async resolve(id: string, choice: ResolutionChoice): Promise<void> {
     const [conflict] = await this.find({ where: { id } })
     if (conflict === undefined) throw new TideError('not_found', `There is no conflict ${id} on this replica.`)
-    if (conflict.status !== 'open') throw new TideError('conflict_already_resolved', `Conflict ${id} is ${conflict.status}.`)
+    if (conflict.status !== 'open')
+      throw new TideError('conflict_already_resolved', `Conflict ${id} is ${conflict.status}.`)
     await this.#resolve(id, typeof choice === 'string' ? { take: choice } : { take: 'manual', patch: choice })
   }
 }

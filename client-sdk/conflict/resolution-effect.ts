@@ -19,7 +19,10 @@ export function resolutionEffects(resolve: Effect, conflict: Row | null): readon
   if (conflict === null) return []
   const { rowId, kind, mine } = toConflict(conflict)
   const effect = (op: Effect['op'], set?: Readonly<Record<string, Json>>): Effect => ({
-    op, rowId, at: resolve.at, ...(set === undefined ? {} : { set }),
+    op,
+    rowId,
+    at: resolve.at,
+    ...(set === undefined ? {} : { set }),
   })
   const take = resolve.set?.['take']
   const patch = resolve.set?.['patch']

@@ -33,7 +33,10 @@ export type SearchHits<R> = readonly SearchHit<R>[] & { readonly mode: 'local' |
 export interface SearchSource {
   isOnline(): boolean
   heldSubscriptions(): readonly Subscription[]
-  nearest(table: string, request: { column: string; vector: Float32Array; where?: Filter; limit: number }): Promise<readonly { readonly row: Row; readonly score: number }[]>
+  nearest(
+    table: string,
+    request: { column: string; vector: Float32Array; where?: Filter; limit: number },
+  ): Promise<readonly { readonly row: Row; readonly score: number }[]>
   find(table: string, where: Filter, limit: number): Promise<readonly Row[]>
   ask(request: { table: string; embedding?: string; text?: string; where?: Filter; limit: number }): Promise<Found>
 }
@@ -41,17 +44,27 @@ export interface SearchSource {
 /** What the server found: rows in any order, hits best first. */
 export interface Found {
   readonly rows: readonly Row[]
-  readonly hits: readonly { readonly id: string; readonly score: number; readonly parts: Readonly<Record<string, number>> }[]
+  readonly hits: readonly {
+    readonly id: string
+    readonly score: number
+    readonly parts: Readonly<Record<string, number>>
+  }[]
 }
 
 const defaultLimit = 10
 
 /** Searches one table, here or on the server. Throws `TideError` `invalid_value` for a vector of another dimension. */
-export async function search(table: TableDescriptor, request: SearchRequest, source: SearchSource): Promise<SearchHits<Row>> {
+export async function search(
+  table: TableDescriptor,
+  request: SearchRequest,
+  source: SearchSource,
+): Promise<SearchHits<Row>> {
   const [property, column] = vectorColumn(table)
   const embedding = request.embedding === undefined ? undefined : checkedVector(table, column, request.embedding)
   if (embedding === undefined && request.text === undefined) {
-    throw new TideError('invalid_value', `A search of ${table.name} needs \`text\` or \`embedding\`.`, { remedy: 'Give one of them.' })
+    throw new TideError('invalid_value', `A search of ${table.name} needs \`text\` or \`embedding\`.`, {
+      remedy: 'Give one of them.',
+    })
   }
   const where = request.where === undefined ? undefined : checkFilter(table, request.where)
   const limit = request.limit ?? defaultLimit
@@ -61,17 +74,33 @@ export async function search(table: TableDescriptor, request: SearchRequest, sou
   return embedding === undefined ? byWords(request.text ?? '') : byVector(embedding)
 
   async function byVector(vector: Float32Array): Promise<SearchHits<Row>> {
-    const found = await source.nearest(table.name, { column: property, vector, limit, ...(where === undefined ? {} : { where }) })
-    return hits(found.map(({ row, score }) => ({ row, score, parts: { vector: score } })), 'local', isHeld)
+    const found = await source.nearest(table.name, {
+      column: property,
+      vector,
+      limit,
+      ...(where === undefined ? {} : { where }),
+    })
+    return hits(
+      found.map(({ row, score }) => ({ row, score, parts: { vector: score } })),
+      'local',
+      isHeld,
+    )
   }
 
   async function byWords(text: string): Promise<SearchHits<Row>> {
     const words = text.split(/\s+/).filter((word) => word.length > 0)
-    const inText = Object.entries(table.columns).filter(([name, { type }]) => type === 'text' && ['title', 'content', 'name'].includes(name))
-    const any = words.flatMap((word) => inText.map(([name]): Filter => ({ [name]: { ilike: `%${escapeLike(word)}%` } })))
+    const inText = Object.entries(table.columns).filter(
+      ([name, { type }]) => type === 'text' && ['title', 'content', 'name'].includes(name),
+    )
+    const any = words.flatMap((word) =>
+      inText.map(([name]): Filter => ({ [name]: { ilike: `%${escapeLike(word)}%` } })),
+    )
     const rows = await source.find(table.name, { and: [where ?? {}, { or: any }] }, 1000)
     const scored = rows.map((row) => {
-      const text = inText.map(([name]) => String(row[name] ?? '')).join(' ').toLowerCase()
+      const text = inText
+        .map(([name]) => String(row[name] ?? ''))
+        .join(' ')
+        .toLowerCase()
       const score = words.filter((word) => text.includes(word.toLowerCase())).length / words.length
       return { row, score, parts: { text: score } }
     })
@@ -87,10 +116,14 @@ export async function search(table: TableDescriptor, request: SearchRequest, sou
       ...(where === undefined ? {} : { where }),
     })
     const rows = new Map(found.rows.map((row) => [rowId(row), row]))
-    return hits(found.hits.flatMap(({ id, score, parts }) => {
-      const row = rows.get(id)
-      return row === undefined ? [] : [{ row, score, parts }]
-    }), 'server', true)
+    return hits(
+      found.hits.flatMap(({ id, score, parts }) => {
+        const row = rows.get(id)
+        return row === undefined ? [] : [{ row, score, parts }]
+      }),
+      'server',
+      true,
+    )
   }
 }
 
@@ -105,16 +138,26 @@ function chosenMode(asked: 'auto' | 'local' | 'server', isBetterHere: boolean, i
 
 /** An unfiltered, held subscription with embeddings: what it covers can be searched here without the server. */
 function holdsEverything(table: TableDescriptor, held: readonly Subscription[]): boolean {
-  return held.some(({ embeddings, tables, where }) => embeddings && (tables === undefined || tables.includes(table.name)) && where?.[table.name] === undefined)
+  return held.some(
+    ({ embeddings, tables, where }) =>
+      embeddings && (tables === undefined || tables.includes(table.name)) && where?.[table.name] === undefined,
+  )
 }
 
 function vectorColumn(table: TableDescriptor): readonly [string, ColumnDescriptor] {
   const found = Object.entries(table.columns).find(([, column]) => column.type === 'vector')
-  if (found === undefined) throw new TideError('unknown_table', `${table.name} has no embedding to search by.`, { remedy: 'Use `find` with a filter.' })
+  if (found === undefined)
+    throw new TideError('unknown_table', `${table.name} has no embedding to search by.`, {
+      remedy: 'Use `find` with a filter.',
+    })
   return found
 }
 
-function checkedVector(table: TableDescriptor, column: ColumnDescriptor, value: Float32Array | readonly number[]): Float32Array {
+function checkedVector(
+  table: TableDescriptor,
+  column: ColumnDescriptor,
+  value: Float32Array | readonly number[],
+): Float32Array {
   const vector = canonicalValue(column, value)
   if (vector instanceof Float32Array) return vector
   throw new TideError('invalid_value', `The embedding for ${table.name}.${column.name} is not a vector.`)

@@ -20,7 +20,8 @@ export class Searcher {
     this.#schema = schema
     this.#source = {
       isOnline: () => connection.status.connection === 'live',
-      heldSubscriptions: () => replica.subscriptions.filter(({ state }) => state === 'held').map(({ subscription }) => subscription),
+      heldSubscriptions: () =>
+        replica.subscriptions.filter(({ state }) => state === 'held').map(({ subscription }) => subscription),
       nearest: (table, request) => replica.read((store) => store.nearest(table, request)),
       find: (table, where, limit) => replica.read((store) => store.query(table, { where, limit })),
       ask: (request) => connection.search(request),

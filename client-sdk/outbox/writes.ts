@@ -32,9 +32,16 @@ export class Writes {
     this.#source = source
   }
 
-  find(query: { readonly status?: OutboxEntry['status'] | readonly OutboxEntry['status'][] } = {}): Promise<readonly PendingWrite[]> {
+  find(
+    query: { readonly status?: OutboxEntry['status'] | readonly OutboxEntry['status'][] } = {},
+  ): Promise<readonly PendingWrite[]> {
     const wanted = query.status === undefined ? null : new Set([query.status].flat())
-    return Promise.resolve(this.#source.writes().filter(({ status }) => wanted === null || wanted.has(status)).map(toPendingWrite))
+    return Promise.resolve(
+      this.#source
+        .writes()
+        .filter(({ status }) => wanted === null || wanted.has(status))
+        .map(toPendingWrite),
+    )
   }
 
   /** Sends a refused write again, under a new id, and those that depend on it. */

@@ -16,7 +16,11 @@ type Comparison<V> =
       readonly like?: Extract<V, string> extends never ? never : string
       readonly ilike?: Extract<V, string> extends never ? never : string
       readonly isNull?: boolean
-      readonly contains?: V extends readonly (infer E)[] | null ? E : V extends string | number | boolean ? never : unknown
+      readonly contains?: V extends readonly (infer E)[] | null
+        ? E
+        : V extends string | number | boolean
+          ? never
+          : unknown
     }
 
 type Ordered<V> = Extract<NonNullable<V>, string | number>

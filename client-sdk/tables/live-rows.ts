@@ -5,7 +5,10 @@ export interface LiveRows<R> extends AsyncIterable<readonly R[]> {
   stop(): void
 }
 
-type Start<R> = (notify: (rows: readonly R[], change: ResultChange<R>) => void, failed: (error: unknown) => void) => () => void
+type Start<R> = (
+  notify: (rows: readonly R[], change: ResultChange<R>) => void,
+  failed: (error: unknown) => void,
+) => () => void
 
 /**
  * A live query as an async iterable: each turn gives the newest rows; states that nobody fetched in time are skipped.

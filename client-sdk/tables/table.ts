@@ -69,7 +69,10 @@ export class TableHandle {
 
   async insert(values: Patch): Promise<TrackedRow & { readonly $write: Write }> {
     const { id, ...set } = values
-    if (id !== undefined && typeof id !== 'string') throw new TideError('invalid_value', `${this.#table.name}.id is ${String(id)}, not a UUID.`, { remedy: 'Leave the id out, or give a UUIDv7.' })
+    if (id !== undefined && typeof id !== 'string')
+      throw new TideError('invalid_value', `${this.#table.name}.id is ${String(id)}, not a UUID.`, {
+        remedy: 'Leave the id out, or give a UUIDv7.',
+      })
     const made = await this.#source.write({ table: this.#table.name, rowId: id ?? null, op: 'insert', set })
     const row = await this.#existing(made.rowId)
     return Object.freeze(Object.assign({ ...row }, { $write: made.write }))
@@ -107,7 +110,10 @@ export class TableHandle {
 
   live(query: Query, notify: (rows: readonly TrackedRow[], change: ResultChange<TrackedRow>) => void): () => void
   live(query?: Query): LiveRows<TrackedRow>
-  live(query: Query = {}, notify?: (rows: readonly TrackedRow[], change: ResultChange<TrackedRow>) => void): (() => void) | LiveRows<TrackedRow> {
+  live(
+    query: Query = {},
+    notify?: (rows: readonly TrackedRow[], change: ResultChange<TrackedRow>) => void,
+  ): (() => void) | LiveRows<TrackedRow> {
     const checked = checkQuery(this.#table, query)
     if (notify !== undefined) return this.#start(checked, notify, (error) => this.#source.reportError(error))
     return liveRows((told, failed) => this.#start(checked, told, failed))
@@ -119,7 +125,11 @@ export class TableHandle {
     return Object.assign(tracked, { mode: found.mode, complete: found.complete })
   }
 
-  #start(query: Query, notify: (rows: readonly TrackedRow[], change: ResultChange<TrackedRow>) => void, failed: (error: unknown) => void): () => void {
+  #start(
+    query: Query,
+    notify: (rows: readonly TrackedRow[], change: ResultChange<TrackedRow>) => void,
+    failed: (error: unknown) => void,
+  ): () => void {
     const matches = compileFilter(this.#table, query.where ?? {})
     const live = new LiveQuery<TrackedRow>({
       table: this.#table.name,
@@ -148,7 +158,8 @@ export class TableHandle {
 
   async #existing(id: string): Promise<TrackedRow> {
     const row = await this.#source.row(this.#table.name, id)
-    if (row === undefined) throw new TideError('not_found', `${this.#table.name} ${id} was removed while it was being inserted.`)
+    if (row === undefined)
+      throw new TideError('not_found', `${this.#table.name} ${id} was removed while it was being inserted.`)
     return this.#track(row, undefined)
   }
 

@@ -84,12 +84,21 @@ class TrackedWrite implements Write {
 
   ended(end: 'synced' | 'discarded'): void {
     this.#status = end
-    if (end === 'discarded') this.#fail(new TideError('not_found', `Write ${this.id} was discarded before the server answered.`, { remedy: 'Nothing to do: its effect is gone from this replica.' }))
+    if (end === 'discarded')
+      this.#fail(
+        new TideError('not_found', `Write ${this.id} was discarded before the server answered.`, {
+          remedy: 'Nothing to do: its effect is gone from this replica.',
+        }),
+      )
     this.#wake()
   }
 
   abandoned(): void {
-    this.#fail(new TideError('closed', `The client was closed while write ${this.id} was ${this.#status}.`, { remedy: 'Open the replica again: the write is kept and will be sent.' }))
+    this.#fail(
+      new TideError('closed', `The client was closed while write ${this.id} was ${this.#status}.`, {
+        remedy: 'Open the replica again: the write is kept and will be sent.',
+      }),
+    )
     this.#wake()
   }
 
@@ -128,7 +137,9 @@ class TrackedWrite implements Write {
 
   #refusal(): TideError {
     const error = this.#answer?.error
-    return error === undefined ? new TideError('internal', `Write ${this.id} was refused without a reason.`) : TideError.fromBody(error)
+    return error === undefined
+      ? new TideError('internal', `Write ${this.id} was refused without a reason.`)
+      : TideError.fromBody(error)
   }
 
   #wake(): void {

@@ -15,7 +15,9 @@ export interface Difference {
   readonly range: number
 }
 
-export type Verification = { readonly equal: true } | { readonly equal: false; readonly repaired: readonly Difference[] }
+export type Verification =
+  | { readonly equal: true }
+  | { readonly equal: false; readonly repaired: readonly Difference[] }
 
 export interface VerifyParts {
   readonly schema: Schema
@@ -44,17 +46,29 @@ export async function verifyReplica(parts: VerifyParts): Promise<Verification> {
 async function differencesOf(parts: VerifyParts, subscription: Subscription): Promise<readonly Difference[]> {
   for (let attempt = 0; attempt < tries; attempt++) {
     const theirs = await parts.connection.verify(subscription.id)
-    const mine = await sumsAt(parts, subscription, theirs.to, theirs.tables.map(({ table }) => table))
+    const mine = await sumsAt(
+      parts,
+      subscription,
+      theirs.to,
+      theirs.tables.map(({ table }) => table),
+    )
     if (mine === null) continue
     return theirs.tables.flatMap(({ table, ranges }) =>
       compareRanges(mine.get(table) ?? [], ranges).map((range) => ({ channel: subscription.channel, table, range })),
     )
   }
-  throw new TideError('timeout', `${subscription.channel} changes faster than it can be compared.`, { remedy: 'Verify again when there is less traffic.' })
+  throw new TideError('timeout', `${subscription.channel} changes faster than it can be compared.`, {
+    remedy: 'Verify again when there is less traffic.',
+  })
 }
 
 /** What the replica holds of a subscription as the server last sent it; null if it is not at that position. */
-async function sumsAt(parts: VerifyParts, subscription: Subscription, seq: number, tables: readonly string[]): Promise<ReadonlyMap<string, readonly RangeSum[]> | null> {
+async function sumsAt(
+  parts: VerifyParts,
+  subscription: Subscription,
+  seq: number,
+  tables: readonly string[],
+): Promise<ReadonlyMap<string, readonly RangeSum[]> | null> {
   const sums = new Map(tables.map((table) => [table, new RangeSums()]))
   const isAtPosition = await parts.replica.serverRows(subscription, seq, tables, (table, row) => {
     sums.get(table)?.add(rowId(row), Number(row['version'] ?? 0))

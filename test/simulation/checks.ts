@@ -20,25 +20,46 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
   const problems: string[] = []
   for (const table of tables) {
     const images = await serverImages(device, table, stored.states)
-    problems.push(...compare(`${device.name} at ${cursor.seq}: ${table}`, expectedRows(world, held, table, rows), heldRows(world, held, table, images)))
+    problems.push(
+      ...compare(
+        `${device.name} at ${cursor.seq}: ${table}`,
+        expectedRows(world, held, table, rows),
+        heldRows(world, held, table, images),
+      ),
+    )
   }
   // A step of the replica that came between these reads would make them of two states.
   const after = await device.store.load()
   return JSON.stringify(after) === JSON.stringify(stored) ? problems : []
 }
 
-function expectedRows(world: World, held: readonly SubscriptionRecord[], table: string, rows: ReturnType<World['database']['rowsAt']>): ReadonlyMap<string, Row> {
+function expectedRows(
+  world: World,
+  held: readonly SubscriptionRecord[],
+  table: string,
+  rows: ReturnType<World['database']['rowsAt']>,
+): ReadonlyMap<string, Row> {
   const expected = new Map<string, Row>()
   for (const { subscription } of held) {
     if (subscription.tables !== undefined && !subscription.tables.includes(table)) continue
-    const selection = { organizationId: world.organizationId, channel: subscription.channel, tables: [table], where: subscription.where ?? {}, embeddings: false }
+    const selection = {
+      organizationId: world.organizationId,
+      channel: subscription.channel,
+      tables: [table],
+      where: subscription.where ?? {},
+      embeddings: false,
+    }
     for (const row of world.database.selected(selection, table, rows)) expected.set(rowId(row), row)
   }
   return expected
 }
 
 /** Rows as the server last sent them: the image below pending writes, or the row itself. */
-async function serverImages(device: SimClient, table: string, states: readonly RowState[]): Promise<ReadonlyMap<string, Row>> {
+async function serverImages(
+  device: SimClient,
+  table: string,
+  states: readonly RowState[],
+): Promise<ReadonlyMap<string, Row>> {
   const images = new Map((await device.store.query(table, { withDeleted: true })).map((row) => [rowId(row), row]))
   for (const state of states) {
     if (state.table !== table) continue
@@ -49,40 +70,72 @@ async function serverImages(device: SimClient, table: string, states: readonly R
 }
 
 /** Rows of a subscription that is only being fetched are not promised yet. */
-function heldRows(world: World, held: readonly SubscriptionRecord[], table: string, images: ReadonlyMap<string, Row>): ReadonlyMap<string, Row> {
+function heldRows(
+  world: World,
+  held: readonly SubscriptionRecord[],
+  table: string,
+  images: ReadonlyMap<string, Row>,
+): ReadonlyMap<string, Row> {
   const tablesByName = tablesOf(world.schema)
   const descriptor = world.database.descriptor(table)
-  const isHeld = compileHolds(tablesByName, descriptor, held.map(({ subscription }) => subscription), (name, id) => (name === table ? images.get(id) : world.database.rows.get(name, id)))
+  const isHeld = compileHolds(
+    tablesByName,
+    descriptor,
+    held.map(({ subscription }) => subscription),
+    (name, id) => (name === table ? images.get(id) : world.database.rows.get(name, id)),
+  )
   return new Map([...images].filter(([, row]) => isHeld(row)))
 }
 
-function compare(where: string, expected: ReadonlyMap<string, Row>, found: ReadonlyMap<string, Row>): readonly string[] {
+function compare(
+  where: string,
+  expected: ReadonlyMap<string, Row>,
+  found: ReadonlyMap<string, Row>,
+): readonly string[] {
   const problems: string[] = []
   for (const [id, row] of expected) {
     const other = found.get(id)
-    if (other === undefined) problems.push(`${where} lacks ${id} (version ${String(row['version'])}, channel ${String(row['channel'])})`)
-    else if (other['version'] !== row['version']) problems.push(`${where} has ${id} at version ${String(other['version'])}, the server ${String(row['version'])}`)
+    if (other === undefined)
+      problems.push(`${where} lacks ${id} (version ${String(row['version'])}, channel ${String(row['channel'])})`)
+    else if (other['version'] !== row['version'])
+      problems.push(`${where} has ${id} at version ${String(other['version'])}, the server ${String(row['version'])}`)
   }
-  for (const [id, row] of found) if (!expected.has(id)) problems.push(`${where} has ${id} too many (version ${String(row['version'])}, channel ${String(row['channel'])})`)
+  for (const [id, row] of found)
+    if (!expected.has(id))
+      problems.push(
+        `${where} has ${id} too many (version ${String(row['version'])}, channel ${String(row['channel'])})`,
+      )
   return problems
 }
 
 /** Promises 4, 5, 6 and 8, once everything has come to rest. */
-export async function differencesAtRest(world: World, device: SimClient, acknowledged: ReadonlySet<string>): Promise<readonly string[]> {
+export async function differencesAtRest(
+  world: World,
+  device: SimClient,
+  acknowledged: ReadonlySet<string>,
+): Promise<readonly string[]> {
   const problems: string[] = []
   const stored = await device.store.load()
   for (const entry of stored.outbox) {
-    if (entry.status !== 'rejected' && entry.status !== 'conflict') problems.push(`${device.name}: write ${entry.mutation.id} is still ${entry.status}`)
-    if (world.server.store.outcomeOf(entry.mutation.id) === undefined) problems.push(`${device.name}: write ${entry.mutation.id} (${entry.status}) has no outcome on the server`)
+    if (entry.status !== 'rejected' && entry.status !== 'conflict')
+      problems.push(`${device.name}: write ${entry.mutation.id} is still ${entry.status}`)
+    if (world.server.store.outcomeOf(entry.mutation.id) === undefined)
+      problems.push(`${device.name}: write ${entry.mutation.id} (${entry.status}) has no outcome on the server`)
   }
   for (const { table, rowId: id } of stored.states) {
-    const entries = stored.outbox.filter(({ mutation }) => mutation.rowId === id).map(({ mutation, status, settled }) => `${mutation.op} ${mutation.id} ${status}${settled ? ' settled' : ''}`)
-    problems.push(`${device.name}: ${table} ${id} still differs from the server; its writes: ${entries.join(', ') || 'none'}`)
+    const entries = stored.outbox
+      .filter(({ mutation }) => mutation.rowId === id)
+      .map(({ mutation, status, settled }) => `${mutation.op} ${mutation.id} ${status}${settled ? ' settled' : ''}`)
+    problems.push(
+      `${device.name}: ${table} ${id} still differs from the server; its writes: ${entries.join(', ') || 'none'}`,
+    )
   }
   for (const id of acknowledged) {
-    if (world.server.store.outcomeOf(id) === undefined) problems.push(`${device.name}: acknowledged write ${id} is unknown to the server`)
+    if (world.server.store.outcomeOf(id) === undefined)
+      problems.push(`${device.name}: acknowledged write ${id} is unknown to the server`)
   }
-  for (const [id, count] of world.server.store.effects) if (count !== 1) problems.push(`mutation ${id} took effect ${count} times`)
+  for (const [id, count] of world.server.store.effects)
+    if (count !== 1) problems.push(`mutation ${id} took effect ${count} times`)
   problems.push(...(await differencesAtCursor(world, device)))
   const { cursor } = stored.meta
   if (cursor === null || cursor.seq === 0) problems.push(`${device.name} has never received anything`)
@@ -94,10 +147,14 @@ export function ledgerDifferences(world: World): readonly string[] {
   const problems: string[] = []
   for (const memory of world.database.rows.all('memories')) {
     const expected = world.server.store.increments.get(rowId(memory)) ?? 0
-    if (Number(memory['reinforcementCount']) !== expected) problems.push(`memory ${rowId(memory)} counts ${String(memory['reinforcementCount'])}, ${expected} were applied`)
+    if (Number(memory['reinforcementCount']) !== expected)
+      problems.push(`memory ${rowId(memory)} counts ${String(memory['reinforcementCount'])}, ${expected} were applied`)
   }
   for (const outcome of world.server.store.outcomes()) {
-    if (outcome.kind === 'conflict' && (outcome.conflictId === undefined || world.database.rows.get('sync_conflicts', outcome.conflictId) === undefined)) {
+    if (
+      outcome.kind === 'conflict' &&
+      (outcome.conflictId === undefined || world.database.rows.get('sync_conflicts', outcome.conflictId) === undefined)
+    ) {
       problems.push(`the losing values of ${outcome.mutationId} are nowhere`)
     }
   }

@@ -32,7 +32,12 @@ export class Diary {
 
   async write(tide: Client): Promise<void> {
     if (this.#id === null) {
-      const row = await tide.memories.insert({ content: `Diary of ${this.#device.name}`, summary: '1', scope: 'project', projectId: this.#world.projects.open })
+      const row = await tide.memories.insert({
+        content: `Diary of ${this.#device.name}`,
+        summary: '1',
+        scope: 'project',
+        projectId: this.#world.projects.open,
+      })
       this.#id = row.id
       this.#written = 1
       return this.watch(tide)
@@ -44,6 +49,9 @@ export class Diary {
   }
 
   #check(what: string, summary: string | null): void {
-    if (Number(summary ?? 0) < this.#written) this.#journal.problems.push(`${this.#device.name}: ${what} entry ${summary ?? 'nothing'} of its diary, which is at ${this.#written}`)
+    if (Number(summary ?? 0) < this.#written)
+      this.#journal.problems.push(
+        `${this.#device.name}: ${what} entry ${summary ?? 'nothing'} of its diary, which is at ${this.#written}`,
+      )
   }
 }

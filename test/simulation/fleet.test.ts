@@ -4,13 +4,17 @@ import regressions from './regressions.json' with { type: 'json' }
 
 /** SEED=17 replays one; SEEDS=5000 runs more; SEED_FROM moves the range. */
 const { SEED, SEEDS = '200', SEED_FROM = '1' } = process.env
-const seeds = SEED === undefined ? Array.from({ length: Number(SEEDS) }, (_, index) => Number(SEED_FROM) + index) : [Number(SEED)]
+const seeds =
+  SEED === undefined ? Array.from({ length: Number(SEEDS) }, (_, index) => Number(SEED_FROM) + index) : [Number(SEED)]
 
 async function failuresOf(list: readonly number[]): Promise<readonly string[]> {
   const failures: string[] = []
   for (const seed of list) {
     const problems = await runFleet(seed)
-    if (problems.length > 0) failures.push(`seed ${seed}: ${problems.length} problems, replay with: SEED=${seed} npm test -- test/simulation\n  ${problems.slice(0, 8).join('\n  ')}`)
+    if (problems.length > 0)
+      failures.push(
+        `seed ${seed}: ${problems.length} problems, replay with: SEED=${seed} npm test -- test/simulation\n  ${problems.slice(0, 8).join('\n  ')}`,
+      )
     if (failures.length >= 3) break
   }
   return failures

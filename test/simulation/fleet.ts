@@ -50,7 +50,8 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
     const device = world.pick(world.clients)
     if (device === undefined) return
     journal.problems.push(...(await differencesAtCursor(world, device)))
-    for (const entry of (await device.store.load()).outbox) if (entry.outcome !== null) acknowledged.get(device)?.add(entry.mutation.id)
+    for (const entry of (await device.store.load()).outbox)
+      if (entry.outcome !== null) acknowledged.get(device)?.add(entry.mutation.id)
   })
   await world.clock.run(stormMs, () => journal.problems.length > 0)
   isStormy = false
@@ -63,13 +64,24 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
     if (device.tide === null) await device.open()
     device.tide?.connect()
   }
-  const isAtRest = (): boolean => world.clients.every(({ tide }) => tide !== null && tide.status.pending === 0 && tide.status.connection === 'live' && tide.status.channels.every(({ state }) => state === 'live' || state === 'revoked'))
+  const isAtRest = (): boolean =>
+    world.clients.every(
+      ({ tide }) =>
+        tide !== null &&
+        tide.status.pending === 0 &&
+        tide.status.connection === 'live' &&
+        tide.status.channels.every(({ state }) => state === 'live' || state === 'revoked'),
+    )
   const cameToRest = await world.clock.run(restMs, isAtRest)
   // Whatever was committed last still has to reach everybody.
   await world.clock.run(5000)
   const problems = [...journal.problems, ...world.server.errors.map((error) => `server: ${error}`)]
-  if (!cameToRest) problems.push(`the fleet does not come to rest: ${world.clients.map(({ name, tide }) => `${name} ${JSON.stringify(tide?.status)}`).join('; ')}`)
-  for (const device of world.clients) problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
+  if (!cameToRest)
+    problems.push(
+      `the fleet does not come to rest: ${world.clients.map(({ name, tide }) => `${name} ${JSON.stringify(tide?.status)}`).join('; ')}`,
+    )
+  for (const device of world.clients)
+    problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
   tally['commits'] = world.database.head
   tally['conflictRows'] = world.database.rows.all('sync_conflicts').length
   for (const { kind, error } of world.server.store.outcomes()) {
@@ -84,7 +96,10 @@ async function follow(world: World, device: SimClient, journal: Journal): Promis
   const { tide } = device
   if (tide === null) return
   try {
-    await tide.subscribe({ project: world.projects.open }, device.name === 'scout' ? { where: { tasks: { priority: { in: ['medium', 'high', 'critical'] } } } } : {})
+    await tide.subscribe(
+      { project: world.projects.open },
+      device.name === 'scout' ? { where: { tasks: { priority: { in: ['medium', 'high', 'critical'] } } } } : {},
+    )
     if (device.principal.kind === 'user') await tide.subscribe({ project: world.projects.secret })
     await tide.subscribe({ organization: true })
   } catch (error) {

@@ -79,9 +79,10 @@ function mortalClock(clock: Clock, isAlive: () => boolean): Clock {
   return {
     now: () => clock.now(),
     monotonic: () => clock.monotonic(),
-    after: (ms, run) => clock.after(ms, () => {
-      if (isAlive()) run()
-    }),
+    after: (ms, run) =>
+      clock.after(ms, () => {
+        if (isAlive()) run()
+      }),
   }
 }
 

@@ -5,7 +5,19 @@ import { RangeSums } from '../../protocol/rows/verify.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
-import type { AdvanceRequest, Change, Departure, Feed, FeedState, PageRequest, PageResult, Selection, Step, TooFar, VerifiedTable } from '../../server/hub/feed.ts'
+import type {
+  AdvanceRequest,
+  Change,
+  Departure,
+  Feed,
+  FeedState,
+  PageRequest,
+  PageResult,
+  Selection,
+  Step,
+  TooFar,
+  VerifiedTable,
+} from '../../server/hub/feed.ts'
 import { Fold, type FoldedKey, type LogEntry } from '../../server/hub/fold.ts'
 import { accessColumns, noAccess, type Access } from '../../server/scope/access.ts'
 import type { DevicePrincipal, Principal } from '../../server/scope/principal.ts'
@@ -68,18 +80,43 @@ export class SimDatabase implements Feed {
         const before = this.rows.get(table, rowId(row))
         this.rows.put(table, row)
         this.#history.push({ seq, table, row })
-        const oldChannel = before !== undefined && before['channel'] !== row['channel'] ? String(before['channel']) : null
-        entry({ table, rowId: rowId(row), op: 'upsert', channel: String(row['channel']), oldChannel, organizationId: (row['organizationId'] as string | null | undefined) ?? null })
+        const oldChannel =
+          before !== undefined && before['channel'] !== row['channel'] ? String(before['channel']) : null
+        entry({
+          table,
+          rowId: rowId(row),
+          op: 'upsert',
+          channel: String(row['channel']),
+          oldChannel,
+          organizationId: (row['organizationId'] as string | null | undefined) ?? null,
+        })
       }
     }
-    for (const mark of marks) entry({ table: '', op: 'mark', channel: `device/${mark.deviceId}`, mutationId: mark.mutationId, deviceId: mark.deviceId })
+    for (const mark of marks)
+      entry({
+        table: '',
+        op: 'mark',
+        channel: `device/${mark.deviceId}`,
+        mutationId: mark.mutationId,
+        deviceId: mark.deviceId,
+      })
     if (logged > 0) this.#head = seq
     return this.#head
   }
 
   canary(): void {
     const seq = toSeq(this.#head + 1)
-    this.#log.push({ seq, organizationId: null, oldChannel: null, rowId: null, mutationId: null, deviceId: null, table: '', op: 'mark', channel: 'canary' })
+    this.#log.push({
+      seq,
+      organizationId: null,
+      oldChannel: null,
+      rowId: null,
+      mutationId: null,
+      deviceId: null,
+      table: '',
+      op: 'mark',
+      channel: 'canary',
+    })
     this.#head = seq
   }
 
@@ -87,8 +124,17 @@ export class SimDatabase implements Feed {
   stamp(table: string, before: Row | undefined, values: Readonly<Record<string, unknown>>): Row {
     const descriptor = this.descriptor(table)
     const now = new Date(this.#clock.now()).toISOString()
-    const blank = Object.fromEntries(Object.entries(descriptor.columns).map(([name, column]) => [name, column.default ?? null]))
-    const row = { ...blank, createdAt: now, ...before, ...values, version: Number(before?.['version'] ?? 0) + 1, updatedAt: now } as Row
+    const blank = Object.fromEntries(
+      Object.entries(descriptor.columns).map(([name, column]) => [name, column.default ?? null]),
+    )
+    const row = {
+      ...blank,
+      createdAt: now,
+      ...before,
+      ...values,
+      version: Number(before?.['version'] ?? 0) + 1,
+      updatedAt: now,
+    } as Row
     return { ...row, channel: channelOf(descriptor, row) }
   }
 
@@ -104,13 +150,32 @@ export class SimDatabase implements Feed {
     const departures: Departure[] = []
     const keys = fold.keys()
     const all = new Map(keys.map((key) => [`${key.table}/${key.id}`, this.#change(key)]))
-    for (const key of keys) for (const change of this.#rehung(key, departures)) all.set(`${change.table}/${change.id}`, mergeFormer(all.get(`${change.table}/${change.id}`), change))
+    for (const key of keys)
+      for (const change of this.#rehung(key, departures))
+        all.set(`${change.table}/${change.id}`, mergeFormer(all.get(`${change.table}/${change.id}`), change))
     const changes = [...all.values()]
-      .filter(({ organizationId }) => organizationId === null || request.organizations === null || request.organizations.has(organizationId))
-      .filter((change) => change.table in accessColumns || change.everywhere || [...change.homes, ...change.formerHomes].some(request.follows))
+      .filter(
+        ({ organizationId }) =>
+          organizationId === null || request.organizations === null || request.organizations.has(organizationId),
+      )
+      .filter(
+        (change) =>
+          change.table in accessColumns ||
+          change.everywhere ||
+          [...change.homes, ...change.formerHomes].some(request.follows),
+      )
     return {
-      kind: 'step', from, to: this.#head, at: this.#clock.now(), embeddings: request.embeddings, changes, departures,
-      marks: fold.marks, resets: [], credentials: fold.credentials, canary: fold.canary,
+      kind: 'step',
+      from,
+      to: this.#head,
+      at: this.#clock.now(),
+      embeddings: request.embeddings,
+      changes,
+      departures,
+      marks: fold.marks,
+      resets: [],
+      credentials: fold.credentials,
+      canary: fold.canary,
       access: new Map(request.principals(changes).map((principal) => [principal, this.accessOf(principal)])),
       verified: request.verify === undefined ? null : this.#verify(request.verify),
     }
@@ -128,7 +193,8 @@ export class SimDatabase implements Feed {
       if (taken.length > 0) tables.push({ table, rows: taken })
       left -= taken.length
       const last = taken.at(-1)
-      if (left === 0 && last !== undefined) return { from: this.#head, tables, next: JSON.stringify([index, rowId(last)]) }
+      if (left === 0 && last !== undefined)
+        return { from: this.#head, tables, next: JSON.stringify([index, rowId(last)]) }
     }
     return { from: this.#head, tables, next: null }
   }
@@ -140,15 +206,30 @@ export class SimDatabase implements Feed {
 
   /** Who may follow what: members see projects of the organization and private ones they are members of. */
   accessOf(principal: Principal): Access {
-    const live = (table: string): readonly Row[] => this.rows.all(table).filter((row) => row['deletedAt'] === null && row['organizationId'] === principal.organizationId)
+    const live = (table: string): readonly Row[] =>
+      this.rows
+        .all(table)
+        .filter((row) => row['deletedAt'] === null && row['organizationId'] === principal.organizationId)
     const property = principal.kind === 'user' ? 'userId' : 'agentId'
-    const membership = live('organization_members').find((row) => row['userId'] === principal.id && row['status'] === 'active')
+    const membership = live('organization_members').find(
+      (row) => row['userId'] === principal.id && row['status'] === 'active',
+    )
     if (principal.kind === 'user' && membership === undefined) return noAccess
-    const role = principal.kind === 'agent' ? 'agent' : (String(membership?.['role']) as 'owner' | 'admin' | 'member' | 'viewer')
-    const channels = new Map<string, typeof role>([['global', role], [`organization/${principal.organizationId}`, role], [`${principal.kind}/${principal.id}`, role]])
-    const joined = new Set(live('project_members').filter((row) => row[property] === principal.id).map((row) => row['projectId']))
+    const role =
+      principal.kind === 'agent' ? 'agent' : (String(membership?.['role']) as 'owner' | 'admin' | 'member' | 'viewer')
+    const channels = new Map<string, typeof role>([
+      ['global', role],
+      [`organization/${principal.organizationId}`, role],
+      [`${principal.kind}/${principal.id}`, role],
+    ])
+    const joined = new Set(
+      live('project_members')
+        .filter((row) => row[property] === principal.id)
+        .map((row) => row['projectId']),
+    )
     for (const project of live('projects')) {
-      if (project['visibility'] === 'organization' || joined.has(rowId(project))) channels.set(`project/${rowId(project)}`, role)
+      if (project['visibility'] === 'organization' || joined.has(rowId(project)))
+        channels.set(`project/${rowId(project)}`, role)
     }
     return { active: true, channels }
   }
@@ -164,7 +245,8 @@ export class SimDatabase implements Feed {
   selected(selection: Selection, table: string, rows: SimRows = this.rows): readonly Row[] {
     const filter = selection.where[table]
     const matches = filter === undefined ? () => true : compileFilter(this.descriptor(table), filter)
-    return rows.all(table)
+    return rows
+      .all(table)
       .filter((row) => (row['organizationId'] ?? selection.organizationId) === selection.organizationId)
       .filter((row) => homesOf(String(row['channel']), rows).includes(selection.channel) && matches(row))
       .toSorted((a, b) => (rowId(a) < rowId(b) ? -1 : 1))
@@ -183,22 +265,41 @@ export class SimDatabase implements Feed {
     const homes = row === null ? [] : homesOf(String(row['channel']), this.rows)
     const seen = key.channels.flatMap((channel) => homesOf(channel, this.rows))
     return {
-      seq: key.seq, table: key.table, id: key.id, organizationId: key.organizationId, row, homes,
-      formerHomes: [...new Set(seen.filter((home) => !homes.includes(home)))], fresh: false, everywhere: row === null,
+      seq: key.seq,
+      table: key.table,
+      id: key.id,
+      organizationId: key.organizationId,
+      row,
+      homes,
+      formerHomes: [...new Set(seen.filter((home) => !homes.includes(home)))],
+      fresh: false,
+      everywhere: row === null,
     }
   }
 
   /** A parent that moved takes its sub-channel along: its children are told anew, and those left behind drop them. */
   #rehung(key: FoldedKey, departures: Departure[]): readonly Change[] {
-    const subChannel = key.table === 'memories' ? `memory/${key.id}` : key.table === 'conversations' ? `conversation/${key.id}` : null
+    const subChannel =
+      key.table === 'memories' ? `memory/${key.id}` : key.table === 'conversations' ? `conversation/${key.id}` : null
     if (subChannel === null || key.channels.length < 2) return []
     const homes = homesOf(subChannel, this.rows)
     const left = key.channels.filter((channel) => !homes.includes(channel))
     departures.push({ channel: subChannel, organizationId: key.organizationId, left, homes })
     return ['memory_tags', 'conversation_participants', 'messages'].flatMap((table) =>
-      this.rows.all(table).filter((row) => row['channel'] === subChannel).map((row): Change => ({
-        seq: key.seq, table, id: rowId(row), organizationId: key.organizationId, row, homes, formerHomes: left, fresh: false, everywhere: false,
-      })),
+      this.rows
+        .all(table)
+        .filter((row) => row['channel'] === subChannel)
+        .map((row): Change => ({
+          seq: key.seq,
+          table,
+          id: rowId(row),
+          organizationId: key.organizationId,
+          row,
+          homes,
+          formerHomes: left,
+          fresh: false,
+          everywhere: false,
+        })),
     )
   }
 }
@@ -209,15 +310,24 @@ function homesOf(channel: string, rows: SimRows): readonly string[] {
   const { kind, id } = parseChannel(channel)
   if (id === null) return []
   const parent = rows.get(kind === 'memory' ? 'memories' : `${kind}s`, id)
-  const people = kind !== 'conversation' ? [] : rows.all('conversation_participants')
-    .filter((row) => row['conversationId'] === id && row['deletedAt'] === null)
-    .map((row) => (row['userId'] === null ? `agent/${String(row['agentId'])}` : `user/${String(row['userId'])}`))
+  const people =
+    kind !== 'conversation'
+      ? []
+      : rows
+          .all('conversation_participants')
+          .filter((row) => row['conversationId'] === id && row['deletedAt'] === null)
+          .map((row) => (row['userId'] === null ? `agent/${String(row['agentId'])}` : `user/${String(row['userId'])}`))
   return parent === undefined ? people : [...new Set([String(parent['channel']), ...people])]
 }
 
 function mergeFormer(known: Change | undefined, change: Change): Change {
   if (known === undefined) return change
-  return { ...change, formerHomes: [...new Set([...known.formerHomes, ...change.formerHomes])].filter((home) => !change.homes.includes(home)) }
+  return {
+    ...change,
+    formerHomes: [...new Set([...known.formerHomes, ...change.formerHomes])].filter(
+      (home) => !change.homes.includes(home),
+    ),
+  }
 }
 
 /** The change log is part of every commit here, so there is nothing to wait for. */

@@ -1,6 +1,12 @@
 import type { Outcome } from '../../protocol/messages/mutation.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
-import type { LedgerEntry, MutationStore, MutationTransaction, StoredOutcome, WriteResult } from '../../server/mutation/mutation-store.ts'
+import type {
+  LedgerEntry,
+  MutationStore,
+  MutationTransaction,
+  StoredOutcome,
+  WriteResult,
+} from '../../server/mutation/mutation-store.ts'
 import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import type { SimDatabase } from './sim-database.ts'
 import { SimRows } from './sim-rows.ts'
@@ -80,7 +86,8 @@ export class SimMutationStore implements MutationStore {
       device.lastClientSeq = Math.max(device.lastClientSeq, mutation.clientSeq)
       this.effects.set(mutation.id, (this.effects.get(mutation.id) ?? 0) + 1)
       const amount = mutation.inc?.['reinforcementCount']
-      if (amount !== undefined && outcome.kind === 'applied') this.increments.set(mutation.rowId, (this.increments.get(mutation.rowId) ?? 0) + amount)
+      if (amount !== undefined && outcome.kind === 'applied')
+        this.increments.set(mutation.rowId, (this.increments.get(mutation.rowId) ?? 0) + amount)
     }
     const marks = records.map(({ mutation }) => ({ mutationId: mutation.id, deviceId: principal.deviceId }))
     this.#database.commit({ rows, marks, deviceId: principal.deviceId })
@@ -107,13 +114,25 @@ export class SimMutationStore implements MutationStore {
       },
       access: () => Promise.resolve(database.accessOf(principal)),
       rows: (table, ids) => Promise.resolve(ids.map((id) => top().get(table, id)).filter((row) => row !== undefined)),
-      references: (table, ids) => Promise.resolve(ids.flatMap((id) => {
-        const row = top().get(table, id)
-        return row === undefined ? [] : [{ id, channel: String(row['channel']), deleted: isDeleted(row) }]
-      })),
-      openConflicts: (table, ids) => Promise.resolve(top().all('sync_conflicts').filter((row) =>
-        row['status'] === 'open' && row['tableName'] === table && ids.includes(String(row['rowId'])) &&
-        row[principal.kind === 'user' ? 'userId' : 'agentId'] === principal.id)),
+      references: (table, ids) =>
+        Promise.resolve(
+          ids.flatMap((id) => {
+            const row = top().get(table, id)
+            return row === undefined ? [] : [{ id, channel: String(row['channel']), deleted: isDeleted(row) }]
+          }),
+        ),
+      openConflicts: (table, ids) =>
+        Promise.resolve(
+          top()
+            .all('sync_conflicts')
+            .filter(
+              (row) =>
+                row['status'] === 'open' &&
+                row['tableName'] === table &&
+                ids.includes(String(row['rowId'])) &&
+                row[principal.kind === 'user' ? 'userId' : 'agentId'] === principal.id,
+            ),
+        ),
       write: (writes) => {
         const layer = new SimRows(top())
         const rows: Row[] = []
@@ -166,7 +185,6 @@ export class SimMutationStore implements MutationStore {
     }
     return count
   }
-
 }
 
 function isDeleted(row: Row): boolean {
@@ -178,5 +196,8 @@ function incremented(row: Row | undefined, inc: Readonly<Record<string, number>>
 }
 
 function refused(table: string, id: string): WriteResult {
-  return { kind: 'refused', refusal: { code: 'unique_violated', message: `${table} has a row ${id} already.`, table, columns: ['id'] } }
+  return {
+    kind: 'refused',
+    refusal: { code: 'unique_violated', message: `${table} has a row ${id} already.`, table, columns: ['id'] },
+  }
 }

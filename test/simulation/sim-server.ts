@@ -45,7 +45,11 @@ export class SimServer {
   readonly #newId: () => string
   /** Errors that the server logged: a simulation that has any has failed. */
   readonly errors: string[] = []
-  #running: { readonly hub: Hub; readonly sessions: Set<GatewaySession>; readonly open: () => (transport: ConstructorParameters<typeof GatewaySession>[1]) => GatewaySession } | null = null
+  #running: {
+    readonly hub: Hub
+    readonly sessions: Set<GatewaySession>
+    readonly open: () => (transport: ConstructorParameters<typeof GatewaySession>[1]) => GatewaySession
+  } | null = null
   #life = 0
 
   constructor(parts: SimServerParts) {
@@ -80,7 +84,11 @@ export class SimServer {
     const life = this.#life
     const log = this.#log(() => this.#life === life)
     const hub = createHub({
-      feed: database, source: simSource(database, clock), catalog, clock, log,
+      feed: database,
+      source: simSource(database, clock),
+      catalog,
+      clock,
+      log,
       limits: { windowBatches: 4, partRows: 7, pageRows: 5, ringChanges: 20, concurrentPages: 2 },
     })
     const mutations = createMutations({ store: this.store, catalog, clock, log, onCommitted: () => hub.wake() })
@@ -91,34 +99,47 @@ export class SimServer {
       hub,
       sessions: new Set(),
       open: () => (transport) =>
-        new GatewaySession({
-          auth: { authenticate: (token) => Promise.resolve({ ...principalOf(token), expiresAt: farFuture }) },
-          devices: {
-            register: async (principal, { device, clientSeq }) => {
-              await latency()
-              const known = this.#devices.get(device.fingerprint) ?? { id: this.#newId(), principal }
-              this.#devices.set(device.fingerprint, known)
-              if (known.principal.id !== principal.id) throw new TideError('device_principal_mismatch', 'The device is of somebody else.')
-              const last = this.store.lastClientSeq(known.id)
-              if (clientSeq < last) throw new TideError('device_cloned', `The replica has given out ${clientSeq}, the ledger has ${last}.`)
-              return { deviceId: known.id, clientSeq: last }
+        new GatewaySession(
+          {
+            auth: { authenticate: (token) => Promise.resolve({ ...principalOf(token), expiresAt: farFuture }) },
+            devices: {
+              register: async (principal, { device, clientSeq }) => {
+                await latency()
+                const known = this.#devices.get(device.fingerprint) ?? { id: this.#newId(), principal }
+                this.#devices.set(device.fingerprint, known)
+                if (known.principal.id !== principal.id)
+                  throw new TideError('device_principal_mismatch', 'The device is of somebody else.')
+                const last = this.store.lastClientSeq(known.id)
+                if (clientSeq < last)
+                  throw new TideError(
+                    'device_cloned',
+                    `The replica has given out ${clientSeq}, the ledger has ${last}.`,
+                  )
+                return { deviceId: known.id, clientSeq: last }
+              },
             },
-          },
-          hub,
-          mutations: {
-            push: async (principal, batch) => {
-              try {
-                return await mutations.push(principal, batch)
-              } catch (error) {
-                if (error instanceof SimulatedCrash) died()
-                throw error
-              }
+            hub,
+            mutations: {
+              push: async (principal, batch) => {
+                try {
+                  return await mutations.push(principal, batch)
+                } catch (error) {
+                  if (error instanceof SimulatedCrash) died()
+                  throw error
+                }
+              },
             },
+            search: { search: () => Promise.reject(new TideError('not_found', 'There is no search here.')) },
+            actions: { call: () => Promise.reject(new TideError('not_found', 'There are no actions here.')) },
+            presence,
+            byDevice,
+            clock,
+            log,
+            limits: { ...defaultLimits, messagesPerSecond: 100_000, messageBurst: 100_000 },
+            schemaHash: 'simulation',
           },
-          search: { search: () => Promise.reject(new TideError('not_found', 'There is no search here.')) },
-          actions: { call: () => Promise.reject(new TideError('not_found', 'There are no actions here.')) },
-          presence, byDevice, clock, log, limits: { ...defaultLimits, messagesPerSecond: 100_000, messageBurst: 100_000 }, schemaHash: 'simulation',
-        }, transport),
+          transport,
+        ),
     }
     this.#beat(life)
   }
@@ -144,7 +165,8 @@ export class SimServer {
   #log(isAlive: () => boolean): Log {
     return {
       error: (message, details) => {
-        if (isAlive() && !JSON.stringify(details ?? {}).includes('SimulatedCrash')) this.errors.push(`${message} ${JSON.stringify(details ?? {})}`)
+        if (isAlive() && !JSON.stringify(details ?? {}).includes('SimulatedCrash'))
+          this.errors.push(`${message} ${JSON.stringify(details ?? {})}`)
       },
       info: () => undefined,
       debug: () => undefined,

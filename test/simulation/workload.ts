@@ -9,8 +9,16 @@ const priorities = ['low', 'medium', 'high', 'critical'] as const
 const tags = ['red', 'green', 'blue'] as const
 
 /** Codes with which the SDK may refuse a write that a random user asks for; anything else fails the simulation. */
-const acceptable = new Set(['not_found', 'row_deleted', 'transition_refused', 'conflict_already_resolved', 'writes_in_flight', 'unique_violated', 'closed', 'forbidden'])
-
+const acceptable = new Set([
+  'not_found',
+  'row_deleted',
+  'transition_refused',
+  'conflict_already_resolved',
+  'writes_in_flight',
+  'unique_violated',
+  'closed',
+  'forbidden',
+])
 
 /** One random act of one device: what a person, an agent or an app would do. */
 export async function act(world: World, device: SimClient, journal: Journal): Promise<void> {
@@ -19,28 +27,35 @@ export async function act(world: World, device: SimClient, journal: Journal): Pr
   try {
     await (world.pick(acts) ?? insertTask)(world, device, tide)
   } catch (error) {
-    if (!(error instanceof TideError) || !acceptable.has(error.code)) journal.problems.push(`${device.name}: ${String(error)} ${error instanceof Error ? (error.stack ?? '') : ''}`)
+    if (!(error instanceof TideError) || !acceptable.has(error.code))
+      journal.problems.push(`${device.name}: ${String(error)} ${error instanceof Error ? (error.stack ?? '') : ''}`)
   }
 }
 
 type Act = (world: World, device: SimClient, tide: Client) => Promise<unknown>
 
 const insertTask: Act = (world, device, tide) =>
-  tide.tasks.insert({ projectId: world.chance(0.7) ? world.projects.open : world.projects.secret, title: `Task of ${device.name} ${world.clock.monotonic()}` })
+  tide.tasks.insert({
+    projectId: world.chance(0.7) ? world.projects.open : world.projects.secret,
+    title: `Task of ${device.name} ${world.clock.monotonic()}`,
+  })
 
 const updateTask: Act = async (world, device, tide) => {
   const task = world.pick(await tide.tasks.find({ withDeleted: world.chance(0.1) }))
   if (task === undefined) return
   const text = `${device.name} ${Math.floor(world.clock.monotonic())}`
-  await tide.tasks.update(task.id, world.pick([
-    { title: text },
-    { priority: world.pick(priorities) ?? 'low' },
-    { status: world.pick(statuses) ?? 'pending' },
-    { description: `line one\n${text}\nline three\n` },
-    { tags: [world.pick(tags) ?? 'red', world.pick(tags) ?? 'blue'] },
-    { metadata: { [world.pick(tags) ?? 'red']: text } },
-    { progressPercentage: Math.floor(world.random.next() * 100), position: Math.floor(world.random.next() * 10) },
-  ]) ?? {})
+  await tide.tasks.update(
+    task.id,
+    world.pick([
+      { title: text },
+      { priority: world.pick(priorities) ?? 'low' },
+      { status: world.pick(statuses) ?? 'pending' },
+      { description: `line one\n${text}\nline three\n` },
+      { tags: [world.pick(tags) ?? 'red', world.pick(tags) ?? 'blue'] },
+      { metadata: { [world.pick(tags) ?? 'red']: text } },
+      { progressPercentage: Math.floor(world.random.next() * 100), position: Math.floor(world.random.next() * 10) },
+    ]) ?? {},
+  )
 }
 
 const deleteTask: Act = async (world, _device, tide) => {
@@ -55,11 +70,16 @@ const restoreTask: Act = async (world, _device, tide) => {
 
 const insertSubtask: Act = async (world, _device, tide) => {
   const parent = world.pick(await tide.tasks.find())
-  if (parent !== undefined) await tide.tasks.insert({ projectId: parent.projectId, parentTaskId: parent.id, title: 'Part' })
+  if (parent !== undefined)
+    await tide.tasks.insert({ projectId: parent.projectId, parentTaskId: parent.id, title: 'Part' })
 }
 
 const remember: Act = (world, device, tide) =>
-  tide.memories.insert({ content: `Memory of ${device.name} ${world.clock.monotonic()}`, scope: 'project', projectId: world.projects.open })
+  tide.memories.insert({
+    content: `Memory of ${device.name} ${world.clock.monotonic()}`,
+    scope: 'project',
+    projectId: world.projects.open,
+  })
 
 const reinforce: Act = async (world, _device, tide) => {
   const memory = world.pick(await tide.memories.find())
@@ -95,7 +115,26 @@ const tidyUp: Act = async (world, _device, tide) => {
   if (refused !== undefined) await (world.chance(0.3) ? tide.writes.retry(refused.id) : tide.writes.discard(refused.id))
 }
 
-const acts: readonly Act[] = [insertTask, insertTask, updateTask, updateTask, updateTask, updateTask, deleteTask, restoreTask, insertSubtask, remember, reinforce, reinforce, tag, untag, group, resolve, resolve, tidyUp]
+const acts: readonly Act[] = [
+  insertTask,
+  insertTask,
+  updateTask,
+  updateTask,
+  updateTask,
+  updateTask,
+  deleteTask,
+  restoreTask,
+  insertSubtask,
+  remember,
+  reinforce,
+  reinforce,
+  tag,
+  untag,
+  group,
+  resolve,
+  resolve,
+  tidyUp,
+]
 
 /** What happens around the devices: other services, an administrator, the weather, power cuts. */
 export async function disturb(world: World): Promise<void> {
@@ -114,9 +153,12 @@ export async function disturb(world: World): Promise<void> {
   else if (roll < 0.65) device.tide?.connect()
   else if (roll < 0.75) {
     const member = world.database.rows.get('project_members', world.benMembership)
-    world.foreignWrite('project_members', world.benMembership, { deletedAt: member?.['deletedAt'] === null ? new Date(world.clock.now()).toISOString() : null })
+    world.foreignWrite('project_members', world.benMembership, {
+      deletedAt: member?.['deletedAt'] === null ? new Date(world.clock.now()).toISOString() : null,
+    })
   } else {
     const task = world.pick(world.database.rows.all('tasks'))
-    if (task !== undefined) world.foreignWrite('tasks', String(task['id']), { title: 'By another service', priority: 'critical' })
+    if (task !== undefined)
+      world.foreignWrite('tasks', String(task['id']), { title: 'By another service', priority: 'critical' })
   }
 }

@@ -43,20 +43,40 @@ export class World {
     const latency = (): Promise<void> => this.clock.sleep(1 + this.random.next() * 4)
     this.database = new SimDatabase(catalog, this.clock, this.newId(), latency)
     this.server = new SimServer({
-      catalog, database: this.database, clock: this.clock, random: this.random, latency,
+      catalog,
+      database: this.database,
+      clock: this.clock,
+      random: this.random,
+      latency,
       crashAt: () => this.#crashPoint(),
       died: () => this.crashServer(),
     })
     this.network = new SimNetwork(this.clock, this.random, (end) => this.server.accept(end))
     this.organizationId = this.newId()
-    const principal = (kind: 'user' | 'agent'): Principal => ({ kind, id: this.newId(), organizationId: this.organizationId })
+    const principal = (kind: 'user' | 'agent'): Principal => ({
+      kind,
+      id: this.newId(),
+      organizationId: this.organizationId,
+    })
     this.people = { ada: principal('user'), ben: principal('user'), scout: principal('agent') }
     this.projects = { open: this.newId(), secret: this.newId() }
     this.benMembership = this.newId()
     this.#populate()
     const device = (name: string, who: Principal): SimClient =>
-      new SimClient({ name, principal: who, schema: catalog.schema, clock: this.clock, random: this.random, transport: this.network.transportOf(name) })
-    this.clients = [device('ada-desk', this.people.ada), device('ada-phone', this.people.ada), device('ben-desk', this.people.ben), device('scout', this.people.scout)]
+      new SimClient({
+        name,
+        principal: who,
+        schema: catalog.schema,
+        clock: this.clock,
+        random: this.random,
+        transport: this.network.transportOf(name),
+      })
+    this.clients = [
+      device('ada-desk', this.people.ada),
+      device('ada-phone', this.people.ada),
+      device('ben-desk', this.people.ben),
+      device('scout', this.people.scout),
+    ]
   }
 
   static async create(seed: number): Promise<World> {
@@ -70,7 +90,10 @@ export class World {
   /** Writes as another service would: straight into the database. */
   foreignWrite(table: string, id: string, values: Readonly<Record<string, unknown>>): void {
     const rows = new SimRows(this.database.rows)
-    rows.put(table, this.database.stamp(table, rows.get(table, id), { id, organizationId: this.organizationId, ...values }))
+    rows.put(
+      table,
+      this.database.stamp(table, rows.get(table, id), { id, organizationId: this.organizationId, ...values }),
+    )
     this.database.commit({ rows, marks: [], deviceId: null })
   }
 
@@ -96,11 +119,28 @@ export class World {
   #populate(): void {
     const { ada, ben, scout } = this.people
     this.foreignWrite('organizations', this.organizationId, { name: 'Simulation', slug: 'simulation' })
-    for (const [who, role] of [[ada, 'owner'], [ben, 'member']] as const) this.foreignWrite('organization_members', this.newId(), { userId: who.id, role, status: 'active' })
+    for (const [who, role] of [
+      [ada, 'owner'],
+      [ben, 'member'],
+    ] as const)
+      this.foreignWrite('organization_members', this.newId(), { userId: who.id, role, status: 'active' })
     this.foreignWrite('agents', scout.id, { name: 'scout', agentType: 'generic' })
     this.foreignWrite('projects', this.projects.open, { name: 'Open', slug: 'open', visibility: 'organization' })
-    this.foreignWrite('projects', this.projects.secret, { name: 'Secret', slug: 'secret', visibility: 'private', ownerUserId: ada.id })
-    this.foreignWrite('project_members', this.newId(), { projectId: this.projects.secret, userId: ada.id, role: 'owner' })
-    this.foreignWrite('project_members', this.benMembership, { projectId: this.projects.secret, userId: ben.id, role: 'member' })
+    this.foreignWrite('projects', this.projects.secret, {
+      name: 'Secret',
+      slug: 'secret',
+      visibility: 'private',
+      ownerUserId: ada.id,
+    })
+    this.foreignWrite('project_members', this.newId(), {
+      projectId: this.projects.secret,
+      userId: ada.id,
+      role: 'owner',
+    })
+    this.foreignWrite('project_members', this.benMembership, {
+      projectId: this.projects.secret,
+      userId: ben.id,
+      role: 'member',
+    })
   }
 }

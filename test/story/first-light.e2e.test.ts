@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Client } from '@tidewire/client'
-import { afterAll, beforeAll, describe, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { twoDevices } from './two-devices.ts'
 
@@ -31,6 +31,6 @@ describe.each(['memory', 'pglite'] as const)('two devices on one task, replica k
     })
 
   test('meet after offline edits and a killed server: different columns merge, the same column is one conflict, settled everywhere', async () => {
-    await twoDevices(server, open)
+    expect(await twoDevices(server, open)).toEqual({ equal: true })
   }, 240_000)
 })

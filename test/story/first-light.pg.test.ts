@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Client } from '@tidewire/client'
 import pg from 'pg'
-import { afterAll, beforeAll, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { twoDevices } from './two-devices.ts'
@@ -19,7 +19,11 @@ beforeAll(async () => {
   await administer(`create database ${name}`)
   const url = new URL(postgresUrl())
   url.pathname = `/${name}`
-  server = await startServerProcess(join(home, 'server'), { DATABASE_URL: url.href, AUTH_SECRET: randomBytes(32).toString('hex'), CAPTURE: 'trigger' })
+  server = await startServerProcess(join(home, 'server'), {
+    DATABASE_URL: url.href,
+    AUTH_SECRET: randomBytes(32).toString('hex'),
+    CAPTURE: 'trigger',
+  })
   await server.cli('seed', '--demo')
   token = await server.cli('token', '--user', 'ada@example.com')
 }, 180_000)
@@ -38,6 +42,7 @@ async function administer(statement: string): Promise<void> {
 }
 
 test('the same story is true on Postgres', async () => {
-  await twoDevices(server, (device): Promise<Client> =>
-    connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: device, kind: 'agent_runtime' } }))
+  const open = (device: string): Promise<Client> =>
+    connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: device, kind: 'agent_runtime' } })
+  expect(await twoDevices(server, open)).toEqual({ equal: true })
 }, 240_000)

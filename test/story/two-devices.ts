@@ -1,13 +1,16 @@
-import { type Client } from '@tidewire/client'
+import type { Client, Verification } from '@tidewire/client'
 import { expect } from 'vitest'
 import type { ServerProcess } from '../support/server-process.ts'
 
 /**
  * The story of the project, told with the public SDK alone: two clients edit one row offline, the server is killed and
  * started again in between. Different columns merge silently; the same column is exactly one open conflict, which is
- * settled everywhere. Nothing is lost, nothing doubled.
+ * settled everywhere. Nothing is lost, nothing doubled. Answers the last comparison of a replica with the server.
  */
-export async function twoDevices(server: ServerProcess, open: (name: string) => Promise<Client>): Promise<void> {
+export async function twoDevices(
+  server: ServerProcess,
+  open: (name: string) => Promise<Client>,
+): Promise<Verification> {
   const [ada, scout] = await Promise.all([open('ada'), open('scout')])
   const projectId = await demoProject(ada)
   await Promise.all([ada, scout].map(async (tide) => (await tide.subscribe({ project: projectId })).ready))
@@ -28,7 +31,11 @@ export async function twoDevices(server: ServerProcess, open: (name: string) => 
   scout.connect()
   await Promise.all([ada.synced(), scout.synced()])
   for (const tide of [ada, scout]) {
-    await seen(tide, task.id, (row) => row?.priority === 'high' && row.status === 'in_progress' && row.$sync.status === 'synced')
+    await seen(
+      tide,
+      task.id,
+      (row) => row?.priority === 'high' && row.status === 'in_progress' && row.$sync.status === 'synced',
+    )
     expect(await tide.conflicts.find({ where: { status: 'open' } })).toEqual([])
   }
 
@@ -41,7 +48,12 @@ export async function twoDevices(server: ServerProcess, open: (name: string) => 
   scout.connect()
   await server.restart()
   const [conflict] = await firstNonEmpty(scout.conflicts.live())
-  expect(conflict).toMatchObject({ table: 'tasks', rowId: task.id, mine: { title: 'Index the docs, offline' }, theirs: { title: 'Index the docs, online' } })
+  expect(conflict).toMatchObject({
+    table: 'tasks',
+    rowId: task.id,
+    mine: { title: 'Index the docs, offline' },
+    theirs: { title: 'Index the docs, online' },
+  })
   await seen(scout, task.id, (row) => row?.$sync.status === 'conflict')
   expect(await scout.conflicts.find({ where: { status: 'open' } })).toHaveLength(1)
   expect((await ada.tasks.get(task.id))?.title).toBe('Index the docs, online')
@@ -55,7 +67,9 @@ export async function twoDevices(server: ServerProcess, open: (name: string) => 
     expect(await tide.tasks.find({ where: { title: { like: 'Index the docs%' }, id: task.id } })).toHaveLength(1)
     expect(await tide.verify()).toEqual({ equal: true })
   }
+  const verification = await scout.verify()
   await Promise.all([ada.close(), scout.close()])
+  return verification
 }
 
 async function demoProject(tide: Client): Promise<string> {
