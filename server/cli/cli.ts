@@ -50,7 +50,7 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
     .action(async (options: { json?: boolean }) => onDatabase(options, async (database, _, console) => (await import('./database-commands.ts')).rollback(database, console)))
   command('seed', 'make organization demo with people, an agent and a project')
     .option('--demo', 'the demo data (the only kind there is)')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, config, console) => (await import('./database-commands.ts')).seed(database, config, console)))
+    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, config, console) => (await import('./database-commands.ts')).seed(database, config, console), true))
   command('token', 'print a token for a user or an agent, alone on standard output')
     .option('--user <email>', 'whose token').option('--agent <name>', 'whose token').option('--org <slug>', 'in which organization, when there are several')
     .option('--ttl <duration>', 'how long it is good for: 90s, 15m, 1h, 7d', (text: string) => asArgument(text), 3600)

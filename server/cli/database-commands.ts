@@ -17,7 +17,9 @@ export async function rollback(database: Database, console: Console): Promise<vo
   console.answer({ reverted }, reverted === null ? 'Nothing to revert: no migration is applied.' : `Reverted ${reverted}.`)
 }
 
+/** Brings the schema up to date first, so that a fresh database can be seeded at once. */
 export async function seed(database: Database, config: Config, console: Console): Promise<void> {
+  await database.migrate((name) => console.progress(`Applying ${name}`))
   const demo = await seedDemo(database.pool, { clock: systemClock, random: systemRandom, dimension: config.embedding.dimension })
   console.answer(demo, demo.created ? 'Made organization demo with ada@example.com, ben@example.com, eve@example.com and agent scout.' : 'Organization demo is there already; nothing was changed.')
 }

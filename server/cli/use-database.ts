@@ -20,9 +20,16 @@ export async function useDatabase<T>(config: Config, work: (database: Database) 
   const database = await openDatabase(config, { mode: 'either' })
   try {
     return await work(database)
+  } catch (error) {
+    throw isUndefinedTable(error) ? new TideError('not_running', 'The database has no schema yet, or an older one.', { remedy: 'Make it with `npx tidewire migrate`.', cause: error }) : error
   } finally {
     await database.close()
   }
+}
+
+/** SQLSTATE of a relation that does not exist. */
+function isUndefinedTable(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '42P01'
 }
 
 /** The auth room on a database, with the configured key. */

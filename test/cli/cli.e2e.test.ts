@@ -133,6 +133,15 @@ describe('without a server', () => {
     await rm(empty, { recursive: true })
   })
 
+  test('seed makes the schema first, and commands say when there is none', async () => {
+    const folder = await copyOfTemplate(false)
+    const env = { ...server.env, TIDEWIRE_DATA: folder }
+    expect(await run(['status'], env)).toMatchObject({ code: 3, err: expect.stringContaining('npx tidewire migrate') as string })
+    expect(JSON.parse((await run(['seed', '--demo', '--json'], env)).out)).toMatchObject({ created: true })
+    expect(JSON.parse((await run(['status', '--json'], env)).out)).toMatchObject({ organizations: 1 })
+    await rm(dirname(folder), { recursive: true, force: true })
+  })
+
   test('a taken port is named, with how to choose another', async () => {
     const other: Server = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
