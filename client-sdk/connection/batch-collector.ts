@@ -26,7 +26,10 @@ export class BatchCollector {
     this.#rows += message.blocks.reduce((sum, block) => sum + block.count, 0)
     this.#bytes += sections.reduce((sum, section) => sum + section.byteLength, 0)
     if (this.#bytes > maxBytes || this.#rows > maxRows) {
-      throw new TideError('message_too_large', `Batch ${message.to} has more than ${this.#rows} rows in ${this.#bytes} bytes, too many to apply at once.`)
+      throw new TideError(
+        'message_too_large',
+        `Batch ${message.to} has more than ${this.#rows} rows in ${this.#bytes} bytes, too many to apply at once.`,
+      )
     }
     return message.more ? null : this.#take(message)
   }
@@ -39,7 +42,9 @@ export class BatchCollector {
     this.#bytes = 0
     this.#rows = 0
     return {
-      to, at, blocks,
+      to,
+      at,
+      blocks,
       deletes: parts.flatMap((part) => part.deletes),
       leaves: parts.flatMap((part) => part.leaves),
       settled: parts.flatMap((part) => part.settled),

@@ -13,7 +13,9 @@ export interface ConnectionOptions {
   readonly random: Random
   /** Asked for a token at every try, and before one expires. */
   readonly token: () => Promise<string>
-  readonly device: Pick<UpOf<'hello'>['device'], 'name' | 'kind'> & { readonly storageEngine?: UpOf<'hello'>['device']['storageEngine'] }
+  readonly device: Pick<UpOf<'hello'>['device'], 'name' | 'kind'> & {
+    readonly storageEngine?: UpOf<'hello'>['device']['storageEngine']
+  }
   /** Pauses between tries. */
   readonly backoff?: BackoffPolicy
   /** Hash of the schema the client was built with; default: what the server last said. */
@@ -51,4 +53,9 @@ export const timing = {
 } as const
 
 /** `pace`: servers end a connection that sends more than about 200 messages a second for long. */
-export const pushLimits = { mutations: 100, bytes: 512 * 1024, inFlight: 4, pace: { burst: 20, perSecond: 120 } } as const
+export const pushLimits = {
+  mutations: 100,
+  bytes: 512 * 1024,
+  inFlight: 4,
+  pace: { burst: 20, perSecond: 120 },
+} as const

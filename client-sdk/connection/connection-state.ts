@@ -67,9 +67,13 @@ export function transition(state: ConnectionState, event: ConnectionEvent, conte
     case 'close':
       return { state: { kind: 'closed' }, effects: ['hangUp'] }
     case 'opened':
-      return state.kind === 'connecting' ? { state: { kind: 'greeting', attempt: state.attempt }, effects: ['greet'] } : stay(state)
+      return state.kind === 'connecting'
+        ? { state: { kind: 'greeting', attempt: state.attempt }, effects: ['greet'] }
+        : stay(state)
     case 'welcomed':
-      return state.kind === 'greeting' ? { state: { kind: 'live', attempt: state.attempt, since: context.now }, effects: ['start'] } : stay(state)
+      return state.kind === 'greeting'
+        ? { state: { kind: 'live', attempt: state.attempt, since: context.now }, effects: ['start'] }
+        : stay(state)
     case 'lost':
       return lost(state, event.retryAfterMs ?? 0, context)
     case 'refused':

@@ -15,7 +15,14 @@ import type { Up, UpOf } from '../../protocol/messages/up.ts'
 import { messageFrame, parseDown, type Parsed } from '../../protocol/parse.ts'
 import { protocolVersion } from '../../protocol/protocol-version.ts'
 import { blocksOf } from '../../protocol/block-frame.ts'
-import { isUp, transition, type ConnectionEffect, type ConnectionEvent, type ConnectionState } from './connection-state.ts'
+import {
+  isUp,
+  transition,
+  type ConnectionEffect,
+  type ConnectionEvent,
+  type ConnectionState,
+} from './connection-state.ts'
+import { phaseOf, toTideError } from './connection-phase.ts'
 import { timing, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
 import { Freshness } from './freshness.ts'
 import { Requests, type AnswerTo, type Request } from './requests.ts'
@@ -56,9 +63,12 @@ export class Connection {
     const { clock, token } = options
     this.#requests = new Requests(clock, timing.request)
     this.#freshness = new Freshness(clock, () => this.#tellStatus())
-    this.#silence = new Watchdog(clock, timing.silence, () => this.#lost(new TideError('timeout', `Nothing came from the server for ${timing.silence} ms.`)))
+    this.#silence = new Watchdog(clock, timing.silence, () =>
+      this.#lost(new TideError('timeout', `Nothing came from the server for ${timing.silence} ms.`)),
+    )
     this.#tokens = new TokenKeeper({
-      clock, token,
+      clock,
+      token,
       renew: async (fresh) => (await this.request({ type: 'authenticate', token: fresh })).tokenExpiresAt,
       failed: (error) => this.reportError(error),
     })
@@ -67,7 +77,11 @@ export class Connection {
 
   get status(): ConnectionStatus {
     const error = this.#state.kind === 'stopped' ? this.#state.error : this.#error
-    return { connection: phaseOf(this.#state), staleSince: this.#freshness.staleSince, ...(error === undefined ? {} : { error }) }
+    return {
+      connection: phaseOf(this.#state),
+      staleSince: this.#freshness.staleSince,
+      ...(error === undefined ? {} : { error }),
+    }
   }
 
   /** Starts, or tries at once where it would wait. */
@@ -95,7 +109,9 @@ export class Connection {
   }
 
   /** Searches on the server; rows are unpacked by the schema of the replica. */
-  async search(request: Omit<UpOf<'search'>, 'type' | 'ref'>): Promise<{ readonly rows: readonly Row[]; readonly hits: DownOf<'found'>['hits'] }> {
+  async search(
+    request: Omit<UpOf<'search'>, 'type' | 'ref'>,
+  ): Promise<{ readonly rows: readonly Row[]; readonly hits: DownOf<'found'>['hits'] }> {
     const { message, sections } = await this.#ask({ type: 'search', ...request })
     const { blocks, hits } = message as DownOf<'found'>
     return { rows: this.#options.replica.unpack(blocksOf(blocks, sections)), hits }
@@ -130,13 +146,19 @@ export class Connection {
   }
 
   #ask(request: Request): Promise<Parsed<Down>> {
-    if (this.#state.kind !== 'live') return Promise.reject(new TideError('offline', `A ${request.type} needs a connection, and it is ${phaseOf(this.#state)}.`))
+    if (this.#state.kind !== 'live')
+      return Promise.reject(
+        new TideError('offline', `A ${request.type} needs a connection, and it is ${phaseOf(this.#state)}.`),
+      )
     return this.#requests.ask(request, (message) => this.#send(message))
   }
 
   #dispatch(event: ConnectionEvent): void {
     const { clock, random, backoff = timing.backoff } = this.#options
-    const next = transition(this.#state, event, { now: clock.monotonic(), delay: (attempt) => backoffDelay(backoff, attempt, random) })
+    const next = transition(this.#state, event, {
+      now: clock.monotonic(),
+      delay: (attempt) => backoffDelay(backoff, attempt, random),
+    })
     this.#state = next.state
     for (const effect of next.effects) this.#perform(effect)
     this.#tellStatus()
@@ -187,7 +209,8 @@ export class Connection {
         this.#wire = this.#options.transport.open({
           opened: () => this.#heard(run, () => this.#dispatch({ kind: 'opened' })),
           received: (frame) => this.#heard(run, () => this.#receive(frame)),
-          closed: (reason) => this.#heard(run, () => this.#lost(new TideError('offline', `The connection ended: ${reason}.`))),
+          closed: (reason) =>
+            this.#heard(run, () => this.#lost(new TideError('offline', `The connection ended: ${reason}.`))),
         })
       })
       .catch((error: unknown) => this.#heard(run, () => this.#ended(toTideError(error))))
@@ -207,9 +230,16 @@ export class Connection {
     const { meta } = replica
     this.#lostAfter(timing.greeting, 'The server did not answer the hello in time.')
     this.#send({
-      type: 'hello', protocol: protocolVersion, token: this.#tokens.current,
+      type: 'hello',
+      protocol: protocolVersion,
+      token: this.#tokens.current,
       schemaHash: this.#options.schemaHash ?? meta.schemaHash ?? '',
-      device: { name: device.name, kind: device.kind, storageEngine: device.storageEngine ?? 'other', fingerprint: meta.fingerprint ?? '' },
+      device: {
+        name: device.name,
+        kind: device.kind,
+        storageEngine: device.storageEngine ?? 'other',
+        fingerprint: meta.fingerprint ?? '',
+      },
       // A replica that holds nothing has nothing to continue.
       cursor: replica.subscriptions.some(({ state }) => state === 'held') ? meta.cursor : null,
       clientSeq: meta.clientSeq,
@@ -247,28 +277,32 @@ export class Connection {
   }
 
   #welcomed(welcome: DownOf<'welcome'>): void {
-    if (this.#state.kind !== 'greeting' || this.#early !== null) throw new TideError('bad_message', 'A welcome came twice.')
+    if (this.#state.kind !== 'greeting' || this.#early !== null)
+      throw new TideError('bad_message', 'A welcome came twice.')
     const run = this.#run
     const { replica, clock } = this.#options
     this.#early = []
     replica.applyWelcome(welcome).then(
-      ({ ahead }) => this.#heard(run, () => {
-        if (ahead) return this.#identityLost()
-        this.#session = new Session({
-          replica, clock, welcome,
-          send: (message) => this.#send(message),
-          failed: (error) => this.#heard(run, () => this.#failed(error)),
-          identityLost: () => this.#heard(run, () => this.#identityLost()),
-          applied: () => {
-            this.#failures = 0
-          },
-          current: () => this.#heard(run, () => this.#freshness.current()),
-          refused: (id, error) => this.#refusals.tell({ id, error }),
-        })
-        this.#tokens.accepted(welcome.tokenExpiresAt, welcome.serverTime)
-        this.#freshness.connected()
-        this.#dispatch({ kind: 'welcomed' })
-      }),
+      ({ ahead }) =>
+        this.#heard(run, () => {
+          if (ahead) return this.#identityLost()
+          this.#session = new Session({
+            replica,
+            clock,
+            welcome,
+            send: (message) => this.#send(message),
+            failed: (error) => this.#heard(run, () => this.#failed(error)),
+            identityLost: () => this.#heard(run, () => this.#identityLost()),
+            applied: () => {
+              this.#failures = 0
+            },
+            current: () => this.#heard(run, () => this.#freshness.current()),
+            refused: (id, error) => this.#refusals.tell({ id, error }),
+          })
+          this.#tokens.accepted(welcome.tokenExpiresAt, welcome.serverTime)
+          this.#freshness.connected()
+          this.#dispatch({ kind: 'welcomed' })
+        }),
       (error: unknown) => this.#heard(run, () => this.#ended(toTideError(error))),
     )
   }
@@ -314,8 +348,12 @@ export class Connection {
   }
 
   #identityLost(): void {
-    this.#lost(new TideError('device_cloned', 'Another copy of this replica has sent under its identity; it takes a new one.'))
-    this.#ending = this.#ending.then(() => this.#options.replica.takeNewIdentity()).catch((error: unknown) => this.reportError(error))
+    this.#lost(
+      new TideError('device_cloned', 'Another copy of this replica has sent under its identity; it takes a new one.'),
+    )
+    this.#ending = this.#ending
+      .then(() => this.#options.replica.takeNewIdentity())
+      .catch((error: unknown) => this.reportError(error))
   }
 
   #lost(error: TideError): void {
@@ -329,7 +367,9 @@ export class Connection {
     this.#lost(toTideError(error))
     if (this.#failures < failuresBeforeRebuild) return
     this.#failures = 0
-    this.#ending = this.#ending.then(() => this.#options.replica.rebuild()).catch((cause: unknown) => this.reportError(cause))
+    this.#ending = this.#ending
+      .then(() => this.#options.replica.rebuild())
+      .catch((cause: unknown) => this.reportError(cause))
   }
 
   #send(message: Up): void {
@@ -339,31 +379,9 @@ export class Connection {
   #tellStatus(): void {
     const { status } = this
     const told = this.#told
-    if (told.connection === status.connection && told.staleSince === status.staleSince && told.error === status.error) return
+    if (told.connection === status.connection && told.staleSince === status.staleSince && told.error === status.error)
+      return
     this.#told = status
     this.#statusListeners.tell(status)
   }
-}
-
-function phaseOf(state: ConnectionState): ConnectionStatus['connection'] {
-  switch (state.kind) {
-    case 'idle':
-    case 'closed':
-      return 'offline'
-    case 'connecting':
-    case 'greeting':
-    case 'waiting':
-      return 'connecting'
-    case 'live':
-      return 'live'
-    case 'stopped':
-      return 'stopped'
-    default:
-      return unreachable(state)
-  }
-}
-
-function toTideError(error: unknown): TideError {
-  if (error instanceof TideError) return error
-  return new TideError('internal', error instanceof Error ? error.message : String(error), { cause: error })
 }

@@ -30,7 +30,11 @@ const perMessage = 500
 
 /** The server will answer the same until something else changes. `lost`: the rows must go too. */
 const final: Readonly<Partial<Record<ErrorCode, 'refused' | 'lost'>>> = {
-  bad_filter: 'refused', bad_message: 'refused', unknown_table: 'refused', unknown_column: 'refused', subscription_limit: 'refused',
+  bad_filter: 'refused',
+  bad_message: 'refused',
+  unknown_table: 'refused',
+  unknown_column: 'refused',
+  subscription_limit: 'refused',
   forbidden: 'lost',
 }
 
@@ -55,7 +59,10 @@ export class Followed {
     }
     const due = [...records.values()].filter((record) => this.#mustAnnounce(record))
     for (let start = 0; start < due.length; start += perMessage) {
-      send({ type: 'subscribe', subscriptions: due.slice(start, start + perMessage).map((record) => this.#announce(record)) })
+      send({
+        type: 'subscribe',
+        subscriptions: due.slice(start, start + perMessage).map((record) => this.#announce(record)),
+      })
     }
   }
 
@@ -76,10 +83,13 @@ export class Followed {
     }
     if (error.code === 'cursor_ahead') return later(() => replica.refetch(id))
     this.#retries.get(id)?.()
-    this.#retries.set(id, clock.after(error.retryAfterMs ?? timing.retry, () => {
-      this.#announced.delete(id)
-      this.update()
-    }))
+    this.#retries.set(
+      id,
+      clock.after(error.retryAfterMs ?? timing.retry, () => {
+        this.#announced.delete(id)
+        this.update()
+      }),
+    )
   }
 
   stop(): void {

@@ -42,7 +42,9 @@ export class Requests {
     const ref = this.#nextRef++
     const settle = Promise.withResolvers<Parsed<Down>>()
     const cancel = this.#clock.after(this.#timeoutMs, () => {
-      this.#take(ref)?.settle.reject(new TideError('timeout', `The server did not answer a ${request.type} within ${this.#timeoutMs} ms.`))
+      this.#take(ref)?.settle.reject(
+        new TideError('timeout', `The server did not answer a ${request.type} within ${this.#timeoutMs} ms.`),
+      )
     })
     this.#waiting.set(ref, { type: request.type, settle, cancel })
     send({ ...request, ref })
@@ -53,7 +55,10 @@ export class Requests {
     const waiting = this.#take(ref)
     if (waiting === undefined) return
     if (parsed.message.type === answerTypes[waiting.type]) waiting.settle.resolve(parsed)
-    else waiting.settle.reject(new TideError('bad_message', `The server answered a ${waiting.type} with "${parsed.message.type}".`))
+    else
+      waiting.settle.reject(
+        new TideError('bad_message', `The server answered a ${waiting.type} with "${parsed.message.type}".`),
+      )
   }
 
   fail(ref: number, error: TideError): void {

@@ -55,13 +55,28 @@ export class Session {
     const { replica, clock, send, welcome } = options
     this.#options = options
     this.#advancedAt = clock.monotonic()
-    this.#unsettled = replica.writes().filter((entry) => entry.outcome !== null && !entry.settled && entry.status !== 'rejected').map(({ mutation }) => mutation.id)
+    this.#unsettled = replica
+      .writes()
+      .filter((entry) => entry.outcome !== null && !entry.settled && entry.status !== 'rejected')
+      .map(({ mutation }) => mutation.id)
     const watchdog = (what: string): Watchdog =>
-      new Watchdog(clock, timing.answer, () => this.#fail(new TideError('timeout', `The server did not answer a ${what} within ${timing.answer} ms.`)))
+      new Watchdog(clock, timing.answer, () =>
+        this.#fail(new TideError('timeout', `The server did not answer a ${what} within ${timing.answer} ms.`)),
+      )
     this.#puller = new Puller({ replica, send, watchdog: watchdog('page') })
-    this.#pusher = new Pusher({ replica, send, mutations: welcome.limits.pushMutations, failed: (error) => this.#fail(error), watchdog: watchdog('push'), pace: new Pace(clock, pushLimits.pace) })
+    this.#pusher = new Pusher({
+      replica,
+      send,
+      mutations: welcome.limits.pushMutations,
+      failed: (error) => this.#fail(error),
+      watchdog: watchdog('push'),
+      pace: new Pace(clock, pushLimits.pace),
+    })
     this.#followed = new Followed({
-      replica, clock, send, puller: this.#puller,
+      replica,
+      clock,
+      send,
+      puller: this.#puller,
       later: (task) => this.#later(task),
       refused: options.refused,
     })
@@ -136,7 +151,10 @@ export class Session {
 
   async #answered({ outcomes }: DownOf<'outcomes'>): Promise<void> {
     const { identityLost } = await this.#options.replica.applyOutcomes(outcomes)
-    if (identityLost) this.#fail(new TideError('mutation_out_of_order', 'The server knows the writes of this device under other numbers.'))
+    if (identityLost)
+      this.#fail(
+        new TideError('mutation_out_of_order', 'The server knows the writes of this device under other numbers.'),
+      )
     else this.#pusher.answered()
   }
 

@@ -12,7 +12,14 @@ export function createSocketTransport(url: string): Transport {
 }
 
 function open(url: string, listener: TransportListener): TransportConnection {
-  const socket = io(url, { transports: ['websocket'], upgrade: false, reconnection: false, forceNew: true, autoConnect: false, parser: socketParser })
+  const socket = io(url, {
+    transports: ['websocket'],
+    upgrade: false,
+    reconnection: false,
+    forceNew: true,
+    autoConnect: false,
+    parser: socketParser,
+  })
   let isEnded = false
   const end = (reason: string): void => {
     if (isEnded) return

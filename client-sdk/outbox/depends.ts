@@ -13,7 +13,11 @@ type Unsent = Pick<OutboxEntry['mutation'], 'op' | 'set' | 'rowId'>
  * the inserts of rows that it refers to. Patches of other columns and increments of the same row are not among them, so
  * that a refused one takes no innocent write with it. Ids in call order.
  */
-export function dependenciesOf(table: TableDescriptor, next: Unsent, pendingOf: (ref: RowRef) => readonly OutboxEntry[]): readonly string[] {
+export function dependenciesOf(
+  table: TableDescriptor,
+  next: Unsent,
+  pendingOf: (ref: RowRef) => readonly OutboxEntry[],
+): readonly string[] {
   const found = new Map<string, number>()
   const add = (entry: OutboxEntry): void => void found.set(entry.mutation.id, entry.position)
   for (const entry of pendingOf({ table: table.name, rowId: next.rowId })) {
@@ -23,7 +27,9 @@ export function dependenciesOf(table: TableDescriptor, next: Unsent, pendingOf: 
     const references = table.columns[column]?.references
     if (references === undefined || typeof value !== 'string') continue
     const target = { table: references, rowId: value }
-    pendingOf(target).filter((entry) => isActive(entry) && entry.mutation.op === 'insert').forEach(add)
+    pendingOf(target)
+      .filter((entry) => isActive(entry) && entry.mutation.op === 'insert')
+      .forEach(add)
   }
   const ordered = [...found].toSorted(([, a], [, b]) => a - b).map(([id]) => id)
   return ordered.slice(-maxDependencies)
@@ -51,7 +57,7 @@ export function closureOf(
   for (const entry of entries) {
     if (fallen.has(entry.mutation.id) && entry.mutation.group !== undefined) groups.add(entry.mutation.group)
   }
-  for (let before = -1; before !== fallen.size; ) {
+  for (let before = -1; before !== fallen.size;) {
     before = fallen.size
     for (const entry of entries) {
       const { id, group, dependsOn } = entry.mutation

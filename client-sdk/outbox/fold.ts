@@ -46,7 +46,8 @@ function mergeEffects(first: Unsent, next: Unsent): Unsent | null {
     // The base of a column stays the value before its first touch.
     return { ...first, set: { ...first.set, ...next.set }, base: { ...next.base, ...first.base } }
   }
-  if (first.op === 'increment' && next.op === 'increment') return { ...first, inc: addAmounts(first.inc ?? {}, next.inc ?? {}) }
+  if (first.op === 'increment' && next.op === 'increment')
+    return { ...first, inc: addAmounts(first.inc ?? {}, next.inc ?? {}) }
   return null
 }
 

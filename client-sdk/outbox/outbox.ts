@@ -22,7 +22,11 @@ export function isActive(entry: OutboxEntry): boolean {
 export class Outbox {
   #byId = new Map<string, OutboxEntry>()
   readonly #byStatus: Readonly<Record<OutboxEntry['status'], Map<string, OutboxEntry>>> = {
-    local: new Map(), syncing: new Map(), acknowledged: new Map(), conflict: new Map(), rejected: new Map(),
+    local: new Map(),
+    syncing: new Map(),
+    acknowledged: new Map(),
+    conflict: new Map(),
+    rejected: new Map(),
   }
   readonly #byRow = new Map<string, Map<string, OutboxEntry>>()
   /** The rows a write shows on, as known when it was made: what a `resolve` is about may be gone when it ends. */

@@ -23,7 +23,8 @@ export interface CheckTools {
  */
 export function checkDraft(draft: WriteDraft, tools: CheckTools): CheckedDraft {
   const table = tools.tables.get(draft.table)
-  if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(draft.table)}.`)
+  if (table === undefined)
+    throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(draft.table)}.`)
   checkDirection(table, draft.op)
   const set = draft.op === 'resolve' ? checkResolution(draft) : checkSet(table, draft)
   const inc = draft.op === 'increment' ? checkAmounts(table, draft.inc ?? {}) : {}
@@ -31,13 +32,15 @@ export function checkDraft(draft: WriteDraft, tools: CheckTools): CheckedDraft {
 }
 
 function checkDirection(table: TableDescriptor, op: WriteDraft['op']): void {
-  if (table.direction === 'ro' || table.policy === 'server') throw new TideError('forbidden', `Only the server writes to ${table.name}.`)
+  if (table.direction === 'ro' || table.policy === 'server')
+    throw new TideError('forbidden', `Only the server writes to ${table.name}.`)
   const isConflict = table.name === conflictTable
   if (isConflict !== (op === 'resolve')) {
     const remedy = isConflict ? 'Resolve the conflict.' : 'Give the id of a row of sync_conflicts.'
     throw new TideError('forbidden', `Rows of ${table.name} cannot be changed by ${op}.`, { remedy })
   }
-  if (table.direction === 'up' && op !== 'insert') throw new TideError('forbidden', `Rows of ${table.name} can be inserted and nothing else.`)
+  if (table.direction === 'up' && op !== 'insert')
+    throw new TideError('forbidden', `Rows of ${table.name} can be inserted and nothing else.`)
   if ((op === 'delete' || op === 'restore') && !('deletedAt' in table.columns)) {
     throw new TideError('forbidden', `Rows of ${table.name} cannot be deleted or restored.`)
   }
@@ -52,19 +55,26 @@ function checkSet(table: TableDescriptor, draft: WriteDraft): Patch {
   }
   if (draft.op === 'insert') checkComplete(table, set)
   if (draft.op === 'patch' && Object.keys(set).length === 0) {
-    throw new TideError('invalid_value', `The patch of ${table.name} ${String(draft.rowId)} names no column.`, { remedy: 'Name at least one column to change.' })
+    throw new TideError('invalid_value', `The patch of ${table.name} ${String(draft.rowId)} names no column.`, {
+      remedy: 'Name at least one column to change.',
+    })
   }
   return set
 }
 
 function writableColumn(table: TableDescriptor, name: string, op: WriteDraft['op']): ColumnDescriptor {
   const column = Object.hasOwn(table.columns, name) ? table.columns[name] : undefined
-  if (column === undefined) throw new TideError('unknown_column', `Table ${table.name} has no column ${JSON.stringify(name)}.`)
-  if (column.class === 'server' || systemColumns.has(name)) throw new TideError('unknown_column', `${table.name}.${name} is filled by the server.`)
+  if (column === undefined)
+    throw new TideError('unknown_column', `Table ${table.name} has no column ${JSON.stringify(name)}.`)
+  if (column.class === 'server' || systemColumns.has(name))
+    throw new TideError('unknown_column', `${table.name}.${name} is filled by the server.`)
   if (op === 'insert') return column
-  if (column.class === 'fixed') throw new TideError('unknown_column', `${table.name}.${name} is set at the insert and never again.`)
+  if (column.class === 'fixed')
+    throw new TideError('unknown_column', `${table.name}.${name} is set at the insert and never again.`)
   if (column.class === 'counter') {
-    throw new TideError('unknown_column', `${table.name}.${name} is a counter and cannot be set.`, { remedy: 'Increment it instead.' })
+    throw new TideError('unknown_column', `${table.name}.${name} is a counter and cannot be set.`, {
+      remedy: 'Increment it instead.',
+    })
   }
   return column
 }
@@ -73,14 +83,20 @@ function canonical(table: TableDescriptor, column: ColumnDescriptor, value: unkn
   try {
     return canonicalValue(column, value)
   } catch (error) {
-    if (error instanceof TideError) throw new TideError(error.code, `${table.name}: ${error.message}`, { remedy: error.remedy })
+    if (error instanceof TideError)
+      throw new TideError(error.code, `${table.name}: ${error.message}`, { remedy: error.remedy })
     throw error
   }
 }
 
 function checkComplete(table: TableDescriptor, set: Patch): void {
   for (const [name, column] of Object.entries(table.columns)) {
-    const isFilled = column.nullable || column.optional || column.default !== undefined || column.class === 'server' || systemColumns.has(name)
+    const isFilled =
+      column.nullable ||
+      column.optional ||
+      column.default !== undefined ||
+      column.class === 'server' ||
+      systemColumns.has(name)
     if (isFilled || name in set) continue
     throw new TideError('invalid_value', `${table.name}.${name} must have a value, and the insert has none.`)
   }
@@ -88,10 +104,14 @@ function checkComplete(table: TableDescriptor, set: Patch): void {
 
 function checkAmounts(table: TableDescriptor, inc: Readonly<Record<string, number>>): Readonly<Record<string, number>> {
   const amounts = Object.entries(inc)
-  if (amounts.length === 0) throw new TideError('invalid_value', `The increment of ${table.name} names no column.`, { remedy: 'Name at least one counter.' })
+  if (amounts.length === 0)
+    throw new TideError('invalid_value', `The increment of ${table.name} names no column.`, {
+      remedy: 'Name at least one counter.',
+    })
   for (const [name, amount] of amounts) {
     const column = Object.hasOwn(table.columns, name) ? table.columns[name] : undefined
-    if (column?.class !== 'counter') throw new TideError('unknown_column', `${table.name}.${name} is not a counter.`, { remedy: 'Patch it instead.' })
+    if (column?.class !== 'counter')
+      throw new TideError('unknown_column', `${table.name}.${name} is not a counter.`, { remedy: 'Patch it instead.' })
     const isWhole = column.type === 'integer' || column.type === 'bigint'
     if (!Number.isFinite(amount) || (isWhole && !Number.isSafeInteger(amount))) {
       throw new TideError('invalid_value', `${table.name}.${name} cannot be incremented by ${amount}.`)
@@ -103,20 +123,31 @@ function checkAmounts(table: TableDescriptor, inc: Readonly<Record<string, numbe
 function checkResolution(draft: WriteDraft): Patch {
   const parsed = resolutionSchema.safeParse(draft.set)
   if (parsed.success) return parsed.data
-  throw new TideError('invalid_value', `Conflict ${String(draft.rowId)} cannot be resolved by ${JSON.stringify(draft.set)}.`, {
-    remedy: 'Take `client` or `server`, or give the merged values.',
-  })
+  throw new TideError(
+    'invalid_value',
+    `Conflict ${String(draft.rowId)} cannot be resolved by ${JSON.stringify(draft.set)}.`,
+    {
+      remedy: 'Take `client` or `server`, or give the merged values.',
+    },
+  )
 }
 
 function rowIdOf(table: TableDescriptor, draft: WriteDraft, set: Patch, tools: CheckTools): string {
   if (draft.op === 'insert' && table.naturalKey !== undefined) {
-    return uuidFromKey(table.name, table.naturalKey.map((name) => keyPart(name === 'organizationId' ? tools.organizationId : set[name])))
+    return uuidFromKey(
+      table.name,
+      table.naturalKey.map((name) => keyPart(name === 'organizationId' ? tools.organizationId : set[name])),
+    )
   }
   const id = draft.rowId ?? (draft.op === 'insert' ? tools.newId() : null)
   if (id !== null && isRowId(id)) return id
-  throw new TideError('invalid_value', `${table.name}.id is ${JSON.stringify(id)}, not a lower-case UUID of version 7.`, {
-    remedy: draft.op === 'insert' ? 'Leave the id out, or give a UUIDv7.' : 'Give the id of the row.',
-  })
+  throw new TideError(
+    'invalid_value',
+    `${table.name}.id is ${JSON.stringify(id)}, not a lower-case UUID of version 7.`,
+    {
+      remedy: draft.op === 'insert' ? 'Leave the id out, or give a UUIDv7.' : 'Give the id of the row.',
+    },
+  )
 }
 
 function keyPart(value: Value | undefined): string | null {

@@ -10,14 +10,21 @@ import type { Step } from './step.ts'
  * A swap replaces rows in the store; the rows with pending writes among them take the staged row as their new image, or
  * lose their image when this subscription held them and has them no more. All are written again after the swap.
  */
-export async function imagesAfterSwap(step: Step, mirror: Mirror, store: ReplicaStore, swaps: readonly Swap[]): Promise<void> {
+export async function imagesAfterSwap(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  swaps: readonly Swap[],
+): Promise<void> {
   const states = mirror.states.all
   const lookup = await parentsOf(mirror, store, states)
   for (const { subscription, others } of swaps) {
     const tables = [...mirror.states.tables].filter((table) => subscription.tables?.includes(table) ?? true)
     for (const table of tables) {
       const ofTable = mirror.states.of(table)
-      const staged = new Map((await store.staged(subscription.id, table, [...ofTable.keys()])).map((row) => [idOf(row), row]))
+      const staged = new Map(
+        (await store.staged(subscription.id, table, [...ofTable.keys()])).map((row) => [idOf(row), row]),
+      )
       const holds = testOf(mirror, table, [subscription], lookup)
       const keeps = testOf(mirror, table, others, lookup)
       for (const rowId of ofTable.keys()) {
@@ -33,7 +40,12 @@ export async function imagesAfterSwap(step: Step, mirror: Mirror, store: Replica
 }
 
 /** After a purge: images that no remaining subscription holds go with the rows; what this replica itself has written stays visible. */
-export async function imagesAfterPurge(step: Step, mirror: Mirror, store: ReplicaStore, purges: readonly Purge[]): Promise<void> {
+export async function imagesAfterPurge(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  purges: readonly Purge[],
+): Promise<void> {
   const states = mirror.states.all
   const lookup = await parentsOf(mirror, store, states)
   for (const { channel, keep } of purges) {
@@ -56,6 +68,11 @@ function parentsOf(mirror: Mirror, store: ReplicaStore, states: readonly RowStat
   return loadParents(mirror.tables, store, rows)
 }
 
-function testOf(mirror: Mirror, table: string, subscriptions: readonly Subscription[], lookup: Lookup): (row: Row) => boolean {
+function testOf(
+  mirror: Mirror,
+  table: string,
+  subscriptions: readonly Subscription[],
+  lookup: Lookup,
+): (row: Row) => boolean {
   return compileHolds(mirror.tables, tableOf(mirror.tables, table), subscriptions, lookup)
 }

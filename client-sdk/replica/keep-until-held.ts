@@ -10,8 +10,15 @@ import type { Step } from './step.ts'
  * on its way. Such a row stays as its writer sees it until the swap, or it would vanish for a moment (promise 3). Called
  * before the writes are settled.
  */
-export async function keepUntilHeld(step: Step, mirror: Mirror, store: ReplicaStore, settled: readonly string[]): Promise<void> {
-  const coming = [...mirror.subscriptions.values()].filter(({ state }) => state !== 'held').map(({ subscription }) => subscription)
+export async function keepUntilHeld(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  settled: readonly string[],
+): Promise<void> {
+  const coming = [...mirror.subscriptions.values()]
+    .filter(({ state }) => state !== 'held')
+    .map(({ subscription }) => subscription)
   if (coming.length === 0) return
   const lonely: { readonly table: string; readonly rowId: string; readonly row: Row }[] = []
   for (const id of settled) {
@@ -25,6 +32,7 @@ export async function keepUntilHeld(step: Step, mirror: Mirror, store: ReplicaSt
   }
   const lookup = await loadParents(mirror.tables, store, lonely)
   for (const { table, rowId, row } of lonely) {
-    if (compileHolds(mirror.tables, tableOf(mirror.tables, table), coming, lookup)(row)) step.setImage({ table, rowId }, row)
+    if (compileHolds(mirror.tables, tableOf(mirror.tables, table), coming, lookup)(row))
+      step.setImage({ table, rowId }, row)
   }
 }

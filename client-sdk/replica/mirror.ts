@@ -4,7 +4,14 @@ import { targetOf } from '../conflict/resolution-effect.ts'
 import { Outbox } from '../outbox/outbox.ts'
 import { keyOf, type RowRef } from '../outbox/row-key.ts'
 import type { Tables } from '../store/holding.ts'
-import type { OutboxEntry, ReplicaMeta, RowState, StoreCommit, StoredState, SubscriptionRecord } from '../store/store.ts'
+import type {
+  OutboxEntry,
+  ReplicaMeta,
+  RowState,
+  StoreCommit,
+  StoredState,
+  SubscriptionRecord,
+} from '../store/store.ts'
 
 /** Rows that differ from what the server says, by table and id. */
 export class RowStates {

@@ -22,7 +22,12 @@ export const namedRowsLimit = 5_000
  * again; all other rows go to the store as they came, packed. The cursor moves in the same commit. Throws when the batch
  * is older than what the replica holds, or cannot be read; then nothing has changed.
  */
-export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore, batch: ReceivedBatch): Promise<BulkParts> {
+export async function planBatch(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  batch: ReceivedBatch,
+): Promise<BulkParts> {
   const { cursor } = mirror.meta
   invariant(cursor !== null, 'a batch comes after a welcome')
   invariant(batch.to >= cursor.seq, `batch ${batch.to} is not older than the replica's ${cursor.seq}`)
@@ -61,9 +66,16 @@ export async function planBatch(step: Step, mirror: Mirror, store: ReplicaStore,
 /** A subscription may be named that is not waiting: an `activate` that a proxy repeated is answered twice. */
 function swapsOf(mirror: Mirror, batch: ReceivedBatch): readonly Swap[] {
   const records = [...mirror.subscriptions.values()]
-  const complete = records.filter((record) => record.state === 'staging' && record.next === null && batch.activated.includes(record.subscription.id))
-  const held = [...records.filter((record) => record.state === 'held'), ...complete].map((record) => record.subscription)
-  return complete.map(({ subscription }) => ({ subscription, others: held.filter((other) => other.id !== subscription.id) }))
+  const complete = records.filter(
+    (record) => record.state === 'staging' && record.next === null && batch.activated.includes(record.subscription.id),
+  )
+  const held = [...records.filter((record) => record.state === 'held'), ...complete].map(
+    (record) => record.subscription,
+  )
+  return complete.map(({ subscription }) => ({
+    subscription,
+    others: held.filter((other) => other.id !== subscription.id),
+  }))
 }
 
 function recordsOf(mirror: Mirror, channel: string): readonly SubscriptionRecord[] {
@@ -75,7 +87,10 @@ function purgesOf(mirror: Mirror, batch: ReceivedBatch, dropped: readonly Subscr
   const keep = [...mirror.subscriptions.values()]
     .filter((record) => record.state === 'held' && !gone.has(record.subscription.id))
     .map((record) => record.subscription)
-  return batch.leaves.map(({ channel }) => ({ channel, keep: keep.filter((subscription) => subscription.channel !== channel) }))
+  return batch.leaves.map(({ channel }) => ({
+    channel,
+    keep: keep.filter((subscription) => subscription.channel !== channel),
+  }))
 }
 
 /** The rows of a batch that no pending write concerns, and what listeners are told of them. */
@@ -151,7 +166,10 @@ function sentColumns(row: Row, { block }: PackedBlock): Row {
   return Object.fromEntries(block.columns.flatMap(({ name }) => (name in row ? [[name, row[name] ?? null]] : [])))
 }
 
-function of(map: Map<string, { upserts: Row[]; deletes: string[] }>, table: string): { upserts: Row[]; deletes: string[] } {
+function of(
+  map: Map<string, { upserts: Row[]; deletes: string[] }>,
+  table: string,
+): { upserts: Row[]; deletes: string[] } {
   const change = map.get(table) ?? { upserts: [], deletes: [] }
   map.set(table, change)
   return change
@@ -161,19 +179,28 @@ function of(map: Map<string, { upserts: Row[]; deletes: string[] }>, table: stri
  * Writes whose losing values were waiting in a conflict end when it is no longer open: settled, or gone from this replica
  * together with the row it is about.
  */
-async function endClosedConflicts(step: Step, mirror: Mirror, store: ReplicaStore, bulk: Bulk, batch: ReceivedBatch): Promise<void> {
+async function endClosedConflicts(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  bulk: Bulk,
+  batch: ReceivedBatch,
+): Promise<void> {
   const waiting = [...mirror.outbox.conflicting].filter((entry) => entry.outcome?.conflictId !== undefined)
   if (waiting.length === 0 || !mirror.tables.has(conflictTable)) return
   const arrived = new Map(bulk.conflicts.map((row) => [idOf(row), row]))
   const deleted = new Set(batch.deletes.flatMap(({ table, ids }) => (table === conflictTable ? ids : [])))
   const left = new Set(batch.leaves.map(({ channel }) => channel))
-  const asked = waiting.filter((entry) => left.size > 0 || (step.entry(entry.mutation.id)?.settled === true && !entry.settled))
+  const asked = waiting.filter(
+    (entry) => left.size > 0 || (step.entry(entry.mutation.id)?.settled === true && !entry.settled),
+  )
   const ids = asked.map((entry) => entry.outcome?.conflictId ?? '').filter((id) => !arrived.has(id))
   const stored = new Map((ids.length === 0 ? [] : await store.rows(conflictTable, ids)).map((row) => [idOf(row), row]))
   for (const entry of waiting) {
     const rowId = entry.outcome?.conflictId ?? ''
     const row = arrived.get(rowId) ?? stored.get(rowId)
-    const isGone = !arrived.has(rowId) && (deleted.has(rowId) || (row !== undefined && left.has(String(row['channel']))))
+    const isGone =
+      !arrived.has(rowId) && (deleted.has(rowId) || (row !== undefined && left.has(String(row['channel']))))
     if (isGone) step.end(entry.mutation.id, 'synced')
     else if (row !== undefined) step.know({ table: conflictTable, rowId }, row)
     endIfOver(step, entry.mutation.id)

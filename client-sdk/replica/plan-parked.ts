@@ -8,13 +8,24 @@ import type { Step } from './step.ts'
  * Sends a refused write again, as a new one: new id, new place at the end of the queue. What fell with it (its group,
  * its dependants) goes again too. Every row concerned must be known to the step.
  */
-export function planRetry(step: Step, id: string, entries: readonly OutboxEntry[], newId: () => string, now: number): readonly OutboxEntry[] {
+export function planRetry(
+  step: Step,
+  id: string,
+  entries: readonly OutboxEntry[],
+  newId: () => string,
+  now: number,
+): readonly OutboxEntry[] {
   const entry = existing(step, id)
-  if (entry.status !== 'rejected') throw notParked(entry, 'retried', 'Wait for its outcome; only refused writes can be retried.')
+  if (entry.status !== 'rejected')
+    throw notParked(entry, 'retried', 'Wait for its outcome; only refused writes can be retried.')
   const renewed = withNewIds(fallenWith(entry, entries, isRejected), newId)
   return renewed.map(({ oldId, entry: old }) => {
     const again: OutboxEntry = {
-      ...old, position: step.nextPosition(), status: 'local', outcome: null, settled: false,
+      ...old,
+      position: step.nextPosition(),
+      status: 'local',
+      outcome: null,
+      settled: false,
       mutation: { ...old.mutation, clientSeq: 0, at: now },
     }
     step.replace(oldId, again)
@@ -28,14 +39,25 @@ export function planRetry(step: Step, id: string, entries: readonly OutboxEntry[
  */
 export function planDiscard(step: Step, id: string, entries: readonly OutboxEntry[]): readonly string[] {
   const entry = existing(step, id)
-  if (!isParked(entry)) throw notParked(entry, 'discarded', entry.status === 'conflict' ? 'Resolve its conflict.' : 'Wait for its outcome, then change the row back if it is wrong.')
+  if (!isParked(entry))
+    throw notParked(
+      entry,
+      'discarded',
+      entry.status === 'conflict'
+        ? 'Resolve its conflict.'
+        : 'Wait for its outcome, then change the row back if it is wrong.',
+    )
   const fallen = fallenWith(entry, entries, isParked).map(({ mutation }) => mutation.id)
   for (const other of fallen) step.end(other, 'discarded')
   return [id, ...fallen.filter((other) => other !== id)]
 }
 
 /** The writes that a retry or a discard of this one concerns, itself included, in call order. */
-export function fallenWith(entry: OutboxEntry, entries: readonly OutboxEntry[], mayFall: (entry: OutboxEntry) => boolean): readonly OutboxEntry[] {
+export function fallenWith(
+  entry: OutboxEntry,
+  entries: readonly OutboxEntry[],
+  mayFall: (entry: OutboxEntry) => boolean,
+): readonly OutboxEntry[] {
   const ids = closureOf([entry.mutation.id], entries, mayFall)
   return entries.filter(({ mutation }) => ids.has(mutation.id))
 }
@@ -50,10 +72,15 @@ function isRejected(entry: OutboxEntry): boolean {
 
 function existing(step: Step, id: string): OutboxEntry {
   const entry = step.entry(id)
-  if (entry === undefined) throw new TideError('not_found', `There is no write ${id} in the outbox.`, { remedy: 'It is synced or was discarded.' })
+  if (entry === undefined)
+    throw new TideError('not_found', `There is no write ${id} in the outbox.`, {
+      remedy: 'It is synced or was discarded.',
+    })
   return entry
 }
 
 function notParked(entry: OutboxEntry, what: string, remedy: string): TideError {
-  return new TideError('write_in_flight', `Write ${entry.mutation.id} is ${entry.status} and cannot be ${what}.`, { remedy })
+  return new TideError('write_in_flight', `Write ${entry.mutation.id} is ${entry.status} and cannot be ${what}.`, {
+    remedy,
+  })
 }

@@ -34,8 +34,16 @@ export async function planUnsubscribe(step: Step, mirror: Mirror, store: Replica
   const record = mirror.subscriptions.get(id)
   if (record === undefined) return {}
   step.dropSubscription(id)
-  const keep = [...mirror.subscriptions.values()].filter((other) => other.subscription.id !== id && other.state === 'held').map((other) => other.subscription)
-  const purges = [{ channel: record.subscription.channel, keep, ...(record.subscription.tables === undefined ? {} : { tables: record.subscription.tables }) }]
+  const keep = [...mirror.subscriptions.values()]
+    .filter((other) => other.subscription.id !== id && other.state === 'held')
+    .map((other) => other.subscription)
+  const purges = [
+    {
+      channel: record.subscription.channel,
+      keep,
+      ...(record.subscription.tables === undefined ? {} : { tables: record.subscription.tables }),
+    },
+  ]
   await imagesAfterPurge(step, mirror, store, purges)
   const tables = new Map<string, TableChange>([...mirror.tables.keys()].map((name) => [name, { all: true }]))
   return { commit: { unstage: [id], purges }, tables }

@@ -20,7 +20,10 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
   const mustStartOver = isAnotherEpoch || !welcome.resume
   const isFirst = meta.principal === null || meta.organizationId === null
   step.setMeta({
-    principal: welcome.principal, organizationId: welcome.organizationId, deviceId: welcome.deviceId, schemaHash: welcome.schemaHash,
+    principal: welcome.principal,
+    organizationId: welcome.organizationId,
+    deviceId: welcome.deviceId,
+    schemaHash: welcome.schemaHash,
     // From nowhere: nothing is held as of it. It carries the epoch, to which staged pages belong.
     ...(mustStartOver ? { cursor: { epoch: welcome.epoch, seq: zeroSeq } } : {}),
   })
@@ -37,7 +40,8 @@ export function isAheadOfUs(mirror: Mirror, welcome: Welcome): boolean {
 }
 
 function checkOwner(principal: Welcome['principal'] | null, organizationId: string | null, welcome: Welcome): void {
-  const isOther = principal !== null && (principal.kind !== welcome.principal.kind || principal.id !== welcome.principal.id)
+  const isOther =
+    principal !== null && (principal.kind !== welcome.principal.kind || principal.id !== welcome.principal.id)
   if (!isOther && (organizationId === null || organizationId === welcome.organizationId)) return
   const owner = `${principal?.kind ?? 'organization'} ${principal?.id ?? organizationId}`
   throw new TideError(
@@ -52,7 +56,12 @@ function checkOwner(principal: Welcome['principal'] | null, organizationId: stri
  */
 function renumber(step: Step, mirror: Mirror, known: number, isAnotherEpoch: boolean): void {
   if (known >= mirror.meta.clientSeq) return
-  const lost = mirror.outbox.entries.filter((entry) => entry.mutation.clientSeq > known && !entry.settled && (entry.status === 'syncing' || (isAnotherEpoch && isAnswered(entry))))
+  const lost = mirror.outbox.entries.filter(
+    (entry) =>
+      entry.mutation.clientSeq > known &&
+      !entry.settled &&
+      (entry.status === 'syncing' || (isAnotherEpoch && isAnswered(entry))),
+  )
   let next = known
   for (const entry of lost) {
     next += 1
@@ -82,11 +91,16 @@ export function planNewIdentity(step: Step, mirror: Mirror, newId: () => string)
   const unanswered = mirror.outbox.entries.filter((entry) => entry.status === 'syncing')
   // Its effect has come back: only the answer is missing, and the new device would never get it.
   for (const entry of unanswered) if (entry.settled) step.end(entry.mutation.id, 'synced')
-  const renewed = withNewIds(unanswered.filter((entry) => !entry.settled), newId)
-  for (const { oldId, entry } of renewed) step.replace(oldId, { ...entry, status: 'local', mutation: { ...entry.mutation, clientSeq: 0 } })
+  const renewed = withNewIds(
+    unanswered.filter((entry) => !entry.settled),
+    newId,
+  )
+  for (const { oldId, entry } of renewed)
+    step.replace(oldId, { ...entry, status: 'local', mutation: { ...entry.mutation, clientSeq: 0 } })
   const newIds = new Map(renewed.map(({ oldId, entry }) => [oldId, entry.mutation.id]))
   for (const entry of mirror.outbox.local) {
     const { dependsOn } = entry.mutation
-    if (dependsOn?.some((id) => newIds.has(id))) step.put({ ...entry, mutation: { ...entry.mutation, dependsOn: dependsOn.map((id) => newIds.get(id) ?? id) } })
+    if (dependsOn?.some((id) => newIds.has(id)))
+      step.put({ ...entry, mutation: { ...entry.mutation, dependsOn: dependsOn.map((id) => newIds.get(id) ?? id) } })
   }
 }

@@ -32,22 +32,38 @@ export interface WriteTools {
  */
 export function planWrite(step: Step, drafts: readonly CheckedDraft[], tools: WriteTools): readonly OutboxEntry[] {
   if (tools.group && drafts.length > groupLimit) {
-    throw new TideError('message_too_large', `A transaction of ${drafts.length} writes is more than the ${groupLimit} that can be applied as one.`)
+    throw new TideError(
+      'message_too_large',
+      `A transaction of ${drafts.length} writes is more than the ${groupLimit} that can be applied as one.`,
+    )
   }
   const group = tools.group && drafts.length > 1 ? { group: tools.newId() } : {}
   const ended = new Map<string, OutboxEntry>()
   const ids = drafts.map((draft) => planDraft(step, draft, tools, group, ended))
-  if (step.outboxSize > outboxLimit) throw new TideError('outbox_full', `${outboxLimit} writes already wait to be sent.`)
+  if (step.outboxSize > outboxLimit)
+    throw new TideError('outbox_full', `${outboxLimit} writes already wait to be sent.`)
   return ids.map((id) => step.entry(id) ?? ended.get(id)).filter((entry) => entry !== undefined)
 }
 
-function planDraft(step: Step, draft: CheckedDraft, tools: WriteTools, group: { readonly group?: string }, ended: Map<string, OutboxEntry>): string {
+function planDraft(
+  step: Step,
+  draft: CheckedDraft,
+  tools: WriteTools,
+  group: { readonly group?: string },
+  ended: Map<string, OutboxEntry>,
+): string {
   const { table, rowId, op } = draft
   const ref = { table: table.name, rowId }
   const row = step.visible(ref)
   checkRow(draft, row)
   const values = {
-    id: tools.newId(), clientSeq: 0, table: table.name, rowId, op, at: tools.now, ...group,
+    id: tools.newId(),
+    clientSeq: 0,
+    table: table.name,
+    rowId,
+    op,
+    at: tools.now,
+    ...group,
     ...(Object.keys(draft.set).length > 0 ? { set: patchToWire(draft.set) } : {}),
     ...(op === 'increment' ? { inc: draft.inc } : {}),
     ...baseOf(draft, row),
@@ -64,7 +80,13 @@ function planDraft(step: Step, draft: CheckedDraft, tools: WriteTools, group: { 
     return mutation.id
   }
   const folded = fold(mutation, { last: pending.at(-1), isReferenced, positionOf: (id) => step.entry(id)?.position })
-  const entry: OutboxEntry = folded ?? { position: step.nextPosition(), status: 'local', mutation, outcome: null, settled: false }
+  const entry: OutboxEntry = folded ?? {
+    position: step.nextPosition(),
+    status: 'local',
+    mutation,
+    outcome: null,
+    settled: false,
+  }
   step.put(entry)
   if (op === 'insert' && row === null) checkHome(table, step.visible(ref))
   return entry.mutation.id
@@ -74,7 +96,10 @@ function planDraft(step: Step, draft: CheckedDraft, tools: WriteTools, group: { 
 function checkSize(mutation: OutboxEntry['mutation']): void {
   const { length } = JSON.stringify(mutation)
   if (length <= sizeLimit) return
-  throw new TideError('message_too_large', `The write to ${mutation.table} ${mutation.rowId} has ${length} characters; at most ${sizeLimit} can be sent.`)
+  throw new TideError(
+    'message_too_large',
+    `The write to ${mutation.table} ${mutation.rowId} has ${length} characters; at most ${sizeLimit} can be sent.`,
+  )
 }
 
 function checkRow({ table, rowId, op }: CheckedDraft, row: Row | null): void {
@@ -82,10 +107,13 @@ function checkRow({ table, rowId, op }: CheckedDraft, row: Row | null): void {
   if (op === 'insert') {
     if (row === null || table.naturalKey !== undefined) return
     if (isDeleted) throw new TideError('row_deleted', `Row ${rowId} of ${table.name} exists and is deleted.`)
-    throw new TideError('unique_violated', `${table.name} has a row ${rowId} already.`, { remedy: 'Leave the id out, or update the row.' })
+    throw new TideError('unique_violated', `${table.name} has a row ${rowId} already.`, {
+      remedy: 'Leave the id out, or update the row.',
+    })
   }
   if (row === null) throw new TideError('not_found', `${table.name} has no row ${rowId} on this replica.`)
-  if (isDeleted && op !== 'restore') throw new TideError('row_deleted', `Row ${rowId} of ${table.name} was deleted at ${String(row['deletedAt'])}.`)
+  if (isDeleted && op !== 'restore')
+    throw new TideError('row_deleted', `Row ${rowId} of ${table.name} was deleted at ${String(row['deletedAt'])}.`)
   if (op === 'resolve' && row['status'] !== 'open') {
     throw new TideError('conflict_already_resolved', `Conflict ${rowId} is ${String(row['status'])} already.`)
   }
@@ -98,7 +126,9 @@ function checkRow({ table, rowId, op }: CheckedDraft, row: Row | null): void {
 function baseOf({ table, op, set }: CheckedDraft, row: Row | null): { readonly base?: Record<string, Json> } {
   if (row === null || (op !== 'patch' && op !== 'delete')) return {}
   const names = op === 'patch' ? Object.keys(set) : Object.keys(table.columns)
-  const base = names.filter((name) => isMerged(table, name)).map((name): [string, Json] => [name, toWire(row[name] ?? null)])
+  const base = names
+    .filter((name) => isMerged(table, name))
+    .map((name): [string, Json] => [name, toWire(row[name] ?? null)])
   return base.length === 0 ? {} : { base: Object.fromEntries(base) }
 }
 
@@ -117,7 +147,10 @@ function checkHome(table: TableDescriptor, row: Row | null): void {
 
 function endedEntry(position: number, mutation: OutboxEntry['mutation']): OutboxEntry {
   return {
-    position, status: 'acknowledged', settled: true, mutation,
+    position,
+    status: 'acknowledged',
+    settled: true,
+    mutation,
     outcome: { mutationId: mutation.id, clientSeq: 0, kind: 'noop' },
   }
 }

@@ -6,13 +6,20 @@ import type { ReplicaStore } from '../store/store.ts'
  * The parents of rows of `via` tables, and theirs, so that it can be told in one go through which channels a replica
  * holds the rows. Rows with pending writes only, so few.
  */
-export async function loadParents(tables: Tables, store: ReplicaStore, rows: readonly { readonly table: string; readonly row: Row }[]): Promise<Lookup> {
+export async function loadParents(
+  tables: Tables,
+  store: ReplicaStore,
+  rows: readonly { readonly table: string; readonly row: Row }[],
+): Promise<Lookup> {
   const found = new Map<string, Row>()
   let wanted = parentsOf(tables, rows)
   while (wanted.size > 0) {
     const next: { table: string; row: Row }[] = []
     for (const [table, ids] of wanted) {
-      for (const row of await store.rows(table, [...ids].filter((id) => !found.has(`${table}/${id}`)))) {
+      for (const row of await store.rows(
+        table,
+        [...ids].filter((id) => !found.has(`${table}/${id}`)),
+      )) {
         found.set(`${table}/${String(row['id'])}`, row)
         next.push({ table, row })
       }
@@ -22,7 +29,10 @@ export async function loadParents(tables: Tables, store: ReplicaStore, rows: rea
   return (table, id) => found.get(`${table}/${id}`)
 }
 
-function parentsOf(tables: Tables, rows: readonly { readonly table: string; readonly row: Row }[]): ReadonlyMap<string, ReadonlySet<string>> {
+function parentsOf(
+  tables: Tables,
+  rows: readonly { readonly table: string; readonly row: Row }[],
+): ReadonlyMap<string, ReadonlySet<string>> {
   const wanted = new Map<string, Set<string>>()
   for (const { table, row } of rows) {
     const { scope } = tableOf(tables, table)

@@ -15,7 +15,12 @@ export interface Author {
  * there is nothing to show. Pure, and the only place where the effect of a write on a row is defined, so that a replica
  * shows the same whether it applied writes one by one, after a batch, or after a restart.
  */
-export function visibleRow(table: TableDescriptor, serverImage: Row | null, effects: readonly Effect[], author: Author): Row | null {
+export function visibleRow(
+  table: TableDescriptor,
+  serverImage: Row | null,
+  effects: readonly Effect[],
+  author: Author,
+): Row | null {
   return effects.reduce<Row | null>((row, effect) => applyEffect(table, row, effect, author), serverImage)
 }
 
@@ -39,7 +44,14 @@ export function applyEffect(table: TableDescriptor, row: Row | null, effect: Eff
 
 /** Columns whose value comes from the replica or the server, never from the caller. */
 export const systemColumns: ReadonlySet<string> = new Set([
-  'id', 'organizationId', 'channel', 'version', 'createdAt', 'updatedAt', 'deletedAt', 'originDeviceId',
+  'id',
+  'organizationId',
+  'channel',
+  'version',
+  'createdAt',
+  'updatedAt',
+  'deletedAt',
+  'originDeviceId',
 ])
 
 /** A row nobody but this device knows yet: version 0, columns that were not given as the server will fill them. */

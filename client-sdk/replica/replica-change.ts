@@ -21,4 +21,6 @@ export interface WriteChange {
   readonly replacedBy?: string
 }
 
-export type TableChange = { readonly all: true } | { readonly all: false; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }
+export type TableChange =
+  | { readonly all: true }
+  | { readonly all: false; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }

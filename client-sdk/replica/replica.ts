@@ -65,7 +65,8 @@ export class Replica {
   static async open(options: ReplicaOptions): Promise<Replica> {
     const mirror = new Mirror(tablesOf(options.schema), await options.store.load())
     const replica = new Replica(options, mirror)
-    if (mirror.meta.fingerprint === null) await replica.#run(async (step) => step.setMeta({ fingerprint: replica.#newId() }))
+    if (mirror.meta.fingerprint === null)
+      await replica.#run(async (step) => step.setMeta({ fingerprint: replica.#newId() }))
     await replica.#loadConflicts()
     return replica
   }
@@ -131,8 +132,16 @@ export class Replica {
     return this.#run(async (step) => {
       const tools = { tables: this.#mirror.tables, newId: this.#newId, organizationId: this.meta.organizationId }
       const checked = drafts.map((draft) => checkDraft(draft, tools))
-      await this.#know(step, checked.map(({ table, rowId }) => ({ table: table.name, rowId })))
-      await this.#know(step, checked.flatMap(({ table, rowId, op }) => (op === 'resolve' ? (targetOf(step.image({ table: table.name, rowId })) ?? []) : [])))
+      await this.#know(
+        step,
+        checked.map(({ table, rowId }) => ({ table: table.name, rowId })),
+      )
+      await this.#know(
+        step,
+        checked.flatMap(({ table, rowId, op }) =>
+          op === 'resolve' ? (targetOf(step.image({ table: table.name, rowId })) ?? []) : [],
+        ),
+      )
       return planWrite(step, checked, { newId: this.#newId, now: this.#clock.now(), group: options.group ?? false })
     })
   }
@@ -162,7 +171,9 @@ export class Replica {
   /** Takes answers. `identityLost`: the server knows this device under another history; see `takeNewIdentity`. */
   applyOutcomes(outcomes: readonly Outcome[]): Promise<{ readonly identityLost: boolean }> {
     return this.#run(async (step) => {
-      const conflicts = outcomes.flatMap(({ conflictId }) => (conflictId === undefined ? [] : [{ table: conflictTable, rowId: conflictId }]))
+      const conflicts = outcomes.flatMap(({ conflictId }) =>
+        conflictId === undefined ? [] : [{ table: conflictTable, rowId: conflictId }],
+      )
       if (this.#mirror.tables.has(conflictTable)) await this.#know(step, conflicts)
       planOutcomes(step, outcomes, outcomes.some(({ kind }) => kind === 'rejected') ? this.writes() : [])
       return { identityLost: outcomes.some(isIdentityProblem) }
@@ -236,7 +247,12 @@ export class Replica {
    * Visits the rows of a subscription as the server last sent them, pending writes left out. False, without visiting, if
    * the replica is not exactly at `seq`.
    */
-  serverRows(subscription: Subscription, seq: number, tables: readonly string[], visit: (table: string, row: Row) => void): Promise<boolean> {
+  serverRows(
+    subscription: Subscription,
+    seq: number,
+    tables: readonly string[],
+    visit: (table: string, row: Row) => void,
+  ): Promise<boolean> {
     return this.read(async (store) => {
       if (this.meta.cursor?.seq !== seq) return false
       await visitServerRows(this.#mirror, store, subscription, tables, visit)
@@ -310,7 +326,10 @@ export class Replica {
     if (!this.#mirror.tables.has(conflictTable)) return []
     const open = await this.#store.query(conflictTable, { where: { status: 'open' } })
     const ids = new Set(open.map(idOf))
-    return this.#mirror.takeConflicts(open, this.openConflicts.map(idOf).filter((id) => !ids.has(id)))
+    return this.#mirror.takeConflicts(
+      open,
+      this.openConflicts.map(idOf).filter((id) => !ids.has(id)),
+    )
   }
 
   /** Reads rows that the step may touch and that have no pending writes: what the store shows of them is the server's image. */
@@ -329,8 +348,16 @@ export class Replica {
     const entry = step.entry(id)
     if (entry === undefined) return
     const fallen = fallenWith(entry, this.writes(), isParked)
-    await this.#know(step, fallen.map(({ mutation: { table, rowId } }) => ({ table, rowId })))
-    await this.#know(step, fallen.flatMap((other) => targetOf(step.image(other.mutation)) ?? []).filter(({ table }) => this.#mirror.tables.has(table)))
+    await this.#know(
+      step,
+      fallen.map(({ mutation: { table, rowId } }) => ({ table, rowId })),
+    )
+    await this.#know(
+      step,
+      fallen
+        .flatMap((other) => targetOf(step.image(other.mutation)) ?? [])
+        .filter(({ table }) => this.#mirror.tables.has(table)),
+    )
   }
 
   #checkOpen(): void {

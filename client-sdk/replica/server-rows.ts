@@ -6,7 +6,11 @@ import type { Mirror } from './mirror.ts'
 
 /** Visits the rows that a subscription holds, as the server last sent them: where writes are pending, without those. */
 export async function visitServerRows(
-  mirror: Mirror, store: ReplicaStore, subscription: Subscription, tables: readonly string[], visit: (table: string, row: Row) => void,
+  mirror: Mirror,
+  store: ReplicaStore,
+  subscription: Subscription,
+  tables: readonly string[],
+  visit: (table: string, row: Row) => void,
 ): Promise<void> {
   const read = new Map<string, ReadonlyMap<string, Row>>()
   const rowsOf = async (name: string): Promise<ReadonlyMap<string, Row>> => {
@@ -17,7 +21,7 @@ export async function visitServerRows(
   const lookup: Lookup = (name, id) => read.get(name)?.get(id)
   for (const name of tables) {
     if (!mirror.tables.has(name)) continue
-    for (let table = tableOf(mirror.tables, name); table.scope.kind === 'via'; ) {
+    for (let table = tableOf(mirror.tables, name); table.scope.kind === 'via';) {
       await rowsOf(table.scope.parent)
       table = tableOf(mirror.tables, table.scope.parent)
     }

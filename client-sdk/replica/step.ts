@@ -57,7 +57,8 @@ export class Step {
 
   get outboxSize(): number {
     let size = this.#mirror.outbox.size
-    for (const [id, entry] of this.#entries) size += Number(entry !== null) - Number(this.#mirror.outbox.get(id) !== undefined)
+    for (const [id, entry] of this.#entries)
+      size += Number(entry !== null) - Number(this.#mirror.outbox.get(id) !== undefined)
     return size
   }
 
@@ -68,7 +69,10 @@ export class Step {
 
   /** Writes that touch the row, in call order, as this step leaves them. */
   pendingOf(ref: RowRef): readonly OutboxEntry[] {
-    const ids = new Set([...this.#mirror.outbox.ofRow(ref).map((entry) => entry.mutation.id), ...(this.#added.get(keyOf(ref)) ?? [])])
+    const ids = new Set([
+      ...this.#mirror.outbox.ofRow(ref).map((entry) => entry.mutation.id),
+      ...(this.#added.get(keyOf(ref)) ?? []),
+    ])
     const entries = [...ids].flatMap((id) => this.entry(id) ?? [])
     return entries.toSorted((a, b) => a.position - b.position)
   }
@@ -85,9 +89,13 @@ export class Step {
     const before = this.entry(entry.mutation.id)
     this.#entries.set(entry.mutation.id, entry)
     for (const id of entry.mutation.dependsOn ?? []) this.#references.add(id)
-    const isRestacked = before === undefined ? isActive(entry) : isActive(before) !== isActive(entry) || before.mutation !== entry.mutation
+    const isRestacked =
+      before === undefined
+        ? isActive(entry)
+        : isActive(before) !== isActive(entry) || before.mutation !== entry.mutation
     for (const ref of this.#rowsOf(entry)) {
-      if (before === undefined) this.#added.set(keyOf(ref), (this.#added.get(keyOf(ref)) ?? new Set<string>()).add(entry.mutation.id))
+      if (before === undefined)
+        this.#added.set(keyOf(ref), (this.#added.get(keyOf(ref)) ?? new Set<string>()).add(entry.mutation.id))
       this.#touch(ref, isRestacked)
     }
   }
@@ -134,7 +142,9 @@ export class Step {
   }
 
   visible(ref: RowRef): Row | null {
-    const effects = this.pendingOf(ref).filter(isActive).flatMap((entry) => this.#effectsOn(ref, entry))
+    const effects = this.pendingOf(ref)
+      .filter(isActive)
+      .flatMap((entry) => this.#effectsOn(ref, entry))
     return visibleRow(tableOf(this.#mirror.tables, ref.table), this.image(ref), effects, this.meta)
   }
 
@@ -158,10 +168,14 @@ export class Step {
     const parts = this.#bulk
     const states = { puts: [] as RowState[], deletes: [] as RowRef[] }
     const rows = new Map<string, { upserts: Row[]; deletes: string[] }>()
-    for (const { table, upserts, deletes } of parts.commit?.rows ?? []) rows.set(table, { upserts: [...upserts], deletes: [...deletes] })
+    for (const { table, upserts, deletes } of parts.commit?.rows ?? [])
+      rows.set(table, { upserts: [...upserts], deletes: [...deletes] })
     for (const ref of this.#dirty.values()) {
       const key = keyOf(ref)
-      invariant(this.#images.has(key) || this.#mirror.states.get(ref) !== undefined, `the server's image of ${key} is known before it is rebased`)
+      invariant(
+        this.#images.has(key) || this.#mirror.states.get(ref) !== undefined,
+        `the server's image of ${key} is known before it is rebased`,
+      )
       if (this.pendingOf(ref).some(isActive)) states.puts.push({ ...ref, serverImage: this.image(ref) })
       else if (this.#mirror.states.get(ref) !== undefined) states.deletes.push(ref)
       const ofTable = rows.get(ref.table) ?? { upserts: [], deletes: [] }
@@ -183,20 +197,31 @@ export class Step {
 
   #outboxChange(): { puts: readonly OutboxEntry[]; deletes: readonly string[] } {
     const { puts, deletes } = split(this.#entries)
-    return { puts: puts.toSorted((a, b) => a.position - b.position), deletes: deletes.filter((id) => this.#mirror.outbox.get(id) !== undefined) }
+    return {
+      puts: puts.toSorted((a, b) => a.position - b.position),
+      deletes: deletes.filter((id) => this.#mirror.outbox.get(id) !== undefined),
+    }
   }
 
-  #change(rows: ReadonlyMap<string, { readonly upserts: readonly Row[]; readonly deletes: readonly string[] }>, bulk: ReadonlyMap<string, TableChange>): ReplicaChange {
+  #change(
+    rows: ReadonlyMap<string, { readonly upserts: readonly Row[]; readonly deletes: readonly string[] }>,
+    bulk: ReadonlyMap<string, TableChange>,
+  ): ReplicaChange {
     const tables = new Map(bulk)
     for (const [table, { upserts, deletes }] of rows) {
       const other = tables.get(table)
       if (other?.all === true) continue
       const touched = new Set([...upserts.map(idOf), ...deletes])
       const upsertsBefore = other?.upserts.filter((row) => !touched.has(idOf(row))) ?? []
-      tables.set(table, { all: false, upserts: [...upsertsBefore, ...upserts], deletes: [...(other?.deletes ?? []).filter((id) => !touched.has(id)), ...deletes] })
+      tables.set(table, {
+        all: false,
+        upserts: [...upsertsBefore, ...upserts],
+        deletes: [...(other?.deletes ?? []).filter((id) => !touched.has(id)), ...deletes],
+      })
     }
     const states = new Map<string, Set<string>>()
-    for (const { table, rowId } of this.#restated.values()) states.set(table, (states.get(table) ?? new Set<string>()).add(rowId))
+    for (const { table, rowId } of this.#restated.values())
+      states.set(table, (states.get(table) ?? new Set<string>()).add(rowId))
     const writes = [...this.#entries].map(([id, entry]) => this.#writeChange(id, entry))
     return { tables, writes, states, subscriptions: new Set(this.#subscriptions.keys()) }
   }

@@ -9,23 +9,54 @@ const [deviceId, mutationId, task] = [testIds(), testIds(), serverTask({ title: 
 
 function conflict(values: Row = {}): Row {
   return {
-    id: testIds(), deviceId, userId, agentId: null, mutationId, tableName: 'tasks', rowId: String(task['id']), kind: 'field', status: 'open',
-    fields: { title: { base: 'base', mine: 'mine', theirs: 'theirs' } }, clientPatch: { title: 'mine' }, createdAt: '2026-11-22T00:00:00.000Z', ...values,
+    id: testIds(),
+    deviceId,
+    userId,
+    agentId: null,
+    mutationId,
+    tableName: 'tasks',
+    rowId: String(task['id']),
+    kind: 'field',
+    status: 'open',
+    fields: { title: { base: 'base', mine: 'mine', theirs: 'theirs' } },
+    clientPatch: { title: 'mine' },
+    createdAt: '2026-11-22T00:00:00.000Z',
+    ...values,
   }
 }
 
 it('a conflict names its row and the three sides of each column', () => {
   const row = conflict()
   expect(toConflict(row)).toEqual({
-    id: row['id'], table: 'tasks', rowId: task['id'], kind: 'field', status: 'open', base: { title: 'base' }, mine: { title: 'mine' }, theirs: { title: 'theirs' },
-    deviceId, actor: { kind: 'user', id: userId }, mutationId, at: '2026-11-22T00:00:00.000Z',
+    id: row['id'],
+    table: 'tasks',
+    rowId: task['id'],
+    kind: 'field',
+    status: 'open',
+    base: { title: 'base' },
+    mine: { title: 'mine' },
+    theirs: { title: 'theirs' },
+    deviceId,
+    actor: { kind: 'user', id: userId },
+    mutationId,
+    at: '2026-11-22T00:00:00.000Z',
   })
   expect(targetOf(row)).toEqual({ table: 'tasks', rowId: task['id'] })
-  expect([isOwnOpenConflict(row, deviceId), isOwnOpenConflict(row, testIds()), isOwnOpenConflict(row, null), isOwnOpenConflict(conflict({ status: 'resolved' }), deviceId)]).toEqual([true, false, false, false])
+  expect([
+    isOwnOpenConflict(row, deviceId),
+    isOwnOpenConflict(row, testIds()),
+    isOwnOpenConflict(row, null),
+    isOwnOpenConflict(conflict({ status: 'resolved' }), deviceId),
+  ]).toEqual([true, false, false, false])
 })
 
 it('a conflict whose content is not of the expected form still has a shape', () => {
-  expect(toConflict({ id: 'x', fields: 'broken', clientPatch: null })).toMatchObject({ base: {}, mine: {}, theirs: {}, table: '' })
+  expect(toConflict({ id: 'x', fields: 'broken', clientPatch: null })).toMatchObject({
+    base: {},
+    mine: {},
+    theirs: {},
+    table: '',
+  })
   expect(targetOf({ id: 'x' })).toBeNull()
   expect(targetOf(null)).toBeNull()
 })
@@ -52,7 +83,10 @@ describe('a resolution shows on the row', () => {
   it('brought back when an edit wins over a delete, and deleted when a delete wins over an edit', () => {
     const kind = 'delete_update'
     expect(shown({ take: 'client' }, conflict({ kind }), deleted)).toMatchObject({ title: 'mine', deletedAt: null })
-    expect(shown({ take: 'manual', patch: { title: 'both' } }, conflict({ kind }), deleted)).toMatchObject({ title: 'both', deletedAt: null })
+    expect(shown({ take: 'manual', patch: { title: 'both' } }, conflict({ kind }), deleted)).toMatchObject({
+      title: 'both',
+      deletedAt: null,
+    })
     expect(shown({ take: 'server' }, conflict({ kind }), deleted)).toEqual(deleted)
     expect(shown({ take: 'client' }, conflict({ kind: 'update_delete' }))?.['deletedAt']).not.toBeNull()
   })

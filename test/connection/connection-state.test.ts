@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { TideError } from '../../protocol/error.ts'
-import { provenAfterMs, transition, type ConnectionEvent, type ConnectionState } from '../../client-sdk/connection/connection-state.ts'
+import {
+  provenAfterMs,
+  transition,
+  type ConnectionEvent,
+  type ConnectionState,
+} from '../../client-sdk/connection/connection-state.ts'
 
 const error = new TideError('device_revoked', 'revoked')
 const now = 100_000
@@ -28,7 +33,10 @@ const events = {
 } as const satisfies Record<string, ConnectionEvent>
 
 /** The table of SPEC.md: where each event leads from each state, and what is done. A state not named: nothing happens. */
-const table: Record<keyof typeof events, Partial<Record<keyof typeof states, readonly [ConnectionState, readonly string[]]>>> = {
+const table: Record<
+  keyof typeof events,
+  Partial<Record<keyof typeof states, readonly [ConnectionState, readonly string[]]>>
+> = {
   connect: {
     idle: [{ kind: 'connecting', attempt: 0 }, ['open']],
     waiting: [{ kind: 'connecting', attempt: 0 }, ['open']],
@@ -78,11 +86,17 @@ describe('the transition table', () => {
 describe('a lost connection', () => {
   it('that lived long enough is tried again after the shortest pause', () => {
     const live = { kind: 'live', attempt: 5, since: now - provenAfterMs } as const
-    expect(transition(live, { kind: 'lost' }, context).state).toEqual({ kind: 'waiting', attempt: 1, until: now + 1000 })
+    expect(transition(live, { kind: 'lost' }, context).state).toEqual({
+      kind: 'waiting',
+      attempt: 1,
+      until: now + 1000,
+    })
   })
 
   it('waits as long as the server asks for', () => {
-    expect(transition(states.live, { kind: 'lost', retryAfterMs: 60_000 }, context).state).toMatchObject({ until: now + 60_000 })
+    expect(transition(states.live, { kind: 'lost', retryAfterMs: 60_000 }, context).state).toMatchObject({
+      until: now + 60_000,
+    })
   })
 
   it('is not tried before its time', () => {

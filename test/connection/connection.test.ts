@@ -13,7 +13,9 @@ describe('greeting', () => {
     connection.connect()
     await server.accept()
     expect(connection.status.connection).toBe('connecting')
-    expect(await server.heard()).toMatchObject([{ type: 'hello', token: 'token', cursor: null, clientSeq: 0, device: { fingerprint: replica.meta.fingerprint } }])
+    expect(await server.heard()).toMatchObject([
+      { type: 'hello', token: 'token', cursor: null, clientSeq: 0, device: { fingerprint: replica.meta.fingerprint } },
+    ])
     await server.say(welcome({ resume: false }))
     expect(connection.status.connection).toBe('live')
     expect(replica.meta.deviceId).toBe(welcome().deviceId)
@@ -57,7 +59,8 @@ describe('greeting', () => {
   it('does not offer a refused token twice, but takes a new one', async () => {
     const tokens = ['old', 'new', 'new']
     const { connection, server, clock } = await connectionOf(async () => tokens.shift() ?? 'new')
-    const refuse = async (): Promise<void> => server.say({ type: 'error', fatal: true, error: { code: 'token_expired', message: 'over', remedy: 'get one' } })
+    const refuse = async (): Promise<void> =>
+      server.say({ type: 'error', fatal: true, error: { code: 'token_expired', message: 'over', remedy: 'get one' } })
     connection.connect()
     await server.accept()
     await refuse()
@@ -91,14 +94,20 @@ describe('a bootstrap', () => {
     const { server, replica } = connected
     await goLive(connected, { resume: false })
     await replica.addSubscription({ id: 'project', channel, embeddings: false })
-    expect(await server.heard()).toEqual([{ type: 'subscribe', subscriptions: [{ id: 'project', channel, embeddings: false, held: false }] }])
+    expect(await server.heard()).toEqual([
+      { type: 'subscribe', subscriptions: [{ id: 'project', channel, embeddings: false, held: false }] },
+    ])
     await server.say({ type: 'subscribed', id: 'project' })
     expect(await server.heard()).toEqual([{ type: 'page', subscription: 'project', after: null }])
     const [one, two] = [serverTask(), serverTask()]
-    await server.say({ type: 'page', subscription: 'project', from: 5, next: 'two', blocks: [] }, [blockOf('tasks', [one])])
+    await server.say({ type: 'page', subscription: 'project', from: 5, next: 'two', blocks: [] }, [
+      blockOf('tasks', [one]),
+    ])
     expect(await server.heard()).toEqual([{ type: 'page', subscription: 'project', after: 'two' }])
     expect(await shown(connected, 'tasks', String(one['id']))).toBeUndefined()
-    await server.say({ type: 'page', subscription: 'project', from: 6, next: null, blocks: [] }, [blockOf('tasks', [two])])
+    await server.say({ type: 'page', subscription: 'project', from: 6, next: null, blocks: [] }, [
+      blockOf('tasks', [two]),
+    ])
     expect(await server.heard()).toEqual([{ type: 'activate', subscription: 'project', from: 5 }])
     await server.say(batchMessage(7, { activated: ['project'] }))
     expect(await server.heard()).toEqual([{ type: 'ack', seq: 7 }])
@@ -112,11 +121,15 @@ describe('a bootstrap', () => {
     await goLive(connected, { resume: false })
     await replica.addSubscription({ id: 'project', channel, embeddings: false })
     await server.say({ type: 'subscribed', id: 'project' })
-    await server.say({ type: 'page', subscription: 'project', from: 5, next: 'two', blocks: [] }, [blockOf('tasks', [serverTask()])])
+    await server.say({ type: 'page', subscription: 'project', from: 5, next: 'two', blocks: [] }, [
+      blockOf('tasks', [serverTask()]),
+    ])
     await server.cut()
     await clock.advance(1000)
     const heard = await goLive(connected, { resume: false })
-    expect(heard).toMatchObject([{}, {}, {}, {}, { type: 'hello' }, { type: 'subscribe', subscriptions: [{ held: false }] }].slice(-heard.length))
+    expect(heard).toMatchObject(
+      [{}, {}, {}, {}, { type: 'hello' }, { type: 'subscribe', subscriptions: [{ held: false }] }].slice(-heard.length),
+    )
     await server.say({ type: 'subscribed', id: 'project' })
     expect(await server.heard()).toEqual([{ type: 'page', subscription: 'project', after: 'two' }])
   })
@@ -128,7 +141,12 @@ describe('a bootstrap', () => {
     await server.say(batchMessage(2), [blockOf('tasks', [task])])
     const refused: string[] = []
     connection.onRefused((id, error) => refused.push(`${id} ${error.code}`))
-    await server.say({ type: 'error', subscription: 'project', fatal: false, error: { code: 'forbidden', message: 'no', remedy: '' } })
+    await server.say({
+      type: 'error',
+      subscription: 'project',
+      fatal: false,
+      error: { code: 'forbidden', message: 'no', remedy: '' },
+    })
     expect(refused).toEqual(['project forbidden'])
     expect(replica.subscriptions).toEqual([])
     expect(await shown(connected, 'tasks', String(task['id']))).toBeUndefined()
@@ -142,7 +160,10 @@ describe('a held subscription', () => {
     await server.cut()
     await clock.advance(1000)
     const heard = await goLive(connected)
-    expect(heard).toMatchObject([{ type: 'hello', cursor: { epoch: 'first', seq: 1 } }, { type: 'subscribe', subscriptions: [{ id: 'project', held: true }] }])
+    expect(heard).toMatchObject([
+      { type: 'hello', cursor: { epoch: 'first', seq: 1 } },
+      { type: 'subscribe', subscriptions: [{ id: 'project', held: true }] },
+    ])
     await server.say({ type: 'subscribed', id: 'project' })
     await server.say(batchMessage(3), [blockOf('tasks', [serverTask()])])
     expect(await server.heard()).toEqual([{ type: 'ack', seq: 3 }])
@@ -200,7 +221,9 @@ describe('writes', () => {
     await clock.advance(1000)
     const heard = await goLive(connected)
     const pushed = heard.flatMap((message) => (message.type === 'push' ? message.mutations : []))
-    expect(pushed.map(({ id, clientSeq }) => [id, clientSeq])).toEqual(replica.writes().map(({ mutation }, index) => [mutation.id, index + 1]))
+    expect(pushed.map(({ id, clientSeq }) => [id, clientSeq])).toEqual(
+      replica.writes().map(({ mutation }, index) => [mutation.id, index + 1]),
+    )
     expect(pushed[0]?.id).toBe(first?.mutations[0]?.id)
   })
 
@@ -213,7 +236,10 @@ describe('writes', () => {
       expect(pushes.length).toBeLessThanOrEqual(4)
       for (const { mutations } of pushes) {
         sizes.push(mutations.length)
-        await server.say({ type: 'outcomes', outcomes: mutations.map((mutation): Outcome => outcomeOf({ mutation }, 'applied')) })
+        await server.say({
+          type: 'outcomes',
+          outcomes: mutations.map((mutation): Outcome => outcomeOf({ mutation }, 'applied')),
+        })
       }
     }
     expect(Math.max(...sizes)).toBe(100)
@@ -273,10 +299,16 @@ describe('freshness', () => {
 describe('requests', () => {
   it('get their answer, the error that names them, or a timeout', async () => {
     const { connection, server, clock } = await liveAndHeld()
-    const ask = (): Promise<unknown> => connection.request({ type: 'call', id: testIds(), action: 'tasks.claim', input: {} })
+    const ask = (): Promise<unknown> =>
+      connection.request({ type: 'call', id: testIds(), action: 'tasks.claim', input: {} })
     const [answered, failed, late] = [ask(), ask(), ask()].map((promise) => promise.catch((error: unknown) => error))
     const refs = (await server.heardOf('call')).map(({ ref }) => ref)
-    await server.say({ type: 'error', ref: sure(refs[1]), fatal: false, error: { code: 'forbidden', message: 'no', remedy: '' } })
+    await server.say({
+      type: 'error',
+      ref: sure(refs[1]),
+      fatal: false,
+      error: { code: 'forbidden', message: 'no', remedy: '' },
+    })
     await server.say({ type: 'called', ref: sure(refs[0]), result: 7 })
     await clock.advance(30_000)
     expect(await answered).toMatchObject({ type: 'called', result: 7 })
@@ -342,7 +374,10 @@ it('pushes stay below the rate at which a server ends the connection', async () 
   const answer = async (): Promise<void> => {
     for (const { mutations } of await server.heardOf('push')) {
       pushes += 1
-      await server.say({ type: 'outcomes', outcomes: mutations.map((mutation): Outcome => outcomeOf({ mutation }, 'applied')) })
+      await server.say({
+        type: 'outcomes',
+        outcomes: mutations.map((mutation): Outcome => outcomeOf({ mutation }, 'applied')),
+      })
     }
   }
   for (let write = 0; write < 400; write++) {

@@ -75,21 +75,45 @@ export interface Connected extends Opened {
 }
 
 /** A connection over a fresh replica; nothing has been said yet. */
-export async function connectionOf(token: () => Promise<string> = async () => 'token', opened?: Opened): Promise<Connected> {
+export async function connectionOf(
+  token: () => Promise<string> = async () => 'token',
+  opened?: Opened,
+): Promise<Connected> {
   const { replica, store, clock } = opened ?? (await openReplica())
   const server = new ScriptedServer()
   const connection = new Connection({
-    replica, transport: server, clock, random: seededRandom(3), token, device: { name: 'test', kind: 'cli' }, backoff: { minMs: 100, maxMs: 10_000 },
+    replica,
+    transport: server,
+    clock,
+    random: seededRandom(3),
+    token,
+    device: { name: 'test', kind: 'cli' },
+    backoff: { minMs: 100, maxMs: 10_000 },
   })
   return { replica, store, clock, server, connection }
 }
 
 export function batchMessage(to: number, values: Partial<DownOf<'batch'>> = {}): DownOf<'batch'> {
-  return { type: 'batch', to, at: to, more: false, blocks: [], deletes: [], leaves: [], settled: [], activated: [], resets: [], ...values }
+  return {
+    type: 'batch',
+    to,
+    at: to,
+    more: false,
+    blocks: [],
+    deletes: [],
+    leaves: [],
+    settled: [],
+    activated: [],
+    resets: [],
+    ...values,
+  }
 }
 
 /** Goes live with a server that knows `values` of this device. */
-export async function goLive({ server, connection }: Connected, values: Partial<DownOf<'welcome'>> = {}): Promise<readonly Up[]> {
+export async function goLive(
+  { server, connection }: Connected,
+  values: Partial<DownOf<'welcome'>> = {},
+): Promise<readonly Up[]> {
   if (!server.isOpen) connection.connect()
   await server.accept()
   await server.say(welcome(values))

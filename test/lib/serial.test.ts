@@ -11,7 +11,11 @@ it('runs tasks one after another, and a failing one fails alone', async () => {
     if (fails) throw new Error(name)
     return name
   }
-  const results = await Promise.allSettled([serial.run(task('a', false)), serial.run(task('b', true)), serial.run(task('c', false))])
+  const results = await Promise.allSettled([
+    serial.run(task('a', false)),
+    serial.run(task('b', true)),
+    serial.run(task('c', false)),
+  ])
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
   expect(log).toEqual(['a starts', 'a ends', 'b starts', 'b ends', 'c starts', 'c ends'])
 })

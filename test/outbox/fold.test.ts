@@ -19,13 +19,23 @@ const alone: Omit<FoldContext, 'last'> = { isReferenced: () => false, positionOf
 describe('a patch', () => {
   it('folds into an insert', () => {
     const last = entry({ op: 'insert', set: { title: 'a', body: 'b' } })
-    expect(fold(mutation({ set: { title: 'c' }, base: { title: 'a' } }), { ...alone, last })?.mutation).toEqual({ ...last.mutation, set: { title: 'c', body: 'b' } })
+    expect(fold(mutation({ set: { title: 'c' }, base: { title: 'a' } }), { ...alone, last })?.mutation).toEqual({
+      ...last.mutation,
+      set: { title: 'c', body: 'b' },
+    })
   })
 
   it('folds into a patch, with the base of the first touch', () => {
     const last = entry({ set: { title: 'b' }, base: { title: 'a' } })
-    const folded = fold(mutation({ set: { title: 'c', body: 'y' }, base: { title: 'b', body: 'x' } }), { ...alone, last })
-    expect(folded?.mutation).toEqual({ ...last.mutation, set: { title: 'c', body: 'y' }, base: { title: 'a', body: 'x' } })
+    const folded = fold(mutation({ set: { title: 'c', body: 'y' }, base: { title: 'b', body: 'x' } }), {
+      ...alone,
+      last,
+    })
+    expect(folded?.mutation).toEqual({
+      ...last.mutation,
+      set: { title: 'c', body: 'y' },
+      base: { title: 'a', body: 'x' },
+    })
   })
 
   it.each<[string, OutboxEntry | undefined, Partial<FoldContext>, Partial<Unsent>]>([
@@ -34,7 +44,12 @@ describe('a patch', () => {
     ['the one before was refused', entry({ set: { title: 'b' } }, { status: 'rejected' }), {}, {}],
     ['they are of different groups', entry({ set: { title: 'b' }, group: testIds() }), {}, {}],
     ['something depends on the one before', entry({ set: { title: 'b' } }), { isReferenced: () => true }, {}],
-    ['it depends on something that came between', entry({ set: { title: 'b' } }), { positionOf: () => 2 }, { dependsOn: [testIds()] }],
+    [
+      'it depends on something that came between',
+      entry({ set: { title: 'b' } }),
+      { positionOf: () => 2 },
+      { dependsOn: [testIds()] },
+    ],
     ['the one before is a delete', entry({ op: 'delete' }), {}, {}],
   ])('does not fold when %s', (_, last, context, values) => {
     expect(fold(mutation({ set: { title: 'c' }, ...values }), { ...alone, ...context, last })).toBeNull()
@@ -42,14 +57,20 @@ describe('a patch', () => {
 
   it('takes over what it depends on from before', () => {
     const [before, last] = [testIds(), entry({ set: { title: 'b' } }, { position: 5 })]
-    const folded = fold(mutation({ set: { parentId: rowId }, dependsOn: [last.mutation.id, before] }), { ...alone, last, positionOf: () => 2 })
+    const folded = fold(mutation({ set: { parentId: rowId }, dependsOn: [last.mutation.id, before] }), {
+      ...alone,
+      last,
+      positionOf: () => 2,
+    })
     expect(folded?.mutation.dependsOn).toEqual([before])
   })
 })
 
 it('increments fold to their sum', () => {
   const last = entry({ op: 'increment', inc: { useCount: 2 } })
-  expect(fold(mutation({ op: 'increment', inc: { useCount: 3, other: 1 } }), { ...alone, last })?.mutation.inc).toEqual({ useCount: 5, other: 1 })
+  expect(fold(mutation({ op: 'increment', inc: { useCount: 3, other: 1 } }), { ...alone, last })?.mutation.inc).toEqual(
+    { useCount: 5, other: 1 },
+  )
 })
 
 describe('a delete', () => {

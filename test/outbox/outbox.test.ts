@@ -11,8 +11,12 @@ let position = 0
 function entry(values: Partial<OutboxEntry['mutation']> = {}, other: Partial<OutboxEntry> = {}): OutboxEntry {
   position += 1
   return {
-    position, status: 'local', outcome: null, settled: false,
-    mutation: { id: testIds(), clientSeq: 0, table: 'tasks', rowId: testIds(), op: 'patch', at: 0, ...values }, ...other,
+    position,
+    status: 'local',
+    outcome: null,
+    settled: false,
+    mutation: { id: testIds(), clientSeq: 0, table: 'tasks', rowId: testIds(), op: 'patch', at: 0, ...values },
+    ...other,
   }
 }
 
@@ -43,8 +47,13 @@ describe('a push', () => {
 describe('dependencies', () => {
   const tasks = tableNamed('tasks')
   const rowId = testIds()
-  const of = (pending: readonly OutboxEntry[], next: { op: 'patch' | 'increment' | 'delete' | 'insert'; set?: Record<string, string> }): readonly string[] =>
-    dependenciesOf(tasks, { rowId, ...next }, (ref) => pending.filter(({ mutation }) => mutation.table === ref.table && mutation.rowId === ref.rowId))
+  const of = (
+    pending: readonly OutboxEntry[],
+    next: { op: 'patch' | 'increment' | 'delete' | 'insert'; set?: Record<string, string> },
+  ): readonly string[] =>
+    dependenciesOf(tasks, { rowId, ...next }, (ref) =>
+      pending.filter(({ mutation }) => mutation.table === ref.table && mutation.rowId === ref.rowId),
+    )
 
   it('are the insert of the row and patches of the same columns, not other columns or increments', () => {
     const insert = entry({ rowId, op: 'insert' })
@@ -60,11 +69,21 @@ describe('dependencies', () => {
   it('are the inserts of rows that are referred to', () => {
     const parent = entry({ op: 'insert' })
     const patch = entry({ rowId: parent.mutation.rowId, set: { title: 'x' } })
-    expect(of([parent, patch], { op: 'insert', set: { parentId: parent.mutation.rowId, title: 'child' } })).toEqual(ids([parent]))
+    expect(of([parent, patch], { op: 'insert', set: { parentId: parent.mutation.rowId, title: 'child' } })).toEqual(
+      ids([parent]),
+    )
   })
 
   it('are not writes that have ended or were refused', () => {
-    expect(of([entry({ rowId, op: 'insert' }, { settled: true }), entry({ rowId, set: { title: 'a' } }, { status: 'rejected' })], { op: 'patch', set: { title: 'b' } })).toEqual([])
+    expect(
+      of(
+        [
+          entry({ rowId, op: 'insert' }, { settled: true }),
+          entry({ rowId, set: { title: 'a' } }, { status: 'rejected' }),
+        ],
+        { op: 'patch', set: { title: 'b' } },
+      ),
+    ).toEqual([])
   })
 
   it('fall together with their groups', () => {
@@ -95,7 +114,11 @@ describe('the outbox', () => {
     outbox.apply([first, second], [], () => null)
     expect(ids(outbox.ofRow(first.mutation))).toEqual(ids([first, second]))
     expect(outbox.isReferenced(first.mutation.id)).toBe(true)
-    outbox.apply([{ ...first, status: 'syncing', mutation: { ...first.mutation, clientSeq: 1 } }], [second.mutation.id], () => null)
+    outbox.apply(
+      [{ ...first, status: 'syncing', mutation: { ...first.mutation, clientSeq: 1 } }],
+      [second.mutation.id],
+      () => null,
+    )
     expect(outbox.isReferenced(first.mutation.id)).toBe(false)
     expect([ids(outbox.syncing), ids([...outbox.local])]).toEqual([ids([first]), []])
     outbox.apply([], [first.mutation.id], () => null)
@@ -115,7 +138,9 @@ describe('the outbox', () => {
 })
 
 it('the status of a row is what needs an eye first, then what has come least far', () => {
-  const [local, syncing, acknowledged, rejected] = (['local', 'syncing', 'acknowledged', 'rejected'] as const).map((status) => entry({}, { status }))
+  const [local, syncing, acknowledged, rejected] = (['local', 'syncing', 'acknowledged', 'rejected'] as const).map(
+    (status) => entry({}, { status }),
+  )
   const all = [local, syncing, acknowledged, rejected].filter((one) => one !== undefined)
   expect(rowSync(all, 'c')).toEqual({ status: 'conflict', pending: 3, conflictId: 'c' })
   expect(rowSync(all, undefined)).toEqual({ status: 'rejected', pending: 3 })

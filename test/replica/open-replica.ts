@@ -18,15 +18,30 @@ export interface Opened {
 }
 
 /** A replica on a memory store; hand in the store of another to open that again. */
-export async function openReplica(store: ReplicaStore = createMemoryStore(replicaSchema), seed = 1, clock = new ManualClock()): Promise<Opened> {
+export async function openReplica(
+  store: ReplicaStore = createMemoryStore(replicaSchema),
+  seed = 1,
+  clock = new ManualClock(),
+): Promise<Opened> {
   const replica = await Replica.open({ store, schema: replicaSchema, clock, random: seededRandom(seed) })
   return { replica, store, clock }
 }
 
 export function welcome(values: Partial<DownOf<'welcome'>> = {}): DownOf<'welcome'> {
   return {
-    type: 'welcome', protocol: 1, schemaHash: 'hash', epoch: 'first', resume: true, organizationId, principal: { kind: 'user', id: userId }, deviceId,
-    clientSeq: 0, serverTime: 0, tokenExpiresAt: 3_600_000, limits: { messageBytes: 1e6, subscriptions: 500, pushMutations: 100, windowBatches: 64 }, ...values,
+    type: 'welcome',
+    protocol: 1,
+    schemaHash: 'hash',
+    epoch: 'first',
+    resume: true,
+    organizationId,
+    principal: { kind: 'user', id: userId },
+    deviceId,
+    clientSeq: 0,
+    serverTime: 0,
+    tokenExpiresAt: 3_600_000,
+    limits: { messageBytes: 1e6, subscriptions: 500, pushMutations: 100, windowBatches: 64 },
+    ...values,
   }
 }
 
@@ -48,16 +63,32 @@ export async function shown({ replica }: Pick<Opened, 'replica'>, table: string,
   return (await replica.read((store) => store.rows(table, [id])))[0]
 }
 
-export function outcomeOf(entry: Pick<OutboxEntry, 'mutation'>, kind: Outcome['kind'], values: Partial<Outcome> = {}): Outcome {
+export function outcomeOf(
+  entry: Pick<OutboxEntry, 'mutation'>,
+  kind: Outcome['kind'],
+  values: Partial<Outcome> = {},
+): Outcome {
   return { mutationId: entry.mutation.id, clientSeq: entry.mutation.clientSeq || 1, kind, ...values }
 }
 
 /** Everything of a replica that must survive a crash. */
 export async function dump({ replica }: Pick<Opened, 'replica'>): Promise<unknown> {
   const tables = Object.values(replicaSchema).map(({ name }) => name)
-  const rows = await replica.read(async (store) => Promise.all(tables.map(async (table) => [table, await store.query(table, { withDeleted: true })])))
-  const sync = (rows as [string, readonly Row[]][]).map(([table, found]) => found.map(({ id }) => replica.syncOf(table, String(id))))
-  return { rows, sync, writes: replica.writes(), meta: replica.meta, subscriptions: replica.subscriptions, open: replica.openConflicts, pending: replica.pendingCount }
+  const rows = await replica.read(async (store) =>
+    Promise.all(tables.map(async (table) => [table, await store.query(table, { withDeleted: true })])),
+  )
+  const sync = (rows as [string, readonly Row[]][]).map(([table, found]) =>
+    found.map(({ id }) => replica.syncOf(table, String(id))),
+  )
+  return {
+    rows,
+    sync,
+    writes: replica.writes(),
+    meta: replica.meta,
+    subscriptions: replica.subscriptions,
+    open: replica.openConflicts,
+    pending: replica.pendingCount,
+  }
 }
 
 /** What must be there. */

@@ -15,7 +15,11 @@ import { blockOf, channel, projectId, serverTask, testIds } from './replica-sche
  */
 type Action =
   | { readonly do: 'insert' | 'delete' | 'restore' | 'foreign' | 'foreignDelete'; readonly row: number }
-  | { readonly do: 'patch'; readonly row: number; readonly set: { readonly title?: string; readonly body?: string | null } }
+  | {
+      readonly do: 'patch'
+      readonly row: number
+      readonly set: { readonly title?: string; readonly body?: string | null }
+    }
   | { readonly do: 'increment'; readonly row: number; readonly by: number }
   | { readonly do: 'group'; readonly row: number; readonly other: number }
   | { readonly do: 'push' | 'answer' | 'deliver' | 'crash' | 'reconnect' }
@@ -23,9 +27,25 @@ type Action =
 
 const row = fc.nat({ max: 3 })
 const action: fc.Arbitrary<Action> = fc.oneof(
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('insert', 'delete', 'restore', 'foreign', 'foreignDelete'), row }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('patch' as const), row, set: fc.oneof(fc.record({ title: fc.constantFrom('a', 'b', 'c') }), fc.record({ body: fc.constantFrom('x', null), title: fc.constantFrom('d', 'e') })) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('increment' as const), row, by: fc.integer({ min: -3, max: 3 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('insert', 'delete', 'restore', 'foreign', 'foreignDelete'), row }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant('patch' as const),
+      row,
+      set: fc.oneof(
+        fc.record({ title: fc.constantFrom('a', 'b', 'c') }),
+        fc.record({ body: fc.constantFrom('x', null), title: fc.constantFrom('d', 'e') }),
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('increment' as const), row, by: fc.integer({ min: -3, max: 3 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('group' as const), row, other: row }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('push', 'answer', 'deliver', 'crash', 'reconnect') }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('process' as const), refuse: fc.boolean() }) },
@@ -44,7 +64,8 @@ type Plain = { title: unknown; body: unknown; useCount: number; deleted: boolean
 function effect(row: Plain | undefined, { op, set: all, by }: Pick<Draft, 'op' | 'set' | 'by'>): Plain | undefined {
   const set = Object.fromEntries(Object.entries(all).filter(([name]) => name === 'title' || name === 'body'))
   const draft = { op, set, by }
-  if (draft.op === 'insert' && row === undefined) return { title: draft.set['title'], body: draft.set['body'] ?? null, useCount: 0, deleted: false }
+  if (draft.op === 'insert' && row === undefined)
+    return { title: draft.set['title'], body: draft.set['body'] ?? null, useCount: 0, deleted: false }
   if (row === undefined) return undefined
   if (draft.op === 'insert') return { ...row, ...draft.set, deleted: false }
   if (draft.op === 'patch') return { ...row, ...draft.set }
@@ -79,8 +100,16 @@ class World {
       entries.forEach((entry, index) => {
         const draft = drafts[index]
         const rowId = draft?.rowId ?? ''
-        if (entry.settled) this.drafts = this.drafts.filter((other) => other.rowId !== rowId || this.isOver(other.entryId))
-        else if (draft !== undefined) this.drafts.push({ entryId: entry.mutation.id, rowId, op: draft.op, set: draft.set ?? {}, by: draft.inc?.['useCount'] ?? 0 })
+        if (entry.settled)
+          this.drafts = this.drafts.filter((other) => other.rowId !== rowId || this.isOver(other.entryId))
+        else if (draft !== undefined)
+          this.drafts.push({
+            entryId: entry.mutation.id,
+            rowId,
+            op: draft.op,
+            set: draft.set ?? {},
+            by: draft.inc?.['useCount'] ?? 0,
+          })
       })
     } catch (error) {
       if (!(error instanceof TideError)) throw error
@@ -102,10 +131,19 @@ class World {
     const isOrphan = (mutation.dependsOn ?? []).some((id) => this.ledger.get(id)?.kind === 'rejected')
     const isRefused = refuse || isOrphan
     const outcome: Outcome = isRefused
-      ? { mutationId: mutation.id, clientSeq: mutation.clientSeq, kind: 'rejected', error: { code: 'forbidden', message: 'no', remedy: 'none' } }
+      ? {
+          mutationId: mutation.id,
+          clientSeq: mutation.clientSeq,
+          kind: 'rejected',
+          error: { code: 'forbidden', message: 'no', remedy: 'none' },
+        }
       : { mutationId: mutation.id, clientSeq: mutation.clientSeq, kind: 'applied' }
     if (!isRefused) {
-      const after = effect(this.server.get(mutation.rowId), { op: mutation.op, set: mutation.set ?? {}, by: mutation.inc?.['useCount'] ?? 0 })
+      const after = effect(this.server.get(mutation.rowId), {
+        op: mutation.op,
+        set: mutation.set ?? {},
+        by: mutation.inc?.['useCount'] ?? 0,
+      })
       if (after !== undefined) this.server.set(mutation.rowId, after)
       this.settled.push(mutation.id)
     }
@@ -130,9 +168,13 @@ class World {
     const changed = [...this.server].filter(([id, plain]) => this.delivered.get(id) !== plain)
     const gone = [...this.delivered.keys()].filter((id) => !this.server.has(id))
     const rows = changed.map(([id, plain]) => toRow(id, plain))
-    await this.opened.replica.applyBatch(batch(this.seq, {
-      blocks: rows.length === 0 ? [] : [blockOf('tasks', rows)], deletes: gone.length === 0 ? [] : [{ table: 'tasks', ids: gone }], settled: this.settled,
-    }))
+    await this.opened.replica.applyBatch(
+      batch(this.seq, {
+        blocks: rows.length === 0 ? [] : [blockOf('tasks', rows)],
+        deletes: gone.length === 0 ? [] : [{ table: 'tasks', ids: gone }],
+        settled: this.settled,
+      }),
+    )
     for (const id of this.settled) this.over.add(id)
     this.settled = []
     this.delivered = new Map(this.server)
@@ -150,32 +192,66 @@ class World {
       const active = this.drafts.filter((draft) => draft.rowId === id && !this.isOver(draft.entryId))
       const expected = active.reduce<Plain | undefined>(effect, this.delivered.get(id))
       const row = await shown(this.opened, 'tasks', id)
-      const actual = row === undefined ? undefined : { title: row['title'], body: row['body'], useCount: row['useCount'], deleted: (row['deletedAt'] ?? null) !== null }
+      const actual =
+        row === undefined
+          ? undefined
+          : {
+              title: row['title'],
+              body: row['body'],
+              useCount: row['useCount'],
+              deleted: (row['deletedAt'] ?? null) !== null,
+            }
       assert.deepEqual(actual, expected)
     }
   }
 }
 
 function toRow(id: string, plain: Plain): Row {
-  return serverTask({ id, title: String(plain.title), body: plain.body === null ? null : String(plain.body), useCount: plain.useCount, deletedAt: plain.deleted ? '2026-11-22T00:30:00.000Z' : null, channel })
+  return serverTask({
+    id,
+    title: String(plain.title),
+    body: plain.body === null ? null : String(plain.body),
+    useCount: plain.useCount,
+    deletedAt: plain.deleted ? '2026-11-22T00:30:00.000Z' : null,
+    channel,
+  })
 }
 
 async function perform(world: World, action: Action): Promise<void> {
   const at = (index: number): string => world.ids[index] ?? ''
   switch (action.do) {
     case 'insert':
-      return world.write([{ table: 'tasks', rowId: at(action.row), op: 'insert', set: { projectId, title: 'new' } }], false)
+      return world.write(
+        [{ table: 'tasks', rowId: at(action.row), op: 'insert', set: { projectId, title: 'new' } }],
+        false,
+      )
     case 'patch':
       return world.write([{ table: 'tasks', rowId: at(action.row), op: 'patch', set: action.set }], false)
     case 'increment':
-      return world.write([{ table: 'tasks', rowId: at(action.row), op: 'increment', inc: { useCount: action.by } }], false)
+      return world.write(
+        [{ table: 'tasks', rowId: at(action.row), op: 'increment', inc: { useCount: action.by } }],
+        false,
+      )
     case 'delete':
     case 'restore':
       return world.write([{ table: 'tasks', rowId: at(action.row), op: action.do }], false)
     case 'group':
-      return world.write([action.row, action.other].map((index) => ({ table: 'tasks', rowId: at(index), op: 'patch', set: { title: 'grouped' } })), true)
+      return world.write(
+        [action.row, action.other].map((index) => ({
+          table: 'tasks',
+          rowId: at(index),
+          op: 'patch',
+          set: { title: 'grouped' },
+        })),
+        true,
+      )
     case 'foreign':
-      return void world.server.set(at(action.row), { title: 'foreign', body: 'theirs', useCount: (world.server.get(at(action.row))?.useCount ?? 0) + 10, deleted: false })
+      return void world.server.set(at(action.row), {
+        title: 'foreign',
+        body: 'theirs',
+        useCount: (world.server.get(at(action.row))?.useCount ?? 0) + 10,
+        deleted: false,
+      })
     case 'foreignDelete':
       return void world.server.delete(at(action.row))
     case 'push': {
@@ -215,7 +291,8 @@ it('shows what replaying every write over the server rows gives, and ends with n
       }
       await world.reconnect()
       for (let round = 0; round < 200 && world.opened.replica.pendingCount > 0; round++) {
-        for (const step of ['push', 'process', 'answer', 'deliver'] as const) await perform(world, step === 'process' ? { do: step, refuse: false } : { do: step })
+        for (const step of ['push', 'process', 'answer', 'deliver'] as const)
+          await perform(world, step === 'process' ? { do: step, refuse: false } : { do: step })
         await world.check()
       }
       expect(world.opened.replica.pendingCount, 'every write ends').toBe(0)

@@ -20,7 +20,10 @@ const deleted = { deletedAt: { name: 'deleted_at', type: 'timestamptz', nullable
 /** A small schema with one of everything that replicas treat in their own way. */
 export const replicaSchema = {
   tasks: {
-    name: 'tasks', direction: 'rw', policy: 'merge', writers: ['member'],
+    name: 'tasks',
+    direction: 'rw',
+    policy: 'merge',
+    writers: ['member'],
     scope: { kind: 'columns', columns: [{ scope: 'project', column: 'projectId' }], fallback: 'organization' },
     columns: {
       ...common,
@@ -37,12 +40,23 @@ export const replicaSchema = {
     },
   },
   notes: {
-    name: 'notes', direction: 'rw', policy: 'append', writers: ['member'],
+    name: 'notes',
+    direction: 'rw',
+    policy: 'append',
+    writers: ['member'],
     scope: { kind: 'via', parent: 'tasks', column: 'taskId', channel: 'task' },
-    columns: { ...common, taskId: { name: 'task_id', type: 'uuid', references: 'tasks' }, text: { name: 'text', type: 'text' } },
+    columns: {
+      ...common,
+      taskId: { name: 'task_id', type: 'uuid', references: 'tasks' },
+      text: { name: 'text', type: 'text' },
+    },
   },
   taskTags: {
-    name: 'task_tags', direction: 'rw', policy: 'set', writers: ['member'], naturalKey: ['taskId', 'tag'],
+    name: 'task_tags',
+    direction: 'rw',
+    policy: 'set',
+    writers: ['member'],
+    naturalKey: ['taskId', 'tag'],
     scope: { kind: 'via', parent: 'tasks', column: 'taskId', channel: 'task' },
     columns: {
       ...common,
@@ -53,11 +67,19 @@ export const replicaSchema = {
     },
   },
   plans: {
-    name: 'plans', direction: 'ro', policy: 'server', writers: [], scope: { kind: 'global' },
+    name: 'plans',
+    direction: 'ro',
+    policy: 'server',
+    writers: [],
+    scope: { kind: 'global' },
     columns: { ...common, name: { name: 'name', type: 'text' } },
   },
   syncConflicts: {
-    name: 'sync_conflicts', direction: 'rw', policy: 'lww', writers: ['self'], scope: { kind: 'conflict_home' },
+    name: 'sync_conflicts',
+    direction: 'rw',
+    policy: 'lww',
+    writers: ['self'],
+    scope: { kind: 'conflict_home' },
     columns: {
       ...common,
       deviceId: { name: 'device_id', type: 'uuid', nullable: true, class: 'fixed' },
@@ -77,7 +99,9 @@ export const replicaSchema = {
   },
 } as const satisfies Schema
 
-const tables: ReadonlyMap<string, TableDescriptor> = new Map<string, TableDescriptor>(Object.values(replicaSchema).map((table) => [table.name, table]))
+const tables: ReadonlyMap<string, TableDescriptor> = new Map<string, TableDescriptor>(
+  Object.values(replicaSchema).map((table) => [table.name, table]),
+)
 
 export function tableNamed(name: string): TableDescriptor {
   const table = tables.get(name)
@@ -96,8 +120,22 @@ export const channel = `project/${projectId}`
 /** A task as the server would send it. */
 export function serverTask(values: Partial<Record<string, Row[string]>> = {}): Row {
   return {
-    id: testIds(), organizationId, channel, version: 1, createdAt: '2026-11-22T00:00:00.000Z', updatedAt: '2026-11-22T00:00:00.000Z',
-    projectId, parentId: null, title: 'a task', body: null, status: 'open', useCount: 0, kind: null, dueAt: null, deletedAt: null, ...values,
+    id: testIds(),
+    organizationId,
+    channel,
+    version: 1,
+    createdAt: '2026-11-22T00:00:00.000Z',
+    updatedAt: '2026-11-22T00:00:00.000Z',
+    projectId,
+    parentId: null,
+    title: 'a task',
+    body: null,
+    status: 'open',
+    useCount: 0,
+    kind: null,
+    dueAt: null,
+    deletedAt: null,
+    ...values,
   }
 }
 

@@ -15,9 +15,15 @@ afterAll(() => rm(dir, { recursive: true, force: true }))
 it('a replica on disk writes before it knows whose it is, bootstraps under pending writes, and reopens as it was', async () => {
   const place = { kind: 'pglite', dir } as const
   let opened = await openReplica(await openStore(place, replicaSchema))
-  const [early] = await opened.replica.write([{ table: 'tasks', op: 'insert', set: { title: 'early', embedding: [1, 2] } }])
+  const [early] = await opened.replica.write([
+    { table: 'tasks', op: 'insert', set: { title: 'early', embedding: [1, 2] } },
+  ])
   const id = sure(early).mutation.rowId
-  expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'early', organizationId: null, embedding: new Float32Array([1, 2]) })
+  expect(await shown(opened, 'tasks', id)).toMatchObject({
+    title: 'early',
+    organizationId: null,
+    embedding: new Float32Array([1, 2]),
+  })
 
   await opened.replica.applyWelcome(welcome({ resume: false }))
   expect(await shown(opened, 'tasks', id)).toMatchObject({ organizationId, channel: `organization/${organizationId}` })
@@ -37,7 +43,9 @@ it('a replica on disk writes before it knows whose it is, bootstraps under pendi
   expect(sent.map(({ clientSeq }) => clientSeq)).toEqual([1, 2, 3])
   await opened.replica.applyOutcomes(sent.map((mutation) => outcomeOf({ mutation }, 'applied')))
   const merged = { ...task, title: 'theirs', body: 'mine', useCount: 3, version: 4 }
-  await opened.replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [merged])], settled: sent.map((mutation) => mutation.id) }))
+  await opened.replica.applyBatch(
+    batch(3, { blocks: [blockOf('tasks', [merged])], settled: sent.map((mutation) => mutation.id) }),
+  )
   expect(await shown(opened, 'tasks', String(task['id']))).toMatchObject({ title: 'theirs', body: 'mine', useCount: 3 })
   expect(opened.replica.writes()).toEqual([])
   await opened.replica.close()

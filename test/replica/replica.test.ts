@@ -10,7 +10,15 @@ describe('a write', () => {
     const opened = await openHeld()
     const [entry] = await opened.replica.write([insertTask])
     const id = entry?.mutation.rowId ?? ''
-    expect(await shown(opened, 'tasks', id)).toMatchObject({ id, title: 'mine', status: 'open', useCount: 0, version: 0, organizationId, channel })
+    expect(await shown(opened, 'tasks', id)).toMatchObject({
+      id,
+      title: 'mine',
+      status: 'open',
+      useCount: 0,
+      version: 0,
+      organizationId,
+      channel,
+    })
     expect(opened.replica.syncOf('tasks', id)).toEqual({ status: 'local', pending: 1 })
     const again = await openReplica(opened.store)
     expect(await dump(again)).toEqual(await dump(opened))
@@ -32,7 +40,12 @@ describe('a write', () => {
     await replica.applyOutcomes([outcomeOf({ mutation: mutation ?? sure(entry).mutation }, 'applied')])
     expect(replica.syncOf('tasks', id)).toEqual({ status: 'acknowledged', pending: 1 })
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'new', body: 'theirs' })
-    await replica.applyBatch(batch(4, { blocks: [blockOf('tasks', [{ ...task, title: 'new', body: 'theirs', version: 3 }])], settled: [entry?.mutation.id ?? ''] }))
+    await replica.applyBatch(
+      batch(4, {
+        blocks: [blockOf('tasks', [{ ...task, title: 'new', body: 'theirs', version: 3 }])],
+        settled: [entry?.mutation.id ?? ''],
+      }),
+    )
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'new', body: 'theirs', version: 3 })
     expect(replica.syncOf('tasks', id)).toEqual({ status: 'synced', pending: 0 })
     expect(replica.writes()).toEqual([])
@@ -46,10 +59,14 @@ describe('a write', () => {
     await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [task])] }))
     const [entry] = await replica.write([{ table: 'tasks', rowId: id, op: 'increment', inc: { useCount: 2 } }])
     const [mutation] = await replica.nextPush(100, 1e6)
-    await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [{ ...task, useCount: 2 }])], settled: [entry?.mutation.id ?? ''] }))
+    await replica.applyBatch(
+      batch(3, { blocks: [blockOf('tasks', [{ ...task, useCount: 2 }])], settled: [entry?.mutation.id ?? ''] }),
+    )
     expect(await shown(opened, 'tasks', id)).toMatchObject({ useCount: 2 })
     expect(replica.syncOf('tasks', id).status).toBe('syncing')
-    await replica.applyOutcomes([outcomeOf({ mutation: { ...sure(entry).mutation, clientSeq: mutation?.clientSeq ?? 0 } }, 'applied')])
+    await replica.applyOutcomes([
+      outcomeOf({ mutation: { ...sure(entry).mutation, clientSeq: mutation?.clientSeq ?? 0 } }, 'applied'),
+    ])
     expect(replica.writes()).toEqual([])
   })
 
@@ -63,11 +80,17 @@ describe('a write', () => {
     expect(note?.mutation.dependsOn).toEqual([insert?.mutation.id])
     const error = { code: 'forbidden' as const, message: 'no', remedy: 'ask' }
     await replica.applyOutcomes([outcomeOf(sure(insert), 'rejected', { error })])
-    expect(replica.writes().map(({ status, outcome }) => [status, outcome?.error?.code])).toEqual([['rejected', 'forbidden'], ['rejected', 'dependency_rejected']])
+    expect(replica.writes().map(({ status, outcome }) => [status, outcome?.error?.code])).toEqual([
+      ['rejected', 'forbidden'],
+      ['rejected', 'dependency_rejected'],
+    ])
     expect(await shown(opened, 'tasks', id)).toBeUndefined()
     expect(replica.syncOf('tasks', id)).toEqual({ status: 'rejected', pending: 0 })
     const renewed = await replica.retry(sure(insert).mutation.id)
-    expect(renewed.map(({ status, mutation }) => [status, mutation.table])).toEqual([['local', 'tasks'], ['local', 'notes']])
+    expect(renewed.map(({ status, mutation }) => [status, mutation.table])).toEqual([
+      ['local', 'tasks'],
+      ['local', 'notes'],
+    ])
     expect(renewed[0]?.mutation.id).not.toBe(insert?.mutation.id)
     expect(renewed[1]?.mutation.dependsOn).toEqual([renewed[0]?.mutation.id])
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'mine' })
@@ -83,7 +106,9 @@ describe('a write', () => {
     const entries = await replica.write(drafts, { group: true })
     expect(new Set(entries.map(({ mutation }) => mutation.group)).size).toBe(1)
     expect(await replica.nextPush(2, 1e6)).toHaveLength(3)
-    await expect(replica.write([insertTask, { ...insertTask, set: { title: 'x', unknown: 1 } }], { group: true })).rejects.toMatchObject({ code: 'unknown_column' })
+    await expect(
+      replica.write([insertTask, { ...insertTask, set: { title: 'x', unknown: 1 } }], { group: true }),
+    ).rejects.toMatchObject({ code: 'unknown_column' })
     expect(replica.writes()).toHaveLength(3)
   })
 
@@ -109,7 +134,9 @@ describe('a write', () => {
     const [insert] = await replica.write([insertTask])
     const id = insert?.mutation.rowId ?? ''
     const ended: string[] = []
-    replica.onChange(({ writes }) => ended.push(...writes.filter(({ end }) => end === 'synced').map((write) => write.id)))
+    replica.onChange(({ writes }) =>
+      ended.push(...writes.filter(({ end }) => end === 'synced').map((write) => write.id)),
+    )
     const [entry] = await replica.write([{ table: 'tasks', rowId: id, op: 'delete' }])
     expect(entry).toMatchObject({ settled: true, outcome: { kind: 'noop' } })
     expect(ended).toEqual([insert?.mutation.id])
@@ -154,7 +181,9 @@ describe('a write', () => {
     for (const [draft, code] of codes) await expect(replica.write([draft])).rejects.toMatchObject({ code })
     expect(replica.writes()).toEqual([])
     await replica.write([{ table: 'tasks', rowId, op: 'delete' }])
-    await expect(replica.write([{ table: 'tasks', rowId, op: 'patch', set: { title: 'x' } }])).rejects.toMatchObject({ code: 'row_deleted' })
+    await expect(replica.write([{ table: 'tasks', rowId, op: 'patch', set: { title: 'x' } }])).rejects.toMatchObject({
+      code: 'row_deleted',
+    })
   })
 })
 
@@ -168,13 +197,34 @@ describe('a conflict', () => {
     const [entry] = await replica.write([{ table: 'tasks', rowId: id, op: 'patch', set: { title: 'mine' } }])
     await replica.nextPush(100, 1e6)
     const conflict = {
-      id: testIds(), organizationId, channel, version: 1, createdAt: '2026-11-22T00:00:00.000Z', updatedAt: '2026-11-22T00:00:00.000Z', deviceId, userId, agentId: null,
-      mutationId: sure(entry).mutation.id, tableName: 'tasks', rowId: id, kind: 'field', fields: { title: { base: 'base', mine: 'mine', theirs: 'theirs' } }, clientPatch: { title: 'mine' },
-      status: 'open', resolution: null, resolvedPatch: null, resolvedAt: null,
+      id: testIds(),
+      organizationId,
+      channel,
+      version: 1,
+      createdAt: '2026-11-22T00:00:00.000Z',
+      updatedAt: '2026-11-22T00:00:00.000Z',
+      deviceId,
+      userId,
+      agentId: null,
+      mutationId: sure(entry).mutation.id,
+      tableName: 'tasks',
+      rowId: id,
+      kind: 'field',
+      fields: { title: { base: 'base', mine: 'mine', theirs: 'theirs' } },
+      clientPatch: { title: 'mine' },
+      status: 'open',
+      resolution: null,
+      resolvedPatch: null,
+      resolvedAt: null,
     }
     await replica.applyOutcomes([outcomeOf(sure(entry), 'conflict', { conflictId: conflict.id, columns: ['title'] })])
     const seen = { ...task, title: 'theirs', version: 2 }
-    await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [seen]), blockOf('sync_conflicts', [conflict])], settled: [sure(entry).mutation.id] }))
+    await replica.applyBatch(
+      batch(3, {
+        blocks: [blockOf('tasks', [seen]), blockOf('sync_conflicts', [conflict])],
+        settled: [sure(entry).mutation.id],
+      }),
+    )
     return { ...opened, id, conflict, seen }
   }
 
@@ -188,7 +238,9 @@ describe('a conflict', () => {
     expect(again.replica.syncOf('tasks', id)).toEqual(replica.syncOf('tasks', id))
     const changes: ReplicaChange[] = []
     replica.onChange((change) => changes.push(change))
-    await replica.applyBatch(batch(4, { blocks: [blockOf('sync_conflicts', [{ ...conflict, status: 'resolved', resolution: 'server' }])] }))
+    await replica.applyBatch(
+      batch(4, { blocks: [blockOf('sync_conflicts', [{ ...conflict, status: 'resolved', resolution: 'server' }])] }),
+    )
     expect(replica.syncOf('tasks', id)).toEqual({ status: 'synced', pending: 0 })
     expect(replica.writes()).toEqual([])
     expect(changes[0]?.states.get('tasks')).toEqual(new Set([id]))
@@ -209,18 +261,28 @@ describe('a conflict', () => {
   it('is settled at once by a resolve, offline too, and stays so', async () => {
     const opened = await conflicted()
     const { replica, id, conflict, seen } = opened
-    const [resolve] = await replica.write([{ table: 'sync_conflicts', rowId: conflict.id, op: 'resolve', set: { take: 'client' } }])
+    const [resolve] = await replica.write([
+      { table: 'sync_conflicts', rowId: conflict.id, op: 'resolve', set: { take: 'client' } },
+    ])
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'mine' })
-    expect(await shown(opened, 'sync_conflicts', conflict.id)).toMatchObject({ status: 'resolved', resolution: 'client' })
+    expect(await shown(opened, 'sync_conflicts', conflict.id)).toMatchObject({
+      status: 'resolved',
+      resolution: 'client',
+    })
     expect(replica.openConflicts).toEqual([])
     const again = await openReplica(opened.store)
     expect(await dump(again)).toEqual(await dump(opened))
     await again.replica.nextPush(100, 1e6)
     await again.replica.applyOutcomes([outcomeOf(sure(resolve), 'applied')])
-    await again.replica.applyBatch(batch(4, {
-      blocks: [blockOf('tasks', [{ ...seen, title: 'mine', version: 3 }]), blockOf('sync_conflicts', [{ ...conflict, status: 'resolved', resolution: 'client' }])],
-      settled: [sure(resolve).mutation.id],
-    }))
+    await again.replica.applyBatch(
+      batch(4, {
+        blocks: [
+          blockOf('tasks', [{ ...seen, title: 'mine', version: 3 }]),
+          blockOf('sync_conflicts', [{ ...conflict, status: 'resolved', resolution: 'client' }]),
+        ],
+        settled: [sure(resolve).mutation.id],
+      }),
+    )
     expect(await shown(again, 'tasks', id)).toMatchObject({ title: 'mine', version: 3 })
     expect(again.replica.syncOf('tasks', id)).toEqual({ status: 'synced', pending: 0 })
     expect(again.replica.writes()).toEqual([])
@@ -232,12 +294,23 @@ describe('a batch', () => {
     const opened = await openHeld()
     const { replica } = opened
     const [kept, edited] = [serverTask(), serverTask()]
-    const note = { id: testIds(), organizationId, channel: `task/${String(kept['id'])}`, version: 1, createdAt: '2026-11-22T00:00:00.000Z', updatedAt: '2026-11-22T00:00:00.000Z', taskId: sure(kept['id']), text: 'n' }
+    const note = {
+      id: testIds(),
+      organizationId,
+      channel: `task/${String(kept['id'])}`,
+      version: 1,
+      createdAt: '2026-11-22T00:00:00.000Z',
+      updatedAt: '2026-11-22T00:00:00.000Z',
+      taskId: sure(kept['id']),
+      text: 'n',
+    }
     await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [kept, edited]), blockOf('notes', [note])] }))
     await replica.write([{ table: 'tasks', rowId: String(edited['id']), op: 'patch', set: { title: 'edited' } }])
     const [insert] = await replica.write([insertTask])
     await replica.applyBatch(batch(3, { leaves: [{ channel, revoked: true }] }))
-    expect(await replica.read((store) => store.query('tasks', { withDeleted: true }))).toMatchObject([{ id: insert?.mutation.rowId }])
+    expect(await replica.read((store) => store.query('tasks', { withDeleted: true }))).toMatchObject([
+      { id: insert?.mutation.rowId },
+    ])
     expect(await replica.read((store) => store.query('notes', {}))).toEqual([])
     expect(replica.subscriptions).toEqual([])
     expect(replica.writes()).toHaveLength(2)
@@ -248,12 +321,17 @@ describe('a batch', () => {
     const { replica } = opened
     const [stays, goes] = [serverTask({ title: 'one' }), serverTask({ title: 'two' })]
     await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [stays, goes])] }))
-    for (const { id } of [stays, goes]) await replica.write([{ table: 'tasks', rowId: String(id), op: 'patch', set: { title: 'edited' } }])
+    for (const { id } of [stays, goes])
+      await replica.write([{ table: 'tasks', rowId: String(id), op: 'patch', set: { title: 'edited' } }])
     await replica.applyWelcome(welcome({ epoch: 'second', resume: false }))
     expect(replica.subscriptions.map(({ state }) => state)).toEqual(['new'])
     expect(await shown(opened, 'tasks', String(stays['id']))).toMatchObject({ title: 'edited' })
     const fresh = serverTask()
-    await replica.stagePage('project', { from: 5, next: 'more', blocks: [blockOf('tasks', [{ ...stays, body: 'fresh' }])] })
+    await replica.stagePage('project', {
+      from: 5,
+      next: 'more',
+      blocks: [blockOf('tasks', [{ ...stays, body: 'fresh' }])],
+    })
     await replica.stagePage('project', { from: 6, next: null, blocks: [blockOf('tasks', [fresh])] })
     expect(replica.subscriptions).toMatchObject([{ state: 'staging', from: 5, next: null }])
     await replica.applyBatch(batch(7, { activated: ['project'] }))
@@ -268,7 +346,9 @@ describe('a batch', () => {
     const opened = await openHeld()
     await opened.replica.applyBatch(batch(5))
     const before = await dump(opened)
-    await expect(opened.replica.applyBatch(batch(4, { blocks: [blockOf('tasks', [serverTask()])] }))).rejects.toThrow('not older')
+    await expect(opened.replica.applyBatch(batch(4, { blocks: [blockOf('tasks', [serverTask()])] }))).rejects.toThrow(
+      'not older',
+    )
     expect(await dump(opened)).toEqual(before)
   })
 
@@ -279,9 +359,20 @@ describe('a batch', () => {
     const task = serverTask()
     await opened.replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [task])] }))
     await opened.replica.applyBatch(batch(3, { deletes: [{ table: 'tasks', ids: [String(task['id'])] }] }))
-    await opened.replica.applyBatch(batch(4, { blocks: [blockOf('tasks', Array.from({ length: 5001 }, () => serverTask()))] }))
+    await opened.replica.applyBatch(
+      batch(4, {
+        blocks: [
+          blockOf(
+            'tasks',
+            Array.from({ length: 5001 }, () => serverTask()),
+          ),
+        ],
+      }),
+    )
     expect(changes.map(({ tables }) => tables.get('tasks'))).toMatchObject([
-      { all: false, upserts: [{ id: task['id'] }], deletes: [] }, { all: false, upserts: [], deletes: [task['id']] }, { all: true },
+      { all: false, upserts: [{ id: task['id'] }], deletes: [] },
+      { all: false, upserts: [], deletes: [task['id']] },
+      { all: true },
     ])
   })
 })
@@ -289,15 +380,22 @@ describe('a batch', () => {
 describe('a welcome', () => {
   it('of another principal is refused', async () => {
     const { replica } = await openHeld()
-    await expect(replica.applyWelcome(welcome({ principal: { kind: 'user', id: testIds() } }))).rejects.toMatchObject({ code: 'device_principal_mismatch' })
-    await expect(replica.applyWelcome(welcome({ organizationId: testIds() }))).rejects.toMatchObject({ code: 'device_principal_mismatch' })
+    await expect(replica.applyWelcome(welcome({ principal: { kind: 'user', id: testIds() } }))).rejects.toMatchObject({
+      code: 'device_principal_mismatch',
+    })
+    await expect(replica.applyWelcome(welcome({ organizationId: testIds() }))).rejects.toMatchObject({
+      code: 'device_principal_mismatch',
+    })
   })
 
   it('fills in what a write before the first one could not know', async () => {
     const opened = await openReplica()
     const [entry] = await opened.replica.write([{ table: 'tasks', op: 'insert', set: { title: 'early' } }])
     await opened.replica.applyWelcome(welcome({ resume: false }))
-    expect(await shown(opened, 'tasks', sure(entry).mutation.rowId)).toMatchObject({ organizationId, channel: `organization/${organizationId}` })
+    expect(await shown(opened, 'tasks', sure(entry).mutation.rowId)).toMatchObject({
+      organizationId,
+      channel: `organization/${organizationId}`,
+    })
   })
 
   it('of a restored server gets the writes again that it has lost, without a gap', async () => {
@@ -310,7 +408,9 @@ describe('a welcome', () => {
     await replica.nextPush(100, 1e6, 1)
     await replica.applyWelcome(welcome({ epoch: 'second', resume: false, clientSeq: 0 }))
     const sent = await replica.nextPush(100, 1e6)
-    expect(sent.map(({ id, clientSeq }) => [id, clientSeq])).toEqual(replica.writes().map(({ mutation }, index) => [mutation.id, index + 1]))
+    expect(sent.map(({ id, clientSeq }) => [id, clientSeq])).toEqual(
+      replica.writes().map(({ mutation }, index) => [mutation.id, index + 1]),
+    )
     expect(sent).toHaveLength(2)
   })
 
