@@ -21,7 +21,7 @@ const newId = createUuidSource(systemClock, systemRandom)
 /** Batches, and bytes, after which a light client acknowledges; the server's window is several times that. */
 const ackBatches = 8
 const ackBytes = 65_536
-const openTimeoutMs = 20_000
+const openTimeoutMs = 120_000
 
 /**
  * A client of the wire without a replica: connects, follows the tasks of one channel, takes its first state, hears
@@ -155,8 +155,13 @@ async function withTimeout(client: LightClient): Promise<void> {
   }
 }
 
-/** Opens so many clients, at most 100 opening at a time, and waits until all are live. */
-export async function openLightClients(count: number, options: LightClientOptions): Promise<readonly LightClient[]> {
+/** Many light clients as one. */
+export interface Crowd extends Disposable {
+  readonly size: number
+}
+
+/** Opens so many clients, at most 100 opening at a time, and waits until all are live. Disposing closes them. */
+export async function openLightClients(count: number, options: LightClientOptions): Promise<Crowd> {
   const clients: LightClient[] = []
   const openNext = async (): Promise<void> => {
     while (clients.length < count) {
@@ -165,11 +170,14 @@ export async function openLightClients(count: number, options: LightClientOption
       await withTimeout(client)
     }
   }
+  const close = (): void => {
+    for (const client of clients) client.close()
+  }
   try {
     await Promise.all(Array.from({ length: 100 }, openNext))
   } catch (error) {
-    for (const client of clients) client.close()
+    close()
     throw error
   }
-  return clients
+  return { size: count, [Symbol.dispose]: close }
 }

@@ -1,7 +1,7 @@
 import { pause } from '../pause.ts'
 import { taskIds } from '../stand/seed.ts'
 import type { Workload } from '../workload.ts'
-import { writeFast } from '../writer.ts'
+import { planWrites, writeFast } from '../writer.ts'
 import { caughtUp, loggedSince, logHead } from './capture.ts'
 
 /**
@@ -23,7 +23,7 @@ export const captureRate: Workload = {
     for (const writer of writers) await writer.query('set synchronous_commit = off')
     const head = await logHead(reader)
     const ids = await taskIds(reader, stand.projects.live)
-    const { rate } = await writeFast(writers, ids, count)
+    const { rate } = await writeFast(writers, ids, planWrites(count))
     progress(`  ${count} commits written at ${Math.round(rate)}/s`)
     const looks: { readonly at: number; readonly count: number }[] = []
     const starting = stand.startServer()

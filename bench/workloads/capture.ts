@@ -17,7 +17,7 @@ export async function logHead(client: pg.Client): Promise<string> {
 /** Waits until everything committed before the call is in the change log: a row of our own, written last, is there. */
 export async function caughtUp(stand: Stand): Promise<void> {
   const client = await stand.connect()
-  const { rows } = await client.query<{ id: string }>('update tasks set position = position where project_id = $1 and id = (select min(id::text)::uuid from tasks where project_id = $1) returning id', [stand.projects.few.id])
+  const { rows } = await client.query<{ id: string }>('update tasks set position = position + 1 where project_id = $1 and id = (select min(id::text)::uuid from tasks where project_id = $1) returning id', [stand.projects.few.id])
   const { rows: after } = await client.query<{ lsn: string }>(`select (pg_current_wal_lsn() - '0/0'::pg_lsn)::text as lsn`)
   const lsn = Number(after[0]?.lsn ?? 0)
   // wal: seq is the commit's place in the write-ahead log, and the row was committed at or just before this one.

@@ -4,7 +4,7 @@ import { until } from '../pause.ts'
 import { taskIds } from '../stand/seed.ts'
 import { median } from '../statistics.ts'
 import type { Workload } from '../workload.ts'
-import { firstPosition } from '../writer.ts'
+import { reservePositions } from '../writer.ts'
 import { selectTasks } from './first-sync.ts'
 
 export const catchUp: Workload = {
@@ -20,8 +20,8 @@ export const catchUp: Workload = {
     const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'], embeddings: false })
     await followed.ready
     const seconds: number[] = []
-    for (let round = 1; round <= 3; round++) {
-      const position = firstPosition + round
+    for (let round = 0; round < 3; round++) {
+      const position = reservePositions(1)
       tide.disconnect()
       // Ten commits of a thousand rows: neither one big transaction nor ten thousand small ones.
       for (let from = 0; from < ids.length; from += 1000) {

@@ -4,7 +4,7 @@ import { broadcastRate } from '../limits/broadcast.ts'
 import { until } from '../pause.ts'
 import { taskIds } from '../stand/seed.ts'
 import type { Workload } from '../workload.ts'
-import { firstPosition, writeFast } from '../writer.ts'
+import { planWrites, writeFast } from '../writer.ts'
 
 const subscribers = 100
 
@@ -21,31 +21,29 @@ export const fanOut: Workload = {
     if (!writer) throw new Error('There is no writer.')
     const ids = await taskIds(writer, project)
     const count = stand.size(5000, 200)
+    const plan = planWrites(count)
     let delivered = 0
     let lastAt = 0
     const seen = new Map<number, number>()
-    const clients = await openLightClients(subscribers, {
+    using clients = await openLightClients(subscribers, {
       url: server.url, token: await stand.token(), channel: project.channel, decode,
       onPositions(positions, at) {
         for (const position of positions) {
-          if (position < firstPosition) continue
+          if (position < plan.first) continue
           delivered++
           seen.set(position, (seen.get(position) ?? 0) + 1)
         }
         lastAt = at
       },
     })
-    delivered = 0
-    seen.clear()
     const start = performance.now()
-    const writes = await writeFast(writers, ids, count)
+    const writes = await writeFast(writers, ids, plan)
     // Every write is of another row, so none may be left out.
     await until(`${count} changes on ${subscribers} clients`, () => {
       checkLightClients()
-      return delivered >= count * subscribers
+      return delivered >= count * clients.size
     })
     const seconds = (lastAt - start) / 1000
-    for (const client of clients) client.close()
     await Promise.all(writers.map((one) => one.end()))
     if (seen.size !== count) throw new Error(`${count} changes were written but ${seen.size} different ones were seen.`)
     return [

@@ -14,18 +14,17 @@ export const idleMemory: Workload = {
     await using server = await stand.startServer()
     const options = { url: server.url, token: await stand.token(), channel: stand.projects.few.channel }
     // The first connections load code and fill pools, here as in the bare servers.
-    const warm = await openLightClients(50, options)
+    using warm = await openLightClients(50, options)
     await pause(1000)
     const before = await server.memory.settled()
-    const clients = await openLightClients(count, options)
+    using clients = await openLightClients(count, options)
     await pause(3000)
     const after = await server.memory.settled()
-    for (const client of [...warm, ...clients]) client.close()
     const kib = (bytes: number): number => bytes / 1024 / count
     const resident = kib(after.resident - before.resident)
     const held = kib(after.held - before.held)
     return [
-      { name: 'connection', what: `resident, per connection of ${count}, each with a subscription`, value: resident, unit: 'KiB', limit: { what: `bare socket.io; raw ws ${Math.round(raw.resident / 1024)} KiB`, value: bare.resident / 1024 } },
+      { name: 'connection', what: `resident, per connection of ${clients.size} (after ${warm.size} others), each with a subscription`, value: resident, unit: 'KiB', limit: { what: `bare socket.io; raw ws ${Math.round(raw.resident / 1024)} KiB`, value: bare.resident / 1024 } },
       { name: 'above-socket-io', what: 'the same above bare socket.io', value: resident - bare.resident / 1024, unit: 'KiB' },
       { name: 'held', what: 'heap and buffers held, per connection', value: held, unit: 'KiB', limit: { what: 'bare socket.io', value: bare.held / 1024 } },
     ]

@@ -4,7 +4,7 @@ import { until } from '../pause.ts'
 import { taskIds } from '../stand/seed.ts'
 import { summarize } from '../statistics.ts'
 import type { Bench, Workload } from '../workload.ts'
-import { firstPosition, writePaced } from '../writer.ts'
+import { planWrites, writePaced } from '../writer.ts'
 import { measureLive } from './live.ts'
 
 /** From the writer's statement until the application's live query has called back, and until the bytes are decoded. */
@@ -35,30 +35,22 @@ async function measureSdk({ stand }: Bench, seconds: number): Promise<ReturnType
   const tide = await connect({ url: server.url, token: await stand.token(), replica: { kind: 'memory' }, device: { name: 'bench', kind: 'server' } })
   const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'], embeddings: false })
   await followed.ready
-  const writes = 50 * seconds
-  const into = { begun: new Float64Array(writes), committed: new Float64Array(writes) }
+  const plan = planWrites(50 * seconds)
   const latencies: number[] = []
   const seen = new Set<number>()
-  const stop = tide.tasks.live({ where: { projectId: project.id, position: { gte: firstPosition } }, orderBy: [{ position: 'desc' }], limit: 20 }, (rows) => {
+  const stop = tide.tasks.live({ where: { projectId: project.id, position: { gte: plan.first } }, orderBy: [{ position: 'desc' }], limit: 20 }, (rows) => {
     const now = performance.now()
     for (const { position } of rows) {
-      // Seeded anew for each measurement: positions of an earlier run were given to other rows and are not in `begun`.
-      const begun = into.begun[position - firstPosition]
+      const begun = plan.begun[position - plan.first]
       if (!begun || seen.has(position)) continue
       seen.add(position)
       latencies.push(now - begun)
     }
   })
-  await resetPositions(writer, project.id)
-  await writePaced(writer, ids, 50, seconds, into)
-  await until('the last change in the live query', () => seen.has(firstPosition + writes - 1))
-  if (typeof stop === 'function') stop()
+  await writePaced(writer, ids, 50, plan)
+  await until('the last change in the live query', () => seen.has(plan.first + plan.count - 1))
+  stop()
   await tide.close()
   await writer.end()
   return summarize(latencies)
-}
-
-/** Takes away what an earlier measurement wrote. */
-async function resetPositions(writer: { query(text: string, values: unknown[]): Promise<unknown> }, projectId: string): Promise<void> {
-  await writer.query('update tasks set position = position % 10000000 where project_id = $1 and position >= 10000000', [projectId])
 }

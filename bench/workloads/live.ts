@@ -4,7 +4,7 @@ import { until } from '../pause.ts'
 import { taskIds, type Project } from '../stand/seed.ts'
 import { summarize, type Summary } from '../statistics.ts'
 import type { Bench } from '../workload.ts'
-import { firstPosition, writePaced } from '../writer.ts'
+import { planWrites, writePaced } from '../writer.ts'
 
 export interface LiveRequest {
   readonly project: Project
@@ -35,17 +35,17 @@ export async function measureLive({ stand }: Bench, { project, subscribers, perS
   const writer = await stand.connect()
   const ids = await taskIds(writer, project)
   const writes = Math.round(perSecond * seconds)
-  const into = { begun: new Float64Array(writes), committed: new Float64Array(writes) }
+  const plan = planWrites(writes)
   const arrived: { readonly index: number; readonly at: number }[] = []
   let complete = 0
   let lastAt = 0
-  const clients = await openLightClients(subscribers, {
+  using clients = await openLightClients(subscribers, {
     url: server.url, token, channel: project.channel,
     decode: sharedDecode ? createSharedDecode() : decode,
     onPositions(positions, at) {
       for (const position of positions) {
-        if (position < firstPosition) continue
-        const index = position - firstPosition
+        const index = position - plan.first
+        if (index < 0) continue
         arrived.push({ index, at })
         // Commits come in order, so whoever has the last one has all.
         if (index === writes - 1) complete++
@@ -53,19 +53,18 @@ export async function measureLive({ stand }: Bench, { project, subscribers, perS
       }
     },
   })
-  const { rate } = await writePaced(writer, ids, perSecond, seconds, into)
+  const { rate } = await writePaced(writer, ids, perSecond, plan)
   await until(`the last change on ${subscribers} clients`, () => {
     checkLightClients()
-    return complete >= subscribers
+    return complete >= clients.size
   })
-  for (const client of clients) client.close()
   await writer.end()
   const since = (times: Float64Array): Float64Array => Float64Array.from(arrived, ({ index, at }) => at - (times[index] ?? Number.NaN))
   return {
-    fromWrite: summarize(since(into.begun)),
-    fromCommit: summarize(since(into.committed)),
+    fromWrite: summarize(since(plan.begun)),
+    fromCommit: summarize(since(plan.committed)),
     rate,
     coalesced: 1 - arrived.length / (writes * subscribers),
-    drain: Math.max(0, (lastAt - (into.committed[writes - 1] ?? 0)) / 1000),
+    drain: Math.max(0, (lastAt - (plan.committed[writes - 1] ?? 0)) / 1000),
   }
 }

@@ -1,6 +1,7 @@
 import { commitsPerSecond, plainCommitsPerSecond } from '../limits/commits.ts'
 import { broadcastRate } from '../limits/broadcast.ts'
 import { taskIds } from '../stand/seed.ts'
+import { reservePositions } from '../writer.ts'
 import type { Workload } from '../workload.ts'
 
 /** What this machine can do without us; the other workloads show these as their limits. */
@@ -19,8 +20,9 @@ export const machine: Workload = {
     const connect = () => stand.connect()
     const one = await bench.once('commits-1', () => plainCommitsPerSecond(connect, 1, seconds))
     const eight = await bench.once('commits-8', () => plainCommitsPerSecond(connect, 8, seconds))
+    const first = reservePositions(1_000_000)
     const updates = await commitsPerSecond(connect, 8, seconds, (client, index) =>
-      client.query({ name: 'bench_task', text: 'update tasks set position = $1 where id = $2', values: [index % 1000, ids[index % ids.length]] }),
+      client.query({ name: 'bench_task', text: 'update tasks set position = $1 where id = $2', values: [first + index, ids[index % ids.length]] }),
     )
     return [
       { name: 'commits-1', what: 'plain commits on one connection', value: one, unit: '/s' },

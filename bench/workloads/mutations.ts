@@ -4,7 +4,7 @@ import { plainCommitsPerSecond } from '../limits/commits.ts'
 import { until } from '../pause.ts'
 import { taskIds } from '../stand/seed.ts'
 import type { Workload } from '../workload.ts'
-import { firstPosition } from '../writer.ts'
+import { reservePositions } from '../writer.ts'
 
 export const mutations: Workload = {
   name: 'mutations',
@@ -20,12 +20,13 @@ export const mutations: Workload = {
     const eight = await bench.once('commits-8', () => plainCommitsPerSecond(() => stand.connect(), 8, stand.size(3, 1)))
     const token = await stand.token()
     const { id, channel } = stand.projects.live
+    const first = reservePositions(count)
     const seen = new Set<number>()
     let seenAt = 0
     const second = new LightClient({
       url: server.url, token, channel,
       onPositions(positions, at) {
-        for (const position of positions) if (position >= firstPosition + 5_000_000) seen.add(position)
+        for (const position of positions) if (position >= first) seen.add(position)
         seenAt = at
       },
     })
@@ -34,7 +35,7 @@ export const mutations: Workload = {
     const followed = await tide.subscribe({ project: id }, { tables: ['tasks'], embeddings: false })
     await followed.ready
     const start = performance.now()
-    const writes = await Promise.all(ids.map((taskId, index) => tide.tasks.update(taskId, { position: firstPosition + 5_000_000 + index })))
+    const writes = await Promise.all(ids.map((taskId, index) => tide.tasks.update(taskId, { position: first + index })))
     const local = performance.now()
     await Promise.all(writes.map((write) => write.wait('acknowledged')))
     const acknowledged = performance.now()

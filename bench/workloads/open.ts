@@ -1,4 +1,4 @@
-import { openLightClients } from '../client/light-client.ts'
+import { checkLightClients, openLightClients } from '../client/light-client.ts'
 import { secondsOf } from '../pause.ts'
 import type { Workload } from '../workload.ts'
 
@@ -11,8 +11,9 @@ export const open: Workload = {
     const options = { url: server.url, token: await stand.token(), channel: stand.projects.few.channel }
     const before = await server.cpuSeconds()
     const seconds = await secondsOf(async () => {
-      const clients = await openLightClients(count, options)
-      for (const client of clients) client.close()
+      using clients = await openLightClients(count, options)
+      checkLightClients()
+      if (clients.size !== count) throw new Error(`Only ${clients.size} of ${count} clients opened.`)
     })
     const cpu = (await server.cpuSeconds()) - before
     return [

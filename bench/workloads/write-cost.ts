@@ -3,6 +3,7 @@ import { pause } from '../pause.ts'
 import { taskIds } from '../stand/seed.ts'
 import type { Stand } from '../stand/stand.ts'
 import { median } from '../statistics.ts'
+import { reservePositions } from '../writer.ts'
 import type { Workload } from '../workload.ts'
 import { caughtUp } from './capture.ts'
 
@@ -40,7 +41,8 @@ export const writeCost: Workload = {
 }
 
 function updateRate(stand: Stand, ids: readonly string[]): Promise<number> {
+  const first = reservePositions(1_000_000)
   return commitsPerSecond(() => stand.connect(), connections, stand.size(5, 1), (client, index) =>
-    client.query({ name: 'bench_update', text: 'update tasks set position = $1 where id = $2', values: [index % 1000, ids[index % ids.length]] }),
+    client.query({ name: 'bench_update', text: 'update tasks set position = $1 where id = $2', values: [first + index, ids[index % ids.length]] }),
   )
 }
