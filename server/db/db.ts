@@ -58,7 +58,7 @@ const drainLimitMs = 10_000
 /** Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`, `database_unreachable`. */
 export async function openDatabase(config: { readonly database: DatabaseConfig }, options: OpenOptions = {}): Promise<Database> {
   const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess } = options
-  const embedded = config.database.kind === 'embedded' ? await openEmbedded(config.database.dataDir, mode, onCrash) : undefined
+  const embedded = config.database.kind === 'embedded' ? await openEmbedded(config.database.dataDir, { mode, clock, onCrash }) : undefined
   const connection = connectionOf(config.database, embedded)
   const pool = createPool(connection, config.database.poolSize, log)
   try {

@@ -2,6 +2,7 @@ import { chmod, mkdir } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import type { Clock } from '../../lib/clock.ts'
 import { lockFolder } from '../../lib/folder-lock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { EmbeddedWorkerData, EmbeddedWorkerMessage } from './embedded-worker.ts'
@@ -24,19 +25,34 @@ export interface Embedded {
  */
 export type EmbeddedMode = 'own' | 'attach' | 'either'
 
+/** How long a process that has the folder may take until it answers. */
+const bootLimitMs = 60_000
 /** A transaction may be silent this long while others wait for the one backend. */
 const idleTransactionMs = 60_000
 
-/** Opens the data folder. `onCrash` is called when the database's thread ends by itself, after which nothing works any more. */
-export async function openEmbedded(dataDir: string, mode: EmbeddedMode, onCrash: (error: Error) => void): Promise<Embedded> {
+export interface EmbeddedOptions {
+  readonly mode: EmbeddedMode
+  readonly clock: Clock
+  /** The database's thread ended by itself, after which nothing works any more. */
+  readonly onCrash: (error: Error) => void
+}
+
+/** Opens the data folder. */
+export async function openEmbedded(dataDir: string, { mode, clock, onCrash }: EmbeddedOptions): Promise<Embedded> {
   if (mode === 'attach') return attach(dataDir)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   await chmod(dataDir, 0o700)
-  try {
-    return await start(dataDir, onCrash)
-  } catch (error) {
-    if (mode === 'either' && error instanceof TideError && error.code === 'replica_locked') return attach(dataDir)
-    throw error
+  const deadline = clock.monotonic() + bootLimitMs
+  for (;;) {
+    try {
+      return await start(dataDir, onCrash)
+    } catch (error) {
+      if (mode === 'own' || !(error instanceof TideError) || error.code !== 'replica_locked') throw error
+      // Whoever has the folder may still be on its way up, or down.
+      if ((await livingSocket(dataDir)) !== undefined) return attach(dataDir)
+      if (clock.monotonic() > deadline) throw error
+      await new Promise<void>((resolve) => void clock.after(100, resolve))
+    }
   }
 }
 
@@ -72,16 +88,21 @@ async function start(dataDir: string, onCrash: (error: Error) => void): Promise<
 
 /** Containers that share the folder do not see each other's processes, but they do share the socket. */
 async function refuseLiving(dataDir: string): Promise<void> {
+  const path = await livingSocket(dataDir)
+  if (path !== undefined) throw new TideError('replica_locked', `The folder ${dataDir} is in use: a server answers on ${path}.`)
+}
+
+/** The socket of the folder, if somebody answers on it. */
+async function livingSocket(dataDir: string): Promise<string | undefined> {
   const path = await findSocket(dataDir)
-  if (path === undefined) return
-  const answers = await new Promise<boolean>((resolve) => {
+  if (path === undefined) return undefined
+  return new Promise((resolve) => {
     const socket = createConnection(path, () => {
       socket.destroy()
-      resolve(true)
+      resolve(path)
     })
-    socket.on('error', () => resolve(false))
+    socket.on('error', () => resolve(undefined))
   })
-  if (answers) throw new TideError('replica_locked', `The folder ${dataDir} is in use: a server answers on ${path}.`)
 }
 
 async function startWorker(data: EmbeddedWorkerData, onCrash: (error: Error) => void): Promise<{ close(): Promise<void> }> {

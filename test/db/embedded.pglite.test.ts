@@ -39,6 +39,15 @@ describe('the data folder of an embedded database', () => {
     expect((await home.database.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])
   })
 
+  test('can be attached to while its owner is still starting, also on the first start of all', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidewire-boot-'))
+    const opened = await Promise.all([open(folder, 'either'), open(folder, 'either'), open(folder, 'either')])
+    expect(opened.filter(({ attached }) => !attached)).toHaveLength(1)
+    await Promise.all(opened.map(async ({ pool }) => expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])))
+    for (const database of opened.toSorted((a, b) => Number(b.attached) - Number(a.attached))) await database.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+
   test('belongs to its user alone', async () => {
     expect((await stat(dataDir)).mode & 0o777).toBe(0o700)
   })
