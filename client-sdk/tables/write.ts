@@ -20,20 +20,23 @@ export interface Write {
 }
 
 /**
- * Follows writes from call to end. Holds only writes that someone still can ask about and that have not ended: a handle
+ * Follows writes from call to end, also where one goes on under another id (a retry, a device with a new identity). Holds only writes that someone still can ask about and that have not ended: a handle
  * keeps its own end.
  */
 export class WriteTracker {
   readonly #open = new Map<string, TrackedWrite>()
 
   take(change: ReplicaChange): void {
-    for (const { id, entry, end } of change.writes) {
+    for (const { id, entry, end, replacedBy } of change.writes) {
       const write = this.#open.get(id)
       if (write === undefined) continue
-      if (entry === null) {
-        write.ended(end ?? 'discarded')
-        this.#open.delete(id)
-      } else write.moved(entry)
+      if (entry !== null) {
+        write.moved(entry)
+        continue
+      }
+      this.#open.delete(id)
+      if (replacedBy === undefined) write.ended(end ?? 'discarded')
+      else this.#open.set(replacedBy, write)
     }
   }
 
@@ -41,7 +44,9 @@ export class WriteTracker {
     const known = this.#open.get(entry.mutation.id)
     if (known !== undefined) return known
     const write = new TrackedWrite(entry)
-    this.#open.set(write.id, write)
+    // A row deleted before its insert was ever sent: both writes have ended already.
+    if (entry.settled && entry.outcome !== null) write.ended('synced')
+    else this.#open.set(write.id, write)
     return write
   }
 
