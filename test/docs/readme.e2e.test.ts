@@ -32,10 +32,14 @@ test('the first program of the README runs as it stands, but for the port', asyn
   expect(text).toContain(server.url)
   const file = join(program, 'hello.ts')
   await writeFile(file, text)
-  const child = spawn(process.execPath, ['--conditions=tidewire:source', '--disable-warning=ExperimentalWarning', file], {
-    cwd: home,
-    env: { ...server.env, TIDEWIRE_TOKEN: await server.cli('token', '--user', 'ada@example.com') },
-  })
+  const child = spawn(
+    process.execPath,
+    ['--conditions=tidewire:source', '--disable-warning=ExperimentalWarning', file],
+    {
+      cwd: home,
+      env: { ...server.env, TIDEWIRE_TOKEN: await server.cli('token', '--user', 'ada@example.com') },
+    },
+  )
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))

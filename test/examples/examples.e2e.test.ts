@@ -74,7 +74,8 @@ describe('each example does what it says', () => {
   })
 
   test('device keeps an offline edit over a restart and settles the conflict', async () => {
-    const { code, out, err } = await run('device', await tokenOf('--user', 'ben@example.com'), join(home, 'phone')).ended
+    const { code, out, err } = await run('device', await tokenOf('--user', 'ben@example.com'), join(home, 'phone'))
+      .ended
     expect(err).toBe('')
     expect(code).toBe(0)
     expect(out).toContain('kept while off: tasks {"title":"Buy a long ladder"}')

@@ -1,0 +1,72 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { pages, readPage } from '../support/markdown.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const readme = readPage('README.md').text
+const text = (path: string): string => readFileSync(join(root, path), 'utf8')
+
+/** As GitHub makes them of headings. */
+function anchorsOf(markdown: string): readonly string[] {
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+test.each(pages())('every link of $path leads somewhere', ({ path, text: markdown }) => {
+  const links = [...markdown.matchAll(/\]\((?!https?:)([^)\s#]*)(?:#([^)\s]*))?\)/g)]
+  for (const [whole, file = '', anchor] of links) {
+    const target = file === '' ? path : join(dirname(path), file)
+    expect(existsSync(join(root, target)), `${whole} in ${path}`).toBe(true)
+    if (anchor !== undefined) expect(anchorsOf(text(target)), `${whole} in ${path}`).toContain(anchor)
+  }
+})
+
+test('every test that docs/architecture.md quotes exists under that title', () => {
+  const quoted = [...text('docs/architecture.md').matchAll(/“([^”]+)”\s+\(`(test\/[^`]+)`\)/g)]
+  expect(quoted.length).toBeGreaterThanOrEqual(8)
+  for (const [, title = '', file = ''] of quoted) expect(text(file), file).toContain(title)
+})
+
+describe('the README', () => {
+  test('lists every setting with its default', () => {
+    const config = text('server/config.ts')
+    const declared = config.slice(config.indexOf('const variables = {'), config.indexOf('const environment ='))
+    const settings = [...declared.matchAll(/^ {2}([A-Z_]+):([\s\S]*?)(?=^ {2}[A-Z_]+:|^\})/gm)].map(
+      ([, name, rest]) => {
+        const value = /\.default\('?([^')]*)'?\)/.exec(rest ?? '')?.[1]
+        return [name, value]
+      },
+    )
+    const rows = new Map([...readme.matchAll(/^\| `([A-Z_]+)` \| (.*?) \|/gm)].map(([, name, cell]) => [name, cell]))
+    expect([...rows.keys()].toSorted()).toEqual(settings.map(([name]) => name).toSorted())
+    for (const [name, value] of settings) if (value !== undefined) expect(rows.get(name), name).toBe(`\`${value}\``)
+  })
+
+  test('lists every command', () => {
+    const declared = [...text('server/cli/cli.ts').matchAll(/\bcommand\(\s*'([a-z]+)'/g)].map(([, name]) => name)
+    expect(declared.length).toBeGreaterThan(8)
+    const section = readme.slice(readme.indexOf('## Commands'), readme.indexOf('## Settings'))
+    for (const name of declared) expect(section).toMatch(new RegExp(`\`${name}\\b`))
+  })
+})
+
+test('docs/operations.md explains every line of the log, and every metric', () => {
+  const page = text('docs/operations.md')
+  const files = readdirSync(join(root, 'server'), { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('.ts'),
+  )
+  const lines = files.flatMap((path) =>
+    [...text(join('server', path)).matchAll(/\blog\.(?:error|info|debug)\(\s*'([^']+)'/g)].map(([, line = '']) => line),
+  )
+  expect(lines.length).toBeGreaterThan(10)
+  for (const line of lines) expect(page).toContain(line)
+  const metrics = [...text('server/telemetry/metrics.ts').matchAll(/(?:gauge\(\s*'|name: 'tidewire_)([a-z_]+)'/g)]
+  expect(metrics.length).toBeGreaterThan(5)
+  for (const [, name] of metrics) expect(page).toContain(`tidewire_${name}`)
+})
