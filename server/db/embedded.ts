@@ -1,3 +1,4 @@
+import { watch } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -42,18 +43,35 @@ export async function openEmbedded(dataDir: string, { mode, clock, onCrash }: Em
   if (mode === 'attach') return attach(dataDir)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   await chmod(dataDir, 0o700)
-  const deadline = clock.monotonic() + bootLimitMs
-  for (;;) {
-    try {
-      return await start(dataDir, onCrash)
-    } catch (error) {
-      if (mode === 'own' || !(error instanceof TideError) || error.code !== 'replica_locked') throw error
-      // Whoever has the folder may still be on its way up, or down.
-      if ((await livingSocket(dataDir)) !== undefined) return attach(dataDir)
-      if (clock.monotonic() > deadline) throw error
-      await new Promise<void>((resolve) => void clock.after(100, resolve))
-    }
+  try {
+    return await start(dataDir, onCrash)
+  } catch (error) {
+    if (mode === 'own' || !isLocked(error)) throw error
+    return await startOrAttach(dataDir, clock, onCrash)
   }
+}
+
+/** Whoever has the folder may still be on its way up, or down. */
+async function startOrAttach(dataDir: string, clock: Clock, onCrash: (error: Error) => void): Promise<Embedded> {
+  const deadline = clock.monotonic() + bootLimitMs
+  // Nothing else keeps a command alive while it waits.
+  const watcher = watch(dataDir)
+  try {
+    for (;;) {
+      if ((await livingSocket(dataDir)) !== undefined) return await attach(dataDir)
+      await new Promise<void>((resolve) => void clock.after(100, resolve))
+      const started = await start(dataDir, onCrash).catch((error: unknown) => {
+        if (!isLocked(error) || clock.monotonic() > deadline) throw error
+      })
+      if (started) return started
+    }
+  } finally {
+    watcher.close()
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof TideError && error.code === 'replica_locked'
 }
 
 async function attach(dataDir: string): Promise<Embedded> {

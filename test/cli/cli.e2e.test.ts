@@ -166,6 +166,18 @@ describe('without a server', () => {
   })
 })
 
+test('a command that comes while the server is still starting waits for it', async () => {
+  const folder = await copyOfTemplate()
+  const env = { ...server.env, TIDEWIRE_DATA: folder, PORT: '0' }
+  const child = spawn(process.execPath, [cli, 'start'], { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  await once(child.stderr, 'data') // it has begun to open the database
+  const statuses = await Promise.all([run(['status', '--json'], env), run(['status', '--json'], env)])
+  expect(statuses).toMatchObject([{ code: 0 }, { code: 0 }])
+  child.kill('SIGTERM')
+  await once(child, 'exit')
+  await rm(dirname(folder), { recursive: true, force: true })
+})
+
 test('start stops at SIGTERM with everything closed, and can be started again', async () => {
   const folder = await copyOfTemplate()
   const first = await startServerProcess(folder)
