@@ -28,17 +28,23 @@ export class Channels {
   readonly #followed = new Map<string, FollowedChannel>()
   readonly #refusals = new Map<string, TideError>()
   readonly #listeners = new Set<(channel: FollowedChannel, state: FollowState) => void>()
+  #followsOwn = false
 
   constructor(parts: ChannelsParts) {
     this.#parts = parts
     const { replica, connection } = parts
-    for (const { subscription } of replica.subscriptions) this.#follow(subscription.id)
-    replica.onChange(() => this.#update())
-    connection.onStatus(() => this.#update())
+    replica.onChange(({ subscriptions }) => {
+      if (subscriptions.size > 0) this.#update()
+    })
+    connection.onStatus(() => {
+      this.#followOwn()
+      this.#update()
+    })
     connection.onRefused((id, error) => {
       this.#refusals.set(id, error)
       this.#update()
     })
+    this.#followOwn()
     this.#update()
   }
 
@@ -80,6 +86,19 @@ export class Channels {
   #owner(): Owner | null {
     const { organizationId, principal } = this.#parts.replica.meta
     return organizationId === null || principal === null ? null : { organizationId, principal }
+  }
+
+  /** What concerns the principal itself, and what is shipped for all: agent types, labels. */
+  #followOwn(): void {
+    const owner = this.#owner()
+    if (owner === null || this.#followsOwn) return
+    this.#followsOwn = true
+    const { replica, schema, connection } = this.#parts
+    for (const channel of [`${owner.principal.kind}/${owner.principal.id}`, 'global']) {
+      const spec = subscriptionSpec(schema, channel, {})
+      if (this.#record(spec.id) !== undefined) continue
+      replica.addSubscription(spec).catch((error: unknown) => connection.reportError(error))
+    }
   }
 
   #firstWelcome(): Promise<void> {

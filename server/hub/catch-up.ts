@@ -1,5 +1,6 @@
 import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
+import { messageFrame } from '../../protocol/parse.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { Change, Feed, Step } from './feed.ts'
@@ -21,6 +22,8 @@ export interface CatchUpOptions {
   readonly log: Log
   /** Where the live loop stands. */
   readonly position: () => Seq
+  /** Server time of the position; null: not known yet. */
+  readonly at: () => number | null
   /** The session cannot be fed from where it stands. */
   readonly tooFar: (session: Session) => void
 }
@@ -76,6 +79,9 @@ export class CatchUp {
     if (!session.sharesSteps) return false
     if (session.seq >= this.#options.position()) {
       session.joinLive()
+      // The next sign of life may be seconds away, and until then its replica could not say that it is up to date.
+      const at = this.#options.at()
+      if (at !== null) session.frontier(messageFrame({ type: 'frontier', seq: session.seq, at }))
       return true
     }
     const { generation, embeddings } = session.view

@@ -44,6 +44,8 @@ export class Node {
   #epoch = ''
   #prunedThrough = zeroSeq
   #position = zeroSeq
+  /** Server time at which nothing after the position had been committed; null: not read yet. */
+  #at: number | null = null
   /** Something was committed up to here; beyond any position: it is not known up to where. */
   #due = 0
   #steps = 0
@@ -59,6 +61,7 @@ export class Node {
       ...options,
       ring: this.#ring,
       position: () => this.#position,
+      at: () => this.#at,
       tooFar: (session) => this.#refuse(session),
     })
   }
@@ -155,6 +158,7 @@ export class Node {
       embeddings: [...this.sessions].some(({ view }) => view.embeddings),
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
     })
+    if (step.kind === 'step') this.#at = step.at
     if (this.#stopped || step.to === this.#position) return
     this.#steps++
     this.#position = step.to
