@@ -42,7 +42,12 @@ export interface Config {
   readonly capture: 'wal' | 'trigger'
   readonly redisUrl: string | undefined
   readonly auth: AuthConfig
-  readonly embedding: { readonly provider: string; readonly url: string | undefined; readonly model: string | undefined; readonly dimension: number }
+  readonly embedding: {
+    readonly provider: string
+    readonly url: string | undefined
+    readonly model: string | undefined
+    readonly dimension: number
+  }
   /** First encrypts, all decrypt. */
   readonly encryptionKeys: ReadonlyArray<{ readonly id: string; readonly key: Uint8Array }>
   readonly logLevel: 'error' | 'info' | 'debug'
@@ -64,24 +69,43 @@ export const defaultLimits: Limits = {
 }
 
 const url = (...schemes: readonly string[]): z.ZodType<string, string> =>
-  z.string().refine((text) => URL.canParse(text) && schemes.includes(new URL(text).protocol), `must be a URL that starts with ${schemes.join('// or ')}//`)
+  z
+    .string()
+    .refine(
+      (text) => URL.canParse(text) && schemes.includes(new URL(text).protocol),
+      `must be a URL that starts with ${schemes.join('// or ')}//`,
+    )
 const whole = (min: number, max: number): z.ZodType<number, string> =>
-  z.string().regex(/^\d+$/, `must be a whole number from ${min} to ${max}`).transform(Number).refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
+  z
+    .string()
+    .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 const keyList = z.string().transform((text, context) => text.split(',').map((entry) => toKey(entry, context)))
 
 const variables = {
-  HOST: z.string().regex(/^[\w.:-]+$/, 'must be a host name or address').default('127.0.0.1'),
+  HOST: z
+    .string()
+    .regex(/^[\w.:-]+$/, 'must be a host name or address')
+    .default('127.0.0.1'),
   PORT: whole(0, 65_535).default(4600),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: whole(1, 1000).default(20),
   DATABASE_MAX_OVERFLOW: whole(0, 1000).default(10),
-  DATABASE_READ_URLS: z.string().transform((text) => text.split(',')).pipe(z.array(url('postgres:', 'postgresql:'))).optional(),
+  DATABASE_READ_URLS: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(url('postgres:', 'postgresql:')))
+    .optional(),
   TIDEWIRE_DATA: z.string().min(1, 'must be a folder').default('./.tidewire'),
   CAPTURE: z.enum(['wal', 'trigger'], 'must be wal or trigger').optional(),
   REDIS_URL: url('redis:', 'rediss:').optional(),
   AUTH_SECRET: z.string().min(32, 'must have at least 32 characters, e.g. from `openssl rand -base64 32`').optional(),
   AUTH_JWKS_URL: url('https:', 'http:').optional(),
-  EMBEDDING_PROVIDER: z.string().regex(/^[a-z][a-z0-9_-]{0,59}$/, 'must be a name in lower case, e.g. none').default('none'),
+  EMBEDDING_PROVIDER: z
+    .string()
+    .regex(/^[a-z][a-z0-9_-]{0,59}$/, 'must be a name in lower case, e.g. none')
+    .default('none'),
   EMBEDDING_URL: url('https:', 'http:').optional(),
   EMBEDDING_MODEL: z.string().min(1, 'must be the name of a model').optional(),
   EMBEDDING_DIMENSION: whole(1, 2000).default(384),
@@ -105,14 +129,19 @@ export function processEnvironment(): Readonly<Record<string, string | undefined
 export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(Object.keys(variables).flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
   const parsed = environment.safeParse(given)
-  const wrong = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => {
-    const name = String(path[0])
-    return `${name} is ${secret.has(name) ? '(hidden)' : JSON.stringify(env[name])}: it ${message}`
-  })
+  const wrong = parsed.success
+    ? []
+    : parsed.error.issues.map(({ path, message }) => {
+        const name = String(path[0])
+        return `${name} is ${secret.has(name) ? '(hidden)' : JSON.stringify(env[name])}: it ${message}`
+      })
   const problems = [...wrong, ...contradictions(given)]
   if (!parsed.success || problems.length > 0) {
     const uniqueProblems = [...new Set(problems)]
-    throw new TideError('config_invalid', `${uniqueProblems.length === 1 ? 'A setting is wrong' : `${uniqueProblems.length} settings are wrong`}:\n${uniqueProblems.map((line) => `  ${line}`).join('\n')}`)
+    throw new TideError(
+      'config_invalid',
+      `${uniqueProblems.length === 1 ? 'A setting is wrong' : `${uniqueProblems.length} settings are wrong`}:\n${uniqueProblems.map((line) => `  ${line}`).join('\n')}`,
+    )
   }
   return assemble(parsed.data)
 }
@@ -120,14 +149,20 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>): C
 function contradictions(given: Readonly<Record<string, string | undefined>>): readonly string[] {
   const lines: string[] = []
   if (given['DATABASE_URL'] && !given['AUTH_SECRET'] && !given['AUTH_JWKS_URL']) {
-    lines.push('AUTH_SECRET is absent: it must be set together with DATABASE_URL (e.g. from `openssl rand -base64 32`), or AUTH_JWKS_URL instead')
+    lines.push(
+      'AUTH_SECRET is absent: it must be set together with DATABASE_URL (e.g. from `openssl rand -base64 32`), or AUTH_JWKS_URL instead',
+    )
   }
   if (given['AUTH_SECRET'] && given['AUTH_JWKS_URL']) lines.push('AUTH_SECRET and AUTH_JWKS_URL are both set: keep one')
   if (!given['DATABASE_URL'] && given['CAPTURE'] === 'wal') {
-    lines.push('CAPTURE is "wal" without DATABASE_URL: the embedded database has no logical replication; leave it out or set trigger')
+    lines.push(
+      'CAPTURE is "wal" without DATABASE_URL: the embedded database has no logical replication; leave it out or set trigger',
+    )
   }
   if (given['EMBEDDING_PROVIDER'] && given['EMBEDDING_PROVIDER'] !== 'none' && !given['EMBEDDING_URL']) {
-    lines.push(`EMBEDDING_URL is absent: it must be set with EMBEDDING_PROVIDER ${JSON.stringify(given['EMBEDDING_PROVIDER'])}`)
+    lines.push(
+      `EMBEDDING_URL is absent: it must be set with EMBEDDING_PROVIDER ${JSON.stringify(given['EMBEDDING_PROVIDER'])}`,
+    )
   }
   return lines
 }
@@ -140,14 +175,20 @@ function assemble(env: z.infer<typeof environment>): Config {
     host: env.HOST,
     port: env.PORT,
     dataDir,
-    database: external === undefined
-      // Connections of the embedded database take turns: more of them would only wait inside instead of outside.
-      ? { kind: 'embedded', dataDir, poolSize: 8 }
-      : { kind: 'postgres', url: external, poolSize, readUrls: env.DATABASE_READ_URLS ?? [] },
+    database:
+      external === undefined
+        ? // Connections of the embedded database take turns: more of them would only wait inside instead of outside.
+          { kind: 'embedded', dataDir, poolSize: 8 }
+        : { kind: 'postgres', url: external, poolSize, readUrls: env.DATABASE_READ_URLS ?? [] },
     capture: env.CAPTURE ?? 'trigger',
     redisUrl: env.REDIS_URL,
     auth: toAuth(env, dataDir),
-    embedding: { provider: env.EMBEDDING_PROVIDER, url: env.EMBEDDING_URL, model: env.EMBEDDING_MODEL, dimension: env.EMBEDDING_DIMENSION },
+    embedding: {
+      provider: env.EMBEDDING_PROVIDER,
+      url: env.EMBEDDING_URL,
+      model: env.EMBEDDING_MODEL,
+      dimension: env.EMBEDDING_DIMENSION,
+    },
     encryptionKeys: env.ENCRYPTION_KEYS ?? [],
     logLevel: env.LOG_LEVEL,
     limits: defaultLimits,
@@ -164,7 +205,10 @@ function toKey(entry: string, context: z.RefinementCtx): { id: string; key: Uint
   const [id = '', encoded = ''] = entry.trim().split(':', 2)
   const key = new Uint8Array(Buffer.from(encoded, 'base64'))
   if (!/^[\w-]{1,60}$/.test(id) || key.byteLength !== 32) {
-    context.addIssue({ code: 'custom', message: 'must be a list id:base64,… of keys of 32 bytes, e.g. k1:$(openssl rand -base64 32)' })
+    context.addIssue({
+      code: 'custom',
+      message: 'must be a list id:base64,… of keys of 32 bytes, e.g. k1:$(openssl rand -base64 32)',
+    })
   }
   return { id, key }
 }

@@ -88,9 +88,15 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
     },
     async listen() {
-      onProgress(config.database.kind === 'embedded' ? `Opening the embedded database in ${config.dataDir}` : 'Connecting to Postgres')
+      onProgress(
+        config.database.kind === 'embedded'
+          ? `Opening the embedded database in ${config.dataDir}`
+          : 'Connecting to Postgres',
+      )
       const database = await openDatabase(config, {
-        clock, log, mode: 'own',
+        clock,
+        log,
+        mode: 'own',
         onCrash: (error) => {
           log.error('The embedded database stopped', { error: error.message })
           failed.resolve(`The embedded database stopped (${error.message})`)
@@ -120,7 +126,11 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
   }
 }
 
-async function compose(database: Database, config: Config, { clock, log }: { readonly clock: Clock; readonly log: Log }): Promise<Running> {
+async function compose(
+  database: Database,
+  config: Config,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): Promise<Running> {
   const { pool } = database
   const { limits } = config
   const random = systemRandom
@@ -130,7 +140,9 @@ async function compose(database: Database, config: Config, { clock, log }: { rea
   const hub = createHub({
     feed,
     source,
-    catalog, clock, log,
+    catalog,
+    clock,
+    log,
     limits: { subscriptions: limits.subscriptions, windowBatches: limits.windowBatches },
   })
   const mutations = createPusher(database, { clock, log, onCommitted: () => hub.wake() })
@@ -154,7 +166,12 @@ async function compose(database: Database, config: Config, { clock, log }: { rea
     const ageMs = canaryAge()
     const alive = (ageMs ?? clock.now() - startedAt) < canaryLimitMs
     return {
-      ready: answer.ok && alive, database: answer, canary: { ok: alive, ageMs }, connections: state.gateway?.connections ?? 0, version: packageVersion, embedded: database.embedded,
+      ready: answer.ok && alive,
+      database: answer,
+      canary: { ok: alive, ageMs },
+      connections: state.gateway?.connections ?? 0,
+      version: packageVersion,
+      embedded: database.embedded,
     }
   }
   await hub.start()
@@ -169,9 +186,20 @@ async function compose(database: Database, config: Config, { clock, log }: { rea
   const gateway = attachGateway(http, {
     auth: createAuth({ pool, key: await openSigningKey(config.auth, random), clock, random }),
     devices: createDeviceRegistry({ pool, clock, random }),
-    hub, mutations, clock, log, limits,
+    hub,
+    mutations,
+    clock,
+    log,
+    limits,
     search: createSearch({ pool, catalog }),
-    actions: { call: (_, { action }) => Promise.reject(new TideError('not_found', `There is no action ${action}.`, { remedy: 'Check the name; the server lists none.' })) },
+    actions: {
+      call: (_, { action }) =>
+        Promise.reject(
+          new TideError('not_found', `There is no action ${action}.`, {
+            remedy: 'Check the name; the server lists none.',
+          }),
+        ),
+    },
     schemaHash: schemaHash(catalog.schema),
     count: (event, label) => metrics.count(event, label),
   })
@@ -181,7 +209,10 @@ async function compose(database: Database, config: Config, { clock, log }: { rea
 }
 
 /** The mutations room on a database: for the gateway, and for commands that write as a device. */
-export function createPusher(database: Database, options: { readonly clock?: Clock; readonly log?: Log; readonly onCommitted?: () => void } = {}): Pusher {
+export function createPusher(
+  database: Database,
+  options: { readonly clock?: Clock; readonly log?: Log; readonly onCommitted?: () => void } = {},
+): Pusher {
   const { clock = systemClock, log = silentLog, onCommitted = () => undefined } = options
   const catalog = loadCatalog()
   const store = createSqlMutationStore({ pool: database.pool, catalog })
@@ -192,7 +223,13 @@ async function listen(http: HttpServer, { host, port }: Config): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') reject(error)
-      else reject(new TideError('port_in_use', `Port ${port} of ${host} is taken by another process.`, { remedy: `Stop that process, or start with another port: PORT=${port + 1} npx tidewire start`, cause: error }))
+      else
+        reject(
+          new TideError('port_in_use', `Port ${port} of ${host} is taken by another process.`, {
+            remedy: `Stop that process, or start with another port: PORT=${port + 1} npx tidewire start`,
+            cause: error,
+          }),
+        )
     })
     http.listen(port, host, resolve)
   })
@@ -200,8 +237,13 @@ async function listen(http: HttpServer, { host, port }: Config): Promise<void> {
 
 async function probe(database: Database, clock: Clock): Promise<Readiness['database']> {
   const started = clock.monotonic()
-  const ok = await database.pool.query('select 1').then(() => true, () => false)
+  const ok = await database.pool.query('select 1').then(
+    () => true,
+    () => false,
+  )
   return { ok, ms: Math.round(clock.monotonic() - started) }
 }
 
-const packageVersion = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }).version
+const packageVersion = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }
+).version

@@ -59,18 +59,29 @@ export function createAuth(deps: AuthDeps): Auth {
     },
     async issueToken(principal, ttlSeconds) {
       if (deps.key.kind === 'remote') {
-        throw new TideError('forbidden', 'Tokens are signed elsewhere: AUTH_JWKS_URL is set.', { remedy: 'Get the token from whoever holds the keys, or set AUTH_SECRET instead.' })
+        throw new TideError('forbidden', 'Tokens are signed elsewhere: AUTH_JWKS_URL is set.', {
+          remedy: 'Get the token from whoever holds the keys, or set AUTH_SECRET instead.',
+        })
       }
       const now = Math.floor(deps.clock.now() / 1000)
       return new SignJWT({ kind: principal.kind, org: principal.organizationId })
-        .setProtectedHeader({ alg: 'HS256' }).setIssuer(issuer).setSubject(principal.id).setIssuedAt(now).setExpirationTime(now + ttlSeconds)
+        .setProtectedHeader({ alg: 'HS256' })
+        .setIssuer(issuer)
+        .setSubject(principal.id)
+        .setIssuedAt(now)
+        .setExpirationTime(now + ttlSeconds)
         .sign(deps.key.bytes)
     },
     async issueAccessToken(principal, name, ttlSeconds) {
       const { token, prefix, hash } = makeAccessToken(deps.random)
       const owner = principal.kind === 'user' ? { user_id: principal.id } : { agent_id: principal.id }
       await insertRow(deps.pool, 'access_tokens', {
-        id: createUuidSource(deps.clock, deps.random)(), organization_id: principal.organizationId, ...owner, name, token_hash: hash, token_prefix: prefix,
+        id: createUuidSource(deps.clock, deps.random)(),
+        organization_id: principal.organizationId,
+        ...owner,
+        name,
+        token_hash: hash,
+        token_prefix: prefix,
         expires_at: ttlSeconds === undefined ? null : new Date(deps.clock.now() + ttlSeconds * 1000),
       })
       return token
@@ -89,12 +100,14 @@ async function readJwt(token: string, { key, clock }: AuthDeps): Promise<Authent
 async function verify(token: string, key: SigningKey, clock: Clock): Promise<JWTPayload> {
   const options = { currentDate: new Date(clock.now()), clockTolerance: clockToleranceSeconds }
   try {
-    const { payload } = key.kind === 'secret'
-      ? await jwtVerify(token, key.bytes, { ...options, algorithms: ['HS256'], issuer })
-      : await jwtVerify(token, key.keys, { ...options, algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'] })
+    const { payload } =
+      key.kind === 'secret'
+        ? await jwtVerify(token, key.bytes, { ...options, algorithms: ['HS256'], issuer })
+        : await jwtVerify(token, key.keys, { ...options, algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'] })
     return payload
   } catch (cause) {
-    if (cause instanceof errors.JWTExpired) throw new TideError('token_expired', 'The token is past its end.', { cause })
+    if (cause instanceof errors.JWTExpired)
+      throw new TideError('token_expired', 'The token is past its end.', { cause })
     throw invalid(cause instanceof Error ? cause.message : 'it cannot be read', cause)
   }
 }
@@ -110,15 +123,25 @@ interface TokenRow {
 
 async function readAccessToken(token: string, { pool, clock }: AuthDeps): Promise<Authenticated> {
   const { rows } = await pool.query<TokenRow>(
-    'select id, organization_id, user_id, agent_id, expires_at, revoked_at from access_tokens where token_hash = $1', [hashAccessToken(token)])
+    'select id, organization_id, user_id, agent_id, expires_at, revoked_at from access_tokens where token_hash = $1',
+    [hashAccessToken(token)],
+  )
   const [row] = rows
   if (!row) throw invalid('it is unknown')
   if (row.revoked_at) throw invalid('it was revoked')
   const expiresAt = row.expires_at?.getTime() ?? never
   if (expiresAt <= clock.now()) throw new TideError('token_expired', 'The token is past its end.')
   // Once a minute is enough to tell which tokens are still in use.
-  await pool.query(`update access_tokens set last_used_at = now() where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`, [row.id])
-  return { kind: row.user_id ? 'user' : 'agent', id: row.user_id ?? row.agent_id ?? '', organizationId: row.organization_id, expiresAt }
+  await pool.query(
+    `update access_tokens set last_used_at = now() where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`,
+    [row.id],
+  )
+  return {
+    kind: row.user_id ? 'user' : 'agent',
+    id: row.user_id ?? row.agent_id ?? '',
+    organizationId: row.organization_id,
+    expiresAt,
+  }
 }
 
 async function isActive({ kind, id, organizationId }: Principal, pool: pg.Pool): Promise<boolean> {

@@ -32,7 +32,11 @@ export interface DeviceRegistry {
 }
 
 /** The devices of the database, by organization and fingerprint. */
-export function createDeviceRegistry(deps: { readonly pool: pg.Pool; readonly clock: Clock; readonly random: Random }): DeviceRegistry {
+export function createDeviceRegistry(deps: {
+  readonly pool: pg.Pool
+  readonly clock: Clock
+  readonly random: Random
+}): DeviceRegistry {
   const { pool } = deps
   const newId = createUuidSource(deps.clock, deps.random)
 
@@ -47,13 +51,23 @@ export function createDeviceRegistry(deps: { readonly pool: pg.Pool; readonly cl
       if (!known) {
         const owner = principal.kind === 'user' ? { user_id: principal.id } : { agent_id: principal.id }
         const { fingerprint, name, kind, storageEngine } = device
-        await insertRow(pool, 'devices', { id: newId(), organization_id: principal.organizationId, ...owner, fingerprint, name, kind, storage_engine: storageEngine, last_seen_at: new Date(deps.clock.now()) })
+        await insertRow(pool, 'devices', {
+          id: newId(),
+          organization_id: principal.organizationId,
+          ...owner,
+          fingerprint,
+          name,
+          kind,
+          storage_engine: storageEngine,
+          last_seen_at: new Date(deps.clock.now()),
+        })
       }
       // Looked up again, since another connection of the same device may have been quicker.
       const row = known ?? (await lookUp(principal, device.fingerprint))
       if (!row) throw new TideError('internal', `The device ${device.name} vanished while it was registered.`)
       check(row, principal, device.name, clientSeq)
-      if (known) await pool.query('update devices set last_seen_at = $2 where id = $1', [row.id, new Date(deps.clock.now())])
+      if (known)
+        await pool.query('update devices set last_seen_at = $2 where id = $1', [row.id, new Date(deps.clock.now())])
       return { deviceId: row.id, clientSeq: Number(row.client_seq) }
     },
   }
@@ -61,10 +75,17 @@ export function createDeviceRegistry(deps: { readonly pool: pg.Pool; readonly cl
 
 function check(row: DeviceRow, principal: Principal, name: string, clientSeq: number): void {
   if ((principal.kind === 'user' ? row.user_id : row.agent_id) !== principal.id) {
-    throw new TideError('device_principal_mismatch', `The replica of device ${name} belongs to another ${principal.kind === 'user' ? 'user' : 'agent'}.`)
+    throw new TideError(
+      'device_principal_mismatch',
+      `The replica of device ${name} belongs to another ${principal.kind === 'user' ? 'user' : 'agent'}.`,
+    )
   }
-  if (row.revoked_at) throw new TideError('device_revoked', `The device ${name} was revoked at ${row.revoked_at.toISOString()}.`)
+  if (row.revoked_at)
+    throw new TideError('device_revoked', `The device ${name} was revoked at ${row.revoked_at.toISOString()}.`)
   if (clientSeq < Number(row.client_seq)) {
-    throw new TideError('device_cloned', `The replica has given out ${clientSeq} write numbers, but its device has sent ${row.client_seq}: it is an older copy.`)
+    throw new TideError(
+      'device_cloned',
+      `The replica has given out ${clientSeq} write numbers, but its device has sent ${row.client_seq}: it is an older copy.`,
+    )
   }
 }

@@ -36,39 +36,82 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
     .exitOverride()
 
   const command = (name: string, description: string): Command =>
-    program.command(name).description(description).option('--json', 'answer in JSON, for programs').addHelpText('after', exitCodeHelp)
+    program
+      .command(name)
+      .description(description)
+      .option('--json', 'answer in JSON, for programs')
+      .addHelpText('after', exitCodeHelp)
   const run = (options: { readonly json?: boolean }, job: Job): Promise<void> =>
-    job({ config: loadConfig(env), console: createConsole(options.json ?? false) }).then((code) => end(code ?? exitCodes.ok))
+    job({ config: loadConfig(env), console: createConsole(options.json ?? false) }).then((code) =>
+      end(code ?? exitCodes.ok),
+    )
   const onDatabase = (options: { readonly json?: boolean }, job: DatabaseJob, create = false): Promise<void> =>
     run(options, ({ config, console }) => useDatabase(config, (database) => job(database, config, console), { create }))
 
-  command('start', 'run the server; a fresh folder gets a database, the schema and demo data')
-    .action(async (options: { json?: boolean }) => run(options, async ({ config, console }) => (await import('./start.ts')).start(config, console)))
-  command('migrate', 'bring the schema up to date')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, _, console) => (await import('./database-commands.ts')).migrate(database, console), true))
-  command('rollback', 'revert the newest migration')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, _, console) => (await import('./database-commands.ts')).rollback(database, console)))
+  command('start', 'run the server; a fresh folder gets a database, the schema and demo data').action(
+    async (options: { json?: boolean }) =>
+      run(options, async ({ config, console }) => (await import('./start.ts')).start(config, console)),
+  )
+  command('migrate', 'bring the schema up to date').action(async (options: { json?: boolean }) =>
+    onDatabase(
+      options,
+      async (database, _, console) => (await import('./database-commands.ts')).migrate(database, console),
+      true,
+    ),
+  )
+  command('rollback', 'revert the newest migration').action(async (options: { json?: boolean }) =>
+    onDatabase(options, async (database, _, console) =>
+      (await import('./database-commands.ts')).rollback(database, console),
+    ),
+  )
   command('seed', 'make organization demo with people, an agent and a project')
     .option('--demo', 'the demo data (the only kind there is)')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, config, console) => (await import('./database-commands.ts')).seed(database, config, console), true))
+    .action(async (options: { json?: boolean }) =>
+      onDatabase(
+        options,
+        async (database, config, console) => (await import('./database-commands.ts')).seed(database, config, console),
+        true,
+      ),
+    )
   command('token', 'print a token for a user or an agent, alone on standard output')
-    .option('--user <email>', 'whose token').option('--agent <name>', 'whose token').option('--org <slug>', 'in which organization, when there are several')
+    .option('--user <email>', 'whose token')
+    .option('--agent <name>', 'whose token')
+    .option('--org <slug>', 'in which organization, when there are several')
     .option('--ttl <duration>', 'how long it is good for: 90s, 15m, 1h, 7d', (text: string) => asArgument(text), 3600)
     .action(async (options: { json?: boolean; user?: string; agent?: string; org?: string; ttl: number }) =>
-      onDatabase(options, async (database, config, console) => (await import('./database-commands.ts')).token(database, config, options, options.ttl, console)))
-  command('doctor', 'look at everything the server needs, and say how to mend what is wrong')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, config, console) => (await import('./doctor.ts')).doctor(database, config, console)))
-  command('status', 'what is in the database and how fresh it is')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, config, console) => (await import('./database-commands.ts')).status(database, config, console)))
-  command('verify', 'check that rows, channels and change log agree')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, _, console) => (await import('./verify.ts')).verify(database, console)))
-  const conflicts = command('conflicts', 'list open conflicts')
-    .action(async (options: { json?: boolean }) => onDatabase(options, async (database, _, console) => (await import('./conflicts.ts')).listConflicts(database, console)))
-  conflicts.command('resolve <id>').description('settle one, as its owner would').option('--json', 'answer in JSON, for programs')
+      onDatabase(options, async (database, config, console) =>
+        (await import('./database-commands.ts')).token(database, config, options, options.ttl, console),
+      ),
+    )
+  command('doctor', 'look at everything the server needs, and say how to mend what is wrong').action(
+    async (options: { json?: boolean }) =>
+      onDatabase(options, async (database, config, console) =>
+        (await import('./doctor.ts')).doctor(database, config, console),
+      ),
+  )
+  command('status', 'what is in the database and how fresh it is').action(async (options: { json?: boolean }) =>
+    onDatabase(options, async (database, config, console) =>
+      (await import('./database-commands.ts')).status(database, config, console),
+    ),
+  )
+  command('verify', 'check that rows, channels and change log agree').action(async (options: { json?: boolean }) =>
+    onDatabase(options, async (database, _, console) => (await import('./verify.ts')).verify(database, console)),
+  )
+  const conflicts = command('conflicts', 'list open conflicts').action(async (options: { json?: boolean }) =>
+    onDatabase(options, async (database, _, console) =>
+      (await import('./conflicts.ts')).listConflicts(database, console),
+    ),
+  )
+  conflicts
+    .command('resolve <id>')
+    .description('settle one, as its owner would')
+    .option('--json', 'answer in JSON, for programs')
     .addOption(new Option('--take <side>', 'whose values stand').choices(['client', 'server']).makeOptionMandatory())
     .action(async (id: string, options: { json?: boolean; take: 'client' | 'server' }, self: Command) => {
       const json = self.optsWithGlobals<{ json?: boolean }>().json ?? false
-      await onDatabase({ json }, async (database, _, console) => (await import('./conflicts.ts')).resolveConflict(database, id, options.take, console))
+      await onDatabase({ json }, async (database, _, console) =>
+        (await import('./conflicts.ts')).resolveConflict(database, id, options.take, console),
+      )
     })
   command('generate', 'print the TypeScript module from which the SDK infers its types')
     .option('--out <file>', 'write it to a file instead')
@@ -80,11 +123,17 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
 
 /** Needs no database: the entities are the schema. */
 async function generate(console: Console, out: string | undefined): Promise<void> {
-  const [{ loadCatalog }, { generateSchemaModule }] = await Promise.all([import('../catalog/catalog.ts'), import('../catalog/generate.ts')])
+  const [{ loadCatalog }, { generateSchemaModule }] = await Promise.all([
+    import('../catalog/catalog.ts'),
+    import('../catalog/generate.ts'),
+  ])
   const { schema } = loadCatalog()
   const module = generateSchemaModule(schema)
   if (out !== undefined) await writeFile(out, module)
-  console.answer({ tables: Object.keys(schema).length, hash: schemaHash(schema), ...(out === undefined ? { module } : { out }) }, out === undefined ? module : `Wrote ${Object.keys(schema).length} tables to ${out}.`)
+  console.answer(
+    { tables: Object.keys(schema).length, hash: schemaHash(schema), ...(out === undefined ? { module } : { out }) },
+    out === undefined ? module : `Wrote ${Object.keys(schema).length} tables to ${out}.`,
+  )
 }
 
 function asArgument(text: string): number {

@@ -24,21 +24,48 @@ const columns = 'id, organization_id, user_id, agent_id, table_name, row_id, kin
 
 /** Lists what is open, oldest first. */
 export async function listConflicts(database: Database, console: Console): Promise<void> {
-  const { rows } = await database.pool.query<ConflictRow>(`select ${columns} from sync_conflicts where status = 'open' order by created_at, id limit 500`)
-  const text = rows.length === 0
-    ? 'No open conflicts.'
-    : table(['id', 'table', 'row', 'kind', 'since', 'columns'], rows.map((row) => [row.id, row.table_name, row.row_id, row.kind, row.created_at.toISOString(), Object.keys(row.fields ?? {}).join(' ')]))
+  const { rows } = await database.pool.query<ConflictRow>(
+    `select ${columns} from sync_conflicts where status = 'open' order by created_at, id limit 500`,
+  )
+  const text =
+    rows.length === 0
+      ? 'No open conflicts.'
+      : table(
+          ['id', 'table', 'row', 'kind', 'since', 'columns'],
+          rows.map((row) => [
+            row.id,
+            row.table_name,
+            row.row_id,
+            row.kind,
+            row.created_at.toISOString(),
+            Object.keys(row.fields ?? {}).join(' '),
+          ]),
+        )
   console.answer({ conflicts: rows }, text)
 }
 
 /** Settles one as its owner would, through the mutations room: with a ledger entry, and every replica hears of it. */
-export async function resolveConflict(database: Database, id: string, take: 'client' | 'server', console: Console): Promise<void> {
-  const { rows } = await database.pool.query<ConflictRow>(`select ${columns} from sync_conflicts where id::text = $1`, [id])
+export async function resolveConflict(
+  database: Database,
+  id: string,
+  take: 'client' | 'server',
+  console: Console,
+): Promise<void> {
+  const { rows } = await database.pool.query<ConflictRow>(`select ${columns} from sync_conflicts where id::text = $1`, [
+    id,
+  ])
   const [conflict] = rows
-  if (!conflict) throw new TideError('not_found', `There is no conflict ${id}.`, { remedy: 'List the open ones with `npx tidewire conflicts`.' })
+  if (!conflict)
+    throw new TideError('not_found', `There is no conflict ${id}.`, {
+      remedy: 'List the open ones with `npx tidewire conflicts`.',
+    })
   const outcome = await resolve(database, conflict, take)
   if (outcome.kind === 'rejected') {
-    throw new TideError(outcome.error?.code ?? 'internal', outcome.error?.message ?? 'The resolution was refused.', outcome.error ? { remedy: outcome.error.remedy } : {})
+    throw new TideError(
+      outcome.error?.code ?? 'internal',
+      outcome.error?.message ?? 'The resolution was refused.',
+      outcome.error ? { remedy: outcome.error.remedy } : {},
+    )
   }
   console.answer({ id, take, outcome }, `Settled: the ${take}'s values stand.`)
 }
@@ -46,14 +73,24 @@ export async function resolveConflict(database: Database, id: string, take: 'cli
 async function resolve(database: Database, conflict: ConflictRow, take: 'client' | 'server'): Promise<Outcome> {
   const deps = { pool: database.pool, clock: systemClock, random: systemRandom }
   const kind = conflict.user_id === null ? 'agent' : 'user'
-  const principal = { kind, id: conflict.user_id ?? conflict.agent_id ?? '', organizationId: conflict.organization_id } as const
+  const principal = {
+    kind,
+    id: conflict.user_id ?? conflict.agent_id ?? '',
+    organizationId: conflict.organization_id,
+  } as const
   const fingerprint = `tidewire-cli-${principal.id}`
   const device = await createDeviceRegistry(deps).register(principal, {
-    device: { fingerprint, name: 'tidewire command', kind: 'cli', storageEngine: 'other' }, clientSeq: Number.MAX_SAFE_INTEGER,
+    device: { fingerprint, name: 'tidewire command', kind: 'cli', storageEngine: 'other' },
+    clientSeq: Number.MAX_SAFE_INTEGER,
   })
   const mutation = {
-    id: createUuidSource(systemClock, systemRandom)(), clientSeq: device.clientSeq + 1, table: 'sync_conflicts', rowId: conflict.id,
-    op: 'resolve' as const, set: { take }, at: systemClock.now(),
+    id: createUuidSource(systemClock, systemRandom)(),
+    clientSeq: device.clientSeq + 1,
+    table: 'sync_conflicts',
+    rowId: conflict.id,
+    op: 'resolve' as const,
+    set: { take },
+    at: systemClock.now(),
   }
   const [outcome] = await createPusher(database).push({ ...principal, deviceId: device.deviceId }, [mutation])
   if (!outcome) throw new TideError('internal', 'The resolution was not answered.')

@@ -34,7 +34,10 @@ export function reportError(error: unknown, json: boolean): number {
   const known = error instanceof TideError ? error : undefined
   const message = known?.message ?? (error instanceof Error ? error.message : String(error))
   if (json) process.stderr.write(`${JSON.stringify({ error: known?.toBody() ?? { code: 'internal', message } })}\n`)
-  else process.stderr.write(`${message}\n${known ? `${known.remedy}\n` : `${error instanceof Error ? (error.stack ?? '') : ''}\n`}`)
+  else
+    process.stderr.write(
+      `${message}\n${known ? `${known.remedy}\n` : `${error instanceof Error ? (error.stack ?? '') : ''}\n`}`,
+    )
   return exitCodeOf(known)
 }
 
@@ -55,9 +58,19 @@ function exitCodeOf(error: TideError | undefined): number {
 
 /** Rows under headings, columns as wide as they need to be. */
 export function table(headings: readonly string[], rows: ReadonlyArray<readonly unknown[]>): string {
-  const lines = [headings, ...rows.map((row) => row.map((cell) => (cell === null || cell === undefined ? '–' : String(cell))))]
+  const lines = [
+    headings,
+    ...rows.map((row) => row.map((cell) => (cell === null || cell === undefined ? '–' : String(cell)))),
+  ]
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? '').length)))
-  return lines.map((line) => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n')
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
 }
 
 /** `90s`, `15m`, `1h`, `7d` in seconds. */
@@ -65,7 +78,9 @@ export function parseDuration(text: string): number {
   const [, amount = '', unit = ''] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
   const seconds = { s: 1, m: 60, h: 3600, d: 86_400 }[unit]
   if (seconds === undefined || Number(amount) === 0) {
-    throw new TideError('invalid_value', `The duration ${JSON.stringify(text)} cannot be read.`, { remedy: 'Write a number and s, m, h or d: 90s, 15m, 1h, 7d.' })
+    throw new TideError('invalid_value', `The duration ${JSON.stringify(text)} cannot be read.`, {
+      remedy: 'Write a number and s, m, h or d: 90s, 15m, 1h, 7d.',
+    })
   }
   return Number(amount) * seconds
 }

@@ -9,26 +9,52 @@ import { openAuth } from './use-database.ts'
 
 export async function migrate(database: Database, console: Console): Promise<void> {
   const applied = await database.migrate((name) => console.progress(`Applying ${name}`))
-  console.answer({ applied }, applied.length === 0 ? 'Nothing to do: the schema is current.' : `Applied ${applied.length} migration${applied.length === 1 ? '' : 's'}.`)
+  console.answer(
+    { applied },
+    applied.length === 0
+      ? 'Nothing to do: the schema is current.'
+      : `Applied ${applied.length} migration${applied.length === 1 ? '' : 's'}.`,
+  )
 }
 
 export async function rollback(database: Database, console: Console): Promise<void> {
   const reverted = (await database.rollback()) ?? null
-  console.answer({ reverted }, reverted === null ? 'Nothing to revert: no migration is applied.' : `Reverted ${reverted}.`)
+  console.answer(
+    { reverted },
+    reverted === null ? 'Nothing to revert: no migration is applied.' : `Reverted ${reverted}.`,
+  )
 }
 
 /** Brings the schema up to date first, so that a fresh database can be seeded at once. */
 export async function seed(database: Database, config: Config, console: Console): Promise<void> {
   await database.migrate((name) => console.progress(`Applying ${name}`))
-  const demo = await seedDemo(database.pool, { clock: systemClock, random: systemRandom, dimension: config.embedding.dimension })
-  console.answer(demo, demo.created ? 'Made organization demo with ada@example.com, ben@example.com, eve@example.com and agent scout.' : 'Organization demo is there already; nothing was changed.')
+  const demo = await seedDemo(database.pool, {
+    clock: systemClock,
+    random: systemRandom,
+    dimension: config.embedding.dimension,
+  })
+  console.answer(
+    demo,
+    demo.created
+      ? 'Made organization demo with ada@example.com, ben@example.com, eve@example.com and agent scout.'
+      : 'Organization demo is there already; nothing was changed.',
+  )
 }
 
-export async function token(database: Database, config: Config, query: PrincipalQuery, ttlSeconds: number, console: Console): Promise<void> {
+export async function token(
+  database: Database,
+  config: Config,
+  query: PrincipalQuery,
+  ttlSeconds: number,
+  console: Console,
+): Promise<void> {
   const principal = await findPrincipal(database.pool, query)
   const auth = await openAuth(config, database)
   const issued = await auth.issueToken(principal, ttlSeconds)
-  console.answer({ token: issued, principal, expiresAt: new Date(systemClock.now() + ttlSeconds * 1000).toISOString() }, issued)
+  console.answer(
+    { token: issued, principal, expiresAt: new Date(systemClock.now() + ttlSeconds * 1000).toISOString() },
+    issued,
+  )
 }
 
 const statusSql = `
@@ -47,7 +73,16 @@ select
 
 export async function status(database: Database, config: Config, console: Console): Promise<void> {
   const { rows } = await database.pool.query<Record<string, string | number | null>>(statusSql)
-  const where = config.database.kind === 'embedded' ? `embedded, ${config.database.dataDir}${database.attached ? ', server running' : ', no server running'}` : 'Postgres'
+  const where =
+    config.database.kind === 'embedded'
+      ? `embedded, ${config.database.dataDir}${database.attached ? ', server running' : ', no server running'}`
+      : 'Postgres'
   const facts = { database: where, ...rows[0] }
-  console.answer(facts, table(['what', 'value'], Object.entries(facts).map(([name, value]) => [name.replaceAll('_', ' '), value])))
+  console.answer(
+    facts,
+    table(
+      ['what', 'value'],
+      Object.entries(facts).map(([name, value]) => [name.replaceAll('_', ' '), value]),
+    ),
+  )
 }

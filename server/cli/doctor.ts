@@ -25,16 +25,37 @@ export async function doctor(database: Database, config: Config, console: Consol
     try {
       findings.push(...(await check(database, config)))
     } catch (error) {
-      findings.push({ what: check.name, ok: false, found: error instanceof Error ? error.message : String(error), fix: 'Mend what the findings above name first.' })
+      findings.push({
+        what: check.name,
+        ok: false,
+        found: error instanceof Error ? error.message : String(error),
+        fix: 'Mend what the findings above name first.',
+      })
     }
   }
-  const lines = findings.map(({ what, ok, found, fix }) => `${ok ? 'ok     ' : 'PROBLEM'} ${what}: ${found}${ok || fix === undefined ? '' : `\n        → ${fix}`}`)
+  const lines = findings.map(
+    ({ what, ok, found, fix }) =>
+      `${ok ? 'ok     ' : 'PROBLEM'} ${what}: ${found}${ok || fix === undefined ? '' : `\n        → ${fix}`}`,
+  )
   const wrong = findings.filter(({ ok }) => !ok).length
-  console.answer({ ok: wrong === 0, findings }, [...lines, wrong === 0 ? 'All is well.' : `${wrong} to mend.`].join('\n'))
+  console.answer(
+    { ok: wrong === 0, findings },
+    [...lines, wrong === 0 ? 'All is well.' : `${wrong} to mend.`].join('\n'),
+  )
   return wrong === 0 ? exitCodes.ok : exitCodes.failed
 }
 
-const checks: readonly Check[] = [connection, version, extensions, migrations, schemaDrift, clock, capture, embeddingDimension, server]
+const checks: readonly Check[] = [
+  connection,
+  version,
+  extensions,
+  migrations,
+  schemaDrift,
+  clock,
+  capture,
+  embeddingDimension,
+  server,
+]
 
 async function one<T extends object>(database: Database, sql: string, values: readonly unknown[] = []): Promise<T> {
   const { rows } = await database.pool.query<T>(sql, [...values])
@@ -47,41 +68,80 @@ async function connection(database: Database, config: Config): Promise<readonly 
   const started = systemClock.monotonic()
   await database.pool.query('select 1')
   const ms = Math.round(systemClock.monotonic() - started)
-  const where = config.database.kind === 'postgres' ? 'Postgres' : database.attached ? 'embedded, through the running server' : 'embedded, no server running'
+  const where =
+    config.database.kind === 'postgres'
+      ? 'Postgres'
+      : database.attached
+        ? 'embedded, through the running server'
+        : 'embedded, no server running'
   return [{ what: 'connection', ok: true, found: `${where}, answers in ${ms} ms` }]
 }
 
 async function version(database: Database): Promise<readonly Finding[]> {
-  const { number, text } = await one<{ number: number; text: string }>(database, `select current_setting('server_version_num')::integer as number, current_setting('server_version') as text`)
+  const { number, text } = await one<{ number: number; text: string }>(
+    database,
+    `select current_setting('server_version_num')::integer as number, current_setting('server_version') as text`,
+  )
   return [{ what: 'Postgres version', ok: number >= oldestPostgres, found: text, fix: 'Use PostgreSQL 15 or later.' }]
 }
 
 async function extensions(database: Database): Promise<readonly Finding[]> {
   const { rows } = await database.pool.query<{ extname: string }>('select extname from pg_extension')
   const missing = wantedExtensions.filter((name) => !rows.some(({ extname }) => extname === name))
-  return [{
-    what: 'extensions', ok: missing.length === 0, found: missing.length === 0 ? wantedExtensions.join(', ') : `without ${missing.join(', ')}`,
-    fix: 'Install the packages of Postgres (pgvector and contrib), then run `npx tidewire migrate`.',
-  }]
+  return [
+    {
+      what: 'extensions',
+      ok: missing.length === 0,
+      found: missing.length === 0 ? wantedExtensions.join(', ') : `without ${missing.join(', ')}`,
+      fix: 'Install the packages of Postgres (pgvector and contrib), then run `npx tidewire migrate`.',
+    },
+  ]
 }
 
 async function migrations(database: Database): Promise<readonly Finding[]> {
   const pending = await (await database.orm()).migrator.getPending()
-  return [{ what: 'migrations', ok: pending.length === 0, found: pending.length === 0 ? 'all applied' : `${pending.length} not applied`, fix: 'Run `npx tidewire migrate`.' }]
+  return [
+    {
+      what: 'migrations',
+      ok: pending.length === 0,
+      found: pending.length === 0 ? 'all applied' : `${pending.length} not applied`,
+      fix: 'Run `npx tidewire migrate`.',
+    },
+  ]
 }
 
 async function schemaDrift(database: Database): Promise<readonly Finding[]> {
   const difference = (await (await database.orm()).schema.getUpdateSchemaSQL({ wrap: false })).trim()
-  return [{
-    what: 'schema', ok: difference === '', found: difference === '' ? 'as the entities say' : `differs:\n${difference.split('\n').map((line) => `          ${line}`).join('\n')}`,
-    fix: 'Somebody changed the schema by hand, or a migration is missing: make both agree.',
-  }]
+  return [
+    {
+      what: 'schema',
+      ok: difference === '',
+      found:
+        difference === ''
+          ? 'as the entities say'
+          : `differs:\n${difference
+              .split('\n')
+              .map((line) => `          ${line}`)
+              .join('\n')}`,
+      fix: 'Somebody changed the schema by hand, or a migration is missing: make both agree.',
+    },
+  ]
 }
 
 async function clock(database: Database): Promise<readonly Finding[]> {
-  const { ms } = await one<{ ms: number }>(database, 'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms')
+  const { ms } = await one<{ ms: number }>(
+    database,
+    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
+  )
   const difference = Math.round(ms - systemClock.now())
-  return [{ what: 'clock', ok: Math.abs(difference) < tolerableClockMs, found: `the database is ${difference} ms ahead`, fix: 'Run NTP on both machines.' }]
+  return [
+    {
+      what: 'clock',
+      ok: Math.abs(difference) < tolerableClockMs,
+      found: `the database is ${difference} ms ahead`,
+      fix: 'Run NTP on both machines.',
+    },
+  ]
 }
 
 async function capture(database: Database, config: Config): Promise<readonly Finding[]> {
@@ -89,35 +149,81 @@ async function capture(database: Database, config: Config): Promise<readonly Fin
 }
 
 async function walCapture(database: Database): Promise<readonly Finding[]> {
-  const { level, senders } = await one<{ level: string; senders: number }>(database, `select current_setting('wal_level') as level, current_setting('max_wal_senders')::integer as senders`)
-  const { may } = await one<{ may: boolean }>(database, 'select rolreplication or rolsuper as may from pg_roles where rolname = current_user')
-  const { slots, lost } = await one<{ slots: number; lost: number }>(database, `select count(*)::integer as slots, count(*) filter (where wal_status = 'lost')::integer as lost
-    from pg_replication_slots where database = current_database() and slot_type = 'logical'`)
+  const { level, senders } = await one<{ level: string; senders: number }>(
+    database,
+    `select current_setting('wal_level') as level, current_setting('max_wal_senders')::integer as senders`,
+  )
+  const { may } = await one<{ may: boolean }>(
+    database,
+    'select rolreplication or rolsuper as may from pg_roles where rolname = current_user',
+  )
+  const { slots, lost } = await one<{ slots: number; lost: number }>(
+    database,
+    `select count(*)::integer as slots, count(*) filter (where wal_status = 'lost')::integer as lost
+    from pg_replication_slots where database = current_database() and slot_type = 'logical'`,
+  )
   return [
-    { what: 'wal_level', ok: level === 'logical', found: level, fix: 'Set wal_level = logical and restart Postgres, or set CAPTURE=trigger.' },
-    { what: 'max_wal_senders', ok: senders > 0, found: String(senders), fix: 'Set max_wal_senders to 10 and restart Postgres.' },
-    { what: 'replication right', ok: may, found: may ? 'granted' : 'missing', fix: 'ALTER ROLE … REPLICATION, or set CAPTURE=trigger.' },
-    { what: 'replication slots', ok: lost === 0, found: `${slots}${lost > 0 ? `, ${lost} lost` : ''}`, fix: 'Drop the lost slot; the server makes a new one, and clients bootstrap.' },
+    {
+      what: 'wal_level',
+      ok: level === 'logical',
+      found: level,
+      fix: 'Set wal_level = logical and restart Postgres, or set CAPTURE=trigger.',
+    },
+    {
+      what: 'max_wal_senders',
+      ok: senders > 0,
+      found: String(senders),
+      fix: 'Set max_wal_senders to 10 and restart Postgres.',
+    },
+    {
+      what: 'replication right',
+      ok: may,
+      found: may ? 'granted' : 'missing',
+      fix: 'ALTER ROLE … REPLICATION, or set CAPTURE=trigger.',
+    },
+    {
+      what: 'replication slots',
+      ok: lost === 0,
+      found: `${slots}${lost > 0 ? `, ${lost} lost` : ''}`,
+      fix: 'Drop the lost slot; the server makes a new one, and clients bootstrap.',
+    },
   ]
 }
 
 async function triggerCapture(database: Database): Promise<readonly Finding[]> {
   const { rows } = await database.pool.query<{ relname: string }>(
-    `select distinct c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgname like 'capture%' and t.tgenabled <> 'D' and not t.tgisinternal`)
+    `select distinct c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgname like 'capture%' and t.tgenabled <> 'D' and not t.tgisinternal`,
+  )
   const captured = new Set(rows.map(({ relname }) => relname))
-  const missing = [...loadCatalog().synced.values()].filter(({ name, sqlColumns }) => sqlColumns.some(({ property }) => property === 'channel') && !captured.has(name)).map(({ name }) => name)
-  return [{
-    what: 'capture', ok: missing.length === 0, found: missing.length === 0 ? `triggers on ${captured.size} tables` : `no trigger on ${missing.join(', ')}`,
-    fix: 'A table lost its triggers: `select sync.install_capture(\'table\')`, or restore the schema.',
-  }]
+  const missing = [...loadCatalog().synced.values()]
+    .filter(({ name, sqlColumns }) => sqlColumns.some(({ property }) => property === 'channel') && !captured.has(name))
+    .map(({ name }) => name)
+  return [
+    {
+      what: 'capture',
+      ok: missing.length === 0,
+      found: missing.length === 0 ? `triggers on ${captured.size} tables` : `no trigger on ${missing.join(', ')}`,
+      fix: "A table lost its triggers: `select sync.install_capture('table')`, or restore the schema.",
+    },
+  ]
 }
 
 async function embeddingDimension(database: Database, config: Config): Promise<readonly Finding[]> {
-  const { dimension } = await one<{ dimension: number }>(database, `select atttypmod as dimension from pg_attribute where attrelid = 'memories'::regclass and attname = 'embedding'`)
-  return [{
-    what: 'embedding dimension', ok: dimension === config.embedding.dimension, found: dimension === config.embedding.dimension ? String(dimension) : `${dimension} in the database, ${config.embedding.dimension} in EMBEDDING_DIMENSION`,
-    fix: `Set EMBEDDING_DIMENSION=${dimension}, or migrate the columns.`,
-  }]
+  const { dimension } = await one<{ dimension: number }>(
+    database,
+    `select atttypmod as dimension from pg_attribute where attrelid = 'memories'::regclass and attname = 'embedding'`,
+  )
+  return [
+    {
+      what: 'embedding dimension',
+      ok: dimension === config.embedding.dimension,
+      found:
+        dimension === config.embedding.dimension
+          ? String(dimension)
+          : `${dimension} in the database, ${config.embedding.dimension} in EMBEDDING_DIMENSION`,
+      fix: `Set EMBEDDING_DIMENSION=${dimension}, or migrate the columns.`,
+    },
+  ]
 }
 
 async function server(_database: Database, config: Config): Promise<readonly Finding[]> {
@@ -125,7 +231,14 @@ async function server(_database: Database, config: Config): Promise<readonly Fin
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(3000) })
     const body = (await response.json()) as { readonly ready?: unknown }
-    return [{ what: 'server', ok: body.ready === true, found: `${url} says ${response.status}`, fix: 'Read the server\'s log; /ready names the part that is not.' }]
+    return [
+      {
+        what: 'server',
+        ok: body.ready === true,
+        found: `${url} says ${response.status}`,
+        fix: "Read the server's log; /ready names the part that is not.",
+      },
+    ]
   } catch {
     return [{ what: 'server', ok: true, found: `none answers on ${url}` }]
   }

@@ -36,15 +36,24 @@ where a.name = $1 and a.deleted_at is null and ($2::text is null or o.slug = $2)
 export async function findPrincipal(pool: pg.Pool, { user, agent, org }: PrincipalQuery): Promise<FoundPrincipal> {
   const name = user ?? agent
   if (name === undefined || (user !== undefined && agent !== undefined)) {
-    throw new TideError('invalid_value', 'Whose token it is was not said.', { remedy: 'Give either --user EMAIL or --agent NAME.' })
+    throw new TideError('invalid_value', 'Whose token it is was not said.', {
+      remedy: 'Give either --user EMAIL or --agent NAME.',
+    })
   }
   const kind = user === undefined ? 'agent' : 'user'
   const { rows } = await pool.query<Found>(kind === 'user' ? users : agents, [name, org ?? null])
   const [first, ...others] = rows
   const where = org === undefined ? '' : ` in organization ${org}`
-  if (!first) throw new TideError('not_found', `There is no ${kind} ${name}${where}.`, { remedy: 'Check the spelling; `npx tidewire seed --demo` makes ada@example.com and agent scout.' })
+  if (!first)
+    throw new TideError('not_found', `There is no ${kind} ${name}${where}.`, {
+      remedy: 'Check the spelling; `npx tidewire seed --demo` makes ada@example.com and agent scout.',
+    })
   if (others.length > 0) {
-    throw new TideError('invalid_value', `There is a ${kind} ${name} in several organizations: ${rows.map(({ slug }) => slug).join(', ')}.`, { remedy: 'Say which with --org SLUG.' })
+    throw new TideError(
+      'invalid_value',
+      `There is a ${kind} ${name} in several organizations: ${rows.map(({ slug }) => slug).join(', ')}.`,
+      { remedy: 'Say which with --org SLUG.' },
+    )
   }
   return { kind, id: first.id, organizationId: first.organization_id }
 }

@@ -25,7 +25,10 @@ export async function start(config: Config, console: Console): Promise<number> {
     await server.listen()
     const token = config.database.kind === 'embedded' ? await prepareDemo(config, server.database, console) : undefined
     const seconds = ((systemClock.monotonic() - began) / 1000).toFixed(1)
-    console.answer({ url: server.url, ...(token === undefined ? {} : { token }) }, welcome(server, config, token, seconds))
+    console.answer(
+      { url: server.url, ...(token === undefined ? {} : { token }) },
+      welcome(server, config, token, seconds),
+    )
     const reason = await Promise.race([stopped, server.failed])
     console.progress(`${reason}: finishing what is in flight …`)
     return reason.startsWith('SIG') ? exitCodes.ok : exitCodes.failed
@@ -37,7 +40,9 @@ export async function start(config: Config, console: Console): Promise<number> {
 /** What was acknowledged is on disk already: a stop that takes too long ends the process without waiting further. */
 async function closeInTime(server: TideServer): Promise<void> {
   const cancel = systemClock.after(closeLimitMs, () => {
-    process.stderr.write(`Closing took longer than ${closeLimitMs / 1000} s and was given up; acknowledged writes are safe.\n`)
+    process.stderr.write(
+      `Closing took longer than ${closeLimitMs / 1000} s and was given up; acknowledged writes are safe.\n`,
+    )
     process.exit(exitCodes.failed)
   })
   await server.close()
@@ -60,7 +65,15 @@ function welcome(server: TideServer, config: Config, token: string | undefined, 
   const where = config.database.kind === 'embedded' ? `embedded database in ${config.database.dataDir}` : 'Postgres'
   const lines = ['', `Tidewire is ready on ${server.url} (${where}, ${seconds} s)`, '']
   if (token !== undefined) {
-    lines.push('A token of ada@example.com, good for 12 hours:', '', token, '', 'Next, in another terminal:', '', `  export TIDEWIRE_TOKEN=${token}`)
+    lines.push(
+      'A token of ada@example.com, good for 12 hours:',
+      '',
+      token,
+      '',
+      'Next, in another terminal:',
+      '',
+      `  export TIDEWIRE_TOKEN=${token}`,
+    )
     if (server.url !== 'http://127.0.0.1:4600') lines.push(`  export TIDEWIRE_URL=${server.url}`)
     lines.push('  npx node examples/watch-tasks.ts', '')
   } else lines.push('Make a token with: npx tidewire token --user EMAIL', '')

@@ -11,7 +11,11 @@ import { openDatabase, type Database } from '../db/db.ts'
  * Runs `work` on the database of the configuration: through the running server's socket when the embedded one is in
  * use, alone when it is not. Errors: `not_running` when there is no database yet and `create` is not set.
  */
-export async function useDatabase<T>(config: Config, work: (database: Database) => Promise<T>, options: { readonly create?: boolean } = {}): Promise<T> {
+export async function useDatabase<T>(
+  config: Config,
+  work: (database: Database) => Promise<T>,
+  options: { readonly create?: boolean } = {},
+): Promise<T> {
   if (config.database.kind === 'embedded' && !options.create && !existsSync(join(config.database.dataDir, 'pgdata'))) {
     throw new TideError('not_running', `There is no database in ${config.database.dataDir}.`, {
       remedy: 'Make one with `npx tidewire start` (or `npx tidewire migrate`), or set TIDEWIRE_DATA or DATABASE_URL.',
@@ -21,7 +25,12 @@ export async function useDatabase<T>(config: Config, work: (database: Database) 
   try {
     return await work(database)
   } catch (error) {
-    throw isUndefinedTable(error) ? new TideError('not_running', 'The database has no schema yet, or an older one.', { remedy: 'Make it with `npx tidewire migrate`.', cause: error }) : error
+    throw isUndefinedTable(error)
+      ? new TideError('not_running', 'The database has no schema yet, or an older one.', {
+          remedy: 'Make it with `npx tidewire migrate`.',
+          cause: error,
+        })
+      : error
   } finally {
     await database.close()
   }
@@ -34,5 +43,10 @@ function isUndefinedTable(error: unknown): boolean {
 
 /** The auth room on a database, with the configured key. */
 export async function openAuth(config: Config, { pool }: Database): Promise<Auth> {
-  return createAuth({ pool, key: await openSigningKey(config.auth, systemRandom), clock: systemClock, random: systemRandom })
+  return createAuth({
+    pool,
+    key: await openSigningKey(config.auth, systemRandom),
+    clock: systemClock,
+    random: systemRandom,
+  })
 }

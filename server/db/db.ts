@@ -56,9 +56,15 @@ export interface OpenOptions {
 const drainLimitMs = 10_000
 
 /** Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`, `database_unreachable`. */
-export async function openDatabase(config: { readonly database: DatabaseConfig }, options: OpenOptions = {}): Promise<Database> {
+export async function openDatabase(
+  config: { readonly database: DatabaseConfig },
+  options: OpenOptions = {},
+): Promise<Database> {
   const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess } = options
-  const embedded = config.database.kind === 'embedded' ? await openEmbedded(config.database.dataDir, { mode, clock, onCrash }) : undefined
+  const embedded =
+    config.database.kind === 'embedded'
+      ? await openEmbedded(config.database.dataDir, { mode, clock, onCrash })
+      : undefined
   const connection = connectionOf(config.database, embedded)
   const pool = createPool(connection, config.database.poolSize, log)
   try {
@@ -110,16 +116,25 @@ function assemble({ pool, connection, embedded, clock, notifications }: Parts): 
 /** pg-pool forgets those who still wait for a connection when it ends: they go first. */
 async function drain(pool: pg.Pool, clock: Clock): Promise<void> {
   const deadline = clock.monotonic() + drainLimitMs
-  while (pool.waitingCount > 0 && clock.monotonic() < deadline) await new Promise<void>((resolve) => void clock.after(5, resolve))
+  while (pool.waitingCount > 0 && clock.monotonic() < deadline)
+    await new Promise<void>((resolve) => void clock.after(5, resolve))
 }
 
 function connectionOf(config: DatabaseConfig, embedded: Embedded | undefined): pg.ClientConfig {
   if (embedded) return { host: embedded.host, port: 5432, user: 'postgres', database: 'postgres' }
-  return config.kind === 'postgres' ? { connectionString: config.url, keepAlive: true, application_name: 'tidewire' } : {}
+  return config.kind === 'postgres'
+    ? { connectionString: config.url, keepAlive: true, application_name: 'tidewire' }
+    : {}
 }
 
 function createPool(connection: pg.ClientConfig, size: number, log: Log): pg.Pool {
-  const pool = new pg.Pool({ ...connection, max: size, idleTimeoutMillis: 30_000, maxLifetimeSeconds: 3600, connectionTimeoutMillis: 30_000 })
+  const pool = new pg.Pool({
+    ...connection,
+    max: size,
+    idleTimeoutMillis: 30_000,
+    maxLifetimeSeconds: 3600,
+    connectionTimeoutMillis: 30_000,
+  })
   // An idle connection may break at any time; the next query gets a fresh one.
   pool.on('error', (error) => log.debug('An idle connection was lost', { error: error.message }))
   return pool
@@ -128,7 +143,10 @@ function createPool(connection: pg.ClientConfig, size: number, log: Log): pg.Poo
 function unreachableDatabase(config: DatabaseConfig, cause: unknown): TideError {
   const why = cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : String(cause)
   if (config.kind === 'embedded') {
-    return new TideError('not_running', `The database in ${config.dataDir} does not answer: ${why}.`, { cause, remedy: 'Start the server with `npx tidewire start`.' })
+    return new TideError('not_running', `The database in ${config.dataDir} does not answer: ${why}.`, {
+      cause,
+      remedy: 'Start the server with `npx tidewire start`.',
+    })
   }
   return new TideError('database_unreachable', `Postgres at ${maskUrl(config.url)} does not answer: ${why}.`, { cause })
 }
@@ -139,6 +157,8 @@ export function maskUrl(url: string): string {
 }
 
 function endProcess(error: Error): void {
-  process.stderr.write(`The embedded database stopped: ${error.message}\nThe process ends now; what was acknowledged is on disk. Start it again.\n`)
+  process.stderr.write(
+    `The embedded database stopped: ${error.message}\nThe process ends now; what was acknowledged is on disk. Start it again.\n`,
+  )
   process.exit(70)
 }

@@ -18,7 +18,16 @@ export interface EmbeddedWorkerData {
 export type EmbeddedWorkerMessage = { readonly kind: 'ready' } | { readonly kind: 'closed' }
 
 /** Settings that connections are told at start; clients adapt to them. */
-const reported = ['server_version', 'server_encoding', 'client_encoding', 'DateStyle', 'TimeZone', 'integer_datetimes', 'standard_conforming_strings', 'IntervalStyle']
+const reported = [
+  'server_version',
+  'server_encoding',
+  'client_encoding',
+  'DateStyle',
+  'TimeZone',
+  'integer_datetimes',
+  'standard_conforming_strings',
+  'IntervalStyle',
+]
 
 // The whole database lives in this thread: a query of seconds blocks nobody's event loop but its own.
 if (parentPort) {
@@ -35,7 +44,10 @@ if (parentPort) {
     const { rows } = await database.query<{ value: string }>('select current_setting($1) as value', [name])
     parameters[name] = rows[0]?.value ?? ''
   }
-  const server = new TurnServer({ exec: (messages) => database.execProtocolRawSync(messages) }, { clock: systemClock, parameters, idleTransactionMs })
+  const server = new TurnServer(
+    { exec: (messages) => database.execProtocolRawSync(messages) },
+    { clock: systemClock, parameters, idleTransactionMs },
+  )
   await server.listen(socketPath)
   port.on('message', () => void close())
   port.postMessage({ kind: 'ready' } satisfies EmbeddedWorkerMessage)

@@ -77,7 +77,9 @@ function isLocked(error: unknown): boolean {
 async function attach(dataDir: string): Promise<Embedded> {
   const path = await findSocket(dataDir)
   if (path === undefined) {
-    throw new TideError('not_running', `No server runs on ${dataDir}.`, { remedy: 'Start it with `npx tidewire start`, or set TIDEWIRE_DATA to its folder.' })
+    throw new TideError('not_running', `No server runs on ${dataDir}.`, {
+      remedy: 'Start it with `npx tidewire start`, or set TIDEWIRE_DATA to its folder.',
+    })
   }
   return { host: dirname(path), owned: false, close: () => Promise.resolve() }
 }
@@ -107,7 +109,8 @@ async function start(dataDir: string, onCrash: (error: Error) => void): Promise<
 /** Containers that share the folder do not see each other's processes, but they do share the socket. */
 async function refuseLiving(dataDir: string): Promise<void> {
   const path = await livingSocket(dataDir)
-  if (path !== undefined) throw new TideError('replica_locked', `The folder ${dataDir} is in use: a server answers on ${path}.`)
+  if (path !== undefined)
+    throw new TideError('replica_locked', `The folder ${dataDir} is in use: a server answers on ${path}.`)
 }
 
 /** The socket of the folder, if somebody answers on it. */
@@ -123,7 +126,10 @@ async function livingSocket(dataDir: string): Promise<string | undefined> {
   })
 }
 
-async function startWorker(data: EmbeddedWorkerData, onCrash: (error: Error) => void): Promise<{ close(): Promise<void> }> {
+async function startWorker(
+  data: EmbeddedWorkerData,
+  onCrash: (error: Error) => void,
+): Promise<{ close(): Promise<void> }> {
   const worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), { workerData: data })
   let phase: 'starting' | 'running' | 'closing' = 'starting'
   const ready = Promise.withResolvers<void>()

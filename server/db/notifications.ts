@@ -17,7 +17,10 @@ export interface Notifications {
 
 const retryMs = 1000
 
-export function createNotifications(connection: pg.ClientConfig, deps: { readonly clock: Clock; readonly log: Log }): Notifications {
+export function createNotifications(
+  connection: pg.ClientConfig,
+  deps: { readonly clock: Clock; readonly log: Log },
+): Notifications {
   const listeners = new Set<(notification: Notification) => void>()
   const channels = new Set<string>()
   let client: Promise<pg.Client> | undefined

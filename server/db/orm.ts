@@ -12,7 +12,14 @@ export async function openOrm(connection: pg.ClientConfig): Promise<MikroORM> {
   const { default: config } = await import('../../mikro-orm.config.ts')
   const migrations = { ...config.migrations, path: `${root}migrations`, pathTs: `${root}migrations` }
   // Migrations and failures are reported by whoever asked for them; the ORM itself says nothing.
-  const options: Options = { ...config, ...toOrmConnection(connection), migrations, logger: () => undefined, baseDir: root, pool: { min: 0, max: 4 } }
+  const options: Options = {
+    ...config,
+    ...toOrmConnection(connection),
+    migrations,
+    logger: () => undefined,
+    baseDir: root,
+    pool: { min: 0, max: 4 },
+  }
   return MikroORM.init(options)
 }
 
@@ -21,10 +28,20 @@ function toOrmConnection({ connectionString, host, port, user, database }: pg.Cl
     const name = decodeURIComponent(new URL(connectionString).pathname.slice(1))
     return { clientUrl: connectionString, ...(name ? { dbName: name } : {}) }
   }
-  return { host: host ?? '', port: port ?? 5432, user: user ?? 'postgres', dbName: database ?? 'postgres', password: '' }
+  return {
+    host: host ?? '',
+    port: port ?? 5432,
+    user: user ?? 'postgres',
+    dbName: database ?? 'postgres',
+    password: '',
+  }
 }
 
-export async function migrateUp(orm: MikroORM, connection: pg.ClientConfig, onProgress?: (migration: string) => void): Promise<readonly string[]> {
+export async function migrateUp(
+  orm: MikroORM,
+  connection: pg.ClientConfig,
+  onProgress?: (migration: string) => void,
+): Promise<readonly string[]> {
   return alone(connection, async () => {
     const done: string[] = []
     for (;;) {

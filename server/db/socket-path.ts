@@ -15,7 +15,8 @@ const noteName = 'socket'
  */
 export async function placeSocket(dataDir: string): Promise<string> {
   const inside = join(dataDir, socketName)
-  const path = Buffer.byteLength(inside) <= maxSocketBytes ? inside : join(mkdtempSync(join(tmpdir(), 'tidewire-')), socketName)
+  const path =
+    Buffer.byteLength(inside) <= maxSocketBytes ? inside : join(mkdtempSync(join(tmpdir(), 'tidewire-')), socketName)
   await rm(path, { force: true })
   await writeFile(join(dataDir, noteName), path, { mode: 0o600 })
   return path

@@ -1,8 +1,19 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import {
-  channelOf, closeStatements, concat, fatalError, ownStatement, queryMessage, readResponse, splitMessages, sqlOf,
-  startupReply, syncMessage, type ClientMessage, type TransactionState,
+  channelOf,
+  closeStatements,
+  concat,
+  fatalError,
+  ownStatement,
+  queryMessage,
+  readResponse,
+  splitMessages,
+  sqlOf,
+  startupReply,
+  syncMessage,
+  type ClientMessage,
+  type TransactionState,
 } from './wire.ts'
 
 /** The one backend: takes whole wire messages, answers with whole wire messages. */
@@ -83,8 +94,15 @@ export class TurnServer {
   #accept(socket: Socket): void {
     this.#lastId += 1
     const connection: Connection = {
-      id: this.#lastId, socket, statements: new Set(), listening: new Set(), buffer: new Uint8Array(0), started: false,
-      run: [], runs: [], closed: false,
+      id: this.#lastId,
+      socket,
+      statements: new Set(),
+      listening: new Set(),
+      buffer: new Uint8Array(0),
+      started: false,
+      run: [],
+      runs: [],
+      closed: false,
     }
     this.#connections.add(connection)
     socket.setNoDelay(true)

@@ -25,7 +25,10 @@ const maxMessageBytes = 256 * 1024 * 1024
  * Takes whole messages off the front of `buffer`. Until `started`, messages have no type byte: they come out as
  * `startup`, `ssl` (also for GSS: the answer is the same `N`) or `cancel`. Throws when the length is absurd.
  */
-export function splitMessages(buffer: Uint8Array, started: boolean): { messages: readonly ClientMessage[]; rest: Uint8Array } {
+export function splitMessages(
+  buffer: Uint8Array,
+  started: boolean,
+): { messages: readonly ClientMessage[]; rest: Uint8Array } {
   const messages: ClientMessage[] = []
   const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength)
   let offset = 0
@@ -104,7 +107,7 @@ export function readResponse(bytes: Uint8Array): Response {
   const kept: Uint8Array[] = []
   let state: TransactionState | undefined
   let keptFrom = 0
-  for (let offset = 0; offset + 5 <= bytes.length; ) {
+  for (let offset = 0; offset + 5 <= bytes.length;) {
     const end = offset + 1 + view.getInt32(offset + 1)
     const type = bytes[offset]
     if (type === 0x5a) state = String.fromCharCode(bytes[offset + 5] ?? 0x49) as TransactionState
@@ -149,7 +152,10 @@ export function queryMessage(sql: string): Uint8Array {
 
 /** Closes prepared statements and ends the batch. */
 export function closeStatements(names: Iterable<string>): Uint8Array {
-  return concat([...[...names].map((name) => message('C', encoder.encode(`S${name}\0`))), message('S', new Uint8Array(0))])
+  return concat([
+    ...[...names].map((name) => message('C', encoder.encode(`S${name}\0`))),
+    message('S', new Uint8Array(0)),
+  ])
 }
 
 export const syncMessage: Uint8Array = message('S', new Uint8Array(0))

@@ -12,6 +12,7 @@ import type { Hub, HubSession } from '../hub/hub.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { Attendant, Presence } from './presence.ts'
+import { PushQueue } from './push-queue.ts'
 import type { ActionCaller, Pusher, Searcher } from './seams.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -42,7 +43,14 @@ export interface GatewayTransport {
 type Phase =
   | { readonly name: 'new' }
   | { readonly name: 'greeting' }
-  | { readonly name: 'open'; readonly principal: DevicePrincipal; readonly token: string; readonly hub: HubSession; readonly attendant: Attendant }
+  | {
+      readonly name: 'open'
+      readonly principal: DevicePrincipal
+      readonly token: string
+      readonly hub: HubSession
+      readonly pushes: PushQueue
+      readonly attendant: Attendant
+    }
   | { readonly name: 'closed' }
 type Open = Extract<Phase, { name: 'open' }>
 
@@ -68,10 +76,8 @@ export class GatewaySession {
   readonly #transport: GatewayTransport
   readonly #messages: TokenBucket
   readonly #presenceRate: TokenBucket
-  readonly #pushes: UpOf<'push'>[] = []
   #phase: Phase = { name: 'new' }
   #badInARow = 0
-  #isPushing = false
   #held: Uint8Array[] | undefined = []
   #cancelTimer: CancelTimer
 
@@ -92,7 +98,10 @@ export class GatewaySession {
     try {
       const { messageBytes } = this.#deps.limits
       if (bytes.byteLength > messageBytes) {
-        throw new TideError('message_too_large', `A frame of ${bytes.byteLength} bytes was sent; at most ${messageBytes} are taken.`)
+        throw new TideError(
+          'message_too_large',
+          `A frame of ${bytes.byteLength} bytes was sent; at most ${messageBytes} are taken.`,
+        )
       }
       const { message } = parseUp(bytes)
       this.#badInARow = 0
@@ -109,8 +118,8 @@ export class GatewaySession {
     if (phase.name === 'closed') return
     this.#phase = { name: 'closed' }
     this.#cancelTimer()
-    this.#pushes.length = 0
     if (phase.name === 'open') {
+      phase.pushes.clear()
       phase.hub.close()
       this.#deps.presence.leave(phase.attendant)
       const { deviceId } = phase.principal
@@ -127,13 +136,14 @@ export class GatewaySession {
       void this.#greet(message)
       return
     }
-    if (phase.name !== 'open') throw new TideError('bad_message', `A message of type ${message.type} came before the welcome.`)
+    if (phase.name !== 'open')
+      throw new TideError('bad_message', `A message of type ${message.type} came before the welcome.`)
     // Acknowledgements answer what the server sends, so their rate is the server's; presence has a bucket of its own.
     if (message.type !== 'ack' && message.type !== 'presence' && !this.#isWithinRate()) return
     this.#route(phase, message)
   }
 
-  #route({ principal, hub, attendant }: Open, message: Exclude<Up, { type: 'hello' }>): void {
+  #route({ principal, hub, attendant, pushes }: Open, message: Exclude<Up, { type: 'hello' }>): void {
     switch (message.type) {
       case 'authenticate':
         return this.#answer(message.ref, this.#authenticate(principal, message))
@@ -150,11 +160,16 @@ export class GatewaySession {
       case 'verify':
         return this.#ask({ ref: message.ref }, hub.verify(message.subscription, message.ref))
       case 'push':
-        return this.#queuePush(principal, message)
+        return pushes.add(message)
       case 'search':
         return this.#answer(message.ref, this.#deps.search.search(principal, hub.access, message))
       case 'call':
-        return this.#answer(message.ref, this.#deps.actions.call(principal, message).then((result) => messageFrame({ type: 'called', ref: message.ref, result })))
+        return this.#answer(
+          message.ref,
+          this.#deps.actions
+            .call(principal, message)
+            .then((result) => messageFrame({ type: 'called', ref: message.ref, result })),
+        )
       case 'presence':
         return this.#present(hub, attendant, message)
       default:
@@ -165,11 +180,19 @@ export class GatewaySession {
   async #greet(hello: UpOf<'hello'>): Promise<void> {
     try {
       if (hello.protocol < oldestSupported || hello.protocol > protocolVersion) {
-        throw new TideError('protocol_unsupported', `The client speaks protocol ${hello.protocol}; this server speaks ${oldestSupported} to ${protocolVersion}.`)
+        throw new TideError(
+          'protocol_unsupported',
+          `The client speaks protocol ${hello.protocol}; this server speaks ${oldestSupported} to ${protocolVersion}.`,
+        )
       }
       const { expiresAt, ...who } = await this.#deps.auth.authenticate(hello.token)
       const device = await this.#deps.devices.register(who, hello)
-      const principal: DevicePrincipal = { kind: who.kind, id: who.id, organizationId: who.organizationId, deviceId: device.deviceId }
+      const principal: DevicePrincipal = {
+        kind: who.kind,
+        id: who.id,
+        organizationId: who.organizationId,
+        deviceId: device.deviceId,
+      }
       const hub = await this.#deps.hub.open({
         principal,
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
@@ -179,7 +202,18 @@ export class GatewaySession {
       })
       if (this.#phase.name === 'closed') return hub.close()
       this.#cancelTimer()
-      this.#open({ name: 'open', principal, token: hello.token, hub, attendant: this.#attend(principal, hub, hello.device.name) }, device.clientSeq, expiresAt)
+      this.#open(
+        {
+          name: 'open',
+          principal,
+          token: hello.token,
+          hub,
+          pushes: this.#pushQueue(principal),
+          attendant: this.#attend(principal, hub, hello.device.name),
+        },
+        device.clientSeq,
+        expiresAt,
+      )
     } catch (error) {
       this.#fatal(toTideError(error, this.#deps.log))
     }
@@ -191,18 +225,38 @@ export class GatewaySession {
     byDevice.get(principal.deviceId)?.close()
     byDevice.set(principal.deviceId, this)
     this.#phase = phase
-    this.#transport.send(messageFrame({
-      type: 'welcome', protocol: protocolVersion, schemaHash: this.#deps.schemaHash, epoch: hub.epoch, resume: hub.resume,
-      organizationId: principal.organizationId, principal: { kind: principal.kind, id: principal.id }, deviceId: principal.deviceId,
-      clientSeq, serverTime: clock.now(), tokenExpiresAt: expiresAt,
-      limits: { messageBytes: limits.messageBytes, subscriptions: limits.subscriptions, pushMutations: limits.pushMutations, windowBatches: limits.windowBatches },
-    }))
+    this.#transport.send(
+      messageFrame({
+        type: 'welcome',
+        protocol: protocolVersion,
+        schemaHash: this.#deps.schemaHash,
+        epoch: hub.epoch,
+        resume: hub.resume,
+        organizationId: principal.organizationId,
+        principal: { kind: principal.kind, id: principal.id },
+        deviceId: principal.deviceId,
+        clientSeq,
+        serverTime: clock.now(),
+        tokenExpiresAt: expiresAt,
+        limits: {
+          messageBytes: limits.messageBytes,
+          subscriptions: limits.subscriptions,
+          pushMutations: limits.pushMutations,
+          windowBatches: limits.windowBatches,
+        },
+      }),
+    )
     const held = this.#held ?? []
     this.#held = undefined
     for (const frame of held) this.#transport.send(frame)
     presence.enter(phase.attendant)
     this.#expireAt(expiresAt)
-    this.#deps.log.debug('Session open', { device: principal.deviceId, principal: principal.id, organization: principal.organizationId, resume: hub.resume })
+    this.#deps.log.debug('Session open', {
+      device: principal.deviceId,
+      principal: principal.id,
+      organization: principal.organizationId,
+      resume: hub.resume,
+    })
   }
 
   #attend(principal: DevicePrincipal, hub: HubSession, name: string): Attendant {
@@ -220,7 +274,9 @@ export class GatewaySession {
   async #authenticate(principal: DevicePrincipal, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
     const { id, organizationId, expiresAt } = await this.#deps.auth.authenticate(token)
     if (id !== principal.id || organizationId !== principal.organizationId) {
-      throw new TideError('token_invalid', 'The new token is of another principal than the connection.', { remedy: 'Open another connection for it.' })
+      throw new TideError('token_invalid', 'The new token is of another principal than the connection.', {
+        remedy: 'Open another connection for it.',
+      })
     }
     if (this.#phase.name === 'open') {
       this.#phase = { ...this.#phase, token }
@@ -256,54 +312,47 @@ export class GatewaySession {
     }
   }
 
-  #queuePush(principal: DevicePrincipal, push: UpOf<'push'>): void {
-    const { queuedPushes, pushMutations } = this.#deps.limits
-    if (push.mutations.length > pushMutations) {
-      throw new TideError('message_too_large', `A push has ${push.mutations.length} writes; at most ${pushMutations} are taken.`)
-    }
-    if (this.#pushes.length >= queuedPushes) {
-      // Dropping one would break the order of the device's writes: the client must come back and send from where the ledger stands.
-      this.#fatal(new TideError('rate_limited', `${queuedPushes} pushes wait already.`, { retryAfterMs: 1000 }))
-      return
-    }
-    this.#pushes.push(push)
-    if (!this.#isPushing) void this.#servePushes(principal)
-  }
-
-  async #servePushes(principal: DevicePrincipal): Promise<void> {
-    this.#isPushing = true
-    for (let push = this.#pushes.shift(); push; push = this.#pushes.shift()) {
-      try {
-        const outcomes = await this.#deps.mutations.push(principal, push.mutations)
-        this.#send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] }))
-      } catch (error) {
-        // What waits behind it is out of order now; the client sends all of it again.
-        this.#pushes.length = 0
-        this.#refuse(toTideError(error, this.#deps.log), {})
-      }
-    }
-    this.#isPushing = false
+  #pushQueue(principal: DevicePrincipal): PushQueue {
+    return new PushQueue({
+      limits: this.#deps.limits,
+      push: (mutations) => this.#deps.mutations.push(principal, mutations),
+      answered: (outcomes) => this.#send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] })),
+      refused: (error) => this.#refuse(toTideError(error, this.#deps.log), {}),
+      overrun: (error) => this.#fatal(error),
+    })
   }
 
   #present(hub: HubSession, attendant: Attendant, { channel, state }: UpOf<'presence'>): void {
     const { presenceBytes } = this.#deps.limits
     const retryAfterMs = this.#presenceRate.take()
     if (retryAfterMs > 0) throw new TideError('rate_limited', 'Presence changes too often.', { retryAfterMs })
-    if (!hub.follows(channel) && !hub.access.channels.has(channel)) throw new TideError('forbidden', `Channel ${channel} is not open to this principal.`)
+    if (!hub.follows(channel) && !hub.access.channels.has(channel))
+      throw new TideError('forbidden', `Channel ${channel} is not open to this principal.`)
     const size = state === null ? 0 : JSON.stringify(state).length
-    if (size > presenceBytes) throw new TideError('message_too_large', `A presence state has ${size} bytes; at most ${presenceBytes} are taken.`)
+    if (size > presenceBytes)
+      throw new TideError(
+        'message_too_large',
+        `A presence state has ${size} bytes; at most ${presenceBytes} are taken.`,
+      )
     this.#deps.presence.set(attendant, channel, state)
   }
 
   #isWithinRate(): boolean {
     const retryAfterMs = this.#messages.take()
     if (retryAfterMs === 0) return true
-    this.#fatal(new TideError('rate_limited', `More than ${this.#deps.limits.messagesPerSecond} messages a second came.`, { retryAfterMs: Math.max(1000, retryAfterMs) }))
+    this.#fatal(
+      new TideError('rate_limited', `More than ${this.#deps.limits.messagesPerSecond} messages a second came.`, {
+        retryAfterMs: Math.max(1000, retryAfterMs),
+      }),
+    )
     return false
   }
 
   #answer(ref: number, work: Promise<Uint8Array>): void {
-    this.#ask({ ref }, work.then((frame) => this.#send(frame)))
+    this.#ask(
+      { ref },
+      work.then((frame) => this.#send(frame)),
+    )
   }
 
   #ask(about: Pick<DownOf<'error'>, 'ref' | 'subscription'>, work: Promise<void>): void {

@@ -37,13 +37,20 @@ export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, re
         deps.log.error('An HTTP request failed', { error: error instanceof Error ? error.message : String(error) })
         return json(500, { error: 'internal' })
       })
-      .then(({ status, type, body }) => {
-        response.writeHead(status, {
-          'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer',
-          'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
-        })
-        response.end(request.method === 'HEAD' ? undefined : body)
-      }, () => response.destroy())
+      .then(
+        ({ status, type, body }) => {
+          response.writeHead(status, {
+            'content-type': type,
+            'cache-control': 'no-store',
+            'x-content-type-options': 'nosniff',
+            'referrer-policy': 'no-referrer',
+            'content-security-policy':
+              "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+          })
+          response.end(request.method === 'HEAD' ? undefined : body)
+        },
+        () => response.destroy(),
+      )
   }
 }
 

@@ -75,7 +75,13 @@ export class Presence {
 
   #frame(channel: string): Uint8Array {
     const present = this.#channels.get(channel) ?? new Map<Attendant, State>()
-    const peers = [...present].map(([{ deviceId, name, userId, agentId }, state]): Peer => ({ deviceId, name, userId, agentId, state: { ...state } }))
+    const peers = [...present].map(([{ deviceId, name, userId, agentId }, state]): Peer => ({
+      deviceId,
+      name,
+      userId,
+      agentId,
+      state: { ...state },
+    }))
     return messageFrame({ type: 'present', channel, peers })
   }
 }

@@ -20,10 +20,18 @@ const people = [
 ] as const
 
 const tasks = [
-  ['Index the docs', 'in_progress', 'high'], ['Write the release notes', 'pending', 'medium'], ['Fix the flaky login test', 'pending', 'critical'],
-  ['Rotate the signing keys', 'completed', 'high'], ['Answer the support backlog', 'pending', 'low'], ['Measure the cold start', 'in_progress', 'medium'],
-  ['Draft the onboarding mail', 'pending', 'low'], ['Review the retry policy', 'in_review', 'high'], ['Upgrade the staging database', 'blocked', 'high'],
-  ['Translate the error messages', 'pending', 'medium'], ['Clean up old branches', 'completed', 'low'], ['Plan the offline demo', 'pending', 'medium'],
+  ['Index the docs', 'in_progress', 'high'],
+  ['Write the release notes', 'pending', 'medium'],
+  ['Fix the flaky login test', 'pending', 'critical'],
+  ['Rotate the signing keys', 'completed', 'high'],
+  ['Answer the support backlog', 'pending', 'low'],
+  ['Measure the cold start', 'in_progress', 'medium'],
+  ['Draft the onboarding mail', 'pending', 'low'],
+  ['Review the retry policy', 'in_review', 'high'],
+  ['Upgrade the staging database', 'blocked', 'high'],
+  ['Translate the error messages', 'pending', 'medium'],
+  ['Clean up old branches', 'completed', 'low'],
+  ['Plan the offline demo', 'pending', 'medium'],
 ] as const
 
 const talk = [
@@ -34,15 +42,21 @@ const talk = [
 ] as const
 
 const memories = [
-  'The staging deploy needs the VPN', 'Release notes are written for users, in the past tense', 'Ada prefers short answers with one example',
-  'The login test is flaky when the clock jumps', 'Support mail is answered within one working day',
+  'The staging deploy needs the VPN',
+  'Release notes are written for users, in the past tense',
+  'Ada prefers short answers with one example',
+  'The login test is flaky when the clock jumps',
+  'Support mail is answered within one working day',
 ] as const
 
 /**
  * Makes organization `demo` with its people, an agent, a project and something to look at. Does nothing when it is
  * there already: what somebody changed in it stays.
  */
-export async function seedDemo(pool: pg.Pool, deps: { readonly clock: Clock; readonly random: Random; readonly dimension: number }): Promise<Demo> {
+export async function seedDemo(
+  pool: pg.Pool,
+  deps: { readonly clock: Clock; readonly random: Random; readonly dimension: number },
+): Promise<Demo> {
   const client = await pool.connect()
   try {
     await client.query('begin')
@@ -60,12 +74,16 @@ export async function seedDemo(pool: pg.Pool, deps: { readonly clock: Clock; rea
 async function findDemo(client: pg.ClientBase): Promise<Demo | undefined> {
   const { rows } = await client.query<{ organization: string; project: string | null }>(
     `select o.id as organization, p.id as project from organizations o left join projects p on p.organization_id = o.id and p.slug = 'demo'
-     where o.slug = 'demo' and o.deleted_at is null`)
+     where o.slug = 'demo' and o.deleted_at is null`,
+  )
   const [found] = rows
   return found && { organizationId: found.organization, projectId: found.project ?? '', created: false }
 }
 
-async function makeDemo(client: pg.ClientBase, { clock, random, dimension }: { readonly clock: Clock; readonly random: Random; readonly dimension: number }): Promise<Demo> {
+async function makeDemo(
+  client: pg.ClientBase,
+  { clock, random, dimension }: { readonly clock: Clock; readonly random: Random; readonly dimension: number },
+): Promise<Demo> {
   const uuid = createUuidSource(clock, random)
   const organizationId = uuid()
   const inOrganization = { organization_id: organizationId }
@@ -75,26 +93,67 @@ async function makeDemo(client: pg.ClientBase, { clock, random, dimension }: { r
     const userId = await userWithEmail(client, email, name, uuid())
     users.set(name, userId)
     await insertRow(client, 'organization_members', {
-      id: uuidFromKey('organization_members', [organizationId, userId]), ...inOrganization, user_id: userId, role, display_name: name, email,
+      id: uuidFromKey('organization_members', [organizationId, userId]),
+      ...inOrganization,
+      user_id: userId,
+      role,
+      display_name: name,
+      email,
     })
   }
   const ada = users.get('Ada') ?? ''
   const agentId = uuid()
   await insertRow(client, 'agent_types', { id: uuid(), key: 'researcher', name: 'Researcher', ...inOrganization })
-  await insertRow(client, 'agents', { id: agentId, ...inOrganization, owner_user_id: ada, name: 'scout', agent_type: 'researcher', description: 'Takes tasks of the demo project.' })
+  await insertRow(client, 'agents', {
+    id: agentId,
+    ...inOrganization,
+    owner_user_id: ada,
+    name: 'scout',
+    agent_type: 'researcher',
+    description: 'Takes tasks of the demo project.',
+  })
   const projectId = uuid()
   const byAda = { ...inOrganization, created_by_user_id: ada }
-  await insertRow(client, 'projects', { id: projectId, ...byAda, owner_user_id: ada, name: 'Demo', slug: 'demo', description: 'Something to look at.' })
-  await insertRow(client, 'project_members', { id: uuidFromKey('project_members', [projectId, null, null, agentId]), ...inOrganization, project_id: projectId, agent_id: agentId })
+  await insertRow(client, 'projects', {
+    id: projectId,
+    ...byAda,
+    owner_user_id: ada,
+    name: 'Demo',
+    slug: 'demo',
+    description: 'Something to look at.',
+  })
+  await insertRow(client, 'project_members', {
+    id: uuidFromKey('project_members', [projectId, null, null, agentId]),
+    ...inOrganization,
+    project_id: projectId,
+    agent_id: agentId,
+  })
   for (const [index, [title, status, priority]] of tasks.entries()) {
     const completedAt = status === 'completed' ? new Date(clock.now()).toISOString() : null
-    await insertRow(client, 'tasks', { id: uuid(), ...byAda, project_id: projectId, title, status, priority, position: index, completed_at: completedAt })
+    await insertRow(client, 'tasks', {
+      id: uuid(),
+      ...byAda,
+      project_id: projectId,
+      title,
+      status,
+      priority,
+      position: index,
+      completed_at: completedAt,
+    })
   }
   await makeConversation(client, { uuid, organizationId, projectId, userId: ada, agentId })
   for (const content of memories) {
     await insertRow(client, 'memories', {
-      id: uuid(), ...byAda, scope: 'project', project_id: projectId, content, source: 'manual', memory_type: 'semantic',
-      embedding: JSON.stringify(toyEmbedding(content, dimension)), embedding_model: 'toy-hash', embedding_status: 'ready',
+      id: uuid(),
+      ...byAda,
+      scope: 'project',
+      project_id: projectId,
+      content,
+      source: 'manual',
+      memory_type: 'semantic',
+      embedding: JSON.stringify(toyEmbedding(content, dimension)),
+      embedding_model: 'toy-hash',
+      embedding_status: 'ready',
     })
   }
   return { organizationId, projectId, created: true }
@@ -102,7 +161,9 @@ async function makeDemo(client: pg.ClientBase, { clock, random, dimension }: { r
 
 async function userWithEmail(client: pg.ClientBase, email: string, name: string, newId: string): Promise<string> {
   await insertRow(client, 'users', { id: newId, email, name })
-  const { rows } = await client.query<{ id: string }>('select id from users where email = $1 and deleted_at is null', [email])
+  const { rows } = await client.query<{ id: string }>('select id from users where email = $1 and deleted_at is null', [
+    email,
+  ])
   return rows[0]?.id ?? newId
 }
 
@@ -114,14 +175,33 @@ interface Conversation {
   readonly agentId: string
 }
 
-async function makeConversation(client: pg.ClientBase, { uuid, organizationId, projectId, userId, agentId }: Conversation): Promise<void> {
+async function makeConversation(
+  client: pg.ClientBase,
+  { uuid, organizationId, projectId, userId, agentId }: Conversation,
+): Promise<void> {
   const conversationId = uuid()
   await insertRow(client, 'conversations', {
-    id: conversationId, organization_id: organizationId, created_by_user_id: userId, scope: 'project', project_id: projectId, title: 'The staging deploy',
+    id: conversationId,
+    organization_id: organizationId,
+    created_by_user_id: userId,
+    scope: 'project',
+    project_id: projectId,
+    title: 'The staging deploy',
   })
   for (const [index, [role, content]] of talk.entries()) {
-    const sender = role === 'user' ? { sender_user_id: userId, created_by_user_id: userId } : { sender_agent_id: agentId, created_by_agent_id: agentId }
-    await insertRow(client, 'messages', { id: uuid(), organization_id: organizationId, conversation_id: conversationId, role, content, position: index + 1, ...sender })
+    const sender =
+      role === 'user'
+        ? { sender_user_id: userId, created_by_user_id: userId }
+        : { sender_agent_id: agentId, created_by_agent_id: agentId }
+    await insertRow(client, 'messages', {
+      id: uuid(),
+      organization_id: organizationId,
+      conversation_id: conversationId,
+      role,
+      content,
+      position: index + 1,
+      ...sender,
+    })
   }
 }
 

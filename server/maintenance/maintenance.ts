@@ -36,7 +36,13 @@ select sync.mark_canary() where not exists (
   where occurred_at > clock_timestamp() - interval '4 seconds'
 )`
 
-export function startMaintenance({ database, clock, log, onCanary, retention = defaultLogRetention }: MaintenanceOptions): Maintenance {
+export function startMaintenance({
+  database,
+  clock,
+  log,
+  onCanary,
+  retention = defaultLogRetention,
+}: MaintenanceOptions): Maintenance {
   const { pool } = database
   const jobs = [
     every({ clock, log, job: 'canary', ms: canaryIntervalMs, firstMs: 0 }, async () => {
@@ -49,10 +55,12 @@ export function startMaintenance({ database, clock, log, onCanary, retention = d
     }),
   ]
   if (database.embedded) {
-    jobs.push(every({ clock, log, job: 'vacuum', ms: vacuumIntervalMs }, async () => {
-      const tables = await vacuumStale(pool)
-      if (tables.length > 0) log.debug('Vacuumed', { tables })
-    }))
+    jobs.push(
+      every({ clock, log, job: 'vacuum', ms: vacuumIntervalMs }, async () => {
+        const tables = await vacuumStale(pool)
+        if (tables.length > 0) log.debug('Vacuumed', { tables })
+      }),
+    )
   }
   return {
     async stop() {
@@ -76,7 +84,9 @@ function every({ clock, log, job, ms, firstMs = ms }: Schedule, run: () => Promi
   let cancel: CancelTimer
   const round = (): void => {
     running = run()
-      .catch((error: unknown) => log.error('A maintenance job failed', { job, error: error instanceof Error ? error.message : String(error) }))
+      .catch((error: unknown) =>
+        log.error('A maintenance job failed', { job, error: error instanceof Error ? error.message : String(error) }),
+      )
       .then(() => {
         if (!stopped) cancel = clock.after(ms, round)
       })

@@ -24,12 +24,16 @@ export async function pruneLog(pool: pg.Pool, retention: LogRetention): Promise<
   const { rows } = await pool.query<{ seq: string | null }>(horizonSql, [retention.keepMs, retention.keepRows])
   const through = rows[0]?.seq ?? null
   if (through === null) return 0
-  await pool.query('update sync_heads set pruned_through_seq = $1, updated_at = now() where pruned_through_seq < $1', [through])
+  await pool.query('update sync_heads set pruned_through_seq = $1, updated_at = now() where pruned_through_seq < $1', [
+    through,
+  ])
   let total = 0
   for (;;) {
     // In chunks, so that no statement holds the embedded database's one backend for long.
     const { rowCount } = await pool.query(
-      'delete from sync_changes where (seq, ordinal) in (select seq, ordinal from sync_changes where seq <= $1 order by seq, ordinal limit $2)', [through, chunkRows])
+      'delete from sync_changes where (seq, ordinal) in (select seq, ordinal from sync_changes where seq <= $1 order by seq, ordinal limit $2)',
+      [through, chunkRows],
+    )
     total += rowCount ?? 0
     if ((rowCount ?? 0) < chunkRows) return total
   }

@@ -33,10 +33,19 @@ export function searchSql(input: SearchSqlInput): string {
   const bind = (value: unknown): string => `$${params.push(value)}`
   const text = ask.text === undefined ? undefined : textRank(table, ask.text, bind)
   const vector = ask.kind === 'vector' ? vectorRank(ask, bind) : undefined
-  const conditions = [visible(input, bind), filter, ...liveness(table, input.namesStatus), vector?.condition, vector ? undefined : text?.condition]
+  const conditions = [
+    visible(input, bind),
+    filter,
+    ...liveness(table, input.namesStatus),
+    vector?.condition,
+    vector ? undefined : text?.condition,
+  ]
   const score = vector?.score ?? text?.score ?? '0'
   return `select ${score} as score, ${vector?.score ?? 'null'} as vector, ${text?.score ?? 'null'} as text, ${columns}
-    from "${table.name}" t where ${conditions.filter((condition) => condition !== undefined).map((condition) => `(${condition})`).join(' and ')}
+    from "${table.name}" t where ${conditions
+      .filter((condition) => condition !== undefined)
+      .map((condition) => `(${condition})`)
+      .join(' and ')}
     order by ${vector?.order ?? `${score} desc`}, t.id limit ${limit}`
 }
 
@@ -49,7 +58,9 @@ function visible({ catalog, table, principal, access }: SearchSqlInput, bind: Bi
   const inChannels = (of: SyncedTable, alias: string): string => {
     const { scope } = of.descriptor
     const parent = scope.kind === 'via' ? catalog.synced.get(scope.parent) : undefined
-    const inOrganization = of.hasOrganization ? ` and (${alias}.organization_id = ${organization} or ${alias}.organization_id is null)` : ''
+    const inOrganization = of.hasOrganization
+      ? ` and (${alias}.organization_id = ${organization} or ${alias}.organization_id is null)`
+      : ''
     const isLive = of.softDelete ? ` and ${alias}.deleted_at is null` : ''
     if (scope.kind !== 'via') return `${alias}.channel = any(${channels})${inOrganization}${isLive}`
     if (!parent) return 'false'
@@ -69,7 +80,10 @@ function liveness({ descriptor }: SyncedTable, namesStatus: boolean): readonly s
   ]
 }
 
-function vectorRank({ column, vector }: Extract<Ask, { kind: 'vector' }>, bind: Bind): { readonly score: string; readonly order: string; readonly condition: string } {
+function vectorRank(
+  { column, vector }: Extract<Ask, { kind: 'vector' }>,
+  bind: Bind,
+): { readonly score: string; readonly order: string; readonly condition: string } {
   const distance = `t."${column}" <=> ${bind(JSON.stringify(vector))}::vector`
   return { score: `1 - (${distance})`, order: distance, condition: `t."${column}" is not null` }
 }
@@ -78,12 +92,21 @@ function vectorRank({ column, vector }: Extract<Ask, { kind: 'vector' }>, bind: 
  * Any of the words may match, the more the better: people ask in sentences. Names and codes that stemming would break
  * are found by ILIKE.
  */
-function textRank(table: SyncedTable, text: string, bind: Bind): { readonly score: string; readonly condition: string } {
+function textRank(
+  table: SyncedTable,
+  text: string,
+  bind: Bind,
+): { readonly score: string; readonly condition: string } {
   const phrase = bind(`%${text.trim().replace(/[\\%_]/g, String.raw`\$&`)}%`)
-  const literal = ['title', 'name', 'content', 'summary'].filter((property) => table.descriptor.columns[property]?.type === 'text').map((property) => `t."${property}" ilike ${phrase}`)
+  const literal = ['title', 'name', 'content', 'summary']
+    .filter((property) => table.descriptor.columns[property]?.type === 'text')
+    .map((property) => `t."${property}" ilike ${phrase}`)
   const hasVector = table.sqlColumns.some(({ name }) => name === 'search_vector')
   const query = hasVector ? `replace(plainto_tsquery('english', ${bind(text)})::text, '&', '|')::tsquery` : ''
   const matches = [...literal, ...(hasVector ? [`t.search_vector @@ ${query}`] : [])]
   const isLiteral = literal.length === 0 ? '0' : `(case when ${literal.join(' or ')} then 0.5 else 0 end)`
-  return { score: hasVector ? `(ts_rank(t.search_vector, ${query}, 32) + ${isLiteral})` : isLiteral, condition: matches.length === 0 ? 'false' : matches.join(' or ') }
+  return {
+    score: hasVector ? `(ts_rank(t.search_vector, ${query}, 32) + ${isLiteral})` : isLiteral,
+    condition: matches.length === 0 ? 'false' : matches.join(' or '),
+  }
 }

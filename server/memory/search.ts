@@ -24,17 +24,33 @@ export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readon
   return {
     async search(principal, access, request) {
       const table = catalog.synced.get(request.table)
-      if (!table || table.direction === 'up') throw new TideError('unknown_table', `Table ${request.table} cannot be searched: it is not synced.`)
+      if (!table || table.direction === 'up')
+        throw new TideError('unknown_table', `Table ${request.table} cannot be searched: it is not synced.`)
       const params: unknown[] = []
       const where = request.where === undefined ? {} : checkFilter(table.descriptor, request.where)
       const sql = searchSql({
-        catalog, table, params, principal, access, ask: askOf(table, request), limit: request.limit,
-        filter: filterToSql(table.descriptor, where, params, { alias: 't' }), namesStatus: JSON.stringify(where).includes('"status"'),
+        catalog,
+        table,
+        params,
+        principal,
+        access,
+        ask: askOf(table, request),
+        limit: request.limit,
+        filter: filterToSql(table.descriptor, where, params, { alias: 't' }),
+        namesStatus: JSON.stringify(where).includes('"status"'),
         columns: selectList(table, { embeddings: false }, 't'),
       })
-      const found = (await run(pool, sql, params)).map(([score, vector, text, ...raw]) => ({ score: Number(score), parts: parts(vector, text), row: toRow(table, raw) }))
+      const found = (await run(pool, sql, params)).map(([score, vector, text, ...raw]) => ({
+        score: Number(score),
+        parts: parts(vector, text),
+        row: toRow(table, raw),
+      }))
       const hits = found.map(({ row, score, parts }) => ({ id: String(row['id']), score, parts }))
-      const block = packRows(table.descriptor, found.map(({ row }) => row), { embeddings: false })
+      const block = packRows(
+        table.descriptor,
+        found.map(({ row }) => row),
+        { embeddings: false },
+      )
       return frameOf({ type: 'found', ref: request.ref, hits }, [block])
     },
   }
@@ -43,22 +59,40 @@ export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readon
 function askOf(table: SyncedTable, { embedding, text }: UpOf<'search'>): Ask {
   if (embedding !== undefined) {
     const vector = Object.entries(table.descriptor.columns).find(([, column]) => column.type === 'vector')
-    if (!vector) throw new TideError('invalid_value', `Table ${table.name} has no column for embeddings.`, { remedy: 'Search it by `text`.' })
+    if (!vector)
+      throw new TideError('invalid_value', `Table ${table.name} has no column for embeddings.`, {
+        remedy: 'Search it by `text`.',
+      })
     const [, column] = vector
-    return { kind: 'vector', column: column.name, vector: readVector(embedding, column.dimension ?? 0), ...(text === undefined ? {} : { text }) }
+    return {
+      kind: 'vector',
+      column: column.name,
+      vector: readVector(embedding, column.dimension ?? 0),
+      ...(text === undefined ? {} : { text }),
+    }
   }
-  if (text === undefined || text.trim() === '') throw new TideError('invalid_value', `A search of ${table.name} has neither text nor embedding.`, { remedy: 'Give one of them.' })
+  if (text === undefined || text.trim() === '')
+    throw new TideError('invalid_value', `A search of ${table.name} has neither text nor embedding.`, {
+      remedy: 'Give one of them.',
+    })
   return { kind: 'text', text }
 }
 
 function readVector(base64: string, dimension: number): readonly number[] {
   const bytes = Buffer.from(base64, 'base64')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const vector = Array.from({ length: Math.floor(bytes.byteLength / 4) }, (_, index) => view.getFloat32(4 * index, true))
+  const vector = Array.from({ length: Math.floor(bytes.byteLength / 4) }, (_, index) =>
+    view.getFloat32(4 * index, true),
+  )
   if (vector.length !== dimension || bytes.byteLength % 4 !== 0) {
-    throw new TideError('invalid_value', `The embedding has ${vector.length} dimensions; the column has ${dimension}.`, { remedy: 'Embed with the model that the rows were embedded with.' })
+    throw new TideError(
+      'invalid_value',
+      `The embedding has ${vector.length} dimensions; the column has ${dimension}.`,
+      { remedy: 'Embed with the model that the rows were embedded with.' },
+    )
   }
-  if (!vector.every(Number.isFinite)) throw new TideError('invalid_value', 'The embedding holds a value that is no finite number.')
+  if (!vector.every(Number.isFinite))
+    throw new TideError('invalid_value', 'The embedding holds a value that is no finite number.')
   return vector
 }
 

@@ -24,10 +24,27 @@ export function createMetrics(sources: Sources): Metrics {
   const registers = [new Registry()]
   const [registry = new Registry()] = registers
   collectDefaultMetrics({ register: registry })
-  const messages = new Counter({ name: 'tidewire_messages_total', help: 'Messages of clients by type.', labelNames: ['type'], registers })
-  const failures = new Counter({ name: 'tidewire_errors_total', help: 'Errors told to clients by code.', labelNames: ['code'], registers })
+  const messages = new Counter({
+    name: 'tidewire_messages_total',
+    help: 'Messages of clients by type.',
+    labelNames: ['type'],
+    registers,
+  })
+  const failures = new Counter({
+    name: 'tidewire_errors_total',
+    help: 'Errors told to clients by code.',
+    labelNames: ['code'],
+    registers,
+  })
   const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({ name: `tidewire_${name}`, help, registers, collect() { this.set(read()) } })
+    new Gauge({
+      name: `tidewire_${name}`,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
   }
   gauge('connections', 'Open connections.', sources.connections)
   gauge('live_sessions', 'Sessions that are fed live.', sources.liveSessions)

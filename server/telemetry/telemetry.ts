@@ -16,8 +16,14 @@ export interface Log {
 export type LogLevel = 'error' | 'info' | 'debug' | 'silent'
 
 /** Lines of JSON on `destination` (standard error when absent, so that command output stays clean). */
-export function createLog(level: LogLevel, destination: DestinationStream = pino.destination({ fd: 2, sync: true })): Log {
-  const logger = pino({ level, base: null, redact: ['token', 'secret', 'password', '*.token', '*.secret', '*.password'] }, destination)
+export function createLog(
+  level: LogLevel,
+  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
+): Log {
+  const logger = pino(
+    { level, base: null, redact: ['token', 'secret', 'password', '*.token', '*.secret', '*.password'] },
+    destination,
+  )
   return {
     error: (message, details) => logger.error({ ...details }, message),
     info: (message, details) => logger.info({ ...details }, message),

@@ -41,7 +41,10 @@ describe.each([
   ['an access token', (who: Principal, seconds: number) => auth().issueAccessToken(who, 'test', seconds)],
 ] as const)('%s', (_, issue) => {
   test('names its user or agent, organization and end', async () => {
-    for (const who of [user(fixture.memberId), { kind: 'agent', id: fixture.agentId, organizationId: fixture.organizationId } as const]) {
+    for (const who of [
+      user(fixture.memberId),
+      { kind: 'agent', id: fixture.agentId, organizationId: fixture.organizationId } as const,
+    ]) {
       const found = await auth().authenticate(await issue(who, 60))
       expect(found).toMatchObject(who)
       expect(Math.abs(found.expiresAt - clock.now() - 60_000)).toBeLessThan(5000)
@@ -74,7 +77,10 @@ describe.each([
     const { pool } = home.database
     const other = await seedFixture(pool)
     const agent = { kind: 'agent', id: other.agentId, organizationId: other.organizationId } as const
-    const tokens = [await issue(agent, 60), await issue({ kind: 'user', id: other.ownerId, organizationId: other.organizationId }, 60)]
+    const tokens = [
+      await issue(agent, 60),
+      await issue({ kind: 'user', id: other.ownerId, organizationId: other.organizationId }, 60),
+    ]
     await pool.query(`update agents set lifecycle = 'retired' where id = $1`, [other.agentId])
     await expect(auth().authenticate(tokens[0] ?? '')).rejects.toMatchObject({ code: 'token_invalid' })
     await pool.query(`update organizations set status = 'suspended' where id = $1`, [other.organizationId])
@@ -89,12 +95,18 @@ describe.each([
 })
 
 describe('a token', () => {
-  test.each(['', 'x', 'tw_unknown_secret', 'a.b.c', 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.'])('that is %j is refused', async (token) => {
-    await expect(auth().authenticate(token)).rejects.toMatchObject({ code: 'token_invalid' })
-  })
+  test.each(['', 'x', 'tw_unknown_secret', 'a.b.c', 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.'])(
+    'that is %j is refused',
+    async (token) => {
+      await expect(auth().authenticate(token)).rejects.toMatchObject({ code: 'token_invalid' })
+    },
+  )
 
   test('signed with another secret is refused', async () => {
-    const other = await openSigningKey({ kind: 'secret', secret: 'another secret of more than thirty-two' }, systemRandom)
+    const other = await openSigningKey(
+      { kind: 'secret', secret: 'another secret of more than thirty-two' },
+      systemRandom,
+    )
     const token = await auth(other).issueToken(user(fixture.ownerId), 60)
     await expect(auth().authenticate(token)).rejects.toMatchObject({ code: 'token_invalid' })
   })
@@ -103,7 +115,9 @@ describe('a token', () => {
     const { pool } = home.database
     const token = await auth().issueAccessToken(user(fixture.ownerId), 'laptop')
     await expect(auth().authenticate(token)).resolves.toMatchObject({ id: fixture.ownerId })
-    const { rows } = await pool.query<{ row: string }>(`select row_to_json(t)::text as row from access_tokens t where name = 'laptop'`)
+    const { rows } = await pool.query<{ row: string }>(
+      `select row_to_json(t)::text as row from access_tokens t where name = 'laptop'`,
+    )
     expect(rows[0]?.row).not.toContain(token.split('_')[2])
     await pool.query(`update access_tokens set revoked_at = now() where name = 'laptop'`)
     await expect(auth().authenticate(token)).rejects.toMatchObject({ code: 'token_invalid' })
@@ -113,7 +127,9 @@ describe('a token', () => {
 describe('keys', () => {
   test('are made once in the data folder, for the owner only', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'tidewire-key-'))
-    const [first, second] = await Promise.all([1, 2].map(async () => openSigningKey({ kind: 'stored', dataDir }, systemRandom)))
+    const [first, second] = await Promise.all(
+      [1, 2].map(async () => openSigningKey({ kind: 'stored', dataDir }, systemRandom)),
+    )
     expect(first).toEqual(second)
     expect((await stat(join(dataDir, 'auth-secret'))).mode & 0o777).toBe(0o600)
     expect(Buffer.from(await readFile(join(dataDir, 'auth-secret'), 'utf8'), 'base64')).toHaveLength(32)
@@ -123,26 +139,42 @@ describe('keys', () => {
   test('of another signer are fetched from its URL, and only asymmetric signatures count', async () => {
     const pair = await generateKeyPair('ES256')
     const server: Server = createServer((_, response) => {
-      void exportJWK(pair.publicKey).then((jwk) => response.end(JSON.stringify({ keys: [{ ...jwk, kid: 'k1', alg: 'ES256' }] })))
+      void exportJWK(pair.publicKey).then((jwk) =>
+        response.end(JSON.stringify({ keys: [{ ...jwk, kid: 'k1', alg: 'ES256' }] })),
+      )
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const remote = await openSigningKey({ kind: 'jwks', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` }, systemRandom)
+    const remote = await openSigningKey(
+      { kind: 'jwks', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` },
+      systemRandom,
+    )
     const claims = { kind: 'user', org: fixture.organizationId }
-    const token = await new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid: 'k1' }).setSubject(fixture.ownerId).setExpirationTime('1m').sign(pair.privateKey)
+    const token = await new SignJWT(claims)
+      .setProtectedHeader({ alg: 'ES256', kid: 'k1' })
+      .setSubject(fixture.ownerId)
+      .setExpirationTime('1m')
+      .sign(pair.privateKey)
     await expect(auth(remote).authenticate(token)).resolves.toMatchObject({ id: fixture.ownerId })
-    await expect(auth(remote).authenticate(await auth().issueToken(user(fixture.ownerId), 60))).rejects.toMatchObject({ code: 'token_invalid' })
+    await expect(auth(remote).authenticate(await auth().issueToken(user(fixture.ownerId), 60))).rejects.toMatchObject({
+      code: 'token_invalid',
+    })
     await expect(auth(remote).issueToken(user(fixture.ownerId), 60)).rejects.toMatchObject({ code: 'forbidden' })
     server.close()
   })
 })
 
 describe('a device', () => {
-  const hello = (fingerprint: string, clientSeq = 0) => ({ device: { fingerprint, name: 'laptop', kind: 'cli', storageEngine: 'memory' } as const, clientSeq })
+  const hello = (fingerprint: string, clientSeq = 0) => ({
+    device: { fingerprint, name: 'laptop', kind: 'cli', storageEngine: 'memory' } as const,
+    clientSeq,
+  })
 
   test('is made at its first hello and found again, also when two come at once', async () => {
     const devices = createDeviceRegistry({ pool: home.database.pool, clock, random: systemRandom })
-    const found = await Promise.all([1, 2, 3].map(async () => devices.register(user(fixture.ownerId), hello('first-device'))))
+    const found = await Promise.all(
+      [1, 2, 3].map(async () => devices.register(user(fixture.ownerId), hello('first-device'))),
+    )
     expect(new Set(found.map(({ deviceId }) => deviceId)).size).toBe(1)
     expect(found[0]?.clientSeq).toBe(0)
   })
@@ -151,8 +183,12 @@ describe('a device', () => {
     const { pool } = home.database
     const devices = createDeviceRegistry({ pool, clock, random: systemRandom })
     const { deviceId } = await devices.register(user(fixture.ownerId), hello('second-device'))
-    await expect(devices.register(user(fixture.memberId), hello('second-device'))).rejects.toMatchObject({ code: 'device_principal_mismatch' })
+    await expect(devices.register(user(fixture.memberId), hello('second-device'))).rejects.toMatchObject({
+      code: 'device_principal_mismatch',
+    })
     await pool.query('update devices set revoked_at = now() where id = $1', [deviceId])
-    await expect(devices.register(user(fixture.ownerId), hello('second-device'))).rejects.toMatchObject({ code: 'device_revoked' })
+    await expect(devices.register(user(fixture.ownerId), hello('second-device'))).rejects.toMatchObject({
+      code: 'device_revoked',
+    })
   })
 })

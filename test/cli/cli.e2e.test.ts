@@ -50,12 +50,19 @@ describe('while the embedded server runs', () => {
     const { client, welcome } = await RawClient.greeted(server.url, out.trim())
     expect(welcome.principal.kind).toBe('user')
     client.close()
-    const agent = JSON.parse((await run(['token', '--agent', 'scout', '--org', 'demo', '--json'])).out) as { token: string; principal: { kind: string } }
+    const agent = JSON.parse((await run(['token', '--agent', 'scout', '--org', 'demo', '--json'])).out) as {
+      token: string
+      principal: { kind: string }
+    }
     expect(agent.principal.kind).toBe('agent')
   })
 
   test('token says who is unknown, and refuses nonsense as usage', async () => {
-    expect(await run(['token', '--user', 'nobody@example.com'])).toMatchObject({ code: 1, out: '', err: expect.stringContaining('There is no user nobody@example.com') as string })
+    expect(await run(['token', '--user', 'nobody@example.com'])).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('There is no user nobody@example.com') as string,
+    })
     expect(await run(['token'])).toMatchObject({ code: 2, out: '' })
     expect(await run(['token', '--user', 'ada@example.com', '--ttl', 'forever'])).toMatchObject({ code: 2, out: '' })
     expect(await run(['no-such-command'])).toMatchObject({ code: 2, out: '' })
@@ -91,7 +98,10 @@ describe('while the embedded server runs', () => {
     expect(resolved.err).toBe('')
     expect(JSON.parse(resolved.out)).toMatchObject({ id, outcome: { kind: 'applied' } })
     expect(JSON.parse((await run(['conflicts', '--json'])).out)).toEqual({ conflicts: [] })
-    const title = await withPool(async (pool) => (await pool.query<{ title: string }>(`select title from tasks where title = 'mine'`)).rows[0]?.title)
+    const title = await withPool(
+      async (pool) =>
+        (await pool.query<{ title: string }>(`select title from tasks where title = 'mine'`)).rows[0]?.title,
+    )
     expect(title).toBe('mine')
     expect(await run(['conflicts', 'resolve', newId(), '--take', 'server'])).toMatchObject({ code: 1 })
   })
@@ -109,14 +119,31 @@ describe('while the embedded server runs', () => {
 
   /** As the mutations room leaves one behind: ada's title lost against the row's. */
   async function openConflict(pool: Pool): Promise<string> {
-    const { rows } = await pool.query<{ id: string; organization_id: string; channel: string; title: string; user_id: string }>(
-      `select t.id, t.organization_id, t.channel, t.title, u.id as user_id from tasks t, users u where u.email = 'ada@example.com' order by t.position limit 1`)
+    const { rows } = await pool.query<{
+      id: string
+      organization_id: string
+      channel: string
+      title: string
+      user_id: string
+    }>(
+      `select t.id, t.organization_id, t.channel, t.title, u.id as user_id from tasks t, users u where u.email = 'ada@example.com' order by t.position limit 1`,
+    )
     const [task] = rows
     if (!task) throw new Error('There is no task.')
     const id = newId()
     await insertRow(pool, 'sync_conflicts', {
-      id, organization_id: task.organization_id, channel: task.channel, user_id: task.user_id, mutation_id: newId(), table_name: 'tasks', row_id: task.id, kind: 'field', base_version: 1, server_version: 1,
-      fields: { title: { base: 'before', mine: 'mine', theirs: task.title } }, client_patch: { title: 'mine' },
+      id,
+      organization_id: task.organization_id,
+      channel: task.channel,
+      user_id: task.user_id,
+      mutation_id: newId(),
+      table_name: 'tasks',
+      row_id: task.id,
+      kind: 'field',
+      base_version: 1,
+      server_version: 1,
+      fields: { title: { base: 'before', mine: 'mine', theirs: task.title } },
+      client_patch: { title: 'mine' },
     })
     return id
   }
@@ -127,7 +154,11 @@ describe('without a server', () => {
     const empty = await mkdtemp(join(tmpdir(), 'tidewire-none-'))
     const env = { ...server.env, TIDEWIRE_DATA: empty }
     for (const command of [['status'], ['doctor'], ['conflicts'], ['verify'], ['token', '--user', 'ada@example.com']]) {
-      expect(await run(command, env)).toMatchObject({ code: 3, out: '', err: expect.stringContaining('npx tidewire start') as string })
+      expect(await run(command, env)).toMatchObject({
+        code: 3,
+        out: '',
+        err: expect.stringContaining('npx tidewire start') as string,
+      })
     }
     expect(await readdir(empty)).toEqual([])
     await rm(empty, { recursive: true })
@@ -136,7 +167,10 @@ describe('without a server', () => {
   test('seed makes the schema first, and commands say when there is none', async () => {
     const folder = await copyOfTemplate(false)
     const env = { ...server.env, TIDEWIRE_DATA: folder }
-    expect(await run(['status'], env)).toMatchObject({ code: 3, err: expect.stringContaining('npx tidewire migrate') as string })
+    expect(await run(['status'], env)).toMatchObject({
+      code: 3,
+      err: expect.stringContaining('npx tidewire migrate') as string,
+    })
     expect(JSON.parse((await run(['seed', '--demo', '--json'], env)).out)).toMatchObject({ created: true })
     expect(JSON.parse((await run(['status', '--json'], env)).out)).toMatchObject({ organizations: 1 })
     await rm(dirname(folder), { recursive: true, force: true })
@@ -149,7 +183,13 @@ describe('without a server', () => {
     const folder = await copyOfTemplate()
     const ended = await run(['start', '--json'], { ...server.env, TIDEWIRE_DATA: folder, PORT: String(port) })
     expect(ended.code).toBe(3)
-    expect(JSON.parse(ended.err.trim())).toMatchObject({ error: { code: 'port_in_use', message: expect.stringContaining(String(port)) as string, remedy: expect.stringContaining(`PORT=${port + 1}`) as string } })
+    expect(JSON.parse(ended.err.trim())).toMatchObject({
+      error: {
+        code: 'port_in_use',
+        message: expect.stringContaining(String(port)) as string,
+        remedy: expect.stringContaining(`PORT=${port + 1}`) as string,
+      },
+    })
     other.close()
     await rm(dirname(folder), { recursive: true, force: true })
   })

@@ -16,15 +16,33 @@ function refusal(env: Record<string, string>): TideError {
 describe('settings', () => {
   test('are complete when none is given: embedded, on this machine', () => {
     const config = loadConfig({})
-    expect(config).toMatchObject({ host: '127.0.0.1', port: 4600, capture: 'trigger', logLevel: 'info', embedding: { provider: 'none', dimension: 384 } })
+    expect(config).toMatchObject({
+      host: '127.0.0.1',
+      port: 4600,
+      capture: 'trigger',
+      logLevel: 'info',
+      embedding: { provider: 'none', dimension: 384 },
+    })
     expect(config.database.kind).toBe('embedded')
     expect(config.auth.kind).toBe('stored')
   })
 
   test('take the values of the environment; an empty variable counts as absent', () => {
-    const config = loadConfig({ PORT: '5000', HOST: '', DATABASE_URL: 'postgres://me@db/tide', DATABASE_POOL_SIZE: '5', DATABASE_MAX_OVERFLOW: '2', AUTH_SECRET: secret, EMBEDDING_DIMENSION: '768' })
+    const config = loadConfig({
+      PORT: '5000',
+      HOST: '',
+      DATABASE_URL: 'postgres://me@db/tide',
+      DATABASE_POOL_SIZE: '5',
+      DATABASE_MAX_OVERFLOW: '2',
+      AUTH_SECRET: secret,
+      EMBEDDING_DIMENSION: '768',
+    })
     expect(config).toMatchObject({
-      port: 5000, host: '127.0.0.1', database: { kind: 'postgres', url: 'postgres://me@db/tide', poolSize: 7 }, auth: { kind: 'secret', secret }, embedding: { dimension: 768 },
+      port: 5000,
+      host: '127.0.0.1',
+      database: { kind: 'postgres', url: 'postgres://me@db/tide', poolSize: 7 },
+      auth: { kind: 'secret', secret },
+      embedding: { dimension: 768 },
     })
   })
 
@@ -32,13 +50,22 @@ describe('settings', () => {
     const error = refusal({ PORT: 'http', EMBEDDING_DIMENSION: '0', CAPTURE: 'magic', LOG_LEVEL: 'warn' })
     expect(error.code).toBe('config_invalid')
     expect(error.message).toContain('4 settings are wrong')
-    for (const part of ['PORT is "http": it must be a whole number from 0 to 65535', 'EMBEDDING_DIMENSION is "0"', 'CAPTURE is "magic": it must be wal or trigger', 'LOG_LEVEL is "warn": it must be error, info or debug']) {
+    for (const part of [
+      'PORT is "http": it must be a whole number from 0 to 65535',
+      'EMBEDDING_DIMENSION is "0"',
+      'CAPTURE is "magic": it must be wal or trigger',
+      'LOG_LEVEL is "warn": it must be error, info or debug',
+    ]) {
       expect(error.message).toContain(part)
     }
   })
 
   test('that are secret never appear in the message', () => {
-    const error = refusal({ AUTH_SECRET: 'hunter2', DATABASE_URL: 'mysql://root:hunter3@db', ENCRYPTION_KEYS: 'k1:hunter4' })
+    const error = refusal({
+      AUTH_SECRET: 'hunter2',
+      DATABASE_URL: 'mysql://root:hunter3@db',
+      ENCRYPTION_KEYS: 'k1:hunter4',
+    })
     expect(error.message).toContain('AUTH_SECRET is (hidden)')
     expect(error.message).toContain('DATABASE_URL is (hidden)')
     expect(error.message).toContain('ENCRYPTION_KEYS is (hidden)')
@@ -47,7 +74,9 @@ describe('settings', () => {
 
   test('refuse a database elsewhere without anything to check tokens with', () => {
     expect(refusal({ DATABASE_URL: 'postgres://me@db/tide' }).message).toContain('AUTH_SECRET is absent')
-    expect(loadConfig({ DATABASE_URL: 'postgres://me@db/tide', AUTH_JWKS_URL: 'https://id.example.com/keys' }).auth.kind).toBe('jwks')
+    expect(
+      loadConfig({ DATABASE_URL: 'postgres://me@db/tide', AUTH_JWKS_URL: 'https://id.example.com/keys' }).auth.kind,
+    ).toBe('jwks')
   })
 
   test('refuse logical replication on the embedded database', () => {
@@ -56,7 +85,10 @@ describe('settings', () => {
 
   test('read encryption keys of 32 bytes', () => {
     const key = Buffer.alloc(32, 7).toString('base64')
-    expect(loadConfig({ ENCRYPTION_KEYS: `new:${key},old:${key}` }).encryptionKeys.map(({ id }) => id)).toEqual(['new', 'old'])
+    expect(loadConfig({ ENCRYPTION_KEYS: `new:${key},old:${key}` }).encryptionKeys.map(({ id }) => id)).toEqual([
+      'new',
+      'old',
+    ])
     expect(refusal({ ENCRYPTION_KEYS: 'k1:AAAA' }).message).toContain('keys of 32 bytes')
   })
 })

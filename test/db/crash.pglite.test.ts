@@ -13,7 +13,9 @@ const rounds = 4
 
 /** Lets a process write until it has acknowledged `count` rows, and kills it in the middle of the next ones. */
 async function writeAndKill(dataDir: string, count: number): Promise<readonly number[]> {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', writer, dataDir], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', writer, dataDir], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const acknowledged: number[] = []
   for await (const line of createInterface({ input: child.stdout })) {
     acknowledged.push(Number(line))
@@ -30,7 +32,9 @@ test('every acknowledged row is there after kill -9 in the middle of writing, an
   for (let round = 1; round <= rounds; round++) {
     for (const id of await writeAndKill(dataDir, 100 * round + round)) acknowledged.add(id)
     const database = await openDatabase({ database: { kind: 'embedded', dataDir, poolSize: 2 } })
-    const { rows } = await database.pool.query<{ id: number; length: number; text: string }>('select id, length(text) as length, left(text, 4) as text from kept')
+    const { rows } = await database.pool.query<{ id: number; length: number; text: string }>(
+      'select id, length(text) as length, left(text, 4) as text from kept',
+    )
     await database.close()
     const found = new Set(rows.map(({ id }) => id))
     expect([...acknowledged].filter((id) => !found.has(id))).toEqual([])

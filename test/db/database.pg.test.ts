@@ -12,7 +12,9 @@ describe('migrations on Postgres', () => {
   test('of servers that start together run once', async () => {
     const databases = await Promise.all(Array.from({ length: 5 }, async () => openDatabase({ database: empty.config })))
     const applied = await Promise.all(databases.map(async (database) => database.migrate()))
-    const { rows } = await empty.database.pool.query<{ count: number }>('select count(*)::integer as count from mikro_orm_migrations')
+    const { rows } = await empty.database.pool.query<{ count: number }>(
+      'select count(*)::integer as count from mikro_orm_migrations',
+    )
     expect(applied.filter((names) => names.length > 0)).toHaveLength(1)
     expect(rows[0]?.count).toBe(Math.max(...applied.map((names) => names.length)))
     await Promise.all(databases.map(async (database) => database.close()))
@@ -34,12 +36,15 @@ describe('the listening connection', () => {
       for (const wake of waiting) wake()
     })
     const next = async (wanted: Notification): Promise<void> => {
-      while (!heard.some(({ channel, payload }) => channel === wanted.channel && payload === wanted.payload)) await new Promise<void>((resolve) => waiting.add(resolve))
+      while (!heard.some(({ channel, payload }) => channel === wanted.channel && payload === wanted.payload))
+        await new Promise<void>((resolve) => waiting.add(resolve))
     }
     await database.listen('news')
     await database.pool.query("notify news, 'one'")
     await next({ channel: 'news', payload: 'one' })
-    await database.pool.query(`select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen%' and datname = current_database()`)
+    await database.pool.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'listen%' and datname = current_database()`,
+    )
     await next({ channel: '', payload: '' })
     await database.pool.query("notify news, 'two'")
     await next({ channel: 'news', payload: 'two' })
@@ -49,7 +54,12 @@ describe('the listening connection', () => {
 
 test('a database that does not answer is named without its password', async () => {
   const url = 'postgres://me:hunter2@127.0.0.1:1/none'
-  const error = await openDatabase({ database: { kind: 'postgres', url, poolSize: 1, readUrls: [] } }).catch((cause: unknown) => cause)
-  expect(error).toMatchObject({ code: 'database_unreachable', message: expect.stringContaining('127.0.0.1:1') as string })
+  const error = await openDatabase({ database: { kind: 'postgres', url, poolSize: 1, readUrls: [] } }).catch(
+    (cause: unknown) => cause,
+  )
+  expect(error).toMatchObject({
+    code: 'database_unreachable',
+    message: expect.stringContaining('127.0.0.1:1') as string,
+  })
   expect(String((error as Error).message)).not.toContain('hunter2')
 })

@@ -43,7 +43,9 @@ describe('the data folder of an embedded database', () => {
     const folder = await mkdtemp(join(tmpdir(), 'tidewire-boot-'))
     const opened = await Promise.all([open(folder, 'either'), open(folder, 'either'), open(folder, 'either')])
     expect(opened.filter(({ attached }) => !attached)).toHaveLength(1)
-    await Promise.all(opened.map(async ({ pool }) => expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])))
+    await Promise.all(
+      opened.map(async ({ pool }) => expect((await pool.query('select 1 as one')).rows).toEqual([{ one: 1 }])),
+    )
     for (const database of opened.toSorted((a, b) => Number(b.attached) - Number(a.attached))) await database.close()
     await rm(folder, { recursive: true, force: true })
   })

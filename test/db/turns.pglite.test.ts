@@ -19,26 +19,33 @@ afterAll(async () => test1.close())
 describe('connections of the embedded database', () => {
   test('get the answers to their own parameters when many ask at once', async () => {
     const { pool } = test1.database
-    await Promise.all(Array.from({ length: 200 }, (_, id) => pool.query('insert into notes values ($1, $2)', [id, `text ${id}`])))
-    const texts = await Promise.all(Array.from({ length: 200 }, async (_, id) => {
-      // Two shapes of statement, so that a mixed-up unnamed statement gives the wrong columns.
-      const sql = id % 2 ? 'select text from notes where id = $1' : 'select $1::integer as id, text from notes where id = $1'
-      const { rows } = await pool.query<{ text: string }>(sql, [id])
-      return rows[0]?.text
-    }))
+    await Promise.all(
+      Array.from({ length: 200 }, (_, id) => pool.query('insert into notes values ($1, $2)', [id, `text ${id}`])),
+    )
+    const texts = await Promise.all(
+      Array.from({ length: 200 }, async (_, id) => {
+        // Two shapes of statement, so that a mixed-up unnamed statement gives the wrong columns.
+        const sql =
+          id % 2 ? 'select text from notes where id = $1' : 'select $1::integer as id, text from notes where id = $1'
+        const { rows } = await pool.query<{ text: string }>(sql, [id])
+        return rows[0]?.text
+      }),
+    )
     expect(texts).toEqual(Array.from({ length: 200 }, (_, id) => `text ${id}`))
   })
 
   test('keep their transactions apart', async () => {
     const { pool } = test1.database
     await pool.query('delete from notes')
-    await Promise.all(Array.from({ length: 8 }, async (_, id) => {
-      const client = await pool.connect()
-      await client.query('begin')
-      await client.query('insert into notes values ($1, $2)', [id, 'a'])
-      await client.query(id % 2 ? 'rollback' : 'commit')
-      client.release()
-    }))
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, id) => {
+        const client = await pool.connect()
+        await client.query('begin')
+        await client.query('insert into notes values ($1, $2)', [id, 'a'])
+        await client.query(id % 2 ? 'rollback' : 'commit')
+        client.release()
+      }),
+    )
     const { rows } = await pool.query<{ id: number }>('select id from notes order by id')
     expect(rows.map(({ id }) => id)).toEqual([0, 2, 4, 6])
   })
@@ -66,7 +73,8 @@ describe('connections of the embedded database', () => {
 
   test('leave no prepared statement behind when they end', async () => {
     const { pool, connection } = test1.database
-    const prepared = async (): Promise<number | null> => (await pool.query('select 1 from pg_prepared_statements')).rowCount
+    const prepared = async (): Promise<number | null> =>
+      (await pool.query('select 1 from pg_prepared_statements')).rowCount
     const before = await prepared()
     const client = new pg.Client(connection)
     await client.connect()
@@ -101,7 +109,10 @@ describe('connections of the embedded database', () => {
 test('a connection that holds a transaction open without a word, while others wait, is cut and rolled back', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tidewire-turns-'))
   const database = await PGlite.create()
-  const server = new TurnServer({ exec: (messages) => database.execProtocolRawSync(messages) }, { clock: systemClock, parameters: {}, idleTransactionMs: 300 })
+  const server = new TurnServer(
+    { exec: (messages) => database.execProtocolRawSync(messages) },
+    { clock: systemClock, parameters: {}, idleTransactionMs: 300 },
+  )
   await server.listen(join(folder, '.s.PGSQL.5432'))
   const [silent, patient] = [1, 2].map(() => new pg.Client({ host: folder, user: 'postgres', database: 'postgres' }))
   if (!silent || !patient) throw new Error('There are two.')

@@ -19,14 +19,41 @@ const frames = 10_000
 const broken: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.uint8Array({ maxLength: 200 }),
   fc.json().map((text) => encodeFrame({ message: JSON.parse(text) as unknown, sections: [] })),
-  fc.tuple(fc.constantFrom('hello', 'subscribe', 'page', 'push', 'verify', 'search', 'presence', 'call', 'ack', 'activate', 'unsubscribe', 'authenticate', 'nonsense'), fc.dictionary(fc.string({ maxLength: 12 }), fc.jsonValue()))
+  fc
+    .tuple(
+      fc.constantFrom(
+        'hello',
+        'subscribe',
+        'page',
+        'push',
+        'verify',
+        'search',
+        'presence',
+        'call',
+        'ack',
+        'activate',
+        'unsubscribe',
+        'authenticate',
+        'nonsense',
+      ),
+      fc.dictionary(fc.string({ maxLength: 12 }), fc.jsonValue()),
+    )
     .map(([type, rest]) => encodeFrame({ message: { ...rest, type }, sections: [] })),
-  fc.tuple(fc.uint8Array({ maxLength: 50 }), fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 255 })).map(([section, at, value]) => {
-    const frame = encodeFrame({ message: { type: 'ack', seq: 1 }, sections: [section] })
-    frame[at % frame.length] = value
-    return frame
-  }),
-  fc.nat({ max: 30_000 }).map((depth) => encodeFrame({ message: { type: 'call', ref: 1, id: '', action: 'a', input: nested(depth) }, sections: [] }).slice(0, 100_000)),
+  fc
+    .tuple(fc.uint8Array({ maxLength: 50 }), fc.integer({ min: 0, max: 200 }), fc.integer({ min: 0, max: 255 }))
+    .map(([section, at, value]) => {
+      const frame = encodeFrame({ message: { type: 'ack', seq: 1 }, sections: [section] })
+      frame[at % frame.length] = value
+      return frame
+    }),
+  fc
+    .nat({ max: 30_000 })
+    .map((depth) =>
+      encodeFrame({ message: { type: 'call', ref: 1, id: '', action: 'a', input: nested(depth) }, sections: [] }).slice(
+        0,
+        100_000,
+      ),
+    ),
 )
 
 function nested(depth: number): unknown {
@@ -58,7 +85,8 @@ test('a hostile socket with ten thousand broken frames gets coded errors only, w
         const next = attack.slice(sent, sent + (chunk < 10 ? 15 : 40))
         sent += next.length
         for (const frame of next) client.sendBytes(frame)
-        for (const { error } of await untilAnswered(client, 1_000_000 + sent)) codes.set(error.code, (codes.get(error.code) ?? 0) + 1)
+        for (const { error } of await untilAnswered(client, 1_000_000 + sent))
+          codes.set(error.code, (codes.get(error.code) ?? 0) + 1)
       }
       client.close()
     }
@@ -69,7 +97,15 @@ test('a hostile socket with ten thousand broken frames gets coded errors only, w
   const serve = async (): Promise<void> => {
     while (!done) {
       served += 1
-      const mutation = { id: newId(), clientSeq: served, table: 'tasks', rowId: newId(), op: 'insert' as const, set: { projectId: fixture.projectId, title: `task ${served}` }, at: 0 }
+      const mutation = {
+        id: newId(),
+        clientSeq: served,
+        table: 'tasks',
+        rowId: newId(),
+        op: 'insert' as const,
+        set: { projectId: fixture.projectId, title: `task ${served}` },
+        at: 0,
+      }
       honest.send({ type: 'push', mutations: [mutation] })
       const { outcomes } = await honest.next('outcomes')
       expect(outcomes).toMatchObject([{ mutationId: mutation.id, kind: 'applied' }])
@@ -83,7 +119,10 @@ test('a hostile socket with ten thousand broken frames gets coded errors only, w
   expect(connections).toBeGreaterThan(10)
   expect(served).toBeGreaterThan(100)
   expect(honest.isClosed).toBe(false)
-  const { rows } = await home.server.database.pool.query<{ count: number }>(`select count(*)::integer as count from tasks where project_id = $1`, [fixture.projectId])
+  const { rows } = await home.server.database.pool.query<{ count: number }>(
+    `select count(*)::integer as count from tasks where project_id = $1`,
+    [fixture.projectId],
+  )
   expect(rows[0]?.count).toBe(served)
   expect((await fetch(`${url}/ready`)).status).toBe(200)
   honest.close()

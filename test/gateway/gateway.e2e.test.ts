@@ -31,14 +31,26 @@ async function connected(): Promise<RawClient> {
 }
 
 function insertTask(clientSeq: number, title: string): Mutation {
-  return { id: newId(), clientSeq, table: 'tasks', rowId: newId(), op: 'insert', set: { projectId: home.fixture.projectId, title }, at: 0 }
+  return {
+    id: newId(),
+    clientSeq,
+    table: 'tasks',
+    rowId: newId(),
+    op: 'insert',
+    set: { projectId: home.fixture.projectId, title },
+    at: 0,
+  }
 }
 
 describe('a connection', () => {
   test('is welcomed with who it is, where the log is, and what is allowed', async () => {
     const { welcome } = await greeted()
     expect(welcome).toMatchObject({
-      protocol: 1, resume: false, organizationId: home.fixture.organizationId, principal: { kind: 'user', id: home.fixture.memberId }, clientSeq: 0,
+      protocol: 1,
+      resume: false,
+      organizationId: home.fixture.organizationId,
+      principal: { kind: 'user', id: home.fixture.memberId },
+      clientSeq: 0,
       limits: { messageBytes: home.config.limits.messageBytes, pushMutations: 100 },
     })
     expect(welcome.epoch).not.toBe('')
@@ -102,7 +114,12 @@ describe('a connection', () => {
 describe('a session', () => {
   test('gets the outcomes of its pushes in order, and its own rows back', async () => {
     const { client } = await greeted()
-    client.send({ type: 'subscribe', subscriptions: [{ id: 's', channel: `project/${home.fixture.projectId}`, tables: ['tasks'], embeddings: false, held: false }] })
+    client.send({
+      type: 'subscribe',
+      subscriptions: [
+        { id: 's', channel: `project/${home.fixture.projectId}`, tables: ['tasks'], embeddings: false, held: false },
+      ],
+    })
     expect((await client.next('subscribed')).error).toBeUndefined()
     client.send({ type: 'page', subscription: 's', after: null })
     const page = await client.next('page')
@@ -123,7 +140,8 @@ describe('a session', () => {
     const { badFrames } = home.config.limits
     for (let round = 0; round < 2; round++) {
       for (let index = 0; index < badFrames - 1; index++) client.sendBytes(new Uint8Array([1, 2, 3]))
-      for (let index = 0; index < badFrames - 1; index++) expect(await client.next('error')).toMatchObject({ fatal: false, error: { code: 'bad_frame' } })
+      for (let index = 0; index < badFrames - 1; index++)
+        expect(await client.next('error')).toMatchObject({ fatal: false, error: { code: 'bad_frame' } })
       client.send({ type: 'ack', seq: 0 })
     }
     for (let index = 0; index < badFrames; index++) client.sendBytes(new Uint8Array([1, 2, 3]))
@@ -140,13 +158,22 @@ describe('a session', () => {
   test('is told that an action or a subscription of what it may not see does not exist for it', async () => {
     const { client } = await greeted()
     client.send({ type: 'call', ref: 7, id: newId(), action: 'no.such', input: null })
-    expect(await client.next('error', ({ ref }) => ref === 7)).toMatchObject({ fatal: false, error: { code: 'not_found' } })
-    client.send({ type: 'subscribe', subscriptions: [{ id: 'x', channel: `user/${home.fixture.ownerId}`, embeddings: false, held: false }] })
+    expect(await client.next('error', ({ ref }) => ref === 7)).toMatchObject({
+      fatal: false,
+      error: { code: 'not_found' },
+    })
+    client.send({
+      type: 'subscribe',
+      subscriptions: [{ id: 'x', channel: `user/${home.fixture.ownerId}`, embeddings: false, held: false }],
+    })
     expect((await client.next('subscribed', ({ id }) => id === 'x')).error?.code).toBe('forbidden')
   })
 
   test('ends when its token does, unless it brings a new one of the same user', async () => {
-    const [short, renewed] = [await home.userToken(home.fixture.memberId, 1), await home.userToken(home.fixture.memberId, 3600)]
+    const [short, renewed] = [
+      await home.userToken(home.fixture.memberId, 1),
+      await home.userToken(home.fixture.memberId, 3600),
+    ]
     const [ending, staying] = [await greeted(short), await greeted(short)]
     staying.client.send({ type: 'authenticate', ref: 1, token: await home.userToken(home.fixture.ownerId) })
     expect(await staying.client.next('error')).toMatchObject({ ref: 1, fatal: false, error: { code: 'token_invalid' } })
@@ -170,12 +197,25 @@ describe('presence', () => {
     const channel = `project/${home.fixture.projectId}`
     const [watching, typing] = [await greeted(), await greeted(await home.userToken(home.fixture.ownerId))]
     for (const { client } of [watching, typing]) {
-      client.send({ type: 'subscribe', subscriptions: [{ id: 'p', channel, tables: ['tasks'], embeddings: false, held: false }] })
+      client.send({
+        type: 'subscribe',
+        subscriptions: [{ id: 'p', channel, tables: ['tasks'], embeddings: false, held: false }],
+      })
       await client.next('subscribed')
     }
     typing.client.send({ type: 'presence', channel, state: { typing: true } })
     expect(await watching.client.next('present')).toEqual({
-      type: 'present', channel, peers: [{ deviceId: typing.welcome.deviceId, name: expect.any(String) as string, userId: home.fixture.ownerId, agentId: null, state: { typing: true } }],
+      type: 'present',
+      channel,
+      peers: [
+        {
+          deviceId: typing.welcome.deviceId,
+          name: expect.any(String) as string,
+          userId: home.fixture.ownerId,
+          agentId: null,
+          state: { typing: true },
+        },
+      ],
     })
     typing.client.close()
     expect((await watching.client.next('present')).peers).toEqual([])
@@ -185,10 +225,18 @@ describe('presence', () => {
     const { client } = await greeted()
     client.send({ type: 'presence', channel: `user/${home.fixture.ownerId}`, state: {} })
     expect((await client.next('error')).error.code).toBe('forbidden')
-    client.send({ type: 'presence', channel: `organization/${home.fixture.organizationId}`, state: { text: 'x'.repeat(5000) } })
+    client.send({
+      type: 'presence',
+      channel: `organization/${home.fixture.organizationId}`,
+      state: { text: 'x'.repeat(5000) },
+    })
     expect((await client.next('error')).error.code).toBe('message_too_large')
-    for (let index = 0; index < home.config.limits.presencePerSecond + 1; index++) client.send({ type: 'presence', channel: `organization/${home.fixture.organizationId}`, state: { index } })
-    expect((await client.next('error')).error).toMatchObject({ code: 'rate_limited', retryAfterMs: expect.any(Number) as number })
+    for (let index = 0; index < home.config.limits.presencePerSecond + 1; index++)
+      client.send({ type: 'presence', channel: `organization/${home.fixture.organizationId}`, state: { index } })
+    expect((await client.next('error')).error).toMatchObject({
+      code: 'rate_limited',
+      retryAfterMs: expect.any(Number) as number,
+    })
   })
 })
 
@@ -198,11 +246,38 @@ describe('search', () => {
     const { organizationId, ownerId, projectId } = home.fixture
     const vector = (hot: number): number[] => Array.from({ length: 384 }, (_, index) => (index === hot ? 1 : 0))
     const insert = `insert into memories (organization_id, scope, project_id, user_id, content, embedding, embedding_status) values ($1, $2, $3, $4, $5, $6, 'ready')`
-    await pool.query(insert, [organizationId, 'project', projectId, null, 'The staging deploy needs the VPN', JSON.stringify(vector(1))])
-    await pool.query(insert, [organizationId, 'user', null, ownerId, 'The deploy secret of the owner', JSON.stringify(vector(1))])
-    await pool.query(insert, [organizationId, 'project', projectId, null, 'Lunch is at noon', JSON.stringify(vector(2))])
+    await pool.query(insert, [
+      organizationId,
+      'project',
+      projectId,
+      null,
+      'The staging deploy needs the VPN',
+      JSON.stringify(vector(1)),
+    ])
+    await pool.query(insert, [
+      organizationId,
+      'user',
+      null,
+      ownerId,
+      'The deploy secret of the owner',
+      JSON.stringify(vector(1)),
+    ])
+    await pool.query(insert, [
+      organizationId,
+      'project',
+      projectId,
+      null,
+      'Lunch is at noon',
+      JSON.stringify(vector(2)),
+    ])
     const { client } = await greeted()
-    client.send({ type: 'search', ref: 1, table: 'memories', embedding: Buffer.from(Float32Array.from(vector(1)).buffer).toString('base64'), limit: 10 })
+    client.send({
+      type: 'search',
+      ref: 1,
+      table: 'memories',
+      embedding: Buffer.from(Float32Array.from(vector(1)).buffer).toString('base64'),
+      limit: 10,
+    })
     const byVector = await client.next('found')
     expect(byVector.hits.map(({ score }) => Math.round(score * 1000) / 1000)).toEqual([1, 0])
     client.send({ type: 'search', ref: 2, table: 'memories', text: 'why does the deploy fail', limit: 10 })
@@ -210,7 +285,13 @@ describe('search', () => {
     expect(byWords.hits).toHaveLength(1)
     expect(byWords.hits[0]?.id).toBe(byVector.hits[0]?.id)
     expect(byWords.blocks[0]?.count).toBe(1)
-    client.send({ type: 'search', ref: 3, table: 'memories', embedding: Buffer.from(new Float32Array(3).buffer).toString('base64'), limit: 10 })
+    client.send({
+      type: 'search',
+      ref: 3,
+      table: 'memories',
+      embedding: Buffer.from(new Float32Array(3).buffer).toString('base64'),
+      limit: 10,
+    })
     expect(await client.next('error')).toMatchObject({ ref: 3, error: { code: 'invalid_value' } })
     client.send({ type: 'search', ref: 4, table: 'access_tokens', text: 'x', limit: 10 })
     expect(await client.next('error')).toMatchObject({ ref: 4, error: { code: 'unknown_table' } })
@@ -219,8 +300,12 @@ describe('search', () => {
 
 describe('the HTTP side', () => {
   test('says that it is alive, ready, and counts', async () => {
-    const [health, ready, metrics, page, missing] = await Promise.all(['/health', '/ready', '/metrics', '/', '/nowhere'].map(async (path) => fetch(`${home.url}${path}`)))
-    expect([health, ready, metrics, page, missing].map((response) => response?.status)).toEqual([200, 200, 200, 200, 404])
+    const [health, ready, metrics, page, missing] = await Promise.all(
+      ['/health', '/ready', '/metrics', '/', '/nowhere'].map(async (path) => fetch(`${home.url}${path}`)),
+    )
+    expect([health, ready, metrics, page, missing].map((response) => response?.status)).toEqual([
+      200, 200, 200, 200, 404,
+    ])
     expect(await ready?.json()).toMatchObject({ ready: true, database: { ok: true }, canary: { ok: true } })
     expect(await metrics?.text()).toContain('tidewire_messages_total{type="hello"}')
     expect(await page?.text()).toContain('<h1>Tidewire</h1>')

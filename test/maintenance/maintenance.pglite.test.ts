@@ -17,7 +17,8 @@ afterAll(async () => home.close())
 
 async function log(): Promise<{ readonly count: number; readonly oldest: number | null; readonly pruned: number }> {
   const { rows } = await home.database.pool.query<{ count: number; oldest: number | null; pruned: number }>(
-    'select (select count(*)::integer from sync_changes) as count, (select min(seq)::integer from sync_changes) as oldest, (select pruned_through_seq::integer from sync_heads) as pruned')
+    'select (select count(*)::integer from sync_changes) as count, (select min(seq)::integer from sync_changes) as oldest, (select pruned_through_seq::integer from sync_heads) as pruned',
+  )
   const [row] = rows
   if (!row) throw new Error('No row.')
   return row
@@ -34,7 +35,9 @@ describe('pruning the change log', () => {
 
   test('takes whole commits, and raises the horizon to the last of them', async () => {
     const { pool } = home.database
-    await pool.query('begin; insert into agent_types (organization_id, key, name) select id, $$first$$, $$x$$ from organizations; insert into agent_types (organization_id, key, name) select id, $$second$$, $$x$$ from organizations; commit')
+    await pool.query(
+      'begin; insert into agent_types (organization_id, key, name) select id, $$first$$, $$x$$ from organizations; insert into agent_types (organization_id, key, name) select id, $$second$$, $$x$$ from organizations; commit',
+    )
     await seedFixture(pool)
     const before = await log()
     const gone = await pruneLog(pool, { keepMs: 3_600_000, keepRows: 3 })
@@ -49,7 +52,9 @@ describe('pruning the change log', () => {
     const { pool } = home.database
     await pool.query(`update sync_changes set occurred_at = now() - interval '2 days'`)
     await seedFixture(pool)
-    const { rows } = await pool.query<{ seq: number }>(`select max(seq)::integer as seq from sync_changes where occurred_at < now() - interval '1 day'`)
+    const { rows } = await pool.query<{ seq: number }>(
+      `select max(seq)::integer as seq from sync_changes where occurred_at < now() - interval '1 day'`,
+    )
     await pruneLog(pool, { keepMs: 86_400_000, keepRows: 1_000_000 })
     expect((await log()).pruned).toBe(rows[0]?.seq)
     expect((await log()).count).toBeGreaterThan(0)
@@ -58,7 +63,12 @@ describe('pruning the change log', () => {
 
 test('the canary is committed at once, through the log', async () => {
   const seen = Promise.withResolvers<void>()
-  const maintenance = startMaintenance({ database: home.database, clock: systemClock, log: silentLog, onCanary: () => seen.resolve() })
+  const maintenance = startMaintenance({
+    database: home.database,
+    clock: systemClock,
+    log: silentLog,
+    onCanary: () => seen.resolve(),
+  })
   await seen.promise
   await maintenance.stop()
   const { rowCount } = await home.database.pool.query(`select 1 from sync_changes where channel = 'canary'`)
@@ -81,6 +91,9 @@ test('demo data is made once, and what was changed in it stays', async () => {
   await pool.query(`update tasks set title = 'Changed' where project_id = $1 and position = 0`, [first.projectId])
   const second = await seedDemo(pool, deps)
   expect(second).toEqual({ ...first, created: false })
-  const { rows } = await pool.query<{ count: number; changed: number }>(`select count(*)::integer as count, count(*) filter (where title = 'Changed')::integer as changed from tasks where project_id = $1`, [first.projectId])
+  const { rows } = await pool.query<{ count: number; changed: number }>(
+    `select count(*)::integer as count, count(*) filter (where title = 'Changed')::integer as changed from tasks where project_id = $1`,
+    [first.projectId],
+  )
   expect(rows).toEqual([{ count: 12, changed: 1 }])
 })

@@ -46,7 +46,12 @@ export class RawClient {
   }
 
   static async connect(url: string): Promise<RawClient> {
-    const socket = io(url, { transports: ['websocket'], parser: { Encoder, Decoder }, reconnection: false, forceNew: true })
+    const socket = io(url, {
+      transports: ['websocket'],
+      parser: { Encoder, Decoder },
+      reconnection: false,
+      forceNew: true,
+    })
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve)
       socket.once('connect_error', reject)
@@ -55,7 +60,11 @@ export class RawClient {
   }
 
   /** Connects, says hello and waits for the welcome. */
-  static async greeted(url: string, token: string, hello: Partial<UpOf<'hello'>> = {}): Promise<{ client: RawClient; welcome: DownOf<'welcome'> }> {
+  static async greeted(
+    url: string,
+    token: string,
+    hello: Partial<UpOf<'hello'>> = {},
+  ): Promise<{ client: RawClient; welcome: DownOf<'welcome'> }> {
     const client = await RawClient.connect(url)
     client.send(helloOf(token, hello))
     return { client, welcome: await client.next('welcome') }
@@ -70,11 +79,15 @@ export class RawClient {
   }
 
   /** What was heard of this type and not asked for yet, or the next that comes. Rejects when the connection ends first. */
-  async next<T extends Down['type']>(type: T, matches: (message: DownOf<T>) => boolean = () => true): Promise<DownOf<T>> {
+  async next<T extends Down['type']>(
+    type: T,
+    matches: (message: DownOf<T>) => boolean = () => true,
+  ): Promise<DownOf<T>> {
     for (;;) {
       const index = this.#heard.findIndex((message) => message.type === type && matches(message as DownOf<T>))
       if (index !== -1) return this.#heard.splice(index, 1)[0] as DownOf<T>
-      if (this.isClosed) throw new Error(`The connection ended before a ${type} came. Heard: ${JSON.stringify(this.#heard)}`)
+      if (this.isClosed)
+        throw new Error(`The connection ended before a ${type} came. Heard: ${JSON.stringify(this.#heard)}`)
       await new Promise<void>((resolve) => this.#waiting.add(resolve))
     }
   }
@@ -95,8 +108,18 @@ let lastDevice = 0
 export function helloOf(token: string, hello: Partial<UpOf<'hello'>> = {}): UpOf<'hello'> {
   lastDevice += 1
   return {
-    type: 'hello', protocol: 1, schemaHash: 'test', token, cursor: null, clientSeq: 0,
-    device: { fingerprint: `raw-client-${process.pid}-${lastDevice}`, name: `raw ${lastDevice}`, kind: 'cli', storageEngine: 'memory' },
+    type: 'hello',
+    protocol: 1,
+    schemaHash: 'test',
+    token,
+    cursor: null,
+    clientSeq: 0,
+    device: {
+      fingerprint: `raw-client-${process.pid}-${lastDevice}`,
+      name: `raw ${lastDevice}`,
+      kind: 'cli',
+      storageEngine: 'memory',
+    },
     ...hello,
   }
 }

@@ -27,7 +27,10 @@ export interface TestServerOptions {
   readonly limits?: Partial<Config['limits']>
 }
 
-export async function startTestServer({ clock = systemClock, limits = {} }: TestServerOptions = {}): Promise<TestServer> {
+export async function startTestServer({
+  clock = systemClock,
+  limits = {},
+}: TestServerOptions = {}): Promise<TestServer> {
   const dataDir = await copyOfTemplate()
   const base = loadConfig({ TIDEWIRE_DATA: dataDir, PORT: '0' })
   const config: Config = { ...base, limits: { ...base.limits, ...limits } }
@@ -38,7 +41,11 @@ export async function startTestServer({ clock = systemClock, limits = {} }: Test
   const auth = createAuth({ pool, key: await openSigningKey(config.auth, systemRandom), clock, random: systemRandom })
   const tokenOf = (principal: Principal, ttlSeconds = 3600): Promise<string> => auth.issueToken(principal, ttlSeconds)
   return {
-    server, url: server.url, config, fixture, tokenOf,
+    server,
+    url: server.url,
+    config,
+    fixture,
+    tokenOf,
     userToken: (id, ttlSeconds) => tokenOf({ kind: 'user', id, organizationId: fixture.organizationId }, ttlSeconds),
     async close() {
       await server.close()
