@@ -3,21 +3,42 @@ import { TideError } from '../../protocol/error.ts'
 import { toBase64 } from '../../protocol/rows/base64.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { flushChannelName, type FlushMessage } from './browser-storage.ts'
+import { lockReplica } from './browser-lock.ts'
+import type { ReplicaPlace } from './browser-worker.ts'
 import type { PGliteLike, PglitePlace } from './pglite-like.ts'
 
-/**
- * A PGlite with pgvector in a worker, on the origin's private file system or IndexedDB. All tabs of the origin share the
- * one of the same name. When the tab that serves it goes, another takes over within seconds.
- */
+/** The database of a replica, for one tab at a time. Throws `TideError` `replica_locked`. */
 export async function openPglite(place: PglitePlace): Promise<PGliteLike> {
   if (!('name' in place)) {
     throw new TideError('config_invalid', `The replica ${place.dir} has a folder but no name.`, {
       remedy: 'In browsers give `name`.',
     })
   }
+  const lock = await lockReplica(place.name)
+  try {
+    const database = await openShared(place)
+    return {
+      ...database,
+      close: async () => {
+        await database.close()
+        lock.release()
+      },
+    }
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/**
+ * A PGlite with pgvector in a worker, on the origin's private file system or IndexedDB. All tabs of the origin share the
+ * one of the same name. When the tab that serves it goes, another takes over within seconds; a page that opens while its
+ * forerunner's worker is still going meets just that.
+ */
+export async function openShared(place: ReplicaPlace): Promise<PGliteLike> {
   const { name } = place
   const worker = new Worker(new URL('./browser-worker-entry.js', import.meta.url), { type: 'module' })
-  const database = await PGliteWorker.create(worker, { id: `tidewire:${name}`, meta: { name } })
+  const database = await PGliteWorker.create(worker, { id: `tidewire:${name}`, meta: place })
   const flushes = new Flushes(name)
   const stopFollowing = database.onLeaderChange(() => flushes.leaderChanged())
   return {

@@ -1,7 +1,22 @@
 import { PGlite } from '@electric-sql/pglite'
+import { OpfsAhpFS } from '@electric-sql/pglite/opfs-ahp'
 import { vector } from '@electric-sql/pglite-pgvector'
 import { worker } from '@electric-sql/pglite/worker'
 import { browserStorage, flushChannelName, type FlushMessage } from './browser-storage.ts'
+
+/** What the page tells of the replica. `tables`: how many the schema has. */
+export interface ReplicaPlace {
+  readonly name: string
+  readonly tables: number
+}
+
+/**
+ * Files can only be opened between transactions, and one transaction makes all tables: each has up to six files (rows,
+ * long values and their index, primary key, two indexes). PGlite's own 100 spare ones are for everything else.
+ */
+function spareFiles(tables: number): number {
+  return 100 + 6 * tables
+}
 
 /**
  * The thread in which the PGlite of a browser replica runs. Every tab starts one; that of the first tab opens the
@@ -10,10 +25,12 @@ import { browserStorage, flushChannelName, type FlushMessage } from './browser-s
 export async function serveReplica(): Promise<void> {
   await worker({
     init: async (options) => {
-      const { name } = options.meta as { readonly name: string }
+      const { name, tables } = options.meta as ReplicaPlace
       const storage = browserStorage()
       const database = await PGlite.create({
-        dataDir: storage === 'opfs' ? `opfs-ahp://${name}` : `idb://${name}`,
+        ...(storage === 'opfs'
+          ? { fs: new OpfsAhpFS(name, { maintainedPoolSize: spareFiles(tables) }) }
+          : { dataDir: `idb://${name}` }),
         // On IndexedDB PGlite would else write the whole file tree after every statement, reads included.
         relaxedDurability: storage === 'idb',
         extensions: { vector },

@@ -10,8 +10,8 @@ export type ReplicaOptions =
 
 /**
  * Opens the store of a replica, which is made if there is none. PGlite is loaded only when it is asked for. Throws
- * `TideError`: `replica_locked` when another process has the folder open, `config_invalid` when the kind of place is not
- * one of this environment.
+ * `TideError`: `replica_locked` when another process has the folder open or another tab the name, `config_invalid` when
+ * the kind of place is not one of this environment.
  */
 export async function openStore(replica: ReplicaOptions, schema: Schema): Promise<ReplicaStore> {
   if (replica.kind === 'memory') return createMemoryStore(schema)
@@ -20,5 +20,6 @@ export async function openStore(replica: ReplicaOptions, schema: Schema): Promis
     // `imports` of package.json: for browsers it is browser-pglite.ts, else node-pglite.ts, which bundlers never see.
     import('#open-pglite'),
   ])
-  return createPgliteStore({ schema, open: () => openPglite(replica) })
+  const place = 'dir' in replica ? replica : { name: replica.name, tables: Object.keys(schema).length }
+  return createPgliteStore({ schema, open: () => openPglite(place) })
 }

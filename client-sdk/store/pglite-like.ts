@@ -14,5 +14,5 @@ export interface PGliteLike extends Pick<PGliteInterface, 'query' | 'exec' | 'tr
 /** Runs SQL: a PGlite or one of its transactions. */
 export type Executor = Pick<Transaction, 'query' | 'exec'>
 
-/** A folder in Node, a name in browsers. */
-export type PglitePlace = { readonly dir: string } | { readonly name: string }
+/** A folder in Node, a name in browsers. `tables`: how many the schema has. */
+export type PglitePlace = { readonly dir: string } | { readonly name: string; readonly tables: number }
