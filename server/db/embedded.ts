@@ -47,7 +47,7 @@ export async function openEmbedded(dataDir: string, { mode, clock, onCrash }: Em
     return await start(dataDir, onCrash)
   } catch (error) {
     if (mode === 'own' || !isLocked(error)) throw error
-    return await startOrAttach(dataDir, clock, onCrash)
+    return startOrAttach(dataDir, clock, onCrash)
   }
 }
 
