@@ -8,7 +8,7 @@ import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
 import { migrateUp, openOrm, rollbackOne } from './orm.ts'
 
-export { insertRow, type Queryable } from './insert-row.ts'
+export { insertRow } from './insert-row.ts'
 export type { EmbeddedMode } from './embedded.ts'
 export type { Notification } from './notifications.ts'
 

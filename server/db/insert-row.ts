@@ -1,7 +1,7 @@
 import pg from 'pg'
 
 /** Anything that runs a statement: the pool, or a client inside a transaction. */
-export type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>
+type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>
 
 /**
  * Inserts one row given by SQL column names; objects become JSON, arrays Postgres arrays. A row whose id is taken is left

@@ -9,8 +9,8 @@ import { GatewaySession, type GatewayDeps } from './connection-handler.ts'
 import { Presence } from './presence.ts'
 import { socketParser } from './socket-parser.ts'
 
-export { createHttpHandler, type HttpDeps, type Readiness } from './http.ts'
-export type { ActionCaller, Pusher, Searcher } from './seams.ts'
+export { createHttpHandler, type Readiness } from './http.ts'
+export type { Pusher } from './seams.ts'
 
 export interface Gateway {
   /** Connections now, greeted or not. */

@@ -8,7 +8,7 @@ import type { Log } from '../telemetry/telemetry.ts'
 import { defaultLogRetention, pruneLog, type LogRetention } from './prune.ts'
 import { vacuumStale } from './vacuum.ts'
 
-export { seedDemo, type Demo } from './demo.ts'
+export { seedDemo } from './demo.ts'
 export { pruneLog, type LogRetention } from './prune.ts'
 
 export const canaryIntervalMs = 5000
