@@ -59,7 +59,10 @@ export interface ClientBase<S extends Schema> {
   readonly status: ClientStatus
   /** Calls back whenever `status` may differ. Returns the function that stops it. */
   onStatus(listener: (status: ClientStatus) => void): () => void
-  /** Resolves when no write of this device is waiting for the server any more; refused and conflicting ones do not wait. */
+  /**
+   * Resolves when no write of this device is waiting for the server any more; refused and conflicting ones do not wait.
+   * Rejects when `signal` aborts, or when the server refuses this client for good (`status.connection` is `stopped`).
+   */
   synced(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Compares this replica with the server and repairs what differs. Needs a connection. */
   verify(): Promise<Verification>
@@ -237,7 +240,9 @@ class TideClient implements ClientBase<Schema> {
     const { signal } = options
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const look = (): void => {
+      const { connection, error } = this.#connection.status
       if (this.#replica.pendingCount === 0) resolve()
+      else if (connection === 'stopped') reject(error)
     }
     const abort = (): void => reject(signal?.reason)
     const stop = this.onStatus(look)

@@ -26,7 +26,10 @@ export interface SearchHit<R> {
   readonly parts: Readonly<Record<string, number>>
 }
 
-/** Hits, best first. `complete`: nothing that the principal may read was out of reach of this search. */
+/**
+ * Hits, best first. `complete`: this search had in reach all that it can have. On the server that is all the principal may
+ * read; here it is a followed channel with all its embeddings, and channels that are not followed are not looked at.
+ */
 export type SearchHits<R> = readonly SearchHit<R>[] & { readonly mode: 'local' | 'server'; readonly complete: boolean }
 
 /** What search needs of the client. */
