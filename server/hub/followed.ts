@@ -97,8 +97,12 @@ export class FollowedSet {
     return [...this.#byId.values()].some(({ spec }) => spec.selection.channel === channel)
   }
 
-  /** Takes a subscription in, in place of one of the same id; its pages are still to come. */
+  /**
+   * Takes a subscription in, in place of one of the same id; its pages are still to come. A repeat changes nothing: what
+   * is active stays so, and pages and `activate` mean the same for it.
+   */
   stage(id: string, spec: Spec): void {
+    if (this.#byId.get(id)?.spec.key === spec.key) return
     this.remove(id)
     this.#set({ id, spec, active: false, since: null, announced: false })
   }
