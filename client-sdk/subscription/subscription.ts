@@ -3,6 +3,7 @@ import { checkFilter } from '../../protocol/rows/filter-check.ts'
 import type { Filter } from '../../protocol/rows/filter.ts'
 import { toProperty, type Schema } from '../../protocol/rows/table.ts'
 import type { Subscription as SubscriptionSpec } from '../../protocol/messages/subscription.ts'
+import { isRowId } from '../../lib/uuid.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 
 /** What to follow: one scope, by id, or one's own. */
@@ -33,10 +34,11 @@ export function isSelfContained(target: Target): boolean {
   return 'project' in target || 'team' in target || ('agent' in target && target.agent !== true)
 }
 
+/** The channel's name. Throws `TideError` `invalid_value` for what is no id, `closed` and `forbidden` for what is not one's own. */
 export function channelOfTarget(target: Target, owner: Owner | null): string {
-  if ('project' in target) return `project/${target.project}`
-  if ('team' in target) return `team/${target.team}`
-  if ('agent' in target && target.agent !== true) return `agent/${target.agent}`
+  if ('project' in target) return channelOfId('project', target.project)
+  if ('team' in target) return channelOfId('team', target.team)
+  if ('agent' in target && target.agent !== true) return channelOfId('agent', target.agent)
   if (owner === null)
     throw new TideError(
       'closed',
@@ -52,6 +54,18 @@ export function channelOfTarget(target: Target, owner: Owner | null): string {
       { remedy: 'Subscribe to an agent by its id.' },
     )
   return `${kind}/${owner.principal.id}`
+}
+
+/** Checked here: kept by the replica, a name that the server cannot read would spoil every connection to come. */
+function channelOfId(kind: string, id: string): string {
+  if (isRowId(id)) return `${kind}/${id}`
+  throw new TideError(
+    'invalid_value',
+    `The target { ${kind}: ${JSON.stringify(id)} } has no id: ids are lower-case UUIDs.`,
+    {
+      remedy: `Give the \`id\` of a row of ${kind}s.`,
+    },
+  )
 }
 
 /**
