@@ -1,103 +1,86 @@
-import { LeaderChangedError, PGliteWorker } from '@electric-sql/pglite/worker'
 import { TideError } from '../../protocol/error.ts'
-import { toBase64 } from '../../protocol/rows/base64.ts'
-import { systemRandom } from '../../lib/random.ts'
-import { flushChannelName, type FlushMessage } from './browser-storage.ts'
-import { lockReplica } from './browser-lock.ts'
-import type { ReplicaPlace } from './browser-worker.ts'
-import type { PGliteLike, PglitePlace } from './pglite-like.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
+import { errorOf, type StoreAnswer, type StoreCall, type StoreMethods } from './browser-calls.ts'
+import type { PglitePlace } from './pglite-like.ts'
+import type { ReplicaStore } from './store.ts'
 
-/** The database of a replica, for one tab at a time. Throws `TideError` `replica_locked`. */
-export async function openPglite(place: PglitePlace): Promise<PGliteLike> {
+/**
+ * A replica in a PGlite with pgvector, on the origin's private file system or IndexedDB, for one tab at a time. All of it
+ * runs in a worker: the page's own thread only asks. Throws `TideError`: `replica_locked`, `config_invalid`.
+ */
+export async function openPgliteStore(place: PglitePlace, schema: Schema): Promise<ReplicaStore> {
   if (!('name' in place)) {
     throw new TideError('config_invalid', `The replica ${place.dir} has a folder but no name.`, {
       remedy: 'In browsers give `name`.',
     })
   }
-  const lock = await lockReplica(place.name)
+  const worker = new StoreWorker()
   try {
-    const database = await openShared(place)
-    return {
-      ...database,
-      close: async () => {
-        await database.close()
-        lock.release()
-      },
-    }
+    await worker.call('open', place.name, schema)
   } catch (error) {
-    lock.release()
+    worker.end(new TideError('closed', 'The replica was never open.'))
     throw error
   }
-}
-
-/**
- * A PGlite with pgvector in a worker, on the origin's private file system or IndexedDB. All tabs of the origin share the
- * one of the same name. When the tab that serves it goes, another takes over within seconds; a page that opens while its
- * forerunner's worker is still going meets just that.
- */
-export async function openShared(place: ReplicaPlace): Promise<PGliteLike> {
-  const { name } = place
-  const worker = new Worker(new URL('./browser-worker-entry.js', import.meta.url), { type: 'module' })
-  const database = await PGliteWorker.create(worker, { id: `tidewire:${name}`, meta: place })
-  const flushes = new Flushes(name)
-  const stopFollowing = database.onLeaderChange(() => flushes.leaderChanged())
   return {
-    query: database.query.bind(database),
-    exec: database.exec.bind(database),
-    transaction: database.transaction.bind(database),
-    flush: () => flushes.ask(),
-    wasInterrupted: (error) => error instanceof LeaderChangedError,
-    close: async () => {
-      stopFollowing()
-      flushes.close()
-      await database.close()
-    },
+    load: () => worker.call('load'),
+    rows: (table, ids) => worker.call('rows', table, ids),
+    query: (table, query) => worker.call('query', table, query),
+    commit: (commit) => worker.call('commit', commit),
+    staged: (subscription, table, ids) => worker.call('staged', subscription, table, ids),
+    nearest: (table, request) => worker.call('nearest', table, request),
+    sql: (text, params) => worker.call('sql', text, params),
+    close: () => worker.close(),
   }
 }
 
-/** Asks the serving worker, whichever tab's it is, to write to disk. */
-class Flushes {
-  readonly #channel: BroadcastChannel
-  readonly #asked = new Map<string, { readonly resolve: () => void; readonly reject: (error: Error) => void }>()
-  readonly #me = toBase64(systemRandom.bytes(12))
+interface Asked {
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: TideError) => void
+}
+
+class StoreWorker {
+  readonly #worker = new Worker(new URL('./browser-worker-entry.js', import.meta.url), { type: 'module' })
+  readonly #asked = new Map<number, Asked>()
   #count = 0
+  #ended: TideError | undefined
 
-  constructor(name: string) {
-    this.#channel = new BroadcastChannel(flushChannelName(name))
-    this.#channel.addEventListener('message', ({ data }: MessageEvent<FlushMessage>) => {
-      if (data.kind !== 'done') return
-      const error =
-        data.error === null
-          ? null
-          : new TideError('internal', `The replica could not be written to disk: ${data.error}.`)
-      for (const id of data.ids) this.#settle(id, error)
+  constructor() {
+    this.#worker.addEventListener('message', ({ data }: MessageEvent<StoreAnswer>) => this.#take(data))
+    this.#worker.addEventListener('error', ({ message }: Partial<ErrorEvent>) => {
+      this.end(new TideError('internal', `The worker of the replica failed: ${message ?? 'it could not be loaded'}.`))
     })
   }
 
-  ask(): Promise<void> {
+  call<M extends keyof StoreMethods>(method: M, ...args: Parameters<StoreMethods[M]>): ReturnType<StoreMethods[M]>
+  call(method: keyof StoreMethods, ...args: readonly unknown[]): Promise<unknown> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended)
     this.#count += 1
-    const id = `${this.#me}:${this.#count}`
-    return new Promise((resolve, reject) => {
+    const id = this.#count
+    return new Promise<unknown>((resolve, reject) => {
+      this.#worker.postMessage({ id, method, args } satisfies StoreCall)
       this.#asked.set(id, { resolve, reject })
-      this.#channel.postMessage({ kind: 'ask', id } satisfies FlushMessage)
     })
   }
 
-  /** The worker that was asked is gone. */
-  leaderChanged(): void {
-    for (const id of [...this.#asked.keys()]) this.#settle(id, new LeaderChangedError())
+  async close(): Promise<void> {
+    if (this.#ended !== undefined) return
+    const closing = this.call('close')
+    this.#ended = new TideError('closed', 'The replica is closed.')
+    await closing.finally(() => this.end(new TideError('closed', 'The replica was closed meanwhile.')))
   }
 
-  close(): void {
-    for (const id of [...this.#asked.keys()])
-      this.#settle(id, new TideError('closed', 'The replica was closed before it was written to disk.'))
-    this.#channel.close()
+  /** Ends the worker; what it was asked for fails with `error`, and so does all that is asked later. */
+  end(error: TideError): void {
+    this.#ended ??= error
+    this.#worker.terminate()
+    for (const { reject } of this.#asked.values()) reject(error)
+    this.#asked.clear()
   }
 
-  #settle(id: string, error: Error | null): void {
-    const asked = this.#asked.get(id)
-    this.#asked.delete(id)
-    if (error === null) asked?.resolve()
-    else asked?.reject(error)
+  #take(answer: StoreAnswer): void {
+    const asked = this.#asked.get(answer.id)
+    this.#asked.delete(answer.id)
+    if ('result' in answer) asked?.resolve(answer.result)
+    else asked?.reject(errorOf(answer))
   }
 }

@@ -10,12 +10,3 @@ export function browserStorage(): BrowserStorage {
   const isSafari = userAgent.includes('Safari/') && !/Chrom(e|ium)\//.test(userAgent)
   return !isSafari && 'FileSystemSyncAccessHandle' in globalThis ? 'opfs' : 'idb'
 }
-
-/** Where the tabs of one replica ask its worker to write to disk, and hear that it did. */
-export function flushChannelName(name: string): string {
-  return `tidewire-flush:${name}`
-}
-
-export type FlushMessage =
-  | { readonly kind: 'ask'; readonly id: string }
-  | { readonly kind: 'done'; readonly ids: readonly string[]; readonly error: string | null }

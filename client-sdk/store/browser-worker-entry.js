@@ -2,4 +2,4 @@
 // same before and after the build.
 import { serveReplica } from './browser-worker.ts'
 
-void serveReplica()
+serveReplica()

@@ -15,11 +15,7 @@ export type ReplicaOptions =
  */
 export async function openStore(replica: ReplicaOptions, schema: Schema): Promise<ReplicaStore> {
   if (replica.kind === 'memory') return createMemoryStore(schema)
-  const [{ createPgliteStore }, { openPglite }] = await Promise.all([
-    import('./pglite-store.ts'),
-    // `imports` of package.json: for browsers it is browser-pglite.ts, else node-pglite.ts, which bundlers never see.
-    import('#open-pglite'),
-  ])
-  const place = 'dir' in replica ? replica : { name: replica.name, tables: Object.keys(schema).length }
-  return createPgliteStore({ schema, open: () => openPglite(place) })
+  // `imports` of package.json: for browsers it is browser-pglite.ts, else node-pglite.ts, which bundlers never see.
+  const { openPgliteStore } = await import('#open-pglite')
+  return openPgliteStore(replica, schema)
 }

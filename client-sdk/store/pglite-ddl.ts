@@ -75,8 +75,5 @@ create table if not exists tidewire.local_subscriptions (
 create table if not exists tidewire.local_staging (
   number bigint generated always as identity primary key, subscription text not null, table_name text not null, frame bytea not null);
 create index if not exists local_staging_subscription on tidewire.local_staging (subscription, table_name);
-create table if not exists tidewire.local_commits (
-  tab text primary key, number bigint not null, at timestamptz not null default now());
-delete from tidewire.local_commits where at < now() - interval '1 day';
 alter table tidewire.local_staging alter column frame set storage external;
 `

@@ -3,7 +3,7 @@ import type { Query } from '../../protocol/rows/filter.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { invariant } from '../../lib/invariant.ts'
-import { again, CommitQueue } from './commit-queue.ts'
+import { CommitQueue } from './commit-queue.ts'
 import { tableOf, tablesOf, type Tables } from './holding.ts'
 import { createCodecs, type Codecs } from './pglite-codecs.ts'
 import { dropHeld, purge } from './pglite-holding.ts'
@@ -31,10 +31,8 @@ export async function createPgliteStore({ schema, open }: PgliteStoreOptions): P
   const tables = tablesOf(schema)
   const database = await open()
   try {
-    await again(database, async () => {
-      await database.transaction((transaction) => prepareSchema(transaction, tables))
-      await database.flush?.()
-    })
+    await database.transaction((transaction) => prepareSchema(transaction, tables))
+    await database.flush?.()
     return new PgliteStore(database, tables, await createCodecs(database))
   } catch (error) {
     await database.close()
@@ -121,8 +119,7 @@ class PgliteStore implements ReplicaStore {
   }
 
   async #read<T>(read: (database: PGliteLike) => Promise<T>): Promise<T> {
-    const database = this.#open()
-    return again(database, () => read(database))
+    return read(this.#open())
   }
 
   /** Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it. */

@@ -1,6 +1,5 @@
 // The page of browser-store.browser.test.ts: puts a replica at the hands of the test.
-import { openShared } from '../../../client-sdk/store/browser-pglite.ts'
-import { createPgliteStore } from '../../../client-sdk/store/pglite-store.ts'
+import { openStore } from '../../../client-sdk/store/open-store.ts'
 import type { ReplicaStore } from '../../../client-sdk/store/store.ts'
 import { channelA, follow, idOf, issue, note, pack } from '../../../client-sdk/testing/contract-rows.ts'
 import { contractSchema } from '../../../client-sdk/testing/contract-schema.ts'
@@ -45,8 +44,7 @@ function entry(position: number) {
 
 const page: ReplicaPage = {
   open: async (name) => {
-    // Without the lock, so that two tabs can meet.
-    store = await createPgliteStore({ schema: contractSchema, open: () => openShared({ name, tables: Object.keys(contractSchema).length }) })
+    store = await openStore({ kind: 'pglite', name }, contractSchema)
   },
   fill: async () => {
     const rows = Array.from({ length: 1000 }, (_, index) => issue(index, channelA))
