@@ -103,6 +103,10 @@ export const errorCodes = {
     meaning: 'This needs a connection, and there is none.',
     remedy: 'Try again when `tide.status.connection` is `live`.',
   },
+  origin_not_allowed: {
+    meaning: 'The page comes from an origin that may not connect to this server.',
+    remedy: 'Add the origin to ALLOWED_ORIGINS of the server.',
+  },
   outbox_full: {
     meaning: 'So many writes wait to be sent that no more are taken.',
     remedy: 'Connect, or discard writes that are refused.',
@@ -124,8 +128,8 @@ export const errorCodes = {
     remedy: 'Wait as long as the message says.',
   },
   replica_locked: {
-    meaning: 'Another process has this folder open.',
-    remedy: 'Close the other process, or choose another folder.',
+    meaning: 'Another process has the folder of this replica open, or another tab its name.',
+    remedy: 'Close the other one, or choose another folder or name.',
   },
   row_deleted: {
     meaning: 'The row is deleted.',

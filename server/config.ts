@@ -36,6 +36,8 @@ export interface Limits {
 export interface Config {
   readonly host: string
   readonly port: number
+  /** Pages that may connect: origins in lower case, `loopback` for all of the browser's own machine, `*` for any. */
+  readonly allowedOrigins: readonly string[]
   readonly database: DatabaseConfig
   /** Folder for what this process keeps on disk. */
   readonly dataDir: string
@@ -83,12 +85,19 @@ const whole = (min: number, max: number): z.ZodType<number, string> =>
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
 const keyList = z.string().transform((text, context) => text.split(',').map((entry) => toKey(entry, context)))
 
+const originPattern = /^(\*|loopback|null|[a-z][a-z0-9+.-]*:\/\/[^/\s,?#]+)$/
+
 const variables = {
   HOST: z
     .string()
     .regex(/^[\w.:-]+$/, 'must be a host name or address')
     .default('127.0.0.1'),
   PORT: whole(0, 65_535).default(4600),
+  ALLOWED_ORIGINS: z
+    .string()
+    .transform((text) => text.split(',').map((origin) => origin.trim().toLowerCase()))
+    .pipe(z.array(z.string().regex(originPattern, 'must be a list of origins, e.g. https://app.example.com, loopback, or *')))
+    .default(['loopback']),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: whole(1, 1000).default(20),
   DATABASE_MAX_OVERFLOW: whole(0, 1000).default(10),
@@ -174,6 +183,7 @@ function assemble(env: z.infer<typeof environment>): Config {
   return {
     host: env.HOST,
     port: env.PORT,
+    allowedOrigins: env.ALLOWED_ORIGINS,
     dataDir,
     database:
       external === undefined

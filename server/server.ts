@@ -105,7 +105,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       try {
         await database.migrate((name) => onProgress(`Applying ${name}`))
         running = await compose(database, config, { clock, log })
-        log.info('Listening', { host: config.host, port: this.address.port })
+        log.debug('Listening', { host: config.host, port: this.address.port })
       } catch (error) {
         await database.close()
         throw error
@@ -200,6 +200,7 @@ async function compose(
           }),
         ),
     },
+    allowedOrigins: config.allowedOrigins,
     schemaHash: schemaHash(catalog.schema),
     count: (event, label) => metrics.count(event, label),
   })

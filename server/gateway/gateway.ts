@@ -4,8 +4,11 @@
  */
 import type { Server as HttpServer } from 'node:http'
 import { Server, type Socket } from 'socket.io'
+import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
+import { messageFrame } from '../../protocol/parse.ts'
 import { GatewaySession, type GatewayDeps } from './connection-handler.ts'
+import { isOriginAllowed } from './origin.ts'
 import { Presence } from './presence.ts'
 import { socketParser } from './socket-parser.ts'
 
@@ -23,8 +26,13 @@ export interface Gateway {
 const pingIntervalMs = 25_000
 const pingTimeoutMs = 20_000
 
+export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'byDevice'> {
+  /** As in `Config`. */
+  readonly allowedOrigins: readonly string[]
+}
+
 /** Puts the gateway on an HTTP server. */
-export function attachGateway(http: HttpServer, deps: Omit<GatewayDeps, 'presence' | 'byDevice'>): Gateway {
+export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   const all: GatewayDeps = { ...deps, presence: new Presence(deps.clock), byDevice: new Map() }
   const sessions = new Set<GatewaySession>()
   const io = new Server(http, {
@@ -40,6 +48,8 @@ export function attachGateway(http: HttpServer, deps: Omit<GatewayDeps, 'presenc
     maxHttpBufferSize: deps.limits.messageBytes * 2 + 1024,
   })
   io.on('connection', (socket) => {
+    const { origin, host } = socket.handshake.headers
+    if (!isOriginAllowed(origin, host, deps.allowedOrigins)) return refuseOrigin(socket, origin)
     const session = new GatewaySession(all, transportOf(socket))
     sessions.add(session)
     socket.on(frameEvent, (frame: unknown) => session.receive(frame instanceof Uint8Array ? frame : new Uint8Array(0)))
@@ -57,6 +67,13 @@ export function attachGateway(http: HttpServer, deps: Omit<GatewayDeps, 'presenc
       await io.close()
     },
   }
+}
+
+/** In words: a browser shows its page nothing of a refused handshake. */
+function refuseOrigin(socket: Socket, origin: string | undefined): void {
+  const error = new TideError('origin_not_allowed', `This server takes no connections from pages of ${origin}.`)
+  socket.emit(frameEvent, messageFrame({ type: 'error', fatal: true, error: error.toBody() }))
+  socket.disconnect(true)
 }
 
 function transportOf(socket: Socket): { send(frame: Uint8Array): void; close(): void } {

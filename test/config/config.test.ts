@@ -46,6 +46,15 @@ describe('settings', () => {
     })
   })
 
+  test('name the origins of pages; a path is none', () => {
+    expect(loadConfig({}).allowedOrigins).toEqual(['loopback'])
+    expect(loadConfig({ ALLOWED_ORIGINS: 'https://App.example.com, loopback' }).allowedOrigins).toEqual([
+      'https://app.example.com',
+      'loopback',
+    ])
+    expect(refusal({ ALLOWED_ORIGINS: 'https://app.example.com/' }).message).toContain('must be a list of origins')
+  })
+
   test('that are wrong are all named at once, each with its value and what it must be', () => {
     const error = refusal({ PORT: 'http', EMBEDDING_DIMENSION: '0', CAPTURE: 'magic', LOG_LEVEL: 'warn' })
     expect(error.code).toBe('config_invalid')

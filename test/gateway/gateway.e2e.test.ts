@@ -57,6 +57,19 @@ describe('a connection', () => {
     expect(welcome.tokenExpiresAt).toBeGreaterThan(clock.now())
   })
 
+  test('of a page is welcomed from this machine, and refused in words from elsewhere', async () => {
+    const near = await RawClient.connect(home.url, 'http://localhost:5173')
+    const far = await RawClient.connect(home.url, 'https://evil.example')
+    open.push(near, far)
+    near.send(helloOf(token))
+    expect((await near.next('welcome')).principal.id).toBe(home.fixture.memberId)
+    expect(await far.next('error')).toMatchObject({
+      fatal: true,
+      error: { code: 'origin_not_allowed', message: expect.stringContaining('https://evil.example') as string },
+    })
+    await far.closed
+  })
+
   test('that says nothing is cut', async () => {
     const client = await connected()
     expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'timeout' } })

@@ -45,18 +45,22 @@ export class RawClient {
     })
   }
 
-  static async connect(url: string): Promise<RawClient> {
+  /** With `origin` as the page of a browser would. */
+  static async connect(url: string, origin?: string): Promise<RawClient> {
     const socket = io(url, {
       transports: ['websocket'],
       parser: { Encoder, Decoder },
       reconnection: false,
       forceNew: true,
+      ...(origin === undefined ? {} : { extraHeaders: { origin } }),
     })
+    // Before it connects: what the server says at once, and then goes, must be heard.
+    const client = new RawClient(socket)
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve)
       socket.once('connect_error', reject)
     })
-    return new RawClient(socket)
+    return client
   }
 
   /** Connects, says hello and waits for the welcome. */

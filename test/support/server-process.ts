@@ -96,7 +96,7 @@ function killTree(child: ChildProcess): void {
 
 /** Settings of the machine that runs the tests must not leak into the server under test. */
 function withoutSettings(env: NodeJS.ProcessEnv): Record<string, string> {
-  const own = /^(DATABASE_|TIDEWIRE_|REDIS_|AUTH_|EMBEDDING_|CAPTURE|PORT|HOST|LOG_LEVEL)/
+  const own = /^(DATABASE_|TIDEWIRE_|REDIS_|AUTH_|EMBEDDING_|CAPTURE|PORT|HOST|ALLOWED_ORIGINS|LOG_LEVEL)/
   return Object.fromEntries(
     Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && !own.test(entry[0])),
   )

@@ -30,8 +30,6 @@ export interface SdkPage {
   readonly inserted: number
   read(prefix: string): Promise<PageContent>
   synced(): Promise<void>
-  /** Resolves with code and remedy of the first error that the status shows. */
-  error(): Promise<string>
   readonly violations: readonly string[]
   close(): Promise<void>
 }
@@ -92,16 +90,6 @@ const page: SdkPage = {
     }
   },
   synced: () => client().synced(),
-  error: () => {
-    const { promise, resolve } = Promise.withResolvers<string>()
-    const look = (): void => {
-      const { error } = client().status
-      if (error !== undefined) resolve(`${error.code}: ${error.message} ${error.remedy}`)
-    }
-    const stop = client().onStatus(look)
-    look()
-    return promise.finally(stop)
-  },
   violations,
   close: () => client().close(),
 }
