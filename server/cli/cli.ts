@@ -4,11 +4,15 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import packageJson from '../../package.json' with { type: 'json' }
 import { loadConfig, processEnvironment, type Config } from '../config.ts'
 import { schemaHash } from '../catalog/generate.ts'
 import type { Database } from '../db/db.ts'
 import { createConsole, exitCodeHelp, exitCodes, parseDuration, reportError, type Console } from './console.ts'
 import { useDatabase } from './use-database.ts'
+
+const { version } = packageJson
+const defaultTtlSeconds = 3600
 
 /** Runs one command line (without node and script) and returns its exit code. */
 async function runCli(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Promise<number> {
@@ -31,6 +35,7 @@ type DatabaseJob = (database: Database, config: Config, console: Console) => Pro
 function createProgram(env: Readonly<Record<string, string | undefined>>, end: (code: number) => void): Command {
   const program = new Command('tidewire')
     .description('One live state for agents, devices and apps.')
+    .version(version, '--version', 'print the version')
     .addHelpText('after', exitCodeHelp)
     .showHelpAfterError('(tidewire --help lists the commands)')
     .exitOverride()
@@ -77,10 +82,18 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
     .option('--user <email>', 'whose token')
     .option('--agent <name>', 'whose token')
     .option('--org <slug>', 'in which organization, when there are several')
-    .option('--ttl <duration>', 'how long it is good for: 90s, 15m, 1h, 7d', (text: string) => asArgument(text), 3600)
-    .action(async (options: { json?: boolean; user?: string; agent?: string; org?: string; ttl: number }) =>
+    .option('--ttl <duration>', 'how long it is good for: 90s, 15m, 1h, 7d (default 1h)', (text: string) =>
+      asArgument(text),
+    )
+    .action(async (options: { json?: boolean; user?: string; agent?: string; org?: string; ttl?: number }) =>
       onDatabase(options, async (database, config, console) =>
-        (await import('./database-commands.ts')).token(database, config, options, options.ttl, console),
+        (await import('./database-commands.ts')).token(
+          database,
+          config,
+          options,
+          options.ttl ?? defaultTtlSeconds,
+          console,
+        ),
       ),
     )
   command('doctor', 'look at everything the server needs, and say how to mend what is wrong').action(

@@ -18,9 +18,12 @@ interface ConflictRow {
   readonly kind: string
   readonly fields: unknown
   readonly created_at: Date
+  readonly status: string
+  readonly resolution: string | null
 }
 
-const columns = 'id, organization_id, user_id, agent_id, table_name, row_id, kind, fields, created_at'
+const columns =
+  'id, organization_id, user_id, agent_id, table_name, row_id, kind, fields, created_at, status, resolution'
 
 /** Lists what is open, oldest first. */
 export async function listConflicts(database: Database, console: Console): Promise<void> {
@@ -59,6 +62,12 @@ export async function resolveConflict(
     throw new TideError('not_found', `There is no conflict ${id}.`, {
       remedy: 'List the open ones with `npx tidewire conflicts`.',
     })
+  if (conflict.status !== 'open') {
+    throw new TideError(
+      'conflict_already_resolved',
+      `Conflict ${id} is ${conflict.status} (${conflict.resolution ?? 'without a side'}).`,
+    )
+  }
   const outcome = await resolve(database, conflict, take)
   if (outcome.kind === 'rejected') {
     throw new TideError(

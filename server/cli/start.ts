@@ -66,11 +66,7 @@ function welcome(server: TideServer, config: Config, token: string | undefined, 
   const lines = ['', `Tidewire is ready on ${server.url} (${where}, ${seconds} s)`, '']
   if (token !== undefined) {
     lines.push(
-      'A token of ada@example.com, good for 12 hours:',
-      '',
-      token,
-      '',
-      'Next, in another terminal:',
+      'Next, in another terminal, with a token of ada@example.com that is good for 12 hours:',
       '',
       `  export TIDEWIRE_TOKEN=${token}`,
     )
