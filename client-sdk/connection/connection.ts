@@ -292,6 +292,7 @@ export class Connection {
             welcome,
             send: (message) => this.#send(message),
             failed: (error) => this.#heard(run, () => this.#failed(error)),
+            reported: (error) => this.#heard(run, () => this.reportError(error)),
             identityLost: () => this.#heard(run, () => this.#identityLost()),
             applied: () => {
               this.#failures = 0

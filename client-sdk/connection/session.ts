@@ -21,6 +21,8 @@ export interface SessionOptions {
   readonly send: (message: Up) => void
   /** Something could not be applied, or the server lost the thread: only a new connection helps. */
   readonly failed: (error: unknown) => void
+  /** The server could not do something that nobody waits for. */
+  readonly reported: (error: TideError) => void
   /** Another copy of this replica sends under its identity. */
   readonly identityLost: () => void
   /** A batch was applied. */
@@ -164,7 +166,7 @@ export class Session {
     if (error.code === 'device_cloned') return this.#options.identityLost()
     if (error.code === 'mutation_out_of_order') return this.#fail(error)
     // A push that failed as a whole has no name. If it was something else, sending again does no harm.
-    if (this.#pusher.isIdle) return
+    if (this.#pusher.isIdle) return this.#options.reported(error)
     this.#options.clock.after(error.retryAfterMs ?? timing.retry, () => {
       if (!this.#isEnded) this.#pusher.rewind()
     })

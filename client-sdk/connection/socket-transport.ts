@@ -29,7 +29,7 @@ function open(url: string, listener: TransportListener): TransportConnection {
     listener.closed(reason)
   }
   socket.on('connect', () => listener.opened())
-  socket.on('connect_error', (error) => end(error.message))
+  socket.on('connect_error', (error) => end(`${url} could not be reached (${error.message})`))
   socket.on('disconnect', (reason) => end(reason))
   socket.on(frameEvent, (frame: unknown) => {
     if (isEnded) return

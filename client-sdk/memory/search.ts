@@ -15,7 +15,10 @@ export interface SearchRequest {
   readonly where?: Filter
   /** 1 to 200; default 10. */
   readonly limit?: number
-  /** `auto`: here when this replica holds all embeddings of a followed channel, or is offline; else on the server. */
+  /**
+   * `auto`: here when offline, or when `where` names one channel of which this replica holds all embeddings; else on the
+   * server.
+   */
   readonly mode?: 'auto' | 'local' | 'server'
 }
 
@@ -71,7 +74,7 @@ export async function search(
   }
   const where = request.where === undefined ? undefined : checkFilter(table, request.where)
   const limit = request.limit ?? defaultLimit
-  const isHeld = holdsEverything(table, source.heldSubscriptions())
+  const isHeld = holdsScope(table, where, source.heldSubscriptions())
   const mode = chosenMode(request.mode ?? 'auto', isHeld && embedding !== undefined, source.isOnline())
   if (mode === 'server') return onServer()
   return embedding === undefined ? byWords(request.text ?? '') : byVector(embedding)
@@ -139,12 +142,34 @@ function chosenMode(asked: 'auto' | 'local' | 'server', isBetterHere: boolean, i
   return isBetterHere || !isOnline ? 'local' : 'server'
 }
 
-/** An unfiltered, held subscription with embeddings: what it covers can be searched here without the server. */
-function holdsEverything(table: TableDescriptor, held: readonly Subscription[]): boolean {
+/**
+ * The search asks for one channel only, and an unfiltered, held subscription has all of its embeddings here: then the
+ * server could not find more. A search that names no channel may always find more on the server.
+ */
+function holdsScope(table: TableDescriptor, where: Filter | undefined, held: readonly Subscription[]): boolean {
+  const asked = where === undefined ? undefined : channelAskedFor(where)
   return held.some(
-    ({ embeddings, tables, where }) =>
-      embeddings && (tables === undefined || tables.includes(table.name)) && where?.[table.name] === undefined,
+    ({ channel, embeddings, tables, where: filters }) =>
+      channel === asked &&
+      embeddings &&
+      (tables === undefined || tables.includes(table.name)) &&
+      filters?.[table.name] === undefined,
   )
+}
+
+/** `{ channel }`, or `{ scope, <scope>Id }` of tables whose rows name their own scope. */
+function channelAskedFor(where: Filter): string | undefined {
+  const channel = equalTo(where['channel'])
+  if (channel !== undefined) return channel
+  const scope = equalTo(where['scope'])
+  const id = scope === undefined ? undefined : equalTo(where[`${scope}Id`])
+  return id === undefined ? undefined : `${scope}/${id}`
+}
+
+function equalTo(comparison: Filter[string]): string | undefined {
+  if (typeof comparison === 'string') return comparison
+  if (typeof comparison !== 'object' || comparison === null || !('eq' in comparison)) return undefined
+  return typeof comparison.eq === 'string' ? comparison.eq : undefined
 }
 
 function vectorColumn(table: TableDescriptor): readonly [string, ColumnDescriptor] {
