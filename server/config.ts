@@ -96,7 +96,11 @@ const variables = {
   ALLOWED_ORIGINS: z
     .string()
     .transform((text) => text.split(',').map((origin) => origin.trim().toLowerCase()))
-    .pipe(z.array(z.string().regex(originPattern, 'must be a list of origins, e.g. https://app.example.com, loopback, or *')))
+    .pipe(
+      z.array(
+        z.string().regex(originPattern, 'must be a list of origins, e.g. https://app.example.com, loopback, or *'),
+      ),
+    )
     .default(['loopback']),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: whole(1, 1000).default(20),

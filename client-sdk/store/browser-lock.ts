@@ -11,9 +11,13 @@ const patienceMs = 3000
  */
 export async function lockReplica(name: string): Promise<{ readonly release: () => void }> {
   if (!isSecureContext) {
-    throw new TideError('config_invalid', `The replica ${name} cannot be kept: ${location.origin} is not a secure context.`, {
-      remedy: "Serve the page over https or from localhost, or use `replica: { kind: 'memory' }`.",
-    })
+    throw new TideError(
+      'config_invalid',
+      `The replica ${name} cannot be kept: ${location.origin} is not a secure context.`,
+      {
+        remedy: "Serve the page over https or from localhost, or use `replica: { kind: 'memory' }`.",
+      },
+    )
   }
   const held = Promise.withResolvers<void>()
   const impatience = new AbortController()

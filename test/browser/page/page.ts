@@ -58,10 +58,14 @@ const page: SdkPage = {
     return 'open'
   },
   follow: async () => {
-    await (await client().subscribe({ organization: true }, { tables: ['projects'] })).ready
+    await (
+      await client().subscribe({ organization: true }, { tables: ['projects'] })
+    ).ready
     const [project] = await client().projects.find({ where: { slug: 'demo' } })
     if (project === undefined) throw new Error('The demo project is missing.')
-    await (await client().subscribe({ project: project.id })).ready
+    await (
+      await client().subscribe({ project: project.id })
+    ).ready
     return project.id
   },
   disconnect: () => client().disconnect(),
