@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = '7c5921bbd0fc0836'
+export const schemaHash = 'd92f338022007c43'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -248,6 +248,7 @@ export const shippedSchema = {
     policy: 'merge',
     writers: ['member', 'agent', 'self'],
     scope: { kind: 'row' },
+    guests: { table: 'conversation_participants', column: 'conversationId', by: { user: 'userId', agent: 'agentId' } },
     columns: {
       id: { name: 'id', type: 'uuid', optional: true, class: 'server' },
       organizationId: { name: 'organization_id', type: 'uuid', optional: true, class: 'server', references: 'organizations' },
@@ -701,6 +702,7 @@ export const shippedSchema = {
     policy: 'merge',
     writers: ['member'],
     scope: { kind: 'project_home' },
+    guests: { table: 'project_members', column: 'projectId', by: { user: 'userId', agent: 'agentId', team: 'teamId' }, owner: 'ownerUserId', ownChannel: 'project' },
     columns: {
       id: { name: 'id', type: 'uuid', optional: true, class: 'server' },
       organizationId: { name: 'organization_id', type: 'uuid', optional: true, class: 'server', references: 'organizations' },

@@ -1,9 +1,9 @@
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import { compileHolds, reaches, tableOf, type Lookup } from '../store/holding.ts'
+import { compileHolds, compileReach, tableOf, type Here } from '../store/holding.ts'
 import type { Purge, ReplicaStore, RowState, Swap } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
-import { loadParents } from './reach.ts'
+import { loadWitnesses } from './reach.ts'
 import type { Step } from './step.ts'
 
 /**
@@ -17,7 +17,7 @@ export async function imagesAfterSwap(
   swaps: readonly Swap[],
 ): Promise<void> {
   const states = mirror.states.all
-  const lookup = await parentsOf(mirror, store, states)
+  const here = await witnessesOf(mirror, store, states)
   for (const { subscription, others } of swaps) {
     const tables = [...mirror.states.tables].filter((table) => subscription.tables?.includes(table) ?? true)
     for (const table of tables) {
@@ -25,8 +25,8 @@ export async function imagesAfterSwap(
       const staged = new Map(
         (await store.staged(subscription.id, table, [...ofTable.keys()])).map((row) => [idOf(row), row]),
       )
-      const holds = testOf(mirror, table, [subscription], lookup)
-      const keeps = testOf(mirror, table, others, lookup)
+      const holds = testOf(mirror, table, [subscription], here)
+      const keeps = testOf(mirror, table, others, here)
       for (const rowId of ofTable.keys()) {
         const ref = { table, rowId }
         const image = step.image(ref)
@@ -47,15 +47,16 @@ export async function imagesAfterPurge(
   purges: readonly Purge[],
 ): Promise<void> {
   const states = mirror.states.all
-  const lookup = await parentsOf(mirror, store, states)
+  const here = await witnessesOf(mirror, store, states)
   for (const { channel, keep } of purges) {
+    const reach = compileReach(mirror.tables, channel, here)
     for (const name of mirror.states.tables) {
       const table = tableOf(mirror.tables, name)
-      const keeps = testOf(mirror, name, keep, lookup)
+      const keeps = testOf(mirror, name, keep, here)
       for (const rowId of mirror.states.of(name).keys()) {
         const ref = { table: name, rowId }
         const image = step.image(ref)
-        const isGone = image !== null && reaches(mirror.tables, channel, table, image, lookup) === true && !keeps(image)
+        const isGone = image !== null && reach(table, image) === true && !keeps(image)
         if (isGone) step.setImage(ref, null)
         else step.rewrite(ref)
       }
@@ -63,16 +64,16 @@ export async function imagesAfterPurge(
   }
 }
 
-function parentsOf(mirror: Mirror, store: ReplicaStore, states: readonly RowState[]): Promise<Lookup> {
+function witnessesOf(mirror: Mirror, store: ReplicaStore, states: readonly RowState[]): Promise<Here> {
   const rows = states.flatMap(({ table, serverImage }) => (serverImage === null ? [] : [{ table, row: serverImage }]))
-  return loadParents(mirror.tables, store, rows)
+  return loadWitnesses(mirror.tables, store, rows)
 }
 
 function testOf(
   mirror: Mirror,
   table: string,
   subscriptions: readonly Subscription[],
-  lookup: Lookup,
+  here: Here,
 ): (row: Row) => boolean {
-  return compileHolds(mirror.tables, tableOf(mirror.tables, table), subscriptions, lookup)
+  return compileHolds(mirror.tables, tableOf(mirror.tables, table), subscriptions, here)
 }

@@ -2,7 +2,7 @@ import type { Row } from '../../protocol/rows/row.ts'
 import { compileHolds, tableOf } from '../store/holding.ts'
 import type { ReplicaStore } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
-import { loadParents } from './reach.ts'
+import { loadWitnesses } from './reach.ts'
 import type { Step } from './step.ts'
 
 /**
@@ -30,9 +30,9 @@ export async function keepUntilHeld(
     const row = image === null || image['version'] === 0 ? step.visible({ table, rowId }) : null
     if (row !== null) lonely.push({ table, rowId, row })
   }
-  const lookup = await loadParents(mirror.tables, store, lonely)
+  const here = await loadWitnesses(mirror.tables, store, lonely)
   for (const { table, rowId, row } of lonely) {
-    if (compileHolds(mirror.tables, tableOf(mirror.tables, table), coming, lookup)(row))
+    if (compileHolds(mirror.tables, tableOf(mirror.tables, table), coming, here)(row))
       step.setImage({ table, rowId }, row)
   }
 }

@@ -1,44 +1,58 @@
-import type { Row } from '../../protocol/rows/row.ts'
-import { tableOf, type Lookup, type Tables } from '../store/holding.ts'
+import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
+import { parentOf, subChannels, tableOf, type Here, type Tables } from '../store/holding.ts'
 import type { ReplicaStore } from '../store/store.ts'
 
+interface Found {
+  readonly table: string
+  readonly row: Row
+}
+
 /**
- * The parents of rows of `via` tables, and theirs, so that it can be told in one go through which channels a replica
- * holds the rows. Rows with pending writes only, so few.
+ * What tells where rows belong: the rows that they hang under, all the way up, and the guests of them all. For rows with
+ * pending writes only, so few.
  */
-export async function loadParents(
-  tables: Tables,
-  store: ReplicaStore,
-  rows: readonly { readonly table: string; readonly row: Row }[],
-): Promise<Lookup> {
-  const found = new Map<string, Row>()
-  let wanted = parentsOf(tables, rows)
-  while (wanted.size > 0) {
-    const next: { table: string; row: Row }[] = []
-    for (const [table, ids] of wanted) {
-      for (const row of await store.rows(
-        table,
-        [...ids].filter((id) => !found.has(`${table}/${id}`)),
-      )) {
-        found.set(`${table}/${String(row['id'])}`, row)
+export async function loadWitnesses(tables: Tables, store: ReplicaStore, rows: readonly Found[]): Promise<Here> {
+  const found = new Map<string, Map<string, Row>>()
+  const add = (table: string, row: Row): void => {
+    found.set(table, (found.get(table) ?? new Map<string, Row>()).set(idOf(row), row))
+  }
+  for (let level = rows; level.length > 0;) {
+    for (const { table, row } of await guestsOf(tables, store, level)) add(table, row)
+    const next: Found[] = []
+    for (const [table, ids] of parentIds(tables, level)) {
+      const missing = [...ids].filter((id) => found.get(table)?.has(id) !== true)
+      for (const row of await store.rows(table, missing)) {
+        add(table, row)
         next.push({ table, row })
       }
     }
-    wanted = parentsOf(tables, next)
+    level = next
   }
-  return (table, id) => found.get(`${table}/${id}`)
+  return { row: (table, id) => found.get(table)?.get(id), rows: (table) => found.get(table)?.values() ?? [] }
 }
 
-function parentsOf(
-  tables: Tables,
-  rows: readonly { readonly table: string; readonly row: Row }[],
-): ReadonlyMap<string, ReadonlySet<string>> {
+function parentIds(tables: Tables, rows: readonly Found[]): ReadonlyMap<string, ReadonlySet<string>> {
+  const parents = subChannels(tables)
   const wanted = new Map<string, Set<string>>()
   for (const { table, row } of rows) {
-    const { scope } = tableOf(tables, table)
-    if (scope.kind !== 'via') continue
-    const id = row[scope.column]
-    if (typeof id === 'string') wanted.set(scope.parent, (wanted.get(scope.parent) ?? new Set<string>()).add(id))
+    const parent = parentOf(tables, parents, tableOf(tables, table), row)
+    if (parent?.id === undefined) continue
+    const { name } = parent.table
+    wanted.set(name, (wanted.get(name) ?? new Set<string>()).add(parent.id))
   }
   return wanted
+}
+
+/** Deleted ones too: whoever has left is no guest, but tells that the others are known. */
+async function guestsOf(tables: Tables, store: ReplicaStore, rows: readonly Found[]): Promise<readonly Found[]> {
+  const found: Found[] = []
+  for (const [table, shared] of Map.groupBy(rows, ({ table }) => table)) {
+    const { guests } = tableOf(tables, table)
+    if (guests === undefined || !tables.has(guests.table)) continue
+    const ids = [...new Set(shared.map(({ row }) => idOf(row)))]
+    const where = { [guests.column]: { in: ids } }
+    for (const row of await store.query(guests.table, { where, withDeleted: true }))
+      found.push({ table: guests.table, row })
+  }
+  return found
 }

@@ -1,6 +1,6 @@
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import { compileHolds, tableOf, type Lookup } from '../store/holding.ts'
+import { compileHolds, tableOf, witnesses, type Here } from '../store/holding.ts'
 import type { ReplicaStore } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
 
@@ -18,14 +18,15 @@ export async function visitServerRows(
     read.set(name, known)
     return known
   }
-  const lookup: Lookup = (name, id) => read.get(name)?.get(id)
+  const here: Here = {
+    row: (name, id) => read.get(name)?.get(id),
+    rows: (name) => read.get(name)?.values() ?? [],
+  }
   for (const name of tables) {
     if (!mirror.tables.has(name)) continue
-    for (let table = tableOf(mirror.tables, name); table.scope.kind === 'via';) {
-      await rowsOf(table.scope.parent)
-      table = tableOf(mirror.tables, table.scope.parent)
-    }
-    const holds = compileHolds(mirror.tables, tableOf(mirror.tables, name), [subscription], lookup)
+    const table = tableOf(mirror.tables, name)
+    for (const witness of witnesses(mirror.tables, table)) await rowsOf(witness)
+    const holds = compileHolds(mirror.tables, table, [subscription], here)
     for (const row of (await rowsOf(name)).values()) if (holds(row)) visit(name, row)
   }
 }

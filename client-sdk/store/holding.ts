@@ -1,32 +1,73 @@
+import { parseChannel } from '../../protocol/rows/channel.ts'
 import { compileFilter } from '../../protocol/rows/matcher.ts'
-import type { Row } from '../../protocol/rows/row.ts'
-import type { Schema, ScopeRule, TableDescriptor } from '../../protocol/rows/table.ts'
+import { rowId, type Row } from '../../protocol/rows/row.ts'
+import type { GuestRule, Schema, ScopeRule, TableDescriptor } from '../../protocol/rows/table.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { invariant } from '../../lib/invariant.ts'
 
 /**
- * Which subscriptions hold a row. A row is reached by a subscription when it lives in the channel, or, for `via` tables,
- * when its parent is reached; it is held when the subscription also names its table and its filter takes the row.
+ * Which subscriptions hold a row: those whose channel reaches it, that name its table, and whose filter takes it. A channel
+ * reaches the rows that live in it, those that it finds as a guest (`GuestRule`), and what hangs under rows that it
+ * reaches: rows of `via` tables, and conflicts that live in a sub-channel. The server's side of this is
+ * `server/scope/homes.ts`; here it is told from the rows that are here.
  *
- * A `via` row whose parent is not on the replica: a subscription that brings all parents along cannot hold it, one that
- * leaves parents out (by `tables` or `where`) may. Those that may count as holding it: a row too many is found by
+ * Where the rows that would tell are not on the replica, a subscription that brings them along cannot hold the row, one
+ * that leaves them out (by `tables` or `where`) may. Those that may count as holding it: a row too many is found by
  * `verify`, a row too few is missed by the user.
  */
 
-/** The synced tables by SQL name, parents before their `via` children. */
+/** The synced tables by SQL name; those that say where rows of others belong come before these, see `tablesOf`. */
 export type Tables = ReadonlyMap<string, TableDescriptor>
 
+/** Parents come before what hangs under them, and before the tables that name their guests. */
 export function tablesOf(schema: Schema): Tables {
   const all = new Map(Object.values(schema).map((table) => [table.name, table]))
   const ordered = new Map<string, TableDescriptor>()
+  const seen = new Set<TableDescriptor>()
   const visit = (table: TableDescriptor): void => {
-    if (ordered.has(table.name)) return
-    const parent = table.scope.kind === 'via' ? all.get(table.scope.parent) : undefined
-    if (parent !== undefined && parent !== table) visit(parent)
+    if (seen.has(table)) return
+    seen.add(table)
+    for (const parent of all.values()) if (parent.guests?.table === table.name) visit(parent)
+    for (const name of parentNames(all, table.scope)) {
+      const parent = all.get(name)
+      if (parent !== undefined) visit(parent)
+    }
     ordered.set(table.name, table)
   }
   for (const table of all.values()) visit(table)
   return ordered
+}
+
+/** The tables that rows under this rule may hang under. */
+function parentNames(tables: Tables, scope: ScopeRule): readonly string[] {
+  if (scope.kind === 'via') return [scope.parent]
+  return scope.kind === 'conflict_home' ? [...subChannels(tables).values()] : []
+}
+
+/** Kind of sub-channel → SQL name of the table whose rows name them. */
+export function subChannels(tables: Tables): ReadonlyMap<string, string> {
+  const rules = [...tables.values()].map(({ scope }) => scope)
+  return new Map(rules.flatMap((rule) => (rule.kind === 'via' ? [[rule.channel, rule.parent] as const] : [])))
+}
+
+/** Rows of the table can hang under rows of others. */
+export function hangs({ scope }: TableDescriptor): boolean {
+  return scope.kind === 'via' || scope.kind === 'conflict_home'
+}
+
+/** The tables whose rows tell where rows of this one belong: what these hang under and who they are shared with, all the way up. */
+export function witnesses(tables: Tables, table: TableDescriptor): ReadonlySet<string> {
+  const found = new Set<string>()
+  const visit = (one: TableDescriptor): void => {
+    if (one.guests !== undefined && tables.has(one.guests.table)) found.add(one.guests.table)
+    for (const name of parentNames(tables, one.scope)) {
+      if (found.has(name)) continue
+      found.add(name)
+      visit(tableOf(tables, name))
+    }
+  }
+  visit(table)
+  return found
 }
 
 /** The descriptor; a table outside the schema is a bug of the replica, not of the user. */
@@ -41,34 +82,131 @@ export function names(subscription: Subscription, table: TableDescriptor): boole
 }
 
 /** The subscription leaves out rows of this table that its channel has. */
-export function leavesOut(subscription: Subscription, table: string): boolean {
+function leavesOut(subscription: Subscription, table: string): boolean {
   return (
     (subscription.tables !== undefined && !subscription.tables.includes(table)) ||
     subscription.where?.[table] !== undefined
   )
 }
 
-export type ViaRule = Extract<ScopeRule, { kind: 'via' }>
-
-export type Lookup = (table: string, id: string) => Row | undefined
-
-/** The row lives in the channel, or its parent does. `null`: its parent is not here, so the row cannot tell. */
-export function reaches(
-  tables: Tables,
-  channel: string,
-  table: TableDescriptor,
-  row: Row,
-  lookup: Lookup,
-): boolean | null {
-  if (row['channel'] === channel) return true
-  if (table.scope.kind !== 'via') return false
-  const parent = parentOf(table.scope, row, lookup)
-  return parent === undefined ? null : reaches(tables, channel, tableOf(tables, table.scope.parent), parent, lookup)
+/** What is on the replica. */
+export interface Here {
+  readonly row: (table: string, id: string) => Row | undefined
+  /** All rows of the table that can matter, deleted ones too. */
+  readonly rows: (table: string) => Iterable<Row>
 }
 
-function parentOf(rule: ViaRule, row: Row, lookup: Lookup): Row | undefined {
-  const id = row[rule.column]
-  return typeof id === 'string' ? lookup(rule.parent, id) : undefined
+/** `null`: it cannot be told, for the row's parent is not here, or nobody that it is shared with. */
+export type Reach = (table: TableDescriptor, row: Row) => boolean | null
+
+/** Guests are read once, at the first row that they matter for: what is here must not change while this is in use. */
+export function compileReach(tables: Tables, channel: string, here: Here): Reach {
+  const { kind, id } = parseChannel(channel)
+  const parents = subChannels(tables)
+  const shares = new Map<string, Shares>()
+
+  function sharesOf(rule: GuestRule, property: string): Shares {
+    const known = shares.get(rule.table) ?? readShares(here, rule, property, id)
+    shares.set(rule.table, known)
+    return known
+  }
+
+  function isGuest({ guests: rule }: TableDescriptor, row: Row): boolean | null {
+    const property = kind === 'user' || kind === 'agent' || kind === 'team' ? rule?.by[kind] : undefined
+    if (rule === undefined || property === undefined) return false
+    if (rule.ownChannel !== undefined && row['channel'] !== `${rule.ownChannel}/${rowId(row)}`) return false
+    if (kind === 'user' && rule.owner !== undefined && row[rule.owner] === id) return true
+    const { mine, all } = sharesOf(rule, property)
+    if (mine.has(rowId(row))) return true
+    if (all.has(rowId(row))) return false
+    // The guests of such a row live in its own channel. Who does not follow that one can only have it as a guest.
+    return rule.ownChannel === undefined ? null : true
+  }
+
+  const reach: Reach = (table, row) => {
+    if (row['channel'] === channel) return true
+    const guest = isGuest(table, row)
+    const parent = guest === true ? undefined : parentOf(tables, parents, table, row)
+    if (parent === undefined) return guest
+    const above = parent.id === undefined ? undefined : here.row(parent.table.name, parent.id)
+    return either(guest, above === undefined ? null : reach(parent.table, above))
+  }
+  return reach
+}
+
+export interface ParentRef {
+  readonly table: TableDescriptor
+  readonly id: string | undefined
+}
+
+/** The row that this one hangs under; undefined if it hangs under none. `parents` as of `subChannels`. */
+export function parentOf(
+  tables: Tables,
+  parents: ReadonlyMap<string, string>,
+  { scope }: TableDescriptor,
+  row: Row,
+): ParentRef | undefined {
+  if (scope.kind === 'via') {
+    const id = row[scope.column]
+    return { table: tableOf(tables, scope.parent), id: typeof id === 'string' ? id : undefined }
+  }
+  const channel = row['channel']
+  if (scope.kind !== 'conflict_home' || typeof channel !== 'string') return undefined
+  const slash = channel.indexOf('/')
+  const parent = parents.get(channel.slice(0, slash))
+  return parent === undefined ? undefined : { table: tableOf(tables, parent), id: channel.slice(slash + 1) }
+}
+
+interface Shares {
+  /** Ids of the rows shared with the guest in question. */
+  readonly mine: ReadonlySet<unknown>
+  /** Ids of the rows of which at least one guest, or former guest, is here. */
+  readonly all: ReadonlySet<unknown>
+}
+
+function readShares(here: Here, { table, column }: GuestRule, property: string, guest: string): Shares {
+  const mine = new Set<unknown>()
+  const all = new Set<unknown>()
+  for (const row of here.rows(table)) {
+    all.add(row[column])
+    if (row[property] === guest && (row['deletedAt'] ?? null) === null) mine.add(row[column])
+  }
+  return { mine, all }
+}
+
+function either(a: boolean | null, b: boolean | null): boolean | null {
+  if (a === true || b === true) return true
+  return a === null || b === null ? null : false
+}
+
+/** The subscription leaves out rows that would tell whether it holds a row of this table, or one that hangs under it. */
+export function lacksWitness(tables: Tables, subscription: Subscription, table: TableDescriptor): boolean {
+  if (table.guests !== undefined && leavesOut(subscription, table.guests.table)) return true
+  return table.scope.kind === 'via' && lacksParent(tables, subscription, tableOf(tables, table.scope.parent))
+}
+
+/** The same of what hangs under rows of this table. */
+export function lacksParent(tables: Tables, subscription: Subscription, parent: TableDescriptor): boolean {
+  return leavesOut(subscription, parent.name) || lacksWitness(tables, subscription, parent)
+}
+
+/** Whether the subscription reaches a row of this table or, as far as can be told, may do so; its filter apart. */
+export function compileMayReach(
+  tables: Tables,
+  table: TableDescriptor,
+  subscription: Subscription,
+  here: Here,
+): (row: Row) => boolean {
+  const reach = compileReach(tables, subscription.channel, here)
+  const ownLack = lacksWitness(tables, subscription, table)
+  const parents = subChannels(tables)
+  return (row) => {
+    const reached = reach(table, row)
+    if (reached !== null) return reached
+    if (ownLack || table.scope.kind === 'via') return ownLack
+    const parent = parentOf(tables, parents, table, row)
+    return parent !== undefined && lacksParent(tables, subscription, parent.table)
+  }
 }
 
 /** A test of one table's rows for many subscriptions; filters are compiled once. */
@@ -76,16 +214,15 @@ export function compileHolds(
   tables: Tables,
   table: TableDescriptor,
   subscriptions: readonly Subscription[],
-  lookup: Lookup,
+  here: Here,
 ): (row: Row) => boolean {
   const tests = subscriptions
     .filter((subscription) => names(subscription, table))
     .map((subscription) => {
       const where = subscription.where?.[table.name]
       const matches = where === undefined ? () => true : compileFilter(table, where)
-      const mayHoldOrphans = table.scope.kind === 'via' && leavesOut(subscription, table.scope.parent)
-      return (row: Row): boolean =>
-        (reaches(tables, subscription.channel, table, row, lookup) ?? mayHoldOrphans) && matches(row)
+      const mayReach = compileMayReach(tables, table, subscription, here)
+      return (row: Row): boolean => mayReach(row) && matches(row)
     })
   return (row) => tests.some((test) => test(row))
 }

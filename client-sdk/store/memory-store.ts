@@ -1,6 +1,16 @@
-import type { Row } from '../../protocol/rows/row.ts'
+import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
-import { compileHolds, leavesOut, names, reaches, tableOf, tablesOf, type Lookup, type Tables } from './holding.ts'
+import {
+  compileHolds,
+  compileMayReach,
+  compileReach,
+  hangs,
+  names,
+  tableOf,
+  tablesOf,
+  type Here,
+  type Tables,
+} from './holding.ts'
 import { MemoryStaging } from './memory-staging.ts'
 import { MemoryTable } from './memory-table.ts'
 import { absentColumns, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
@@ -60,7 +70,10 @@ class MemoryStore {
   readonly #outbox = new Map<string, OutboxEntry>()
   readonly #states = new Map<string, RowState>()
   readonly #subscriptions = new Map<string, SubscriptionRecord>()
-  readonly #lookup: Lookup = (table, id) => this.#data.get(table)?.get(id)
+  readonly #here: Here = {
+    row: (table, id) => this.#data.get(table)?.get(id),
+    rows: (table) => this.#data.get(table)?.values() ?? [],
+  }
   #meta: ReplicaMeta = emptyMeta
 
   constructor(tables: Tables) {
@@ -125,18 +138,16 @@ class MemoryStore {
     this.#staging.set(subscription, staging)
   }
 
-  /** Children go before their parents, so that each can still be traced to the channel. */
+  /** All rows are judged before the first one goes, so that each can still be traced to the channel. */
   #swap({ subscription, others }: Swap): void {
-    for (const table of [...this.tables.values()].reverse()) {
-      // Nothing comes down for these: what is here was written here.
-      if (table.direction === 'up' || !names(subscription, table)) continue
-      const mayMissParent = table.scope.kind === 'via' && leavesOut(subscription, table.scope.parent)
-      const held = compileHolds(this.tables, table, others, this.#lookup)
-      this.#drop(
-        table.name,
-        (row) => (reaches(this.tables, subscription.channel, table, row, this.#lookup) ?? mayMissParent) && !held(row),
-      )
-    }
+    const going = [...this.tables.values()].map((table) => {
+      // Nothing comes down for tables that only go up: what is here was written here.
+      if (table.direction === 'up' || !names(subscription, table)) return { table: table.name, ids: [] }
+      const reached = compileMayReach(this.tables, table, subscription, this.#here)
+      const held = compileHolds(this.tables, table, others, this.#here)
+      return { table: table.name, ids: this.#select(table.name, (row) => reached(row) && !held(row)) }
+    })
+    for (const { table, ids } of going) this.#delete(table, ids)
     for (const [table, staged] of this.#staging.get(subscription.id)?.tables() ?? []) {
       const data = this.table(table)
       for (const { row, absent } of staged.values()) data.put(row, absent)
@@ -148,19 +159,23 @@ class MemoryStore {
   #purge({ channel, tables, keep }: Purge): void {
     for (const table of this.tables.values()) {
       const named = tables === undefined || tables.includes(table.name)
-      if (!named && table.scope.kind !== 'via') continue
-      const held = compileHolds(this.tables, table, keep, this.#lookup)
-      this.#drop(table.name, (row) => {
-        const reached = reaches(this.tables, channel, table, row, this.#lookup)
+      if (!named && !hangs(table)) continue
+      const reach = compileReach(this.tables, channel, this.#here)
+      const held = compileHolds(this.tables, table, keep, this.#here)
+      const ids = this.#select(table.name, (row) => {
+        const reached = reach(table, row)
         return (reached === null || (reached && named)) && !held(row)
       })
+      this.#delete(table.name, ids)
     }
   }
 
-  #drop(table: string, goes: (row: Row) => boolean): void {
+  #select(table: string, goes: (row: Row) => boolean): readonly string[] {
+    return [...this.table(table).values()].filter(goes).map(rowId)
+  }
+
+  #delete(table: string, ids: readonly string[]): void {
     const data = this.table(table)
-    const ids: string[] = []
-    for (const row of data.values()) if (goes(row)) ids.push(row['id'] as string)
     for (const id of ids) data.delete(id)
   }
 }

@@ -23,14 +23,14 @@ function common(number: number, channel: string) {
   return { id: idOf(number), channel, version: 1, createdAt: moment, updatedAt: moment }
 }
 
-function projectOf(channel: string): string {
+function idIn(channel: string): string {
   return channel.slice(channel.indexOf('/') + 1)
 }
 
 export function issue(number: number, channel: string, values: Row = {}): Row {
   return {
     ...common(number, channel),
-    projectId: projectOf(channel),
+    projectId: idIn(channel),
     title: `Issue ${number}`,
     status: 'open',
     priority: 0,
@@ -51,7 +51,7 @@ export function issue(number: number, channel: string, values: Row = {}): Row {
 export function thread(number: number, channel: string, values: Row = {}): Row {
   return {
     ...common(number, channel),
-    projectId: projectOf(channel),
+    projectId: idIn(channel),
     title: `Thread ${number}`,
     deletedAt: null,
     ...values,
@@ -66,7 +66,7 @@ export function reply(number: number, threadNumber: number, values: Row = {}): R
 export function note(number: number, channel: string, values: Row = {}): Row {
   return {
     ...common(number, channel),
-    projectId: projectOf(channel),
+    projectId: idIn(channel),
     content: `Note ${number}`,
     address: null,
     lifetime: null,
@@ -78,7 +78,37 @@ export function note(number: number, channel: string, values: Row = {}): Row {
 }
 
 export function signal(number: number, channel: string): Row {
-  return { ...common(number, channel), projectId: projectOf(channel), kind: 'tick' }
+  return { ...common(number, channel), projectId: idIn(channel), kind: 'tick' }
+}
+
+/** Whoever `user/<id>` and the like name. */
+export function guestChannel(kind: 'user' | 'agent' | 'team', number: number): string {
+  return `${kind}/${idOf(number)}`
+}
+
+export function reader(number: number, threadNumber: number, guest: string, values: Row = {}): Row {
+  const threadId = idOf(threadNumber)
+  const named = { userId: guestOf('user', guest), agentId: guestOf('agent', guest) }
+  return { ...common(number, `thread/${threadId}`), threadId, ...named, deletedAt: null, ...values }
+}
+
+export function member(number: number, boardNumber: number, guest: string, values: Row = {}): Row {
+  const boardId = idOf(boardNumber)
+  const named = { userId: guestOf('user', guest), teamId: guestOf('team', guest) }
+  return { ...common(number, `project/${boardId}`), boardId, ...named, deletedAt: null, ...values }
+}
+
+/** In the channel of its own name, unless told otherwise. */
+export function board(number: number, values: Row = {}): Row {
+  return { ...common(number, `project/${idOf(number)}`), ownerId: null, deletedAt: null, ...values }
+}
+
+export function conflict(number: number, channel: string): Row {
+  return { ...common(number, channel), kind: 'field' }
+}
+
+function guestOf(kind: string, channel: string): string | null {
+  return channel.startsWith(`${kind}/`) ? idIn(channel) : null
 }
 
 export function vectorOf(random: Random): Float32Array {

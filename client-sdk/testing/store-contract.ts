@@ -5,6 +5,7 @@ import type { ReplicaStore } from '../store/store.ts'
 import { bootstrapContract } from './bootstrap-contract.ts'
 import { contractSchema } from './contract-schema.ts'
 import type { Subject } from './contract-subject.ts'
+import { guestContract } from './guest-contract.ts'
 import { purgeContract } from './purge-contract.ts'
 import { queryContract } from './query-contract.ts'
 import { recordContract } from './record-contract.ts'
@@ -62,6 +63,9 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     })
     describe('purges', () => {
       purgeContract(subject)
+    })
+    describe('guests and conflicts', () => {
+      guestContract(subject)
     })
   })
 }

@@ -98,6 +98,26 @@ export type ScopeRule =
   | { readonly kind: 'conflict_home' }
   | { readonly kind: 'global' }
 
+/**
+ * Who finds a row besides the followers of its channel: those whom live rows of another table name, in their own
+ * channels (`user/<id>`). What hangs under the row comes with it.
+ */
+export interface GuestRule {
+  /** SQL name of the table that names the guests. */
+  readonly table: string
+  /** Its column, a camelCase property, that refers to the shared row. */
+  readonly column: string
+  /** Its columns that name a guest, by kind of the guest's channel. */
+  readonly by: Readonly<Partial<Record<'user' | 'agent' | 'team', string>>>
+  /** Column of the shared row itself that names one more guest, a user. */
+  readonly owner?: string
+  /**
+   * Only rows that live in the channel of their own name, `<ownChannel>/<id>`, have guests. Such a channel is followed by
+   * name, so what lives in it does not come with the row: guests do not find the table that names them.
+   */
+  readonly ownChannel?: string
+}
+
 export interface TableDescriptor {
   /** Name in SQL and on the wire. */
   readonly name: string
@@ -105,6 +125,7 @@ export interface TableDescriptor {
   readonly policy: Policy
   readonly writers: readonly Writer[]
   readonly scope: ScopeRule
+  readonly guests?: GuestRule
   /** For policy `set`: the columns of the natural key behind the deterministic id. */
   readonly naturalKey?: readonly string[]
   /** Allowed moves of `status`, where they are restricted. */

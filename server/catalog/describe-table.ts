@@ -22,6 +22,7 @@ export function describeTable(spec: TableSpec): TableDescriptor | undefined {
     policy: spec.policy,
     writers: spec.writers ?? [],
     scope: spec.scope,
+    ...(spec.guests ? { guests: spec.guests } : {}),
     ...(spec.naturalKey ? { naturalKey: spec.naturalKey } : {}),
     ...(spec.transitions ? { transitions: spec.transitions } : {}),
     columns: Object.fromEntries(columns),

@@ -6,7 +6,7 @@
 import { defineEntity } from '@mikro-orm/core'
 import type { EntitySchema } from '@mikro-orm/core'
 import { TideError } from '../../protocol/error.ts'
-import type { ColumnClass, Direction, Policy, ScopeRule, Writer } from '../../protocol/rows/table.ts'
+import type { ColumnClass, Direction, GuestRule, Policy, ScopeRule, Writer } from '../../protocol/rows/table.ts'
 import type { CheckSpec, ColumnMap, IndexSpec } from './column.ts'
 import { toColumnName, toOrmProperty } from './orm-property.ts'
 import { toOrmCheck, toOrmIndexes } from './orm-constraints.ts'
@@ -26,6 +26,8 @@ export interface TableOptions<Property extends string = string> {
   readonly writers?: readonly Writer[]
   /** Which channel a row lives in; tables that never leave the server have none. */
   readonly scope?: ScopeRule
+  /** Who finds its rows besides. The table that names the guests needs the triggers `log_grant_*` (`sync.log_grant`). */
+  readonly guests?: GuestRule
   readonly naturalKey?: readonly Property[]
   readonly transitions?: Readonly<Record<string, readonly string[]>>
   /** Columns that behave otherwise than the table's policy says. */

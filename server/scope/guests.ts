@@ -1,51 +1,70 @@
 /**
- * Who finds a row besides the followers of its channel. `grants` names the log entries (table_name of sync_changes) that
- * say when a guest came or went: channel = the guest's own, old_channel = the name of what it is a guest of.
+ * Who finds a row besides the followers of its channel, in SQL; declared as `guests` on the table that is shared. The log
+ * says in entries of their own (`grantsOf`) when a guest came or went: channel = the guest's own, old_channel = the name
+ * of what it is a guest of.
  */
-export interface GuestRule {
-  /** Table of the rows that are shared. */
-  readonly parent: string
-  /** Table of the guests. */
-  readonly table: string
-  readonly grants: string
+import type { GuestRule } from '../../protocol/rows/table.ts'
+import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
+
+export interface Guests {
+  readonly rule: GuestRule
   /** Selects (id, channel) of all guests of the parents `$1::uuid[]`. */
   readonly homes: string
   /** Rows of `alias` that the guest `kind/<id>` finds; undefined for kinds that are no guests. */
   readonly condition: (alias: string, kind: string, bindId: () => string) => string | undefined
 }
 
-const conversationGuests: GuestRule = {
-  parent: 'conversations',
-  table: 'conversation_participants',
-  grants: 'conversation_participants.grants',
-  homes: `
-    select g.conversation_id::text, coalesce('user/' || g.user_id, 'agent/' || g.agent_id) from conversation_participants g
-    where g.conversation_id = any($1::uuid[]) and g.deleted_at is null`,
-  condition: (alias, kind, bindId) =>
-    kind === 'user' || kind === 'agent'
-      ? `${alias}.id in (select g.conversation_id from conversation_participants g where g.${kind}_id = ${bindId()} and g.deleted_at is null)`
-      : undefined,
+/** `table_name` of the log entries that say that a guest came or went. */
+export function grantsOf({ table }: GuestRule): string {
+  return `${table}.grants`
 }
 
-/** A project that neither the organization nor a team finds in its own channel. */
-const projectGuests: GuestRule = {
-  parent: 'projects',
-  table: 'project_members',
-  grants: 'project_members.grants',
-  homes: `
-    select p.id::text, 'user/' || p.owner_user_id from projects p
-    where p.id = any($1::uuid[]) and p.channel = 'project/' || p.id and p.owner_user_id is not null
-    union
-    select g.project_id::text, coalesce('user/' || g.user_id, 'agent/' || g.agent_id, 'team/' || g.team_id)
-    from project_members g join projects p on p.id = g.project_id and p.channel = 'project/' || p.id
-    where g.project_id = any($1::uuid[]) and g.deleted_at is null`,
-  condition: (alias, kind, bindId) => {
-    if (kind !== 'user' && kind !== 'agent' && kind !== 'team') return undefined
-    const id = bindId()
-    const owned = kind === 'user' ? `${alias}.owner_user_id = ${id} or ` : ''
-    const joined = `${alias}.id in (select g.project_id from project_members g where g.${kind}_id = ${id} and g.deleted_at is null)`
-    return `${alias}.channel = 'project/' || ${alias}.id and (${owned}${joined})`
-  },
+/** By SQL name, the tables whose rows have guests. */
+export function guestsOf(catalog: Catalog): ReadonlyMap<string, Guests> {
+  const guests = new Map<string, Guests>()
+  for (const { name, descriptor } of catalog.synced.values()) {
+    const rule = descriptor?.guests
+    const table = rule && catalog.byName.get(rule.table)
+    if (table) guests.set(name, toSql(catalog, name, rule, table))
+  }
+  return guests
 }
 
-export const guestRules: readonly GuestRule[] = [conversationGuests, projectGuests]
+function toSql(catalog: Catalog, parent: string, rule: GuestRule, table: CatalogTable): Guests {
+  const shared = columnOf(table, rule.column)
+  const kinds = new Map(Object.entries(rule.by).map(([kind, property]) => [kind, columnOf(table, property)]))
+  const owner = rule.owner && columnOf(catalog.byName.get(parent), rule.owner)
+  const isLive = table.softDelete ? ' and g.deleted_at is null' : ''
+  const isShared = (alias: string): string =>
+    rule.ownChannel === undefined ? '' : `${alias}.channel = '${rule.ownChannel}/' || ${alias}.id`
+
+  function homes(): string {
+    const channels = [...kinds].map(([kind, column]) => `'${kind}/' || g.${column}`)
+    const join = rule.ownChannel === undefined ? '' : `join ${parent} p on p.id = g.${shared} and ${isShared('p')}`
+    const named = `
+    select g.${shared}::text, coalesce(${channels.join(', ')}) from ${rule.table} g ${join}
+    where g.${shared} = any($1::uuid[])${isLive}`
+    if (!owner) return named
+    const owned = ['p.id = any($1::uuid[])', isShared('p'), `p.${owner} is not null`].filter(Boolean).join(' and ')
+    return `
+    select p.id::text, 'user/' || p.${owner} from ${parent} p where ${owned}
+    union ${named}`
+  }
+
+  return {
+    rule,
+    homes: homes(),
+    condition: (alias, kind, bindId) => {
+      const column = kinds.get(kind)
+      if (column === undefined) return undefined
+      const id = bindId()
+      const owned = owner && kind === 'user' ? `${alias}.${owner} = ${id} or ` : ''
+      const named = `${alias}.id in (select g.${shared} from ${rule.table} g where g.${column} = ${id}${isLive})`
+      return [isShared(alias), `(${owned}${named})`].filter(Boolean).join(' and ')
+    },
+  }
+}
+
+function columnOf(table: CatalogTable | undefined, property: string): string {
+  return table?.sqlColumns.find((column) => column.property === property)?.name ?? property
+}

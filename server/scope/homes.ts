@@ -8,7 +8,7 @@ import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
 import type { ScopeKind, ScopeRule } from '../../protocol/rows/table.ts'
 import type { SqlQuery } from './sql-query.ts'
-import { guestRules, type GuestRule } from './guests.ts'
+import { grantsOf, guestsOf, type Guests } from './guests.ts'
 
 export interface Homes {
   /** For each name the followable channels that carry it, as of the snapshot; nothing for parents that are gone. */
@@ -37,11 +37,8 @@ export interface Carried {
 export function createHomes(catalog: Catalog): Homes {
   const parents = parentKinds(catalog)
   const kinds = new Map([...parents].map(([kind, parent]) => [parent, kind]))
-  const guests = new Map(
-    guestRules.flatMap((rule) => (catalog.byName.has(rule.table) ? [[rule.parent, rule] as const] : [])),
-  )
-
-  const grants = new Set([...guests.values()].map((rule) => rule.grants))
+  const guests = guestsOf(catalog)
+  const grants = new Set([...guests.values()].map(({ rule }) => grantsOf(rule)))
 
   async function homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>> {
     const homes = new Map<string, readonly string[]>()
@@ -141,9 +138,12 @@ export function createHomes(catalog: Catalog): Homes {
 /** Kind of sub-channel → table of its parents. */
 function parentKinds(catalog: Catalog): ReadonlyMap<string, string> {
   const parents = new Map<string, string>()
-  for (const { scope } of catalog.synced.values()) if (scope?.kind === 'via') parents.set(scope.channel, scope.parent)
-  // Its rows have guests though nothing hangs under them: `project/<id>` is followed by name.
-  if (catalog.byName.has('projects')) parents.set('project', 'projects')
+  for (const { name, scope, descriptor } of catalog.synced.values()) {
+    if (scope?.kind === 'via') parents.set(scope.channel, scope.parent)
+    // Its rows have guests though nothing hangs under them: `project/<id>` is followed by name.
+    const own = descriptor.guests?.ownChannel
+    if (own !== undefined) parents.set(own, name)
+  }
   return parents
 }
 
@@ -154,7 +154,7 @@ function groupByKind(channels: Iterable<string>): ReadonlyMap<string, string[]> 
   return groups
 }
 
-function homesSql(parent: string, guests: GuestRule | undefined): string {
+function homesSql(parent: string, guests: Guests | undefined): string {
   const own = `select p.id::text as id, p.channel from ${parent} p where p.id = any($1::uuid[])`
   return guests ? `${own} union ${guests.homes}` : own
 }

@@ -99,12 +99,18 @@ function columnsOf(rule: ScopeRule): readonly string[] {
 
 test('every column that a declaration names exists', () => {
   for (const table of catalog.synced.values()) {
-    const { scope, naturalKey = [], transitions = {}, columns } = table.descriptor
+    const { scope, guests, naturalKey = [], transitions = {}, columns } = table.descriptor
     for (const property of [...columnsOf(scope), ...naturalKey, ...table.fixed, ...table.silent]) {
       expect.soft(Object.keys(columns), `${table.name}.${property}`).toContain(property)
     }
     for (const [from, to] of Object.entries(transitions)) {
       for (const status of [from, ...to]) expect.soft(columns['status']?.values).toContain(status)
+    }
+    if (guests) {
+      const naming = catalog.synced.get(guests.table)?.descriptor.columns ?? {}
+      expect.soft(naming[guests.column]).toMatchObject({ references: table.name, class: 'fixed' })
+      for (const property of Object.values(guests.by)) expect.soft(Object.keys(naming)).toContain(property)
+      if (guests.owner) expect.soft(columns[guests.owner]).toMatchObject({ references: 'users' })
     }
     if (scope.kind === 'via') {
       expect.soft(columns[scope.column]).toMatchObject({ references: scope.parent, class: 'fixed' })

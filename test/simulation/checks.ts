@@ -17,17 +17,15 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
   if (cursor === null || principal === null) return []
   const rows = world.database.rowsAt(cursor.seq)
   const held = stored.subscriptions.filter(({ state }) => state === 'held')
-  const problems: string[] = []
-  for (const table of tables) {
-    const images = await serverImages(device, table, stored.states)
-    problems.push(
-      ...compare(
-        `${device.name} at ${cursor.seq}: ${table}`,
-        expectedRows(world, held, table, rows),
-        heldRows(world, held, table, images),
-      ),
-    )
-  }
+  const images = new Map<string, ReadonlyMap<string, Row>>()
+  for (const table of tables) images.set(table, await serverImages(device, table, stored.states))
+  const problems = tables.flatMap((table) =>
+    compare(
+      `${device.name} at ${cursor.seq}: ${table}`,
+      expectedRows(world, held, table, rows),
+      heldRows(world, held, table, images),
+    ),
+  )
   // A step of the replica that came between these reads would make them of two states.
   const after = await device.store.load()
   return JSON.stringify(after) === JSON.stringify(stored) ? problems : []
@@ -74,7 +72,7 @@ function heldRows(
   world: World,
   held: readonly SubscriptionRecord[],
   table: string,
-  images: ReadonlyMap<string, Row>,
+  images: ReadonlyMap<string, ReadonlyMap<string, Row>>,
 ): ReadonlyMap<string, Row> {
   const tablesByName = tablesOf(world.schema)
   const descriptor = world.database.descriptor(table)
@@ -82,9 +80,12 @@ function heldRows(
     tablesByName,
     descriptor,
     held.map(({ subscription }) => subscription),
-    (name, id) => (name === table ? images.get(id) : world.database.rows.get(name, id)),
+    {
+      row: (name, id) => (name === table ? images.get(name)?.get(id) : world.database.rows.get(name, id)),
+      rows: (name) => images.get(name)?.values() ?? [],
+    },
   )
-  return new Map([...images].filter(([, row]) => isHeld(row)))
+  return new Map([...(images.get(table) ?? [])].filter(([, row]) => isHeld(row)))
 }
 
 function compare(

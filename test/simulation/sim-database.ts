@@ -248,7 +248,7 @@ export class SimDatabase implements Feed {
     return rows
       .all(table)
       .filter((row) => (row['organizationId'] ?? selection.organizationId) === selection.organizationId)
-      .filter((row) => homesOf(String(row['channel']), rows).includes(selection.channel) && matches(row))
+      .filter((row) => rowHomes(table, row, rows).includes(selection.channel) && matches(row))
       .toSorted((a, b) => (rowId(a) < rowId(b) ? -1 : 1))
   }
 
@@ -262,7 +262,7 @@ export class SimDatabase implements Feed {
 
   #change(key: FoldedKey): Change {
     const row = this.rows.get(key.table, key.id) ?? null
-    const homes = row === null ? [] : homesOf(String(row['channel']), this.rows)
+    const homes = row === null ? [] : rowHomes(key.table, row, this.rows)
     const seen = key.channels.flatMap((channel) => homesOf(channel, this.rows))
     return {
       seq: key.seq,
@@ -277,8 +277,12 @@ export class SimDatabase implements Feed {
     }
   }
 
-  /** A parent that moved takes its sub-channel along: its children are told anew, and those left behind drop them. */
+  /**
+   * A parent that moved takes its sub-channel along: its children are told anew, and those left behind drop them. A private
+   * project comes and goes with each membership.
+   */
   #rehung(key: FoldedKey, departures: Departure[]): readonly Change[] {
+    if (key.table === 'project_members') return this.#shared(key)
     const subChannel =
       key.table === 'memories' ? `memory/${key.id}` : key.table === 'conversations' ? `conversation/${key.id}` : null
     if (subChannel === null || key.channels.length < 2) return []
@@ -302,6 +306,42 @@ export class SimDatabase implements Feed {
         })),
     )
   }
+
+  #shared({ seq, id, organizationId }: FoldedKey): readonly Change[] {
+    const member = this.rows.get('project_members', id)
+    const row = this.rows.get('projects', String(member?.['projectId']))
+    if (member === undefined || row === undefined) return []
+    const homes = rowHomes('projects', row, this.rows)
+    const formerHomes = [guestChannel(member)].filter((home) => !homes.includes(home))
+    return [
+      {
+        seq,
+        table: 'projects',
+        id: rowId(row),
+        organizationId,
+        row,
+        homes,
+        formerHomes,
+        fresh: false,
+        everywhere: false,
+      },
+    ]
+  }
+}
+
+/** Followable channels that carry a row. */
+function rowHomes(table: string, row: Row, rows: SimRows): readonly string[] {
+  const homes = homesOf(String(row['channel']), rows)
+  if (table !== 'projects' || row['channel'] !== `project/${rowId(row)}`) return homes
+  const members = rows
+    .all('project_members')
+    .filter((member) => member['projectId'] === rowId(row) && member['deletedAt'] === null)
+  const owner = row['ownerUserId'] === null ? [] : [`user/${String(row['ownerUserId'])}`]
+  return [...new Set([...homes, ...owner, ...members.map(guestChannel)])]
+}
+
+function guestChannel({ userId, agentId }: Row): string {
+  return userId === null ? `agent/${String(agentId)}` : `user/${String(userId)}`
 }
 
 /** Followable channels that carry the rows of a channel. */
@@ -316,7 +356,7 @@ function homesOf(channel: string, rows: SimRows): readonly string[] {
       : rows
           .all('conversation_participants')
           .filter((row) => row['conversationId'] === id && row['deletedAt'] === null)
-          .map((row) => (row['userId'] === null ? `agent/${String(row['agentId'])}` : `user/${String(row['userId'])}`))
+          .map(guestChannel)
   return parent === undefined ? people : [...new Set([String(parent['channel']), ...people])]
 }
 

@@ -3,14 +3,19 @@ import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import type { StoreCommit } from '../../client-sdk/store/store.ts'
 import {
+  board,
   channelA,
   channelB,
+  conflict,
   follow,
+  guestChannel,
   idOf,
   issue,
+  member,
   note,
   pack,
   pickFrom,
+  reader,
   reply,
   signal,
   thread,
@@ -29,6 +34,13 @@ beforeAll(async () => {
 })
 afterAll(() => shared.close())
 
+const guests = [
+  guestChannel('user', 1),
+  guestChannel('user', 2),
+  guestChannel('agent', 3),
+  guestChannel('team', 4),
+] as const
+
 const subscriptions: readonly [Subscription, ...Subscription[]] = [
   follow('a', channelA),
   follow('b', channelB),
@@ -36,16 +48,43 @@ const subscriptions: readonly [Subscription, ...Subscription[]] = [
   follow('aReplies', channelA, { tables: ['replies'], embeddings: false }),
   follow('bSome', channelB, { where: { threads: { title: 'x' }, issues: { status: 'open' } } }),
   follow('oneThread', `thread/${idOf(3)}`),
+  follow('ada', guestChannel('user', 1)),
+  follow('adaSome', guestChannel('user', 1), {
+    tables: ['threads', 'replies', 'boards', 'conflicts'],
+    where: { threads: { title: 'x' } },
+  }),
+  follow('bob', guestChannel('user', 2)),
+  follow('scout', guestChannel('agent', 3)),
+  follow('crew', guestChannel('team', 4)),
+  follow('board', `project/${idOf(5)}`),
 ]
 
 function someRows(random: Random): { table: keyof typeof contractSchema; rows: Row[] } {
-  const table = pickFrom(random, ['issues', 'threads', 'replies', 'notes', 'signals'] as const)
+  const table = pickFrom(random, [
+    'issues',
+    'threads',
+    'readers',
+    'replies',
+    'notes',
+    'members',
+    'boards',
+    'conflicts',
+    'signals',
+  ] as const)
   const number = (): number => Math.floor(random.next() * 12)
   const channel = (): string => pickFrom(random, [channelA, channelB])
+  const guest = (): string => pickFrom(random, guests)
+  const left = (): Row => ({ deletedAt: random.next() < 0.2 ? '2026-11-22T01:42:36.123Z' : null })
+  const owner = (): Row => ({ ownerId: random.next() < 0.3 ? idOf(1) : null })
+  const elsewhere = (): Row => (random.next() < 0.3 ? { channel: channel() } : {})
   const make = {
     issues: () => issue(number(), channel(), { status: pickFrom(random, ['open', 'done']) }),
     threads: () => thread(number(), channel(), { title: pickFrom(random, ['x', 'y']) }),
+    readers: () => reader(number(), number(), guest(), left()),
     replies: () => reply(number(), number()),
+    members: () => member(number(), number(), guest(), left()),
+    boards: () => board(number(), { ...owner(), ...elsewhere() }),
+    conflicts: () => conflict(number(), pickFrom(random, [channelA, channelB, `thread/${idOf(number())}`])),
     notes: () => note(number(), channel(), { embedding: random.next() < 0.5 ? vectorOf(random) : null }),
     signals: () => signal(number(), channel()),
   }[table]

@@ -12,6 +12,11 @@ export const conversations = defineTable({
   policy: 'merge',
   writers: ['member', 'agent', 'self'],
   scope: { kind: 'row' },
+  guests: {
+    table: 'conversation_participants',
+    column: 'conversationId',
+    by: { user: 'userId', agent: 'agentId' },
+  },
   columns: {
     ...syncedColumns(),
     ...authorColumns(),

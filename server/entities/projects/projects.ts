@@ -16,6 +16,13 @@ export const projects = defineTable({
   policy: 'merge',
   writers: ['member'],
   scope: { kind: 'project_home' },
+  guests: {
+    table: 'project_members',
+    column: 'projectId',
+    by: { user: 'userId', agent: 'agentId', team: 'teamId' },
+    owner: 'ownerUserId',
+    ownChannel: 'project',
+  },
   columns: {
     ...syncedColumns(),
     ...authorColumns(),

@@ -1,0 +1,169 @@
+import { beforeEach, expect, it } from 'vitest'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { Purge, Swap } from '../store/store.ts'
+import {
+  board,
+  channelA,
+  channelB,
+  conflict,
+  follow,
+  guestChannel,
+  idOf,
+  member,
+  pack,
+  reader,
+  reply,
+  thread,
+} from './contract-rows.ts'
+import type { contractSchema } from './contract-schema.ts'
+import type { Subject } from './contract-subject.ts'
+
+type TableName = keyof typeof contractSchema
+type Numbers = Readonly<Partial<Record<TableName, readonly number[]>>>
+
+const ada = guestChannel('user', 0xc1)
+const bob = guestChannel('user', 0xc2)
+const scout = guestChannel('agent', 0xc3)
+const crew = guestChannel('team', 0xc4)
+
+/** Rows that a channel carries although they live in another: for guests, and conflicts in sub-channels. */
+export function guestContract(subject: Subject): void {
+  const put = (table: TableName, ...upserts: Row[]): Promise<void> =>
+    subject.store.commit({ rows: [{ table, upserts, deletes: [] }] })
+  const stage = (subscription: string, table: TableName, ...rows: Row[]): Promise<void> =>
+    subject.store.commit({ stage: { subscription, blocks: [pack(table, rows)] } })
+  const swap = (subscription: Subscription, ...others: Subscription[]): Promise<void> => {
+    const one: Swap = { subscription, others }
+    return subject.store.commit({ swaps: [one] })
+  }
+  const purge = (one: Purge): Promise<void> => subject.store.commit({ purges: [one] })
+  const left = async (...tables: readonly TableName[]): Promise<Numbers> => {
+    const rows = await Promise.all(tables.map((table) => subject.store.query(table, { withDeleted: true })))
+    return Object.fromEntries(
+      tables.map((table, index) => [
+        table,
+        (rows[index] ?? []).map(({ id }) => Number.parseInt(String(id).slice(-12), 16)),
+      ]),
+    )
+  }
+
+  beforeEach(async () => {
+    await put('threads', thread(10, channelA), thread(11, channelA), thread(12, channelB), thread(13, ada))
+    await put(
+      'readers',
+      reader(20, 10, ada),
+      reader(21, 10, scout),
+      reader(22, 11, bob),
+      reader(23, 11, ada, { deletedAt: '2026-11-22T01:42:36.123Z' }),
+      reader(24, 12, ada),
+    )
+    await put('replies', reply(30, 10), reply(31, 11), reply(32, 12), reply(33, 13))
+    await put(
+      'conflicts',
+      conflict(40, `thread/${idOf(10)}`),
+      conflict(41, `thread/${idOf(11)}`),
+      conflict(42, channelA),
+      conflict(43, `thread/${idOf(13)}`),
+      conflict(44, `thread/${idOf(99)}`),
+    )
+  })
+  const threads = ['threads', 'readers', 'replies', 'conflicts'] as const
+
+  it('replaces what the channel of a guest carries, with all that hangs under it', async () => {
+    await stage('ada', 'threads', thread(13, ada))
+    await swap(follow('ada', ada))
+    expect(await left(...threads)).toEqual({
+      threads: [11, 13],
+      readers: [22, 23],
+      replies: [31],
+      conflicts: [41, 42, 44],
+    })
+  })
+
+  it('keeps at a swap what a guest still finds', async () => {
+    await swap(follow('a', channelA), follow('ada', ada))
+    expect(await left(...threads)).toEqual({
+      threads: [10, 12, 13],
+      readers: [20, 21, 24],
+      replies: [30, 32, 33],
+      conflicts: [40, 43, 44],
+    })
+  })
+
+  it('keeps at a purge what a guest still finds', async () => {
+    await purge({ channel: channelA, keep: [follow('scout', scout), follow('b', channelB)] })
+    expect(await left(...threads)).toEqual({
+      threads: [10, 12, 13],
+      readers: [20, 21, 24],
+      replies: [30, 32, 33],
+      conflicts: [40, 43],
+    })
+    await subject.reopen()
+    await purge({ channel: ada, keep: [follow('scout', scout)] })
+    expect(await left(...threads)).toEqual({ threads: [10], readers: [20, 21], replies: [30], conflicts: [40] })
+  })
+
+  it('purges the channel of a guest, and keeps what other channels carry', async () => {
+    await purge({ channel: ada, keep: [follow('a', channelA)] })
+    expect(await left(...threads)).toEqual({
+      threads: [10, 11],
+      readers: [20, 21, 22, 23],
+      replies: [30, 31],
+      conflicts: [40, 41, 42],
+    })
+  })
+
+  it('keeps for a guest what cannot be told because the guests are left out', async () => {
+    await subject.store.commit({
+      rows: [{ table: 'readers', upserts: [], deletes: [20, 21, 22, 23, 24].map((number) => idOf(number)) }],
+    })
+    await purge({ channel: channelA, keep: [follow('ada', ada, { tables: ['threads', 'replies'] })] })
+    expect(await left(...threads)).toMatchObject({ threads: [10, 11, 12, 13], replies: [30, 31, 32, 33] })
+    await purge({ channel: channelA, keep: [follow('ada', ada)] })
+    expect(await left(...threads)).toMatchObject({ threads: [12, 13], replies: [32, 33] })
+  })
+
+  it('traces conflicts in a sub-channel that is carried, whether their parents are followed or not', async () => {
+    await purge({ channel: channelA, keep: [follow('conflicts', channelA, { tables: ['conflicts'] })] })
+    expect(await left('threads', 'conflicts')).toEqual({ threads: [12, 13], conflicts: [40, 41, 42, 43, 44] })
+    await purge({ channel: channelA, keep: [follow('threads', channelA, { tables: ['threads'] })] })
+    expect(await left('threads', 'conflicts')).toEqual({ threads: [12, 13], conflicts: [43] })
+  })
+
+  it('shares a row in the channel of its own name with its owner and its members', async () => {
+    const boards = (): Promise<Numbers> => left('boards')
+    const fill = async (): Promise<void> => {
+      await put('boards', board(50, { ownerId: idOf(0xc1) }), board(51), board(52), board(53, { channel: channelA }))
+      await put('members', member(60, 50, bob), member(61, 51, crew), member(62, 52, bob), member(63, 53, bob))
+    }
+    await fill()
+    const projects = [50, 51, 52].map((number) => `project/${idOf(number)}`)
+    const keepOf = (channel: string): Purge['keep'] => [follow('guest', channel), follow('a', channelA)]
+    const purges = (channel: string): readonly Purge[] =>
+      projects.map((project) => ({ channel: project, keep: keepOf(channel) }))
+    for (const [channel, expected] of [
+      [ada, [50, 53]],
+      [bob, [50, 52, 53]],
+      [crew, [51, 53]],
+      [scout, [53]],
+    ] as const) {
+      await fill()
+      await subject.store.commit({ purges: purges(channel) })
+      expect([channel, await boards()]).toEqual([channel, { boards: expected }])
+    }
+    await fill()
+    await swap(follow('bob', bob), follow('a', channelA))
+    expect(await boards()).toEqual({ boards: [51, 53] })
+  })
+
+  it('takes a row whose members are not here for one that its guest was given', async () => {
+    await put('boards', board(50), board(51))
+    await put('members', member(61, 51, crew))
+    await stage('ada', 'boards', board(52))
+    await swap(follow('ada', ada))
+    expect(await left('boards')).toEqual({ boards: [51, 52] })
+    await purge({ channel: `project/${idOf(52)}`, keep: [follow('ada', ada)] })
+    expect(await left('boards')).toEqual({ boards: [51, 52] })
+  })
+}
