@@ -181,6 +181,7 @@ class TideClient implements ClientBase<Schema> {
     })
     this.#connection.onPresent((message) => this.#presence.take(message))
     this.#connection.onStatus((status) => {
+      if (status.connection === 'stopped' && status.error !== undefined) this.#tracker.interrupt(status.error)
       if (status.connection === 'live') this.#presence.connected()
       else this.#presence.disconnected()
       this.#stayWhile(status.connection === 'connecting')

@@ -11,8 +11,8 @@ export interface Write {
   readonly status: WriteStatus
   /**
    * Resolves when the server has answered (`acknowledged`), or when this replica has seen the write come back
-   * (`synced`). Rejects with the outcome's error if the write is refused, with `not_found` if it is discarded, and when
-   * `signal` aborts. A conflict counts as acknowledged; `synced` then waits until the conflict is settled.
+   * (`synced`). Rejects with the outcome's error if the write is refused, with `not_found` if it is discarded, when the
+   * server ends the connection for good, and when `signal` aborts. A conflict counts as acknowledged; `synced` then waits until the conflict is settled.
    */
   wait(until: 'acknowledged' | 'synced', options?: { readonly signal?: AbortSignal }): Promise<void>
   /** The server's final answer. Pending while offline. */
@@ -50,6 +50,11 @@ export class WriteTracker {
     return write
   }
 
+  /** The server will not have this client any more: those who wait are told; the writes stay, for a later connection. */
+  interrupt(error: TideError): void {
+    for (const write of this.#open.values()) write.interrupt(error)
+  }
+
   /** The client closes: nobody will learn more. */
   close(): void {
     for (const write of this.#open.values()) write.abandoned()
@@ -63,7 +68,7 @@ class TrackedWrite implements Write {
   #status: WriteStatus
   #answer: Outcome | null
   readonly #settleOutcome: PromiseWithResolvers<Outcome>
-  readonly #waiting = new Set<() => void>()
+  readonly #waiting = new Set<(error?: TideError) => void>()
   #failure: TideError | null = null
 
   constructor(entry: OutboxEntry) {
@@ -98,6 +103,10 @@ class TrackedWrite implements Write {
     this.#wake()
   }
 
+  interrupt(error: TideError): void {
+    for (const wake of [...this.#waiting]) wake(error)
+  }
+
   abandoned(): void {
     this.#fail(
       new TideError('closed', `The client was closed while write ${this.id} was ${this.#status}.`, {
@@ -119,14 +128,16 @@ class TrackedWrite implements Write {
   }
 
   #next(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
+    return new Promise((resolve, reject) => {
+      const wake = (error?: TideError): void => {
         this.#waiting.delete(wake)
-        signal?.removeEventListener('abort', wake)
-        resolve()
+        signal?.removeEventListener('abort', abort)
+        if (error === undefined) resolve()
+        else reject(error)
       }
+      const abort = (): void => wake()
       this.#waiting.add(wake)
-      signal?.addEventListener('abort', wake)
+      signal?.addEventListener('abort', abort)
     })
   }
 

@@ -1,3 +1,4 @@
+import { TideError } from '../../protocol/error.ts'
 import { describe, expect, test } from 'vitest'
 import type { ReplicaChange, WriteChange } from '../../client-sdk/replica/replica-change.ts'
 import type { OutboxEntry } from '../../client-sdk/store/store.ts'
@@ -6,7 +7,16 @@ import { WriteTracker } from '../../client-sdk/tables/write.ts'
 const id = '01a20131-04be-71c0-b2f5-6dcd62c2842a'
 
 function entry(part: Partial<OutboxEntry> = {}): OutboxEntry {
-  const mutation = { id, clientSeq: 1, table: 'tasks', rowId: id, op: 'patch' as const, set: { title: 'b' }, base: { title: 'a' }, at: 0 }
+  const mutation = {
+    id,
+    clientSeq: 1,
+    table: 'tasks',
+    rowId: id,
+    op: 'patch' as const,
+    set: { title: 'b' },
+    base: { title: 'a' },
+    at: 0,
+  }
   return { position: 1, status: 'local', mutation, outcome: null, settled: false, ...part }
 }
 
@@ -42,7 +52,12 @@ describe('a followed write', () => {
     const tracker = new WriteTracker()
     const write = tracker.follow(entry())
     const error = { code: 'forbidden' as const, message: 'No.', remedy: 'Ask.' }
-    tracker.take(change({ id, entry: entry({ status: 'rejected', outcome: { mutationId: id, clientSeq: 1, kind: 'rejected', error } }) }))
+    tracker.take(
+      change({
+        id,
+        entry: entry({ status: 'rejected', outcome: { mutationId: id, clientSeq: 1, kind: 'rejected', error } }),
+      }),
+    )
     await expect(write.wait('synced')).rejects.toMatchObject({ code: 'forbidden' })
   })
 
@@ -78,7 +93,10 @@ describe('a followed write', () => {
     abort.abort(new Error('enough'))
     await expect(waiting).rejects.toThrow('enough')
     const closing = write.wait('synced')
+    tracker.interrupt(new TideError('token_invalid', 'No.'))
+    await expect(closing).rejects.toMatchObject({ code: 'token_invalid' })
+    const later = write.wait('synced')
     tracker.close()
-    await expect(closing).rejects.toMatchObject({ code: 'closed' })
+    await expect(later).rejects.toMatchObject({ code: 'closed' })
   })
 })
