@@ -12,10 +12,13 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { toJson, toTable, type Report, type Result } from './report.ts'
+import { format, toJson, toTable, type Report, type Result } from './report.ts'
+import { killServers } from './stand/server.ts'
 import { openStand, type Stand } from './stand/stand.ts'
 import type { Bench, Workload } from './workload.ts'
 import { workloads } from './workloads.ts'
+
+const deadlineMs = 240_000
 
 interface Options {
   readonly databaseUrl: string | undefined
@@ -57,8 +60,7 @@ async function main(): Promise<void> {
   const { quick, json, chosen } = options
   const progress = (line: string): void => console.error(line)
   await using stand = await openStand({ ...options, progress })
-  const results = await runAll(chosen, stand, progress)
-  const report: Report = {
+  const reportOf = (results: readonly Result[]): Report => ({
     at: new Date().toISOString().slice(0, 16).replace('T', ' '),
     command: `npm run bench${process.argv.slice(2).length > 0 ? ` -- ${process.argv.slice(2).join(' ')}` : ''}`,
     machine: `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.versions.node}`,
@@ -66,16 +68,18 @@ async function main(): Promise<void> {
     commit: commit(),
     quick,
     results,
-  }
-  console.log(toTable(report))
-  if (json !== undefined) {
+  })
+  const results = await runAll(chosen, stand, progress, (soFar) => {
+    if (json === undefined) return
     mkdirSync(dirname(resolve(json)), { recursive: true })
-    writeFileSync(json, `${JSON.stringify(toJson(report), null, 2)}\n`)
-  }
+    writeFileSync(json, `${JSON.stringify(toJson(reportOf(soFar)), null, 2)}\n`)
+  })
+  console.log(toTable(reportOf(results)))
   if (results.some(({ error }) => error !== undefined)) process.exitCode = 1
 }
 
-async function runAll(chosen: readonly Workload[], stand: Stand, progress: (line: string) => void): Promise<readonly Result[]> {
+/** `onResult` hears all results so far after each workload, so that a run that is cut short leaves what it has measured. */
+async function runAll(chosen: readonly Workload[], stand: Stand, progress: (line: string) => void, onResult: (soFar: readonly Result[]) => void): Promise<readonly Result[]> {
   const measured = new Map<string, Promise<number>>()
   const once: Bench['once'] = (name, measure) => {
     const known = measured.get(name) ?? measure()
@@ -85,7 +89,10 @@ async function runAll(chosen: readonly Workload[], stand: Stand, progress: (line
   const results: Result[] = []
   for (const workload of chosen) {
     progress(workload.title)
-    results.push(await runOne(workload, { stand, progress, once }))
+    const result = await runOne(workload, { stand, progress, once })
+    results.push(result)
+    for (const { what, value, unit } of result.figures) progress(`  ${format(value, unit).padEnd(14)} ${what}`)
+    onResult(results)
   }
   return results
 }
@@ -94,12 +101,26 @@ async function runOne(workload: Workload, bench: Bench): Promise<Result> {
   const start = performance.now()
   const seconds = (): number => Math.round((performance.now() - start) / 100) / 10
   try {
-    const figures = await workload.run(bench)
+    const figures = await withDeadline(workload.run(bench))
     return { workload: workload.name, figures, seconds: seconds() }
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     bench.progress(`  failed: ${text}`)
     return { workload: workload.name, figures: [], seconds: seconds(), error: error instanceof Error ? error.message : text }
+  }
+}
+
+/** A workload that hangs has failed, and the next one shall run all the same. */
+async function withDeadline<T>(running: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    late.reject(new Error(`It was not done within ${deadlineMs / 1000} s.`))
+    killServers()
+  }, deadlineMs)
+  try {
+    return await Promise.race([running, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
@@ -112,3 +133,5 @@ function commit(): string {
 }
 
 await main()
+// What a workload that hung left open must not hold the process.
+process.exit()

@@ -13,10 +13,13 @@ const flags = [condition, '--disable-warning=ExperimentalWarning']
 
 /** None outlives the bench, however that ends. */
 const children = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of children) child.kill('SIGKILL')
-})
+process.on('exit', killServers)
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
+
+/** Ends all servers at once, for workloads that do not come to an end. */
+export function killServers(): void {
+  for (const child of children) child.kill('SIGKILL')
+}
 
 /** A Tidewire server in a process of its own. */
 export interface Server extends AsyncDisposable {
