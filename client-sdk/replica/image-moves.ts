@@ -1,3 +1,4 @@
+import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { compileHolds, compileReach, tableOf, type Here } from '../store/holding.ts'
@@ -50,13 +51,14 @@ export async function imagesAfterPurge(
   const here = await witnessesOf(mirror, store, states)
   for (const { channel, keep } of purges) {
     const reach = compileReach(mirror.tables, channel, here)
+    const isSub = isSubChannel(channel)
     for (const name of mirror.states.tables) {
       const table = tableOf(mirror.tables, name)
       const keeps = testOf(mirror, name, keep, here)
       for (const rowId of mirror.states.of(name).keys()) {
         const ref = { table: name, rowId }
         const image = step.image(ref)
-        const isGone = image !== null && reach(table, image) === true && !keeps(image)
+        const isGone = image !== null && reach(table, image) === true && (isSub || !keeps(image))
         if (isGone) step.setImage(ref, null)
         else step.rewrite(ref)
       }

@@ -1,3 +1,4 @@
+import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import {
@@ -157,6 +158,7 @@ class MemoryStore {
 
   /** Parents go before their children, so that children of a parent that went are seen to have none. */
   #purge({ channel, tables, keep }: Purge): void {
+    const isSub = isSubChannel(channel)
     for (const table of this.tables.values()) {
       const named = tables === undefined || tables.includes(table.name)
       if (!named && !hangs(table)) continue
@@ -164,7 +166,7 @@ class MemoryStore {
       const held = compileHolds(this.tables, table, keep, this.#here)
       const ids = this.#select(table.name, (row) => {
         const reached = reach(table, row)
-        return (reached === null || (reached && named)) && !held(row)
+        return (reached === null || (reached && named)) && ((reached === true && isSub) || !held(row))
       })
       this.#delete(table.name, ids)
     }

@@ -1,3 +1,4 @@
+import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
@@ -33,8 +34,12 @@ export async function purge(database: Executor, tables: Tables, { channel, table
     const params: unknown[] = []
     const from = channelSql(tables, channel, params)
     const untold = isUntold(from, table, self)
-    const goes = named ? `(${untold} or ${isReached(from, table, self)})` : untold
-    await database.query(deleteSql(table, `${goes} and not ${heldByAny(tables, table, keep, params)}`), params)
+    const reached = named ? isReached(from, table, self) : 'false'
+    const held = heldByAny(tables, table, keep, params)
+    const goes = isSubChannel(channel)
+      ? `(${reached} or (${untold} and not ${held}))`
+      : `((${reached} or ${untold}) and not ${held})`
+    await database.query(deleteSql(table, goes), params)
   }
 }
 

@@ -152,6 +152,8 @@ export interface Swap {
 /**
  * Rows whose `channel` is this go, unless one of `keep` (subscriptions that remain) holds them too; so do the rows of
  * sub-channels under it, and all rows of `via` tables whose parent is no longer here and that none of `keep` can hold.
+ * Nobody follows a sub-channel by name: when one is purged, the server has said that no channel carries it any more, which
+ * the rows that are here cannot know yet. So `keep` keeps nothing of it.
  */
 export interface Purge {
   readonly channel: string

@@ -83,6 +83,11 @@ export function purgeContract(subject: Subject): void {
     expect(await left()).toMatchObject({ threads: [10, 11, 12], replies: [21, 22] })
   })
 
+  it('removes a sub-channel although its parent still is where it was', async () => {
+    await purge({ channel: `thread/${idOf(10)}`, keep: [follow('a', channelA), follow('b', channelB)] })
+    expect(await left()).toMatchObject({ threads: [10, 11, 12], replies: [21, 22] })
+  })
+
   it('removes children whose parent went earlier and that nobody holds', async () => {
     await subject.store.commit({ rows: [{ table: 'threads', upserts: [], deletes: [idOf(11)] }] })
     await purge({ channel: channelB, keep: [follow('a', channelA)] })
