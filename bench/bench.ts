@@ -46,15 +46,28 @@ function readOptions(): Options | 'list' {
   const names = [...values.only, ...positionals]
   const unknown = names.filter((name) => !workloads.some((workload) => workload.name === name))
   if (unknown.length > 0) throw new Error(`No workload is called ${unknown.join(', ')}; --list names them all.`)
-  if (values.services && databaseUrl === undefined) throw new Error('--services needs a running Postgres: `node scripts/services.ts run -- npm run bench -- --services`.')
-  const chosen = workloads.filter(({ name, needsPostgres }) => (names.length === 0 || names.includes(name)) && (databaseUrl !== undefined || !needsPostgres))
-  return { databaseUrl, quick: values.quick, json: values.json, profileDir: values.profile && resolve(values.profile), chosen }
+  if (values.services && databaseUrl === undefined)
+    throw new Error(
+      '--services needs a running Postgres: `node scripts/services.ts run -- npm run bench -- --services`.',
+    )
+  const chosen = workloads.filter(
+    ({ name, needsPostgres }) =>
+      (names.length === 0 || names.includes(name)) && (databaseUrl !== undefined || !needsPostgres),
+  )
+  return {
+    databaseUrl,
+    quick: values.quick,
+    json: values.json,
+    profileDir: values.profile && resolve(values.profile),
+    chosen,
+  }
 }
 
 async function main(): Promise<void> {
   const options = readOptions()
   if (options === 'list') {
-    for (const { name, title, needsPostgres } of workloads) console.log(`${name.padEnd(18)} ${title}${needsPostgres ? ' (Postgres only)' : ''}`)
+    for (const { name, title, needsPostgres } of workloads)
+      console.log(`${name.padEnd(18)} ${title}${needsPostgres ? ' (Postgres only)' : ''}`)
     return
   }
   const { quick, json, chosen } = options
@@ -79,7 +92,12 @@ async function main(): Promise<void> {
 }
 
 /** `onResult` hears all results so far after each workload, so that a run that is cut short leaves what it has measured. */
-async function runAll(chosen: readonly Workload[], stand: Stand, progress: (line: string) => void, onResult: (soFar: readonly Result[]) => void): Promise<readonly Result[]> {
+async function runAll(
+  chosen: readonly Workload[],
+  stand: Stand,
+  progress: (line: string) => void,
+  onResult: (soFar: readonly Result[]) => void,
+): Promise<readonly Result[]> {
   const measured = new Map<string, Promise<number>>()
   const once: Bench['once'] = (name, measure) => {
     const known = measured.get(name) ?? measure()
@@ -106,7 +124,12 @@ async function runOne(workload: Workload, bench: Bench): Promise<Result> {
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     bench.progress(`  failed: ${text}`)
-    return { workload: workload.name, figures: [], seconds: seconds(), error: error instanceof Error ? error.message : text }
+    return {
+      workload: workload.name,
+      figures: [],
+      seconds: seconds(),
+      error: error instanceof Error ? error.message : text,
+    }
   }
 }
 
@@ -126,7 +149,10 @@ async function withDeadline<T>(running: Promise<T>): Promise<T> {
 
 function commit(): string {
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
   } catch {
     return 'no commit'
   }

@@ -4,7 +4,11 @@ export function pause(ms: number): Promise<void> {
 }
 
 /** Waits until `done` answers true, asking every `everyMs`. Throws after `timeoutMs` with what was waited for. */
-export async function until(what: string, done: () => boolean | Promise<boolean>, { everyMs = 5, timeoutMs = 120_000 } = {}): Promise<void> {
+export async function until(
+  what: string,
+  done: () => boolean | Promise<boolean>,
+  { everyMs = 5, timeoutMs = 120_000 } = {},
+): Promise<void> {
   const end = performance.now() + timeoutMs
   while (!(await done())) {
     if (performance.now() > end) throw new Error(`Waited ${timeoutMs / 1000} s in vain for ${what}.`)

@@ -39,7 +39,8 @@ export function judge(figure: Pick<Figure, 'value' | 'limit'>, target: Target | 
   if (!target) return ''
   const isAsGood = (than: number): boolean => (target.better === 'lower' ? figure.value <= than : figure.value >= than)
   const rivals = [target.zero, target.powersync].filter((value) => typeof value === 'number')
-  if (!Number.isFinite(figure.value) || !rivals.every(isAsGood)) return rivals.length > 0 ? 'worse than a rival' : 'misses goal'
+  if (!Number.isFinite(figure.value) || !rivals.every(isAsGood))
+    return rivals.length > 0 ? 'worse than a rival' : 'misses goal'
   const goal = goalOf(figure, target)
   if (goal !== undefined && isAsGood(goal)) return 'goal met'
   if (rivals.length > 0 || target.zero === null) return 'beats rivals'
@@ -65,7 +66,9 @@ export function toJson(report: Report): object {
 
 /** The report as Markdown: what ran where, then one line per figure. */
 export function toTable(report: Report): string {
-  const rows = report.results.flatMap((result) => (result.error === undefined ? figureRows(result) : [[result.workload, `FAILED: ${firstLine(result.error)}`]]))
+  const rows = report.results.flatMap((result) =>
+    result.error === undefined ? figureRows(result) : [[result.workload, `FAILED: ${firstLine(result.error)}`]],
+  )
   const head = ['workload', 'figure', 'measured', 'limit in this run', 'goal', 'Zero', 'PowerSync', 'verdict']
   const quick = report.quick ? '\nSmall sizes (--quick): these figures prove only that everything runs.\n' : ''
   return `${report.at} · ${report.machine} · ${report.database} · ${report.commit}\n\`${report.command}\`\n${quick}\n${markdownTable([head, ...rows])}\n`
@@ -76,20 +79,32 @@ function figureRows({ workload, figures }: Result): readonly (readonly string[])
     const target = targets[`${workload}.${figure.name}`]
     const goal = target && goalOf(figure, target)
     const limit = figure.limit ? `${format(figure.limit.value, figure.unit)} (${figure.limit.what})` : ''
-    const inUnit = (value: number | null | undefined): string => (value === null ? 'never' : value === undefined ? '' : format(value, figure.unit))
-    return [workload, figure.what, format(figure.value, figure.unit), limit, inUnit(goal), inUnit(target?.zero), inUnit(target?.powersync), judge(figure, target)]
+    const inUnit = (value: number | null | undefined): string =>
+      value === null ? 'never' : value === undefined ? '' : format(value, figure.unit)
+    return [
+      workload,
+      figure.what,
+      format(figure.value, figure.unit),
+      limit,
+      inUnit(goal),
+      inUnit(target?.zero),
+      inUnit(target?.powersync),
+      judge(figure, target),
+    ]
   })
 }
 
 /** Three digits that count, thousands apart: `1,234 rows/s`, `0.0321 s`. */
 export function format(value: number, unit: string): string {
-  const digits = Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
+  const digits =
+    Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
   return `${digits} ${unit}`.trim()
 }
 
 function markdownTable([head = [], ...rows]: readonly (readonly string[])[]): string {
   const widths = head.map((_, column) => Math.max(3, ...[head, ...rows].map((row) => row[column]?.length ?? 0)))
-  const line = (row: readonly string[]): string => `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width)).join(' | ')} |`
+  const line = (row: readonly string[]): string =>
+    `| ${widths.map((width, column) => (row[column] ?? '').padEnd(width)).join(' | ')} |`
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n')
 }
 

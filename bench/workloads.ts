@@ -17,5 +17,19 @@ import { writeCost } from './workloads/write-cost.ts'
 
 /** All of them, in the order in which they run. Write cost comes first: later ones leave a slot and a log behind. */
 export const workloads: readonly Workload[] = [
-  writeCost, machine, live1, live100, live1000, fanOut, firstSync, firstSyncPglite, catchUp, mutations, idleMemory, open, sendMemory, captureBulk, captureRate,
+  writeCost,
+  machine,
+  live1,
+  live100,
+  live1000,
+  fanOut,
+  firstSync,
+  firstSyncPglite,
+  catchUp,
+  mutations,
+  idleMemory,
+  open,
+  sendMemory,
+  captureBulk,
+  captureRate,
 ]

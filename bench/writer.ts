@@ -42,7 +42,12 @@ function write(client: pg.Client, ids: readonly string[], first: number, index: 
  * Commits one-row updates at an even pace on one connection, each to another task in turn. A commit that takes longer than
  * its turn delays the next ones, which are then begun at once. `into` is filled while it runs.
  */
-export async function writePaced(client: pg.Client, ids: readonly string[], perSecond: number, into: Omit<Writes, 'rate'>): Promise<Writes> {
+export async function writePaced(
+  client: pg.Client,
+  ids: readonly string[],
+  perSecond: number,
+  into: Omit<Writes, 'rate'>,
+): Promise<Writes> {
   const { count, first } = into
   const start = performance.now()
   for (let index = 0; index < count; index++) {
@@ -56,7 +61,11 @@ export async function writePaced(client: pg.Client, ids: readonly string[], perS
 }
 
 /** Commits one-row updates as fast as the connections take them. */
-export async function writeFast(clients: readonly pg.Client[], ids: readonly string[], into: Omit<Writes, 'rate'>): Promise<Writes> {
+export async function writeFast(
+  clients: readonly pg.Client[],
+  ids: readonly string[],
+  into: Omit<Writes, 'rate'>,
+): Promise<Writes> {
   const { count, first, begun, committed } = into
   const start = performance.now()
   let next = 0

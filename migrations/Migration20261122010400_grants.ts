@@ -12,14 +12,17 @@ export class Migration20261122010400_grants extends Migration {
     this.addSql(logGrant)
     for (const { table, kind } of granted) {
       for (const { event, when } of events) {
-        this.addSql(`create trigger log_grant_${event} after ${event} on ${table} for each row ${when} execute function sync.log_grant('${kind}')`)
+        this.addSql(
+          `create trigger log_grant_${event} after ${event} on ${table} for each row ${when} execute function sync.log_grant('${kind}')`,
+        )
         this.addSql(`alter table ${table} enable always trigger log_grant_${event}`)
       }
     }
   }
 
   override down(): void {
-    for (const { table } of granted) for (const { event } of events) this.addSql(`drop trigger log_grant_${event} on ${table}`)
+    for (const { table } of granted)
+      for (const { event } of events) this.addSql(`drop trigger log_grant_${event} on ${table}`)
     this.addSql('drop function sync.log_grant()')
   }
 }

@@ -4,7 +4,8 @@
  */
 export const errorCodes = {
   bad_filter: {
-    meaning: 'A filter names an unknown column or operator, is too deep or too long, or compares with a value of another type.',
+    meaning:
+      'A filter names an unknown column or operator, is too deep or too long, or compares with a value of another type.',
     remedy: 'Correct the filter; the message names the part that was refused.',
   },
   bad_frame: {
@@ -36,7 +37,8 @@ export const errorCodes = {
     remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',
   },
   cursor_too_old: {
-    meaning: 'More has changed since the replica was last here than is sent as one batch, or the log does not reach back so far.',
+    meaning:
+      'More has changed since the replica was last here than is sent as one batch, or the log does not reach back so far.',
     remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',
   },
   database_unreachable: {

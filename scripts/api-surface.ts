@@ -91,8 +91,11 @@ function mentions(checker: ts.TypeChecker, symbol: ts.Symbol): readonly ts.Symbo
 }
 
 function isOurs(declaration: ts.Declaration): boolean {
-  const owner = ts.isVariableDeclaration(declaration) ? declaration.parent.parent.parent : declaration.parent
-  return ts.isSourceFile(owner) && owner.fileName.startsWith(DIST)
+  // Names of files and of built-in globals have no parent.
+  const owner: ts.Node | undefined = ts.isVariableDeclaration(declaration)
+    ? declaration.parent.parent.parent
+    : declaration.parent
+  return owner !== undefined && ts.isSourceFile(owner) && owner.fileName.startsWith(DIST)
 }
 
 /** A symbol's declarations as the compiler prints them, without comments; a sentence in a type is only `string` here. */

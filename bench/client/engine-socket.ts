@@ -18,7 +18,10 @@ export interface EngineConnection {
  * socket.io clients, so that the load leaves the two cores to the server.
  */
 export function openEngineSocket(url: string, listener: EngineListener): EngineConnection {
-  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/socket.io/?EIO=4&transport=websocket`, { perMessageDeflate: false, skipUTF8Validation: true })
+  const socket = new WebSocket(`${url.replace(/^http/, 'ws')}/socket.io/?EIO=4&transport=websocket`, {
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+  })
   socket.on('message', (data: Buffer, isBinary) => {
     if (isBinary) return listener.message(data)
     const text = data.toString()

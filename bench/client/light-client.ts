@@ -74,9 +74,13 @@ export class LightClient {
   #hello(): void {
     this.state = 'greeting'
     this.#send({
-      type: 'hello', protocol: protocolVersion, schemaHash: 'bench', token: this.#options.token,
+      type: 'hello',
+      protocol: protocolVersion,
+      schemaHash: 'bench',
+      token: this.#options.token,
       device: { fingerprint: newId(), name: 'bench', kind: 'server', storageEngine: 'memory' },
-      cursor: null, clientSeq: 0,
+      cursor: null,
+      clientSeq: 0,
     })
   }
 
@@ -95,10 +99,14 @@ export class LightClient {
       case 'welcome':
         return this.#send({
           type: 'subscribe',
-          subscriptions: [{ id: 's', channel: this.#options.channel, tables: ['tasks'], embeddings: false, held: false }],
+          subscriptions: [
+            { id: 's', channel: this.#options.channel, tables: ['tasks'], embeddings: false, held: false },
+          ],
         })
       case 'subscribed':
-        return decoded.error ? this.#fail(decoded.error.message) : this.#send({ type: 'page', subscription: 's', after: null })
+        return decoded.error
+          ? this.#fail(decoded.error.message)
+          : this.#send({ type: 'page', subscription: 's', after: null })
       case 'page':
         this.#from ??= decoded.from
         if (decoded.next === null) this.#send({ type: 'activate', subscription: 's', from: this.#from })
@@ -147,7 +155,11 @@ export function checkLightClients(): void {
 /** A client that never becomes live would hold the bench for ever. */
 async function withTimeout(client: LightClient): Promise<void> {
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(`A light client was not live within ${openTimeoutMs / 1000} s; it is ${client.state}.`)), openTimeoutMs)
+  const timer = setTimeout(
+    () =>
+      late.reject(new Error(`A light client was not live within ${openTimeoutMs / 1000} s; it is ${client.state}.`)),
+    openTimeoutMs,
+  )
   try {
     await Promise.race([client.live, late.promise])
   } finally {

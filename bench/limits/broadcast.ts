@@ -14,7 +14,9 @@ export type RawCommand =
   | { readonly kind: 'flood'; readonly bytes: number; readonly seconds: number }
 
 /** What it answers. */
-export type RawReport = { readonly kind: 'ready'; readonly port: number } | { readonly kind: 'sent'; readonly messages: number }
+export type RawReport =
+  | { readonly kind: 'ready'; readonly port: number }
+  | { readonly kind: 'sent'; readonly messages: number }
 
 /** A bare server and its process. */
 interface RawServer {
@@ -28,7 +30,12 @@ interface RawServer {
 export const rawBytes = 1200
 
 /** Latency of a broadcast at a given pace: from the call of send in the server to the whole message in the client. Milliseconds. */
-export async function broadcastLatency(kind: RawKind, clients: number, perSecond: number, seconds: number): Promise<Summary> {
+export async function broadcastLatency(
+  kind: RawKind,
+  clients: number,
+  perSecond: number,
+  seconds: number,
+): Promise<Summary> {
   const latencies: number[] = []
   await withServer(kind, async (server) => {
     const connections = await connectAll(server.url, clients, (text) => latencies.push(sinceSent(text)))
@@ -40,7 +47,12 @@ export async function broadcastLatency(kind: RawKind, clients: number, perSecond
 }
 
 /** Messages delivered per second, all clients together, as fast as it goes. */
-export async function broadcastRate(kind: RawKind, clients: number, seconds: number, bytes = rawBytes): Promise<number> {
+export async function broadcastRate(
+  kind: RawKind,
+  clients: number,
+  seconds: number,
+  bytes = rawBytes,
+): Promise<number> {
   let received = 0
   let elapsed = 0
   await withServer(kind, async (server) => {
@@ -55,7 +67,10 @@ export async function broadcastRate(kind: RawKind, clients: number, seconds: num
 }
 
 /** Bytes per idle connection of a bare server: resident, and held by JavaScript, each after a collection. */
-export async function idleMemory(kind: RawKind, clients: number): Promise<{ readonly resident: number; readonly held: number }> {
+export async function idleMemory(
+  kind: RawKind,
+  clients: number,
+): Promise<{ readonly resident: number; readonly held: number }> {
   return withServer(kind, async (server) => {
     // The first connections load code and fill pools: not what one more costs.
     await connectAll(server.url, 50, () => undefined)
@@ -77,7 +92,8 @@ function sinceSent(text: string): number {
 async function withServer<T>(kind: RawKind, work: (server: RawServer) => Promise<T>): Promise<T> {
   const probe = probeOptions()
   const child = fork(fileURLToPath(new URL('./raw-server.worker.ts', import.meta.url)), [kind], {
-    execArgv: [...probe.flags], env: { ...process.env, ...probe.env },
+    execArgv: [...probe.flags],
+    env: { ...process.env, ...probe.env },
   })
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return
@@ -93,7 +109,12 @@ async function withServer<T>(kind: RawKind, work: (server: RawServer) => Promise
       const report = await nextReport(child)
       return report.kind === 'sent' ? report.messages : 0
     }
-    return await work({ url: `http://127.0.0.1:${ready.port}`, memory: new ProcessMemory(child.pid ?? 0, probe.env), run, stop })
+    return await work({
+      url: `http://127.0.0.1:${ready.port}`,
+      memory: new ProcessMemory(child.pid ?? 0, probe.env),
+      run,
+      stop,
+    })
   } finally {
     await stop()
   }
@@ -104,7 +125,11 @@ async function nextReport(child: ChildProcess): Promise<RawReport> {
   return report
 }
 
-async function connectAll(url: string, count: number, onText: (text: string) => void): Promise<readonly EngineConnection[]> {
+async function connectAll(
+  url: string,
+  count: number,
+  onText: (text: string) => void,
+): Promise<readonly EngineConnection[]> {
   const connections: EngineConnection[] = []
   while (connections.length < count) {
     const some = Array.from({ length: Math.min(100, count - connections.length) }, () => connectOne(url, onText))

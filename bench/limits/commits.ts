@@ -22,7 +22,11 @@ export async function commitsPerSecond(
 }
 
 /** The limit for commits: one narrow row into a table without indexes, triggers or capture. */
-export async function plainCommitsPerSecond(connect: () => Promise<pg.Client>, connections: number, seconds: number): Promise<number> {
+export async function plainCommitsPerSecond(
+  connect: () => Promise<pg.Client>,
+  connections: number,
+  seconds: number,
+): Promise<number> {
   const client = await connect()
   await client.query('create table if not exists sync.bench_commits (n bigint)')
   const rate = await commitsPerSecond(connect, connections, seconds, (one, index) =>

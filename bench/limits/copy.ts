@@ -23,7 +23,10 @@ export async function copyOut(client: pg.Client, select: string): Promise<CopyOu
 }
 
 /** The limit for a PGlite replica: COPY of the same text into a table of the same columns with a primary key, in memory. Seconds. */
-export async function pgliteCopy(columns: readonly { readonly name: string; readonly type: string }[], chunks: readonly Buffer[]): Promise<number> {
+export async function pgliteCopy(
+  columns: readonly { readonly name: string; readonly type: string }[],
+  chunks: readonly Buffer[],
+): Promise<number> {
   const database = await PGlite.create()
   try {
     const list = columns.map(({ name, type }) => `"${name}" ${type}${name === 'id' ? ' primary key' : ''}`)

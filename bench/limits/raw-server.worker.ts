@@ -35,7 +35,12 @@ function listenRaw(): { broadcast: (text: string) => void; backlog: () => number
 }
 
 function listenSocketIo(): { broadcast: (text: string) => void; backlog: () => number } {
-  const io = new SocketIoServer(http, { transports: ['websocket'], allowUpgrades: false, serveClient: false, perMessageDeflate: false })
+  const io = new SocketIoServer(http, {
+    transports: ['websocket'],
+    allowUpgrades: false,
+    serveClient: false,
+    perMessageDeflate: false,
+  })
   const sockets = new Set<WebSocket>()
   io.engine.on('connection', (socket: { transport: { socket: WebSocket } }) => sockets.add(socket.transport.socket))
   return { broadcast: (text) => void io.emit('f', text), backlog: () => firstBuffered(sockets) }

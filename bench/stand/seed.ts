@@ -17,8 +17,38 @@ export interface Project {
 const statuses = ['pending', 'assigned', 'in_progress', 'in_review', 'blocked', 'completed']
 const priorities = ['low', 'medium', 'high', 'critical']
 const words = [
-  'agent', 'review', 'index', 'vector', 'deploy', 'staging', 'memory', 'the', 'of', 'when', 'answer', 'retry', 'session', 'with', 'project',
-  'because', 'latency', 'queue', 'a', 'customer', 'replica', 'offline', 'merge', 'branch', 'to', 'policy', 'token', 'write', 'before', 'release', 'search', 'draft',
+  'agent',
+  'review',
+  'index',
+  'vector',
+  'deploy',
+  'staging',
+  'memory',
+  'the',
+  'of',
+  'when',
+  'answer',
+  'retry',
+  'session',
+  'with',
+  'project',
+  'because',
+  'latency',
+  'queue',
+  'a',
+  'customer',
+  'replica',
+  'offline',
+  'merge',
+  'branch',
+  'to',
+  'policy',
+  'token',
+  'write',
+  'before',
+  'release',
+  'search',
+  'draft',
 ]
 
 /**
@@ -26,12 +56,34 @@ const words = [
  * about 120 bytes of description, status, priority, progress, and about 80 bytes of metadata; the table's other columns
  * (it has 45 that travel) have their defaults or are null.
  */
-export async function seedProject(on: pg.ClientBase, organizationId: string, ownerId: string, name: string, tasks: number): Promise<Project> {
+export async function seedProject(
+  on: pg.ClientBase,
+  organizationId: string,
+  ownerId: string,
+  name: string,
+  tasks: number,
+): Promise<Project> {
   const id = newId()
-  await insertRow(on, 'projects', { id, organization_id: organizationId, owner_user_id: ownerId, created_by_user_id: ownerId, name, slug: `bench-${name}` })
+  await insertRow(on, 'projects', {
+    id,
+    organization_id: organizationId,
+    owner_user_id: ownerId,
+    created_by_user_id: ownerId,
+    name,
+    slug: `bench-${name}`,
+  })
   const chunk = 20_000
   for (let from = 1; from <= tasks; from += chunk) {
-    await on.query(insertTasks, [organizationId, id, ownerId, from, Math.min(tasks, from + chunk - 1), words, statuses, priorities])
+    await on.query(insertTasks, [
+      organizationId,
+      id,
+      ownerId,
+      from,
+      Math.min(tasks, from + chunk - 1),
+      words,
+      statuses,
+      priorities,
+    ])
   }
   return { id, channel: `project/${id}`, tasks }
 }
@@ -49,7 +101,14 @@ from generate_series($4::int, $5::int) i`
   .replaceAll(/word\(i, (\w+)\)/g, '($6::text[])[1 + abs(hashint4(i * 37 + $1)) % 32]')
 
 /** Ids of the tasks of a project, in the order of their positions. */
-export async function taskIds(on: pg.ClientBase, project: Project, limit: number = project.tasks): Promise<readonly string[]> {
-  const { rows } = await on.query<{ id: string }>('select id from tasks where project_id = $1 order by position, id limit $2', [project.id, limit])
+export async function taskIds(
+  on: pg.ClientBase,
+  project: Project,
+  limit: number = project.tasks,
+): Promise<readonly string[]> {
+  const { rows } = await on.query<{ id: string }>(
+    'select id from tasks where project_id = $1 order by position, id limit $2',
+    [project.id, limit],
+  )
   return rows.map(({ id }) => id)
 }

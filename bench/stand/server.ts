@@ -59,20 +59,24 @@ export async function startServer({ env, profileDir }: ServerOptions): Promise<S
 /** Runs a `tidewire` command beside or without a server; its standard output. Throws what it said when it fails. */
 export async function runCli(env: Readonly<Record<string, string>>, args: readonly string[]): Promise<string> {
   const child = spawn(process.execPath, [...flags, cli, ...args], {
-    cwd: root, env: { ...ownEnvironment(), ...env, LOG_LEVEL: 'error' }, stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: root,
+    env: { ...ownEnvironment(), ...env, LOG_LEVEL: 'error' },
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   const out: string[] = []
   const error: string[] = []
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => error.push(chunk.toString()))
   const [code]: readonly unknown[] = await once(child, 'close')
-  if (code !== 0) throw new Error(`tidewire ${args.join(' ')} ended with code ${String(code)}: ${error.join('')}${out.join('')}`)
+  if (code !== 0)
+    throw new Error(`tidewire ${args.join(' ')} ended with code ${String(code)}: ${error.join('')}${out.join('')}`)
   return out.join('').trim()
 }
 
 async function ready(child: ChildProcess, url: string, said: () => string): Promise<void> {
   for (let waited = 0; waited < 120_000; waited += 50) {
-    if (child.exitCode !== null) throw new Error(`The server ended with code ${child.exitCode} before it was ready:\n${said()}`)
+    if (child.exitCode !== null)
+      throw new Error(`The server ended with code ${child.exitCode} before it was ready:\n${said()}`)
     if (await answers(url)) return
     await pause(50)
   }
@@ -115,7 +119,11 @@ async function cpuSeconds(pid: number): Promise<number> {
 /** Settings of the machine must not reach the server under test. */
 function ownEnvironment(): Record<string, string> {
   const settings = /^(DATABASE_|TIDEWIRE_|REDIS_|AUTH_|EMBEDDING_|ENCRYPTION_|CAPTURE|PORT|HOST|LOG_LEVEL)/
-  return Object.fromEntries(Object.entries(process.env).flatMap(([name, value]) => (value !== undefined && !settings.test(name) ? [[name, value]] : [])))
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value !== undefined && !settings.test(name) ? [[name, value]] : [],
+    ),
+  )
 }
 
 async function freePort(): Promise<number> {

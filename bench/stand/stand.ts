@@ -78,16 +78,29 @@ export async function openStand({ databaseUrl, quick, profileDir, progress }: St
 }
 
 /** Before any server runs, so that nothing of it has to be captured. */
-async function seed(config: Parameters<typeof openDatabase>[0]['database'], quick: boolean): Promise<Pick<Stand, 'organizationId' | 'userId' | 'projects'>> {
+async function seed(
+  config: Parameters<typeof openDatabase>[0]['database'],
+  quick: boolean,
+): Promise<Pick<Stand, 'organizationId' | 'userId' | 'projects'>> {
   const database = await openDatabase({ database: config })
   const client = await database.pool.connect()
   try {
     await database.migrate()
-    const { organizationId } = await seedDemo(database.pool, { clock: systemClock, random: systemRandom, dimension: 384 })
+    const { organizationId } = await seedDemo(database.pool, {
+      clock: systemClock,
+      random: systemRandom,
+      dimension: 384,
+    })
     const { rows } = await client.query<{ id: string }>(`select id from users where email = 'ada@example.com'`)
     const userId = rows[0]?.id ?? ''
-    const make = (name: keyof typeof sizes): Promise<Project> => seedProject(client, organizationId, userId, name, sizes[name][quick ? 1 : 0])
-    const projects = { few: await make('few'), live: await make('live'), small: await make('small'), large: await make('large') }
+    const make = (name: keyof typeof sizes): Promise<Project> =>
+      seedProject(client, organizationId, userId, name, sizes[name][quick ? 1 : 0])
+    const projects = {
+      few: await make('few'),
+      live: await make('live'),
+      small: await make('small'),
+      large: await make('large'),
+    }
     await client.query('vacuum analyze')
     return { organizationId, userId, projects }
   } finally {

@@ -20,12 +20,22 @@ export const captureBulk: Workload = {
     await writer.query('begin')
     await seedProject(writer, stand.organizationId, stand.userId, `bulk-${String(head)}`, count)
     await writer.query('commit')
-    const seconds = await secondsOf(() => until(`${count} keys in the log`, async () => (await loggedSince(writer, head)) >= count, { everyMs: 20, timeoutMs: 300_000 }))
+    const seconds = await secondsOf(() =>
+      until(`${count} keys in the log`, async () => (await loggedSince(writer, head)) >= count, {
+        everyMs: 20,
+        timeoutMs: 300_000,
+      }),
+    )
     const peak = server.memory.peak / 1e6
     await writer.query(`delete from projects where slug = $1`, [`bench-bulk-${String(head)}`])
     await writer.end()
     return [
-      { name: 'rate', what: `${count} rows, commit acknowledged → all keys in the log`, value: count / seconds, unit: 'rows/s' },
+      {
+        name: 'rate',
+        what: `${count} rows, commit acknowledged → all keys in the log`,
+        value: count / seconds,
+        unit: 'rows/s',
+      },
       { name: 'time', what: 'the same as time', value: seconds, unit: 's' },
       { name: 'memory', what: 'peak memory of the server meanwhile, above idle', value: peak - idle, unit: 'MB' },
     ]

@@ -39,11 +39,23 @@ export const captureRate: Workload = {
     const [from] = looks
     const to = looks.find((look) => look.count >= count)
     if (!from || !to || from === to) {
-      return [{ name: 'written', what: 'captured by trigger within each transaction: commits on 8 connections, asynchronous', value: rate, unit: '/s' }]
+      return [
+        {
+          name: 'written',
+          what: 'captured by trigger within each transaction: commits on 8 connections, asynchronous',
+          value: rate,
+          unit: '/s',
+        },
+      ]
     }
     const seconds = (to.at - from.at) / 1000
     return [
-      { name: 'rate', what: `backlog of ${count} transactions, into the durable log`, value: (to.count - from.count) / seconds, unit: '/s' },
+      {
+        name: 'rate',
+        what: `backlog of ${count} transactions, into the durable log`,
+        value: (to.count - from.count) / seconds,
+        unit: '/s',
+      },
     ]
   },
 }

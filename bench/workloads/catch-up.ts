@@ -16,7 +16,12 @@ export const catchUp: Workload = {
     const writer = await stand.connect()
     const ids = await taskIds(writer, project)
     const lastId = ids[ids.length - 1] ?? ''
-    const tide = await connect({ url: server.url, token: await stand.token(), replica: { kind: 'memory' }, device: { name: 'bench', kind: 'server' } })
+    const tide = await connect({
+      url: server.url,
+      token: await stand.token(),
+      replica: { kind: 'memory' },
+      device: { name: 'bench', kind: 'server' },
+    })
     const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'], embeddings: false })
     await followed.ready
     const seconds: number[] = []
@@ -25,21 +30,33 @@ export const catchUp: Workload = {
       tide.disconnect()
       // Ten commits of a thousand rows: neither one big transaction nor ten thousand small ones.
       for (let from = 0; from < ids.length; from += 1000) {
-        await writer.query('update tasks set position = $1 where id = any($2::uuid[])', [position, ids.slice(from, from + 1000)])
+        await writer.query('update tasks set position = $1 where id = any($2::uuid[])', [
+          position,
+          ids.slice(from, from + 1000),
+        ])
       }
       await settled(server.url)
       const start = performance.now()
       tide.connect()
-      await until('the last change on the replica', async () => (await tide.tasks.get(lastId))?.position === position, { everyMs: 2 })
+      await until('the last change on the replica', async () => (await tide.tasks.get(lastId))?.position === position, {
+        everyMs: 2,
+      })
       seconds.push((performance.now() - start) / 1000)
       const changed = await tide.tasks.find({ where: { projectId: project.id, position } })
-      if (changed.length !== project.tasks) throw new Error(`The last change was there, but only ${changed.length} of ${project.tasks}.`)
+      if (changed.length !== project.tasks)
+        throw new Error(`The last change was there, but only ${changed.length} of ${project.tasks}.`)
     }
     const copy = await copyOut(writer, selectTasks(project))
     await tide.close()
     await writer.end()
     return [
-      { name: 'time', what: `${project.tasks} rows, connect → all on the SDK's memory replica`, value: median(seconds), unit: 's', limit: { what: 'COPY out of the rows', value: copy.seconds } },
+      {
+        name: 'time',
+        what: `${project.tasks} rows, connect → all on the SDK's memory replica`,
+        value: median(seconds),
+        unit: 's',
+        limit: { what: 'COPY out of the rows', value: copy.seconds },
+      },
     ]
   },
 }

@@ -26,7 +26,10 @@ export const fanOut: Workload = {
     let lastAt = 0
     const seen = new Map<number, number>()
     using clients = await openLightClients(subscribers, {
-      url: server.url, token: await stand.token(), channel: project.channel, decode,
+      url: server.url,
+      token: await stand.token(),
+      channel: project.channel,
+      decode,
       onPositions(positions, at) {
         for (const position of positions) {
           if (position < plan.first) continue
@@ -47,9 +50,20 @@ export const fanOut: Workload = {
     await Promise.all(writers.map((one) => one.end()))
     if (seen.size !== count) throw new Error(`${count} changes were written but ${seen.size} different ones were seen.`)
     return [
-      { name: 'rate', what: 'row changes delivered/s, first write → last delivery', value: (count * subscribers) / seconds, unit: '/s', limit: { what: 'raw socket.io, messages delivered/s', value: raw } },
+      {
+        name: 'rate',
+        what: 'row changes delivered/s, first write → last delivery',
+        value: (count * subscribers) / seconds,
+        unit: '/s',
+        limit: { what: 'raw socket.io, messages delivered/s', value: raw },
+      },
       { name: 'writes', what: 'commits/s that four writers reached meanwhile', value: writes.rate, unit: '/s' },
-      { name: 'drain', what: 'last commit → on every client', value: Math.max(0, (lastAt - Math.max(...writes.committed)) / 1000), unit: 's' },
+      {
+        name: 'drain',
+        what: 'last commit → on every client',
+        value: Math.max(0, (lastAt - Math.max(...writes.committed)) / 1000),
+        unit: 's',
+      },
     ]
   },
 }

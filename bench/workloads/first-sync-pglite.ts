@@ -24,7 +24,12 @@ export const firstSyncPglite: Workload = {
     const token = await stand.token()
     let boot = 0
     const start = performance.now()
-    const tide = await connect({ url: server.url, token, replica: { kind: 'pglite', dir }, device: { name: 'bench', kind: 'server' } })
+    const tide = await connect({
+      url: server.url,
+      token,
+      replica: { kind: 'pglite', dir },
+      device: { name: 'bench', kind: 'server' },
+    })
     boot = (performance.now() - start) / 1000
     const seconds = await secondsOf(async () => {
       const followed = await tide.subscribe({ project: large.id }, { tables: ['tasks'], embeddings: false })
@@ -33,9 +38,16 @@ export const firstSyncPglite: Workload = {
     const rows = await tide.tasks.find({ where: { projectId: large.id } })
     await tide.close()
     await rm(dir, { recursive: true, force: true })
-    if (rows.length !== large.tasks) throw new Error(`The replica was complete with ${rows.length} of ${large.tasks} rows.`)
+    if (rows.length !== large.tasks)
+      throw new Error(`The replica was complete with ${rows.length} of ${large.tasks} rows.`)
     return [
-      { name: 'large', what: `${large.tasks} rows, subscribe → complete in the SDK's PGlite replica`, value: seconds, unit: 's', limit: { what: 'PGlite COPY in memory, primary key only', value: limit } },
+      {
+        name: 'large',
+        what: `${large.tasks} rows, subscribe → complete in the SDK's PGlite replica`,
+        value: seconds,
+        unit: 's',
+        limit: { what: 'PGlite COPY in memory, primary key only', value: limit },
+      },
       { name: 'boot', what: 'opening the empty replica before', value: boot, unit: 's' },
     ]
   },

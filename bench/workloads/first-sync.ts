@@ -15,16 +15,43 @@ export const firstSync: Workload = {
     await using server = await stand.startServer()
     const { small, large } = stand.projects
     const reader = await stand.connect()
-    const copies = { small: await copyOut(reader, selectTasks(small)), large: await copyOut(reader, selectTasks(large)) }
+    const copies = {
+      small: await copyOut(reader, selectTasks(small)),
+      large: await copyOut(reader, selectTasks(large)),
+    }
     await reader.end()
     const smallSeconds = await syncRepeatedly(stand, server, small, 3)
     const largeSeconds = await syncRepeatedly(stand, server, large, 3)
     const wire = await syncLight(stand, server, large)
     return [
-      { name: 'small', what: `${small.tasks} rows, connect → complete in the SDK's memory replica`, value: smallSeconds, unit: 's', limit: { what: 'COPY out', value: copies.small.seconds } },
-      { name: 'large', what: `${large.tasks} rows, the same`, value: largeSeconds, unit: 's', limit: { what: 'COPY out', value: copies.large.seconds } },
-      { name: 'wire', what: `${large.tasks} rows, received by a light client that keeps nothing`, value: wire.seconds, unit: 's', limit: { what: 'COPY out', value: copies.large.seconds } },
-      { name: 'bytes', what: `${large.tasks} rows, bytes of all frames`, value: wire.bytes / 1e6, unit: 'MB', limit: { what: 'COPY out', value: copies.large.bytes / 1e6 } },
+      {
+        name: 'small',
+        what: `${small.tasks} rows, connect → complete in the SDK's memory replica`,
+        value: smallSeconds,
+        unit: 's',
+        limit: { what: 'COPY out', value: copies.small.seconds },
+      },
+      {
+        name: 'large',
+        what: `${large.tasks} rows, the same`,
+        value: largeSeconds,
+        unit: 's',
+        limit: { what: 'COPY out', value: copies.large.seconds },
+      },
+      {
+        name: 'wire',
+        what: `${large.tasks} rows, received by a light client that keeps nothing`,
+        value: wire.seconds,
+        unit: 's',
+        limit: { what: 'COPY out', value: copies.large.seconds },
+      },
+      {
+        name: 'bytes',
+        what: `${large.tasks} rows, bytes of all frames`,
+        value: wire.bytes / 1e6,
+        unit: 'MB',
+        limit: { what: 'COPY out', value: copies.large.bytes / 1e6 },
+      },
     ]
   },
 }
@@ -39,18 +66,28 @@ async function syncRepeatedly(stand: Stand, server: Server, project: Project, ti
   const token = await stand.token()
   for (let round = 0; round < times; round++) {
     const start = performance.now()
-    const tide = await connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: 'bench', kind: 'server' } })
+    const tide = await connect({
+      url: server.url,
+      token,
+      replica: { kind: 'memory' },
+      device: { name: 'bench', kind: 'server' },
+    })
     const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'], embeddings: false })
     await followed.ready
     seconds.push((performance.now() - start) / 1000)
     const rows = await tide.tasks.find({ where: { projectId: project.id } })
     await tide.close()
-    if (rows.length !== project.tasks) throw new Error(`The replica was complete with ${rows.length} of ${project.tasks} rows.`)
+    if (rows.length !== project.tasks)
+      throw new Error(`The replica was complete with ${rows.length} of ${project.tasks} rows.`)
   }
   return median(seconds)
 }
 
-async function syncLight(stand: Stand, server: Server, project: Project): Promise<{ readonly seconds: number; readonly bytes: number }> {
+async function syncLight(
+  stand: Stand,
+  server: Server,
+  project: Project,
+): Promise<{ readonly seconds: number; readonly bytes: number }> {
   const token = await stand.token()
   let bytes = 0
   const seconds = await secondsOf(async () => {

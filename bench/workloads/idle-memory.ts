@@ -24,9 +24,26 @@ export const idleMemory: Workload = {
     const resident = kib(after.resident - before.resident)
     const held = kib(after.held - before.held)
     return [
-      { name: 'connection', what: `resident, per connection of ${clients.size} (after ${warm.size} others), each with a subscription`, value: resident, unit: 'KiB', limit: { what: `bare socket.io; raw ws ${Math.round(raw.resident / 1024)} KiB`, value: bare.resident / 1024 } },
-      { name: 'above-socket-io', what: 'the same above bare socket.io', value: resident - bare.resident / 1024, unit: 'KiB' },
-      { name: 'held', what: 'heap and buffers held, per connection', value: held, unit: 'KiB', limit: { what: 'bare socket.io', value: bare.held / 1024 } },
+      {
+        name: 'connection',
+        what: `resident, per connection of ${clients.size} (after ${warm.size} others), each with a subscription`,
+        value: resident,
+        unit: 'KiB',
+        limit: { what: `bare socket.io; raw ws ${Math.round(raw.resident / 1024)} KiB`, value: bare.resident / 1024 },
+      },
+      {
+        name: 'above-socket-io',
+        what: 'the same above bare socket.io',
+        value: resident - bare.resident / 1024,
+        unit: 'KiB',
+      },
+      {
+        name: 'held',
+        what: 'heap and buffers held, per connection',
+        value: held,
+        unit: 'KiB',
+        limit: { what: 'bare socket.io', value: bare.held / 1024 },
+      },
     ]
   },
 }

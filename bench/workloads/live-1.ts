@@ -15,14 +15,38 @@ export const live1: Workload = {
     const { stand } = bench
     const seconds = stand.size(10, 1)
     const raw = await broadcastLatency('ws', 1, 50, stand.size(5, 1))
-    const wire = await measureLive(bench, { project: stand.projects.live, subscribers: 1, perSecond: 50, seconds, sharedDecode: false })
+    const wire = await measureLive(bench, {
+      project: stand.projects.live,
+      subscribers: 1,
+      perSecond: 50,
+      seconds,
+      sharedDecode: false,
+    })
     const sdk = await measureSdk(bench, seconds)
     const limit = { what: 'raw ws broadcast p50', value: raw.p50 }
     return [
-      { name: 'p50', what: 'p50, write → live query of the SDK (memory replica) called back', value: sdk.p50, unit: 'ms', limit },
+      {
+        name: 'p50',
+        what: 'p50, write → live query of the SDK (memory replica) called back',
+        value: sdk.p50,
+        unit: 'ms',
+        limit,
+      },
       { name: 'p99', what: 'p99 of the same', value: sdk.p99, unit: 'ms' },
-      { name: 'wire-p50', what: 'p50, write → decoded by a light client', value: wire.fromWrite.p50, unit: 'ms', limit },
-      { name: 'wire-commit-p50', what: 'p50, commit acknowledged → decoded by a light client', value: wire.fromCommit.p50, unit: 'ms', limit },
+      {
+        name: 'wire-p50',
+        what: 'p50, write → decoded by a light client',
+        value: wire.fromWrite.p50,
+        unit: 'ms',
+        limit,
+      },
+      {
+        name: 'wire-commit-p50',
+        what: 'p50, commit acknowledged → decoded by a light client',
+        value: wire.fromCommit.p50,
+        unit: 'ms',
+        limit,
+      },
     ]
   },
 }
@@ -32,21 +56,29 @@ async function measureSdk({ stand }: Bench, seconds: number): Promise<ReturnType
   await using server = await stand.startServer()
   const writer = await stand.connect()
   const ids = await taskIds(writer, project)
-  const tide = await connect({ url: server.url, token: await stand.token(), replica: { kind: 'memory' }, device: { name: 'bench', kind: 'server' } })
+  const tide = await connect({
+    url: server.url,
+    token: await stand.token(),
+    replica: { kind: 'memory' },
+    device: { name: 'bench', kind: 'server' },
+  })
   const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'], embeddings: false })
   await followed.ready
   const plan = planWrites(50 * seconds)
   const latencies: number[] = []
   const seen = new Set<number>()
-  const stop = tide.tasks.live({ where: { projectId: project.id, position: { gte: plan.first } }, orderBy: [{ position: 'desc' }], limit: 20 }, (rows) => {
-    const now = performance.now()
-    for (const { position } of rows) {
-      const begun = plan.begun[position - plan.first]
-      if (!begun || seen.has(position)) continue
-      seen.add(position)
-      latencies.push(now - begun)
-    }
-  })
+  const stop = tide.tasks.live(
+    { where: { projectId: project.id, position: { gte: plan.first } }, orderBy: [{ position: 'desc' }], limit: 20 },
+    (rows) => {
+      const now = performance.now()
+      for (const { position } of rows) {
+        const begun = plan.begun[position - plan.first]
+        if (!begun || seen.has(position)) continue
+        seen.add(position)
+        latencies.push(now - begun)
+      }
+    },
+  )
   await writePaced(writer, ids, 50, plan)
   await until('the last change in the live query', () => seen.has(plan.first + plan.count - 1))
   stop()

@@ -8,10 +8,28 @@ export const live100: Workload = {
   async run(bench) {
     const { stand } = bench
     const raw = await broadcastLatency('socket.io', 100, 50, stand.size(5, 1))
-    const live = await measureLive(bench, { project: stand.projects.live, subscribers: 100, perSecond: 50, seconds: stand.size(10, 1), sharedDecode: false })
+    const live = await measureLive(bench, {
+      project: stand.projects.live,
+      subscribers: 100,
+      perSecond: 50,
+      seconds: stand.size(10, 1),
+      sharedDecode: false,
+    })
     return [
-      { name: 'p50', what: 'p50, write → decoded', value: live.fromWrite.p50, unit: 'ms', limit: { what: 'raw socket.io broadcast p50', value: raw.p50 } },
-      { name: 'p99', what: 'p99, write → decoded', value: live.fromWrite.p99, unit: 'ms', limit: { what: 'raw socket.io broadcast p99', value: raw.p99 } },
+      {
+        name: 'p50',
+        what: 'p50, write → decoded',
+        value: live.fromWrite.p50,
+        unit: 'ms',
+        limit: { what: 'raw socket.io broadcast p50', value: raw.p50 },
+      },
+      {
+        name: 'p99',
+        what: 'p99, write → decoded',
+        value: live.fromWrite.p99,
+        unit: 'ms',
+        limit: { what: 'raw socket.io broadcast p99', value: raw.p99 },
+      },
       { name: 'commit-p50', what: 'p50, commit acknowledged → decoded', value: live.fromCommit.p50, unit: 'ms' },
       { name: 'rate', what: 'commits/s that the writer reached', value: live.rate, unit: '/s' },
     ]

@@ -17,11 +17,34 @@ export const live1000: Workload = {
     return [
       { name: 'p50', what: 'p50 at 50 commits/s, write → decoded', value: fast.fromWrite.p50, unit: 'ms' },
       { name: 'p99', what: 'p99 of the same', value: fast.fromWrite.p99, unit: 'ms' },
-      { name: 'rate', what: 'commits/s that the writer reached', value: fast.rate, unit: '/s', limit: { what: 'raw socket.io: messages delivered/s ÷ subscribers', value: rate / subscribers } },
+      {
+        name: 'rate',
+        what: 'commits/s that the writer reached',
+        value: fast.rate,
+        unit: '/s',
+        limit: { what: 'raw socket.io: messages delivered/s ÷ subscribers', value: rate / subscribers },
+      },
       { name: 'drain', what: 'last commit → on every client', value: fast.drain, unit: 's' },
-      { name: 'coalesced', what: 'changes left out because a newer one of the row was in the same frame', value: fast.coalesced * 100, unit: '%' },
-      { name: 'slow-p50', what: 'p50 at 20 commits/s, commit acknowledged → decoded', value: slow.fromCommit.p50, unit: 'ms', limit: { what: 'raw socket.io broadcast p50', value: raw.p50 } },
-      { name: 'slow-p99', what: 'p99 of the same', value: slow.fromCommit.p99, unit: 'ms', limit: { what: 'raw socket.io broadcast p99', value: raw.p99 } },
+      {
+        name: 'coalesced',
+        what: 'changes left out because a newer one of the row was in the same frame',
+        value: fast.coalesced * 100,
+        unit: '%',
+      },
+      {
+        name: 'slow-p50',
+        what: 'p50 at 20 commits/s, commit acknowledged → decoded',
+        value: slow.fromCommit.p50,
+        unit: 'ms',
+        limit: { what: 'raw socket.io broadcast p50', value: raw.p50 },
+      },
+      {
+        name: 'slow-p99',
+        what: 'p99 of the same',
+        value: slow.fromCommit.p99,
+        unit: 'ms',
+        limit: { what: 'raw socket.io broadcast p99', value: raw.p99 },
+      },
     ]
   },
 }

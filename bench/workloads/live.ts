@@ -29,7 +29,10 @@ export interface LiveResult {
 }
 
 /** One writer at an even pace, so many light clients; measures every delivery to every client. */
-export async function measureLive({ stand }: Bench, { project, subscribers, perSecond, seconds, sharedDecode }: LiveRequest): Promise<LiveResult> {
+export async function measureLive(
+  { stand }: Bench,
+  { project, subscribers, perSecond, seconds, sharedDecode }: LiveRequest,
+): Promise<LiveResult> {
   await using server = await stand.startServer()
   const token = await stand.token()
   const writer = await stand.connect()
@@ -40,7 +43,9 @@ export async function measureLive({ stand }: Bench, { project, subscribers, perS
   let complete = 0
   let lastAt = 0
   using clients = await openLightClients(subscribers, {
-    url: server.url, token, channel: project.channel,
+    url: server.url,
+    token,
+    channel: project.channel,
     decode: sharedDecode ? createSharedDecode() : decode,
     onPositions(positions, at) {
       for (const position of positions) {
@@ -59,7 +64,8 @@ export async function measureLive({ stand }: Bench, { project, subscribers, perS
     return complete >= clients.size
   })
   await writer.end()
-  const since = (times: Float64Array): Float64Array => Float64Array.from(arrived, ({ index, at }) => at - (times[index] ?? Number.NaN))
+  const since = (times: Float64Array): Float64Array =>
+    Float64Array.from(arrived, ({ index, at }) => at - (times[index] ?? Number.NaN))
   return {
     fromWrite: summarize(since(plan.begun)),
     fromCommit: summarize(since(plan.committed)),

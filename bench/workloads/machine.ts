@@ -22,12 +22,21 @@ export const machine: Workload = {
     const eight = await bench.once('commits-8', () => plainCommitsPerSecond(connect, 8, seconds))
     const first = reservePositions(1_000_000)
     const updates = await commitsPerSecond(connect, 8, seconds, (client, index) =>
-      client.query({ name: 'bench_task', text: 'update tasks set position = $1 where id = $2', values: [first + index, ids[index % ids.length]] }),
+      client.query({
+        name: 'bench_task',
+        text: 'update tasks set position = $1 where id = $2',
+        values: [first + index, ids[index % ids.length]],
+      }),
     )
     return [
       { name: 'commits-1', what: 'plain commits on one connection', value: one, unit: '/s' },
       { name: 'commits-8', what: 'plain commits on 8 connections', value: eight, unit: '/s' },
-      { name: 'task-commits-8', what: `updates of one task on 8 connections, server running`, value: updates, unit: '/s' },
+      {
+        name: 'task-commits-8',
+        what: `updates of one task on 8 connections, server running`,
+        value: updates,
+        unit: '/s',
+      },
       { name: 'ws', what: 'raw ws broadcast to 1,000, messages delivered', value: ws, unit: '/s' },
       { name: 'socket-io', what: 'raw socket.io broadcast to 1,000, messages delivered', value: io, unit: '/s' },
     ]

@@ -24,14 +24,21 @@ export const mutations: Workload = {
     const seen = new Set<number>()
     let seenAt = 0
     const second = new LightClient({
-      url: server.url, token, channel,
+      url: server.url,
+      token,
+      channel,
       onPositions(positions, at) {
         for (const position of positions) if (position >= first) seen.add(position)
         seenAt = at
       },
     })
     await second.live
-    const tide = await connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: 'bench', kind: 'server' } })
+    const tide = await connect({
+      url: server.url,
+      token,
+      replica: { kind: 'memory' },
+      device: { name: 'bench', kind: 'server' },
+    })
     const followed = await tide.subscribe({ project: id }, { tables: ['tasks'], embeddings: false })
     await followed.ready
     const start = performance.now()
@@ -43,9 +50,26 @@ export const mutations: Workload = {
     await tide.close()
     second.close()
     return [
-      { name: 'local', what: `${count} updates, call → durable on the own (memory) replica`, value: (local - start) / 1000, unit: 's' },
-      { name: 'acknowledged', what: `${count} updates, first call → all acknowledged`, value: (acknowledged - start) / 1000, unit: 's', limit: { what: 'plain commits on one connection', value: count / one } },
-      { name: 'seen', what: `${count} updates, first call → all decoded by a second, light client`, value: (seenAt - start) / 1000, unit: 's', limit: { what: 'plain commits on 8 connections', value: count / eight } },
+      {
+        name: 'local',
+        what: `${count} updates, call → durable on the own (memory) replica`,
+        value: (local - start) / 1000,
+        unit: 's',
+      },
+      {
+        name: 'acknowledged',
+        what: `${count} updates, first call → all acknowledged`,
+        value: (acknowledged - start) / 1000,
+        unit: 's',
+        limit: { what: 'plain commits on one connection', value: count / one },
+      },
+      {
+        name: 'seen',
+        what: `${count} updates, first call → all decoded by a second, light client`,
+        value: (seenAt - start) / 1000,
+        unit: 's',
+        limit: { what: 'plain commits on 8 connections', value: count / eight },
+      },
     ]
   },
 }

@@ -17,7 +17,12 @@ export const open: Workload = {
     })
     const cpu = (await server.cpuSeconds()) - before
     return [
-      { name: 'time', what: `${count} clients, first connect → all live with ${stand.projects.few.tasks} rows each`, value: seconds, unit: 's' },
+      {
+        name: 'time',
+        what: `${count} clients, first connect → all live with ${stand.projects.few.tasks} rows each`,
+        value: seconds,
+        unit: 's',
+      },
       { name: 'cpu', what: 'CPU time of the server for that', value: cpu, unit: 's' },
     ]
   },

@@ -23,7 +23,13 @@ export const sendMemory: Workload = {
     const largePeak = await sync(large)
     const where = stand.database === 'embedded' ? ', database included' : ''
     return [
-      { name: 'peak', what: `peak while ${large.tasks} rows are sent${where}`, value: largePeak, unit: 'MB', limit: { what: 'idle, after a collection', value: idle } },
+      {
+        name: 'peak',
+        what: `peak while ${large.tasks} rows are sent${where}`,
+        value: largePeak,
+        unit: 'MB',
+        limit: { what: 'idle, after a collection', value: idle },
+      },
       { name: 'small-peak', what: `peak while ${small.tasks} rows are sent`, value: smallPeak, unit: 'MB' },
       { name: 'growth', what: `peak with ${large.tasks} rows above idle`, value: largePeak - idle, unit: 'MB' },
     ]

@@ -31,18 +31,39 @@ export const writeCost: Workload = {
       // What the start left behind should not be paid by the writers.
       await pause(1000)
       on.push(await updateRate(stand, ids))
-      progress(`  round ${round + 1}: ${Math.round(off.at(-1) ?? 0)} commits/s off, ${Math.round(on.at(-1) ?? 0)} on, on ${server.url}`)
+      progress(
+        `  round ${round + 1}: ${Math.round(off.at(-1) ?? 0)} commits/s off, ${Math.round(on.at(-1) ?? 0)} on, on ${server.url}`,
+      )
     }
     return [
-      { name: 'share', what: 'commits/s with capture, of those without', value: (median(on) / median(off)) * 100, unit: '%' },
-      { name: 'on', what: 'commits/s with capture (server running, nobody connected)', value: median(on), unit: '/s', limit: { what: 'without', value: median(off) } },
+      {
+        name: 'share',
+        what: 'commits/s with capture, of those without',
+        value: (median(on) / median(off)) * 100,
+        unit: '%',
+      },
+      {
+        name: 'on',
+        what: 'commits/s with capture (server running, nobody connected)',
+        value: median(on),
+        unit: '/s',
+        limit: { what: 'without', value: median(off) },
+      },
     ]
   },
 }
 
 function updateRate(stand: Stand, ids: readonly string[]): Promise<number> {
   const first = reservePositions(1_000_000)
-  return commitsPerSecond(() => stand.connect(), connections, stand.size(5, 1), (client, index) =>
-    client.query({ name: 'bench_update', text: 'update tasks set position = $1 where id = $2', values: [first + index, ids[index % ids.length]] }),
+  return commitsPerSecond(
+    () => stand.connect(),
+    connections,
+    stand.size(5, 1),
+    (client, index) =>
+      client.query({
+        name: 'bench_update',
+        text: 'update tasks set position = $1 where id = $2',
+        values: [first + index, ids[index % ids.length]],
+      }),
   )
 }

@@ -6,7 +6,9 @@ import type { TableBlock } from '../rows/block.ts'
 const seqSchema = z.int().nonnegative()
 const refSchema = z.int().nonnegative()
 /** Checked structurally by the block codec when it is unpacked, not value by value here: it is the bulk of all bytes. */
-const blockSchema = z.custom<TableBlock>((value) => typeof value === 'object' && value !== null && Array.isArray((value as TableBlock).columns))
+const blockSchema = z.custom<TableBlock>(
+  (value) => typeof value === 'object' && value !== null && Array.isArray((value as TableBlock).columns),
+)
 
 export const errorBodySchema = z.strictObject({
   code: errorCodeSchema,
@@ -29,12 +31,25 @@ export const welcomeSchema = z.strictObject({
   clientSeq: z.int().nonnegative(),
   serverTime: z.number(),
   tokenExpiresAt: z.number(),
-  limits: z.strictObject({ messageBytes: z.int(), subscriptions: z.int(), pushMutations: z.int(), windowBatches: z.int() }),
+  limits: z.strictObject({
+    messageBytes: z.int(),
+    subscriptions: z.int(),
+    pushMutations: z.int(),
+    windowBatches: z.int(),
+  }),
 })
-export const authenticatedSchema = z.strictObject({ type: z.literal('authenticated'), ref: refSchema, tokenExpiresAt: z.number() })
+export const authenticatedSchema = z.strictObject({
+  type: z.literal('authenticated'),
+  ref: refSchema,
+  tokenExpiresAt: z.number(),
+})
 
 /** A subscription was taken, or refused with the reason. */
-export const subscribedSchema = z.strictObject({ type: z.literal('subscribed'), id: z.string(), error: errorBodySchema.optional() })
+export const subscribedSchema = z.strictObject({
+  type: z.literal('subscribed'),
+  id: z.string(),
+  error: errorBodySchema.optional(),
+})
 
 /** Rows of a bootstrap, to be staged. `from`: the log position before this page was read; the client keeps that of the first page. */
 export const pageSchema = z.strictObject({
@@ -77,7 +92,12 @@ export const verifiedSchema = z.strictObject({
   type: z.literal('verified'),
   ref: refSchema,
   to: seqSchema,
-  tables: z.array(z.strictObject({ table: z.string(), ranges: z.array(z.strictObject({ count: z.int(), hash: z.number() })).length(16) })),
+  tables: z.array(
+    z.strictObject({
+      table: z.string(),
+      ranges: z.array(z.strictObject({ count: z.int(), hash: z.number() })).length(16),
+    }),
+  ),
 })
 
 export const foundSchema = z.strictObject({
@@ -91,10 +111,15 @@ export const foundSchema = z.strictObject({
 export const presentSchema = z.strictObject({
   type: z.literal('present'),
   channel: channelSchema,
-  peers: z.array(z.strictObject({
-    deviceId: z.string(), name: z.string(), userId: z.string().nullable(), agentId: z.string().nullable(),
-    state: z.record(z.string(), jsonSchema),
-  })),
+  peers: z.array(
+    z.strictObject({
+      deviceId: z.string(),
+      name: z.string(),
+      userId: z.string().nullable(),
+      agentId: z.string().nullable(),
+      state: z.record(z.string(), jsonSchema),
+    }),
+  ),
 })
 
 export const calledSchema = z.strictObject({ type: z.literal('called'), ref: refSchema, result: jsonSchema })
@@ -110,8 +135,18 @@ export const errorMessageSchema = z.strictObject({
 
 /** Everything a server can say. */
 export const downSchema = z.discriminatedUnion('type', [
-  welcomeSchema, authenticatedSchema, subscribedSchema, pageSchema, batchSchema, frontierSchema, outcomesSchema,
-  verifiedSchema, foundSchema, presentSchema, calledSchema, errorMessageSchema,
+  welcomeSchema,
+  authenticatedSchema,
+  subscribedSchema,
+  pageSchema,
+  batchSchema,
+  frontierSchema,
+  outcomesSchema,
+  verifiedSchema,
+  foundSchema,
+  presentSchema,
+  calledSchema,
+  errorMessageSchema,
 ])
 export type Down = z.infer<typeof downSchema>
 export type DownOf<T extends Down['type']> = Extract<Down, { type: T }>

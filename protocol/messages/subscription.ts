@@ -14,7 +14,12 @@ export const subscriptionSchema = z.strictObject({
   /** SQL names; absent: all synced tables. */
   tables: z.array(z.string().max(63)).max(200).optional(),
   /** By SQL table name. Checked against the schema by the server. */
-  where: z.record(z.string().max(63), z.custom<Filter>((value) => typeof value === 'object' && value !== null)).optional(),
+  where: z
+    .record(
+      z.string().max(63),
+      z.custom<Filter>((value) => typeof value === 'object' && value !== null),
+    )
+    .optional(),
   /** Whether vector columns are sent. */
   embeddings: z.boolean(),
 })

@@ -27,7 +27,11 @@ export const helloSchema = z.strictObject({
 })
 
 /** A new token on a living connection; answered by `authenticated` or `error`. */
-export const authenticateSchema = z.strictObject({ type: z.literal('authenticate'), ref: refSchema, token: z.string().min(1).max(8192) })
+export const authenticateSchema = z.strictObject({
+  type: z.literal('authenticate'),
+  ref: refSchema,
+  token: z.string().min(1).max(8192),
+})
 
 /**
  * Follows channels. `held`: the replica has their full state as of its cursor and wants what came since; otherwise it
@@ -46,16 +50,27 @@ export const pageRequestSchema = z.strictObject({
   after: z.string().max(500).nullable(),
 })
 /** All pages are staged; `from` is the position page one was given with. The next batch completes them and names it in `activated`. */
-export const activateSchema = z.strictObject({ type: z.literal('activate'), subscription: z.string().max(64), from: seqSchema })
+export const activateSchema = z.strictObject({
+  type: z.literal('activate'),
+  subscription: z.string().max(64),
+  from: seqSchema,
+})
 
 /** Everything up to `seq` is durable on the replica. Opens the session's window. */
 export const ackSchema = z.strictObject({ type: z.literal('ack'), seq: seqSchema })
 
 /** Writes in clientSeq order; each is answered once in `outcomes`. */
-export const pushSchema = z.strictObject({ type: z.literal('push'), mutations: z.array(mutationSchema).min(1).max(100) })
+export const pushSchema = z.strictObject({
+  type: z.literal('push'),
+  mutations: z.array(mutationSchema).min(1).max(100),
+})
 
 /** Count and hash per table of a subscription at the position of the answer; see `verified`. */
-export const verifySchema = z.strictObject({ type: z.literal('verify'), ref: refSchema, subscription: z.string().max(64) })
+export const verifySchema = z.strictObject({
+  type: z.literal('verify'),
+  ref: refSchema,
+  subscription: z.string().max(64),
+})
 
 /** Search on the server over what the principal may read. */
 export const searchSchema = z.strictObject({
@@ -70,15 +85,35 @@ export const searchSchema = z.strictObject({
 })
 
 /** This device's ephemeral state in a channel; null leaves. */
-export const presenceSchema = z.strictObject({ type: z.literal('presence'), channel: channelSchema, state: z.record(z.string().max(63), jsonSchema).nullable() })
+export const presenceSchema = z.strictObject({
+  type: z.literal('presence'),
+  channel: channelSchema,
+  state: z.record(z.string().max(63), jsonSchema).nullable(),
+})
 
 /** Calls a named server action. */
-export const callSchema = z.strictObject({ type: z.literal('call'), ref: refSchema, id: rowIdSchema, action: z.string().max(80), input: jsonSchema })
+export const callSchema = z.strictObject({
+  type: z.literal('call'),
+  ref: refSchema,
+  id: rowIdSchema,
+  action: z.string().max(80),
+  input: jsonSchema,
+})
 
 /** Everything a client can say. */
 export const upSchema = z.discriminatedUnion('type', [
-  helloSchema, authenticateSchema, subscribeSchema, unsubscribeSchema, pageRequestSchema, activateSchema, ackSchema,
-  pushSchema, verifySchema, searchSchema, presenceSchema, callSchema,
+  helloSchema,
+  authenticateSchema,
+  subscribeSchema,
+  unsubscribeSchema,
+  pageRequestSchema,
+  activateSchema,
+  ackSchema,
+  pushSchema,
+  verifySchema,
+  searchSchema,
+  presenceSchema,
+  callSchema,
 ])
 export type Up = z.infer<typeof upSchema>
 export type UpOf<T extends Up['type']> = Extract<Up, { type: T }>

@@ -5,5 +5,4 @@
  *     commit ──▶ triggers ──▶ sync_changes ──▶ hub.advance
  *                    └ wake-up: NOTIFY (embedded) or a look at the log every 5 to 100 ms
  */
-export { createTriggerSource, type PollPolicy, type TriggerSourceOptions } from './trigger-source.ts'
-export type { ChangeSource } from './change-source.ts'
+export { createTriggerSource } from './trigger-source.ts'

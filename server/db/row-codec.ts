@@ -6,6 +6,7 @@
  *     pool.query({ text: `select ${selectList(table, { embeddings: false })} from tasks`, ...rawRows })
  *       → rows.map((row) => toRow(table, row))
  */
+import { toSql } from 'pgvector'
 import type { CatalogTable, SqlColumn } from '../catalog/catalog.ts'
 import type { ColumnDescriptor } from '../../protocol/rows/table.ts'
 import type { Json, Row, Value } from '../../protocol/rows/row.ts'
@@ -147,7 +148,7 @@ function decodeVector(text: string): Float32Array {
 /** A canonical value as a parameter `$1` of the column's type. */
 export function toParam(column: ColumnDescriptor, value: Value): unknown {
   if (value === null) return null
-  if (value instanceof Float32Array) return `[${value.join(',')}]`
+  if (value instanceof Float32Array) return toSql(Array.from(value))
   if (column.type === 'bytea' && typeof value === 'string') return Buffer.from(value, 'base64')
   return column.type === 'jsonb' ? JSON.stringify(value) : value
 }
@@ -157,7 +158,7 @@ export function toParam(column: ColumnDescriptor, value: Value): unknown {
  * (17,000 to 25,000 rows/s on PGlite, against 750 to 2,500 with one statement per row).
  */
 export function toRecordValue(column: ColumnDescriptor, value: Value): Json {
-  if (value instanceof Float32Array) return `[${value.join(',')}]`
+  if (value instanceof Float32Array) return toSql(Array.from(value))
   if (column.type === 'bytea' && typeof value === 'string') return `\\x${Buffer.from(value, 'base64').toString('hex')}`
   return value
 }

@@ -1,10 +1,11 @@
 import { Type } from '@mikro-orm/core'
+import { toSql } from 'pgvector'
 import type { EntityProperty } from '@mikro-orm/core'
 
 /** A pgvector column as a `Float32Array`. */
 export class VectorType extends Type<Float32Array | null, string | null> {
   override convertToDatabaseValue(value: Float32Array | null): string | null {
-    return value === null ? null : `[${Array.from(value).join(',')}]`
+    return value === null ? null : toSql(Array.from(value))
   }
 
   override convertToJSValue(value: string | Float32Array | null): Float32Array | null {

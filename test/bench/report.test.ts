@@ -64,18 +64,35 @@ describe('a verdict', () => {
 
 describe('a report', () => {
   const report: Report = {
-    at: '2026-11-22', command: 'npm run bench', machine: '2 cores', database: 'embedded', commit: 'abc', quick: false,
+    at: '2026-11-22',
+    command: 'npm run bench',
+    machine: '2 cores',
+    database: 'embedded',
+    commit: 'abc',
+    quick: false,
     results: [
-      { workload: 'live-1', seconds: 3, figures: [{ name: 'p50', what: 'latency p50', value: 2.345, unit: 'ms', limit: { what: 'raw ws', value: 0.5 } }] },
+      {
+        workload: 'live-1',
+        seconds: 3,
+        figures: [
+          { name: 'p50', what: 'latency p50', value: 2.345, unit: 'ms', limit: { what: 'raw ws', value: 0.5 } },
+        ],
+      },
       { workload: 'fan-out', seconds: 1, figures: [], error: 'no server\nand a stack' },
     ],
   }
 
   it('prints each figure beside its limit, goal and rivals', () => {
-    const line = toTable(report).split('\n').find((text) => text.includes('live-1')) ?? ''
-    expect(line.split('|').map((cell) => cell.trim()).slice(1, -1)).toEqual([
-      'live-1', 'latency p50', '2.35 ms', '0.5 ms (raw ws)', '3 ms', '9 ms', '17 ms', 'goal met',
-    ])
+    const line =
+      toTable(report)
+        .split('\n')
+        .find((text) => text.includes('live-1')) ?? ''
+    expect(
+      line
+        .split('|')
+        .map((cell) => cell.trim())
+        .slice(1, -1),
+    ).toEqual(['live-1', 'latency p50', '2.35 ms', '0.5 ms (raw ws)', '3 ms', '9 ms', '17 ms', 'goal met'])
   })
 
   it('names a workload that failed', () => expect(toTable(report)).toMatch(/fan-out +\| FAILED: no server +\|/))
@@ -87,7 +104,11 @@ describe('a report', () => {
 
   it('is whole as JSON', () => {
     const json = JSON.parse(JSON.stringify(toJson(report))) as { results: { figures: unknown[]; error?: string }[] }
-    expect(json.results[0]?.figures[0]).toMatchObject({ value: 2.345, verdict: 'goal met', target: targets['live-1.p50'] })
+    expect(json.results[0]?.figures[0]).toMatchObject({
+      value: 2.345,
+      verdict: 'goal met',
+      target: targets['live-1.p50'],
+    })
     expect(json.results[1]?.error).toContain('no server')
   })
 

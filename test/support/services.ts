@@ -1,20 +1,10 @@
-// What a test asks for the services around it. Postgres and Redis run in tests of suffix `.pg` (started by
+// What a test asks for the services around it. Postgres runs in tests of suffix `.pg` (started by
 // services-setup.ts, or named by the environment), Chromium is a program in those of suffix `.browser`.
 import { findServices, type Service } from '../../scripts/services.ts'
 
 /** Administration URL of a PostgreSQL with pgvector and wal_level=logical, as superuser: make your own databases there. */
 export function postgresUrl(): string {
   return running('TEST_DATABASE_URL', findServices().postgres)
-}
-
-/** URL of a Redis that several test files share: prefix your keys. */
-export function redisUrl(): string {
-  return running('TEST_REDIS_URL', findServices().redis)
-}
-
-/** False when Redis is missing at home (CI fails before): `describe.skipIf(!hasRedis())`. */
-export function hasRedis(): boolean {
-  return Boolean(process.env['TEST_REDIS_URL'])
 }
 
 /** The Chromium program, for playwright-core's `executablePath`. As root it needs `--no-sandbox`. */
