@@ -3,6 +3,8 @@
  * was changed, in commit order; `ChangeSource` (change-source.ts) is what the readers of the log see of it.
  *
  *     commit ──▶ triggers ──▶ sync_changes ──▶ hub.advance
- *                    └ wake-up: NOTIFY (embedded) or a look at the log every 5 to 100 ms
+ *                    └ wake-up: NOTIFY (embedded) or a look at the log every 3 to 100 ms
  */
 export { createTriggerSource } from './trigger-source.ts'
+export { createWalSource, type WalSourceOptions } from './wal/wal-source.ts'
+export { walRequirements, type WalFinding } from './wal/wal-requirements.ts'

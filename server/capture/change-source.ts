@@ -12,6 +12,11 @@ import type { SqlQuery } from '../scope/sql-query.ts'
  */
 export interface ChangeSource {
   /**
+   * The log is written after the commits, so one that a snapshot holds may name commits that it does not see (a
+   * transaction counts as committed a moment after its commit can be read). Absent: the log is part of each commit.
+   */
+  readonly logsAfterCommit?: true
+  /**
    * Begins to call `onCommits` soon after commits, with the position of the newest where it is known. Resolves when
    * commits from now on will be noticed.
    */

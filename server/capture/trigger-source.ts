@@ -4,9 +4,10 @@ import type { Database } from '../db/db.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { ChangeSource } from './change-source.ts'
 
-/** Milliseconds between looks at the log: short after a commit, doubled up to the longest while nothing comes. */
+/** Milliseconds between looks at the log: `busyMs` until `calmMs` after the last commit, then doubled up to `idleMs`. */
 export interface PollPolicy {
   readonly busyMs: number
+  readonly calmMs: number
   readonly idleMs: number
 }
 
@@ -29,7 +30,7 @@ export function createTriggerSource({
   database,
   clock,
   log,
-  poll = { busyMs: 5, idleMs: 100 },
+  poll = { busyMs: 3, calmMs: 1000, idleMs: 100 },
 }: TriggerSourceOptions): ChangeSource {
   let onCommits: (newest?: Seq) => void = () => undefined
   let stopNotifications: () => void = () => undefined
@@ -38,6 +39,7 @@ export function createTriggerSource({
   let stopped = false
   let pause = poll.busyMs
   let seen = zeroSeq
+  let busyUntil = 0
 
   async function head(): Promise<Seq> {
     const { rows } = await database.pool.query<{ head: string }>({ name: 'log_head', text: headSql })
@@ -49,7 +51,8 @@ export function createTriggerSource({
     looking = true
     try {
       const newest = await head()
-      pause = newest > seen ? poll.busyMs : Math.min(poll.idleMs, pause * 2)
+      if (newest > seen) busyUntil = clock.monotonic() + poll.calmMs
+      pause = clock.monotonic() < busyUntil ? poll.busyMs : Math.min(poll.idleMs, pause * 2)
       if (newest > seen) onCommits(newest)
       seen = newest
     } catch (error) {
