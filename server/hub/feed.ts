@@ -59,6 +59,8 @@ export interface Step {
   readonly kind: 'step'
   readonly from: Seq
   readonly to: Seq
+  /** There are commits after `to` that were not yet visible: ask again soon, nobody else will say. */
+  readonly pending?: boolean
   /** Server time of the snapshot, milliseconds since 1970. */
   readonly at: number
   readonly embeddings: boolean
@@ -83,6 +85,7 @@ export interface TooFar {
   readonly kind: 'too_far'
   readonly from: Seq
   readonly to: Seq
+  readonly pending?: boolean
 }
 
 /** The newest state of one row. */

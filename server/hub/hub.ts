@@ -19,7 +19,7 @@ import type { HubSession, SessionOptions } from './hub-session.ts'
 import { defaultHubLimits, type HubLimits } from './limits.ts'
 import { Node } from './node.ts'
 import { Session, type SessionHost } from './session.ts'
-import { Slots } from './slots.ts'
+import { Pages } from './pages.ts'
 import type { DownTables } from './spec.ts'
 
 export type { Feed } from './feed.ts'
@@ -73,8 +73,8 @@ export interface HubStats {
 export function createHub({ feed, source, catalog, clock, limits: some = {}, log }: HubOptions): Hub {
   const limits = { ...defaultHubLimits, ...some }
   const tables = downTables(catalog)
-  const pages = new Slots(limits.concurrentPages)
-  const counts = { batches: 0, bytes: 0, sharedFrames: 0, pages: 0 }
+  const pages = new Pages(feed, tables, clock, limits.concurrentPages)
+  const counts = { batches: 0, bytes: 0, sharedFrames: 0 }
   const node = new Node({ feed, source, tables, limits, clock, log })
   const host: SessionHost = {
     tables,
@@ -82,10 +82,7 @@ export function createHub({ feed, source, catalog, clock, limits: some = {}, log
     index: node.index,
     feed: (session) => node.catchUp.feed(session),
     access: (principal) => feed.access(principal),
-    page: (selection, after, maxRows) => {
-      counts.pages++
-      return pages.run(() => feed.page({ selection, after, maxRows }))
-    },
+    page: (asked) => pages.get(asked),
     sent: (batch) => {
       counts.batches++
       counts.bytes += batch.bytes
@@ -104,6 +101,7 @@ export function createHub({ feed, source, catalog, clock, limits: some = {}, log
       subscriptions: [...node.sessions].reduce((sum, session) => sum + session.subscriptions, 0),
       position: node.position,
       steps: node.steps,
+      pages: pages.reads,
       catchUps: node.catchUp.reads,
       lastCanaryAt: node.lastCanaryAt,
     }),

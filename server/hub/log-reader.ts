@@ -19,9 +19,9 @@ from sync_changes
 where (seq, ordinal) > ($1::bigint, $2::integer) and ($3::uuid[] is null or organization_id is null or organization_id = any($3::uuid[]))
 order by seq, ordinal limit ${String(20_000)}`
 
-/** When the log is read outside the snapshot ($1): the last commit before the first that the snapshot does not see. */
+/** When the log was written after the commits: the last one before the first that the snapshot ($1) does not see, and the last of all. */
 const visibleHeadSql = `
-select coalesce(max(seq), 0)::text as head from sync_changes
+select coalesce(max(seq), 0)::text as head, (select coalesce(max(seq), 0)::text from sync_changes) as logged from sync_changes
 where seq > $2::bigint and seq < coalesce(
   (select min(seq) from sync_changes where seq > $2::bigint and not pg_visible_in_snapshot(xid, $1::pg_snapshot)), 9223372036854775807)`
 
@@ -38,15 +38,20 @@ interface EntryRow {
   readonly device: string | null
 }
 
-/** Where a snapshot ends in the log, when the log was written after the snapshot was taken. */
-export async function visibleHead(snapshot: SqlQuery, log: SqlQuery, from: Seq): Promise<Seq> {
+/** Where a snapshot ends in the log, when the log is written after the commits. `pending`: the log has more, which will soon be visible. */
+export async function visibleHead(
+  snapshot: SqlQuery,
+  log: SqlQuery,
+  from: Seq,
+): Promise<{ readonly to: Seq; readonly pending: boolean }> {
   const [row] = await snapshot<{ snapshot: string }>({ text: 'select pg_current_snapshot()::text as snapshot' })
-  const [end] = await log<{ head: string }>({
+  const [end] = await log<{ head: string; logged: string }>({
     name: 'log_visible_head',
     text: visibleHeadSql,
     values: [row?.snapshot, from],
   })
-  return toSeq(Math.max(from, Number(end?.head ?? 0)))
+  const to = toSeq(Math.max(from, Number(end?.head ?? 0)))
+  return { to, pending: Number(end?.logged ?? 0) > to }
 }
 
 /** Folds the entries in (from, to]. Undefined: more than `maxKeys` rows were touched. */

@@ -25,6 +25,8 @@ export interface NodeOptions {
 }
 
 const retryMs = 200
+/** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later. */
+const pendingMs = 5
 const maxRefused = 10_000
 
 /**
@@ -159,6 +161,7 @@ export class Node {
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
     })
     if (step.kind === 'step') this.#at = step.at
+    if (step.pending) this.#options.clock.after(pendingMs, () => this.#notice())
     if (this.#stopped || step.to === this.#position) return
     this.#steps++
     this.#position = step.to

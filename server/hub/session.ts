@@ -2,12 +2,11 @@ import { frameOf } from '../../protocol/block-frame.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { messageFrame } from '../../protocol/parse.ts'
-import { packRows } from '../../protocol/rows/block-codec.ts'
 import { toSeq, type Seq } from '../../protocol/seq.ts'
 import { noAccess, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import { rowBytes } from './compose.ts'
-import type { PageResult, Selection, Step } from './feed.ts'
+import type { Step } from './feed.ts'
+import type { PageAsked, PageFrame } from './pages.ts'
 import { FollowedSet, type Followed, type ReadPlan, type View } from './followed.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
@@ -25,7 +24,7 @@ export interface SessionHost {
   /** The session is behind and may be fed. */
   feed(session: Session): void
   access(principal: DevicePrincipal): Promise<Access>
-  page(selection: Selection, after: string | null, maxRows: number): Promise<PageResult>
+  page(asked: PageAsked): Promise<PageFrame>
   sent(batch: Batch): void
   gone(session: Session): void
 }
@@ -175,17 +174,11 @@ export class Session implements HubSession {
     const followed = this.#followed.get(subscription)
     const { pageRows, pageBytes } = this.#host.limits
     const maxRows = Math.min(pageRows, Math.ceil(pageBytes / (this.#rowBytes.get(subscription) ?? unknownRowBytes)))
-    const { from, tables, next } = await this.#host.page(followed.spec.selection, after, maxRows)
+    const { frame, rowBytes } = await this.#host.page({ spec: followed.spec, subscription, after, maxRows })
+    // It may have been unsubscribed meanwhile.
     this.#followed.get(subscription)
-    const { embeddings } = followed.spec.selection
-    const blocks = tables.flatMap(({ table, rows }) => {
-      const descriptor = this.#host.tables.get(table)
-      return descriptor && rows.length > 0 ? [packRows(descriptor, rows, { embeddings })] : []
-    })
-    const rows = tables.flatMap((table) => table.rows)
-    if (rows.length > 0)
-      this.#rowBytes.set(subscription, 1 + rows.reduce((sum, row) => sum + rowBytes(row, embeddings), 0) / rows.length)
-    this.#send(frameOf({ type: 'page', subscription, from, next }, blocks))
+    if (rowBytes !== undefined) this.#rowBytes.set(subscription, rowBytes)
+    this.#send(frame)
   }
 
   activate(subscription: string, from: number): void {

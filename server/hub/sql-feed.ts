@@ -1,12 +1,13 @@
 import pg from 'pg'
 import { RangeSums } from '../../protocol/rows/verify.ts'
-import { toSeq, type Seq } from '../../protocol/seq.ts'
+import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
 import { loadAccess, type Access } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
 import { readChanges } from './change-reader.ts'
 import type { AdvanceRequest, Feed, PageRequest, PageResult, Selection, Step, TooFar, VerifiedTable } from './feed.ts'
 import { foldLog, visibleHead } from './log-reader.ts'
@@ -38,13 +39,14 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   // A broken idle connection is replaced at its next use.
   pool.on('error', () => undefined)
   const homes = createHomes(catalog)
+  let seen: Seq = zeroSeq
   const snapshot = <T>(read: (snapshot: Snapshot) => Promise<T>): Promise<T> => inSnapshot(pool, deadlineMs, read)
 
   async function advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     return snapshot(async (snap) => {
       const log = await source.settle(snap.query)
-      const to = log === snap.query ? toSeq(Math.max(from, snap.head)) : await visibleHead(snap.query, log, from)
-      if (from < snap.pruned) return { kind: 'too_far', from, to }
+      const { to, pending } = await endOf(snap, log, from)
+      if (from < snap.pruned) return { kind: 'too_far', from, to, pending }
       const fold = await foldLog(log, { from, to }, request.organizations, maxKeys)
       const read =
         fold &&
@@ -55,12 +57,13 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
           query: snap.query,
           maxKeys,
         }))
-      if (!fold || !read) return { kind: 'too_far', from, to }
+      if (!fold || !read) return { kind: 'too_far', from, to, pending }
       const verified = request.verify ? await verify(snap, request.verify) : null
       return {
         kind: 'step',
         from,
         to,
+        pending,
         at: snap.at,
         embeddings: request.embeddings,
         ...read,
@@ -72,6 +75,24 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
         access: await accessOf(snap, request.principals(read.changes)),
       }
     })
+  }
+
+  /** Where a snapshot ends in the log. */
+  async function endOf(
+    snap: Snapshot,
+    log: SqlQuery,
+    from: Seq,
+  ): Promise<{ readonly to: Seq; readonly pending: boolean }> {
+    if (!source.logsAfterCommit) return { to: toSeq(Math.max(from, snap.head)), pending: false }
+    const end = await visibleHead(snap.query, log, from)
+    // What one snapshot saw, all later ones see.
+    if (end.to > seen) seen = end.to
+    return end
+  }
+
+  /** The newest commit of which it is certain that the snapshot sees it and all before it. */
+  async function headOf(snap: Snapshot): Promise<Seq> {
+    return (await endOf(snap, snap.query, seen)).to
   }
 
   function rowReader(snap: Snapshot, embeddings: boolean): RowReader {
@@ -100,14 +121,18 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
 
   async function page(request: PageRequest): Promise<PageResult> {
     return snapshot(async (snap) => {
-      const from = toSeq(snap.head)
+      const from = await headOf(snap)
       return { from, ...(await readPage(request, { catalog, homes, raw: snap.raw })) }
     })
   }
 
   return {
     state: () =>
-      snapshot(async ({ epoch, head, pruned }) => ({ epoch, head: toSeq(head), prunedThrough: toSeq(pruned) })),
+      snapshot(async (snap) => ({
+        epoch: snap.epoch,
+        head: await headOf(snap),
+        prunedThrough: toSeq(snap.pruned),
+      })),
     advance,
     page,
     access: (principal) => snapshot(({ query }) => loadAccess(query, principal)),
