@@ -12,6 +12,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { forgetLightClients } from './client/light-client.ts'
 import { format, toJson, toTable, type Report, type Result } from './report.ts'
 import { killServers } from './stand/server.ts'
 import { openStand, type Stand } from './stand/stand.ts'
@@ -119,6 +120,7 @@ async function runOne(workload: Workload, bench: Bench): Promise<Result> {
   const start = performance.now()
   const seconds = (): number => Math.round((performance.now() - start) / 100) / 10
   try {
+    forgetLightClients()
     const figures = await withDeadline(workload.run(bench))
     return { workload: workload.name, figures, seconds: seconds() }
   } catch (error) {

@@ -144,6 +144,11 @@ export class LightClient {
 /** What went wrong on any light client since the last look. */
 const failures: string[] = []
 
+/** What befell the clients of a workload that has failed is not told of the next one. */
+export function forgetLightClients(): void {
+  failures.length = 0
+}
+
 /** Throws when a light client lost its connection or was told an error since the last call. */
 export function checkLightClients(): void {
   const [first] = failures
