@@ -16,6 +16,10 @@ export const errorCodes = {
     meaning: 'A message is well formed but fails its schema.',
     remedy: 'Correct the field that the message names.',
   },
+  capture_unavailable: {
+    meaning: 'CAPTURE=wal is set, and Postgres is not set up for logical replication.',
+    remedy: 'Run the statements that the message lists, or set CAPTURE=trigger.',
+  },
   closed: {
     meaning: 'The client, the server or the database handle is closed.',
     remedy: 'Open a new one.',

@@ -13,7 +13,7 @@ import { systemClock, type Clock } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
 import { createAuth, createDeviceRegistry, openSigningKey } from './auth/auth.ts'
-import { createTriggerSource } from './capture/capture.ts'
+import { createTriggerSource, createWalSource } from './capture/capture.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
 import type { Config } from './config.ts'
@@ -135,7 +135,10 @@ async function compose(
   const { limits } = config
   const random = systemRandom
   const catalog = loadCatalog()
-  const source = createTriggerSource({ database, clock, log })
+  const source =
+    config.capture === 'wal'
+      ? createWalSource({ database, clock, random, log })
+      : createTriggerSource({ database, clock, log })
   const feed = createSqlFeed({ database, source, catalog })
   const hub = createHub({
     feed,

@@ -4,6 +4,7 @@
  *
  *     commit ──▶ triggers ──▶ sync_changes ──▶ hub.advance
  *                    └ wake-up: NOTIFY (embedded) or a look at the log every 3 to 100 ms
+ *     commit ──▶ WAL ──▶ slot ──▶ log writer ──▶ sync_changes     (Postgres with CAPTURE=wal; docs/capture.md)
  */
 export { createTriggerSource } from './trigger-source.ts'
 export { createWalSource, type WalSourceOptions } from './wal/wal-source.ts'

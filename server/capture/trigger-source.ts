@@ -72,6 +72,8 @@ export function createTriggerSource({
   return {
     async start(listener) {
       onCommits = listener
+      // A database that was captured from the WAL before comes back to triggers; refused while a server reads the slot.
+      await database.pool.query('select sync.capture_by_trigger()')
       await database.pool.query('select sync.ensure_epoch()')
       if (!database.embedded || database.attached) {
         seen = await head()

@@ -4,6 +4,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { zeroSeq, type Seq } from '../../protocol/seq.ts'
 import { createTriggerSource } from '../../server/capture/capture.ts'
+import type { ChangeSource } from '../../server/capture/change-source.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
 import type { AdvanceRequest, Selection, Step } from '../../server/hub/feed.ts'
@@ -12,9 +13,15 @@ import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, type Fixture } from '../support/fixtures.ts'
 
-export function feedContract(kind: 'embedded' | 'postgres'): void {
+/** How the log is written. */
+export type MakeSource = (db: TestDatabase) => ChangeSource
+
+const byTrigger: MakeSource = ({ database }) => createTriggerSource({ database, clock: systemClock, log: silentLog })
+
+export function feedContract(kind: 'embedded' | 'postgres', makeSource = byTrigger): void {
   const catalog = loadCatalog()
   let db: TestDatabase
+  let source: ChangeSource
   let feed: SqlFeed
   let it: Fixture
   let head: Seq = zeroSeq
@@ -22,21 +29,27 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
   beforeAll(async () => {
     db = await createTestDatabase({ kind })
     const { database } = db
-    const source = createTriggerSource({ database, clock: systemClock, log: silentLog })
+    source = makeSource(db)
     await source.start(() => undefined)
     feed = createSqlFeed({ database, source, catalog })
-    await source.stop()
   })
   beforeEach(async () => {
     it = await seedFixture(db.database.pool)
-    head = (await feed.state()).head
+    head = await newest()
   })
   afterAll(async () => {
+    await source.stop()
     await feed.close()
     await db.close()
   })
 
   const pool = () => db.database.pool
+
+  /** The head of the log when it holds all that was committed. */
+  async function newest(): Promise<Seq> {
+    await source.head()
+    return (await feed.state()).head
+  }
   const inOrganization = () => ({ organization_id: it.organizationId })
 
   async function advance(channels: readonly string[], request: Partial<AdvanceRequest> = {}): Promise<Step> {
@@ -96,7 +109,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     expect(step.changes).toMatchObject([
       { table: 'tasks', id, homes: [`project/${it.projectId}`], formerHomes: [], row: { title: 'two', version: 2 } },
     ])
-    expect(step.to).toBe((await feed.state()).head)
+    expect(step.to).toBe(await newest())
     expect(step.at).toBeGreaterThan(1.7e12)
   })
 
@@ -117,7 +130,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
 
   test('a hard delete is a change without a row', async () => {
     const id = await addTask()
-    head = (await feed.state()).head
+    head = await newest()
     await pool().query('delete from tasks where id = $1', [id])
     expect((await advance([`project/${it.projectId}`])).changes).toMatchObject([
       { id, row: null, homes: [], formerHomes: [`project/${it.projectId}`] },
@@ -134,7 +147,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
       agent_id: it.agentId,
       content: 'c',
     })
-    head = (await feed.state()).head
+    head = await newest()
     await pool().query(`update memories set scope = 'agent' where id = $1`, [id])
     const step = await advance([`user/${it.memberId}`])
     expect(step.changes).toMatchObject([{ id, homes: [`agent/${it.agentId}`], formerHomes: [`user/${it.memberId}`] }])
@@ -150,7 +163,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
 
   test('rows of a sub-channel are carried by the channel their parent is in', async () => {
     const conversation = await addConversation({ scope: 'project', project_id: it.projectId })
-    head = (await feed.state()).head
+    head = await newest()
     const message = await addMessage(conversation)
     const step = await advance([`project/${it.projectId}`])
     expect(step.changes).toContainEqual(
@@ -161,7 +174,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
   test('a new participant gets the whole conversation, with one entry in the log', async () => {
     const conversation = await addConversation({ scope: 'user', user_id: it.ownerId })
     const message = await addMessage(conversation)
-    head = (await feed.state()).head
+    head = await newest()
     const participant = await invite(conversation, it.memberId)
     const step = await advance([`user/${it.memberId}`])
     expect(keysOf(step).toSorted()).toEqual([
@@ -176,7 +189,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     const conversation = await addConversation({ scope: 'user', user_id: it.ownerId })
     await addMessage(conversation)
     const participant = await invite(conversation, it.memberId)
-    head = (await feed.state()).head
+    head = await newest()
     await pool().query('update conversation_participants set last_read_position = 1 where id = $1', [participant])
     expect(keysOf(await advance([`user/${it.memberId}`]))).toEqual([`conversation_participants ${participant}`])
   })
@@ -185,7 +198,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     const conversation = await addConversation({ scope: 'user', user_id: it.ownerId })
     await addMessage(conversation)
     const participant = await invite(conversation, it.memberId)
-    head = (await feed.state()).head
+    head = await newest()
     await pool().query('update conversation_participants set deleted_at = now() where id = $1', [participant])
     const step = await advance([`user/${it.memberId}`])
     expect(step.departures).toMatchObject([
@@ -200,7 +213,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
     const conversation = await addConversation({ scope: 'user', user_id: it.ownerId })
     const message = await addMessage(conversation)
     await invite(conversation, it.memberId)
-    head = (await feed.state()).head
+    head = await newest()
     await pool().query('delete from conversations where id = $1', [conversation])
     const step = await advance([`user/${it.memberId}`, `user/${it.ownerId}`])
     const gone = step.changes.find(({ id }) => id === message)
@@ -244,7 +257,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
   test('marks, canaries, resets and credentials are in the step', async () => {
     const device = await seedDevice(pool(), { organizationId: it.organizationId, kind: 'user', id: it.memberId })
     const mutation = newId()
-    head = (await feed.state()).head
+    head = await newest()
     await pool().query('select sync.mark($1, $2, $3)', [mutation, device.deviceId, it.organizationId])
     expect(await advance([])).toMatchObject({
       marks: [{ deviceId: device.deviceId, mutationId: mutation }],
@@ -266,7 +279,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
 
   test('access is evaluated in the snapshot for the principals asked for', async () => {
     const principal = await seedDevice(pool(), { organizationId: it.organizationId, kind: 'user', id: it.memberId })
-    head = (await feed.state()).head
+    head = await newest()
     await pool().query(`update organization_members set status = 'suspended' where user_id = $1`, [it.memberId])
     let seen: readonly string[] = []
     const step = await advance([], {
@@ -283,7 +296,7 @@ export function feedContract(kind: 'embedded' | 'postgres'): void {
   test('more rows than may be sent at once are too far', async () => {
     const small = createSqlFeed({
       database: db.database,
-      source: createTriggerSource({ database: db.database, clock: systemClock, log: silentLog }),
+      source,
       catalog,
       maxKeys: 2,
     })

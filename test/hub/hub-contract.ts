@@ -13,6 +13,7 @@ import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, seedUser, type Fixture } from '../support/fixtures.ts'
+import type { MakeSource } from './feed-contract.ts'
 import { FrameLog } from './frame-log.ts'
 
 interface Connected {
@@ -21,7 +22,9 @@ interface Connected {
   readonly ended: Promise<string>
 }
 
-export function hubContract(kind: 'embedded' | 'postgres'): void {
+const byTrigger: MakeSource = ({ database }) => createTriggerSource({ database, clock: systemClock, log: silentLog })
+
+export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigger): void {
   const catalog = loadCatalog()
   let db: TestDatabase
   let feed: SqlFeed
@@ -32,7 +35,7 @@ export function hubContract(kind: 'embedded' | 'postgres'): void {
   beforeAll(async () => {
     db = await createTestDatabase({ kind })
     const { database } = db
-    const source = createTriggerSource({ database, clock: systemClock, log: silentLog })
+    const source = makeSource(db)
     feed = createSqlFeed({ database, source, catalog })
     hub = createHub({ feed, source, catalog, clock: systemClock, log: silentLog, limits: { pageRows: 4 } })
     await hub.start()

@@ -1,0 +1,177 @@
+import pg from 'pg'
+import type { Clock } from '../../../lib/clock.ts'
+import { toSeq, type Seq } from '../../../protocol/seq.ts'
+import type { Action } from './captured-commit.ts'
+import { CommitAssembler } from './commit-assembler.ts'
+import { LogWriter, type LoggedCommit } from './log-writer.ts'
+import { PgoutputDecoder } from './pgoutput-decoder.ts'
+import { openReplication, type Replication } from './replication-client.ts'
+import type { CaptureNames } from './wal-setup.ts'
+
+export interface LogStreamOptions {
+  readonly connection: pg.ClientConfig
+  readonly clock: Clock
+  readonly names: CaptureNames
+  readonly holder: string
+  /** Everything that ends before this place in the WAL is in the log, durably. */
+  readonly onPosition: (end: number) => void
+  /** Commits with keys were logged. */
+  readonly onLogged: (newest: Seq) => void
+}
+
+export interface LogStream {
+  /** Resolves when it has ended, with the reason; nothing is written after. */
+  readonly ended: Promise<Error>
+  close(): Promise<void>
+}
+
+/** `position`: everything before has been sent. */
+type Work = Action | { readonly kind: 'position'; readonly end: number }
+
+const batchKeys = 20_000
+const queuedKeys = 20_000
+const beatMs = 10_000
+
+/**
+ * The slot's reader and the log's writer in one: what arrives is decoded and assembled at once and queued; one loop
+ * writes the queue, as many commits as there are in one transaction, and confirms to the slot what is durable. When more
+ * keys are queued than one transaction takes, the socket waits. Rejects when the slot is in use (55006) or gone.
+ */
+export async function openLogStream(options: LogStreamOptions): Promise<LogStream> {
+  const { connection, clock, names, holder } = options
+  const decoder = new PgoutputDecoder()
+  const assembler = new CommitAssembler()
+  const ended = Promise.withResolvers<Error>()
+  let queue: Work[] = []
+  let weight = 0
+  let paused = false
+  let closing = false
+  let writer: LogWriter | undefined
+  let running: Promise<void> | undefined
+
+  const push = (work: Work): void => {
+    queue.push(work)
+    weight += weightOf(work)
+    if (weight > queuedKeys && !paused) {
+      paused = true
+      stream?.pause()
+    }
+    if (writer && !running) running = run(writer)
+  }
+
+  let stream: Replication | undefined = undefined
+  const replication = await openReplication({
+    connection,
+    clock,
+    ...names,
+    onMessage: (bytes) => {
+      for (const action of assembler.accept(decoder.decode(bytes))) push(action)
+    },
+    onPosition: (end) => {
+      // Nothing is on its way: said at once, so that the answer to the server already confirms it.
+      if (queue.length === 0 && !running && writer) reached(end)
+      else push({ kind: 'position', end })
+    },
+  })
+  stream = replication
+  if (paused) replication.pause()
+  void replication.ended.then((error) => ended.resolve(error))
+
+  function reached(end: number): void {
+    replication.confirm(end)
+    options.onPosition(end)
+  }
+
+  async function run(log: LogWriter): Promise<void> {
+    try {
+      while (queue.length > 0 && !closing) await write(log, take())
+    } catch (error) {
+      closing = true
+      ended.resolve(error instanceof Error ? error : new Error(String(error)))
+    } finally {
+      running = undefined
+    }
+  }
+
+  /** The next work: commits as far as they fit in one transaction, or one thing of another kind. */
+  function take(): readonly Work[] {
+    let [count, keys] = [0, 0]
+    for (const work of queue) {
+      if (work.kind !== 'commit' || (count > 0 && keys + work.keys.length > batchKeys)) break
+      count++
+      keys += work.keys.length
+    }
+    const taken = queue.slice(0, Math.max(1, count))
+    queue = queue.slice(taken.length)
+    for (const work of taken) weight -= weightOf(work)
+    if (paused && weight <= queuedKeys / 2) {
+      paused = false
+      replication.resume()
+    }
+    return taken
+  }
+
+  async function write(log: LogWriter, work: readonly Work[]): Promise<void> {
+    const [first] = work
+    if (first?.kind === 'position') reached(first.end)
+    else if (first?.kind === 'spill') await log.spill(first.xid, first.keys)
+    else if (first?.kind === 'forget') await log.forget(first.xid, first.subxid)
+    else if (first?.kind === 'commit_spilled') {
+      await log.logSpilled(first.point)
+      reached(first.point.end)
+      options.onLogged(first.point.seq)
+    } else
+      await writeCommits(
+        log,
+        work.filter((each) => each.kind === 'commit'),
+      )
+  }
+
+  async function writeCommits(
+    log: LogWriter,
+    commits: readonly (Action & { readonly kind: 'commit' })[],
+  ): Promise<void> {
+    const worthy: readonly LoggedCommit[] = commits.filter(({ keys, told }) => keys.length > 0 || told)
+    if (worthy.length > 0) await log.log(worthy)
+    reached(commits.at(-1)?.point.end ?? 0)
+    const newest = commits.findLast(({ keys }) => keys.length > 0)
+    if (newest) options.onLogged(toSeq(newest.point.seq))
+  }
+
+  const client = new pg.Client({
+    ...connection,
+    application_name: 'tidewire log writer',
+    // Durable here before it is confirmed; a standby that lags must not hold up the log.
+    options: '-c synchronous_commit=local',
+  })
+  client.on('error', (error) => ended.resolve(error))
+  try {
+    await client.connect()
+    const claimed = await LogWriter.claim(client, names.slot, holder)
+    writer = claimed
+    const beat = (): void => {
+      if (closing) return
+      // Waits its turn on the connection; a failure shows at the next write.
+      void claimed.beat().catch(() => undefined)
+      clock.after(beatMs, beat)
+    }
+    clock.after(beatMs, beat)
+    if (queue.length > 0) running = run(claimed)
+  } catch (error) {
+    await Promise.all([replication.close(), client.end().catch(() => undefined)])
+    throw error
+  }
+
+  let closed: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    closing = true
+    await running
+    await replication.close()
+    await client.end().catch(() => undefined)
+  }
+  return { ended: ended.promise, close: () => (closed ??= close()) }
+}
+
+function weightOf(work: Work): number {
+  return work.kind === 'commit' || work.kind === 'spill' ? work.keys.length + 1 : 1
+}

@@ -1,0 +1,118 @@
+import type pg from 'pg'
+import type { CapturedKey, CommitPoint, SpilledKey } from './captured-commit.ts'
+
+/** A commit ready to be logged. */
+export interface LoggedCommit {
+  readonly point: CommitPoint
+  readonly keys: readonly CapturedKey[]
+}
+
+const columns = ['uuid', 'text', 'text', 'text', 'uuid', 'text', 'uuid', 'uuid', 'uuid', 'uuid'] as const
+const logSql = `select sync.log_commits($1, $2, $3, $4::bigint[], $5::integer[], $6::bigint[], $7::double precision[], ${columns.map((type, index) => `$${index + 8}::${type}[]`).join(', ')})`
+const spillSql = `insert into sync.spilled_changes (term, xid, subxid, n, born, organization_id, channel, old_channel, table_name, row_id, op, mutation_id, origin_device_id, actor_user_id, actor_agent_id)
+select $1, $2, * from unnest($3::bigint[], $4::bigint[], $5::boolean[], ${columns.map((type, index) => `$${index + 6}::${type}[]`).join(', ')})`
+
+/**
+ * Writes the log for one slot in one term: each call is one transaction, which first locks the row of the slot in
+ * `sync_capture` and is refused (SQLSTATE TW001) when another writer has begun a later term. What was logged before is
+ * left out, so sending a commit twice does no harm. When a call returns, its commits are durable.
+ */
+export class LogWriter {
+  readonly #client: pg.Client
+  readonly #slot: string
+  readonly #term: string
+
+  constructor(client: pg.Client, slot: string, term: string) {
+    this.#client = client
+    this.#slot = slot
+    this.#term = term
+  }
+
+  /** Ends the terms of all writers before. */
+  static async claim(client: pg.Client, slot: string, holder: string): Promise<LogWriter> {
+    const { rows } = await client.query<{ term: string }>('select sync.claim_capture($1, $2)::text as term', [
+      slot,
+      holder,
+    ])
+    return new LogWriter(client, slot, rows[0]?.term ?? '')
+  }
+
+  async log(commits: readonly LoggedCommit[]): Promise<void> {
+    const keys = commits.flatMap((commit) => commit.keys)
+    const each = (of: (commit: LoggedCommit, ordinal: number) => number): string =>
+      plainArray(commits.flatMap((commit) => commit.keys.map((_, ordinal) => of(commit, ordinal))))
+    await this.#client.query({
+      name: 'log_commits',
+      text: logSql,
+      values: [
+        this.#slot,
+        this.#term,
+        commits.at(-1)?.point.seq ?? 0,
+        each(({ point }) => point.seq),
+        each((_, ordinal) => ordinal),
+        each(({ point }) => point.xid),
+        each(({ point }) => point.at),
+        ...keyArrays(keys),
+      ],
+    })
+  }
+
+  async spill(xid: number, spilled: readonly SpilledKey[]): Promise<void> {
+    await this.#client.query({
+      name: 'spill_changes',
+      text: spillSql,
+      values: [
+        this.#term,
+        xid,
+        plainArray(spilled.map(({ subxid }) => subxid)),
+        plainArray(spilled.map(({ n }) => n)),
+        plainArray(spilled.map(({ key }) => key.born)),
+        ...keyArrays(spilled.map(({ key }) => key)),
+      ],
+    })
+  }
+
+  async logSpilled({ seq, xid, at }: CommitPoint): Promise<void> {
+    await this.#client.query('select sync.log_spilled($1, $2, $3, $4, $5)', [this.#slot, this.#term, seq, xid, at])
+  }
+
+  async forget(xid: number, subxid: number | null): Promise<void> {
+    await this.#client.query(
+      'delete from sync.spilled_changes where term = $1 and xid = $2 and ($3::bigint is null or subxid = $3)',
+      [this.#term, xid, subxid],
+    )
+  }
+
+  /** A sign of life for those who watch. */
+  async beat(): Promise<void> {
+    await this.#client.query(
+      'update sync_capture set heartbeat_at = clock_timestamp() where slot_name = $1 and term = $2',
+      [this.#slot, this.#term],
+    )
+  }
+}
+
+/** In the order of `columns`. Array literals are put together here: pg's own way costs several times as much. */
+function keyArrays(keys: readonly CapturedKey[]): readonly string[] {
+  return [
+    plainArray(keys.map(({ organizationId }) => organizationId)),
+    textArray(keys.map(({ channel }) => channel)),
+    textArray(keys.map(({ oldChannel }) => oldChannel)),
+    textArray(keys.map(({ table }) => table)),
+    plainArray(keys.map(({ rowId }) => rowId)),
+    plainArray(keys.map(({ op }) => op)),
+    plainArray(keys.map(({ origin }) => origin.mutation_id)),
+    plainArray(keys.map(({ origin }) => origin.origin_device_id)),
+    plainArray(keys.map(({ origin }) => origin.actor_user_id)),
+    plainArray(keys.map(({ origin }) => origin.actor_agent_id)),
+  ]
+}
+
+/** Numbers, ids and words: nothing in them needs quoting. */
+function plainArray(values: readonly (string | number | boolean | null)[]): string {
+  return `{${values.map((value) => value ?? 'NULL').join(',')}}`
+}
+
+function textArray(values: readonly (string | null)[]): string {
+  return `{${values.map((value) => (value === null ? 'NULL' : `"${value.replace(/["\\]/g, '\\$&')}"`)).join(',')}}`
+}

@@ -1,0 +1,142 @@
+import pg from 'pg'
+import type { Clock } from '../../../lib/clock.ts'
+
+export interface ReplicationOptions {
+  readonly connection: pg.ClientConfig
+  readonly clock: Clock
+  readonly slot: string
+  readonly publication: string
+  /** One message of the output plugin. The bytes are only good during the call. An error ends the stream with it. */
+  readonly onMessage: (bytes: Buffer) => void
+  /** The server has sent everything up to here. */
+  readonly onPosition: (lsn: number) => void
+}
+
+/** An open stream of logical replication. */
+export interface Replication {
+  /** All up to here is durable elsewhere: the server may forget it. Told soon. */
+  confirm(lsn: number): void
+  /** Stops and resumes reading; what the server sends meanwhile waits in the socket. Keepalives go on. */
+  pause(): void
+  resume(): void
+  /** Resolves when the stream has ended, with the reason. */
+  readonly ended: Promise<Error>
+  close(): Promise<void>
+}
+
+/** What pg's types leave out: the protocol level of a connection. */
+interface ProtocolConnection {
+  readonly stream: { pause(): void; resume(): void; destroy(): void }
+  on(event: 'copyData', listener: (message: { readonly chunk: Buffer }) => void): void
+  once(event: 'replicationStart', listener: () => void): void
+  sendCopyFromChunk(chunk: Buffer): void
+}
+
+const statusEveryMs = 10_000
+const confirmEveryMs = 200
+const data = 0x77
+const keepalive = 0x6b
+
+/**
+ * Reads a slot. Rejects when the server refuses, with its error: 55006 while another connection reads it. A status goes
+ * out every 10 s and whenever the server asks, so that a stream where nothing happens stays open.
+ */
+export async function openReplication(options: ReplicationOptions): Promise<Replication> {
+  const { clock, slot, publication } = options
+  const config: pg.ClientConfig & { readonly replication: 'database' } = {
+    ...options.connection,
+    replication: 'database',
+    application_name: 'tidewire capture',
+  }
+  const client = new pg.Client(config)
+  const ended = Promise.withResolvers<Error>()
+  client.on('error', (error) => ended.resolve(error))
+  client.on('end', () => ended.resolve(new Error('The replication connection was closed.')))
+  await client.connect()
+  const { connection } = client as unknown as { readonly connection: ProtocolConnection }
+  let [received, confirmed] = [0, 0]
+  let failed = false
+
+  const sendStatus = (): void => {
+    const status = Buffer.alloc(34)
+    status[0] = 0x72
+    writeLsn(status, received, 1)
+    writeLsn(status, confirmed, 9)
+    writeLsn(status, confirmed, 17)
+    status.writeBigInt64BE(BigInt(Math.round(clock.now()) - 946_684_800_000) * 1000n, 25)
+    connection.sendCopyFromChunk(status)
+  }
+  connection.on('copyData', ({ chunk }) => {
+    if (failed) return
+    try {
+      if (chunk[0] === data) {
+        received = Math.max(received, readLsn(chunk, 1))
+        options.onMessage(chunk.subarray(25))
+      } else if (chunk[0] === keepalive) {
+        received = Math.max(received, readLsn(chunk, 1))
+        options.onPosition(readLsn(chunk, 1))
+        if (chunk[17] === 1) sendStatus()
+      }
+    } catch (error) {
+      failed = true
+      ended.resolve(error instanceof Error ? error : new Error(String(error)))
+    }
+  })
+  const started = new Promise<void>((resolve) => connection.once('replicationStart', resolve))
+  const running = client
+    .query(
+      `START_REPLICATION SLOT ${pg.escapeIdentifier(slot)} LOGICAL 0/0 (proto_version '2', publication_names ${pg.escapeLiteral(pg.escapeIdentifier(publication))}, binary 'true', streaming 'on', messages 'true')`,
+    )
+    .then(() => Promise.reject(new Error('The server ended the replication.')))
+  running.catch((error: unknown) => ended.resolve(error instanceof Error ? error : new Error(String(error))))
+  try {
+    await Promise.race([started, running])
+  } catch (error) {
+    await client.end().catch(() => undefined)
+    throw error
+  }
+  let closed = false
+  let telling = false
+  const beat = (): void => {
+    if (closed) return
+    sendStatus()
+    clock.after(statusEveryMs, beat)
+  }
+  clock.after(statusEveryMs, beat)
+  void ended.promise.then(() => {
+    closed = true
+  })
+  return {
+    confirm(lsn) {
+      if (lsn <= confirmed) return
+      confirmed = lsn
+      if (telling) return
+      telling = true
+      clock.after(confirmEveryMs, () => {
+        telling = false
+        if (!closed) sendStatus()
+      })
+    },
+    pause: () => connection.stream.pause(),
+    resume: () => connection.stream.resume(),
+    ended: ended.promise,
+    async close() {
+      if (!closed) sendStatus()
+      closed = true
+      connection.stream.resume()
+      // The server may be in the middle of a big transaction and not listen: it notices a closed socket at its next write.
+      const cancel = clock.after(1000, () => connection.stream.destroy())
+      await client.end().catch(() => undefined)
+      cancel()
+    },
+  }
+}
+
+function readLsn(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4)
+}
+
+function writeLsn(bytes: Buffer, lsn: number, at: number): void {
+  bytes.writeUInt32BE(Math.floor(lsn / 2 ** 32), at)
+  bytes.writeUInt32BE(lsn % 2 ** 32, at + 4)
+}

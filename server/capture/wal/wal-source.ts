@@ -1,0 +1,257 @@
+import pg from 'pg'
+import { backoffDelay, type BackoffPolicy } from '../../../lib/backoff.ts'
+import type { CancelTimer, Clock } from '../../../lib/clock.ts'
+import type { Random } from '../../../lib/random.ts'
+import { TideError } from '../../../protocol/error.ts'
+import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
+import type { Database } from '../../db/db.ts'
+import type { SqlQuery } from '../../scope/sql-query.ts'
+import type { Log } from '../../telemetry/telemetry.ts'
+import type { ChangeSource } from '../change-source.ts'
+import { messagePrefix } from './commit-assembler.ts'
+import { openLogStream, type LogStream } from './log-stream.ts'
+import { Position } from './position.ts'
+import { setUpCapture } from './wal-setup.ts'
+import { walRequirements } from './wal-requirements.ts'
+
+export interface WalSourceOptions {
+  readonly database: Database
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+const notifyChannel = 'tidewire_log'
+const retry: BackoffPolicy = { minMs: 100, maxMs: 5000 }
+/** A slot that is read by another server is asked for again after this: it takes over about so long after the other's end. */
+const takeoverMs = 1000
+/** How long a commit that is visible may take to be logged before a reader gives up, to try again with a new snapshot. */
+const settleMs = 10_000
+/** How long to wait for others to flush the WAL before a commit of our own does. */
+const flushMs = 5
+const followMs = 20
+const slotInUse = '55006'
+
+const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted`
+const markerSql = `select (pg_logical_emit_message(true, $1, '') - '0/0')::text as place`
+const logStateSql = `
+select coalesce((select max(seq) from sync_changes), 0)::text as head, coalesce((select max(last_seq) from sync_capture), 0)::text as upto`
+
+/**
+ * The log as logical replication writes it, after the commits. Of all servers on a database one reads the slot and writes
+ * the log; the others follow it, and take the slot when its reader is gone. Readers see a log that is newer than their
+ * snapshot in parts and older in others: `settle` waits until it holds everything that the snapshot sees.
+ */
+export function createWalSource({ database, clock, random, log }: WalSourceOptions): ChangeSource {
+  const holder = Buffer.from(random.bytes(8)).toString('hex')
+  /** Everything that was committed before this place in the WAL is in the log. */
+  const captured = new Position(clock)
+  const pool = new pg.Pool({
+    ...database.connection,
+    max: 3,
+    application_name: 'tidewire capture',
+    options: '-c synchronous_commit=local',
+  })
+  pool.on('error', () => undefined)
+  let onCommits: (newest?: Seq) => void = () => undefined
+  let stream: LogStream | undefined
+  let stopped = false
+  let told = zeroSeq
+  let running: Promise<void> | undefined
+  let endPause: () => void = () => undefined
+  let cancelLook: CancelTimer = () => undefined
+  let stopListening: () => void = () => undefined
+  let following = false
+
+  function logged(newest: Seq): void {
+    if (stopped || newest <= told) return
+    told = newest
+    onCommits(newest)
+  }
+
+  /** One time at the slot: until the stream ends, or at once when another server reads it. Returns how long to wait. */
+  async function serve(attempt: number): Promise<number> {
+    const names = await setUpCapture(database.connection, log)
+    const opened = await openLogStream({
+      connection: database.connection,
+      clock,
+      names,
+      holder,
+      onPosition: (end) => captured.pass(end),
+      onLogged: logged,
+    })
+    if (stopped) {
+      await opened.close()
+      return 0
+    }
+    stream = opened
+    following = false
+    ready.resolve()
+    log.info('Writing the change log', { slot: names.slot })
+    const reason = await opened.ended
+    await opened.close()
+    stream = undefined
+    if (!stopped) log.error('The stream of changes ended; opening it again', { error: reason.message })
+    return backoffDelay(retry, attempt, random)
+  }
+
+  async function run(): Promise<void> {
+    for (let attempt = 0; !stopped;) {
+      const since = clock.monotonic()
+      const wait = await serve(attempt).catch((error: unknown) => failed(error, attempt))
+      attempt = clock.monotonic() - since > retry.maxMs ? 0 : attempt + 1
+      if (!stopped) await pause(wait)
+    }
+  }
+
+  function failed(error: unknown, attempt: number): number {
+    stream = undefined
+    if (codeOf(error) === slotInUse) {
+      if (!following) log.info('Another server writes the change log; following it')
+      following = true
+      ready.resolve()
+      return takeoverMs
+    }
+    ready.reject(error)
+    if (!stopped) log.error('Changes cannot be captured; trying again', { error: String(error) })
+    return backoffDelay(retry, attempt, random)
+  }
+
+  async function pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(ms, resolve)
+      endPause = () => {
+        cancel()
+        resolve()
+      }
+    })
+  }
+
+  /** The log as others wrote it. */
+  async function look(): Promise<void> {
+    const { rows } = await pool.query<{ head: string; upto: string }>({ name: 'log_state', text: logStateSql })
+    captured.pass(Number(rows[0]?.upto ?? 0))
+    logged(toSeq(rows[0]?.head ?? 0))
+  }
+
+  /** Notifications may be lost with their connection. */
+  function lookAgain(): void {
+    cancelLook = clock.after(takeoverMs, () => {
+      void (stream ? Promise.resolve() : look().catch(() => undefined)).then(() => {
+        if (!stopped) lookAgain()
+      })
+    })
+  }
+
+  function hear(channel: string, payload: string): void {
+    if (channel !== notifyChannel || stream) return
+    const [head = '0', upto = '0'] = payload.split(' ')
+    captured.pass(Number(upto))
+    logged(toSeq(head))
+  }
+
+  let marking: Promise<void> | undefined
+  /** Commits something of our own, so that all before it is flushed, and followers hear how far the log is. */
+  async function mark(): Promise<void> {
+    const prefix = stream ? 'tidewire.flush' : messagePrefix.tell
+    marking ??= pool.query(markerSql, [prefix]).then(
+      () => {
+        marking = undefined
+      },
+      (error: unknown) => {
+        marking = undefined
+        throw error
+      },
+    )
+    await marking
+  }
+
+  async function settleAt({
+    flushed,
+    inserted,
+  }: {
+    readonly flushed: number
+    readonly inserted: number
+  }): Promise<void> {
+    const deadline = clock.monotonic() + settleMs
+    if (captured.value >= inserted) return
+    if (stream && (await captured.reaches(inserted, inserted > flushed ? flushMs : 50))) return
+    while (clock.monotonic() < deadline && !stopped) {
+      await mark()
+      // Followers hear of it by notification; should that be late, they look.
+      if (await captured.reaches(inserted, stream ? 50 : followMs)) return
+      if (!stream) await look()
+    }
+    throw new TideError(
+      'timeout',
+      `The change log is behind: it has not reached WAL position ${inserted} in ${settleMs / 1000} s.`,
+    )
+  }
+
+  const logQuery: SqlQuery = async <R extends object>({ text, values, name }: Parameters<SqlQuery>[0]) => {
+    const { rows } = await pool.query<R>({ text, values: [...(values ?? [])], ...(name === undefined ? {} : { name }) })
+    return rows
+  }
+
+  async function settle(snapshot: SqlQuery): Promise<SqlQuery> {
+    const [place] = await snapshot<{ flushed: string; inserted: string }>({ name: 'wal_place', text: placeSql })
+    await settleAt({ flushed: Number(place?.flushed), inserted: Number(place?.inserted) })
+    return logQuery
+  }
+
+  const ready = Promise.withResolvers<void>()
+  ready.promise.catch(() => undefined)
+
+  return {
+    logsAfterCommit: true,
+    async start(listener) {
+      onCommits = listener
+      await pool.query('select sync.ensure_epoch()')
+      await requireWal(pool)
+      stopListening = database.onNotify(({ channel, payload }) => hear(channel, payload))
+      await database.listen(notifyChannel)
+      running = run()
+      try {
+        await ready.promise
+      } catch (error) {
+        stopped = true
+        endPause()
+        throw error
+      }
+      lookAgain()
+    },
+    wake() {
+      if (!stopped) onCommits()
+    },
+    settle,
+    async head() {
+      await settle(logQuery)
+      const [row] = await logQuery<{ head: string }>({ name: 'log_state', text: logStateSql })
+      return toSeq(row?.head ?? 0)
+    },
+    async stop() {
+      if (pool.ending) return
+      stopped = true
+      stopListening()
+      cancelLook()
+      endPause()
+      await stream?.close()
+      await running
+      await pool.end()
+    },
+  }
+}
+
+/** Throws `capture_unavailable` with what is missing and the statement that mends it. */
+async function requireWal(pool: pg.Pool): Promise<void> {
+  const missing = (await walRequirements(pool)).filter(({ ok, made }) => !ok && !made)
+  if (missing.length === 0) return
+  throw new TideError(
+    'capture_unavailable',
+    `Changes cannot be captured from the WAL:\n${missing.map(({ what, found, fix }) => `  ${what}: ${found}\n    → ${fix}`).join('\n')}`,
+  )
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
+}

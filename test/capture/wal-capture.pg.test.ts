@@ -1,0 +1,353 @@
+// What the log holds when changes are captured from the WAL; where nothing else is said, the same as with triggers.
+import type pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import type { ChangeSource } from '../../server/capture/change-source.ts'
+import { createWalSource } from '../../server/capture/capture.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let db: TestDatabase
+let world: World
+let source: ChangeSource
+let head = 0
+
+beforeAll(async () => {
+  db = await createTestDatabase({ kind: 'postgres' })
+  world = await createWorld(db.database.pool)
+  source = makeSource()
+  await source.start(() => undefined)
+  await newChanges()
+})
+afterAll(async () => {
+  await source.stop()
+  await db.close()
+})
+
+const pool = () => db.database.pool
+const makeSource = () =>
+  createWalSource({ database: db.database, clock: systemClock, random: systemRandom, log: silentLog })
+
+async function newChanges() {
+  await source.head()
+  const { rows } = await pool().query('select * from sync_changes where seq > $1 order by seq, ordinal', [head])
+  head = Number(rows.at(-1)?.seq ?? head)
+  return rows
+}
+
+async function inTransaction<T>(run: (client: pg.PoolClient) => Promise<T>, end = 'commit'): Promise<T> {
+  const client = await pool().connect()
+  try {
+    await client.query('begin')
+    const result = await run(client)
+    await client.query(end)
+    return result
+  } finally {
+    client.release()
+  }
+}
+
+/** Postgres takes a moment to see that the reader of a slot has gone. */
+const freeSlot = () =>
+  pool().query(
+    'select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where database = current_database() and active',
+  )
+
+const addTask = (client: Queryable, title = 'T') =>
+  insert(client, 'tasks', { organization_id: world.organization, project_id: world.project, title })
+const addMemory = (client: Queryable) =>
+  insert(client, 'memories', {
+    organization_id: world.organization,
+    scope: 'user',
+    user_id: world.user,
+    agent_id: world.agent,
+    content: 'c',
+  })
+const addTasks = (client: Queryable, count: number, title = 'many') =>
+  client.query(
+    'insert into tasks (organization_id, project_id, title) select $1, $2, $3 from generate_series(1, $4::integer)',
+    [world.organization, world.project, title, count],
+  )
+
+test('a transaction has one seq, its keys their order, channel, organization and full transaction id', async () => {
+  const { ids, xid } = await inTransaction(async (client) => {
+    const first = await addTask(client)
+    const memory = await addMemory(client)
+    const second = await addTask(client)
+    const { rows } = await client.query('select pg_current_xact_id()::text as xid')
+    return { ids: [first.id, memory.id, second.id], xid: rows[0].xid }
+  })
+  const changes = await newChanges()
+  expect(changes.map((change) => change.row_id)).toEqual(ids)
+  expect(changes.map((change) => change.ordinal)).toEqual([0, 1, 2])
+  expect(new Set(changes.map((change) => change.seq)).size).toBe(1)
+  expect(new Set(changes.map((change) => change.xid))).toEqual(new Set([xid]))
+  expect(changes[0]).toMatchObject({
+    op: 'upsert',
+    channel: `project/${world.project}`,
+    old_channel: null,
+    organization_id: world.organization,
+    origin_device_id: null,
+  })
+})
+
+test('a rolled back transaction leaves nothing', async () => {
+  await inTransaction(async (client) => {
+    await addTask(client)
+    await client.query('select sync.mark_canary()')
+  }, 'rollback')
+  expect(await newChanges()).toEqual([])
+})
+
+test('a savepoint rolled back leaves nothing, one released is part of its transaction', async () => {
+  const { kept, xid } = await inTransaction(async (client) => {
+    const { rows } = await client.query('select pg_current_xact_id()::text as xid')
+    await client.query('savepoint a')
+    await addTask(client, 'gone')
+    await client.query('select sync.mark_canary()')
+    await client.query('rollback to a')
+    await client.query('savepoint b')
+    const task = await addTask(client, 'kept')
+    await client.query('release b')
+    return { kept: task.id, xid: rows[0].xid }
+  })
+  expect(await newChanges()).toMatchObject([{ row_id: kept, ordinal: 0, xid }])
+})
+
+test('a move carries the channel that the row left, a delete the one it was in', async () => {
+  const memory = await addMemory(pool())
+  await newChanges()
+  await pool().query(`update memories set scope = 'agent' where id = $1`, [memory.id])
+  expect(await newChanges()).toMatchObject([{ channel: `agent/${world.agent}`, old_channel: `user/${world.user}` }])
+  await pool().query('delete from memories where id = $1', [memory.id])
+  expect(await newChanges()).toMatchObject([{ op: 'delete', row_id: memory.id, channel: `agent/${world.agent}` }])
+})
+
+test('several changes of a row fold into the last, with the channel before the first', async () => {
+  const memory = await addMemory(pool())
+  await newChanges()
+  await inTransaction(async (client) => {
+    await client.query(`update memories set scope = 'organization' where id = $1`, [memory.id])
+    await client.query(`update memories set scope = 'agent' where id = $1`, [memory.id])
+    const born = await addTask(client)
+    await client.query('delete from tasks where id = $1', [born.id])
+  })
+  expect(await newChanges()).toMatchObject([
+    { row_id: memory.id, channel: `agent/${world.agent}`, old_channel: `user/${world.user}` },
+  ])
+})
+
+test('a silent change of a row that was logged is not logged again', async () => {
+  await pool().query(`update agents set name = 'beat' where id = $1`, [world.agent])
+  await newChanges()
+  for (let beat = 0; beat < 3; beat++) {
+    await pool().query('update agents set last_heartbeat_at = now() where id = $1', [world.agent])
+  }
+  expect(await newChanges()).toEqual([])
+  await pool().query(`update agents set name = 'loud' where id = $1`, [world.agent])
+  expect(await newChanges()).toHaveLength(1)
+})
+
+test('the writer is named by the settings of the transaction', async () => {
+  const [mutation, device] = ['01890000-0000-7000-8000-000000000001', '01890000-0000-7000-8000-000000000002']
+  await inTransaction(async (client) => {
+    await client.query(
+      `select set_config('app.mutation_id', $1, true), set_config('app.device_id', $2, true), set_config('app.user_id', $3, true), set_config('app.agent_id', '', true)`,
+      [mutation, device, world.user],
+    )
+    await addTask(client)
+  })
+  await addTask(pool())
+  expect(await newChanges()).toMatchObject([
+    { mutation_id: mutation, origin_device_id: device, actor_user_id: world.user, actor_agent_id: null },
+    { mutation_id: null, origin_device_id: null, actor_user_id: null },
+  ])
+})
+
+test('marks, canaries, grants, tokens and truncated tables are logged as they are by triggers', async () => {
+  const [mutation, device] = ['01890000-0000-7000-8000-00000000000a', '01890000-0000-7000-8000-000000000002']
+  await pool().query('select sync.mark($1, $2, $3)', [mutation, device, world.organization])
+  await pool().query('select sync.mark_canary()')
+  expect(await newChanges()).toMatchObject([
+    { op: 'mark', channel: `device/${device}`, mutation_id: mutation, origin_device_id: device, row_id: null },
+    { op: 'mark', channel: 'canary' },
+  ])
+  const member = await insert(pool(), 'project_members', {
+    organization_id: world.organization,
+    project_id: world.project,
+    user_id: world.user,
+  })
+  expect(await newChanges()).toMatchObject([
+    { table_name: 'project_members', row_id: member.id },
+    {
+      table_name: 'project_members.grants',
+      row_id: member.id,
+      op: 'upsert',
+      channel: `user/${world.user}`,
+      old_channel: `project/${world.project}`,
+    },
+  ])
+  await insert(pool(), 'auth_sessions', {
+    user_id: world.user,
+    refresh_token_hash: Buffer.from('1'),
+    expires_at: new Date(),
+  })
+  await pool().query('truncate memory_tags')
+  expect(await newChanges()).toMatchObject([
+    { table_name: 'auth_sessions', channel: `access/${world.user}` },
+    { table_name: 'memory_tags', op: 'reset', row_id: null, channel: 'global' },
+  ])
+})
+
+test('an asynchronous commit is in the log once a snapshot that sees it has settled', async () => {
+  const client = await pool().connect()
+  try {
+    await client.query('set synchronous_commit = off')
+    for (let round = 0; round < 10; round++) {
+      const { id } = await addTask(client)
+      expect(await newChanges()).toMatchObject([{ row_id: id }])
+    }
+  } finally {
+    client.release(true)
+  }
+})
+
+test('a big transaction is one commit, and does not show before its end', async () => {
+  await inTransaction(async (client) => {
+    await addTasks(client, 60_000)
+    await client.query('savepoint a')
+    await addTasks(client, 30_000, 'gone')
+    await client.query('rollback to a')
+    await client.query(`update tasks set title = 'twice' where title = 'many'`)
+    const small = await addTask(pool())
+    expect(await newChanges()).toMatchObject([{ row_id: small.id }])
+  })
+  await source.head()
+  const { rows } = await pool().query(
+    'select count(*)::integer as keys, count(distinct row_id)::integer as ids, count(distinct seq)::integer as commits, max(ordinal) as last from sync_changes where seq > $1',
+    [head],
+  )
+  expect(rows).toEqual([{ keys: 60_000, ids: 60_000, commits: 1, last: 59_999 }])
+  await newChanges()
+  expect((await pool().query('select count(*)::integer as spilled from sync.spilled_changes')).rows).toEqual([
+    { spilled: 0 },
+  ])
+}, 120_000)
+
+test('a killed walsender leaves no gap and nothing double', async () => {
+  const ids: string[] = []
+  for (let round = 0; round < 60; round++) {
+    ids.push((await addTask(pool())).id)
+    if (round % 20 === 10) {
+      await pool().query(
+        'select pg_terminate_backend(active_pid) from pg_replication_slots where database = current_database()',
+      )
+    }
+  }
+  const changes = await newChanges()
+  expect(changes.map((change) => change.row_id)).toEqual(ids)
+})
+
+test('a commit that was logged and not confirmed is not logged twice', async () => {
+  await source.stop()
+  const logged = await addTask(pool())
+  source = makeSource()
+  await source.start(() => undefined)
+  expect(await newChanges()).toMatchObject([{ row_id: logged.id }])
+  // Killed without a goodbye between log and confirmation: the server sends it again.
+  const { rows } = await pool().query(
+    'select slot_name, confirmed_flush_lsn::text as lsn from pg_replication_slots where database = current_database()',
+  )
+  const after = await addTask(pool())
+  const before = await newChanges()
+  expect(before).toMatchObject([{ row_id: after.id }])
+  await pool().query(
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'tidewire%' and pid <> pg_backend_pid() and (application_name = 'tidewire log writer' or backend_type = 'walsender')`,
+  )
+  const last = await addTask(pool())
+  expect(await newChanges()).toMatchObject([{ row_id: last.id }])
+  const doubled = await pool().query(
+    'select seq, row_id from sync_changes where row_id is not null group by seq, row_id, table_name having count(*) > 1',
+  )
+  expect(doubled.rows).toEqual([])
+  expect(rows).toHaveLength(1)
+})
+
+test('a writer whose term is over is refused', async () => {
+  const { rows } = await pool().query('select slot_name, term from sync_capture')
+  const late = pool().query(
+    `select sync.log_commits($1, $2, 1, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')`,
+    [rows[0].slot_name, Number(rows[0].term) - 1],
+  )
+  await expect(late).rejects.toMatchObject({ code: 'TW001' })
+})
+
+test('a second server follows the log, and writes it when the first is gone', async () => {
+  const second = makeSource()
+  let next = Promise.withResolvers<void>()
+  await second.start(() => next.resolve())
+  const seen = async (): Promise<void> => {
+    await next.promise
+    next = Promise.withResolvers<void>()
+  }
+  await addTask(pool())
+  await seen()
+  const { id } = await addTask(pool())
+  await second.head()
+  expect((await pool().query('select from sync_changes where row_id = $1', [id])).rowCount).toBe(1)
+  await source.stop()
+  source = second
+  next = Promise.withResolvers<void>()
+  const later = await addTask(pool())
+  await seen()
+  expect((await newChanges()).at(-1)).toMatchObject({ row_id: later.id })
+})
+
+test('WAL that holds nothing of ours is let go', async () => {
+  await pool().query('create table noise (n integer)')
+  await pool().query('insert into noise select generate_series(1, 50000)')
+  await source.head()
+  const target = (await pool().query('select pg_current_wal_flush_lsn()::text as lsn')).rows[0].lsn
+  const letGo = async (): Promise<boolean> => {
+    const { rows } = await pool().query(
+      'select confirmed_flush_lsn >= $1::pg_lsn as let_go from pg_replication_slots where database = current_database()',
+      [target],
+    )
+    return rows[0].let_go
+  }
+  await expect.poll(letGo, { timeout: 30_000 }).toBe(true)
+})
+
+test('a dropped slot is made anew, and the epoch says that changes were missed', async () => {
+  const epoch = async () => (await pool().query('select epoch from sync_heads')).rows[0].epoch
+  const before = await epoch()
+  await source.stop()
+  await freeSlot()
+  await pool().query(
+    'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()',
+  )
+  await addTask(pool())
+  source = makeSource()
+  await source.start(() => undefined)
+  expect(await epoch()).not.toBe(before)
+  head = Number(await source.head())
+  const { id } = await addTask(pool())
+  expect(await newChanges()).toMatchObject([{ row_id: id }])
+})
+
+test('back to triggers and again to the WAL, positions only grow', async () => {
+  await source.stop()
+  await freeSlot()
+  await pool().query('select sync.capture_by_trigger()')
+  const first = await addTask(pool())
+  const byTrigger = await pool().query('select seq::text from sync_changes where row_id = $1', [first.id])
+  expect(Number(byTrigger.rows[0].seq)).toBeGreaterThan(head)
+  head = Number(byTrigger.rows[0].seq)
+  source = makeSource()
+  await source.start(() => undefined)
+  await newChanges()
+  const second = await addTask(pool())
+  expect(await newChanges()).toMatchObject([{ row_id: second.id }])
+})

@@ -1,0 +1,9 @@
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { createWalSource } from '../../server/capture/capture.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { changeSourceContract } from './change-source-contract.ts'
+
+changeSourceContract('postgres', ({ database }) =>
+  createWalSource({ database, clock: systemClock, random: systemRandom, log: silentLog }),
+)
