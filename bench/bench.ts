@@ -1,7 +1,7 @@
 /**
  * Measures what docs/performance.md promises, each figure beside the physical limit of the same run.
  *
- *   npm run bench -- [--list] [--only NAME…] [--quick] [--json FILE] [--profile FOLDER]
+ *   npm run bench -- [--list] [--only NAME…] [--quick] [--json FILE] [--profile FOLDER] [--capture wal|trigger]
  *
  * On the embedded database, or on Postgres when DATABASE_URL names one as a user who may create databases; `node
  * scripts/services.ts run -- npm run bench -- --services` takes the one that script starts. Every run makes a database
@@ -26,6 +26,7 @@ interface Options {
   readonly quick: boolean
   readonly json: string | undefined
   readonly profileDir: string | undefined
+  readonly capture: string | undefined
   readonly chosen: readonly Workload[]
 }
 
@@ -39,6 +40,7 @@ function readOptions(): Options | 'list' {
       services: { type: 'boolean', default: false },
       json: { type: 'string' },
       profile: { type: 'string' },
+      capture: { type: 'string' },
     },
   })
   if (values.list) return 'list'
@@ -59,6 +61,7 @@ function readOptions(): Options | 'list' {
     databaseUrl,
     quick: values.quick,
     json: values.json,
+    capture: values.capture,
     profileDir: values.profile && resolve(values.profile),
     chosen,
   }

@@ -43,20 +43,26 @@ export interface StandOptions {
   readonly databaseUrl: string | undefined
   readonly quick: boolean
   readonly profileDir: string | undefined
+  /** As in the server's setting CAPTURE; undefined: its default. */
+  readonly capture: string | undefined
   readonly progress: (line: string) => void
 }
 
-export async function openStand({ databaseUrl, quick, profileDir, progress }: StandOptions): Promise<Stand> {
+export async function openStand({ databaseUrl, quick, profileDir, capture, progress }: StandOptions): Promise<Stand> {
   const own = await createOwnDatabase(databaseUrl)
   try {
     progress(`Migrating and seeding ${own.name}`)
     const seeded = await seed(own.config, quick)
-    const env = { ...own.env, AUTH_SECRET: 'bench-secret-bench-secret-bench-secret-0' }
+    const env = {
+      ...own.env,
+      AUTH_SECRET: 'bench-secret-bench-secret-bench-secret-0',
+      ...(capture ? { CAPTURE: capture } : {}),
+    }
     let token: Promise<string> | undefined
     return {
       ...seeded,
       database: own.config.kind,
-      databaseName: own.name,
+      databaseName: capture ? `${own.name}, capture by ${capture}` : own.name,
       token: () => (token ??= runCli(env, ['token', '--user', 'ada@example.com', '--org', 'demo', '--ttl', '24h'])),
       startServer: () => startServer({ env, profileDir }),
       connect: async () => {

@@ -10,7 +10,7 @@ import { selectTasks } from './first-sync.ts'
 export const firstSyncPglite: Workload = {
   name: 'first-sync-pglite',
   title: 'First sync of 100,000 rows into a PGlite replica on disk',
-  async run({ stand }) {
+  async run({ stand, progress }) {
     await using server = await stand.startServer()
     const { large } = stand.projects
     const reader = await stand.connect()
@@ -20,6 +20,7 @@ export const firstSyncPglite: Workload = {
     )
     await reader.end()
     const limit = await pgliteCopy(columns, copy.chunks)
+    progress(`  COPY out ${copy.seconds.toFixed(1)} s, PGlite COPY ${limit.toFixed(1)} s`)
     const dir = await mkdtemp(join(tmpdir(), 'tidewire-bench-replica-'))
     const token = await stand.token()
     let boot = 0
@@ -35,6 +36,7 @@ export const firstSyncPglite: Workload = {
       const followed = await tide.subscribe({ project: large.id }, { tables: ['tasks'], embeddings: false })
       await followed.ready
     })
+    progress(`  complete after ${seconds.toFixed(1)} s; counting`)
     const rows = await tide.tasks.find({ where: { projectId: large.id } })
     await tide.close()
     await rm(dir, { recursive: true, force: true })
