@@ -7,5 +7,4 @@
  *     commit ──▶ WAL ──▶ slot ──▶ log writer ──▶ sync_changes     (Postgres with CAPTURE=wal; docs/capture.md)
  */
 export { createTriggerSource } from './trigger-source.ts'
-export { createWalSource, type WalSourceOptions } from './wal/wal-source.ts'
-export { walRequirements, type WalFinding } from './wal/wal-requirements.ts'
+export { createWalSource } from './wal/wal-source.ts'
