@@ -56,6 +56,8 @@ type Open = Extract<Phase, { name: 'open' }>
 
 /** A client whose clock runs a little late still gets its new token through. Milliseconds. */
 const expiryGraceMs = 5000
+/** Between hello and welcome: a thousand clients that come at once wait for the database in line. Milliseconds. */
+const greetingMs = 60_000
 /** Timers of the platform hold no longer. */
 const longestTimerMs = 2 ** 31 - 1
 
@@ -133,6 +135,10 @@ export class GatewaySession {
     if (message.type === 'hello') {
       if (phase.name !== 'new') throw new TideError('bad_message', 'A second hello came on one connection.')
       this.#phase = { name: 'greeting' }
+      this.#cancelTimer()
+      this.#cancelTimer = this.#deps.clock.after(greetingMs, () => {
+        this.#fatal(new TideError('timeout', `The welcome was not ready within ${greetingMs} ms.`))
+      })
       void this.#greet(message)
       return
     }
@@ -359,7 +365,6 @@ export class GatewaySession {
     work.catch((error: unknown) => this.#refuse(toTideError(error, this.#deps.log), about))
   }
 
-  /** G4 */
   #bad(error: TideError): void {
     this.#badInARow += 1
     if (this.#phase.name === 'new' || this.#badInARow >= this.#deps.limits.badFrames) this.#fatal(error)
