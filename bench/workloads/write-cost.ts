@@ -10,7 +10,7 @@ import { caughtUp } from './capture.ts'
 const connections = 8
 
 /**
- * As pgbench does it: eight connections update one task each time, with the server off and on in turn. The server and the
+ * As pgbench does it: eight connections update one task each time, without capture and with server and capture in turn. The server and the
  * writers share the cores, so its own work counts too.
  */
 export const writeCost: Workload = {
@@ -25,7 +25,9 @@ export const writeCost: Workload = {
     const on: number[] = []
     const rounds = stand.size(4, 1)
     for (let round = 0; round < rounds; round++) {
+      const restore = await withoutCapture(stand)
       off.push(await updateRate(stand, ids))
+      await restore()
       await using server = await stand.startServer()
       await caughtUp(stand)
       // What the start left behind should not be paid by the writers.
@@ -51,6 +53,19 @@ export const writeCost: Workload = {
       },
     ]
   },
+}
+
+/** Switches off whatever triggers capture has on `tasks`; the result switches them on again. */
+async function withoutCapture(stand: Stand): Promise<() => Promise<void>> {
+  const client = await stand.connect()
+  const { rows } = await client.query<{ name: string }>(
+    `select tgname as name from pg_trigger where tgrelid = 'tasks'::regclass and tgenabled <> 'D' and (tgname like 'capture\\_%' or tgname = 'tell_origin')`,
+  )
+  for (const { name } of rows) await client.query(`alter table tasks disable trigger ${name}`)
+  return async () => {
+    for (const { name } of rows) await client.query(`alter table tasks enable always trigger ${name}`)
+    await client.end()
+  }
 }
 
 function updateRate(stand: Stand, ids: readonly string[]): Promise<number> {
