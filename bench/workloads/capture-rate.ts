@@ -41,7 +41,7 @@ export const captureRate: Workload = {
     const starting = stand.startServer()
     starting.catch(() => undefined)
     // The slot is in use from the moment at which the server begins to read.
-    await until('a reader of the slot', async () => await isSlotActive(reader), { everyMs: 5 })
+    await until('a reader of the slot', () => isSlotActive(reader), { everyMs: 5 })
     const activeAt = performance.now()
     await until(`${count} keys in the log`, async () => (await loggedSince(reader, head)) >= count, { everyMs: 10 })
     const seconds = (performance.now() - activeAt) / 1000
