@@ -14,7 +14,8 @@ export class GrowingBuffer {
   }
 
   bytes(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#reserve(bytes.length))
+    const start = this.#reserve(bytes.length)
+    this.#bytes.set(bytes, start)
   }
 
   text(text: string): void {
@@ -24,15 +25,18 @@ export class GrowingBuffer {
   }
 
   int8(value: number): void {
-    this.#view.setInt8(this.#reserve(1), value)
+    const start = this.#reserve(1)
+    this.#view.setInt8(start, value)
   }
 
   int16(value: number): void {
-    this.#view.setInt16(this.#reserve(2), value)
+    const start = this.#reserve(2)
+    this.#view.setInt16(start, value)
   }
 
   int32(value: number): void {
-    this.#view.setInt32(this.#reserve(4), value)
+    const start = this.#reserve(4)
+    this.#view.setInt32(start, value)
   }
 
   int64(value: number): void {
@@ -43,7 +47,8 @@ export class GrowingBuffer {
   }
 
   float64(value: number): void {
-    this.#view.setFloat64(this.#reserve(8), value)
+    const start = this.#reserve(8)
+    this.#view.setFloat64(start, value)
   }
 
   /** What `write` writes, with its length in bytes before it. */
@@ -57,6 +62,7 @@ export class GrowingBuffer {
     return this.#bytes.slice(0, this.#end)
   }
 
+  /** Call it in a statement of its own: it may replace `#bytes` and `#view`, which must be looked up after it. */
   #reserve(length: number): number {
     const start = this.#end
     this.#end += length
