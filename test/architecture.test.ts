@@ -89,6 +89,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/mutation/mutations.ts',
   'server/mutation/sql-mutation-store.ts',
   'server/scope/access.ts',
+  'server/scope/device-transaction.ts',
   'server/scope/homes.ts',
   'server/scope/principal.ts',
   'server/scope/sql-query.ts',

@@ -111,17 +111,12 @@ export class StatementFailedError extends Error {
   override readonly name = 'StatementFailedError'
 }
 
-/** The database is away, or asked too often to try again. Nothing is wrong with the mutations: they may be sent again. */
-export class StoreUnavailableError extends Error {
-  override readonly name = 'StoreUnavailableError'
-}
-
 /** What the mutations room needs of a database: this room's own seam, with SQL behind it here and maps in simulations. */
 export interface MutationStore {
   /**
    * Runs `work` in one transaction, committed when it returns and rolled back when it throws. May run it again when the
    * database asks for that (deadlock, serialization, lost connection), so `work` keeps nothing outside. Throws what
-   * `work` threw, `CommitRefusedError`, `StatementFailedError`, or `StoreUnavailableError`.
+   * `work` threw, `CommitRefusedError`, `StatementFailedError`, or `DatabaseUnavailableError` (device-transaction.ts).
    */
   transaction<T>(principal: DevicePrincipal, work: (transaction: MutationTransaction) => Promise<T>): Promise<T>
 }

@@ -1,16 +1,5 @@
 /** The fixed statements of this room; those made of a table's columns are in `write-sql.ts` and `cascade-sql.ts`. */
 
-/**
- * Identity of the writer, read by capture triggers and row-level security. In one message with BEGIN: row-level security
- * would hide the device from any statement before it.
- */
-export function beginSql(settings: Readonly<Record<string, string>>): string {
-  const calls = Object.entries(settings).map(
-    ([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`,
-  )
-  return `begin; select ${calls.join(', ')}`
-}
-
 /** $1 device. One row lock on the primary key; writers of the same device queue here and nowhere else. */
 export const lockDevice = {
   name: 'mutation_lock_device',

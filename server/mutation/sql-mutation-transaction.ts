@@ -23,7 +23,7 @@ import type {
   WriteResult,
 } from './mutation-store.ts'
 import { lockDevice, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
-import { isTakenId, isTransient, toWriteRefusal } from './sql-refusal.ts'
+import { isTakenId, toWriteRefusal } from './sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
 
 /** Another transaction inserted a row that this one had looked for in vain; run again, this one will see it. */
@@ -243,7 +243,7 @@ export class SqlMutationTransaction implements MutationTransaction {
       this.#finished = name
       return undefined
     } catch (error) {
-      if (!(error instanceof DatabaseError) || isTransient(error)) throw error
+      if (!(error instanceof DatabaseError)) throw error
       if (isTakenId(error) && !this.#isLastAttempt) throw new RowTakenError(error.message, { cause: error })
       const refusal = toWriteRefusal(error, table)
       if (!refusal) throw error

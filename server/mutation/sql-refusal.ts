@@ -56,18 +56,6 @@ export function toWriteRefusal(error: DatabaseError, table: string): WriteRefusa
   }
 }
 
-/** Errors after which the whole transaction may simply be run again. */
-export function isTransient(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  // Serialization failure, deadlock, lock timeout, connection exceptions, shutdown, out of resources.
-  if (['40001', '40P01', '55P03'].includes(code) || /^(08|53|57P)/.test(code)) return true
-  return (
-    ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT'].includes(code) ||
-    /connection terminated|timeout exceeded|connection error/i.test(error.message)
-  )
-}
-
 function short(text = ''): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
