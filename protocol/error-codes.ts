@@ -32,6 +32,12 @@ export const errorCodes = {
     meaning: 'The conflict was settled before, in another way.',
     remedy: 'Read the row as it is now and change it if it is still wrong.',
   },
+  conflict_unreachable: {
+    meaning:
+      'A write of this device lost to another one, and the replica does not hold the conflict any more: its channel was lost, or is not followed.',
+    remedy:
+      'Follow the channel again to settle it, retry the write to send its values once more, or discard it; the server keeps the conflict and its losing values.',
+  },
   constraint_violated: {
     meaning: 'A CHECK of the table refuses the row.',
     remedy: 'Correct the named column.',

@@ -73,9 +73,12 @@ export class Outbox {
     return this.#byStatus.local.size > 0
   }
 
-  /** With losing values in a conflict that is still open. */
-  get conflicting(): Iterable<OutboxEntry> {
-    return this.#byStatus.conflict.values()
+  /** Decided against, with losing values in a conflict: open, or out of this replica's reach (parked). */
+  get lost(): readonly OutboxEntry[] {
+    const { conflict, rejected } = this.#byStatus
+    return [...conflict.values(), ...rejected.values()].filter(
+      ({ outcome }) => outcome?.kind === 'conflict' && outcome.conflictId !== undefined,
+    )
   }
 
   /** Whether a later write names this one as its dependency. */

@@ -50,7 +50,7 @@ export async function planBatch(
   const settled = batch.settled.length === 0 ? [] : settledWith(batch.settled, mirror.outbox)
   await keepUntilHeld(step, mirror, store, settled)
   planSettled(step, settled)
-  await endClosedConflicts(step, mirror, store, bulk, batch)
+  endSettledConflicts(step, mirror, bulk)
   step.setMeta({ cursor: { epoch: cursor.epoch, seq: toSeq(batch.to) } })
   for (const { subscription } of swaps) bulk.readAnew(subscription.tables)
   if (purges.length > 0) bulk.readAnew()
@@ -175,34 +175,13 @@ function of(
   return change
 }
 
-/**
- * Writes whose losing values were waiting in a conflict end when it is no longer open: settled, or gone from this replica
- * together with the row it is about.
- */
-async function endClosedConflicts(
-  step: Step,
-  mirror: Mirror,
-  store: ReplicaStore,
-  bulk: Bulk,
-  batch: ReceivedBatch,
-): Promise<void> {
-  const waiting = [...mirror.outbox.conflicting].filter((entry) => entry.outcome?.conflictId !== undefined)
-  if (waiting.length === 0 || !mirror.tables.has(conflictTable)) return
+/** Writes whose losing values were waiting in a conflict end in the batch that brings it settled. */
+function endSettledConflicts(step: Step, mirror: Mirror, bulk: Bulk): void {
   const arrived = new Map(bulk.conflicts.map((row) => [idOf(row), row]))
-  const deleted = new Set(batch.deletes.flatMap(({ table, ids }) => (table === conflictTable ? ids : [])))
-  const left = new Set(batch.leaves.map(({ channel }) => channel))
-  const asked = waiting.filter(
-    (entry) => left.size > 0 || (step.entry(entry.mutation.id)?.settled === true && !entry.settled),
-  )
-  const ids = asked.map((entry) => entry.outcome?.conflictId ?? '').filter((id) => !arrived.has(id))
-  const stored = new Map((ids.length === 0 ? [] : await store.rows(conflictTable, ids)).map((row) => [idOf(row), row]))
-  for (const entry of waiting) {
+  for (const entry of mirror.outbox.lost) {
     const rowId = entry.outcome?.conflictId ?? ''
-    const row = arrived.get(rowId) ?? stored.get(rowId)
-    const isGone =
-      !arrived.has(rowId) && (deleted.has(rowId) || (row !== undefined && left.has(String(row['channel']))))
-    if (isGone) step.end(entry.mutation.id, 'synced')
-    else if (row !== undefined) step.know({ table: conflictTable, rowId }, row)
+    const row = arrived.get(rowId)
+    if (row !== undefined) step.know({ table: conflictTable, rowId }, row)
     endIfOver(step, entry.mutation.id)
   }
 }

@@ -21,6 +21,7 @@ import type { OutboxEntry, ReplicaMeta, ReplicaStore, SubscriptionRecord } from 
 import { checkDraft } from './check-draft.ts'
 import { Mirror } from './mirror.ts'
 import { planBatch } from './plan-batch.ts'
+import { concernsConflicts, planConflicts } from './plan-conflicts.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
 import { fallenWith, isParked, planDiscard, planRetry } from './plan-parked.ts'
 import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
@@ -68,6 +69,7 @@ export class Replica {
     if (mirror.meta.fingerprint === null)
       await replica.#run(async (step) => step.setMeta({ fingerprint: replica.#newId() }))
     await replica.#loadConflicts()
+    await replica.#placeConflicts()
     return replica
   }
 
@@ -297,14 +299,23 @@ export class Replica {
   }
 
   /** One step from beginning to end. */
-  #run<T>(plan: (step: Step) => Promise<T>): Promise<T> {
+  #run<T>(work: (step: Step) => Promise<T>): Promise<T> {
     return this.#steps.run(async () => {
       this.#checkOpen()
       const step = new Step(this.#mirror)
-      const result = await plan(step)
-      await this.#commit(step.finish())
+      const result = await work(step)
+      const plan = step.finish()
+      await this.#commit(plan)
+      if (concernsConflicts(this.#mirror, plan.change)) await this.#placeConflicts()
       return result
     })
+  }
+
+  /** Before any other step; one that a crash cuts off is done when the replica opens. */
+  async #placeConflicts(): Promise<void> {
+    const step = new Step(this.#mirror)
+    await planConflicts(step, this.#mirror, this.#store)
+    await this.#commit(step.finish())
   }
 
   async #commit({ commit, change }: Plan): Promise<void> {

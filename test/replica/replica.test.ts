@@ -188,7 +188,7 @@ describe('a write', () => {
 })
 
 describe('a conflict', () => {
-  async function conflicted() {
+  async function conflicted(home = channel) {
     const opened = await openHeld()
     const { replica } = opened
     const task = serverTask({ title: 'base' })
@@ -199,7 +199,7 @@ describe('a conflict', () => {
     const conflict = {
       id: testIds(),
       organizationId,
-      channel,
+      channel: home === 'task' ? `task/${id}` : home,
       version: 1,
       createdAt: '2026-11-22T00:00:00.000Z',
       updatedAt: '2026-11-22T00:00:00.000Z',
@@ -246,16 +246,63 @@ describe('a conflict', () => {
     expect(changes[0]?.states.get('tasks')).toEqual(new Set([id]))
   })
 
-  it('ends with the row it is about, when that or its channel goes', async () => {
-    const one = await conflicted()
-    await one.replica.applyBatch(batch(4, { deletes: [{ table: 'sync_conflicts', ids: [one.conflict.id] }] }))
-    const two = await conflicted()
-    await two.replica.applyBatch(batch(4, { leaves: [{ channel, revoked: true }] }))
-    for (const { replica, id } of [one, two]) {
-      expect(replica.writes()).toEqual([])
-      expect(replica.openConflicts).toEqual([])
-      expect(replica.syncOf('tasks', id).status).toBe('synced')
+  it.each([
+    ['is deleted', channel, batch(4, { deletes: [{ table: 'sync_conflicts', ids: ['conflict'] }] })],
+    ['lives in a channel that is lost', channel, batch(4, { leaves: [{ channel, revoked: true }] })],
+    ['hangs under a channel that is lost', 'task', batch(4, { leaves: [{ channel, revoked: true }] })],
+    ['lives in a sub-channel that is lost', 'task', batch(4, { leaves: [{ channel: 'task', revoked: false }] })],
+  ] as const)('parks the write with its values when its conflict %s', async (_, home, change) => {
+    const opened = await conflicted(home)
+    const { replica, id, conflict } = opened
+    const own = (name: string): string => (name === 'task' ? `task/${id}` : name)
+    await replica.applyBatch({
+      ...change,
+      deletes: change.deletes.map(({ table }) => ({ table, ids: [conflict.id] })),
+      leaves: change.leaves.map((leave) => ({ ...leave, channel: own(leave.channel) })),
+    })
+    expect(replica.openConflicts).toEqual([])
+    expect(replica.syncOf('tasks', id).status).toBe('rejected')
+    const [write] = replica.writes()
+    expect(write).toMatchObject({
+      status: 'rejected',
+      mutation: { set: { title: 'mine' } },
+      outcome: { kind: 'conflict', conflictId: conflict.id, error: { code: 'conflict_unreachable' } },
+    })
+    await replica.discard(sure(write).mutation.id)
+    expect(replica.writes()).toEqual([])
+    expect(replica.syncOf('tasks', id).status).toBe('synced')
+  })
+
+  it('is waited for again when its channel is followed again, and ends when it was settled meanwhile', async () => {
+    const opened = await conflicted()
+    const { replica, id, conflict, seen } = opened
+    const refollow = async (to: number, status: string): Promise<void> => {
+      await replica.addSubscription({ id: 'project', channel, embeddings: false })
+      const blocks = [blockOf('tasks', [seen]), blockOf('sync_conflicts', [{ ...conflict, status }])]
+      await replica.stagePage('project', { from: to, next: null, blocks })
+      await replica.applyBatch(batch(to, { activated: ['project'] }))
     }
+    await replica.removeSubscription('project')
+    expect(replica.writes()).toMatchObject([{ status: 'rejected' }])
+    await refollow(4, 'open')
+    expect(replica.writes()).toMatchObject([{ status: 'conflict', outcome: { conflictId: conflict.id } }])
+    expect(replica.writes()[0]?.outcome).not.toHaveProperty('error')
+    expect(replica.syncOf('tasks', id)).toEqual({ status: 'conflict', pending: 0, conflictId: conflict.id })
+    await replica.removeSubscription('project')
+    await refollow(5, 'resolved')
+    expect(replica.writes()).toEqual([])
+    expect(replica.syncOf('tasks', id).status).toBe('synced')
+  })
+
+  it('ends when it was settled while its channel was fetched anew', async () => {
+    const opened = await conflicted()
+    const { replica, conflict, seen } = opened
+    await replica.refetch('project')
+    expect(replica.writes()).toMatchObject([{ status: 'conflict' }])
+    const blocks = [blockOf('tasks', [seen]), blockOf('sync_conflicts', [{ ...conflict, status: 'resolved' }])]
+    await replica.stagePage('project', { from: 4, next: null, blocks })
+    await replica.applyBatch(batch(4, { activated: ['project'] }))
+    expect(replica.writes()).toEqual([])
   })
 
   it('is settled at once by a resolve, offline too, and stays so', async () => {

@@ -120,6 +120,11 @@ export async function differencesAtRest(
   for (const entry of stored.outbox) {
     if (entry.status !== 'rejected' && entry.status !== 'conflict')
       problems.push(`${device.name}: write ${entry.mutation.id} is still ${entry.status}`)
+    const conflictId = entry.status === 'conflict' ? entry.outcome?.conflictId : undefined
+    if (conflictId !== undefined && (await device.store.rows('sync_conflicts', [conflictId]))[0]?.['status'] !== 'open')
+      problems.push(
+        `${device.name}: write ${entry.mutation.id} waits for conflict ${conflictId}, which is not here open`,
+      )
     if (world.server.store.outcomeOf(entry.mutation.id) === undefined)
       problems.push(`${device.name}: write ${entry.mutation.id} (${entry.status}) has no outcome on the server`)
   }
