@@ -8,28 +8,17 @@
 // Whatever the environment names is used as it is and never started: TEST_DATABASE_URL, TEST_REDIS_URL, CHROMIUM_PATH.
 // Debian 12 has only PostgreSQL 15, so 17 is bootstrapped from the next Debian release into a folder of the cache
 // (${XDG_CACHE_HOME:-~/.cache}/tidewire), from the mirror that the machine's own apt uses, and runs there by chroot.
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import pg from 'pg'
+import { createCluster, type Installation } from './postgres-cluster.ts'
+import { freePort, isRoot, launch, onPath, run, stop, untilAnswering } from './processes.ts'
 
 const RELEASE = 'trixie'
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'tidewire')
 const ROOTFS = join(CACHE, 'postgres-17')
-const CLUSTER = 'tidewire-pg-'
 
 /** What to do about a missing service. */
 export const INSTALL = '`npx node scripts/services.ts install` as root on Debian brings what is missing'
@@ -54,13 +43,19 @@ export function findServices(): Services {
 function findPostgres(): Service {
   const given = process.env['TEST_DATABASE_URL']
   if (given) return { kind: 'given', at: given }
-  if (isRoot() && existsSync(join(ROOTFS, 'ready'))) return { kind: 'installed', at: ROOTFS }
-  const local = localPostgres()
-  if (local) return { kind: 'installed', at: local }
+  const installed = installedPostgres()
+  if (installed) return { kind: 'installed', at: installed.kind === 'local' ? installed.bin : installed.root }
   return {
     kind: 'missing',
     why: 'no PostgreSQL with pgvector; TEST_DATABASE_URL may name one',
   }
+}
+
+/** What clusters can be made of, whatever server the environment names. */
+export function installedPostgres(): Installation | undefined {
+  if (isRoot() && existsSync(join(ROOTFS, 'ready'))) return { kind: 'bootstrapped', root: ROOTFS }
+  const bin = localPostgres()
+  return bin === undefined ? undefined : { kind: 'local', bin }
 }
 
 /** A Debian-style PostgreSQL 16 or later on this machine that has pgvector, as the folder of its programs. */
@@ -89,7 +84,7 @@ function findChromium(): Service {
 export async function startServices(services: Services = findServices()): Promise<RunningServices> {
   await using started = new AsyncDisposableStack()
   const [postgresUrl, redisUrl] = await Promise.all([
-    services.postgres.kind === 'installed' ? startPostgres(services.postgres.at, started) : given(services.postgres),
+    services.postgres.kind === 'installed' ? startPostgres(started) : given(services.postgres),
     services.redis.kind === 'installed' ? startRedis(services.redis.at, started) : given(services.redis),
   ])
   const running = started.move()
@@ -104,57 +99,9 @@ function given(service: Service): string | undefined {
   return service.kind === 'given' ? service.at : undefined
 }
 
-/**
- * A throw-away cluster, durable as a real one (fsync on) and with logical replication. `at` is the folder of the
- * bootstrapped system, or of the programs of a PostgreSQL of this machine.
- */
-async function startPostgres(at: string, started: AsyncDisposableStack): Promise<string> {
-  const root = at === ROOTFS ? ROOTFS : ''
-  const bin = root ? '/usr/lib/postgresql/17/bin' : at
-  const temporary = root ? join(ROOTFS, 'tmp') : tmpdir()
-  sweep(temporary)
-  const home = mkdtempSync(join(temporary, CLUSTER))
-  started.defer(() => rmSync(home, { recursive: true, force: true }))
-  if (isRoot()) {
-    const { uid, gid } = postgresUser(root)
-    chownSync(home, uid, gid)
-  }
-  chmodSync(home, 0o700)
-  // The parent may be killed hard: the kernel then stops Postgres for us. (Set after the change of user, which clears it.)
-  const prefix = [
-    ...(root ? ['chroot', root] : []),
-    ...(isRoot() ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups', '--pdeathsig=INT', '--'] : []),
-  ]
-  const data = join(root ? home.slice(root.length) : home, 'data')
-  const initdb = [...prefix, join(bin, 'initdb'), '-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8']
-  run([...initdb, '--locale=C.UTF-8', '--no-sync', '--no-instructions'], { quiet: true })
-  const port = await freePort()
-  const settings = {
-    listen_addresses: '127.0.0.1',
-    port,
-    unix_socket_directories: '',
-    wal_level: 'logical',
-    max_wal_senders: 40,
-    max_replication_slots: 40,
-    max_connections: 200,
-    shared_buffers: '64MB',
-    log_min_messages: 'fatal',
-  }
-  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const server = launch([...prefix, join(bin, 'postgres'), '-D', data, ...flags])
-  started.defer(() => stop(server, 'SIGINT'))
-  await listening(server, port, 'PostgreSQL')
-  return `postgres://postgres@127.0.0.1:${port}/postgres`
-}
-
-/** Removes the data of clusters whose owner was killed: Postgres ended, so its pid file is gone, and not just being made. */
-function sweep(folder: string): void {
-  const clusters = readdirSync(folder).filter((name) => name.startsWith(CLUSTER))
-  for (const path of clusters.map((name) => join(folder, name))) {
-    const age = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
-    if (age > 3_600_000 && !existsSync(join(path, 'data/postmaster.pid')))
-      rmSync(path, { recursive: true, force: true })
-  }
+async function startPostgres(started: AsyncDisposableStack): Promise<string | undefined> {
+  const installation = installedPostgres()
+  return installation && started.use(await createCluster(installation)).url
 }
 
 async function startRedis(at: string, started: AsyncDisposableStack): Promise<string> {
@@ -163,37 +110,8 @@ async function startRedis(at: string, started: AsyncDisposableStack): Promise<st
   const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
   const server = launch([...guard, at, ...flags])
   started.defer(() => stop(server, 'SIGTERM'))
-  await listening(server, port, 'Redis')
+  await untilAnswering(server, `Redis on port ${port}`, () => redisAnswers(port))
   return `redis://127.0.0.1:${port}`
-}
-
-function launch(command: readonly string[]): ChildProcess {
-  const [program = '', ...args] = command
-  return spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' })
-}
-
-/** Waits until the port answers as that server would; its own words are in the error when it ends before. */
-async function listening(server: ChildProcess, port: number, name: string): Promise<void> {
-  let said = ''
-  server.stderr?.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-4000)))
-  const answers = name === 'PostgreSQL' ? postgresAnswers : redisAnswers
-  const deadline = performance.now() + 60_000
-  while (performance.now() < deadline) {
-    if (server.exitCode !== null || server.signalCode !== null) break
-    if (await answers(port)) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  await stop(server, 'SIGKILL')
-  throw new Error(`${name} did not start on 127.0.0.1:${port}. Its last words: ${said.trim() || '(none)'}`)
-}
-
-/** True when it completes a start-up: the port alone is open before Postgres takes connections. */
-async function postgresAnswers(port: number): Promise<boolean> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' })
-  return client.connect().then(
-    () => client.end().then(() => true),
-    () => false,
-  )
 }
 
 async function redisAnswers(port: number): Promise<boolean> {
@@ -205,24 +123,6 @@ async function redisAnswers(port: number): Promise<boolean> {
     })
     socket.on('error', () => resolve(false))
   })
-}
-
-async function stop(server: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return
-  const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()))
-  server.kill(signal)
-  const hard = setTimeout(() => server.kill('SIGKILL'), 15_000)
-  await ended
-  clearTimeout(hard)
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const address = probe.address()
-  await new Promise((resolve) => probe.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('No free TCP port on 127.0.0.1.')
-  return address.port
 }
 
 /** Brings what `findServices` misses. Every step can be repeated and interrupted. */
@@ -268,39 +168,6 @@ function aptMirror(): string {
   const mirror = targets.map((line) => line.split(' ')).find(([, release]) => release === codename)?.[0]
   if (!mirror) throw new Error(`apt names no mirror for ${codename}. Run \`apt-get update\`, or set TEST_DATABASE_URL.`)
   return mirror
-}
-
-/** Runs a command to its end and returns its output; throws with what it said when it fails. */
-function run(command: readonly string[], options: { quiet?: boolean; env?: NodeJS.ProcessEnv } = {}): string {
-  const [program = '', ...args] = command
-  const result = spawnSync(program, args, {
-    encoding: 'utf8',
-    cwd: '/',
-    env: options.env ?? process.env,
-    stdio: ['ignore', options.quiet ? 'pipe' : 'inherit', options.quiet ? 'pipe' : 'inherit'],
-  })
-  if (result.status !== 0) {
-    const why = result.error?.message ?? result.stderr ?? `exit code ${result.status}`
-    throw new Error(`\`${program} ${args.join(' ')}\` failed: ${why}`)
-  }
-  return result.stdout ?? ''
-}
-
-/** User and group id of `postgres`, which in the bootstrapped system are not this machine's. */
-function postgresUser(root: string): { readonly uid: number; readonly gid: number } {
-  const line = /^postgres:[^:]*:(\d+):(\d+):/m.exec(readFileSync(`${root}/etc/passwd`, 'utf8'))
-  if (!line)
-    throw new Error(`${root}/etc/passwd has no user postgres. Remove ${root || 'PostgreSQL'} and install again.`)
-  return { uid: Number(line[1]), gid: Number(line[2]) }
-}
-
-function onPath(programs: readonly string[]): string | undefined {
-  const folders = (process.env['PATH'] ?? '').split(':')
-  return programs.flatMap((program) => folders.map((folder) => join(folder, program))).find((path) => existsSync(path))
-}
-
-function isRoot(): boolean {
-  return process.getuid?.() === 0
 }
 
 async function main([command, ...rest]: readonly string[]): Promise<number> {
