@@ -1,7 +1,7 @@
 import { encodeFrame } from './frame.ts'
 import type { Down } from './messages/down.ts'
 import type { ColumnBlock, PackedBlock, TableBlock } from './rows/block.ts'
-import { badBlock, checkBlock } from './rows/column-unpack.ts'
+import { badBlock, checkBlock } from './rows/column-check.ts'
 
 type BlockMessage = Extract<Down, { readonly blocks: unknown }>
 type WithoutBlocks<T> = T extends unknown ? Omit<T, 'blocks'> : never
@@ -38,8 +38,13 @@ export function blocksOf(blocks: readonly TableBlock[], sections: readonly Uint8
 }
 
 function withSections(block: TableBlock, renumber: (section: number) => number): TableBlock {
-  const columns = block.columns.map((column): ColumnBlock =>
-    'section' in column ? { ...column, section: renumber(column.section) } : column,
-  )
+  const columns = block.columns.map((column): ColumnBlock => {
+    if (!('section' in column)) return column
+    const section = renumber(column.section)
+    if (column.kind === 'dict' || column.kind === 'list') return { ...column, section }
+    const lengths = column.kind === 'text' ? { lengths: renumber(column.lengths) } : {}
+    const present = column.present === undefined ? {} : { present: renumber(column.present) }
+    return { ...column, section, ...lengths, ...present }
+  })
   return { ...block, columns }
 }

@@ -1,7 +1,7 @@
 import { blocksOf } from '../../protocol/block-frame.ts'
 import { decodeFrame } from '../../protocol/frame.ts'
 import type { Down, DownOf } from '../../protocol/messages/down.ts'
-import { columnReader } from '../../protocol/rows/column-unpack.ts'
+import { columnValues } from '../../protocol/rows/column-unpack.ts'
 
 /** A batch as a light client sees it: the `position` of each task in it. */
 export interface SeenBatch {
@@ -24,8 +24,7 @@ export const decode: Decode = (frame) => {
   for (const { block, sections: own } of blocksOf(down.blocks, sections)) {
     const column = block.table === 'tasks' ? block.columns.find(({ name }) => name === 'position') : undefined
     if (!column) continue
-    const read = columnReader(column, own)
-    for (let index = 0; index < block.count; index++) positions.push(Number(read(index)))
+    for (const position of columnValues(column, own, block.count)) positions.push(Number(position))
   }
   return { message: down, positions }
 }

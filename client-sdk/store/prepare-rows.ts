@@ -1,6 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
 import { unpackRows } from '../../protocol/rows/block-codec.ts'
-import { checkBlock } from '../../protocol/rows/column-unpack.ts'
+import { checkBlock } from '../../protocol/rows/column-check.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Row, Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'

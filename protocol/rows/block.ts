@@ -2,7 +2,7 @@ import type { Json } from './row.ts'
 
 /**
  * Rows of one table, column by column: how snapshots and batches travel. A column says how its values are packed;
- * `section` is an index into the frame's binary sections. `block-codec.ts` packs and unpacks.
+ * `section`, `lengths` and `present` are indices into the frame's binary sections. `block-codec.ts` packs and unpacks.
  */
 export interface TableBlock {
   readonly table: string
@@ -12,22 +12,30 @@ export interface TableBlock {
 
 export type ColumnBlock = { readonly name: string } & ColumnPacking
 
+/** `present`: one bit per row, lowest first; rows without it are null and take no bytes. Absent: no row is null. */
+interface Sectioned {
+  readonly section: number
+  readonly present?: number
+}
+
 /**
  * - `const`: every row has this value
  * - `dict`: one byte per row, an index into `values`
- * - `uuid`: 16 bytes per row, no nulls
- * - `number`: float64 little-endian per row, no nulls
- * - `time`: float64 little-endian milliseconds since 1970 per row, no nulls
- * - `vector`: `dimension` float32 little-endian per row; rows in `nulls` (ascending indices) are null and take no bytes
+ * - `uuid`: 16 bytes each
+ * - `number`: float64 little-endian each
+ * - `time`: float64 little-endian milliseconds since 1970 each
+ * - `vector`: `dimension` float32 little-endian each
+ * - `text`: UTF-8 of all, one after the other; `lengths` has the bytes of each as LEB128
+ * - `list`: one JSON list of all values, nulls among them, in UTF-8
  * - `json`: plain values
  */
 export type ColumnPacking =
   | { readonly kind: 'const'; readonly value: Json }
   | { readonly kind: 'dict'; readonly values: readonly Json[]; readonly section: number }
-  | { readonly kind: 'uuid'; readonly section: number }
-  | { readonly kind: 'number'; readonly section: number }
-  | { readonly kind: 'time'; readonly section: number }
-  | { readonly kind: 'vector'; readonly section: number; readonly dimension: number; readonly nulls: readonly number[] }
+  | ({ readonly kind: 'uuid' | 'number' | 'time' } & Sectioned)
+  | ({ readonly kind: 'vector'; readonly dimension: number } & Sectioned)
+  | ({ readonly kind: 'text'; readonly lengths: number } & Sectioned)
+  | { readonly kind: 'list'; readonly section: number }
   | { readonly kind: 'json'; readonly values: readonly Json[] }
 
 /** A block with the binary sections it refers to, before it is placed in a frame. */

@@ -1,7 +1,9 @@
 import type { ColumnPacking } from './block.ts'
 import type { Json, Value } from './row.ts'
-import type { ColumnDescriptor } from './table.ts'
+import type { ColumnDescriptor, ColumnType } from './table.ts'
 import { isoToMs } from './iso-time.ts'
+import { presenceBytes, setPresent } from './presence.ts'
+import { packTexts } from './text-section.ts'
 import { writeUuid } from './uuid-bytes.ts'
 import { invariant } from '../../lib/invariant.ts'
 
@@ -10,8 +12,8 @@ export type AddSection = (bytes: Uint8Array) => number
 
 /** Distinct values that fit one byte. */
 const maxDistinct = 256
-/** Below this a section costs more than it saves. */
-const minRowsForDict = 16
+/** Below this a section costs more than it saves, save for values that are binary by nature. */
+const minRowsForSection = 16
 
 /**
  * The smallest packing for the values of one column: one value for all rows, one byte per row, the type's own binary
@@ -28,32 +30,56 @@ export function packColumn(
   const first = plain[0] ?? null
   const few = distinct ? undefined : distinctValues(plain)
   if (few && few.values.length <= 1) return { kind: 'const', value: first }
-  if (few && plain.length >= minRowsForDict && few.values.length * 2 <= plain.length) {
+  const isMany = plain.length >= minRowsForSection
+  if (few && isMany && few.values.length * 2 <= plain.length)
     return { kind: 'dict', values: few.values, section: add(few.codes) }
-  }
-  return packTyped(column, plain, add) ?? { kind: 'json', values: plain }
+  const typed = packTyped(column, plain, add)
+  if (typed) return typed
+  if (!isMany) return { kind: 'json', values: plain }
+  return packAsTexts(plain, add) ?? { kind: 'list', section: add(encoder.encode(JSON.stringify(plain))) }
 }
 
+const encoder = new TextEncoder()
+
+/** Undefined: the type has no binary form here, or a value is not in its canonical form. */
 function packTyped(column: ColumnDescriptor, values: readonly Json[], add: AddSection): ColumnPacking | undefined {
-  switch (column.type) {
-    case 'uuid': {
-      const bytes = packUuids(values)
-      return bytes && { kind: 'uuid', section: add(bytes) }
-    }
-    case 'timestamptz': {
-      const bytes = packTimes(values)
-      return bytes && { kind: 'time', section: add(bytes) }
-    }
-    case 'integer':
-    case 'bigint':
-    case 'double':
-    case 'numeric': {
-      const bytes = packNumbers(values)
-      return bytes && { kind: 'number', section: add(bytes) }
-    }
-    default:
-      return undefined
-  }
+  const pack = packers[column.type]
+  if (!pack) return undefined
+  const present = values.filter((value) => value !== null)
+  const bytes = pack.bytes(present)
+  return bytes && { kind: pack.kind, section: add(bytes), ...presence(values, present.length, add) }
+}
+
+interface Packer {
+  readonly kind: 'uuid' | 'number' | 'time'
+  /** Undefined: a value is not in the canonical form of the type. */
+  readonly bytes: (values: readonly Json[]) => Uint8Array | undefined
+}
+
+const numbers: Packer = { kind: 'number', bytes: packNumbers }
+const packers: Readonly<Partial<Record<ColumnType, Packer>>> = {
+  uuid: { kind: 'uuid', bytes: packUuids },
+  timestamptz: { kind: 'time', bytes: packTimes },
+  integer: numbers,
+  bigint: numbers,
+  double: numbers,
+  numeric: numbers,
+}
+
+function packAsTexts(values: readonly Json[], add: AddSection): ColumnPacking | undefined {
+  const present = values.filter((value) => value !== null)
+  if (!present.every((value) => typeof value === 'string')) return undefined
+  const { bytes, lengths } = packTexts(present)
+  return { kind: 'text', section: add(bytes), lengths: add(lengths), ...presence(values, present.length, add) }
+}
+
+function presence(values: readonly unknown[], present: number, add: AddSection): { present?: number } {
+  if (present === values.length) return {}
+  const bits = new Uint8Array(presenceBytes(values.length))
+  values.forEach((value, row) => {
+    if (value !== null) setPresent(bits, row)
+  })
+  return { present: add(bits) }
 }
 
 /** The distinct values and one code per row, or undefined when there are more than fit a byte. */
@@ -112,12 +138,7 @@ function packTimes(values: readonly Json[]): Uint8Array | undefined {
 }
 
 function packVectors(column: ColumnDescriptor, values: readonly Value[], add: AddSection): ColumnPacking {
-  const nulls: number[] = []
-  const vectors: Float32Array[] = []
-  values.forEach((value, index) => {
-    if (value instanceof Float32Array) vectors.push(value)
-    else nulls.push(index)
-  })
+  const vectors = values.filter((value) => value instanceof Float32Array)
   const dimension = column.dimension ?? vectors[0]?.length ?? 1
   const floats = new Float32Array(dimension * vectors.length)
   vectors.forEach((vector, index) => {
@@ -127,5 +148,6 @@ function packVectors(column: ColumnDescriptor, values: readonly Value[], add: Ad
     )
     floats.set(vector, dimension * index)
   })
-  return { kind: 'vector', section: add(new Uint8Array(floats.buffer)), dimension, nulls }
+  const section = add(new Uint8Array(floats.buffer))
+  return { kind: 'vector', section, dimension, ...presence(values, vectors.length, add) }
 }

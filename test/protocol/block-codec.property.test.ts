@@ -126,7 +126,7 @@ describe('bytes from outside', () => {
     const anything = fc.oneof(
       fc.jsonValue(),
       fc.integer(),
-      fc.constantFrom('const', 'dict', 'uuid', 'number', 'time', 'vector', 'json'),
+      fc.constantFrom('const', 'dict', 'uuid', 'number', 'time', 'vector', 'text', 'list', 'json'),
     )
     const column = fc.record(
       {
@@ -136,7 +136,8 @@ describe('bytes from outside', () => {
         values: anything,
         value: anything,
         dimension: anything,
-        nulls: anything,
+        lengths: anything,
+        present: anything,
       },
       { requiredKeys: [] },
     )

@@ -45,7 +45,7 @@ describe('packing', () => {
   test('takes the form of the type where values differ', () => {
     expect(kindsOf(notes(300))).toEqual({
       id: 'uuid',
-      body: 'json',
+      body: 'text',
       size: 'number',
       createdAt: 'time',
       embedding: 'vector',
@@ -58,14 +58,28 @@ describe('packing', () => {
 
   test('writes one byte per row where values repeat', () => {
     expect(kindsOf(notes(600, (number) => ({ body: `note ${number % 256}` })))).toMatchObject({ body: 'dict' })
-    expect(kindsOf(notes(600, (number) => ({ body: `note ${number % 257}` })))).toMatchObject({ body: 'json' })
+    expect(kindsOf(notes(600, (number) => ({ body: `note ${number % 257}` })))).toMatchObject({ body: 'text' })
   })
 
   test('keeps values that are not in the form of their type as they are', () => {
     const rows = notes(300, (number) =>
-      number === 7 ? { createdAt: '2026-01-01T00:00:00.000+02:00', id: 'ABC', size: null } : {},
+      number === 7 ? { createdAt: '2026-01-01T00:00:00.000+02:00', id: 'ABC', size: 'many' } : {},
     )
-    expect(kindsOf(rows)).toMatchObject({ createdAt: 'json', id: 'json', size: 'json' })
+    expect(kindsOf(rows)).toMatchObject({ createdAt: 'text', id: 'text', size: 'list' })
+    expect(packedToRows(table, packRows(table, rows, { embeddings: true }))).toEqual(rows)
+  })
+
+  test('keeps nulls among values', () => {
+    const rows = notes(300, (number) =>
+      number % 3 === 0 ? { body: null, size: null } : { embedding: Float32Array.of(number, 1) },
+    )
+    expect(kindsOf(rows)).toMatchObject({ body: 'text', size: 'number', embedding: 'vector' })
+    expect(packedToRows(table, packRows(table, rows, { embeddings: true }))).toEqual(rows)
+  })
+
+  test('keeps texts of all scripts, and a mark at their beginning', () => {
+    const bodies = ['ä', '日本', '😀b', '\ufeffmark', '', 'plain']
+    const rows = notes(600, (number) => ({ body: `${bodies[number % 6]}${number}` }))
     expect(packedToRows(table, packRows(table, rows, { embeddings: true }))).toEqual(rows)
   })
 
@@ -95,24 +109,44 @@ describe('a block of another version', () => {
 })
 
 describe('a block that does not add up is refused', () => {
-  const section = new Uint8Array(32)
+  const sections = [
+    new Uint8Array(32),
+    Uint8Array.of(0xff),
+    new Uint8Array(0),
+    Uint8Array.of(0x80),
+    Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x7f),
+    Uint8Array.of(0xc3),
+    Uint8Array.of(1),
+    new TextEncoder().encode('[1,   2,   3]'),
+  ]
   const refused: readonly [why: string, count: number, ...columns: (ColumnBlock | Record<string, Json>)[]][] = [
     ['has a huge count without values', 2 ** 40, { name: 'body', kind: 'const', value: 1 }],
     ['has a count that is no whole number', 1.5, { name: 'body', kind: 'const', value: 1 }],
     ['has too few values', 2, { name: 'body', kind: 'json', values: [1] }],
     ['has a section that is too long', 1, { name: 'id', kind: 'uuid', section: 0 }],
-    ['has a section that is missing', 2, { name: 'id', kind: 'uuid', section: 1 }],
+    ['has a section that is missing', 2, { name: 'id', kind: 'uuid', section: 99 }],
     ['has a code beyond its values', 32, { name: 'body', kind: 'dict', values: [], section: 0 }],
-    ['has a vector without dimension', 4, { name: 'embedding', kind: 'vector', dimension: 0, nulls: [], section: 0 }],
-    ['has nulls out of order', 6, { name: 'embedding', kind: 'vector', dimension: 2, nulls: [1, 0], section: 0 }],
-    ['has nulls beyond its rows', 5, { name: 'embedding', kind: 'vector', dimension: 2, nulls: [5], section: 0 }],
+    ['has a vector without dimension', 4, { name: 'embedding', kind: 'vector', dimension: 0, section: 0 }],
+    [
+      'has more values than are present',
+      5,
+      { name: 'embedding', kind: 'vector', dimension: 2, present: 1, section: 0 },
+    ],
+    ['does not say of all rows which are null', 9, { name: 'size', kind: 'number', present: 1, section: 0 }],
+    ['has fewer lengths than texts', 33, { name: 'body', kind: 'text', lengths: 0, section: 2 }],
+    ['has lengths that do not add up to its bytes', 32, { name: 'body', kind: 'text', lengths: 0, section: 0 }],
+    ['has a length without an end', 1, { name: 'body', kind: 'text', lengths: 3, section: 2 }],
+    ['has a length beyond all sections', 1, { name: 'body', kind: 'text', lengths: 4, section: 2 }],
+    ['has texts that are no UTF-8', 1, { name: 'body', kind: 'text', lengths: 6, section: 5 }],
+    ['has a list that is no JSON', 2, { name: 'body', kind: 'list', section: 0 }],
+    ['has a list of another length', 2, { name: 'body', kind: 'list', section: 7 }],
     ['has an unknown packing', 1, { name: 'id', kind: 'zip', section: 0 }],
     ['has a column without name', 1, { kind: 'const', value: 1 }],
     ['has a column that is not known here and does not add up', 1, { name: 'other', kind: 'json', values: [] }],
   ]
   test.each(refused)('when it %s', (_, count, ...columns) => {
     const block = { table: 'notes', count, columns } as unknown as TableBlock
-    expect(() => unpackRows(table, block, [section])).toThrow(
+    expect(() => unpackRows(table, block, sections)).toThrow(
       expect.objectContaining({ code: 'bad_frame' }) as TideError,
     )
   })
