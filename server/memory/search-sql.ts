@@ -1,5 +1,6 @@
-import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
+import type { SyncedTable } from '../catalog/catalog.ts'
 import type { Access } from '../scope/access.ts'
+import type { Homes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
 
 /** What to rank by. */
@@ -8,7 +9,7 @@ export type Ask =
   | { readonly kind: 'text'; readonly text: string }
 
 export interface SearchSqlInput {
-  readonly catalog: Catalog
+  readonly homes: Homes
   readonly table: SyncedTable
   /** Values of the statement; those of `filter` are in it already. */
   readonly params: unknown[]
@@ -51,23 +52,14 @@ export function searchSql(input: SearchSqlInput): string {
 
 type Bind = (value: unknown) => string
 
-/** The row's channel is one of the principal's, or its parent's is. */
-function visible({ catalog, table, principal, access }: SearchSqlInput, bind: Bind): string {
-  const channels = `${bind([...access.channels.keys(), 'global'])}::text[]`
-  const organization = bind(principal.organizationId)
-  const inChannels = (of: SyncedTable, alias: string): string => {
-    const { scope } = of.descriptor
-    const parent = scope.kind === 'via' ? catalog.synced.get(scope.parent) : undefined
-    const inOrganization = of.hasOrganization
-      ? ` and (${alias}.organization_id = ${organization} or ${alias}.organization_id is null)`
-      : ''
-    const isLive = of.softDelete ? ` and ${alias}.deleted_at is null` : ''
-    if (scope.kind !== 'via') return `${alias}.channel = any(${channels})${inOrganization}${isLive}`
-    if (!parent) return 'false'
-    const column = of.descriptor.columns[scope.column]?.name ?? 'id'
-    return `${alias}."${column}" in (select ${alias}p.id from "${parent.name}" ${alias}p where ${inChannels(parent, `${alias}p`)})${inOrganization}${isLive}`
-  }
-  return inChannels(table, 't')
+/** A channel that the principal may follow carries the row, as its home or for a guest, and it is not deleted. */
+function visible({ homes, table, principal, access }: SearchSqlInput, bind: Bind): string {
+  const carried = homes.carriedByAny(table, 't', {
+    channels: access.channels.keys(),
+    organizationId: principal.organizationId,
+    bind,
+  })
+  return table.softDelete ? `${carried} and t.deleted_at is null` : carried
 }
 
 /** What has expired or been superseded is not found unless the caller asks for such a state. */

@@ -8,6 +8,7 @@ import { filterToSql } from '../../protocol/rows/filter-sql.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
 import { rawRows, selectList, toRow, type RawRow } from '../db/row-codec.ts'
 import type { Access } from '../scope/access.ts'
+import { createHomes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
 import { searchSql, type Ask } from './search-sql.ts'
 
@@ -21,6 +22,7 @@ export interface Search {
 
 /** Searches in Postgres: cosine distance over the vector column (HNSW where there is one), full text over the words. */
 export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readonly catalog: Catalog }): Search {
+  const homes = createHomes(catalog)
   return {
     async search(principal, access, request) {
       const table = catalog.synced.get(request.table)
@@ -29,7 +31,7 @@ export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readon
       const params: unknown[] = []
       const where = request.where === undefined ? {} : checkFilter(table.descriptor, request.where)
       const sql = searchSql({
-        catalog,
+        homes,
         table,
         params,
         principal,

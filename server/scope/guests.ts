@@ -10,8 +10,11 @@ export interface Guests {
   readonly rule: GuestRule
   /** Selects (id, channel) of all guests of the parents `$1::uuid[]`. */
   readonly homes: string
-  /** Rows of `alias` that the guest `kind/<id>` finds; undefined for kinds that are no guests. */
-  readonly condition: (alias: string, kind: string, bindId: () => string) => string | undefined
+  /**
+   * Rows of `alias` that guests of a kind find in their channels `kind/<id>`; undefined for kinds that are no guests.
+   * `isOne` makes the condition that a column is the id of one of them.
+   */
+  readonly condition: (alias: string, kind: string, isOne: (column: string) => string) => string | undefined
 }
 
 /** `table_name` of the log entries that say that a guest came or went. */
@@ -54,12 +57,11 @@ function toSql(catalog: Catalog, parent: string, rule: GuestRule, table: Catalog
   return {
     rule,
     homes: homes(),
-    condition: (alias, kind, bindId) => {
+    condition: (alias, kind, isOne) => {
       const column = kinds.get(kind)
       if (column === undefined) return undefined
-      const id = bindId()
-      const owned = owner && kind === 'user' ? `${alias}.${owner} = ${id} or ` : ''
-      const named = `${alias}.id in (select g.${shared} from ${rule.table} g where g.${column} = ${id}${isLive})`
+      const owned = owner && kind === 'user' ? `${isOne(`${alias}.${owner}`)} or ` : ''
+      const named = `${alias}.id in (select g.${shared} from ${rule.table} g where ${isOne(`g.${column}`)}${isLive})`
       return [isShared(alias), `(${owned}${named})`].filter(Boolean).join(' and ')
     },
   }

@@ -26,12 +26,20 @@ export interface Homes {
    * the table has none there. `bind` makes a parameter of a value.
    */
   carriedBy(table: CatalogTable, alias: string, request: Carried): string | undefined
+  /** The same for all channels that a principal may follow, at once. */
+  carriedByAny(table: CatalogTable, alias: string, request: CarriedByAny): string
 }
 
 export interface Carried {
   readonly channel: string
   readonly organizationId: string
   readonly bind: (value: string) => string
+}
+
+export interface CarriedByAny {
+  readonly channels: Iterable<string>
+  readonly organizationId: string
+  readonly bind: (value: string | readonly string[]) => string
 }
 
 export function createHomes(catalog: Catalog): Homes {
@@ -80,7 +88,7 @@ export function createHomes(catalog: Catalog): Homes {
     if (!scope) return undefined
     const { kind, id } = parseChannel(request.channel)
     const own = ownCondition(table, scope, alias, kind, id, request)
-    const guest = guests.get(table.name)?.condition(alias, kind, () => request.bind(id))
+    const guest = guests.get(table.name)?.condition(alias, kind, (column) => `${column} = ${request.bind(id)}`)
     const found = [own, guest].filter((condition) => condition !== undefined)
     if (found.length === 0) return undefined
     const organization =
@@ -122,9 +130,51 @@ export function createHomes(catalog: Catalog): Homes {
     return condition && `${value} in (select ${selected} from ${parent} p where ${condition})`
   }
 
+  function carriedByAny(table: CatalogTable, alias: string, request: CarriedByAny): string {
+    const channels = [...new Set([...request.channels, 'global'])]
+    const named = `${request.bind(channels)}::text[]`
+    const organization = request.bind(request.organizationId)
+    const ids = new Map(
+      [...groupByKind(channels)]
+        .filter(([kind]) => guestKinds.has(kind))
+        .map(([kind, list]) => [kind, `${request.bind(list)}::uuid[]`]),
+    )
+    const visible = (of: CatalogTable, as: string): string => {
+      const found = [`${as}.channel = any(${named})`]
+      for (const [kind, list] of ids) {
+        const guest = guests.get(of.name)?.condition(as, kind, (column) => `${column} = any(${list})`)
+        if (guest !== undefined) found.push(guest)
+      }
+      found.push(...hangsUnder(of, as))
+      const own = of.hasOrganization
+        ? `(${as}.organization_id = ${organization} or ${as}.organization_id is null) and `
+        : ''
+      return `${own}(${found.join(' or ')})`
+    }
+    const hangsUnder = ({ scope, sqlColumns }: CatalogTable, as: string): readonly string[] => {
+      const inside = (parent: string, value: string, selected: (alias: string) => string): readonly string[] => {
+        const above = catalog.byName.get(parent)
+        const inner = `${as}p`
+        return above
+          ? [`${value} in (select ${selected(inner)} from ${parent} ${inner} where ${visible(above, inner)})`]
+          : []
+      }
+      if (scope?.kind === 'via') {
+        const column = sqlColumns.find(({ property }) => property === scope.column)?.name ?? scope.column
+        return inside(scope.parent, `${as}.${column}`, (inner) => `${inner}.id`)
+      }
+      if (scope?.kind !== 'conflict_home') return []
+      return [...parents]
+        .filter(([sub]) => isSubChannel(`${sub}/id`))
+        .flatMap(([sub, parent]) => inside(parent, `${as}.channel`, (inner) => `'${sub}/' || ${inner}.id`))
+    }
+    return visible(table, alias)
+  }
+
   return {
     homesOf,
     carriedBy,
+    carriedByAny,
     nameOf: (table) => kinds.get(table),
     isGrant: (table) => grants.has(table),
     parentOf: (kind) => parents.get(kind),
@@ -134,6 +184,9 @@ export function createHomes(catalog: Catalog): Homes {
       ),
   }
 }
+
+/** Kinds of channels whose owners may be guests. */
+const guestKinds: ReadonlySet<string> = new Set(['user', 'agent', 'team'])
 
 /** Kind of sub-channel → table of its parents. */
 function parentKinds(catalog: Catalog): ReadonlyMap<string, string> {

@@ -1,6 +1,7 @@
 // The hub over a real database, from commit to frame, the same on both databases.
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
+import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
 import type { Cursor } from '../../protocol/seq.ts'
@@ -267,6 +268,46 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     const closed = await one.log.next('batch')
     expect(closed.message.leaves).toEqual([{ channel: `conversation/${conversation}`, revoked: false }])
     expect(closed.message.deletes).toContainEqual({ table: 'conversations', ids: [conversation] })
+  })
+
+  test.each([
+    ['its owner', 'is given to another', `update projects set owner_user_id = null where id = $1`],
+    ['its owner', 'is open to the team', `update projects set visibility = 'team', team_id = $2 where id = $1`],
+    ['a member', 'is open to the team', `update projects set visibility = 'team', team_id = $2 where id = $1`],
+    ['its owner', 'is removed for good', `delete from projects where id = $1`],
+    ['a member', 'is removed for good', `delete from projects where id = $1`],
+  ])('%s no longer finds a private project that %s', async (who, _, statement) => {
+    const [project, team] = [newId(), newId()]
+    const mine = { organization_id: it.organizationId }
+    await insertRow(pool(), 'teams', { id: team, ...mine, name: 'T', slug: `t-${team}` })
+    await insertRow(pool(), 'projects', {
+      id: project,
+      ...mine,
+      name: 'P',
+      slug: `p-${project}`,
+      visibility: 'private',
+      owner_user_id: who === 'its owner' ? it.memberId : null,
+    })
+    if (who === 'a member')
+      await insertRow(pool(), 'project_members', {
+        id: uuidFromKey('project_members', [project, it.memberId, null, null]),
+        ...mine,
+        project_id: project,
+        user_id: it.memberId,
+      })
+    const one = await connect(await device())
+    const { ids, cursor } = await bootstrap(one, { id: 'own', channel: `user/${it.memberId}`, embeddings: false })
+    expect(ids).toContain(project)
+    const values = statement.includes('$2') ? [project, team] : [project]
+    await pool().query(statement, values)
+    const { message } = await one.log.next('batch')
+    expect(message.deletes).toContainEqual({ table: 'projects', ids: [project] })
+
+    // The same for a device that was away.
+    const two = await connect(await device(), cursor)
+    await two.session.subscribe([{ id: 'own', channel: `user/${it.memberId}`, embeddings: false, held: true }])
+    const caught = await two.log.next('batch', ({ deletes }) => deletes.length > 0)
+    expect(caught.message.deletes).toContainEqual({ table: 'projects', ids: [project] })
   })
 
   test('a transaction over several tables is one batch', async () => {

@@ -35,7 +35,7 @@ test('up, down to nothing and up again gives the same database', async () => {
   expect(await catalogOf()).toEqual(empty)
   await db.database.migrate()
   expect(await catalogOf()).toEqual(first)
-})
+}, 600_000)
 
 test('migrating a migrated database does nothing', async () => {
   expect(await db.database.migrate()).toEqual([])
