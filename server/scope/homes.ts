@@ -133,21 +133,20 @@ export function createHomes(catalog: Catalog): Homes {
   function carriedByAny(table: CatalogTable, alias: string, request: CarriedByAny): string {
     const channels = [...new Set([...request.channels, 'global'])]
     const named = `${request.bind(channels)}::text[]`
-    const organization = request.bind(request.organizationId)
+    const organization = once(() => request.bind(request.organizationId))
+    // A parameter that the statement does not use is refused.
     const ids = new Map(
-      [...groupByKind(channels)]
-        .filter(([kind]) => guestKinds.has(kind))
-        .map(([kind, list]) => [kind, `${request.bind(list)}::uuid[]`]),
+      [...groupByKind(channels)].map(([kind, list]) => [kind, once(() => `${request.bind(list)}::uuid[]`)]),
     )
     const visible = (of: CatalogTable, as: string): string => {
       const found = [`${as}.channel = any(${named})`]
       for (const [kind, list] of ids) {
-        const guest = guests.get(of.name)?.condition(as, kind, (column) => `${column} = any(${list})`)
+        const guest = guests.get(of.name)?.condition(as, kind, (column) => `${column} = any(${list()})`)
         if (guest !== undefined) found.push(guest)
       }
       found.push(...hangsUnder(of, as))
       const own = of.hasOrganization
-        ? `(${as}.organization_id = ${organization} or ${as}.organization_id is null) and `
+        ? `(${as}.organization_id = ${organization()} or ${as}.organization_id is null) and `
         : ''
       return `${own}(${found.join(' or ')})`
     }
@@ -185,8 +184,10 @@ export function createHomes(catalog: Catalog): Homes {
   }
 }
 
-/** Kinds of channels whose owners may be guests. */
-const guestKinds: ReadonlySet<string> = new Set(['user', 'agent', 'team'])
+function once(make: () => string): () => string {
+  let made: string | undefined
+  return () => (made ??= make())
+}
 
 /** Kind of sub-channel → table of its parents. */
 function parentKinds(catalog: Catalog): ReadonlyMap<string, string> {
