@@ -6,10 +6,21 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.url))
 
+/** A line of the server's log: `level` 50 is an error, 30 says that something changed. */
+export type LogLine = { readonly level: number; readonly msg: string } & Readonly<Record<string, unknown>>
+
 /** A server in a process of its own, so that it can be killed like one. */
 export interface ServerProcess {
   readonly url: string
   readonly env: Readonly<Record<string, string>>
+  /** Of the process that runs now. */
+  readonly pid: number
+  /** Everything it has logged in all its runs. */
+  readonly log: readonly LogLine[]
+  /** The first line that fits, of those logged after the `since` first ones; waits for it. */
+  logged(fits: (line: LogLine) => boolean, since?: number): Promise<LogLine>
+  /** Another environment from the next `restart` on. */
+  setEnv(more: Readonly<Record<string, string>>): void
   /** kill -9, and start again on the same folder and port. */
   crash(): Promise<void>
   restart(): Promise<void>
@@ -24,7 +35,7 @@ export async function startServerProcess(
   extraEnv: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
   const port = await freePort()
-  const env = {
+  let env: Record<string, string> = {
     ...withoutSettings(process.env),
     TIDEWIRE_DATA: dir,
     PORT: String(port),
@@ -33,17 +44,28 @@ export async function startServerProcess(
     ...extraEnv,
   }
   const url = `http://127.0.0.1:${port}`
-  let child = await launch(env, url)
+  const journal = new Journal()
+  let child = await launch(env, url, journal)
   return {
     url,
-    env,
+    get env() {
+      return env
+    },
+    get pid() {
+      return child.pid ?? 0
+    },
+    log: journal.lines,
+    logged: (fits, since) => journal.find(fits, since),
+    setEnv(more) {
+      env = { ...env, ...more }
+    },
     async crash() {
       const gone = once(child, 'exit')
       killTree(child)
       await gone
     },
     async restart() {
-      child = await launch(env, url)
+      child = await launch(env, url, journal)
     },
     cli: (...args) => run(env, args),
     async stop() {
@@ -55,7 +77,32 @@ export async function startServerProcess(
   }
 }
 
-async function launch(env: Readonly<Record<string, string>>, url: string): Promise<ChildProcess> {
+/** What came on standard error, line by line, and those who wait for a line. */
+class Journal {
+  readonly lines: LogLine[] = []
+  readonly #waiters = new Set<() => void>()
+  #rest = ''
+
+  hear(text: string): void {
+    const lines = (this.#rest + text).split('\n')
+    this.#rest = lines.pop() ?? ''
+    for (const line of lines) if (line.startsWith('{"level"')) this.lines.push(JSON.parse(line) as LogLine)
+    for (const look of [...this.#waiters]) look()
+  }
+
+  async find(fits: (line: LogLine) => boolean, since = 0): Promise<LogLine> {
+    const { promise, resolve } = Promise.withResolvers<LogLine>()
+    const look = (): void => {
+      const found = this.lines.slice(since).find(fits)
+      if (found) resolve(found)
+    }
+    this.#waiters.add(look)
+    look()
+    return promise.finally(() => this.#waiters.delete(look))
+  }
+}
+
+async function launch(env: Readonly<Record<string, string>>, url: string, journal: Journal): Promise<ChildProcess> {
   const child = spawn(process.execPath, [cli, 'start'], {
     cwd: root,
     env,
@@ -69,11 +116,15 @@ async function launch(env: Readonly<Record<string, string>>, url: string): Promi
     if (output.join('').includes(url)) ready.resolve()
   }
   child.stdout.on('data', hear)
-  child.stderr.on('data', hear)
+  child.stderr.on('data', (chunk: Buffer) => {
+    journal.hear(chunk.toString())
+    hear(chunk)
+  })
   child.once('exit', (code) =>
     ready.reject(new Error(`The server ended with code ${code} before it was ready:\n${output.join('')}`)),
   )
   await ready.promise
+  output.length = 0
   return child
 }
 

@@ -1,0 +1,96 @@
+// The server dies where it has promised something to one side only.
+import type { Client } from '@tidewire/client'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Cluster } from '../../scripts/postgres-cluster.ts'
+import { hasOwnCluster, openCluster } from './own-cluster.ts'
+import { expectLoggedOnce, isCurrent, isStale, openStage, untilStatus, type Stage } from './stage.ts'
+import { addTask, expectOnce, keepWriting, keepWritingSql } from './writers.ts'
+
+describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
+  let cluster: Cluster
+  let stage: Stage
+  let clients: readonly [Client, Client]
+
+  beforeAll(async () => {
+    cluster = await openCluster()
+    stage = await openStage({ cluster: cluster.url })
+    clients = [await stage.open('ada'), await stage.open('ben', 'pglite')]
+  })
+  afterAll(async () => {
+    await stage?.[Symbol.asyncDispose]()
+    await cluster?.[Symbol.asyncDispose]()
+  })
+
+  /** Until the log has the row's key; answers its position. */
+  async function logged(id: string): Promise<string> {
+    for (;;) {
+      const [entry] = await stage.sql('select seq::text as seq from sync_changes where row_id = $1', [id])
+      if (entry?.['seq'] !== undefined) return entry['seq']
+    }
+  }
+
+  async function comeBack(): Promise<void> {
+    await stage.server.restart()
+    for (const tide of clients) tide.connect()
+    await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
+    await stage.untilReady()
+  }
+
+  test('between the log and the answer to the writer: the write is there once, and its writer learns so', async () => {
+    const [ada] = clients
+    // With a standby that never comes, the commit is durable and logged, and whoever committed is not told.
+    await stage.sql(`alter system set synchronous_standby_names = 'nobody'`)
+    await stage.sql('select pg_reload_conf()')
+    const task = await ada.tasks.insert({ projectId: stage.projectId, title: 'Half told' })
+    await logged(task.id)
+    expect(task.$write.status).toBe('syncing')
+    await stage.server.crash()
+    await untilStatus(ada, isStale)
+    expect((await stage.ready()).status).toBe(0)
+    await stage.sql('alter system reset synchronous_standby_names')
+    await stage.sql('select pg_reload_conf()')
+    await comeBack()
+    await task.$write.wait('synced')
+    expect(await task.$write.outcome).toMatchObject({ kind: 'applied' })
+    await expectOnce(stage, new Set(['Half told']))
+    const [ledger] = await stage.sql('select count(*)::integer as count from sync_mutations where row_id = $1', [
+      task.id,
+    ])
+    expect(ledger).toEqual({ count: 1 })
+    await stage.expectEqual(clients)
+  })
+
+  test('between the log and the confirmation to the slot: Postgres sends it again, and it is logged once', async () => {
+    let unconfirmed = false
+    for (let attempt = 0; attempt < 5 && !unconfirmed; attempt++) {
+      const seq = await logged(await addTask(stage, `Not confirmed ${attempt}`))
+      await stage.server.crash()
+      const [slot] = await stage.sql<{ behind: boolean }>(
+        `select confirmed_flush_lsn - '0/0' < $1::numeric as behind from pg_replication_slots where database = current_database()`,
+        [seq],
+      )
+      unconfirmed = slot?.behind === true
+      await comeBack()
+    }
+    expect(unconfirmed).toBe(true)
+    await expectLoggedOnce(stage)
+    await stage.expectEqual(clients)
+  })
+
+  test('again and again while everyone writes: nothing is lost, nothing is double', async () => {
+    const [ada, ben] = clients
+    const writers = [keepWriting(stage, ada), keepWriting(stage, ben), keepWritingSql(stage)]
+    for (let round = 0; round < 2; round++) {
+      await Promise.all(writers.map((writer) => writer.oneMore()))
+      await stage.server.crash()
+      await comeBack()
+    }
+    await Promise.all(writers.map((writer) => writer.oneMore()))
+    const titles = await Promise.all(writers.map((writer) => writer.stop()))
+    for (const tide of clients) await tide.synced()
+    for (const each of titles) await expectOnce(stage, each)
+    await expectLoggedOnce(stage)
+    await stage.expectEqual(clients)
+    expect((await stage.ready()).status).toBe(200)
+  })
+})
