@@ -172,6 +172,7 @@ async function compose(
       ready: answer.ok && alive,
       database: answer,
       canary: { ok: alive, ageMs },
+      log: source.role ?? null,
       connections: state.gateway?.connections ?? 0,
       version: packageVersion,
       embedded: database.embedded,

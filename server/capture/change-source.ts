@@ -31,5 +31,9 @@ export interface ChangeSource {
   settle(snapshot: SqlQuery): Promise<SqlQuery>
   /** The newest position in the log. */
   head(): Promise<Seq>
+  /** Whether this server writes the log or follows another one that does. Absent: nobody does, the log is part of each commit. */
+  readonly role?: 'writer' | 'follower'
+  /** Leaves the log to another server at once, and follows it until `stop`. */
+  retire?(): Promise<void>
   stop(): Promise<void>
 }

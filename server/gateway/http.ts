@@ -11,6 +11,8 @@ export interface Readiness {
   readonly database: { readonly ok: boolean; readonly ms: number }
   /** `ageMs` since a canary commit came through log and hub; null before the first. */
   readonly canary: { readonly ok: boolean; readonly ageMs: number | null }
+  /** Whether this server writes the change log or follows another one that does; null: the log is part of each commit. */
+  readonly log: 'writer' | 'follower' | null
   readonly connections: number
   readonly version: string
   readonly embedded: boolean

@@ -24,6 +24,8 @@ export interface ServerProcess {
   /** kill -9, and start again on the same folder and port. */
   crash(): Promise<void>
   restart(): Promise<void>
+  /** To the process and its children: SIGSTOP lets it hang, SIGCONT wakes it up. */
+  signal(name: NodeJS.Signals): void
   /** Runs a CLI command beside the running server; answers its standard output. Throws if it fails. */
   cli(...args: readonly string[]): Promise<string>
   stop(): Promise<void>
@@ -61,12 +63,13 @@ export async function startServerProcess(
     },
     async crash() {
       const gone = once(child, 'exit')
-      killTree(child)
+      signalTree(child, 'SIGKILL')
       await gone
     },
     async restart() {
       child = await launch(env, url, journal)
     },
+    signal: (name) => signalTree(child, name),
     cli: (...args) => run(env, args),
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
@@ -140,9 +143,9 @@ async function run(env: Readonly<Record<string, string>>, args: readonly string[
   return out.join('').trim()
 }
 
-/** The launcher may have a child of its own: the whole group dies, as in a power cut of the process. */
-function killTree(child: ChildProcess): void {
-  if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+/** The launcher may have a child of its own: the whole group is meant, and dies as in a power cut of the process. */
+function signalTree(child: ChildProcess, name: NodeJS.Signals): void {
+  if (child.pid !== undefined) process.kill(-child.pid, name)
 }
 
 /** Settings of the machine that runs the tests must not leak into the server under test. */

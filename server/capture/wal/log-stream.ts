@@ -30,7 +30,8 @@ type Work = Action | { readonly kind: 'position'; readonly end: number }
 
 const batchKeys = 20_000
 const queuedKeys = 20_000
-const beatMs = 10_000
+/** Well below the age at which others take the slot away (`slot-watch.ts`). */
+const beatMs = 1000
 
 /**
  * The slot's reader and the log's writer in one: what arrives is decoded and assembled at once and queued; one loop
@@ -152,8 +153,10 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     const beat = (): void => {
       if (closing) return
       // Waits its turn on the connection; a failure shows at the next write.
-      void claimed.beat().catch(() => undefined)
-      clock.after(beatMs, beat)
+      void claimed
+        .beat()
+        .catch(() => undefined)
+        .then(() => clock.after(beatMs, beat))
     }
     clock.after(beatMs, beat)
     if (queue.length > 0) running = run(claimed)

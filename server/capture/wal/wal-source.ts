@@ -11,6 +11,7 @@ import type { ChangeSource } from '../change-source.ts'
 import { messagePrefix } from './commit-assembler.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
 import { Position } from './position.ts'
+import { SlotWatch } from './slot-watch.ts'
 import { setUpCapture } from './wal-setup.ts'
 import { walRequirements } from './wal-requirements.ts'
 
@@ -23,14 +24,17 @@ export interface WalSourceOptions {
 
 const notifyChannel = 'tidewire_log'
 const retry: BackoffPolicy = { minMs: 100, maxMs: 5000 }
-/** A slot that is read by another server is asked for again after this: it takes over about so long after the other's end. */
-const takeoverMs = 1000
+/** How often a server that does not read the slot looks whether it may. Spread, so that not all ask at the same moment. */
+const watchMs = 500
+const lookMs = 1000
 /** How long a commit that is visible may take to be logged before a reader gives up, to try again with a new snapshot. */
 const settleMs = 10_000
 /** How long to wait for others to flush the WAL before a commit of our own does. */
 const flushMs = 5
 const followMs = 20
 const slotInUse = '55006'
+/** On the channel of news: the writer of the log goes in order, and the slot is free. */
+const slotFree = 'free'
 
 const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted`
 const markerSql = `select (pg_logical_emit_message(true, $1, '') - '0/0')::text as place`
@@ -62,6 +66,8 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
   let cancelLook: CancelTimer = () => undefined
   let stopListening: () => void = () => undefined
   let following = false
+  let retired = false
+  const slot = new SlotWatch(pool, log)
 
   function logged(newest: Seq): void {
     if (stopped || newest <= told) return
@@ -80,7 +86,7 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
       onPosition: (end) => captured.pass(end),
       onLogged: logged,
     })
-    if (stopped) {
+    if (stopped || retired) {
       await opened.close()
       return 0
     }
@@ -91,16 +97,26 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
     const reason = await opened.ended
     await opened.close()
     stream = undefined
-    if (!stopped) log.error('The stream of changes ended; opening it again', { error: reason.message })
+    if (!stopped && !retired) log.error('The stream of changes ended; opening it again', { error: reason.message })
     return backoffDelay(retry, attempt, random)
   }
 
   async function run(): Promise<void> {
     for (let attempt = 0; !stopped;) {
+      if (following || retired) await untilMine()
+      if (stopped) return
       const since = clock.monotonic()
       const wait = await serve(attempt).catch((error: unknown) => failed(error, attempt))
       attempt = clock.monotonic() - since > retry.maxMs ? 0 : attempt + 1
       if (!stopped) await pause(wait)
+    }
+  }
+
+  /** Until the slot is free, or its reader has hung and was cut off. */
+  async function untilMine(): Promise<void> {
+    while (!stopped) {
+      await pause(watchMs * (0.5 + random.next()))
+      if (stopped || (!retired && (await slot.mayBeTaken().catch(() => false)))) return
     }
   }
 
@@ -110,7 +126,7 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
       if (!following) log.info('Another server writes the change log; following it')
       following = true
       ready.resolve()
-      return takeoverMs
+      return 0
     }
     ready.reject(error)
     if (!stopped) log.error('Changes cannot be captured; trying again', { error: String(error) })
@@ -136,7 +152,7 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
 
   /** Notifications may be lost with their connection. */
   function lookAgain(): void {
-    cancelLook = clock.after(takeoverMs, () => {
+    cancelLook = clock.after(lookMs, () => {
       void (stream ? Promise.resolve() : look().catch(() => undefined)).then(() => {
         if (!stopped) lookAgain()
       })
@@ -145,6 +161,10 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
 
   function hear(channel: string, payload: string): void {
     if (channel !== notifyChannel || stream) return
+    if (payload === slotFree) {
+      if (following) endPause()
+      return
+    }
     const [head = '0', upto = '0'] = payload.split(' ')
     captured.pass(Number(upto))
     logged(toSeq(head))
@@ -222,6 +242,17 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
     },
     wake() {
       if (!stopped) onCommits()
+    },
+    get role() {
+      return stream ? 'writer' : 'follower'
+    },
+    async retire() {
+      retired = true
+      const last = stream
+      if (!last) return
+      await last.close()
+      stream = undefined
+      await pool.query('select pg_notify($1, $2)', [notifyChannel, slotFree])
     },
     settle,
     async head() {

@@ -1,0 +1,128 @@
+// Several servers in processes of their own on one database of a Postgres of this test file's own, so that anything may be killed.
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect, type Client } from '@tidewire/client'
+import pg from 'pg'
+import { findServices, startServices } from '../../scripts/services.ts'
+import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
+
+/** Whether this machine can run a cluster. */
+export const canRun = findServices().postgres.kind !== 'missing' && findServices().redis.kind !== 'missing'
+
+export interface ClusterOptions {
+  readonly servers: number
+  readonly capture: 'wal' | 'trigger'
+  /** Settings of every server beside those. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+export interface Cluster {
+  readonly servers: readonly ServerProcess[]
+  readonly databaseUrl: string
+  readonly pool: pg.Pool
+  readonly projectId: string
+  tokenOf(email: string): Promise<string>
+  /** A device with a replica in memory, on one server. */
+  open(server: { readonly url: string }, options?: { readonly name?: string; readonly token?: string }): Promise<Client>
+  close(): Promise<void>
+}
+
+export async function startCluster({ servers: count, capture, env = {} }: ClusterOptions): Promise<Cluster> {
+  const services = await startServices({
+    ...findServices(),
+    redis: { kind: 'missing', why: 'a cluster test starts its own' },
+    chromium: { kind: 'missing', why: 'not needed' },
+  })
+  const home = await mkdtemp(join(tmpdir(), 'tidewire-cluster-'))
+  const name = `cluster_${randomBytes(6).toString('hex')}`
+  const admin = new pg.Client({ connectionString: services.postgresUrl })
+  await admin.connect()
+  await admin.query(`create database ${name}`)
+  const databaseUrl = Object.assign(new URL(services.postgresUrl ?? ''), { pathname: `/${name}` }).href
+  const settings = {
+    DATABASE_URL: databaseUrl,
+    DATABASE_POOL_SIZE: '8',
+    DATABASE_MAX_OVERFLOW: '0',
+    AUTH_SECRET: randomBytes(32).toString('hex'),
+    CAPTURE: capture,
+    LOG_LEVEL: 'info',
+    ...env,
+  }
+  const start = (index: number): Promise<ServerProcess> => startServerProcess(join(home, String(index)), settings)
+  const first = await start(0)
+  await first.cli('seed', '--demo')
+  const servers = [first, ...(await Promise.all(Array.from({ length: count - 1 }, (_, index) => start(index + 1))))]
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 })
+  const { rows } = await pool.query<{ id: string }>(`select id from projects where slug = 'demo'`)
+  const tokens = new Map<string, Promise<string>>()
+  const tokenOf = (email: string): Promise<string> => {
+    const token = tokens.get(email) ?? first.cli('token', '--user', email)
+    tokens.set(email, token)
+    return token
+  }
+  const clients: Client[] = []
+  return {
+    servers,
+    databaseUrl,
+    pool,
+    projectId: rows[0]?.id ?? '',
+    tokenOf,
+    async open(server, options = {}) {
+      const client = await connect({
+        url: server.url,
+        token: options.token ?? (await tokenOf('ada@example.com')),
+        replica: { kind: 'memory' },
+        device: { name: options.name ?? `device ${clients.length}`, kind: 'agent_runtime' },
+      })
+      clients.push(client)
+      return client
+    },
+    async close() {
+      await Promise.all(clients.map((client) => client.close()))
+      for (const server of servers) server.signal('SIGCONT')
+      await Promise.all(servers.map((server) => server.stop()))
+      await pool.end()
+      await admin.query(
+        `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '${name}' and not active`,
+      )
+      await admin.query(`drop database if exists ${name} with (force)`)
+      await admin.end()
+      await services[Symbol.asyncDispose]()
+      await rm(home, { recursive: true, force: true })
+    },
+  }
+}
+
+export function portOf({ url }: { readonly url: string }): number {
+  return Number(new URL(url).port)
+}
+
+/** What `/ready` says of a server; undefined while it does not answer. */
+export async function readiness(server: ServerProcess): Promise<Readiness | undefined> {
+  const response = await fetch(`${server.url}/ready`, { signal: AbortSignal.timeout(2000) }).catch(() => undefined)
+  return response && ((await response.json()) as Readiness)
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly log: 'writer' | 'follower' | null
+}
+
+/** The server of these that writes the log; waits until there is one. */
+export async function writerOf(servers: readonly ServerProcess[]): Promise<ServerProcess> {
+  return until(async () => {
+    const all = await Promise.all(servers.map(async (server) => ({ server, is: await readiness(server) })))
+    return all.find(({ is }) => is?.log === 'writer')?.server
+  })
+}
+
+/** The first answer that is not undefined. Whatever never comes ends with the deadline of the test. */
+export async function until<T>(ask: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const answer = await ask()
+    if (answer !== undefined) return answer
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+}

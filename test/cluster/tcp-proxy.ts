@@ -1,0 +1,106 @@
+// A TCP proxy in the test: the load balancer before several servers, and the cable to a service that can be cut.
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+
+export interface TcpProxy {
+  readonly port: number
+  /** Bytes go nowhere and nobody is told, as when a cable is cut: open connections hang, new ones are taken and hang too. */
+  partition(): void
+  /** What waited goes on. */
+  heal(): void
+  /** Ends the connections that go to this port. */
+  cut(targetPort: number): void
+  close(): Promise<void>
+}
+
+interface Pair {
+  readonly target: number
+  readonly near: Socket
+  readonly far: Socket
+}
+
+/** Forwards to the first port of `targets()` that takes the connection: it is asked for each, so it may say them in turns. */
+export async function startProxy(targets: () => readonly number[]): Promise<TcpProxy> {
+  const pairs = new Set<Pair>()
+  const held = new Set<Socket>()
+  let isCut = false
+  const server = createServer((near) => {
+    near.on('error', () => undefined)
+    if (isCut) {
+      held.add(near)
+      return
+    }
+    void forward(near)
+  })
+
+  async function forward(near: Socket): Promise<void> {
+    for (const target of targets()) {
+      const far = connect(target, '127.0.0.1')
+      far.on('error', () => undefined)
+      const isOpen = await new Promise<boolean>((resolve) => {
+        far.once('connect', () => resolve(true))
+        far.once('close', () => resolve(false))
+      })
+      if (!isOpen) continue
+      const pair = { target, near, far }
+      pairs.add(pair)
+      near.pipe(far)
+      far.pipe(near)
+      for (const socket of [near, far])
+        socket.once('close', () => {
+          pairs.delete(pair)
+          near.destroy()
+          far.destroy()
+        })
+      if (isCut) hang(pair)
+      return
+    }
+    near.destroy()
+  }
+
+  function hang({ near, far }: Pair): void {
+    near.unpipe(far)
+    far.unpipe(near)
+    near.pause()
+    far.pause()
+  }
+
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('The proxy has no port.')
+  return {
+    port: address.port,
+    partition() {
+      isCut = true
+      for (const pair of pairs) hang(pair)
+    },
+    heal() {
+      isCut = false
+      for (const { near, far } of pairs) {
+        near.pipe(far)
+        far.pipe(near)
+      }
+      for (const near of held) void forward(near)
+      held.clear()
+    },
+    cut(targetPort) {
+      for (const { target, near } of pairs) if (target === targetPort) near.destroy()
+    },
+    async close() {
+      for (const { near } of pairs) near.destroy()
+      for (const near of held) near.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** Targets of a load balancer: all of them but those that are `out`, each time beginning with the next. */
+export function inTurns(ports: readonly number[], out: ReadonlySet<number>): () => readonly number[] {
+  let next = 0
+  return () => {
+    const first = next++ % ports.length
+    return [...ports.slice(first), ...ports.slice(0, first)].filter((port) => !out.has(port))
+  }
+}
