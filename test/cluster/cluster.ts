@@ -7,6 +7,7 @@ import { connect, type Client } from '@tidewire/client'
 import pg from 'pg'
 import { findServices, startServices } from '../../scripts/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
+import { inTurns, startProxy } from './tcp-proxy.ts'
 
 /** Whether this machine can run a cluster. */
 export const canRun = findServices().postgres.kind !== 'missing' && findServices().redis.kind !== 'missing'
@@ -20,12 +21,20 @@ export interface ClusterOptions {
 
 export interface Cluster {
   readonly servers: readonly ServerProcess[]
+  /** Of the load balancer before them. */
+  readonly url: string
+  /** The load balancer's health check has found a server unfit, or fit again. */
+  takeOut(server: ServerProcess): void
+  bringBack(server: ServerProcess): void
   readonly databaseUrl: string
   readonly pool: pg.Pool
   readonly projectId: string
   tokenOf(email: string): Promise<string>
-  /** A device with a replica in memory, on one server. */
-  open(server: { readonly url: string }, options?: { readonly name?: string; readonly token?: string }): Promise<Client>
+  /**
+   * A device with a replica in memory that follows the tasks of the demo project, on a server or behind the load balancer.
+   * That it loads them a second time is an error, told by `close`.
+   */
+  follow(name: string, options?: { readonly server?: ServerProcess; readonly email?: string }): Promise<Client>
   close(): Promise<void>
 }
 
@@ -62,25 +71,42 @@ export async function startCluster({ servers: count, capture, env = {} }: Cluste
     tokens.set(email, token)
     return token
   }
+  const out = new Set<number>()
+  const balancer = await startProxy(inTurns(servers.map(portOf), out))
+  const url = `http://127.0.0.1:${balancer.port}`
+  const projectId = rows[0]?.id ?? ''
   const clients: Client[] = []
+  const loadedAgain: string[] = []
   return {
     servers,
+    url,
+    takeOut(server) {
+      out.add(portOf(server))
+      balancer.cut(portOf(server))
+    },
+    bringBack: (server) => void out.delete(portOf(server)),
     databaseUrl,
     pool,
-    projectId: rows[0]?.id ?? '',
+    projectId,
     tokenOf,
-    async open(server, options = {}) {
+    async follow(name, { server, email = 'ada@example.com' } = {}) {
       const client = await connect({
-        url: server.url,
-        token: options.token ?? (await tokenOf('ada@example.com')),
+        url: server?.url ?? url,
+        token: await tokenOf(email),
         replica: { kind: 'memory' },
-        device: { name: options.name ?? `device ${clients.length}`, kind: 'agent_runtime' },
+        device: { name, kind: 'agent_runtime' },
       })
       clients.push(client)
+      const channel = await client.subscribe({ project: projectId }, { tables: ['tasks'] })
+      await channel.ready
+      channel.onState((state) => {
+        if (state === 'bootstrapping') loadedAgain.push(name)
+      })
       return client
     },
     async close() {
       await Promise.all(clients.map((client) => client.close()))
+      await balancer.close()
       for (const server of servers) server.signal('SIGCONT')
       await Promise.all(servers.map((server) => server.stop()))
       await pool.end()
@@ -91,11 +117,17 @@ export async function startCluster({ servers: count, capture, env = {} }: Cluste
       await admin.end()
       await services[Symbol.asyncDispose]()
       await rm(home, { recursive: true, force: true })
+      if (loadedAgain.length > 0) throw new Error(`Devices had to load again: ${loadedAgain.join(', ')}`)
     },
   }
 }
 
-export function portOf({ url }: { readonly url: string }): number {
+/** Waits until a replica shows a row as the server has it. */
+export async function seesTask(client: Client, id: string): Promise<void> {
+  for await (const [row] of client.tasks.live({ where: { id } })) if (row?.$sync.status === 'synced') return
+}
+
+function portOf({ url }: { readonly url: string }): number {
   return Number(new URL(url).port)
 }
 
