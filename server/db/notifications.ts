@@ -24,37 +24,41 @@ export function createNotifications(
   const listeners = new Set<(notification: Notification) => void>()
   const channels = new Set<string>()
   let client: Promise<pg.Client> | undefined
-  let cancelRetry: CancelTimer | undefined
+  let cancelRetry: CancelTimer = () => undefined
   let closed = false
 
   const emit = (notification: Notification): void => {
     for (const listener of listeners) listener(notification)
   }
 
-  async function connect(): Promise<pg.Client> {
+  async function open(): Promise<pg.Client> {
     const fresh = new pg.Client(connection)
-    const lost = (): void => {
-      fresh.removeAllListeners('end')
-      if (closed) return
-      client = undefined
-      cancelRetry = deps.clock.after(retryMs, () => void again())
-    }
     fresh.on('error', (error) => deps.log.error('The listening connection broke', { error: error.message }))
-    fresh.on('end', lost)
     fresh.on('notification', ({ channel, payload }) => emit({ channel, payload: payload ?? '' }))
-    await fresh.connect()
-    for (const channel of channels) await fresh.query(`listen ${pg.escapeIdentifier(channel)}`)
+    try {
+      await fresh.connect()
+      for (const channel of channels) await fresh.query(`listen ${pg.escapeIdentifier(channel)}`)
+    } catch (error) {
+      await fresh.end().catch(() => undefined)
+      throw error
+    }
+    // Only now: a connection that never was also ends, and each failure must lead to one try, not to two.
+    fresh.once('end', retry)
     return fresh
   }
 
+  function retry(): void {
+    client = undefined
+    if (!closed) cancelRetry = deps.clock.after(retryMs, () => void again())
+  }
+
   async function again(): Promise<void> {
+    client = open()
     try {
-      client = connect()
       await client
       emit({ channel: '', payload: '' })
     } catch {
-      client = undefined
-      if (!closed) cancelRetry = deps.clock.after(retryMs, () => void again())
+      retry()
     }
   }
 
@@ -64,7 +68,14 @@ export function createNotifications(
       if (channels.has(channel)) return
       channels.add(channel)
       if (client) await (await client).query(`listen ${pg.escapeIdentifier(channel)}`)
-      else await (client = connect())
+      else {
+        cancelRetry()
+        client = open()
+        await client.catch((error: unknown) => {
+          client = undefined
+          throw error
+        })
+      }
     },
     add(listener) {
       listeners.add(listener)
@@ -72,7 +83,7 @@ export function createNotifications(
     },
     async close() {
       closed = true
-      cancelRetry?.()
+      cancelRetry()
       const last = await client?.catch(() => undefined)
       await last?.end()
     },
