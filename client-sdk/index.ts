@@ -1,4 +1,5 @@
 /** The public surface of `@tidewire/client`: what is not named here is not promised. */
+export type { Actions } from './actions.ts'
 export { connect } from './client.ts'
 export type { Client, ClientBase, ClientOf, ClientStatus } from './client.ts'
 export type { ConnectOptions, DeviceKind } from './connect-options.ts'

@@ -3,8 +3,7 @@
  *
  *   TIDEWIRE_TOKEN=$(npx tidewire token --agent scout) npx node examples/task-agent.ts
  *
- * A claim is a write like any other: it needs the server's word (`outcome`), since another agent may have been faster.
- * The work after it does not.
+ * A claim is an action: only the server can say who is first, so it needs a connection. The work after it does not.
  */
 import { connect } from '@tidewire/client'
 import { settings } from './settings.ts'
@@ -28,19 +27,12 @@ const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks
 await followed.ready
 
 let done = 0
-const pending = await tide.tasks.find({
-  where: { status: 'pending', projectId: project.id },
-  orderBy: [{ priorityRank: 'desc' }, { createdAt: 'asc' }],
-  limit: 2,
-})
-for (const task of pending) {
-  const claim = await tide.tasks.update(task.id, { status: 'in_progress', assignedAgentId: agent.id })
-  const outcome = await claim.outcome
-  if (outcome.kind !== 'applied' && outcome.kind !== 'merged') {
-    console.log(`${task.title}: ${outcome.kind}, somebody else has it`)
-    continue
-  }
+while (done < 2) {
+  const { task } = await tide.call('tasks.claim', { agentId: agent.id, projectId: project.id, leaseSeconds: 60 })
+  if (task === null) break
   console.log(`${task.title}: claimed`)
+  // The claim is a commit like any other, and this replica has it a moment later.
+  await until(task.id, 'in_progress')
 
   tide.disconnect()
   await tide.tasks.update(task.id, { progressPercentage: 50, metadata: { step: 'half way, offline' } })
@@ -49,7 +41,7 @@ for (const task of pending) {
     status: 'completed',
     result: { summary: 'done without a network' },
   })
-  console.log(`${task.title}: finished offline, ${tide.status.pending} writes waiting`)
+  console.log(`${task.title}: finished offline, waiting to be sent: ${tide.status.pending}`)
 
   tide.connect()
   await tide.synced()
@@ -59,3 +51,7 @@ for (const task of pending) {
 }
 console.log(done === 0 ? 'Nothing is pending.' : `${done} tasks done`)
 await tide.close()
+
+async function until(id: string, status: string): Promise<void> {
+  for await (const [task] of tide.tasks.live({ where: { id } })) if (task?.status === status) return
+}

@@ -95,6 +95,10 @@ export const errorCodes = {
     meaning: 'A value does not fit its column.',
     remedy: 'Correct the value; the message names table, column and value.',
   },
+  lease_lost: {
+    meaning: 'The task is not claimed, or the lease has run out and another may have it.',
+    remedy: 'Stop working on it, and claim a task again.',
+  },
   message_too_large: {
     meaning: 'A message is larger than the server accepts.',
     remedy: 'Send fewer or smaller rows; the limit is in the message.',

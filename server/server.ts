@@ -12,6 +12,7 @@ import type { AddressInfo } from 'node:net'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
+import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
 import { createAuth, createDeviceRegistry, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource } from './capture/capture.ts'
 import { loadCatalog } from './catalog/catalog.ts'
@@ -28,6 +29,7 @@ import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { silentLog, type Log } from './telemetry/telemetry.ts'
 
+export { defineAction, type ActionContext } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
 
 export interface ServerOptions {
@@ -35,6 +37,8 @@ export interface ServerOptions {
   readonly log?: Log
   /** Hears what is being done while the server starts. */
   readonly onProgress?: (text: string) => void
+  /** Of the application, made with `defineAction`; beside the shipped ones. */
+  readonly actions?: readonly AnyAction[]
 }
 
 export interface TideServer {
@@ -66,7 +70,7 @@ interface Running {
 
 /** Makes a server; nothing happens before `listen`. */
 export function createServer(config: Config, options: ServerOptions = {}): TideServer {
-  const { clock = systemClock, log = silentLog, onProgress = () => undefined } = options
+  const { clock = systemClock, log = silentLog, onProgress = () => undefined, actions = [] } = options
   const failed = Promise.withResolvers<string>()
   let running: Running | undefined
   const now = (): Running => {
@@ -104,7 +108,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       })
       try {
         await database.migrate((name) => onProgress(`Applying ${name}`))
-        running = await compose(database, config, { clock, log })
+        running = await compose(database, config, { clock, log, actions })
         log.debug('Listening', { host: config.host, port: this.address.port })
       } catch (error) {
         await database.close()
@@ -129,7 +133,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
 async function compose(
   database: Database,
   config: Config,
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  { clock, log, actions }: { readonly clock: Clock; readonly log: Log; readonly actions: readonly AnyAction[] },
 ): Promise<Running> {
   const { pool } = database
   const { limits } = config
@@ -196,14 +200,14 @@ async function compose(
     log,
     limits,
     search: createSearch({ pool, catalog }),
-    actions: {
-      call: (_, { action }) =>
-        Promise.reject(
-          new TideError('not_found', `There is no action ${action}.`, {
-            remedy: 'Check the name; the server lists none.',
-          }),
-        ),
-    },
+    actions: createActions({
+      pool,
+      catalog,
+      clock,
+      random,
+      actions: [...shippedActions, ...actions],
+      onCommitted: () => hub.wake(),
+    }),
     allowedOrigins: config.allowedOrigins,
     schemaHash: schemaHash(catalog.schema),
     count: (event, label) => metrics.count(event, label),

@@ -69,6 +69,7 @@ const ARROWS: rules.Arrows = {
   'client-sdk/memory': ['client-sdk/connection', 'client-sdk/query', 'client-sdk/replica', 'client-sdk/store'],
   'client-sdk/presence': ['client-sdk/connection'],
   'client-sdk/schema.generated': [],
+  'client-sdk/actions': ['client-sdk/schema.generated'],
   'client-sdk/connect-options': ['client-sdk/connection', 'client-sdk/schema.generated', 'client-sdk/store'],
   'client-sdk/client': ['*'],
   'client-sdk/index': ['*'],

@@ -1,6 +1,7 @@
 /**
  * What has to happen from time to time whether or not anybody asks: the canary commit that proves the path from commit
- * to client alive, pruning of the change log, and, for the embedded database, vacuuming.
+ * to client alive, pruning of logs, tasks and instances that nobody speaks for any more, statistics of agents, and, for
+ * the embedded database, vacuuming.
  */
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
 import type { Database } from '../db/db.ts'
@@ -14,6 +15,8 @@ export { pruneLog, type LogRetention } from './prune.ts'
 export const canaryIntervalMs = 5000
 const pruneIntervalMs = 10 * 60_000
 const vacuumIntervalMs = 5 * 60_000
+const sweepIntervalMs = 5000
+const statsIntervalMs = 60_000
 
 export interface MaintenanceOptions {
   readonly database: Database
@@ -36,6 +39,10 @@ select sync.mark_canary() where not exists (
   where occurred_at > clock_timestamp() - interval '4 seconds'
 )`
 
+/** Instances first: what they held is then over. Several servers may do it at once; each row is taken by one. */
+const sweepSql = `
+select instances, sync.sweep_leases() as leases from (select sync.sweep_instances() as instances offset 0) swept`
+
 export function startMaintenance({
   database,
   clock,
@@ -52,6 +59,15 @@ export function startMaintenance({
     every({ clock, log, job: 'prune', ms: pruneIntervalMs }, async () => {
       const entries = await pruneLog(pool, retention)
       if (entries > 0) log.info('Change log pruned', { entries })
+      await pool.query(`delete from sync.calls where received_at < now() - interval '7 days'`)
+    }),
+    every({ clock, log, job: 'sweep', ms: sweepIntervalMs }, async () => {
+      const { rows } = await pool.query<{ instances: number; leases: number }>(sweepSql)
+      const [{ instances, leases } = { instances: 0, leases: 0 }] = rows
+      if (instances + leases > 0) log.info('Work was taken back', { instances, leases })
+    }),
+    every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, async () => {
+      await pool.query('select sync.refresh_agent_stats()')
     }),
   ]
   if (database.embedded) {

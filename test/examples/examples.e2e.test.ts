@@ -68,7 +68,7 @@ describe('each example does what it says', () => {
     const { code, out, err } = await run('task-agent', await tokenOf('--agent', 'scout')).ended
     expect(err).toBe('')
     expect(code).toBe(0)
-    expect(out).toContain('Fix the flaky login test: finished offline, 2 writes waiting')
+    expect(out).toContain('Fix the flaky login test: finished offline, waiting to be sent: 1')
     expect(out).toContain('Fix the flaky login test: completed, synced')
     expect(out).toContain('2 tasks done')
   })

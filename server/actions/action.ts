@@ -1,0 +1,51 @@
+import { z } from 'zod'
+import { TideError } from '../../protocol/error.ts'
+import type { Json } from '../../protocol/rows/row.ts'
+import type { Access } from '../scope/access.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
+
+export type JsonRow = Readonly<Record<string, Json>>
+
+/** What an action has to work with: one transaction, in the name of the caller, committed when it returns. */
+export interface ActionContext {
+  readonly principal: DevicePrincipal
+  /** What the caller may follow, as of this transaction. */
+  readonly access: Access
+  /** A statement of the transaction. Write parameterised SQL; what it changes reaches all replicas like any other write. */
+  readonly query: SqlQuery
+  /** Rows of a synced table as clients know them: camelCase, canonical values, without embeddings. */
+  rows(table: string, ids: readonly string[]): Promise<readonly JsonRow[]>
+}
+
+/**
+ * A named server function for what rows cannot say: an invariant over many of them, decided at one place. `run` may be run
+ * again after a deadlock, so it keeps nothing outside of the transaction. To refuse, throw a `TideError`.
+ */
+export interface Action<Input> {
+  /** `<table or subject>.<verb>`. */
+  readonly name: string
+  /** Checked before `run`; unknown fields are refused. */
+  readonly input: z.ZodType<Input>
+  readonly run: (context: ActionContext, input: Input) => Promise<Json>
+}
+
+/** An action as the server calls it. */
+export interface AnyAction {
+  readonly name: string
+  /** Checks the input and returns what is to be run with it. Throws `bad_message` that names the field. */
+  prepare(input: Json): (context: ActionContext) => Promise<Json>
+}
+
+/** Declares an action; `run` gets the type of the schema. */
+export function defineAction<Input>({ name, input, run }: Action<Input>): AnyAction {
+  return {
+    name,
+    prepare(given) {
+      const checked = input.safeParse(given)
+      if (!checked.success)
+        throw new TideError('bad_message', `The input of ${name}: ${z.prettifyError(checked.error)}`)
+      return (context) => run(context, checked.data)
+    },
+  }
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import { TideError } from '../../protocol/error.ts'
+import { actingAs } from './acting-as.ts'
+import { defineAction, type ActionContext } from './action.ts'
+
+const leaseSeconds = z.number().int().min(5).max(86_400)
+
+/**
+ * Takes the most important, then oldest task that is ready, for an agent: `{ task, runId }`, both null when there is none.
+ * The task is `in_progress` until the lease is over; renew it, or finish by patching the task's status.
+ */
+export const claimTask = defineAction({
+  name: 'tasks.claim',
+  input: z.strictObject({
+    agentId: z.uuid(),
+    /** The process that will work on it; when that misses its heartbeats, the task is free again. */
+    instanceId: z.uuid().optional(),
+    /** Of one project only. */
+    projectId: z.uuid().optional(),
+    leaseSeconds: leaseSeconds.default(300),
+  }),
+  async run(context, { agentId, instanceId, projectId, leaseSeconds: seconds }) {
+    const projects = await actingAs(context, agentId)
+    if (projectId !== undefined && !projects.includes(projectId))
+      throw new TideError('forbidden', `The caller may not work on tasks of project ${projectId}.`)
+    if (instanceId !== undefined) await checkInstance(context, agentId, instanceId)
+    const [claim] = await context.query<{ readonly task_id: string; readonly run_id: string }>({
+      name: 'action_claim_task',
+      text: 'select task_id, run_id from sync.claim_next_task($1, $2, make_interval(secs => $3), $4::uuid[])',
+      values: [agentId, instanceId ?? null, seconds, projectId === undefined ? projects : [projectId]],
+    })
+    if (!claim) return { task: null, runId: null }
+    const [task = null] = await context.rows('tasks', [claim.task_id])
+    return { task, runId: claim.run_id }
+  },
+})
+
+/** Makes the lease of a claimed task end later: `{ leaseExpiresAt }`. */
+export const renewLease = defineAction({
+  name: 'tasks.renew',
+  input: z.strictObject({ taskId: z.uuid(), leaseSeconds: leaseSeconds.default(300) }),
+  async run(context, { taskId, leaseSeconds: seconds }) {
+    await checkHeld(context, taskId)
+    await context.query({
+      name: 'action_renew_lease',
+      text: `update tasks set lease_expires_at = date_trunc('milliseconds', clock_timestamp() + make_interval(secs => $2)) where id = $1`,
+      values: [taskId, seconds],
+    })
+    const [task] = await context.rows('tasks', [taskId])
+    return { leaseExpiresAt: task?.['leaseExpiresAt'] ?? null }
+  },
+})
+
+/** Gives a claimed task back, undone and without having used up an attempt: `{}`. */
+export const releaseTask = defineAction({
+  name: 'tasks.release',
+  input: z.strictObject({ taskId: z.uuid() }),
+  async run(context, { taskId }) {
+    await checkHeld(context, taskId)
+    await context.query({
+      name: 'action_release_task',
+      text: `update tasks set status = 'pending', attempt_count = greatest(attempt_count - 1, 0) where id = $1`,
+      values: [taskId],
+    })
+    return {}
+  },
+})
+
+async function checkInstance({ query }: ActionContext, agentId: string, instanceId: string): Promise<void> {
+  const [instance] = await query<{ readonly live: boolean }>({
+    name: 'action_instance',
+    text: `select status in ('starting', 'idle', 'busy', 'draining') as live from agent_instances where id = $1 and agent_id = $2 for share`,
+    values: [instanceId, agentId],
+  })
+  if (!instance) throw new TideError('not_found', `Agent ${agentId} has no instance ${instanceId}.`)
+  if (!instance.live)
+    throw new TideError('forbidden', `Instance ${instanceId} has stopped, so it can hold no task.`, {
+      remedy: 'Insert a row for the new instance and claim with its id.',
+    })
+}
+
+/** Locks the task; it must be claimed by an agent that the caller may act as. */
+async function checkHeld(context: ActionContext, taskId: string): Promise<void> {
+  const [task] = await context.query<{
+    readonly agent: string | null
+    readonly project: string
+    readonly held: boolean
+  }>({
+    name: 'action_held_task',
+    text: `select assigned_agent_id as agent, project_id as project, status = 'in_progress' and lease_expires_at > clock_timestamp() as held
+      from tasks where id = $1 and deleted_at is null for no key update`,
+    values: [taskId],
+  })
+  if (!task || !context.access.channels.has(`project/${task.project}`))
+    throw new TideError('not_found', `There is no task ${taskId} that the caller can see.`)
+  if (!task.held || task.agent === null)
+    throw new TideError('lease_lost', `Nobody holds a lease on task ${taskId}, or it has run out.`)
+  await actingAs(context, task.agent)
+}

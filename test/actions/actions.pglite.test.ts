@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { TideError } from '../../protocol/error.ts'
+import { createActions, defineAction, shippedActions } from '../../server/actions/actions.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { createActionWorld, newId, type ActionWorld } from './world.ts'
+
+/** Adds a task and then, when asked to, refuses. */
+const addTask = defineAction({
+  name: 'test.addTask',
+  input: z.strictObject({ projectId: z.uuid(), title: z.string(), refuse: z.boolean().default(false) }),
+  async run({ query, principal }, { projectId, title, refuse }) {
+    const [task] = await query<{ readonly id: string }>({
+      text: 'insert into tasks (organization_id, project_id, title) values ($1, $2, $3) returning id',
+      values: [principal.organizationId, projectId, title],
+    })
+    if (refuse) throw new TideError('forbidden', 'Not this one.')
+    return { id: task?.id ?? null }
+  },
+})
+
+let world: ActionWorld
+beforeAll(async () => {
+  world = await createActionWorld('embedded', [addTask])
+})
+afterAll(() => world.close())
+
+const titled = (title: string) => world.query('select id from tasks where title = $1', [title])
+
+describe('a call', () => {
+  it('does what the action does, in the name of the caller', async () => {
+    const input = { projectId: world.fixture.projectId, title: 'once' }
+    const answer = await world.call(world.owner, 'test.addTask', input)
+    expect(await titled('once')).toEqual([answer])
+    const [change] = await world.query(
+      `select origin_device_id, actor_user_id from sync_changes where table_name = 'tasks' and row_id = $1`,
+      [(answer as { id: string }).id],
+    )
+    expect(change).toEqual({ origin_device_id: world.owner.deviceId, actor_user_id: world.owner.id })
+  })
+
+  it('that is repeated is answered and not done again', async () => {
+    const id = newId()
+    const input = { projectId: world.fixture.projectId, title: 'repeated' }
+    const answers = await Promise.all([1, 2, 3].map(() => world.call(world.owner, 'test.addTask', input, id)))
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
+    expect(await titled('repeated')).toHaveLength(1)
+  })
+
+  it('under an id of another call, or of another device, is refused', async () => {
+    const id = newId()
+    const input = { projectId: world.fixture.projectId, title: 'mine' }
+    await world.call(world.owner, 'test.addTask', input, id)
+    await expect(world.call(world.owner, 'test.addTask', { ...input, title: 'other' }, id)).rejects.toMatchObject({
+      code: 'bad_message',
+    })
+    await expect(world.call(world.agent, 'test.addTask', input, id)).rejects.toMatchObject({ code: 'bad_message' })
+    expect(await titled('other')).toEqual([])
+  })
+
+  it('that is refused changes nothing and may be made again', async () => {
+    const id = newId()
+    const input = { projectId: world.fixture.projectId, title: 'refused', refuse: true }
+    for (let n = 0; n < 2; n++)
+      await expect(world.call(world.owner, 'test.addTask', input, id)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(await titled('refused')).toEqual([])
+  })
+
+  it('with wrong input names the field', async () => {
+    await expect(
+      world.call(world.owner, 'test.addTask', { projectId: 'x', title: 7, more: true }),
+    ).rejects.toMatchObject({
+      code: 'bad_message',
+      message: expect.stringMatching(/test\.addTask[^]*more[^]*projectId[^]*title/),
+    })
+  })
+
+  it('of an unknown action lists the known ones', async () => {
+    await expect(world.call(world.owner, 'tasks.clam', {})).rejects.toMatchObject({
+      code: 'not_found',
+      remedy: expect.stringContaining('tasks.claim'),
+    })
+  })
+
+  it('of a revoked device is refused', async () => {
+    const device = await world.device('user', world.fixture.memberId)
+    await world.query('update devices set revoked_at = now() where id = $1', [device.deviceId])
+    await expect(world.call(device, 'test.addTask', { projectId: newId(), title: 'x' })).rejects.toMatchObject({
+      code: 'device_revoked',
+    })
+  })
+})
+
+it('two actions of one name are refused at the start', () => {
+  const options = { pool: world.pool, catalog: loadCatalog(), clock: systemClock, random: systemRandom }
+  expect(() => createActions({ ...options, actions: [...shippedActions, ...shippedActions] })).toThrow(/same name/)
+})

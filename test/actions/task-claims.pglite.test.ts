@@ -1,0 +1,295 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createActionWorld, newId, type ActionWorld } from './world.ts'
+import type { SqlRow } from '../migrations/rows.ts'
+
+let world: ActionWorld
+beforeAll(async () => {
+  world = await createActionWorld()
+})
+afterAll(() => world.close())
+beforeEach(() => world.query('delete from tasks'))
+
+interface Claim {
+  readonly task: {
+    readonly id: string
+    readonly title: string
+    readonly status: string
+    readonly attemptCount: number
+  } | null
+  readonly runId: string | null
+}
+const claim = async (more: Readonly<Record<string, string | number>> = {}): Promise<Claim> =>
+  (await world.call(world.agent, 'tasks.claim', { agentId: world.fixture.agentId, ...more })) as unknown as Claim
+const claimedTitle = async (): Promise<string | undefined> => (await claim()).task?.title
+const expire = (id: string) =>
+  world.query(`update tasks set lease_expires_at = now() - interval '1 second' where id = $1`, [id])
+const sweep = () => world.query('select sync.sweep_instances(), sync.sweep_leases()')
+const runsOf = (id: string) =>
+  world.query(
+    'select attempt, status, finished_at is not null as finished from task_runs where task_id = $1 order by attempt',
+    [id],
+  )
+const taskOf = async (claimed: Claim): Promise<SqlRow> => world.read('tasks', claimed.task?.id ?? '')
+
+describe('tasks.claim', () => {
+  it('takes the most important, then the oldest', async () => {
+    await world.addTask({ title: 'new', created_at: '2026-03-01T00:00:00Z' })
+    await world.addTask({ title: 'old', created_at: '2026-01-01T00:00:00Z' })
+    await world.addTask({ title: 'high', priority: 'high', created_at: '2026-05-01T00:00:00Z' })
+    expect([await claimedTitle(), await claimedTitle(), await claimedTitle(), await claimedTitle()]).toEqual([
+      'high',
+      'old',
+      'new',
+      undefined,
+    ])
+  })
+
+  it('gives a lease and a run', async () => {
+    await world.addTask()
+    const claimed = await claim({ leaseSeconds: 60 })
+    expect(claimed.task).toMatchObject({
+      status: 'in_progress',
+      attemptCount: 1,
+      assignedAgentId: world.fixture.agentId,
+    })
+    expect(await world.read('task_runs', claimed.runId ?? '')).toMatchObject({
+      status: 'running',
+      attempt: 1,
+      agent_id: world.fixture.agentId,
+      task_id: claimed.task?.id,
+    })
+    const [lease] = await world.query(
+      'select extract(epoch from lease_expires_at - now())::float8 as seconds from tasks where id = $1',
+      [claimed.task?.id],
+    )
+    expect(lease?.['seconds']).toBeGreaterThan(0)
+    expect(lease?.['seconds']).toBeLessThanOrEqual(60)
+  })
+
+  it('waits for all that a task depends on', async () => {
+    const last = await world.addTask({ title: 'last', priority: 'critical' })
+    for (const title of ['first', 'second']) {
+      const { id } = await world.addTask({ title })
+      await world.add('task_dependencies', {
+        project_id: world.fixture.projectId,
+        task_id: last.id,
+        depends_on_task_id: id,
+      })
+    }
+    for (const expected of ['first', 'second']) {
+      const { task } = await claim()
+      expect(task?.title).toBe(expected)
+      await world.query(`update tasks set status = 'completed' where id = $1`, [task?.id])
+    }
+    expect(await claimedTitle()).toBe('last')
+  })
+
+  it.each([
+    ['has its time still to come', { run_after: '2099-01-01T00:00:00Z' }],
+    ['is for another kind of agent', { assigned_agent_type: 'devops' }],
+    ['is blocked', { status: 'blocked' }],
+    ['is deleted', { deleted_at: '2026-01-01T00:00:00Z' }],
+  ])('passes over a task that %s', async (_, values) => {
+    await world.addTask(values)
+    expect(await claim()).toEqual({ task: null, runId: null })
+  })
+
+  it('sees only projects that the caller may work in', async () => {
+    const { id } = await world.add('projects', { name: 'Private', slug: `p-${newId()}`, visibility: 'private' })
+    await world.addTask({ project_id: id })
+    expect(await claim()).toEqual({ task: null, runId: null })
+    await expect(claim({ projectId: id })).rejects.toMatchObject({ code: 'forbidden' })
+  })
+
+  it('is for the agent, its owner and admins', async () => {
+    await world.addTask()
+    const member = await world.device('user', world.fixture.memberId)
+    const input = { agentId: world.fixture.agentId }
+    await expect(world.call(member, 'tasks.claim', input)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(await world.call(world.owner, 'tasks.claim', input)).toMatchObject({ task: { status: 'in_progress' } })
+  })
+})
+
+describe('a lease', () => {
+  it('that runs out gives the task back, until no attempt is left', async () => {
+    const { id } = await world.addTask({ max_attempts: 2 })
+    for (const status of ['pending', 'failed']) {
+      await claim()
+      await expire(id)
+      await sweep()
+      expect(await world.read('tasks', id)).toMatchObject({
+        status,
+        lease_expires_at: null,
+        claimed_by_instance_id: null,
+      })
+    }
+    expect(await runsOf(id)).toEqual([
+      { attempt: 1, status: 'timed_out', finished: true },
+      { attempt: 2, status: 'timed_out', finished: true },
+    ])
+  })
+
+  it('is renewed by its holder, and by nobody once it is over', async () => {
+    await world.addTask()
+    const { task } = await claim({ leaseSeconds: 5 })
+    const taskId = task?.id ?? ''
+    const before = await world.read('tasks', taskId)
+    const renewed = await world.call(world.agent, 'tasks.renew', { taskId, leaseSeconds: 600 })
+    const after = await world.read('tasks', taskId)
+    expect(renewed).toEqual({ leaseExpiresAt: (after['lease_expires_at'] as Date).toISOString() })
+    expect(Number(after['lease_expires_at'])).toBeGreaterThan(Number(before['lease_expires_at']))
+    await expire(taskId)
+    await expect(world.call(world.agent, 'tasks.renew', { taskId })).rejects.toMatchObject({ code: 'lease_lost' })
+  })
+
+  it('that is released costs no attempt', async () => {
+    await world.addTask()
+    const claimed = await claim()
+    await world.call(world.agent, 'tasks.release', { taskId: claimed.task?.id ?? '' })
+    expect(await taskOf(claimed)).toMatchObject({ status: 'pending', attempt_count: 0, lease_expires_at: null })
+    expect(await runsOf(claimed.task?.id ?? '')).toEqual([{ attempt: 1, status: 'cancelled', finished: true }])
+  })
+
+  it('ends with the work, and the run says how it went', async () => {
+    await world.addTask()
+    const claimed = await claim()
+    await world.query(`update tasks set status = 'completed', result = '{"ok":true}' where id = $1`, [claimed.task?.id])
+    expect(await taskOf(claimed)).toMatchObject({ lease_expires_at: null, claimed_by_instance_id: null })
+    expect(await world.read('task_runs', claimed.runId ?? '')).toMatchObject({
+      status: 'completed',
+      result: { ok: true },
+    })
+  })
+})
+
+describe('a run that fails', () => {
+  const fail = (claimed: Claim, recoverable = true) =>
+    world.query(`update task_runs set status = 'failed', is_recoverable = $2 where id = $1`, [
+      claimed.runId,
+      recoverable,
+    ])
+  const pause = async (claimed: Claim): Promise<unknown> =>
+    (
+      await world.query(
+        'select round(extract(epoch from next_retry_at - now()))::int as seconds from tasks where id = $1',
+        [claimed.task?.id],
+      )
+    )[0]?.['seconds']
+
+  it('is tried again after the pause of its policy', async () => {
+    const { id } = await world.addTask({
+      max_attempts: 5,
+      retry_policy: { strategy: 'exponential', delaySeconds: 100, maxDelaySeconds: 300 },
+    })
+    for (const expected of [100, 200, 300, 300]) {
+      const claimed = await claim()
+      await fail(claimed)
+      expect(await taskOf(claimed)).toMatchObject({ status: 'pending' })
+      expect(await pause(claimed)).toBe(expected)
+      expect(await claim()).toEqual({ task: null, runId: null })
+      await world.query('update tasks set next_retry_at = now() where id = $1', [id])
+    }
+  })
+
+  it('and cannot be mended fails its task at once', async () => {
+    await world.addTask()
+    const claimed = await claim()
+    await fail(claimed, false)
+    expect(await taskOf(claimed)).toMatchObject({ status: 'failed', next_retry_at: null })
+  })
+
+  it('leaves a task that may be begun anew, with all attempts', async () => {
+    const { id } = await world.addTask({ max_attempts: 1 })
+    await fail(await claim())
+    expect(await world.read('tasks', id)).toMatchObject({ status: 'failed' })
+    await world.query(`update tasks set status = 'pending' where id = $1`, [id])
+    expect((await claim()).task).toMatchObject({ id, attemptCount: 1 })
+  })
+})
+
+describe('instances', () => {
+  const start = (values: SqlRow = {}) =>
+    world.add('agent_instances', { agent_id: world.fixture.agentId, status: 'idle', ...values })
+  const statusOfAgent = async () => (await world.read('agents', world.fixture.agentId))['status']
+  beforeEach(() => world.query('delete from agent_instances'))
+
+  it('make their agent online, busy and offline, and each change is an event', async () => {
+    await world.query('delete from agent_events')
+    const { id } = await start()
+    const other = await start()
+    expect(await statusOfAgent()).toBe('online')
+    await world.call(world.agent, 'agents.heartbeat', { instanceId: id, status: 'busy', cpuPercent: 12.5 })
+    expect(await statusOfAgent()).toBe('busy')
+    for (const instanceId of [id, other.id])
+      await world.call(world.agent, 'agents.heartbeat', { instanceId, status: 'stopped' })
+    expect(await statusOfAgent()).toBe('offline')
+    const events = await world.query('select event_type from agent_events order by created_at')
+    expect(events.map((event) => event['event_type'])).toEqual([
+      'agent.online',
+      'agent.busy',
+      'agent.online',
+      'agent.offline',
+    ])
+  })
+
+  it('that miss three heartbeats have crashed, and their tasks are free', async () => {
+    const { id } = await start()
+    await world.addTask()
+    const claimed = await claim({ instanceId: id })
+    await world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
+      id,
+    ])
+    await sweep()
+    expect(await world.read('agent_instances', id)).toMatchObject({ status: 'crashed', stopped_at: expect.any(Date) })
+    expect(await taskOf(claimed)).toMatchObject({ status: 'pending', claimed_by_instance_id: null })
+    expect(await statusOfAgent()).toBe('offline')
+    await expect(claim({ instanceId: id })).rejects.toMatchObject({ code: 'forbidden' })
+    await world.call(world.agent, 'agents.heartbeat', { instanceId: id })
+    expect(await statusOfAgent()).toBe('online')
+  })
+
+  it('leave an agent in maintenance as it is', async () => {
+    await world.query(`update agents set status = 'maintenance' where id = $1`, [world.fixture.agentId])
+    await start()
+    expect(await statusOfAgent()).toBe('maintenance')
+    await world.query(`update agents set status = 'offline' where id = $1`, [world.fixture.agentId])
+  })
+
+  it('that beat without news reach no replica', async () => {
+    const { id } = await start()
+    const [before] = await world.query('select max(seq) as seq from sync_changes')
+    await world.call(world.agent, 'agents.heartbeat', { instanceId: id, memoryMb: 512 })
+    expect(await world.query('select max(seq) as seq from sync_changes')).toEqual([before])
+  })
+})
+
+it('statistics of an agent come from its runs', async () => {
+  await world.query('delete from task_runs')
+  for (const status of ['completed', 'completed', 'completed', 'failed']) {
+    await world.addTask({ max_attempts: 1 })
+    const { task } = await claim()
+    await world.query(`update tasks set status = $2 where id = $1`, [task?.id, status])
+  }
+  expect(await world.query('select sync.refresh_agent_stats() as n')).toEqual([{ n: 1 }])
+  expect(await world.read('agents', world.fixture.agentId)).toMatchObject({
+    success_rate: '0.7500',
+    total_tasks_completed: 3,
+    average_response_time_ms: expect.any(String),
+  })
+  expect(await world.query('select sync.refresh_agent_stats() as n')).toEqual([{ n: 0 }])
+})
+
+it('a parent is as far as its children', async () => {
+  const parent = await world.addTask({ title: 'parent' })
+  const [a, b] = [
+    await world.addTask({ parent_task_id: parent.id }),
+    await world.addTask({ parent_task_id: parent.id }),
+  ]
+  const progress = async () => (await world.read('tasks', parent.id))['progress_percentage']
+  await world.query('update tasks set progress_percentage = 50 where id = $1', [a.id])
+  expect(await progress()).toBe('25.00')
+  await world.query(`update tasks set status = 'completed' where id = $1`, [b.id])
+  expect(await progress()).toBe('75.00')
+  await world.query('update tasks set parent_task_id = null where id = $1', [a.id])
+  expect(await progress()).toBe('100.00')
+})
