@@ -2,7 +2,7 @@ import { columnClasses, columnTypes } from '../../protocol/rows/table.ts'
 import type { ColumnClass, ColumnDescriptor, ColumnType, TableDescriptor } from '../../protocol/rows/table.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { ColumnSpec, TableSpec } from '../entities/define.ts'
-import { toColumnName } from '../entities/define.ts'
+import { tableSpec, toColumnName } from '../entities/define.ts'
 
 /** What clients learn of a table: no hidden columns, no indexes, no CHECK that SQL alone can say. */
 export function describeTable(spec: TableSpec): TableDescriptor | undefined {
@@ -48,8 +48,27 @@ function describeColumn(table: TableSpec, property: string, spec: ColumnSpec): C
     ...defined('maxLength', spec.maxLength),
     ...defined('min', spec.min),
     ...defined('max', spec.max),
-    ...defined('references', spec.references?.table),
+    ...defined('references', reachable(table, property, spec, columnClass)),
   }
+}
+
+/**
+ * The table that a client's value must name a row of. What never leaves the server cannot be named by a client, so such a
+ * column is the server's to fill.
+ */
+function reachable(
+  table: TableSpec,
+  property: string,
+  spec: ColumnSpec,
+  columnClass: ColumnClass | undefined,
+): string | undefined {
+  const target = spec.references?.table
+  if (target === undefined || tableSpec(target).direction !== 'server') return target
+  if (columnClass === 'server') return undefined
+  throw new TideError(
+    'invalid_schema',
+    `Column ${table.table}.${property} travels and refers to ${target}, whose rows never leave the server. Make it of class server, or hide it.`,
+  )
 }
 
 /**

@@ -17,6 +17,8 @@ export interface IndexSpec {
   readonly operators?: string
   readonly where?: string
   readonly nullsNotDistinct?: true
+  /** Columns that the index carries besides, so that a query need not read the table. */
+  readonly include?: readonly string[]
 }
 
 export interface CheckSpec {

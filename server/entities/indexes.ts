@@ -12,7 +12,10 @@ interface UniqueOptions extends IndexOptions {
 /** Condition of an index over rows that are not soft-deleted. */
 export const live = 'deleted_at is null'
 
-export function index(columns: readonly string[], options: IndexOptions = {}): IndexSpec {
+export function index(
+  columns: readonly string[],
+  options: IndexOptions & { readonly include?: readonly string[] } = {},
+): IndexSpec {
   return { columns, kind: 'btree', unique: false, ...options }
 }
 

@@ -4,8 +4,8 @@ import { index, unique } from './indexes.ts'
 
 /**
  * Columns that many tables share, to be spread into `columns`. Mixin letters are those of the data model: S synced,
- * S0 synced with shipped rows, R without soft delete, R0, T tenant roots, P partitioned, V server only, A author,
- * X row scope.
+ * S0 synced with shipped rows, R without soft delete, R0, T tenant roots, P partitioned logs, P0, V server only,
+ * A author, X row scope.
  */
 
 const id = () => uuid().primary().defaultSql('sync.uuid_v7()').server()
@@ -74,6 +74,11 @@ export function logColumns() {
     organizationId: organizationId(),
     originDeviceId: uuid().nullable().server(),
   }
+}
+
+/** P0: P where a row may belong to no organization: what the server logs of itself. */
+export function systemLogColumns() {
+  return { ...logColumns(), organizationId: organizationId().nullable() }
 }
 
 /** V: tables that never leave the server. */

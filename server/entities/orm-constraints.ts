@@ -43,7 +43,7 @@ function leadsLookups(index: IndexSpec): boolean {
 }
 
 function isPlain(index: IndexSpec): boolean {
-  return index.kind === 'btree' && index.where === undefined && !index.nullsNotDistinct
+  return index.kind === 'btree' && index.where === undefined && !index.nullsNotDistinct && !index.include
 }
 
 function toOrmIndex(table: string, index: IndexSpec): OrmIndex {
@@ -57,6 +57,7 @@ function toOrmIndex(table: string, index: IndexSpec): OrmIndex {
     `create ${index.unique ? 'unique ' : ''}index "${name}" on "${table}"`,
     index.kind === 'btree' ? '' : ` using ${index.kind}`,
     ` (${columns.join(', ')})`,
+    index.include ? ` include (${index.include.map(toColumnName).join(', ')})` : '',
     index.nullsNotDistinct ? ' nulls not distinct' : '',
     index.kind === 'hnsw' ? ' with (m = 16, ef_construction = 64)' : '',
     index.where ? ` where ${index.where}` : '',

@@ -1,4 +1,4 @@
-import { bigint, boolean, enumeration, integer, json, numeric, reference, text, timestamp, uuid } from '../column.ts'
+import { bigint, boolean, enumeration, integer, json, numeric, reference, text, timestamp } from '../column.ts'
 import { defineTable } from '../define.ts'
 import { conversationStatus } from '../enums.ts'
 import { index, trigram } from '../indexes.ts'
@@ -26,8 +26,7 @@ export const conversations = defineTable({
     medium: enumeration(['chat', 'task', 'voice', 'email', 'slack', 'api', 'agent_to_agent']).default('chat'),
     taskId: reference('tasks', 'set null').nullable(),
     sessionId: reference('agent_sessions', 'set null').nullable(),
-    // Refers to prompts, whose table comes with its module.
-    promptId: uuid().nullable(),
+    promptId: reference('prompts', 'set null').nullable(),
     model: text().nullable(),
     summary: text().nullable(),
     isPinned: boolean().default(false),

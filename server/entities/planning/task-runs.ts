@@ -9,7 +9,6 @@ import {
   reference,
   text,
   timestamp,
-  uuid,
 } from '../column.ts'
 import { defineTable } from '../define.ts'
 import { priority, runStatus } from '../enums.ts'
@@ -38,8 +37,7 @@ export const taskRuns = defineTable({
     agentId: reference('agents', 'set null').nullable(),
     agentInstanceId: reference('agent_instances', 'set null').nullable(),
     sessionId: reference('agent_sessions', 'set null').nullable(),
-    // Refers to prompts, whose table comes with its module.
-    promptId: uuid().nullable(),
+    promptId: reference('prompts', 'set null').nullable(),
     attempt: integer().min(1).default(1),
     externalTaskId: text().len(1, 100).nullable(),
     prompt: text().default(''),

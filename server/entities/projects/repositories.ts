@@ -1,4 +1,4 @@
-import { boolean, enumeration, json, reference, text, timestamp, uuid } from '../column.ts'
+import { boolean, enumeration, json, reference, text, timestamp } from '../column.ts'
 import { defineTable } from '../define.ts'
 import { index, live, unique } from '../indexes.ts'
 import { authorColumns, syncedColumns } from '../mixins.ts'
@@ -14,8 +14,7 @@ export const repositories = defineTable({
     ...syncedColumns(),
     ...authorColumns(),
     projectId: reference('projects', 'cascade'),
-    // Refers to integrations, whose table comes with its module.
-    integrationId: uuid().nullable(),
+    integrationId: reference('integrations', 'set null').nullable(),
     provider: enumeration(['github', 'gitlab', 'bitbucket', 'local']).default('github'),
     owner: text().len(1, 100),
     name: text().len(1, 100),
