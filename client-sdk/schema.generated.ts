@@ -2173,4 +2173,3 @@ export const shippedSchema = {
 
 /** The type of the shipped schema. */
 export type ShippedSchema = typeof shippedSchema
-

@@ -12,6 +12,8 @@ export interface DocColumn {
   readonly notNull: boolean
   /** As the page writes it, without the `=`. */
   readonly default?: string
+  /** Names the author or origin of a row: no index of its own. */
+  readonly author?: true
   readonly references?: { readonly table: string; readonly onDelete: 'cascade' | 'set null' | 'restrict' }
   readonly values?: readonly string[]
   readonly length?: readonly [min: number, max: number]
@@ -164,6 +166,7 @@ function parseFact(
     if (!onDelete) throw new Error(`No delete rule: ${text}`)
     return { references: { table: all[index + 1] ?? '', onDelete } }
   }
+  if (word === 'author') return { author: true }
   const call = /^(in|enum|len|ck|gen)\(/.exec(word)?.[1]
   if (call === undefined) throw new Error(`Not understood: ${word} in ${text}`)
   const argument = inParentheses(word.slice(call.length))
@@ -195,7 +198,13 @@ function parseIndex(text: string): DocIndex {
   const [first = '', operators] = inside.split(' ')
   const withOperators = kind === 'gin' && operators !== undefined && !inside.includes(',')
   const where = [isLive ? live : '', condition ?? ''].filter(Boolean).join(' and ')
-  const fixedOperators = { trgm: 'gin_trgm_ops', hnsw: 'vector_cosine_ops', gin: undefined, unique: undefined, btree: undefined }
+  const fixedOperators = {
+    trgm: 'gin_trgm_ops',
+    hnsw: 'vector_cosine_ops',
+    gin: undefined,
+    unique: undefined,
+    btree: undefined,
+  }
   const operatorClass = withOperators ? operators : fixedOperators[kind]
   return {
     kind,

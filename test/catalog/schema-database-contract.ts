@@ -1,0 +1,88 @@
+import type { Pool } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { allColumns, toDdl } from '../support/schema-ddl.ts'
+import { readSchemaPage } from '../support/schema-notation.ts'
+
+const page = readSchemaPage()
+
+/** What a schema of the database has, as lines of text by table. */
+type Facts = ReadonlyMap<string, readonly string[]>
+
+const relations = `
+  select c.oid, c.relname from pg_class c
+  where c.relnamespace = $1::regnamespace and c.relkind in ('r', 'p') and not c.relispartition and c.relname <> 'mikro_orm_migrations'`
+
+async function facts(pool: Pool, schema: string, query: string): Promise<Facts> {
+  const { rows } = await pool.query<{ table: string; facts: readonly string[] }>(
+    `with relations as (${relations}) ${query}`,
+    [schema],
+  )
+  return new Map(rows.map(({ table, facts: lines }) => [table, lines.toSorted()]))
+}
+
+const columns = `
+  select r.relname as table, array_agg(concat_ws(' ', a.attname, format_type(a.atttypid, a.atttypmod), case when a.attnotnull then 'not null' end,
+    case a.attgenerated when 's' then 'generated' else 'default' end || ' ' || pg_get_expr(d.adbin, d.adrelid))) as facts
+  from relations r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+  left join pg_attrdef d on d.adrelid = r.oid and d.adnum = a.attnum group by 1`
+
+const checks = `
+  select r.relname as table, array_agg(pg_get_constraintdef(k.oid)) as facts
+  from relations r join pg_constraint k on k.conrelid = r.oid and k.contype = 'c' group by 1`
+
+const indexes = `
+  select r.relname as table, array_agg(
+    case when i.indisprimary then 'primary ' when i.indisunique then 'unique ' else '' end
+    || regexp_replace(pg_get_indexdef(i.indexrelid), '^.* USING ', '')) as facts
+  from relations r join pg_index i on i.indrelid = r.oid group by 1`
+
+/** The page against a migrated database, both ways. */
+export function describeSchemaPage(kind: 'embedded' | 'postgres'): void {
+  describe(`docs/schema.md and a migrated database, ${kind}`, () => {
+    let db: TestDatabase
+    let pool: Pool
+    beforeAll(async () => {
+      db = await createTestDatabase({ kind })
+      pool = db.database.pool
+      await pool.query(
+        ['create schema documented', ...page.tables.flatMap((table) => toDdl(table, 'documented'))].join(';\n'),
+      )
+    })
+    afterAll(() => db.close())
+
+    test.each([
+      ['columns, with type, NOT NULL, default and generation', columns],
+      ['CHECKs', checks],
+      ['primary keys, unique keys and indexes', indexes],
+    ])('have the same %s', async (_, query) => {
+      const [documented, migrated] = [await facts(pool, 'documented', query), await facts(pool, 'public', query)]
+      expect([...migrated.keys()].toSorted()).toEqual([...documented.keys()].toSorted())
+      for (const [table, lines] of migrated)
+        expect.soft({ table, lines }).toEqual({ table, lines: documented.get(table) })
+    })
+
+    test('have the same foreign keys, with their delete rules', async () => {
+      const rules = { cascade: 'c', 'set null': 'n', restrict: 'r' }
+      const documented = page.tables.flatMap((table) =>
+        allColumns(table).flatMap(({ name, references }) =>
+          references ? [`${table.name}.${name} -> ${references.table} ${rules[references.onDelete]}`] : [],
+        ),
+      )
+      const { rows } = await pool.query<{ key: string }>(`
+        select format('%s.%s -> %s %s', k.conrelid::regclass, a.attname, k.confrelid::regclass, k.confdeltype) as key
+        from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
+        where k.contype = 'f' and c.relnamespace = 'public'::regnamespace and not c.relispartition`)
+      expect(rows.map(({ key }) => key).toSorted()).toEqual(documented.toSorted())
+    })
+
+    test('name the CHECK of a column after it', async () => {
+      const { rows } = await pool.query(`
+        select conname from pg_constraint k join pg_class c on c.oid = k.conrelid
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
+        where k.contype = 'c' and array_length(k.conkey, 1) = 1 and c.relnamespace = 'public'::regnamespace and not c.relispartition
+          and k.conname <> format('%s_%s_check', c.relname, a.attname)`)
+      expect(rows).toEqual([])
+    })
+  })
+}

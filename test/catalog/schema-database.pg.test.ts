@@ -1,0 +1,3 @@
+import { describeSchemaPage } from './schema-database-contract.ts'
+
+describeSchemaPage('postgres')
