@@ -19,7 +19,8 @@ function anchorsOf(markdown: string): readonly string[] {
 }
 
 test.each(pages())('every link of $path leads somewhere', ({ path, text: markdown }) => {
-  const links = [...markdown.matchAll(/\]\((?!https?:)([^)\s#]*)(?:#([^)\s]*))?\)/g)]
+  const prose = markdown.replace(/^```[\s\S]*?^```$/gm, '')
+  const links = [...prose.matchAll(/\]\((?!https?:)([^)\s#]*)(?:#([^)\s]*))?\)/g)]
   for (const [whole, file = '', anchor] of links) {
     const target = file === '' ? path : join(dirname(path), file)
     expect(existsSync(join(root, target)), `${whole} in ${path}`).toBe(true)
