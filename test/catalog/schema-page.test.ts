@@ -21,9 +21,8 @@ test('its named lists of values are those of the code', () => {
 
 /** The scope as the page writes it. */
 function scopeText(rule: ScopeRule | undefined, { mixins }: DocTable): string {
-  switch (rule?.kind) {
-    case undefined:
-      return 'none'
+  if (!rule) return 'none'
+  switch (rule.kind) {
     case 'via':
       return `via ${rule.parent}(${toColumnName(rule.column)})`
     case 'project_home':
@@ -158,12 +157,12 @@ describe('the notation', () => {
   })
 
   test.each([
-    ['a header without policy', 'notes [S] org · rw member'],
-    ['an unknown mixin', 'notes [Q] org · rw member · merge'],
-    ['a word it does not know', 'notes [S] org · rw member · merge\n  title text! maybe'],
-    ['an enum that is not listed', 'notes [S] org · rw member · merge\n  title text! enum(colours)'],
-    ['a foreign key without rule', 'notes [S] org · rw member · merge\n  by uuid -> users'],
-  ])('refuses %s', (_, text) => {
-    expect(() => block(text)).toThrow()
+    ['a header without policy', 'notes [S] org · rw member', 'No header'],
+    ['an unknown mixin', 'notes [Q] org · rw member · merge', 'No mixin Q'],
+    ['a word it does not know', 'notes [S] org · rw member · merge\n  title text! maybe', 'Not understood: maybe'],
+    ['an enum that is not listed', 'notes [S] org · rw member · merge\n  title text! enum(colours)', 'No enum colours'],
+    ['a foreign key without rule', 'notes [S] org · rw member · merge\n  by uuid -> users', 'No delete rule'],
+  ])('refuses %s', (_, text, message) => {
+    expect(() => block(text)).toThrow(message)
   })
 })
