@@ -15,6 +15,7 @@ import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
 import { createAuth, createDeviceRegistry, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource } from './capture/capture.ts'
+import { openCluster, type Cluster } from './cluster/cluster.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
 import type { Config } from './config.ts'
@@ -61,6 +62,7 @@ const canaryLimitMs = 30_000
 /** All that runs while the server listens. */
 interface Running {
   readonly database: Database
+  readonly cluster: Cluster
   readonly hub: Hub
   readonly feed: SqlFeed
   readonly maintenance: Maintenance
@@ -124,6 +126,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       last.http.closeAllConnections()
       await last.hub.stop()
       await last.feed.close()
+      await last.cluster.close()
       await last.database.close()
       log.info('Closed')
     },
@@ -139,10 +142,12 @@ async function compose(
   const { limits } = config
   const random = systemRandom
   const catalog = loadCatalog()
+  const cluster = openCluster({ redisUrl: config.redisUrl, name: await nameOf(database), clock, random, log })
+  const news = cluster.news?.('log')
   const source =
     config.capture === 'wal'
-      ? createWalSource({ database, clock, random, log })
-      : createTriggerSource({ database, clock, log })
+      ? createWalSource({ database, clock, random, log, news })
+      : createTriggerSource({ database, clock, log, news })
   const feed = createSqlFeed({ database, source, catalog })
   const hub = createHub({
     feed,
@@ -177,18 +182,20 @@ async function compose(
       database: answer,
       canary: { ok: alive, ageMs },
       log: source.role ?? null,
+      redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
       connections: state.gateway?.connections ?? 0,
       version: packageVersion,
       embedded: database.embedded,
     }
   }
-  await hub.start()
   const http = createHttpServer(createHttpHandler({ readiness, metrics, log }))
   try {
+    await hub.start()
     await listen(http, config)
   } catch (error) {
     await hub.stop()
     await feed.close()
+    await cluster.close()
     throw error
   }
   const gateway = attachGateway(http, {
@@ -209,12 +216,13 @@ async function compose(
       onCommitted: () => hub.wake(),
     }),
     allowedOrigins: config.allowedOrigins,
+    others: cluster.redis && { node: cluster.node, prefix: cluster.prefix, client: cluster.redis.adapterClient },
     schemaHash: schemaHash(catalog.schema),
     count: (event, label) => metrics.count(event, label),
   })
   state.gateway = gateway
   const maintenance = startMaintenance({ database, clock, log, onCanary: () => hub.wake() })
-  return { database, hub, feed, maintenance, gateway, http }
+  return { database, cluster, hub, feed, maintenance, gateway, http }
 }
 
 /** The mutations room on a database: for the gateway, and for commands that write as a device. */
@@ -226,6 +234,14 @@ export function createPusher(
   const catalog = loadCatalog()
   const store = createSqlMutationStore({ pool: database.pool, catalog })
   return createMutations({ store, catalog, clock, log, onCommitted })
+}
+
+/** Servers that have this in common serve the same database. */
+async function nameOf({ pool }: Database): Promise<string> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select concat_ws('-', system_identifier, (select oid from pg_database where datname = current_database())) as name from pg_control_system()`,
+  )
+  return rows[0]?.name ?? ''
 }
 
 async function listen(http: HttpServer, { host, port }: Config): Promise<void> {

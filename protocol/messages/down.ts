@@ -107,19 +107,20 @@ export const foundSchema = z.strictObject({
   hits: z.array(z.strictObject({ id: z.string(), score: z.number(), parts: z.record(z.string(), z.number()) })),
 })
 
+/** Someone present in a channel, as the server vouches for it. */
+export const peerSchema = z.strictObject({
+  deviceId: z.string(),
+  name: z.string(),
+  userId: z.string().nullable(),
+  agentId: z.string().nullable(),
+  state: z.record(z.string(), jsonSchema),
+})
+
 /** Everyone present in a channel the client follows, whenever it changes. */
 export const presentSchema = z.strictObject({
   type: z.literal('present'),
   channel: channelSchema,
-  peers: z.array(
-    z.strictObject({
-      deviceId: z.string(),
-      name: z.string(),
-      userId: z.string().nullable(),
-      agentId: z.string().nullable(),
-      state: z.record(z.string(), jsonSchema),
-    }),
-  ),
+  peers: z.array(peerSchema),
 })
 
 export const calledSchema = z.strictObject({ type: z.literal('called'), ref: refSchema, result: jsonSchema })

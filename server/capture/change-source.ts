@@ -37,3 +37,10 @@ export interface ChangeSource {
   retire?(): Promise<void>
   stop(): Promise<void>
 }
+
+/** How servers tell each other of the log beside the database. Only hints: what is told may be lost, and the log is looked at all the same. */
+export interface LogNews {
+  tell(text: string): boolean
+  /** Returns how to stop. */
+  hear(listener: (text: string) => void): () => void
+}

@@ -2,7 +2,7 @@ import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { Database } from '../db/db.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import type { ChangeSource } from './change-source.ts'
+import type { ChangeSource, LogNews } from './change-source.ts'
 
 /** Milliseconds between looks at the log: `busyMs` until `calmMs` after the last commit, then doubled up to `idleMs`. */
 export interface PollPolicy {
@@ -16,8 +16,11 @@ export interface TriggerSourceOptions {
   readonly clock: Clock
   readonly log: Log
   readonly poll?: PollPolicy
+  readonly news?: LogNews | undefined
 }
 
+/** Other servers are told of commits at most once in this time. Milliseconds. */
+const newsMs = 1
 const notifyChannel = 'sync_changes'
 const headSql = 'select coalesce(max(seq), 0)::text as head from sync_changes'
 
@@ -30,10 +33,13 @@ export function createTriggerSource({
   database,
   clock,
   log,
+  news,
   poll = { busyMs: 3, calmMs: 1000, idleMs: 100 },
 }: TriggerSourceOptions): ChangeSource {
   let onCommits: (newest?: Seq) => void = () => undefined
   let stopNotifications: () => void = () => undefined
+  let stopNews: () => void = () => undefined
+  let telling = false
   let cancelTimer: CancelTimer = () => undefined
   let looking = false
   let stopped = false
@@ -69,6 +75,21 @@ export function createTriggerSource({
     if (!stopped) cancelTimer = clock.after(pause, () => void look())
   }
 
+  function tellNews(): void {
+    if (!news || telling) return
+    telling = true
+    clock.after(newsMs, () => {
+      telling = false
+      if (!stopped) news.tell('')
+    })
+  }
+
+  /** Soon for everyone, and the look says whether there is anything. */
+  function lookNow(): void {
+    pause = poll.busyMs
+    void look()
+  }
+
   return {
     async start(listener) {
       onCommits = listener
@@ -78,6 +99,7 @@ export function createTriggerSource({
       if (!database.embedded || database.attached) {
         seen = await head()
         schedule()
+        if (news) stopNews = news.hear(lookNow)
         return
       }
       await database.pool.query('update sync.settings set notify = true where not notify')
@@ -91,6 +113,7 @@ export function createTriggerSource({
     wake() {
       if (stopped) return
       pause = poll.busyMs
+      tellNews()
       onCommits()
     },
     settle: async (snapshot) => snapshot,
@@ -98,6 +121,7 @@ export function createTriggerSource({
     async stop() {
       stopped = true
       stopNotifications()
+      stopNews()
       cancelTimer()
     },
   }

@@ -3,12 +3,15 @@
  * within one node), one binary message per frame. What a session does is in `connection-handler.ts`.
  */
 import type { Server as HttpServer } from 'node:http'
-import { Server, type Socket } from 'socket.io'
+import { Server, type DefaultEventsMap, type Socket } from 'socket.io'
+import type { AdapterClient } from '../cluster/cluster.ts'
 import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
+import { createAdapter } from '@socket.io/redis-streams-adapter'
 import { GatewaySession, type GatewayDeps } from './connection-handler.ts'
 import { isOriginAllowed } from './origin.ts'
+import { DistantPeers, type PresenceCarrier, type PresenceNews } from './distant-peers.ts'
 import { Presence } from './presence.ts'
 import { socketParser } from './socket-parser.ts'
 
@@ -29,13 +32,31 @@ const pingTimeoutMs = 20_000
 export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'byDevice'> {
   /** As in `Config`. */
   readonly allowedOrigins: readonly string[]
+  /** How this server and the others reach each other; absent: presence is of this server alone. */
+  readonly others?: OtherServers | undefined
+}
+
+export interface OtherServers {
+  /** The name of this server among them. */
+  readonly node: string
+  /** The begin of all keys and channels in Redis. */
+  readonly prefix: string
+  readonly client: AdapterClient
+}
+
+/** What is said among servers, over socket.io's adapter. */
+interface ServerEvents {
+  readonly presence: (news: PresenceNews) => void
 }
 
 /** Puts the gateway on an HTTP server. */
 export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
-  const all: GatewayDeps = { ...deps, presence: new Presence(deps.clock), byDevice: new Map() }
+  const presence = new Presence(deps.clock)
+  const all: GatewayDeps = { ...deps, presence, byDevice: new Map() }
   const sessions = new Set<GatewaySession>()
-  const io = new Server(http, {
+  const { others } = deps
+  const io = new Server<DefaultEventsMap, DefaultEventsMap, ServerEvents>(http, {
+    ...(others ? { adapter: adapterOf(others) } : {}),
     transports: ['websocket'],
     allowUpgrades: false,
     serveClient: false,
@@ -58,15 +79,28 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
       session.close()
     })
   })
+  if (others) {
+    const { node } = others
+    const carrier: PresenceCarrier = {
+      tell: (news) => void io.serverSideEmit('presence', news),
+      hear: (listener) => void io.on('presence', listener),
+    }
+    presence.join(new DistantPeers({ node, carrier, clock: deps.clock }))
+  }
   return {
     get connections() {
       return sessions.size
     },
     async close() {
+      presence.stop()
       for (const session of sessions) session.close()
       await io.close()
     },
   }
+}
+
+function adapterOf({ client, prefix }: OtherServers): ReturnType<typeof createAdapter> {
+  return createAdapter(client, { streamName: `${prefix}:socket.io`, channelPrefix: `${prefix}:socket.io` })
 }
 
 /** In words: a browser shows its page nothing of a refused handshake. */

@@ -13,6 +13,8 @@ export interface Readiness {
   readonly canary: { readonly ok: boolean; readonly ageMs: number | null }
   /** Whether this server writes the change log or follows another one that does; null: the log is part of each commit. */
   readonly log: 'writer' | 'follower' | null
+  /** Null without REDIS_URL. Not ok: everything works but presence across servers. */
+  readonly redis: { readonly ok: boolean } | null
   readonly connections: number
   readonly version: string
   readonly embedded: boolean

@@ -1,9 +1,8 @@
 import type { Clock } from '../../lib/clock.ts'
-import type { DownOf } from '../../protocol/messages/down.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import { messageFrame } from '../../protocol/parse.ts'
+import type { DistantPeers, Peer, PresenceChange } from './distant-peers.ts'
 
-type Peer = DownOf<'present'>['peers'][number]
 type State = Readonly<Record<string, Json>>
 
 /** A session as presence sees it. */
@@ -22,16 +21,37 @@ const gatherMs = 50
 
 /**
  * Who is where right now. States live in memory only, are stamped with the identity of the session that set them, and
- * go with it; each session of the organization that follows the channel hears of changes.
+ * go with it; each session of the organization that follows the channel hears of changes. Those on other servers are known
+ * as far as these tell (`distant-peers.ts`).
  */
 export class Presence {
   readonly #clock: Clock
   readonly #attendants = new Map<string, Set<Attendant>>()
-  readonly #channels = new Map<string, Map<Attendant, State>>()
-  readonly #changed = new Set<string>()
+  /** Channels carry the ids of rows, so none is of two organizations. */
+  readonly #channels = new Map<string, Map<Attendant, { readonly key: string; readonly state: State }>>()
+  readonly #changed = new Map<string, { readonly organizationId: string; readonly changes: Map<string, Peer | null> }>()
+  #distant: DistantPeers | undefined
+  #keys = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
+  }
+
+  /** From now on other servers hear of what is shown here, and what they show is shown here. */
+  join(distant: DistantPeers): void {
+    this.#distant = distant
+    distant.start({
+      own: () =>
+        [...this.#channels].map(([channel, present]): PresenceChange => {
+          const [first] = present.keys()
+          const peers = [...present].map(([attendant, { key, state }]): [string, Peer] => [
+            key,
+            toPeer(attendant, state),
+          ])
+          return { channel, organizationId: first?.organizationId ?? '', peers }
+        }),
+      changed: (channel, organizationId) => this.#gather(channel, organizationId),
+    })
   }
 
   enter(attendant: Attendant): void {
@@ -41,17 +61,19 @@ export class Presence {
 
   /** Sets or, with null, takes away what `attendant` shows in a channel. */
   set(attendant: Attendant, channel: string, state: State | null): void {
-    const present = this.#channels.get(channel) ?? new Map<Attendant, State>()
-    if (state) present.set(attendant, state)
+    const present = this.#channels.get(channel) ?? new Map<Attendant, { key: string; state: State }>()
+    const key = present.get(attendant)?.key ?? String((this.#keys += 1))
+    if (state) present.set(attendant, { key, state })
     else if (!present.delete(attendant)) return
     if (present.size > 0) this.#channels.set(channel, present)
     else this.#channels.delete(channel)
-    this.#gather(channel, attendant.organizationId)
+    this.#gather(channel, attendant.organizationId).set(key, state && toPeer(attendant, state))
   }
 
   /** Tells a session that has begun to follow a channel who is there. */
   greet(attendant: Attendant, channel: string): void {
-    if (this.#channels.has(channel)) attendant.send(this.#frame(channel))
+    const peers = this.#peersOf(channel)
+    if (peers.length > 0) attendant.send(messageFrame({ type: 'present', channel, peers }))
   }
 
   leave(attendant: Attendant): void {
@@ -61,27 +83,33 @@ export class Presence {
     for (const channel of this.#channels.keys()) this.set(attendant, channel, null)
   }
 
-  #gather(channel: string, organizationId: string): void {
-    if (this.#changed.has(channel)) return
-    this.#changed.add(channel)
+  stop(): void {
+    this.#distant?.stop()
+  }
+
+  /** What has changed here in a channel since followers were told last; they are told soon. */
+  #gather(channel: string, organizationId: string): Map<string, Peer | null> {
+    const known = this.#changed.get(channel)
+    if (known) return known.changes
+    const changes = new Map<string, Peer | null>()
+    this.#changed.set(channel, { organizationId, changes })
     this.#clock.after(gatherMs, () => {
       this.#changed.delete(channel)
-      const frame = this.#frame(channel)
+      if (changes.size > 0) this.#distant?.tell({ channel, organizationId, peers: [...changes] })
+      const frame = messageFrame({ type: 'present', channel, peers: this.#peersOf(channel) })
       for (const attendant of this.#attendants.get(organizationId) ?? []) {
         if (attendant.follows(channel)) attendant.send(frame)
       }
     })
+    return changes
   }
 
-  #frame(channel: string): Uint8Array {
-    const present = this.#channels.get(channel) ?? new Map<Attendant, State>()
-    const peers = [...present].map(([{ deviceId, name, userId, agentId }, state]): Peer => ({
-      deviceId,
-      name,
-      userId,
-      agentId,
-      state: { ...state },
-    }))
-    return messageFrame({ type: 'present', channel, peers })
+  #peersOf(channel: string): Peer[] {
+    const near = [...(this.#channels.get(channel) ?? [])].map(([attendant, { state }]) => toPeer(attendant, state))
+    return [...near, ...(this.#distant?.in(channel) ?? [])]
   }
+}
+
+function toPeer({ deviceId, name, userId, agentId }: Attendant, state: State): Peer {
+  return { deviceId, name, userId, agentId, state: { ...state } }
 }

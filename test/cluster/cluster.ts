@@ -140,6 +140,7 @@ export async function readiness(server: ServerProcess): Promise<Readiness | unde
 export interface Readiness {
   readonly ready: boolean
   readonly log: 'writer' | 'follower' | null
+  readonly redis: { readonly ok: boolean } | null
 }
 
 /** The server of these that writes the log; waits until there is one. */

@@ -7,7 +7,7 @@ import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
 import type { Database } from '../../db/db.ts'
 import type { SqlQuery } from '../../scope/sql-query.ts'
 import type { Log } from '../../telemetry/telemetry.ts'
-import type { ChangeSource } from '../change-source.ts'
+import type { ChangeSource, LogNews } from '../change-source.ts'
 import { messagePrefix } from './commit-assembler.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
 import { Position } from './position.ts'
@@ -20,6 +20,7 @@ export interface WalSourceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  readonly news?: LogNews | undefined
 }
 
 const notifyChannel = 'tidewire_log'
@@ -32,6 +33,9 @@ const settleMs = 10_000
 /** How long to wait for others to flush the WAL before a commit of our own does. */
 const flushMs = 5
 const followMs = 20
+/** The writer tells news at most once in this time, and at every beat; when they are silent for longer than that they are not waited for. */
+const newsMs = 1
+const silentNewsMs = 3000
 const slotInUse = '55006'
 /** On the channel of news: the writer of the log goes in order, and the slot is free. */
 const slotFree = 'free'
@@ -46,7 +50,7 @@ select coalesce((select max(seq) from sync_changes), 0)::text as head, coalesce(
  * the log; the others follow it, and take the slot when its reader is gone. Readers see a log that is newer than their
  * snapshot in parts and older in others: `settle` waits until it holds everything that the snapshot sees.
  */
-export function createWalSource({ database, clock, random, log }: WalSourceOptions): ChangeSource {
+export function createWalSource({ database, clock, random, log, news }: WalSourceOptions): ChangeSource {
   const holder = Buffer.from(random.bytes(8)).toString('hex')
   /** Everything that was committed before this place in the WAL is in the log. */
   const captured = new Position(clock)
@@ -65,6 +69,9 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
   let endPause: () => void = () => undefined
   let cancelLook: CancelTimer = () => undefined
   let stopListening: () => void = () => undefined
+  let stopNews: () => void = () => undefined
+  let telling = false
+  let heardNewsAt = Number.NEGATIVE_INFINITY
   let following = false
   let retired = false
   const slot = new SlotWatch(pool, log)
@@ -72,7 +79,22 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
   function logged(newest: Seq): void {
     if (stopped || newest <= told) return
     told = newest
+    tellNews()
     onCommits(newest)
+  }
+
+  function reached(end: number): void {
+    captured.pass(end)
+    tellNews()
+  }
+
+  function tellNews(): void {
+    if (!news || !stream || telling) return
+    telling = true
+    clock.after(newsMs, () => {
+      telling = false
+      if (stream) news.tell(`${told} ${captured.value}`)
+    })
   }
 
   /** One time at the slot: until the stream ends, or at once when another server reads it. Returns how long to wait. */
@@ -83,7 +105,7 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
       clock,
       names,
       holder,
-      onPosition: (end) => captured.pass(end),
+      onPosition: reached,
       onLogged: logged,
     })
     if (stopped || retired) {
@@ -159,8 +181,8 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
     })
   }
 
-  function hear(channel: string, payload: string): void {
-    if (channel !== notifyChannel || stream) return
+  function hear(payload: string): void {
+    if (stream) return
     if (payload === slotFree) {
       if (following) endPause()
       return
@@ -195,7 +217,9 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
   }): Promise<void> {
     const deadline = clock.monotonic() + settleMs
     if (captured.value >= inserted) return
-    if (stream && (await captured.reaches(inserted, inserted > flushed ? flushMs : 50))) return
+    // Positions come by themselves, also to those who follow as long as news come: no load for the database.
+    const comes = stream !== undefined || clock.monotonic() - heardNewsAt < silentNewsMs
+    if (comes && (await captured.reaches(inserted, inserted > flushed ? flushMs : 50))) return
     while (clock.monotonic() < deadline && !stopped) {
       await mark()
       // Followers hear of it by notification; should that be late, they look.
@@ -228,7 +252,14 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
       onCommits = listener
       await pool.query('select sync.ensure_epoch()')
       await requireWal(pool)
-      stopListening = database.onNotify(({ channel, payload }) => hear(channel, payload))
+      stopListening = database.onNotify(({ channel, payload }) => {
+        if (channel === notifyChannel) hear(payload)
+      })
+      if (news)
+        stopNews = news.hear((text) => {
+          heardNewsAt = clock.monotonic()
+          hear(text)
+        })
       await database.listen(notifyChannel)
       running = run()
       try {
@@ -264,6 +295,7 @@ export function createWalSource({ database, clock, random, log }: WalSourceOptio
       if (pool.ending) return
       stopped = true
       stopListening()
+      stopNews()
       cancelLook()
       endPause()
       await stream?.close()

@@ -1,0 +1,43 @@
+// A Redis of the test's own, to kill and start again on the same port.
+import type { ChildProcess } from 'node:child_process'
+import { connect } from 'node:net'
+import { findServices } from '../../scripts/services.ts'
+import { freePort, launch, stop, untilAnswering } from '../../scripts/processes.ts'
+
+export interface RedisProcess {
+  readonly port: number
+  readonly url: string
+  kill(): Promise<void>
+  start(): Promise<void>
+}
+
+export async function startRedis(): Promise<RedisProcess> {
+  const { redis } = findServices()
+  if (redis.kind !== 'installed') throw new Error('Redis must be installed here, so that it can be killed.')
+  const port = await freePort()
+  let child: ChildProcess | undefined
+  const start = async (): Promise<void> => {
+    child = launch([redis.at, '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'])
+    await untilAnswering(child, `Redis on port ${port}`, () => answers(port))
+  }
+  await start()
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    start,
+    async kill() {
+      if (child) await stop(child, 'SIGKILL')
+    },
+  }
+}
+
+async function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
+    socket.once('data', (data) => {
+      resolve(data.toString().startsWith('+PONG'))
+      socket.destroy()
+    })
+    socket.once('error', () => resolve(false))
+  })
+}

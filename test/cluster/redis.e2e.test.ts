@@ -1,0 +1,106 @@
+import type { Client } from '@tidewire/client'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { canRun, readiness, seesTask, startCluster, until, type Cluster } from './cluster.ts'
+import { startRedis, type RedisProcess } from './redis-process.ts'
+import { startProxy, type TcpProxy } from './tcp-proxy.ts'
+
+describe.skipIf(!canRun)('several servers with Redis between them', () => {
+  let redis: RedisProcess
+  let cable: TcpProxy
+  let cluster: Cluster
+  let clients: readonly Client[]
+
+  beforeAll(async () => {
+    redis = await startRedis()
+    cable = await startProxy(() => [redis.port])
+    cluster = await startCluster({
+      servers: 3,
+      capture: 'wal',
+      env: { REDIS_URL: `redis://127.0.0.1:${cable.port}` },
+    })
+    await redisIs(true)
+    clients = await Promise.all(cluster.servers.map((server, index) => cluster.follow(`direct ${index}`, { server })))
+  }, 240_000)
+  afterAll(async () => {
+    await cluster?.close()
+    await cable?.close()
+    await redis?.kill()
+  }, 120_000)
+
+  /** Waits until every server says so of Redis. */
+  async function redisIs(ok: boolean): Promise<void> {
+    await until(async () => {
+      const all = await Promise.all(cluster.servers.map(readiness))
+      return all.every((one) => one?.redis?.ok === ok) || undefined
+    })
+  }
+
+  /** Waits until a client sees just these devices present, by what they show. */
+  async function sees(client: Client, shown: readonly string[]): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const stop = client.presence({ project: cluster.projectId }).live((peers) => {
+      const found = peers.map(({ name, state }) => `${name}: ${String(state['at'])}`)
+      if (found.toSorted((a, b) => a.localeCompare(b)).join() === shown.join()) resolve()
+    })
+    await promise
+    stop()
+  }
+
+  const everywhere = (at: string): readonly string[] => [0, 1, 2].map((index) => `direct ${index}: ${at}`)
+  const show = (at: string): void => {
+    for (const client of clients) client.presence({ project: cluster.projectId }).set({ at })
+  }
+
+  async function writesReachAll(title: string): Promise<void> {
+    const ids = await Promise.all(
+      clients.map(async (client) => (await client.tasks.insert({ projectId: cluster.projectId, title })).id),
+    )
+    for (const client of clients) for (const id of ids) await seesTask(client, id)
+  }
+
+  test('who is present on one server is seen on all, and goes everywhere when its server is killed', async () => {
+    show('home')
+    await Promise.all(clients.map((client) => sees(client, everywhere('home'))))
+    await writesReachAll('with Redis')
+    const [first, second, third] = clients
+    if (!first || !second || !third) throw new Error('There are three.')
+    await cluster.servers[2]?.crash()
+    await Promise.all([first, second].map((client) => sees(client, everywhere('home').slice(0, 2))))
+    await cluster.servers[2]?.restart()
+    await Promise.all(clients.map((client) => sees(client, everywhere('home'))))
+  }, 120_000)
+
+  test('without Redis writes still reach everyone, each server shows its own, and with it presence comes back', async () => {
+    await redis.kill()
+    await redisIs(false)
+    expect(await Promise.all(cluster.servers.map(async (server) => (await readiness(server))?.ready))).toEqual([
+      true,
+      true,
+      true,
+    ])
+    show('alone')
+    for (const [index, client] of clients.entries()) await sees(client, [`direct ${index}: alone`])
+    await writesReachAll('without Redis')
+    await redis.start()
+    await redisIs(true)
+    await Promise.all(clients.map((client) => sees(client, everywhere('alone'))))
+    await writesReachAll('with Redis again')
+  }, 120_000)
+
+  test('the same where Redis is cut off without a word', async () => {
+    cable.partition()
+    await writesReachAll('at the moment of the cut')
+    await redisIs(false)
+    show('apart')
+    for (const [index, client] of clients.entries()) await sees(client, [`direct ${index}: apart`])
+    await writesReachAll('while cut off')
+    cable.heal()
+    await redisIs(true)
+    await Promise.all(clients.map((client) => sees(client, everywhere('apart'))))
+    await writesReachAll('healed')
+    for (const client of clients) {
+      await client.synced()
+      expect(await client.verify()).toEqual({ equal: true })
+    }
+  }, 120_000)
+})
