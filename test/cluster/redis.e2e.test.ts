@@ -51,17 +51,19 @@ describe.skipIf(!canRun)('several servers with Redis between them', () => {
     for (const client of clients) client.presence({ project: cluster.projectId }).set({ at })
   }
 
-  async function writesReachAll(title: string): Promise<void> {
+  /** Every client writes; how many of these writes each of them has when all have arrived. */
+  async function written(title: string): Promise<readonly number[]> {
     const ids = await Promise.all(
       clients.map(async (client) => (await client.tasks.insert({ projectId: cluster.projectId, title })).id),
     )
     for (const client of clients) for (const id of ids) await seesTask(client, id)
+    return Promise.all(clients.map(async (client) => (await client.tasks.find({ where: { title } })).length))
   }
 
   test('who is present on one server is seen on all, and goes everywhere when its server is killed', async () => {
     show('home')
     await Promise.all(clients.map((client) => sees(client, everywhere('home'))))
-    await writesReachAll('with Redis')
+    expect(await written('with Redis')).toEqual([3, 3, 3])
     const [first, second, third] = clients
     if (!first || !second || !third) throw new Error('There are three.')
     await cluster.servers[2]?.crash()
@@ -80,24 +82,24 @@ describe.skipIf(!canRun)('several servers with Redis between them', () => {
     ])
     show('alone')
     for (const [index, client] of clients.entries()) await sees(client, [`direct ${index}: alone`])
-    await writesReachAll('without Redis')
+    expect(await written('without Redis')).toEqual([3, 3, 3])
     await redis.start()
     await redisIs(true)
     await Promise.all(clients.map((client) => sees(client, everywhere('alone'))))
-    await writesReachAll('with Redis again')
+    expect(await written('with Redis again')).toEqual([3, 3, 3])
   }, 120_000)
 
   test('the same where Redis is cut off without a word', async () => {
     cable.partition()
-    await writesReachAll('at the moment of the cut')
+    expect(await written('at the moment of the cut')).toEqual([3, 3, 3])
     await redisIs(false)
     show('apart')
     for (const [index, client] of clients.entries()) await sees(client, [`direct ${index}: apart`])
-    await writesReachAll('while cut off')
+    expect(await written('while cut off')).toEqual([3, 3, 3])
     cable.heal()
     await redisIs(true)
     await Promise.all(clients.map((client) => sees(client, everywhere('apart'))))
-    await writesReachAll('healed')
+    expect(await written('healed')).toEqual([3, 3, 3])
     for (const client of clients) {
       await client.synced()
       expect(await client.verify()).toEqual({ equal: true })
