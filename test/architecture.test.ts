@@ -89,6 +89,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/entities/define.ts',
   'server/capture/change-source.ts',
   'server/db/row-codec.ts',
+  'server/db/row-packer.ts',
   'server/mutation/mutations.ts',
   'server/mutation/sql-mutation-store.ts',
   'server/scope/access.ts',

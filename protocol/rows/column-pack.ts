@@ -11,9 +11,9 @@ import { invariant } from '../../lib/invariant.ts'
 export type AddSection = (bytes: Uint8Array) => number
 
 /** Distinct values that fit one byte. */
-const maxDistinct = 256
+export const maxDistinct = 256
 /** Below this a section costs more than it saves, save for values that are binary by nature. */
-const minRowsForSection = 16
+export const minRowsForSection = 16
 
 /**
  * The smallest packing for the values of one column: one value for all rows, one byte per row, the type's own binary

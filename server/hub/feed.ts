@@ -1,3 +1,4 @@
+import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { RangeSum } from '../../protocol/rows/verify.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Filter } from '../../protocol/rows/filter.ts'
@@ -130,11 +131,16 @@ export interface PageRequest {
   /** `next` of the page before; null for the first. */
   readonly after: string | null
   readonly maxRows: number
+  /** What its blocks are meant to stay near. */
+  readonly maxBytes: number
 }
 
 export interface PageResult {
   /** The newest commit in the snapshot of this page. */
   readonly from: Seq
-  readonly tables: readonly { readonly table: string; readonly rows: readonly Row[] }[]
+  /** None is empty. */
+  readonly blocks: readonly PackedBlock[]
+  /** In all blocks. */
+  readonly rows: number
   readonly next: string | null
 }

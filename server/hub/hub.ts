@@ -73,7 +73,7 @@ export interface HubStats {
 export function createHub({ feed, source, catalog, clock, limits: some = {}, log }: HubOptions): Hub {
   const limits = { ...defaultHubLimits, ...some }
   const tables = downTables(catalog)
-  const pages = new Pages(feed, tables, clock, limits.concurrentPages)
+  const pages = new Pages(feed, clock, limits)
   const counts = { batches: 0, bytes: 0, sharedFrames: 0 }
   const node = new Node({ feed, source, tables, limits, clock, log })
   const host: SessionHost = {
@@ -82,7 +82,7 @@ export function createHub({ feed, source, catalog, clock, limits: some = {}, log
     index: node.index,
     feed: (session) => node.catchUp.feed(session),
     access: (principal) => feed.access(principal),
-    page: (asked) => pages.get(asked),
+    pages,
     sent: (batch) => {
       counts.batches++
       counts.bytes += batch.bytes

@@ -1,30 +1,32 @@
 import type { Clock } from '../../lib/clock.ts'
 import { frameOf } from '../../protocol/block-frame.ts'
-import { packRows } from '../../protocol/rows/block-codec.ts'
-import { rowBytes } from './compose.ts'
 import type { Feed } from './feed.ts'
+import type { HubLimits } from './limits.ts'
 import { Slots } from './slots.ts'
-import type { DownTables, Spec } from './spec.ts'
+import type { Spec } from './spec.ts'
 
 export interface PageAsked {
   readonly spec: Spec
   /** Its id goes into the frame. */
   readonly subscription: string
   readonly after: string | null
-  readonly maxRows: number
 }
 
 /** A page as it is sent. */
 export interface PageFrame {
   readonly frame: Uint8Array
-  /** Mean bytes of its rows; undefined when it has none. */
-  readonly rowBytes: number | undefined
+  /** Where the next one begins; null: this is the last. */
+  readonly next: string | null
 }
 
-/** How long a first page may serve others. Milliseconds. */
-const sharedMs = 2000
+/** How long a first page may serve others, and one read ahead may wait. Milliseconds. */
+const keptMs = 2000
 /** First pages kept at a time: with pages of 2 MiB, 32 MiB. */
 const sharedPages = 16
+/** Pages read ahead at a time, all sessions together. */
+const pagesAhead = 4
+
+export type PageLimits = Pick<HubLimits, 'pageRows' | 'pageBytes' | 'concurrentPages'>
 
 /**
  * Pages of bootstraps, a few read at a time. Agents often start together and ask for the same: a first page is read and
@@ -33,17 +35,18 @@ const sharedPages = 16
  */
 export class Pages {
   readonly #feed: Feed
-  readonly #tables: DownTables
   readonly #clock: Clock
+  readonly #limits: PageLimits
   readonly #slots: Slots
   readonly #first = new Map<string, Promise<PageFrame>>()
   #reads = 0
+  #ahead = 0
 
-  constructor(feed: Feed, tables: DownTables, clock: Clock, concurrent: number) {
+  constructor(feed: Feed, clock: Clock, limits: PageLimits) {
     this.#feed = feed
-    this.#tables = tables
     this.#clock = clock
-    this.#slots = new Slots(concurrent)
+    this.#limits = limits
+    this.#slots = new Slots(limits.concurrentPages)
   }
 
   /** Pages read so far; shared ones count once. */
@@ -53,7 +56,7 @@ export class Pages {
 
   get(asked: PageAsked): Promise<PageFrame> {
     if (asked.after !== null) return this.#read(asked)
-    const key = JSON.stringify([asked.subscription, asked.maxRows, asked.spec.key])
+    const key = JSON.stringify([asked.subscription, asked.spec.key])
     const known = this.#first.get(key)
     if (known !== undefined) return known
     const page = this.#read(asked)
@@ -62,26 +65,77 @@ export class Pages {
     const forget = (): void => {
       if (this.#first.get(key) === page) this.#first.delete(key)
     }
-    this.#clock.after(sharedMs, forget)
+    this.#clock.after(keptMs, forget)
     page.catch(forget)
     return page
   }
 
-  #read({ spec, subscription, after, maxRows }: PageAsked): Promise<PageFrame> {
+  /** Reads a page that nobody has asked for yet, if nobody waits for the slot; kept until it is taken, or for two seconds. */
+  readAhead(asked: PageAsked): PageAhead | undefined {
+    if (this.#ahead >= pagesAhead || !this.#slots.isFree) return undefined
+    this.#ahead++
+    let page: Promise<PageFrame> | undefined = this.#read(asked)
+    page.catch(() => undefined)
+    const take = (): Promise<PageFrame> | undefined => {
+      const taken = page
+      page = undefined
+      if (taken) this.#ahead--
+      return taken
+    }
+    this.#clock.after(keptMs, take)
+    return { asked, take }
+  }
+
+  #read({ spec, subscription, after }: PageAsked): Promise<PageFrame> {
     return this.#slots.run(async () => {
       this.#reads++
-      const { embeddings } = spec.selection
-      const { from, tables, next } = await this.#feed.page({ selection: spec.selection, after, maxRows })
-      const blocks = tables.flatMap(({ table, rows }) => {
-        const descriptor = this.#tables.get(table)
-        return descriptor && rows.length > 0 ? [packRows(descriptor, rows, { embeddings })] : []
-      })
-      const rows = tables.flatMap((table) => table.rows)
-      const bytes = rows.reduce((sum, row) => sum + rowBytes(row, embeddings), 0)
-      return {
-        frame: frameOf({ type: 'page', subscription, from, next }, blocks),
-        rowBytes: rows.length === 0 ? undefined : 1 + bytes / rows.length,
-      }
+      const { pageRows: maxRows, pageBytes: maxBytes } = this.#limits
+      const page = await this.#feed.page({ selection: spec.selection, after, maxRows, maxBytes })
+      const { from, blocks, next } = page
+      return { frame: frameOf({ type: 'page', subscription, from, next }, blocks), next }
     })
+  }
+}
+
+/** A page that is being read, or was. `take` gives it once. */
+export interface PageAhead {
+  readonly asked: PageAsked
+  readonly take: () => Promise<PageFrame> | undefined
+}
+
+/**
+ * The pages of one session: while one is on its way, the next is read. It is read after the session's first page, so it is
+ * no older; and it serves this session alone.
+ */
+export class PageStream {
+  readonly #pages: Pages
+  #ahead: PageAhead | undefined
+
+  constructor(pages: Pages) {
+    this.#pages = pages
+  }
+
+  async get(asked: PageAsked): Promise<PageFrame> {
+    const page = await (this.#taken(asked) ?? this.#pages.get(asked))
+    if (page.next !== null) {
+      this.drop()
+      this.#ahead = this.#pages.readAhead({ ...asked, after: page.next })
+    }
+    return page
+  }
+
+  /** Gives up what was read ahead. */
+  drop(): void {
+    void this.#ahead?.take()
+    this.#ahead = undefined
+  }
+
+  #taken({ spec, subscription, after }: PageAsked): Promise<PageFrame> | undefined {
+    const ahead = this.#ahead
+    this.#ahead = undefined
+    const page = ahead?.take()
+    const isAsked =
+      ahead?.asked.spec === spec && ahead.asked.subscription === subscription && ahead.asked.after === after
+    return isAsked ? page : undefined
   }
 }

@@ -6,7 +6,7 @@ import { toSeq, type Seq } from '../../protocol/seq.ts'
 import { noAccess, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Step } from './feed.ts'
-import type { PageAsked, PageFrame } from './pages.ts'
+import { PageStream, type Pages } from './pages.ts'
 import { FollowedSet, type Followed, type ReadPlan, type View } from './followed.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
@@ -24,7 +24,7 @@ export interface SessionHost {
   /** The session is behind and may be fed. */
   feed(session: Session): void
   access(principal: DevicePrincipal): Promise<Access>
-  page(asked: PageAsked): Promise<PageFrame>
+  readonly pages: Pages
   sent(batch: Batch): void
   gone(session: Session): void
 }
@@ -33,9 +33,6 @@ export interface VerifyRequest {
   readonly ref: number
   readonly followed: Followed
 }
-
-/** One row of a first page is not known yet. */
-const unknownRowBytes = 2000
 
 export class Session implements HubSession {
   readonly principal: DevicePrincipal
@@ -46,7 +43,7 @@ export class Session implements HubSession {
   readonly #followed: FollowedSet
   readonly #window: Window
   readonly #verifies: VerifyRequest[] = []
-  readonly #rowBytes = new Map<string, number>()
+  readonly #pages: PageStream
   #access: Access = noAccess
   #leaves: Extras['leaves'] = []
   #state: SessionState = 'idle'
@@ -63,6 +60,7 @@ export class Session implements HubSession {
     this.#host = host
     this.#followed = new FollowedSet(host.index)
     this.#window = new Window(host.limits)
+    this.#pages = new PageStream(host.pages)
     this.principal = options.principal
     this.epoch = at.epoch
     this.resume = at.resume
@@ -166,18 +164,14 @@ export class Session implements HubSession {
 
   #unfollow(id: string): void {
     this.#followed.remove(id)
-    this.#rowBytes.delete(id)
   }
 
   async page(subscription: string, after: string | null): Promise<void> {
     await this.#last
-    const followed = this.#followed.get(subscription)
-    const { pageRows, pageBytes } = this.#host.limits
-    const maxRows = Math.min(pageRows, Math.ceil(pageBytes / (this.#rowBytes.get(subscription) ?? unknownRowBytes)))
-    const { frame, rowBytes } = await this.#host.page({ spec: followed.spec, subscription, after, maxRows })
+    const { spec } = this.#followed.get(subscription)
+    const { frame } = await this.#pages.get({ spec, subscription, after })
     // It may have been unsubscribed meanwhile.
     this.#followed.get(subscription)
-    if (rowBytes !== undefined) this.#rowBytes.set(subscription, rowBytes)
     this.#send(frame)
   }
 
@@ -211,6 +205,7 @@ export class Session implements HubSession {
     if (this.#state === 'ended') return
     this.#move('end')
     this.#followed.clear()
+    this.#pages.drop()
     this.#host.gone(this)
   }
 

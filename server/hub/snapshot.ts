@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { rawRows, type RawRow } from '../db/row-codec.ts'
+import { queryRaw, type RowPacker } from '../db/row-packer.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
 import { stateSql } from './log-reader.ts'
 
@@ -8,6 +9,8 @@ export interface Snapshot {
   readonly query: SqlQuery
   /** Rows as `toRow` wants them. */
   readonly raw: (statement: SqlStatement) => Promise<readonly RawRow[]>
+  /** Runs a statement over a `binarySelectList` and packs its rows. */
+  readonly pack: (statement: SqlStatement, packer: RowPacker) => Promise<void>
   readonly epoch: string
   readonly pruned: number
   readonly head: number
@@ -38,6 +41,7 @@ export async function inSnapshot<T>(
       query: (statement) => client.query(toConfig(statement)).then(({ rows }) => rows),
       raw: (statement) =>
         client.query<RawRow[]>({ ...toConfig(statement), ...rawRows }).then(({ rows }) => rows as unknown as RawRow[]),
+      pack: (statement, packer) => queryRaw(client, toConfig(statement), packer.add),
       epoch: state.epoch,
       pruned: Number(state.pruned),
       head: Number(state.head),

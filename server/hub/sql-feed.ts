@@ -11,7 +11,7 @@ import type { SqlQuery } from '../scope/sql-query.ts'
 import { readChanges } from './change-reader.ts'
 import type { AdvanceRequest, Feed, PageRequest, PageResult, Selection, Step, TooFar, VerifiedTable } from './feed.ts'
 import { foldLog, visibleHead } from './log-reader.ts'
-import { readPage } from './page-reader.ts'
+import { readPage, RowSizes } from './page-reader.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
 import { inSnapshot, type Snapshot } from './snapshot.ts'
@@ -39,6 +39,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   // A broken idle connection is replaced at its next use.
   pool.on('error', () => undefined)
   const homes = createHomes(catalog)
+  const sizes = new RowSizes()
   let seen: Seq = zeroSeq
   const snapshot = <T>(read: (snapshot: Snapshot) => Promise<T>): Promise<T> => inSnapshot(pool, deadlineMs, read)
 
@@ -122,7 +123,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   async function page(request: PageRequest): Promise<PageResult> {
     return snapshot(async (snap) => {
       const from = await headOf(snap)
-      return { from, ...(await readPage(request, { catalog, homes, raw: snap.raw })) }
+      return { from, ...(await readPage(request, { catalog, homes, sizes, snapshot: snap })) }
     })
   }
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
+import { packedToRows } from '../../protocol/rows/block-codec.ts'
 import { zeroSeq, type Seq } from '../../protocol/seq.ts'
 import { createTriggerSource } from '../../server/capture/capture.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
@@ -324,9 +325,14 @@ export function feedContract(kind: 'embedded' | 'postgres', makeSource = byTrigg
     const found: string[] = []
     let after: string | null = null
     do {
-      const page = await feed.page({ selection: chosen, after, maxRows })
-      for (const { table, rows } of page.tables) found.push(...rows.map((row) => `${table} ${String(row['id'])}`))
-      expect(page.tables.reduce((sum, { rows }) => sum + rows.length, 0)).toBeLessThanOrEqual(maxRows)
+      const page = await feed.page({ selection: chosen, after, maxRows, maxBytes: 1_000_000 })
+      for (const packed of page.blocks) {
+        const descriptor = catalog.synced.get(packed.block.table)?.descriptor
+        const rows = descriptor ? packedToRows(descriptor, packed) : []
+        found.push(...rows.map((row) => `${packed.block.table} ${String(row['id'])}`))
+      }
+      expect(page.blocks.reduce((sum, { block }) => sum + block.count, 0)).toBe(page.rows)
+      expect(page.rows).toBeLessThanOrEqual(maxRows)
       after = page.next
     } while (after !== null)
     return found

@@ -1,6 +1,7 @@
 // A feed over maps, slow and obvious: a log of commits, the rows after each, and who may follow what. It evaluates everything from its
 // history, so that what the hub makes of it can be compared with a state computed from scratch.
 import { compileFilter } from '../../protocol/rows/matcher.ts'
+import { packRows } from '../../protocol/rows/block-codec.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
@@ -160,12 +161,18 @@ export class MemoryFeed implements Feed, ChangeSource {
     const keys = [...this.select(selection, snapshot).keys()].toSorted()
     const rest = after === null ? keys : keys.filter((key) => key > after)
     const taken = rest.slice(0, maxRows)
-    const tables = [...Map.groupBy(taken, (key) => key.split('/')[0] ?? '')].map(([table, some]) => ({
-      table,
-      rows: some.map((key) => snapshot.rows.get(key)?.row).filter((row) => row !== undefined),
-    }))
+    const blocks = [...Map.groupBy(taken, (key) => key.split('/')[0] ?? '')].flatMap(([table, some]) => {
+      const descriptor = this.tables.get(table)
+      const rows = some.map((key) => snapshot.rows.get(key)?.row).filter((row) => row !== undefined)
+      return descriptor ? [packRows(descriptor, rows, selection)] : []
+    })
     await this.#pause()
-    return { from: snapshot.seq, tables, next: taken.length < rest.length ? (taken.at(-1) ?? null) : null }
+    return {
+      from: snapshot.seq,
+      blocks,
+      rows: taken.length,
+      next: taken.length < rest.length ? (taken.at(-1) ?? null) : null,
+    }
   }
 
   /** The oracle: what a follower of a selection must hold, from scratch. */

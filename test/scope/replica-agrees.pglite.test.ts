@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { compileHolds, compileReach, tablesOf, type Here } from '../../client-sdk/store/holding.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { seededRandom } from '../../lib/random.ts'
+import { packedToRows } from '../../protocol/rows/block-codec.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { createTriggerSource } from '../../server/capture/capture.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -38,9 +39,16 @@ type Rows = ReadonlyMap<string, ReadonlyMap<string, Row>>
 /** What a replica that follows the channel is sent. */
 async function carried(organizationId: string, channel: string): Promise<Rows> {
   const selection = { organizationId, channel, tables: travelling, where: {}, embeddings: false }
-  const page = await feed.page({ selection, after: null, maxRows: 10_000 })
+  const page = await feed.page({ selection, after: null, maxRows: 10_000, maxBytes: 100_000_000 })
   expect(page.next).toBeNull()
-  return new Map(page.tables.map(({ table, rows }) => [table, new Map(rows.map((row) => [String(row['id']), row]))]))
+  const all = new Map<string, Map<string, Row>>()
+  for (const packed of page.blocks) {
+    const descriptor = catalog.synced.get(packed.block.table)?.descriptor
+    const rows = descriptor ? packedToRows(descriptor, packed) : []
+    const known = all.get(packed.block.table) ?? new Map<string, Row>()
+    all.set(packed.block.table, new Map([...known, ...rows.map((row) => [String(row['id']), row] as const)]))
+  }
+  return all
 }
 
 function union(parts: Iterable<Rows>): Map<string, Map<string, Row>> {

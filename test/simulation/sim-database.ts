@@ -1,4 +1,6 @@
 import { channelOf, isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
+import { packRows } from '../../protocol/rows/block-codec.ts'
+import type { PackedBlock } from '../../protocol/rows/block.ts'
 import { compileFilter } from '../../protocol/rows/matcher.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
@@ -184,19 +186,20 @@ export class SimDatabase implements Feed {
   async page({ selection, after, maxRows }: PageRequest): Promise<PageResult> {
     await this.#latency()
     const [firstTable, afterId] = after === null ? [0, ''] : (JSON.parse(after) as [number, string])
-    const tables: { table: string; rows: Row[] }[] = []
+    const blocks: PackedBlock[] = []
     let left = maxRows
     for (let index = firstTable; index < selection.tables.length; index++) {
       const table = selection.tables[index] ?? ''
       const rows = this.selected(selection, table).filter((row) => index > firstTable || rowId(row) > afterId)
       const taken = rows.slice(0, left)
-      if (taken.length > 0) tables.push({ table, rows: taken })
+      const descriptor = this.#tables.byName.get(table)?.descriptor
+      if (taken.length > 0 && descriptor) blocks.push(packRows(descriptor, taken, selection))
       left -= taken.length
       const last = taken.at(-1)
       if (left === 0 && last !== undefined)
-        return { from: this.#head, tables, next: JSON.stringify([index, rowId(last)]) }
+        return { from: this.#head, blocks, rows: maxRows, next: JSON.stringify([index, rowId(last)]) }
     }
-    return { from: this.#head, tables, next: null }
+    return { from: this.#head, blocks, rows: maxRows - left, next: null }
   }
 
   async access(principal: DevicePrincipal): Promise<Access> {

@@ -1,0 +1,105 @@
+import type { Duplex } from 'node:stream'
+import type pg from 'pg'
+
+/** Takes the fields of one row: at `offset` their number (16 bits), then of each its length (32 bits, -1: null) and its bytes. Valid during the call. */
+export type TakeRow = (bytes: Buffer, offset: number) => void
+
+const dataRow = 0x44
+/** Type and length of a message. */
+const headBytes = 5
+
+/**
+ * Runs a statement whose rows go to `take` as they come from the socket, in Postgres' binary format. Everything else
+ * passes through pg as always. pg itself would make a string of every field, which is half of what reading a page costs.
+ * Nobody else may use the client meanwhile. Rejects with what `take` throws.
+ */
+export async function queryRaw(client: pg.ClientBase, config: pg.QueryConfig, take: TakeRow): Promise<void> {
+  const stream = streamOf(client)
+  const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[]
+  const tap = new RowTap(take, (bytes) => {
+    for (const listener of listeners) listener.call(stream, bytes)
+  })
+  const read = (bytes: Buffer): void => tap.read(bytes)
+  for (const listener of listeners) stream.off('data', listener)
+  stream.on('data', read)
+  try {
+    // Only the extended protocol knows binary results; without parameters pg would take the simple one.
+    await client.query({ ...config, binary: true, queryMode: 'extended' } as pg.QueryConfig)
+  } finally {
+    stream.off('data', read)
+    for (const listener of listeners) stream.on('data', listener)
+    tap.end()
+  }
+  if (tap.failure !== undefined) throw tap.failure
+}
+
+/** pg has no public way to the bytes it receives; pg-copy-streams takes this one too. */
+function streamOf(client: pg.ClientBase): Duplex {
+  return (client as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream
+}
+
+/** Takes rows out of the stream of messages and lets the rest pass, whole messages at a time. */
+class RowTap {
+  readonly #take: TakeRow
+  readonly #pass: (bytes: Buffer) => void
+  /** The pieces of a message that is not complete yet, how many bytes they have, and how many are needed to go on. */
+  #pieces: Buffer[] = []
+  #have = 0
+  #need = 0
+  failure: Error | undefined
+
+  constructor(take: TakeRow, pass: (bytes: Buffer) => void) {
+    this.#take = take
+    this.#pass = pass
+  }
+
+  read(bytes: Buffer): void {
+    if (this.#have === 0) return this.#messages(bytes)
+    this.#keep(bytes)
+    if (this.#have < this.#need) return
+    const joined = Buffer.concat(this.#pieces)
+    this.#pieces = []
+    this.#have = 0
+    this.#messages(joined)
+  }
+
+  /** What is left belongs to pg, which knows how to go on. */
+  end(): void {
+    for (const piece of this.#pieces) this.#pass(piece)
+  }
+
+  #messages(bytes: Buffer): void {
+    let at = 0
+    let passFrom = 0
+    let need = headBytes
+    while (at + headBytes <= bytes.length) {
+      need = 1 + bytes.readInt32BE(at + 1)
+      const end = at + need
+      if (end > bytes.length) break
+      if (bytes[at] === dataRow) {
+        if (passFrom < at) this.#pass(bytes.subarray(passFrom, at))
+        passFrom = end
+        this.#row(bytes, at + headBytes)
+      }
+      at = end
+      need = headBytes
+    }
+    if (passFrom < at) this.#pass(bytes.subarray(passFrom, at))
+    this.#need = need
+    if (at < bytes.length) this.#keep(bytes.subarray(at))
+  }
+
+  #row(bytes: Buffer, offset: number): void {
+    if (this.failure !== undefined) return
+    try {
+      this.#take(bytes, offset)
+    } catch (error) {
+      this.failure = error instanceof Error ? error : new Error('A row could not be taken', { cause: error })
+    }
+  }
+
+  #keep(piece: Buffer): void {
+    this.#pieces.push(piece)
+    this.#have += piece.length
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The bulk way from Postgres to the wire: fields of rows, as bytes, go straight into the columns of a block, so that no row
+ * and hardly a value becomes a JavaScript object. `row-codec.ts` is the way of single rows.
+ *
+ *     const packer = new RowPacker(table, { embeddings: false }, 8_000_000)
+ *     await queryRaw(client, { text: `select ${binarySelectList(table, { embeddings: false })} from tasks` }, packer.add)
+ *     packer.end()
+ */
+import type { CatalogTable } from '../catalog/catalog.ts'
+import type { ColumnBlock, PackedBlock } from '../../protocol/rows/block.ts'
+import { readUuid } from '../../protocol/rows/uuid-bytes.ts'
+import { invariant } from '../../lib/invariant.ts'
+import { binaryExpression } from './binary-values.ts'
+import { ColumnPacker } from './column-packer.ts'
+import type { TakeRow } from './raw-query.ts'
+import type { SelectOptions } from './row-codec.ts'
+
+export { queryRaw } from './raw-query.ts'
+
+/** The columns that clients know of a table, `id` first, as a select list for `RowPacker`. */
+export function binarySelectList(table: CatalogTable, options: SelectOptions, alias = ''): string {
+  const prefix = alias === '' ? '' : `${alias}.`
+  return columnsOf(table, options)
+    .map(([, column]) => binaryExpression(column, `${prefix}"${column.name}"`))
+    .join(', ')
+}
+
+function columnsOf(table: CatalogTable, { embeddings }: SelectOptions) {
+  const columns = Object.entries(table.descriptor?.columns ?? {})
+  const found = columns.filter(([, { type }]) => embeddings || type !== 'vector')
+  invariant(found[0]?.[0] === 'id', `the first column of ${table.name} that travels is its id`)
+  return found
+}
+
+/** Packs the rows of one `binarySelectList` as they come. */
+export class RowPacker {
+  readonly #table: string
+  readonly #names: readonly string[]
+  readonly #columns: readonly ColumnPacker[]
+  #last: Buffer | undefined
+  #lastAt = 0
+  #rows = 0
+  #room: number
+
+  /** `maxBytes`: of rows as they come, after which no more are taken. */
+  constructor(table: CatalogTable, options: SelectOptions, maxBytes: number) {
+    this.#room = maxBytes
+    const columns = columnsOf(table, options)
+    this.#table = table.name
+    this.#names = columns.map(([property]) => property)
+    this.#columns = columns.map(([property, column]) => new ColumnPacker(column, property === 'id'))
+  }
+
+  get rows(): number {
+    return this.#rows
+  }
+
+  /** Rows may have come that were not taken. */
+  get isFull(): boolean {
+    return this.#room <= 0
+  }
+
+  /** Id of the latest row that was taken. */
+  get lastId(): string | undefined {
+    return this.#last && readUuid(this.#last, this.#lastAt)
+  }
+
+  readonly add: TakeRow = (bytes, offset) => {
+    if (this.#room <= 0) return
+    const columns = this.#columns
+    let at = offset + 2
+    this.#last = bytes
+    this.#lastAt = at + 4
+    for (let index = 0; index < columns.length; index++) {
+      const length =
+        ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)
+      at += 4
+      columns[index]?.add(bytes, at, length)
+      if (length > 0) at += length
+    }
+    this.#rows++
+    this.#room -= at - offset
+  }
+
+  /** The block of all rows so far. To be called once. */
+  end(): PackedBlock {
+    const sections: Uint8Array[] = []
+    const columns = this.#columns.map((column, index): ColumnBlock => ({
+      name: this.#names[index] ?? '',
+      ...column.end((bytes) => sections.push(bytes) - 1),
+    }))
+    return { block: { table: this.#table, count: this.#rows, columns }, sections }
+  }
+}

@@ -1,0 +1,151 @@
+// The bulk way of reading rows against the way of single rows, over a table with a column of every type.
+import fc from 'fast-check'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { packedToRows } from '../../protocol/rows/block-codec.ts'
+import type { PackedBlock } from '../../protocol/rows/block.ts'
+import type { Row } from '../../protocol/rows/row.ts'
+import type { CatalogTable } from '../../server/catalog/catalog.ts'
+import { rawRows, recordColumns, selectList, toRecordValue, toRow } from '../../server/db/row-codec.ts'
+import { binarySelectList, queryRaw, RowPacker } from '../../server/db/row-packer.ts'
+import { sampleRows, sampleTable } from '../protocol/sample-table.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+const sqlTypes: Readonly<Record<string, string>> = {
+  double: 'double precision',
+  timestamptz: 'timestamptz(3)',
+  vector: 'vector(3)',
+  numeric: 'numeric',
+}
+// Only what the codecs read of a table.
+const table = {
+  name: 'samples',
+  descriptor: sampleTable,
+  sqlColumns: Object.entries(sampleTable.columns).map(([property, { name, type, precision, scale }]) => ({
+    name,
+    property,
+    sqlType: precision === undefined ? (sqlTypes[type] ?? type) : `numeric(${precision},${scale ?? 0})`,
+  })),
+} as unknown as CatalogTable
+
+const everything = Number.MAX_SAFE_INTEGER
+let db: TestDatabase
+
+beforeAll(async () => {
+  db = await createTestDatabase({ migrated: false })
+  const list = table.sqlColumns.map(({ name, sqlType }) => `"${name}" ${sqlType}`)
+  await db.database.pool.query(`create extension if not exists vector; create table samples (${list.join(', ')})`)
+})
+afterAll(() => db.close())
+beforeEach(() => db.database.pool.query('truncate samples'))
+
+async function write(rows: readonly Row[]): Promise<void> {
+  const columns = Object.entries(sampleTable.columns)
+  const records = rows.map((row) =>
+    Object.fromEntries(columns.map(([key, column]) => [key, toRecordValue(column, row[key] ?? null)])),
+  )
+  const record = recordColumns(
+    table,
+    columns.map(([property]) => property),
+  )
+  // The names in the records are the properties.
+  const named = columns.reduce((text, [property, { name }]) => text.replace(`"${name}" `, `"${property}" `), record)
+  await db.database.pool.query(`insert into samples select * from json_to_recordset($1::json) as r(${named})`, [
+    JSON.stringify(records),
+  ])
+}
+
+async function pack(embeddings: boolean, maxBytes = everything): Promise<{ packed: PackedBlock; packer: RowPacker }> {
+  const client = await db.database.pool.connect()
+  try {
+    const packer = new RowPacker(table, { embeddings }, maxBytes)
+    const text = `select ${binarySelectList(table, { embeddings }, 's')} from samples s order by id`
+    await queryRaw(client, { text }, packer.add)
+    return { packer, packed: packer.end() }
+  } finally {
+    client.release()
+  }
+}
+
+async function readOneByOne(): Promise<Row[]> {
+  const { rows } = await db.database.pool.query<(string | null)[]>({
+    text: `select ${selectList(table, { embeddings: true })} from samples order by id`,
+    ...rawRows,
+  })
+  return rows.map((row) => toRow(table, row))
+}
+
+test('packed rows are the rows that the way of single rows reads', async () => {
+  await fc.assert(
+    fc.asyncProperty(sampleRows, async (rows) => {
+      await db.database.pool.query('truncate samples')
+      await write(rows)
+      const { packed, packer } = await pack(true)
+      const slow = await readOneByOne()
+      expect(packedToRows(sampleTable, packed)).toEqual(slow)
+      expect(packer.rows).toBe(rows.length)
+      expect(packer.lastId).toBe(slow.at(-1)?.['id'])
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('columns take the packing that their values allow, however many rows there are', async () => {
+  await db.database.pool.query(`
+    insert into samples (id, organization_id, project_id, channel, version, title, size, is_open, due_at, metadata, tags, embedding)
+    select gen_random_uuid(), gen_random_uuid(), case when i % 3 = 0 then gen_random_uuid() end, 'global', 1,
+      case when i % 5 = 0 then null else 'Title ü ' || i || repeat('x', i % 300) end,
+      i % 256, i % 2 = 0, to_timestamp(i), jsonb_build_object('i', i), array['a', i::text],
+      case when i % 2 = 0 then format('[%s,1,2]', i)::vector end
+    from generate_series(1, 3000) i`)
+  const { packed } = await pack(true)
+  expect(Object.fromEntries(packed.block.columns.map(({ name, kind }) => [name, kind]))).toMatchObject({
+    id: 'uuid',
+    projectId: 'uuid',
+    channel: 'const',
+    version: 'const',
+    title: 'text',
+    size: 'dict',
+    isOpen: 'dict',
+    dueAt: 'time',
+    metadata: 'list',
+    tags: 'list',
+    bytes: 'const',
+    embedding: 'vector',
+  })
+  expect(packedToRows(sampleTable, packed)).toEqual(await readOneByOne())
+})
+
+test('values that begin to differ late, and rows of many kilobytes, are packed too', async () => {
+  await db.database.pool.query(`
+    insert into samples (id, title, size, metadata)
+    select format('01a20131-04be-71c0-b2f5-%s', lpad(to_hex(i), 12, '0'))::uuid,
+      case when i > 2500 then repeat('many ' || i, 5000) else 'same' end, case when i > 1500 then i end,
+      case when i = 2999 then '{"late": true}'::jsonb end
+    from generate_series(1, 3000) i`)
+  const { packed } = await pack(false)
+  const expected = (await readOneByOne()).map((row) => ({ ...row, embedding: null }))
+  expect(packedToRows(sampleTable, packed)).toEqual(expected)
+})
+
+test('a packer that is full takes no more rows', async () => {
+  await db.database.pool.query(
+    `insert into samples (id, title) select gen_random_uuid(), repeat('x', 1000) from generate_series(1, 100)`,
+  )
+  const { packed, packer } = await pack(false, 10_000)
+  expect(packer.isFull).toBe(true)
+  expect(packer.rows).toBe(10)
+  const first = (await readOneByOne()).slice(0, 10).map(({ id }) => id)
+  expect(packedToRows(sampleTable, packed).map(({ id }) => id)).toEqual(first)
+})
+
+test('what a row cannot do is told once the statement has ended, and the connection goes on', async () => {
+  await db.database.pool.query(`insert into samples (id) select gen_random_uuid() from generate_series(1, 1000)`)
+  const client = await db.database.pool.connect()
+  const failing = queryRaw(client, { text: 'select id from samples' }, () => {
+    throw new Error('no more')
+  })
+  await expect(failing).rejects.toThrow('no more')
+  await expect(queryRaw(client, { text: 'select nothing' }, () => undefined)).rejects.toThrow('does not exist')
+  expect((await client.query('select count(*)::int as count from samples')).rows).toEqual([{ count: 1000 }])
+  client.release()
+})
