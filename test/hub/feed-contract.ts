@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
-import { packedToRows } from '../../protocol/rows/block-codec.ts'
 import { zeroSeq, type Seq } from '../../protocol/seq.ts'
 import { createTriggerSource } from '../../server/capture/capture.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
@@ -13,6 +12,7 @@ import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, type Fixture } from '../support/fixtures.ts'
+import { rowsOfBlocks } from '../support/page-rows.ts'
 
 /** How the log is written. */
 export type MakeSource = (db: TestDatabase) => ChangeSource
@@ -326,11 +326,7 @@ export function feedContract(kind: 'embedded' | 'postgres', makeSource = byTrigg
     let after: string | null = null
     do {
       const page = await feed.page({ selection: chosen, after, maxRows, maxBytes: 1_000_000 })
-      for (const packed of page.blocks) {
-        const descriptor = catalog.synced.get(packed.block.table)?.descriptor
-        const rows = descriptor ? packedToRows(descriptor, packed) : []
-        found.push(...rows.map((row) => `${packed.block.table} ${String(row['id'])}`))
-      }
+      for (const { table, row } of rowsOfBlocks(catalog, page.blocks)) found.push(`${table} ${String(row['id'])}`)
       expect(page.blocks.reduce((sum, { block }) => sum + block.count, 0)).toBe(page.rows)
       expect(page.rows).toBeLessThanOrEqual(maxRows)
       after = page.next

@@ -10,6 +10,7 @@ import { createSearch } from '../../server/memory/search.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { seedDevice, seedFixture } from '../support/fixtures.ts'
+import { rowsOfBlocks } from '../support/page-rows.ts'
 import { populate } from '../scope/populate.ts'
 
 const catalog = loadCatalog()
@@ -49,8 +50,8 @@ test.each([1, 2])('a search finds exactly what the channels of the principal car
       const expected = new Set<string>()
       for (const channel of access.channels.keys()) {
         const selection = { organizationId, channel, tables: [table], where: {}, embeddings: false }
-        const page = await feed.page({ selection, after: null, maxRows: 10_000 })
-        for (const row of page.tables.flatMap(({ rows }) => rows)) {
+        const page = await feed.page({ selection, after: null, maxRows: 10_000, maxBytes: 100_000_000 })
+        for (const { row } of rowsOfBlocks(catalog, page.blocks)) {
           expected.add(String(row['id']))
           if (!access.channels.has(String(row['channel']))) guests.add(table)
         }

@@ -3,7 +3,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { compileHolds, compileReach, tablesOf, type Here } from '../../client-sdk/store/holding.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { seededRandom } from '../../lib/random.ts'
-import { packedToRows } from '../../protocol/rows/block-codec.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { createTriggerSource } from '../../server/capture/capture.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -11,6 +10,7 @@ import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { seedFixture } from '../support/fixtures.ts'
+import { rowsOfBlocks } from '../support/page-rows.ts'
 import { populate } from './populate.ts'
 
 const catalog = loadCatalog()
@@ -42,11 +42,9 @@ async function carried(organizationId: string, channel: string): Promise<Rows> {
   const page = await feed.page({ selection, after: null, maxRows: 10_000, maxBytes: 100_000_000 })
   expect(page.next).toBeNull()
   const all = new Map<string, Map<string, Row>>()
-  for (const packed of page.blocks) {
-    const descriptor = catalog.synced.get(packed.block.table)?.descriptor
-    const rows = descriptor ? packedToRows(descriptor, packed) : []
-    const known = all.get(packed.block.table) ?? new Map<string, Row>()
-    all.set(packed.block.table, new Map([...known, ...rows.map((row) => [String(row['id']), row] as const)]))
+  for (const { table, row } of rowsOfBlocks(catalog, page.blocks)) {
+    const rows = all.get(table) ?? new Map<string, Row>()
+    all.set(table, rows.set(String(row['id']), row))
   }
   return all
 }
