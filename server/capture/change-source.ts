@@ -1,6 +1,14 @@
 import type { Seq } from '../../protocol/seq.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 
+/** Where in the WAL a snapshot was taken, in bytes. */
+export interface WalPlace {
+  /** Durable up to here. */
+  readonly flushed: number
+  /** Written up to here: no commit that the snapshot sees lies beyond. */
+  readonly inserted: number
+}
+
 /**
  * Where commits become entries of the change log `sync_changes`: keys only, in commit order. Two ways exist: triggers
  * that write the log inside the users' own transactions (`trigger-source.ts`), and logical replication, where the log is
@@ -25,10 +33,10 @@ export interface ChangeSource {
   wake(): void
   /**
    * Waits until everything visible in the snapshot of `snapshot` (a query function inside an open REPEATABLE READ
-   * transaction) is in the log. Returns the query function to read the log with: the same when the log is part of the
-   * snapshot, another one when the log was written later than the snapshot was taken.
+   * transaction), which was taken before `place`, is in the log. Returns the query function to read the log with: the same when
+   * the log is part of the snapshot, another one when the log was written later than the snapshot was taken.
    */
-  settle(snapshot: SqlQuery): Promise<SqlQuery>
+  settle(snapshot: SqlQuery, place: WalPlace): Promise<SqlQuery>
   /** The newest position in the log. */
   head(): Promise<Seq>
   /** Whether this server writes the log or follows another one that does. Absent: nobody does, the log is part of each commit. */

@@ -20,7 +20,18 @@ export interface Feed {
   advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar>
   /** One page of all rows that a channel carries. */
   page(request: PageRequest): Promise<PageResult>
-  access(principal: DevicePrincipal): Promise<Access>
+  access(principal: DevicePrincipal): Promise<AccessAnswer>
+}
+
+/**
+ * Orders snapshots: of two, the one with the greater number sees more, and equal numbers see the same. Answers arrive in another
+ * order than their snapshots were taken in; what a session may see is what the latest snapshot says.
+ */
+export type Moment = number
+
+export interface AccessAnswer {
+  readonly access: Access
+  readonly moment: Moment
 }
 
 export interface FeedState {
@@ -64,6 +75,7 @@ export interface Step {
   readonly pending?: boolean
   /** Server time of the snapshot, milliseconds since 1970. */
   readonly at: number
+  readonly moment: Moment
   readonly embeddings: boolean
   /** One per key, ordered by `seq`. */
   readonly changes: readonly Change[]

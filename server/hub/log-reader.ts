@@ -2,10 +2,12 @@ import { toSeq, type Seq } from '../../protocol/seq.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { Fold, type LogEntry } from './fold.ts'
 
-/** Head, epoch and time in one row; part of the first statement of a snapshot. */
+/** Head, epoch, time and the place of the snapshot in one row; the first statement of a snapshot, taken before the WAL's positions are read. */
 export const stateSql = `
 select h.epoch, h.pruned_through_seq::text as pruned, (select coalesce(max(c.seq), 0)::text from sync_changes c) as head,
-  (extract(epoch from clock_timestamp()) * 1000)::float8 as at
+  (extract(epoch from clock_timestamp()) * 1000)::float8 as at, pg_current_snapshot()::text as snapshot,
+  (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted,
+  (select capture from sync.settings) as capture
 from sync_heads h where h.id = 1`
 
 /**
@@ -40,15 +42,14 @@ interface EntryRow {
 
 /** Where a snapshot ends in the log, when the log is written after the commits. `pending`: the log has more, which will soon be visible. */
 export async function visibleHead(
-  snapshot: SqlQuery,
+  snapshot: string,
   log: SqlQuery,
   from: Seq,
 ): Promise<{ readonly to: Seq; readonly pending: boolean }> {
-  const [row] = await snapshot<{ snapshot: string }>({ text: 'select pg_current_snapshot()::text as snapshot' })
   const [end] = await log<{ head: string; logged: string }>({
     name: 'log_visible_head',
     text: visibleHeadSql,
-    values: [row?.snapshot, from],
+    values: [snapshot, from],
   })
   const to = toSeq(Math.max(from, Number(end?.head ?? 0)))
   return { to, pending: Number(end?.logged ?? 0) > to }

@@ -5,7 +5,7 @@ import { messageFrame } from '../../protocol/parse.ts'
 import { toSeq, type Seq } from '../../protocol/seq.ts'
 import { noAccess, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { Step } from './feed.ts'
+import type { AccessAnswer, Moment, Step } from './feed.ts'
 import { PageStream, type Pages } from './pages.ts'
 import { FollowedSet, type Followed, type ReadPlan, type View } from './followed.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
@@ -23,7 +23,7 @@ export interface SessionHost {
   readonly index: ChannelIndex
   /** The session is behind and may be fed. */
   feed(session: Session): void
-  access(principal: DevicePrincipal): Promise<Access>
+  access(principal: DevicePrincipal): Promise<AccessAnswer>
   readonly pages: Pages
   sent(batch: Batch): void
   gone(session: Session): void
@@ -45,6 +45,9 @@ export class Session implements HubSession {
   readonly #verifies: VerifyRequest[] = []
   readonly #pages: PageStream
   #access: Access = noAccess
+  /** The snapshot that says so. */
+  #accessOf: Moment = Number.NEGATIVE_INFINITY
+  #admitted = false
   #leaves: Extras['leaves'] = []
   #state: SessionState = 'idle'
   #seq: Seq
@@ -93,10 +96,18 @@ export class Session implements HubSession {
     return this.#followed.follows(channel)
   }
 
-  /** Takes the access it was admitted with. Throws `device_revoked` or `token_invalid` when that is none. */
-  admit(access: Access): void {
-    if (!access.active) throw refused(access, this.principal)
+  /** Takes the access it is admitted with. Throws `device_revoked` or `token_invalid` when that is none. */
+  admit(answer: AccessAnswer): void {
+    this.#admitted = true
+    this.#learn(answer)
+    if (!this.#access.active) throw refused(this.#access, this.principal)
+  }
+
+  /** A step that began to be read before a session asked for its access may answer after it: what is older counts no more. */
+  #learn({ access, moment }: AccessAnswer): void {
+    if (moment < this.#accessOf) return
     this.#access = access
+    this.#accessOf = moment
   }
 
   subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void> {
@@ -113,7 +124,7 @@ export class Session implements HubSession {
   async #subscribeAll(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void> {
     const unknown = subscriptions.some(({ channel }) => !this.#access.channels.has(channel))
     // Losses are told by the live loop; what was gained is seen by asking.
-    if (unknown) this.#access = await this.#host.access(this.principal)
+    if (unknown) this.#learn(await this.#host.access(this.principal))
     if (this.#state === 'ended') return
     for (const subscription of subscriptions) this.#subscribe(subscription)
     this.#need()
@@ -241,8 +252,11 @@ export class Session implements HubSession {
   }
 
   /** Ends the subscriptions whose channels were lost; they are told at once, or with the batch that `deliver` is about to send. */
-  applyAccess(access: Access, step: Step, withBatch: boolean): void {
-    this.#access = access
+  applyAccess(told: Access, step: Step, withBatch: boolean): void {
+    this.#learn({ access: told, moment: step.moment })
+    // The step may be of before its device or its user existed: whether it comes in is for its own reading to say.
+    if (!this.#admitted) return
+    const access = this.#access
     for (const { id, spec } of this.#followed) {
       if (access.channels.has(spec.selection.channel)) continue
       this.#leave(spec.selection.channel, true)

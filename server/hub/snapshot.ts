@@ -2,6 +2,8 @@ import type pg from 'pg'
 import { rawRows, type RawRow } from '../db/row-codec.ts'
 import { queryRaw, type RowPacker } from '../db/row-packer.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
+import type { WalPlace } from '../capture/change-source.ts'
+import type { Moment } from './feed.ts'
 import { stateSql } from './log-reader.ts'
 
 /** One REPEATABLE READ transaction: everything read through it is of one moment. */
@@ -16,6 +18,12 @@ export interface Snapshot {
   readonly head: number
   /** Server time, milliseconds since 1970. */
   readonly at: number
+  /** As Postgres writes it: xmin:xmax:xip,… */
+  readonly text: string
+  readonly moment: Moment
+  readonly place: WalPlace
+  /** How changes are captured, by what the database says. */
+  readonly capture: 'trigger' | 'wal'
 }
 
 interface StateRow {
@@ -23,6 +31,10 @@ interface StateRow {
   readonly pruned: string
   readonly head: string
   readonly at: number
+  readonly snapshot: string
+  readonly flushed: string
+  readonly inserted: string
+  readonly capture: 'trigger' | 'wal'
 }
 
 /**
@@ -46,6 +58,10 @@ export async function inSnapshot<T>(
       pruned: Number(state.pruned),
       head: Number(state.head),
       at: state.at,
+      text: state.snapshot,
+      moment: momentOf(state.snapshot),
+      place: { flushed: Number(state.flushed), inserted: Number(state.inserted) },
+      capture: state.capture,
     })
   } finally {
     // Nobody has to wait for the end: nothing was written. A connection that cannot end its transaction is thrown away.
@@ -54,6 +70,15 @@ export async function inSnapshot<T>(
       () => client.release(true),
     )
   }
+}
+
+/**
+ * How many transactions had ended when a snapshot xmin:xmax:xip was taken: all below xmax but those in xip. One that ends raises
+ * the number, and nothing lowers it, so on one server it orders snapshots exactly as they were taken.
+ */
+export function momentOf(snapshot: string): Moment {
+  const [, xmax = '', xip = ''] = snapshot.split(':')
+  return Number(xmax) - (xip === '' ? 0 : xip.split(',').length)
 }
 
 async function open(client: pg.PoolClient, deadlineMs: number): Promise<StateRow> {

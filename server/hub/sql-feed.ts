@@ -45,7 +45,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
 
   async function advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     return snapshot(async (snap) => {
-      const log = await source.settle(snap.query)
+      const log = await source.settle(snap.query, snap.place)
       const { to, pending } = await endOf(snap, log, from)
       if (from < snap.pruned) return { kind: 'too_far', from, to, pending }
       const fold = await foldLog(log, { from, to }, request.organizations, maxKeys)
@@ -66,6 +66,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
         to,
         pending,
         at: snap.at,
+        moment: snap.moment,
         embeddings: request.embeddings,
         ...read,
         verified,
@@ -85,15 +86,18 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     from: Seq,
   ): Promise<{ readonly to: Seq; readonly pending: boolean }> {
     if (!source.logsAfterCommit) return { to: toSeq(Math.max(from, snap.head)), pending: false }
-    const end = await visibleHead(snap.query, log, from)
+    const end = await visibleHead(snap.text, log, from)
     // What one snapshot saw, all later ones see.
     if (end.to > seen) seen = end.to
     return end
   }
 
-  /** The newest commit of which it is certain that the snapshot sees it and all before it. */
-  async function headOf(snap: Snapshot): Promise<Seq> {
-    return (await endOf(snap, snap.query, seen)).to
+  /**
+   * The newest commit of which it is certain that the snapshot sees it and all before it. `floor` is `seen` from before it was taken:
+   * a later snapshot may have raised it since.
+   */
+  async function headOf(snap: Snapshot, floor: Seq): Promise<Seq> {
+    return (await endOf(snap, snap.query, floor)).to
   }
 
   function rowReader(snap: Snapshot, embeddings: boolean): RowReader {
@@ -121,22 +125,26 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   }
 
   async function page(request: PageRequest): Promise<PageResult> {
+    const floor = seen
     return snapshot(async (snap) => {
-      const from = await headOf(snap)
+      const from = await headOf(snap, floor)
       return { from, ...(await readPage(request, { catalog, homes, sizes, snapshot: snap })) }
     })
   }
 
   return {
-    state: () =>
-      snapshot(async (snap) => ({
+    state() {
+      const floor = seen
+      return snapshot(async (snap) => ({
         epoch: snap.epoch,
-        head: await headOf(snap),
+        head: await headOf(snap, floor),
         prunedThrough: toSeq(snap.pruned),
-      })),
+      }))
+    },
     advance,
     page,
-    access: (principal) => snapshot(({ query }) => loadAccess(query, principal)),
+    access: (principal) =>
+      snapshot(async ({ query, moment }) => ({ access: await loadAccess(query, principal), moment })),
     close: () => pool.end(),
   }
 }

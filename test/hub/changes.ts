@@ -59,6 +59,7 @@ export function step(changes: readonly Change[], rest: Partial<Step> = {}): Step
     from: toSeq(0),
     to: toSeq(100),
     at: 1,
+    moment: 100,
     embeddings: true,
     changes,
     departures: [],

@@ -359,7 +359,7 @@ export function feedContract(kind: 'embedded' | 'postgres', makeSource = byTrigg
 
   test('every channel a member may follow can be paged and verified', async () => {
     const principal = await seedDevice(pool(), { organizationId: it.organizationId, kind: 'user', id: it.memberId })
-    const { channels } = await feed.access(principal)
+    const { channels } = (await feed.access(principal)).access
     expect([...channels.keys()]).toEqual(
       expect.arrayContaining([
         'global',

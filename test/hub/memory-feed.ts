@@ -8,6 +8,7 @@ import { RangeSums } from '../../protocol/rows/verify.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
 import type {
+  AccessAnswer,
   AdvanceRequest,
   Change,
   Departure,
@@ -99,11 +100,12 @@ export class MemoryFeed implements Feed, ChangeSource {
     return { epoch: 'memory', head: this.#last.seq, prunedThrough: this.prunedThrough }
   }
 
-  async access(principal: DevicePrincipal): Promise<Access> {
+  async access(principal: DevicePrincipal): Promise<AccessAnswer> {
     await this.#pause()
     const access = this.#accessOf(principal, this.#last)
+    const moment = this.#last.seq
     await this.#pause()
-    return access
+    return { access, moment }
   }
 
   async advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
@@ -123,6 +125,7 @@ export class MemoryFeed implements Feed, ChangeSource {
       from,
       to: snapshot.seq,
       at: 1,
+      moment: snapshot.seq,
       embeddings: request.embeddings,
       changes,
       departures: commits.flatMap(({ departures }) => departures),

@@ -8,6 +8,7 @@ import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
 import type {
+  AccessAnswer,
   AdvanceRequest,
   Change,
   Departure,
@@ -171,6 +172,7 @@ export class SimDatabase implements Feed {
       from,
       to: this.#head,
       at: this.#clock.now(),
+      moment: this.#head,
       embeddings: request.embeddings,
       changes,
       departures,
@@ -202,9 +204,9 @@ export class SimDatabase implements Feed {
     return { from: this.#head, blocks, rows: maxRows - left, next: null }
   }
 
-  async access(principal: DevicePrincipal): Promise<Access> {
+  async access(principal: DevicePrincipal): Promise<AccessAnswer> {
     await this.#latency()
-    return this.accessOf(principal)
+    return { access: this.accessOf(principal), moment: this.#head }
   }
 
   /** Who may follow what: members see projects of the organization and private ones they are members of. */

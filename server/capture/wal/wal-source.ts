@@ -7,7 +7,7 @@ import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
 import type { Database } from '../../db/db.ts'
 import type { SqlQuery } from '../../scope/sql-query.ts'
 import type { Log } from '../../telemetry/telemetry.ts'
-import type { ChangeSource, LogNews } from '../change-source.ts'
+import type { ChangeSource, LogNews, WalPlace } from '../change-source.ts'
 import { messagePrefix } from './commit-assembler.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
 import { Position } from './position.ts'
@@ -208,13 +208,7 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
     await marking
   }
 
-  async function settleAt({
-    flushed,
-    inserted,
-  }: {
-    readonly flushed: number
-    readonly inserted: number
-  }): Promise<void> {
+  async function reach({ flushed, inserted }: WalPlace): Promise<void> {
     const deadline = clock.monotonic() + settleMs
     if (captured.value >= inserted) return
     // Positions come by themselves, also to those who follow as long as news come: no load for the database.
@@ -235,12 +229,6 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
   const logQuery: SqlQuery = async <R extends object>({ text, values, name }: Parameters<SqlQuery>[0]) => {
     const { rows } = await pool.query<R>({ text, values: [...(values ?? [])], ...(name === undefined ? {} : { name }) })
     return rows
-  }
-
-  async function settle(snapshot: SqlQuery): Promise<SqlQuery> {
-    const [place] = await snapshot<{ flushed: string; inserted: string }>({ name: 'wal_place', text: placeSql })
-    await settleAt({ flushed: Number(place?.flushed), inserted: Number(place?.inserted) })
-    return logQuery
   }
 
   const ready = Promise.withResolvers<void>()
@@ -285,9 +273,13 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
       stream = undefined
       await pool.query('select pg_notify($1, $2)', [notifyChannel, slotFree])
     },
-    settle,
+    async settle(_snapshot, place) {
+      await reach(place)
+      return logQuery
+    },
     async head() {
-      await settle(logQuery)
+      const [place] = await logQuery<{ flushed: string; inserted: string }>({ name: 'wal_place', text: placeSql })
+      await reach({ flushed: Number(place?.flushed), inserted: Number(place?.inserted) })
       const [row] = await logQuery<{ head: string }>({ name: 'log_state', text: logStateSql })
       return toSeq(row?.head ?? 0)
     },
