@@ -45,7 +45,7 @@ test.each([1, 2])('a search finds exactly what the channels of the principal car
     ...agents.map((id) => ['agent', id] as const),
   ]) {
     const principal = await seedDevice(pool, { organizationId, kind, id })
-    const access = await feed.access(principal)
+    const { access } = await feed.access(principal)
     for (const [table, text] of Object.entries(words)) {
       const expected = new Set<string>()
       for (const channel of access.channels.keys()) {
