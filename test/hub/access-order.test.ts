@@ -1,6 +1,7 @@
 // Answers about access arrive in another order than their snapshots were taken in.
 import { expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
+import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { createHub, type Hub } from '../../server/hub/hub.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { organization, row, tables, taskId } from './changes.ts'
@@ -24,7 +25,7 @@ interface Stand {
   readonly feed: MemoryFeed
   readonly hub: Hub
   /** Holds back the answer of the next step, whose snapshot is taken; resolves to what lets it go. */
-  holdStep(write: Write): Promise<() => void>
+  readonly holdStep: (write: Write) => Promise<() => void>
 }
 
 async function open(): Promise<Stand> {
@@ -74,11 +75,8 @@ test('a step that began to be read before a session gained a channel does not ta
 test('a step that began to be read before a device existed does not end its session', async () => {
   const { feed, hub } = await open()
   const turn = Promise.withResolvers<void>()
-  const { access } = feed
-  feed.access = async (who) => {
-    await turn.promise
-    return access.call(feed, who)
-  }
+  const answer = (who: DevicePrincipal) => MemoryFeed.prototype.access.call(feed, who)
+  feed.access = (who) => turn.promise.then(() => answer(who))
   const frames = new FrameLog(catalogTable)
   const opening = hub.open({ principal, cursor: null, send: frames.send, ended: () => undefined })
   const { seq } = feed.newest
