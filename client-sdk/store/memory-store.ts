@@ -14,7 +14,8 @@ import {
 } from './holding.ts'
 import { MemoryStaging } from './memory-staging.ts'
 import { MemoryTable } from './memory-table.ts'
-import { absentColumns, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
+import { toBlockRows, type BlockRows } from './block-rows.ts'
+import { absentColumns, checkRows } from './prepare-rows.ts'
 import {
   emptyMeta,
   type OutboxEntry,
@@ -51,16 +52,16 @@ export function createMemoryStore(schema: Schema): ReplicaStore {
 }
 
 interface Prepared {
-  readonly staged: readonly TableRows[]
-  readonly blocks: readonly TableRows[]
+  readonly staged: readonly BlockRows[]
+  readonly blocks: readonly BlockRows[]
 }
 
 function prepare(tables: Tables, commit: StoreCommit): Prepared {
   for (const { table, upserts } of commit.rows ?? []) checkRows(tableOf(tables, table), upserts)
   for (const table of commit.resets ?? []) tableOf(tables, table)
   return {
-    staged: (commit.stage?.blocks ?? []).map((block) => unpackBlock(tables, block)),
-    blocks: (commit.blocks ?? []).map((block) => unpackBlock(tables, block)),
+    staged: (commit.stage?.blocks ?? []).map((block) => toBlockRows(tables, block)),
+    blocks: (commit.blocks ?? []).map((block) => toBlockRows(tables, block)),
   }
 }
 
@@ -101,8 +102,7 @@ class MemoryStore {
   }
 
   staged(subscription: string, table: string, ids: readonly string[]): readonly Row[] {
-    const staging = this.#staging.get(subscription)
-    return present(ids.map((id) => staging?.get(table, id)))
+    return this.#staging.get(subscription)?.rows(table, ids) ?? []
   }
 
   apply(commit: StoreCommit, prepared: Prepared): void {
@@ -111,10 +111,7 @@ class MemoryStore {
     for (const swap of commit.swaps ?? []) this.#swap(swap)
     for (const table of commit.resets ?? []) this.table(table).clear()
     for (const purge of commit.purges ?? []) this.#purge(purge)
-    for (const { table, rows, absent } of prepared.blocks) {
-      const data = this.table(table.name)
-      for (const row of rows) data.put(row, absent)
-    }
+    for (const block of prepared.blocks) this.table(block.table.name).putBlock(block)
     for (const { table, upserts, deletes } of commit.rows ?? []) {
       const data = this.table(table)
       for (const row of upserts) data.put(row, absentColumns(data.descriptor, row))
@@ -133,7 +130,7 @@ class MemoryStore {
     if (meta !== undefined) this.#meta = { ...this.#meta, ...meta }
   }
 
-  #stage(subscription: string, blocks: readonly TableRows[]): void {
+  #stage(subscription: string, blocks: readonly BlockRows[]): void {
     const staging = this.#staging.get(subscription) ?? new MemoryStaging()
     for (const block of blocks) staging.add(block)
     this.#staging.set(subscription, staging)
@@ -149,10 +146,7 @@ class MemoryStore {
       return { table: table.name, ids: this.#select(table.name, (row) => reached(row) && !held(row)) }
     })
     for (const { table, ids } of going) this.#delete(table, ids)
-    for (const [table, staged] of this.#staging.get(subscription.id)?.tables() ?? []) {
-      const data = this.table(table)
-      for (const { row, absent } of staged.values()) data.put(row, absent)
-    }
+    for (const block of this.#staging.get(subscription.id)?.blocks ?? []) this.table(block.table.name).putBlock(block)
     this.#staging.delete(subscription.id)
   }
 

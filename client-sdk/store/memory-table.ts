@@ -1,8 +1,10 @@
 import { TideError } from '../../protocol/error.ts'
+import { plainBlank } from '../../protocol/rows/block-codec.ts'
 import { compileFilter, compileOrder } from '../../protocol/rows/matcher.ts'
 import type { Filter, Query } from '../../protocol/rows/filter.ts'
 import { rowId, type Row, type Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import type { BlockRows } from './block-rows.ts'
 import { equalities } from './equalities.ts'
 import type { NearestRequest } from './store.ts'
 import { Top } from './top.ts'
@@ -52,16 +54,30 @@ export class MemoryTable {
   /** Adds or replaces a row. The columns in `absent` keep their value, or are null. */
   put(row: Row, absent: readonly string[]): void {
     const id = rowId(row)
-    const before = this.#rows.get(id)
-    const after = this.#complete(row, absent, before)
-    if (before !== undefined) this.#unindex(before)
-    this.#rows.set(id, after)
-    for (const [key, index] of this.#indexes) addTo(index, after[key], id)
-    for (const [key, column] of this.#vectors) {
-      const value = row[key]
-      if (value instanceof Float32Array) column.set(id, value)
-      else if (!absent.includes(key)) column.delete(id)
+    this.#set(id, this.#complete(row, absent, this.#rows.get(id)))
+    for (const [key, column] of this.#vectors) if (!absent.includes(key)) putVector(column, id, row[key])
+  }
+
+  /** Adds or replaces rows that came together. */
+  putBlock({ rows, vectors, absent }: BlockRows): void {
+    const kept = absent.filter((key) => !this.#vectors.has(key))
+    for (const row of rows) {
+      const id = rowId(row)
+      const before = kept.length === 0 ? undefined : this.#rows.get(id)
+      this.#set(id, before === undefined ? row : { ...row, ...pick(before, kept) })
     }
+    for (const [key, values] of vectors) {
+      const column = this.#vectors.get(key)
+      if (column) rows.forEach((row, index) => putVector(column, rowId(row), values[index]))
+    }
+  }
+
+  /** `row` is whole, and without vectors. */
+  #set(id: string, row: Row): void {
+    const before = this.#indexes.size === 0 ? undefined : this.#rows.get(id)
+    if (before !== undefined) this.#unindex(before)
+    this.#rows.set(id, row)
+    for (const [key, index] of this.#indexes) addTo(index, row[key], id)
   }
 
   delete(id: string): void {
@@ -166,10 +182,19 @@ export class MemoryTable {
 
   #complete(row: Row, absent: readonly string[], before: Row | undefined): Row {
     if (absent.length === 0 && this.#vectors.size === 0) return row
-    const complete: Record<string, Value> = {}
+    const complete: Record<string, Value> = { ...plainBlank(this.descriptor) }
     for (const key of this.#plain) complete[key] = (absent.includes(key) ? before?.[key] : row[key]) ?? null
     return complete
   }
+}
+
+function putVector(column: VectorColumn, id: string, value: Value | undefined): void {
+  if (value instanceof Float32Array) column.set(id, value)
+  else column.delete(id)
+}
+
+function pick(row: Row, keys: readonly string[]): Row {
+  return Object.fromEntries(keys.map((key) => [key, row[key] ?? null]))
 }
 
 /** Ids are lower-case UUIDs, so plain order is theirs. */

@@ -3,7 +3,7 @@ import { packColumn } from './column-pack.ts'
 import { checkBlock } from './column-check.ts'
 import { columnValues } from './column-unpack.ts'
 import type { Row, Value } from './row.ts'
-import type { TableDescriptor } from './table.ts'
+import type { ColumnDescriptor, TableDescriptor } from './table.ts'
 
 /**
  * Packs rows of one table column by column. Each column takes the smallest packing that its values allow; vectors are
@@ -35,12 +35,42 @@ export function packRows(
  */
 export function unpackRows(table: TableDescriptor, block: TableBlock, sections: readonly Uint8Array[]): Row[] {
   checkBlock(block, sections)
-  const { count, columns } = block
+  return fill(
+    blankOf(table, blanks, () => true),
+    block,
+    sections,
+  )
+}
+
+export interface PlainRows {
+  /** Without vector columns. */
+  readonly rows: Row[]
+  /** The vector columns that the block has, by property: one value per row. */
+  readonly vectors: ReadonlyMap<string, readonly Value[]>
+}
+
+/** As `unpackRows`, with the vectors apart. */
+export function unpackPlainRows(table: TableDescriptor, block: TableBlock, sections: readonly Uint8Array[]): PlainRows {
+  checkBlock(block, sections)
+  const vectors = block.columns.filter(({ name }) => table.columns[name]?.type === 'vector')
+  return {
+    rows: fill(plainBlank(table), block, sections),
+    vectors: new Map(vectors.map((column) => [column.name, columnValues(column, sections, block.count)])),
+  }
+}
+
+/** A row of nulls without vector columns, to be copied. */
+export function plainBlank(table: TableDescriptor): Row {
+  return blankOf(table, plainBlanks, ({ type }) => type !== 'vector')
+}
+
+/** Copies of a row of nulls with the values of a block, as far as the row has the columns. */
+function fill(blank: Row, { count, columns }: TableBlock, sections: readonly Uint8Array[]): Row[] {
   // What all rows share stands in the row that all are copied from.
-  const shared: Record<string, Value> = { ...blankOf(table) }
+  const shared: Record<string, Value> = { ...blank }
   const differing: { readonly name: string; readonly values: readonly Value[] }[] = []
   for (const column of columns) {
-    if (!Object.hasOwn(table.columns, column.name)) continue
+    if (!Object.hasOwn(blank, column.name)) continue
     if (column.kind === 'const') shared[column.name] = column.value
     else differing.push({ name: column.name, values: columnValues(column, sections, count) })
   }
@@ -57,15 +87,21 @@ export function unpackRows(table: TableDescriptor, block: TableBlock, sections: 
  * A row of nulls. Parsed, because an object of many properties that are added one by one becomes a dictionary, of which a
  * copy takes ten times as long.
  */
-function blankOf(table: TableDescriptor): Row {
-  const known = blanks.get(table)
-  if (known) return known
-  const nulls = Object.keys(table.columns).map((property) => `${JSON.stringify(property)}:null`)
+function blankOf(
+  table: TableDescriptor,
+  known: WeakMap<TableDescriptor, Row>,
+  has: (column: ColumnDescriptor) => boolean,
+): Row {
+  const made = known.get(table)
+  if (made) return made
+  const columns = Object.entries(table.columns).filter(([, column]) => has(column))
+  const nulls = columns.map(([property]) => `${JSON.stringify(property)}:null`)
   const blank = JSON.parse(`{${nulls.join()}}`) as Row
-  blanks.set(table, blank)
+  known.set(table, blank)
   return blank
 }
 const blanks = new WeakMap<TableDescriptor, Row>()
+const plainBlanks = new WeakMap<TableDescriptor, Row>()
 
 /** The rows of a block that is not in a frame. */
 export function packedToRows(table: TableDescriptor, packed: PackedBlock): Row[] {
