@@ -104,7 +104,7 @@ class FixedSink implements ColumnSink {
 }
 
 class TextSink implements ColumnSink {
-  readonly #bytes = new SectionWriter(4 * firstCapacity)
+  readonly #bytes = new SectionWriter(8 * firstCapacity)
   readonly #lengths = new Lengths(1024)
   readonly #nulls = new Nulls()
 
@@ -127,7 +127,7 @@ class TextSink implements ColumnSink {
 /** JSON stays the text that Postgres wrote. */
 class ListSink implements ColumnSink {
   readonly #skip: number
-  readonly #bytes = new SectionWriter(4 * firstCapacity)
+  readonly #bytes = new SectionWriter(8 * firstCapacity)
 
   constructor(skip: number) {
     this.#skip = skip
@@ -175,7 +175,7 @@ class DecodedSink implements ColumnSink {
 
 class VectorSink implements ColumnSink {
   readonly #column: ColumnDescriptor
-  readonly #bytes = new SectionWriter(4 * firstCapacity)
+  readonly #bytes = new SectionWriter(8 * firstCapacity)
   readonly #nulls = new Nulls()
   #dimension: number
 

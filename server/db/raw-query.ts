@@ -55,12 +55,14 @@ class RowTap {
 
   read(bytes: Buffer): void {
     if (this.#have === 0) return this.#messages(bytes)
-    this.#keep(bytes)
-    if (this.#have < this.#need) return
-    const joined = Buffer.concat(this.#pieces)
+    const missing = this.#need - this.#have
+    if (bytes.length < missing) return this.#keep(bytes)
+    // Only the message that was cut is joined: the rest may be many times as long.
+    const joined = Buffer.concat([...this.#pieces, bytes.subarray(0, missing)])
     this.#pieces = []
     this.#have = 0
     this.#messages(joined)
+    if (missing < bytes.length) this.read(bytes.subarray(missing))
   }
 
   /** What is left belongs to pg, which knows how to go on. */
