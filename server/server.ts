@@ -109,7 +109,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
         },
       })
       try {
-        await database.migrate((name) => onProgress(`Applying ${name}`))
+        await database.migrate((name) => onProgress(`Applying ${name}`), config.embedding.dimension)
         running = await compose(database, config, { clock, log, actions })
         log.debug('Listening', { host: config.host, port: this.address.port })
       } catch (error) {
@@ -141,7 +141,7 @@ async function compose(
   const { pool } = database
   const { limits } = config
   const random = systemRandom
-  const catalog = loadCatalog()
+  const catalog = loadCatalog(undefined, { embeddingDimension: config.embedding.dimension })
   const cluster = openCluster({ redisUrl: config.redisUrl, name: await nameOf(database), clock, random, log })
   const news = cluster.news?.('log')
   const source =

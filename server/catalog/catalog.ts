@@ -11,7 +11,7 @@ import type { EntityMetadata } from '@mikro-orm/core'
 import type { Direction, ScopeRule, Schema, TableDescriptor } from '../../protocol/rows/table.ts'
 import { toProperty } from '../../protocol/rows/table.ts'
 import type { DeleteRule, TableSpec } from '../entities/define.ts'
-import { tableSpec } from '../entities/define.ts'
+import { embeddingDimension, tableSpec } from '../entities/define.ts'
 import { entities } from '../entities/entities.ts'
 import { describeTable } from './describe-table.ts'
 import { schemaHash } from './generate.ts'
@@ -86,10 +86,17 @@ export interface Catalog {
   readonly schemaHash: string
 }
 
+export interface CatalogOptions {
+  /** Number of dimensions of embeddings where the database has another one than the entities say. */
+  readonly embeddingDimension?: number
+}
+
 /** Reads the catalog of the shipped entities, or of a longer list that an application hands in. */
-export function loadCatalog(list: readonly unknown[] = entities): Catalog {
+export function loadCatalog(list: readonly unknown[] = entities, options: CatalogOptions = {}): Catalog {
   const orm = new MikroORM({ entities: [...list] as typeof entities, dbName: 'catalog' })
-  const tables = [...orm.getMetadata().getAll().values()].map((meta) => toCatalogTable(meta, tableSpec(meta.tableName)))
+  const tables = [...orm.getMetadata().getAll().values()].map((meta) =>
+    toCatalogTable(meta, tableSpec(meta.tableName), options),
+  )
   const synced = tables.filter((table): table is SyncedTable => table.descriptor !== undefined)
   const schema = Object.fromEntries(synced.map((table) => [table.property, table.descriptor]))
   return {
@@ -100,19 +107,20 @@ export function loadCatalog(list: readonly unknown[] = entities): Catalog {
   }
 }
 
-function toCatalogTable(meta: EntityMetadata, spec: TableSpec): CatalogTable {
+function toCatalogTable(meta: EntityMetadata, spec: TableSpec, options: CatalogOptions): CatalogTable {
+  const dimension = options.embeddingDimension ?? embeddingDimension
   const columns = Object.entries(spec.columns)
   return {
     name: spec.table,
     property: toProperty(spec.table),
     module: spec.module,
     direction: spec.direction,
-    descriptor: describeTable(spec),
+    descriptor: describeTable(spec, dimension),
     scope: spec.scope,
     sqlColumns: meta.props.map((prop) => ({
       name: prop.fieldNames[0] ?? prop.name,
       property: prop.name,
-      sqlType: prop.columnTypes[0] ?? '',
+      sqlType: spec.columns[prop.name]?.spec.type === 'vector' ? `vector(${dimension})` : (prop.columnTypes[0] ?? ''),
       nullable: prop.nullable ?? false,
       generated: prop.generated !== undefined,
       hidden: prop.hidden ?? false,

@@ -5,7 +5,7 @@ import type { ColumnSpec, TableSpec } from '../entities/define.ts'
 import { tableSpec, toColumnName } from '../entities/define.ts'
 
 /** What clients learn of a table: no hidden columns, no indexes, no CHECK that SQL alone can say. */
-export function describeTable(spec: TableSpec): TableDescriptor | undefined {
+export function describeTable(spec: TableSpec, embeddingDimension: number): TableDescriptor | undefined {
   if (spec.direction === 'server') return undefined
   if (!spec.scope) {
     throw new TideError(
@@ -15,7 +15,7 @@ export function describeTable(spec: TableSpec): TableDescriptor | undefined {
   }
   const columns = Object.entries(spec.columns)
     .filter(([, column]) => !column.spec.hidden)
-    .map(([property, column]) => [property, describeColumn(spec, property, column.spec)])
+    .map(([property, column]) => [property, describeColumn(spec, property, column.spec, embeddingDimension)])
   return {
     name: spec.table,
     direction: spec.direction,
@@ -29,7 +29,12 @@ export function describeTable(spec: TableSpec): TableDescriptor | undefined {
   }
 }
 
-function describeColumn(table: TableSpec, property: string, spec: ColumnSpec): ColumnDescriptor {
+function describeColumn(
+  table: TableSpec,
+  property: string,
+  spec: ColumnSpec,
+  embeddingDimension: number,
+): ColumnDescriptor {
   const columnClass = classOf(table, property, spec)
   const optional =
     spec.nullable || spec.default !== undefined || spec.defaultSql !== undefined || columnClass === 'server'
@@ -43,7 +48,7 @@ function describeColumn(table: TableSpec, property: string, spec: ColumnSpec): C
     ...defined('class', columnClass),
     ...defined('precision', spec.precision),
     ...defined('scale', spec.scale),
-    ...defined('dimension', spec.dimension),
+    ...defined('dimension', spec.type === 'vector' ? embeddingDimension : undefined),
     ...defined('minLength', spec.minLength),
     ...defined('maxLength', spec.maxLength),
     ...defined('min', spec.min),

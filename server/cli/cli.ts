@@ -60,7 +60,7 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
   command('migrate', 'bring the schema up to date').action(async (options: { json?: boolean }) =>
     onDatabase(
       options,
-      async (database, _, console) => (await import('./database-commands.ts')).migrate(database, console),
+      async (database, config, console) => (await import('./database-commands.ts')).migrate(database, config, console),
       true,
     ),
   )
@@ -129,18 +129,18 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
   command('generate', 'print the TypeScript module from which the SDK infers its types')
     .option('--out <file>', 'write it to a file instead')
     .action(async (options: { json?: boolean; out?: string }) => {
-      await generate(createConsole(options.json ?? false), options.out)
+      await generate(createConsole(options.json ?? false), options.out, loadConfig(env).embedding.dimension)
     })
   return program
 }
 
 /** Needs no database: the entities are the schema. */
-async function generate(console: Console, out: string | undefined): Promise<void> {
+async function generate(console: Console, out: string | undefined, embeddingDimension: number): Promise<void> {
   const [{ loadCatalog }, { generateSchemaModule }] = await Promise.all([
     import('../catalog/catalog.ts'),
     import('../catalog/generate.ts'),
   ])
-  const { schema } = loadCatalog()
+  const { schema } = loadCatalog(undefined, { embeddingDimension })
   const module = generateSchemaModule(schema)
   if (out !== undefined) await writeFile(out, module)
   console.answer(

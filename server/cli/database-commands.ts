@@ -7,8 +7,8 @@ import { table, type Console } from './console.ts'
 import { findPrincipal, type PrincipalQuery } from './find-principal.ts'
 import { openAuth } from './use-database.ts'
 
-export async function migrate(database: Database, console: Console): Promise<void> {
-  const applied = await database.migrate((name) => console.progress(`Applying ${name}`))
+export async function migrate(database: Database, config: Config, console: Console): Promise<void> {
+  const applied = await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding.dimension)
   console.answer(
     { applied },
     applied.length === 0
@@ -27,7 +27,7 @@ export async function rollback(database: Database, console: Console): Promise<vo
 
 /** Brings the schema up to date first, so that a fresh database can be seeded at once. */
 export async function seed(database: Database, config: Config, console: Console): Promise<void> {
-  await database.migrate((name) => console.progress(`Applying ${name}`))
+  await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding.dimension)
   const demo = await seedDemo(database.pool, {
     clock: systemClock,
     random: systemRandom,

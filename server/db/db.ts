@@ -36,8 +36,11 @@ export interface Database {
   listen(channel: string): Promise<void>
   /** MikroORM on the same connection settings; made at first use. */
   orm(): Promise<MikroORM>
-  /** Applies what is pending and returns its names; concurrent callers wait for each other. */
-  migrate(onProgress?: (migration: string) => void): Promise<readonly string[]>
+  /**
+   * Applies what is pending, ships the rows that Tidewire brings, and returns the names of the migrations; concurrent callers wait
+   * for each other. Embeddings of a new database get `embeddingDimension`; throws `config_invalid` when an older one has another.
+   */
+  migrate(onProgress?: (migration: string) => void, embeddingDimension?: number): Promise<readonly string[]>
   /** Reverts the newest migration and returns its name. */
   rollback(): Promise<string | undefined>
   /** Ends all connections; embedded: checkpoint, close, unlock. Queries in flight finish first. */
@@ -106,7 +109,7 @@ function assemble({ pool, connection, embedded, clock, notifications }: Parts): 
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
     orm: () => (orm ??= openOrm(connection)),
-    migrate: async (onProgress) => migrateUp(await database.orm(), connection, onProgress),
+    migrate: async (onProgress, dimension) => migrateUp(await database.orm(), connection, onProgress, dimension),
     rollback: async () => rollbackOne(await database.orm(), connection),
     close: () => (closing ??= close()),
   }

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import pg from 'pg'
+import { prepare } from './prepare.ts'
 
 /** Held while migrations run, so that servers that start together do not migrate together. Any constant does. */
 const migrationLock = 7_164_902_331
@@ -41,16 +42,19 @@ export async function migrateUp(
   orm: MikroORM,
   connection: pg.ClientConfig,
   onProgress?: (migration: string) => void,
+  embeddingDimension?: number,
 ): Promise<readonly string[]> {
   return alone(connection, async () => {
     const done: string[] = []
     for (;;) {
       const [next] = await orm.migrator.getPending()
-      if (!next) return done
+      if (!next) break
       onProgress?.(next.name)
       await orm.migrator.up({ migrations: [next.name] })
       done.push(next.name)
     }
+    await prepare(connection, embeddingDimension)
+    return done
   })
 }
 

@@ -12,6 +12,7 @@ import { toColumnName, toOrmProperty } from './orm-property.ts'
 import { toOrmCheck, toOrmIndexes } from './orm-constraints.ts'
 
 export { toColumnName } from './orm-property.ts'
+export { embeddingDimension } from './column.ts'
 export type { ColumnSpec, DeleteRule } from './column.ts'
 
 /** What is said of a table besides its columns. `Property` are the camelCase column names. */

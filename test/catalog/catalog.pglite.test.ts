@@ -73,7 +73,7 @@ test('every foreign key of the catalog is in the database with its delete rule',
   const { rows } = await db.database.pool.query(`
     select format('%s.%s -> %s %s', c.conrelid::regclass, a.attname, c.confrelid::regclass, c.confdeltype) as key
     from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-    where c.contype = 'f'`)
+    where c.contype = 'f' and c.connamespace = 'public'::regnamespace`)
   const rules = { cascade: 'c', 'set null': 'n', restrict: 'r' }
   const declared = [...catalog.byName.values()].flatMap((table) =>
     table.foreignKeys.map((key) => `${table.name}.${key.column} -> ${key.table} ${rules[key.onDelete]}`),

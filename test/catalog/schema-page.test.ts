@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { ScopeRule } from '../../protocol/rows/table.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { scopeText } from '../../server/catalog/scope-text.ts'
 import { tableSpec, toColumnName, type TableSpec } from '../../server/entities/define.ts'
 import * as enums from '../../server/entities/enums.ts'
 import { allColumns, isLog, mixinColumns } from '../support/schema-ddl.ts'
@@ -18,28 +18,6 @@ test('its named lists of values are those of the code', () => {
   const onPage = [...page.enums.values()].map((values) => values.join())
   expect(onPage.filter((values) => !inCode.includes(values))).toEqual([])
 })
-
-/** The scope as the page writes it. */
-function scopeText(rule: ScopeRule | undefined, { mixins }: DocTable): string {
-  if (!rule) return 'none'
-  switch (rule.kind) {
-    case 'via':
-      return `via ${rule.parent}(${toColumnName(rule.column)})`
-    case 'project_home':
-      return 'home'
-    case 'conflict_home':
-      return 'conflict'
-    case 'columns': {
-      const named = rule.columns.map(({ scope, column }) => {
-        if (column === 'organizationId') return mixins.includes('S0') || mixins.includes('R0') ? 'global+org' : 'org'
-        return `${scope === 'organization' ? 'org' : scope}(${toColumnName(column)})`
-      })
-      return [...named, ...(rule.fallback ? ['org'] : [])].join('|')
-    }
-    default:
-      return rule.kind
-  }
-}
 
 /** Columns by class as the declaration has them, without what the mixins bring. */
 function classesOf(spec: TableSpec, doc: DocTable): Readonly<Record<string, readonly string[]>> {
@@ -68,7 +46,7 @@ describe.each(page.tables.map((doc) => [doc.name, doc] as const))('%s', (name, d
 
   test('has the scope, direction, writers and policy of the page', () => {
     expect({
-      scope: scopeText(spec.scope, doc),
+      scope: scopeText(spec.scope, doc.mixins.includes('S0') || doc.mixins.includes('R0')),
       direction: spec.direction,
       writers: spec.writers ?? [],
       policy: spec.policy,

@@ -34,9 +34,9 @@ export function rowTriggerContract(kind: 'embedded' | 'postgres'): void {
     })
 
     test('of a shipped row is global', async () => {
-      expect((await add('agent_types', { key: 'codegen', name: 'Codegen' }))['channel']).toBe('global')
+      expect((await add('agent_types', { key: 'drafter', name: 'Drafter' }))['channel']).toBe('global')
       expect(
-        (await add('agent_types', { key: 'codegen', name: 'Own', organization_id: world.organization }))['channel'],
+        (await add('agent_types', { key: 'drafter', name: 'Own', organization_id: world.organization }))['channel'],
       ).toBe(`organization/${world.organization}`)
     })
 

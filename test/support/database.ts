@@ -125,13 +125,14 @@ function databaseUrl(name: string): string {
   return Object.assign(new URL(postgresUrl()), { pathname: `/${name}` }).href
 }
 
-/** Changes with everything that a migrated database depends on. */
+/** Changes with everything that a migrated database depends on: migrations, and the declarations that shipped rows are made of. */
 function migrationsHash(): string {
   const hash = createHash('sha256')
-  const folder = join(root, 'migrations')
-  for (const name of existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort() : []) {
-    if (/\.(ts|sql|json)$/.test(name)) hash.update(name).update(readFileSync(join(folder, name)))
+  for (const folder of ['migrations', 'server/catalog', 'server/entities'].map((name) => join(root, name))) {
+    for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort())
+      if (/\.(ts|sql|json)$/.test(name)) hash.update(name).update(readFileSync(join(folder, name)))
   }
+  hash.update(readFileSync(join(root, 'server/db/prepare.ts')))
   hash.update(readFileSync(join(root, 'node_modules/@electric-sql/pglite/package.json')))
   return hash.digest('hex').slice(0, 16)
 }

@@ -1,0 +1,104 @@
+/**
+ * What a migrated database needs besides its schema: vectors of the configured dimension, and the rows that Tidewire
+ * ships. Both are settled in one transaction, whose work is nothing when nothing is new.
+ */
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+import { loadCatalog } from '../catalog/catalog.ts'
+import { shippedRows, type ShippedTable } from '../catalog/shipped-rows.ts'
+import { embeddingDimension } from '../entities/define.ts'
+import { TideError } from '../../protocol/error.ts'
+
+const dimensionKey = 'embedding.dimension'
+const shippedKey = 'shipped.hash'
+
+/**
+ * Ships rows and settles the dimension of embeddings: that of `configured` on a database that has none yet. Throws
+ * `config_invalid` when the database was made with another one.
+ */
+export async function prepare(connection: pg.ClientConfig, configured: number | undefined): Promise<void> {
+  const shipped = shippedRows(loadCatalog())
+  const hash = createHash('sha256').update(JSON.stringify(shipped)).digest('hex').slice(0, 16)
+  const client = new pg.Client(connection)
+  await client.connect()
+  try {
+    await client.query('begin')
+    await settleDimension(client, configured)
+    if ((await settingOf(client, shippedKey)) !== hash) {
+      for (const table of shipped) await ship(client, table)
+      await keepSetting(client, shippedKey, hash, 'Fingerprint of the rows that were shipped last.')
+    }
+    await client.query('commit')
+  } finally {
+    await client.end()
+  }
+}
+
+async function settleDimension(client: pg.Client, configured: number | undefined): Promise<void> {
+  const made = await settingOf(client, dimensionKey)
+  if (made !== undefined) {
+    if (configured === undefined || configured === made) return
+    throw new TideError(
+      'config_invalid',
+      `EMBEDDING_DIMENSION is ${configured}, but this database was made for embeddings of ${String(made)} dimensions.`,
+      {
+        remedy: `Set EMBEDDING_DIMENSION=${String(made)}, or migrate the vector columns and the setting ${dimensionKey}.`,
+      },
+    )
+  }
+  const dimension = configured ?? embeddingDimension
+  if (dimension !== embeddingDimension) await resizeVectors(client, dimension)
+  await keepSetting(
+    client,
+    dimensionKey,
+    dimension,
+    'Number of dimensions of every embedding, chosen when the database was made.',
+  )
+}
+
+/** Only of a database without embeddings: no vector has another number of dimensions than its column. */
+async function resizeVectors(client: pg.Client, dimension: number): Promise<void> {
+  const { rows } = await client.query<{ table: string; column: string }>(`
+    select c.oid::regclass::text as table, a.attname as column
+    from pg_class c join pg_attribute a on a.attrelid = c.oid
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.atttypid = 'vector'::regtype and not a.attisdropped`)
+  for (const { table, column } of rows)
+    await client.query(`alter table ${table} alter column ${pg.escapeIdentifier(column)} type vector(${dimension})`)
+}
+
+async function ship(client: pg.Client, { table, rows, upkeep }: ShippedTable): Promise<void> {
+  const columns = Object.keys(rows[0] ?? {})
+  const names = columns.map(pg.escapeIdentifier)
+  const changeable = names.filter((name) => name !== '"id"')
+  const current = changeable.map((name) => `kept.${name}`).join(', ')
+  const fresh = changeable.map((name) => `excluded.${name}`).join(', ')
+  const upsert = `do update set ${changeable.map((name) => `${name} = excluded.${name}`).join(', ')}
+    where (${current}) is distinct from (${fresh})`
+  await client.query(
+    `insert into ${table} as kept (${names.join(', ')})
+     select ${names.join(', ')} from jsonb_populate_recordset(null::${table}, $1)
+     on conflict (id) ${upkeep === 'ours' ? upsert : 'do nothing'}`,
+    [JSON.stringify(rows)],
+  )
+  if (upkeep === 'theirs') return
+  const ids = rows.map((row) => row['id'])
+  if (table === 'sync_tables') await client.query('delete from sync_tables where id <> all ($1)', [ids])
+  // What a client may still hold is not forgotten.
+  if (table === 'enum_values')
+    await client.query('update enum_values set deprecated_at = now() where deprecated_at is null and id <> all ($1)', [
+      ids,
+    ])
+}
+
+async function settingOf(client: pg.Client, key: string): Promise<unknown> {
+  const { rows } = await client.query<{ value: unknown }>('select value from system_settings where key = $1', [key])
+  return rows[0]?.value
+}
+
+async function keepSetting(client: pg.Client, key: string, value: string | number, description: string): Promise<void> {
+  await client.query(
+    `insert into system_settings (key, value, description) values ($1, $2, $3)
+     on conflict (key) do update set value = excluded.value, description = excluded.description`,
+    [key, JSON.stringify(value), description],
+  )
+}
