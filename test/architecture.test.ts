@@ -88,6 +88,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/catalog/shipped-rows.ts',
   'server/catalog/trigger-sql.ts',
   'server/entities/define.ts',
+  'server/entities/enums.ts',
   'server/capture/change-source.ts',
   'server/db/row-codec.ts',
   'server/db/row-packer.ts',

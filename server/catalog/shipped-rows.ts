@@ -4,7 +4,7 @@
  */
 import type { Json } from '../../protocol/rows/row.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
-import { valueLists } from '../entities/entities.ts'
+import * as valueLists from '../entities/enums.ts'
 import { tableSpec, toColumnName } from '../entities/define.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import { schemaVersion } from './generate.ts'

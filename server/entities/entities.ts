@@ -93,8 +93,6 @@ import { syncMutations } from './sync/sync-mutations.ts'
 import { syncSubscriptions } from './sync/sync-subscriptions.ts'
 import { syncTables } from './sync/sync-tables.ts'
 
-export * as valueLists from './enums.ts'
-
 /**
  * Every table of the server, in the order of its modules. This list is all that the ORM, the catalog and the migrations
  * know; an application adds its own tables to it.
