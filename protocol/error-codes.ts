@@ -71,6 +71,10 @@ export const errorCodes = {
     meaning: 'This device was revoked.',
     remedy: 'Register it anew with a fresh replica folder.',
   },
+  encryption_unavailable: {
+    meaning: 'A secret is to be stored, and there is no key to encrypt it with.',
+    remedy: 'Set ENCRYPTION_KEYS, e.g. to k1:$(openssl rand -base64 32), and keep that key safe.',
+  },
   forbidden: {
     meaning: 'The principal may not do this with this row.',
     remedy: 'Ask for a role that may; the message names the roles.',
@@ -150,6 +154,14 @@ export const errorCodes = {
   row_deleted: {
     meaning: 'The row is deleted.',
     remedy: 'Restore it first.',
+  },
+  secret_unreadable: {
+    meaning: 'A stored secret cannot be decrypted.',
+    remedy: 'Put the key that the message names back into ENCRYPTION_KEYS, or store the secret anew.',
+  },
+  sign_in_refused: {
+    meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
+    remedy: 'Check both; after ten wrong passwords wait for the time that the message names.',
   },
   subscription_limit: {
     meaning: 'The session has as many subscriptions as are allowed.',

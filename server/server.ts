@@ -13,14 +13,21 @@ import { systemClock, type Clock } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
-import { createAuth, createDeviceRegistry, openSigningKey } from './auth/auth.ts'
+import { createAuth, createDeviceRegistry, createSignIn, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource } from './capture/capture.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
 import type { Config } from './config.ts'
 import { openDatabase, type Database } from './db/db.ts'
-import { attachGateway, createHttpHandler, type Gateway, type Pusher, type Readiness } from './gateway/gateway.ts'
+import {
+  attachGateway,
+  createHttpHandler,
+  createSignInRoutes,
+  type Gateway,
+  type Pusher,
+  type Readiness,
+} from './gateway/gateway.ts'
 import { createHub, type Hub } from './hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from './hub/sql-feed.ts'
 import { startMaintenance, type Maintenance } from './maintenance/maintenance.ts'
@@ -188,7 +195,12 @@ async function compose(
       embedded: database.embedded,
     }
   }
-  const http = createHttpServer(createHttpHandler({ readiness, metrics, log }))
+  const auth = createAuth({ pool, key: await openSigningKey(config.auth, random), clock, random })
+  const routes = createSignInRoutes({
+    signIn: createSignIn({ pool, auth, clock, random }),
+    allowedOrigins: config.allowedOrigins,
+  })
+  const http = createHttpServer(createHttpHandler({ readiness, metrics, log, routes }))
   try {
     await hub.start()
     await listen(http, config)
@@ -199,7 +211,7 @@ async function compose(
     throw error
   }
   const gateway = attachGateway(http, {
-    auth: createAuth({ pool, key: await openSigningKey(config.auth, random), clock, random }),
+    auth,
     devices: createDeviceRegistry({ pool, clock, random }),
     hub,
     mutations,

@@ -18,6 +18,7 @@ import { hashAccessToken, isAccessToken, makeAccessToken } from './access-token.
 import type { SigningKey } from './signing-key.ts'
 
 export { createDeviceRegistry, type DeviceRegistry } from './devices.ts'
+export { createSignIn, type SignIn } from './sign-in.ts'
 export { openSigningKey, type SigningKey } from './signing-key.ts'
 
 export interface Authenticated extends Principal {
@@ -28,8 +29,11 @@ export interface Authenticated extends Principal {
 export interface Auth {
   /** Checks token, principal, membership and organization. Errors: `token_invalid`, `token_expired`. */
   authenticate(token: string): Promise<Authenticated>
-  /** Signs a JWT. Errors: `forbidden` when tokens are signed elsewhere (AUTH_JWKS_URL). */
-  issueToken(principal: Principal, ttlSeconds: number): Promise<string>
+  /**
+   * Signs a JWT; one of a session (`auth_sessions`) is good only as long as that is. Errors: `forbidden` when tokens are
+   * signed elsewhere (AUTH_JWKS_URL).
+   */
+  issueToken(principal: Principal, ttlSeconds: number, sessionId?: string): Promise<string>
   /** Makes a revocable token; it is shown once and cannot be read again. */
   issueAccessToken(principal: Principal, name: string, ttlSeconds?: number): Promise<string>
 }
@@ -46,7 +50,14 @@ const issuer = 'tidewire'
 const never = 253_402_300_799_000
 const clockToleranceSeconds = 5
 
-const claimsSchema = z.object({ sub: z.uuid(), kind: z.enum(['user', 'agent']), org: z.uuid(), exp: z.number() })
+const claimsSchema = z.object({
+  sub: z.uuid(),
+  kind: z.enum(['user', 'agent']),
+  org: z.uuid(),
+  exp: z.number(),
+  /** Of ours only: other issuers have sessions of their own. */
+  sid: z.string().optional(),
+})
 
 export function createAuth(deps: AuthDeps): Auth {
   return {
@@ -57,14 +68,14 @@ export function createAuth(deps: AuthDeps): Auth {
       }
       return authenticated
     },
-    async issueToken(principal, ttlSeconds) {
+    async issueToken(principal, ttlSeconds, sessionId) {
       if (deps.key.kind === 'remote') {
         throw new TideError('forbidden', 'Tokens are signed elsewhere: AUTH_JWKS_URL is set.', {
           remedy: 'Get the token from whoever holds the keys, or set AUTH_SECRET instead.',
         })
       }
       const now = Math.floor(deps.clock.now() / 1000)
-      return new SignJWT({ kind: principal.kind, org: principal.organizationId })
+      return new SignJWT({ kind: principal.kind, org: principal.organizationId, sid: sessionId })
         .setProtectedHeader({ alg: 'HS256' })
         .setIssuer(issuer)
         .setSubject(principal.id)
@@ -89,11 +100,17 @@ export function createAuth(deps: AuthDeps): Auth {
   }
 }
 
-async function readJwt(token: string, { key, clock }: AuthDeps): Promise<Authenticated> {
+async function readJwt(token: string, { pool, key, clock }: AuthDeps): Promise<Authenticated> {
   const payload = await verify(token, key, clock)
   const claims = claimsSchema.safeParse(payload)
   if (!claims.success) throw invalid('it lacks one of the claims sub, kind, org and exp')
-  const { sub, kind, org, exp } = claims.data
+  const { sub, kind, org, exp, sid } = claims.data
+  if (sid !== undefined && key.kind === 'secret') {
+    const { rowCount } = await pool.query('select 1 from auth_sessions where id::text = $1 and revoked_at is null', [
+      sid,
+    ])
+    if (!rowCount) throw invalid('its session has ended')
+  }
   return { id: sub, kind, organizationId: org, expiresAt: exp * 1000 }
 }
 

@@ -8,6 +8,8 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { loadConfig, processEnvironment, type Config } from '../config.ts'
 import { schemaHash } from '../catalog/generate.ts'
 import type { Database } from '../db/db.ts'
+import { credentialKinds } from '../credentials/credentials.ts'
+import type { CredentialOptions } from './credentials.ts'
 import { createConsole, exitCodeHelp, exitCodes, parseDuration, reportError, type Console } from './console.ts'
 import { useDatabase } from './use-database.ts'
 
@@ -126,6 +128,61 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
         (await import('./conflicts.ts')).resolveConflict(database, id, options.take, console),
       )
     })
+  command('password', 'set the password of a user, read from standard input, and end their sessions')
+    .requiredOption('--user <email>', 'whose password')
+    .option('--must-change', 'it has to be changed after the next sign-in')
+    .action(async (options: { json?: boolean; user: string; mustChange?: boolean }) =>
+      onDatabase(options, async (database, config, console) =>
+        (await import('./password.ts')).setPassword(database, config, options, console),
+      ),
+    )
+  const credentials = command('credentials', 'list the stored secrets of third parties, without the secrets')
+    .option('--org <slug>', 'of which organization, when there are several')
+    .action(async (options: { json?: boolean; org?: string }) =>
+      onDatabase(options, async (database, config, console) =>
+        (await import('./credentials.ts')).listCredentials(database, config, options.org, console),
+      ),
+    )
+  const onCredentials = (
+    self: Command,
+    job: (given: { org?: string }, ...rest: Parameters<DatabaseJob>) => ReturnType<DatabaseJob>,
+  ): Promise<void> => {
+    const given = self.optsWithGlobals<{ json?: boolean; org?: string }>()
+    return onDatabase(given, async (...rest) => job(given, ...rest))
+  }
+  credentials
+    .command('set')
+    .description('store a secret, read from standard input')
+    .requiredOption('--provider <name>', 'whose service: openrouter, github, …')
+    .addOption(new Option('--kind <kind>', 'what it is').choices(credentialKinds).default('api_key'))
+    .option('--label <text>', 'to tell several apart', 'default')
+    .option('--user <email>', 'of this user, not of the organization')
+    .action(async (options: CredentialOptions, self: Command) =>
+      onCredentials(self, async ({ org }, database, config, console) =>
+        (await import('./credentials.ts')).setCredential(
+          database,
+          config,
+          { ...options, ...(org === undefined ? {} : { org }) },
+          console,
+        ),
+      ),
+    )
+  credentials
+    .command('revoke <id>')
+    .description('end a credential and destroy its secret')
+    .action(async (id: string, _: unknown, self: Command) =>
+      onCredentials(self, async ({ org }, database, config, console) =>
+        (await import('./credentials.ts')).revokeCredential(database, config, { id, org }, console),
+      ),
+    )
+  credentials
+    .command('rotate')
+    .description('encrypt all secrets anew with the first of ENCRYPTION_KEYS')
+    .action(async (_: unknown, self: Command) =>
+      onCredentials(self, async (_given, database, config, console) =>
+        (await import('./credentials.ts')).rotateCredentials(database, config, console),
+      ),
+    )
   command('generate', 'print the TypeScript module from which the SDK infers its types')
     .option('--out <file>', 'write it to a file instead')
     .action(async (options: { json?: boolean; out?: string }) => {

@@ -57,3 +57,29 @@ export async function findPrincipal(pool: pg.Pool, { user, agent, org }: Princip
   }
   return { kind, id: first.id, organizationId: first.organization_id }
 }
+
+/** The organization of that slug, or the only one. Errors: `not_found`, `invalid_value` when there are several. */
+export async function findOrganization(pool: pg.Pool, slug: string | undefined): Promise<string> {
+  const { rows } = await pool.query<{ readonly id: string; readonly slug: string }>(
+    'select id, slug from organizations where deleted_at is null and ($1::text is null or slug = $1) order by slug limit 20',
+    [slug ?? null],
+  )
+  const [first, ...others] = rows
+  if (!first)
+    throw new TideError(
+      'not_found',
+      slug === undefined ? 'There is no organization.' : `There is no organization ${slug}.`,
+      {
+        remedy: 'Check the spelling; `npx tidewire seed --demo` makes organization demo.',
+      },
+    )
+  if (others.length > 0)
+    throw new TideError(
+      'invalid_value',
+      `There are several organizations: ${rows.map((row) => row.slug).join(', ')}.`,
+      {
+        remedy: 'Say which with --org SLUG.',
+      },
+    )
+  return first.id
+}

@@ -17,6 +17,7 @@ import { socketParser } from './socket-parser.ts'
 
 export { createHttpHandler, type Readiness } from './http.ts'
 export type { Pusher } from './seams.ts'
+export { createSignInRoutes } from './sign-in-routes.ts'
 
 export interface Gateway {
   /** Connections now, greeted or not. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Log } from '../telemetry/telemetry.ts'
+import type { RouteReply } from './sign-in-routes.ts'
 
 /** What a browser sees: whether the server works, and what to type next. */
 const statusPage = readFileSync(new URL('./status-page.html', import.meta.url), 'utf8')
@@ -24,15 +25,18 @@ export interface HttpDeps {
   readonly readiness: () => Promise<Readiness>
   readonly metrics: { readonly contentType: string; text(): Promise<string> }
   readonly log: Log
+  /** Further routes; undefined: not one of them. */
+  readonly routes: (request: IncomingMessage) => Promise<RouteReply | undefined>
 }
 
 interface Reply {
   readonly status: number
   readonly type: string
   readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Answers GET /health, /ready, /metrics and /; all else on the port is the WebSocket's. */
+/** Answers GET /health, /ready, /metrics and /, and the further routes; all else on the port is the WebSocket's. */
 export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     if ((request.url ?? '').startsWith('/socket.io/')) return
@@ -42,8 +46,9 @@ export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, re
         return json(500, { error: 'internal' })
       })
       .then(
-        ({ status, type, body }) => {
+        ({ status, type, body, headers }) => {
           response.writeHead(status, {
+            ...headers,
             'content-type': type,
             'cache-control': 'no-store',
             'x-content-type-options': 'nosniff',
@@ -59,6 +64,8 @@ export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, re
 }
 
 async function reply(request: IncomingMessage, deps: HttpDeps): Promise<Reply> {
+  const routed = await deps.routes(request)
+  if (routed) return { ...json(routed.status, routed.body), headers: routed.headers ?? {} }
   if (request.method !== 'GET' && request.method !== 'HEAD') return json(405, { error: 'method_not_allowed' })
   const [path] = (request.url ?? '/').split('?', 1)
   switch (path) {

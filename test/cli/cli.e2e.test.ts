@@ -33,8 +33,13 @@ interface Ended {
 }
 
 /** Runs a command to its end, whatever that is. */
-async function run(args: readonly string[], env: Readonly<Record<string, string>> = server.env): Promise<Ended> {
-  const child = spawn(process.execPath, [cli, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+async function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = server.env,
+  input = '',
+): Promise<Ended> {
+  const child = spawn(process.execPath, [cli, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+  child.stdin.end(input)
   let [out, err] = ['', '']
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()))
@@ -104,6 +109,41 @@ describe('while the embedded server runs', () => {
     )
     expect(title).toBe('mine')
     expect(await run(['conflicts', 'resolve', newId(), '--take', 'server'])).toMatchObject({ code: 1 })
+  })
+
+  test('password sets one that opens a session', async () => {
+    const set = (input: string): Promise<Ended> =>
+      run(['password', '--user', 'ada@example.com', '--must-change'], server.env, input)
+    expect(await set('short\n')).toMatchObject({ code: 2, err: expect.stringContaining('10 to 200') as string })
+    expect(await set('a password of ada\n')).toMatchObject({ code: 0, err: '' })
+    const response = await fetch(`${server.url}/auth/sign-in`, {
+      method: 'POST',
+      body: JSON.stringify({ email: 'ada@example.com', password: 'a password of ada' }),
+    })
+    expect(await response.json()).toMatchObject({ token: expect.any(String) as string, mustChangePassword: true })
+  })
+
+  test('credentials are set, listed without their secret, encrypted anew and revoked', async () => {
+    const key = (id: string): string => `${id}:${Buffer.alloc(32, id).toString('base64')}`
+    const env = { ...server.env, ENCRYPTION_KEYS: key('k1') }
+    const set = ['credentials', 'set', '--provider', 'openrouter', '--label', 'ci', '--json']
+    expect(await run(set, server.env, 'sk-secret-0123456789')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('ENCRYPTION_KEYS') as string,
+    })
+    const { id } = JSON.parse((await run(set, env, 'sk-secret-0123456789\n')).out) as { id: string }
+    const listed = await run(['credentials'], env)
+    expect(listed.out).toContain('openrouter')
+    expect(listed.out).toContain('…6789')
+    expect(listed.out).not.toContain('sk-secret')
+    const both = { ...env, ENCRYPTION_KEYS: `${key('k2')},${key('k1')}` }
+    expect(JSON.parse((await run(['credentials', 'rotate', '--json'], both)).out)).toEqual({
+      rotated: 1,
+      unreadable: [],
+    })
+    expect(await run(['credentials', 'revoke', id], env)).toMatchObject({ code: 0 })
+    expect(await run(['credentials', 'revoke', id], env)).toMatchObject({ code: 1 })
+    expect(await run(['credentials', 'revoke', 'nonsense'], env)).toMatchObject({ code: 2 })
   })
 
   type Pool = Awaited<ReturnType<typeof openDatabase>>['pool']

@@ -51,7 +51,7 @@ describe('the README', () => {
   })
 
   test('lists every command', () => {
-    const declared = [...text('server/cli/cli.ts').matchAll(/\bcommand\(\s*'([a-z]+)'/g)].map(([, name]) => name)
+    const declared = [...text('server/cli/cli.ts').matchAll(/(?<!\.)\bcommand\(\s*'([a-z]+)'/g)].map(([, name]) => name)
     expect(declared.length).toBeGreaterThan(8)
     const section = readme.slice(readme.indexOf('## Commands'), readme.indexOf('## Settings'))
     for (const name of declared) expect(section).toMatch(new RegExp(`\`${name}\\b`))

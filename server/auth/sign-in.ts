@@ -1,0 +1,244 @@
+/**
+ * Signing in with a password: a short-lived JWT for the sync connection, and a refresh token that is good for one use and
+ * is stored as a hash. Both belong to one `auth_sessions` row: when that is revoked, open connections end too.
+ */
+import { createHash } from 'node:crypto'
+import type pg from 'pg'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import { createUuidSource } from '../../lib/uuid.ts'
+import { TideError } from '../../protocol/error.ts'
+import { insertRow } from '../db/db.ts'
+import type { Principal } from '../scope/principal.ts'
+import { hashPassword, isPassword } from './password.ts'
+
+export interface SignedIn {
+  /** JWT for `connect`, good for 15 minutes. */
+  readonly token: string
+  readonly tokenExpiresAt: number
+  /** For `refresh`, once, within 30 days. */
+  readonly refreshToken: string
+  readonly principal: Principal
+  readonly mustChangePassword: boolean
+}
+
+export interface SignInRequest {
+  readonly email: string
+  readonly password: string
+  /** Slug; needed by members of several organizations. */
+  readonly organization?: string | undefined
+  /** Of the caller, for the list of sessions. */
+  readonly ipAddress?: string | undefined
+  readonly userAgent?: string | undefined
+}
+
+export interface SignIn {
+  /** Throws `sign_in_refused`, `not_found` when the user is not of the organization, `invalid_value` when it must be named. */
+  signIn(request: SignInRequest): Promise<SignedIn>
+  /** A new pair for a refresh token, which is used up. Throws `token_invalid`, `token_expired`. */
+  refresh(refreshToken: string): Promise<SignedIn>
+  /** Ends the session of a refresh token; one that is unknown has ended already. */
+  signOut(refreshToken: string): Promise<void>
+  /** Throws `sign_in_refused`, `invalid_value`. */
+  changePassword(request: {
+    readonly email: string
+    readonly password: string
+    readonly newPassword: string
+  }): Promise<void>
+  /** Sets a user's password and ends their sessions. Throws `invalid_value`. */
+  setPassword(userId: string, password: string, options?: { readonly mustChange?: boolean }): Promise<void>
+}
+
+export interface SignInDeps {
+  readonly pool: pg.Pool
+  /** Signs a JWT of a session, good for so many seconds. */
+  readonly auth: { issueToken(principal: Principal, ttlSeconds: number, sessionId: string): Promise<string> }
+  readonly clock: Clock
+  readonly random: Random
+}
+
+const tokenSeconds = 15 * 60
+const refreshMs = 30 * 24 * 3600 * 1000
+const attempts = 10
+const lockMs = 15 * 60 * 1000
+
+interface Account {
+  readonly user_id: string
+  readonly password_hash: string | null
+  readonly locked_until: Date | null
+  readonly must_change: boolean | null
+}
+
+const accountSql = `
+select u.id as user_id, c.password_hash, c.locked_until, c.must_change
+from users u left join user_credentials c on c.user_id = u.id
+where u.email = lower($1) and u.status = 'active' and u.deleted_at is null`
+
+/** Counted before the password is looked at, so that many at once do not get more tries. */
+const attemptSql = `
+update user_credentials set failed_attempts = failed_attempts + 1,
+  locked_until = case when failed_attempts + 1 >= $2 then to_timestamp($3::double precision / 1000) end
+where user_id = $1 and (locked_until is null or locked_until <= to_timestamp($4::double precision / 1000))`
+
+const successSql = `
+with reset as (update user_credentials set failed_attempts = 0, locked_until = null where user_id = $1)
+update users set last_login_at = now() where id = $1`
+
+const organizationsSql = `
+select o.id, o.slug from organization_members m join organizations o on o.id = m.organization_id and o.status = 'active' and o.deleted_at is null
+where m.user_id = $1 and m.status = 'active' and m.deleted_at is null and ($2::text is null or o.slug = $2) order by o.slug`
+
+interface SessionRow {
+  readonly id: string
+  readonly user_id: string
+  readonly expires_at: Date
+  readonly must_change: boolean | null
+}
+
+/** The hash is part of the condition: of two uses of one token, one wins. */
+const rotateSql = `
+update auth_sessions s set refresh_token_hash = $2, expires_at = to_timestamp($3::double precision / 1000), last_used_at = now(), updated_at = now()
+where s.refresh_token_hash = $1 and s.revoked_at is null and s.expires_at > to_timestamp($4::double precision / 1000)
+returning s.id, s.user_id, s.expires_at, (select must_change from user_credentials c where c.user_id = s.user_id) as must_change`
+
+const setPasswordSql = `
+with ended as (
+  update auth_sessions set revoked_at = now(), revoke_reason = 'password changed', updated_at = now() where user_id = $2 and revoked_at is null
+)
+insert into user_credentials (id, user_id, password_hash, must_change) values ($1, $2, $3, $4)
+on conflict (user_id) do update set password_hash = excluded.password_hash, must_change = excluded.must_change,
+  password_changed_at = now(), failed_attempts = 0, locked_until = null, updated_at = now()`
+
+export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn {
+  const newId = createUuidSource(clock, random)
+
+  async function organizationOf(userId: string, slug: string | undefined): Promise<string> {
+    const { rows } = await pool.query<{ readonly id: string; readonly slug: string }>(organizationsSql, [
+      userId,
+      slug ?? null,
+    ])
+    const [first, ...others] = rows
+    if (!first)
+      throw new TideError(
+        'not_found',
+        slug === undefined ? 'The user belongs to no organization.' : `The user is no member of organization ${slug}.`,
+      )
+    if (others.length > 0)
+      throw new TideError(
+        'invalid_value',
+        `The user is a member of several organizations: ${rows.map((row) => row.slug).join(', ')}.`,
+        {
+          remedy: 'Name one.',
+        },
+      )
+    return first.id
+  }
+
+  async function answer(
+    principal: Principal,
+    sessionId: string,
+    refreshToken: string,
+    mustChange: boolean,
+  ): Promise<SignedIn> {
+    const token = await auth.issueToken(principal, tokenSeconds, sessionId)
+    return {
+      token,
+      tokenExpiresAt: clock.now() + tokenSeconds * 1000,
+      refreshToken,
+      principal,
+      mustChangePassword: mustChange,
+    }
+  }
+
+  /** The organization travels in the refresh token: its session is the user's. */
+  function makeRefreshToken(organizationId: string): string {
+    return `twr_${organizationId}_${Buffer.from(random.bytes(32)).toString('base64url')}`
+  }
+
+  /** The account of a right password. Says the same of an unknown address as of a wrong password. */
+  async function check(email: string, password: string): Promise<Account> {
+    const { rows } = await pool.query<Account>(accountSql, [email])
+    const [account] = rows
+    const now = clock.now()
+    if (account?.password_hash != null) {
+      const { rowCount } = await pool.query(attemptSql, [account.user_id, attempts, now + lockMs, now])
+      if (!rowCount) {
+        const until = account.locked_until ?? new Date(now + lockMs)
+        throw refused(`Too many wrong passwords; try again after ${until.toISOString()}.`)
+      }
+    }
+    if (!(await isPassword(password, account?.password_hash ?? undefined)) || !account)
+      throw refused('The e-mail address or the password is wrong.')
+    await pool.query(successSql, [account.user_id])
+    return account
+  }
+
+  async function setPassword(userId: string, password: string, { mustChange = false } = {}): Promise<void> {
+    const passwordHash = await hashPassword(password)
+    await pool.query(setPasswordSql, [newId(), userId, passwordHash, mustChange])
+  }
+
+  return {
+    async signIn({ email, password, organization, ipAddress, userAgent }) {
+      const account = await check(email, password)
+      const organizationId = await organizationOf(account.user_id, organization)
+      const refreshToken = makeRefreshToken(organizationId)
+      const id = newId()
+      await insertRow(pool, 'auth_sessions', {
+        id,
+        user_id: account.user_id,
+        refresh_token_hash: hashOf(refreshToken),
+        expires_at: new Date(clock.now() + refreshMs),
+        ip_address: ipAddress ?? null,
+        user_agent: userAgent?.slice(0, 400) ?? null,
+      })
+      return answer(
+        { kind: 'user', id: account.user_id, organizationId },
+        id,
+        refreshToken,
+        account.must_change ?? false,
+      )
+    },
+
+    async refresh(used) {
+      const organizationId = /^twr_([0-9a-f-]{36})_/.exec(used)?.[1]
+      if (organizationId === undefined) throw new TideError('token_invalid', 'This is not a refresh token.')
+      const fresh = makeRefreshToken(organizationId)
+      const now = clock.now()
+      const { rows } = await pool.query<SessionRow>(rotateSql, [hashOf(used), hashOf(fresh), now + refreshMs, now])
+      const [session] = rows
+      if (!session)
+        throw new TideError('token_invalid', 'The refresh token was used before, has expired or was revoked.', {
+          remedy: 'Sign in again.',
+        })
+      return answer(
+        { kind: 'user', id: session.user_id, organizationId },
+        session.id,
+        fresh,
+        session.must_change ?? false,
+      )
+    },
+
+    async signOut(refreshToken) {
+      await pool.query(
+        `update auth_sessions set revoked_at = now(), revoke_reason = 'signed out', updated_at = now() where refresh_token_hash = $1 and revoked_at is null`,
+        [hashOf(refreshToken)],
+      )
+    },
+
+    async changePassword({ email, password, newPassword }) {
+      const { user_id: userId } = await check(email, password)
+      await setPassword(userId, newPassword)
+    },
+
+    setPassword,
+  }
+}
+
+function hashOf(refreshToken: string): Buffer {
+  return createHash('sha256').update(refreshToken).digest()
+}
+
+function refused(message: string): TideError {
+  return new TideError('sign_in_refused', message)
+}

@@ -1,0 +1,100 @@
+import { text as readText } from 'node:stream/consumers'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Config } from '../config.ts'
+import type { Database } from '../db/db.ts'
+import { createCipher, createCredentials, type CredentialKind, type Credentials } from '../credentials/credentials.ts'
+import { exitCodes, table, type Console } from './console.ts'
+import { findOrganization, findPrincipal } from './find-principal.ts'
+
+export interface CredentialOptions {
+  readonly provider: string
+  readonly kind: CredentialKind
+  readonly label: string
+  readonly user?: string
+  readonly org?: string
+}
+
+function open(database: Database, config: Config): Credentials {
+  return createCredentials({
+    pool: database.pool,
+    cipher: createCipher(config.encryptionKeys, systemRandom),
+    clock: systemClock,
+    random: systemRandom,
+  })
+}
+
+/** Lists what is stored, without secrets. */
+export async function listCredentials(
+  database: Database,
+  config: Config,
+  org: string | undefined,
+  console: Console,
+): Promise<void> {
+  const organization = await findOrganization(database.pool, org)
+  const credentials = await open(database, config).list(organization)
+  const lines = credentials.map((one) => [
+    one.id,
+    one.provider,
+    one.kind,
+    one.label,
+    one.userId ?? 'organization',
+    one.lastFour === null ? null : `…${one.lastFour}`,
+    one.expiresAt?.toISOString(),
+    one.keyId,
+  ])
+  console.answer(
+    { credentials },
+    lines.length === 0
+      ? 'No credentials.'
+      : table(['id', 'provider', 'kind', 'label', 'of', 'ends in', 'expires', 'key'], lines),
+  )
+}
+
+/** The secret comes from standard input: arguments are seen by everybody on the machine. */
+export async function setCredential(
+  database: Database,
+  config: Config,
+  options: CredentialOptions,
+  console: Console,
+): Promise<void> {
+  const { provider, kind, label, user, org } = options
+  const owner =
+    user === undefined ? undefined : await findPrincipal(database.pool, { user, ...(org === undefined ? {} : { org }) })
+  const organizationId = owner?.organizationId ?? (await findOrganization(database.pool, org))
+  if (process.stdin.isTTY) console.progress('Type the secret, then Ctrl-D on a line of its own:')
+  const secret = (await readText(process.stdin)).trim()
+  const id = await open(database, config).store(
+    { organizationId, userId: owner?.id ?? null, provider, kind, label },
+    { secret },
+  )
+  console.answer({ id }, `Stored as ${id}.`)
+}
+
+export async function revokeCredential(
+  database: Database,
+  config: Config,
+  { id, org }: { readonly id: string; readonly org: string | undefined },
+  console: Console,
+): Promise<void> {
+  if (!/^[0-9a-f-]{36}$/i.test(id))
+    throw new TideError('invalid_value', `${JSON.stringify(id)} is not the id of a credential.`)
+  await open(database, config).revoke(await findOrganization(database.pool, org), id)
+  console.answer({ revoked: id }, `Revoked ${id}; its secret is destroyed.`)
+}
+
+/** After a new first key was put into ENCRYPTION_KEYS: when this has ended, the old one may be taken out. */
+export async function rotateCredentials(database: Database, config: Config, console: Console): Promise<number> {
+  const { rotated, unreadable } = await open(database, config).rotate((done, of) =>
+    console.progress(`${done} of ${of}`),
+  )
+  console.answer(
+    { rotated, unreadable },
+    [
+      rotated === 0 ? 'Nothing to do: all are encrypted with the first key.' : `Encrypted ${rotated} anew.`,
+      ...unreadable.map((id) => `${id} cannot be decrypted with any of the keys: store it anew, or put its key back.`),
+    ].join('\n'),
+  )
+  return unreadable.length === 0 ? exitCodes.ok : exitCodes.failed
+}

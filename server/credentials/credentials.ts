@@ -1,0 +1,223 @@
+/**
+ * Secrets of third parties (provider keys, OAuth tokens, webhook secrets): stored encrypted, listed without their content,
+ * and never part of what is synced.
+ */
+import type pg from 'pg'
+import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import { createUuidSource } from '../../lib/uuid.ts'
+import { TideError } from '../../protocol/error.ts'
+import { insertRow } from '../db/db.ts'
+import type { Cipher } from './cipher.ts'
+
+export { createCipher, type Cipher, type EncryptionKey } from './cipher.ts'
+
+export const credentialKinds = [
+  'api_key',
+  'oauth_token',
+  'bot_token',
+  'webhook_secret',
+  'signing_key',
+  'push_token',
+] as const
+export type CredentialKind = (typeof credentialKinds)[number]
+
+/** Names one living credential. */
+export interface CredentialName {
+  readonly organizationId: string
+  /** Null: of the organization. */
+  readonly userId: string | null
+  /** `openrouter`, `github`, … */
+  readonly provider: string
+  readonly kind: CredentialKind
+  readonly label: string
+}
+
+export interface CredentialSecret {
+  readonly secret: string
+  /** Refresh token, of OAuth. */
+  readonly refresh?: string | undefined
+  readonly expiresAt?: Date | undefined
+}
+
+/** What may be shown of a credential. */
+export interface CredentialSummary extends CredentialName {
+  readonly id: string
+  /** The end of a secret that is long enough for that to give nothing away. */
+  readonly lastFour: string | null
+  readonly keyId: string
+  readonly expiresAt: Date | null
+  readonly lastUsedAt: Date | null
+  readonly lastRotatedAt: Date | null
+}
+
+export interface Rotation {
+  readonly rotated: number
+  /** Ids of credentials that could not be decrypted. */
+  readonly unreadable: readonly string[]
+}
+
+export interface Credentials {
+  /** Stores a secret, in the place of a living one of the same name. Returns its id. Throws `encryption_unavailable`. */
+  store(name: CredentialName, secret: CredentialSecret): Promise<string>
+  /** Throws `not_found`, `secret_unreadable`. */
+  read(name: CredentialName): Promise<CredentialSecret>
+  list(organizationId: string): Promise<readonly CredentialSummary[]>
+  /** Ends a credential and destroys its secret. Throws `not_found`. */
+  revoke(organizationId: string, id: string): Promise<void>
+  /**
+   * Encrypts anew, with the first key, whatever is encrypted with another. Each row in a transaction of its own, so it may be
+   * stopped and run again. What cannot be read is left as it is and named: its key must not be thrown away.
+   */
+  rotate(onProgress?: (done: number, of: number) => void): Promise<Rotation>
+}
+
+export interface CredentialsDeps {
+  readonly pool: pg.Pool
+  readonly cipher: Cipher
+  readonly clock: Clock
+  readonly random: Random
+}
+
+interface StoredRow {
+  readonly id: string
+  readonly secret_ciphertext: Buffer
+  readonly refresh_ciphertext: Buffer | null
+  readonly key_id: string
+  readonly expires_at: Date | null
+}
+
+const livingSql = `
+select id, secret_ciphertext, refresh_ciphertext, key_id, expires_at from credentials
+where organization_id = $1 and user_id is not distinct from $2 and provider = $3 and kind = $4 and label = $5 and revoked_at is null`
+
+const listSql = `
+select id, organization_id as "organizationId", user_id as "userId", provider, kind, label, last_four as "lastFour", key_id as "keyId",
+  expires_at as "expiresAt", last_used_at as "lastUsedAt", last_rotated_at as "lastRotatedAt"
+from credentials where organization_id = $1 and revoked_at is null order by provider, kind, label, id`
+
+const replaceSql = `
+update credentials set secret_ciphertext = $2, refresh_ciphertext = $3, key_id = $4, fingerprint = $5, last_four = $6,
+  expires_at = $7, last_rotated_at = now(), updated_at = now() where id = $1`
+
+/** The ciphertext that was read is part of the condition: a secret that was stored meanwhile stays. */
+const rotateSql = `
+update credentials set secret_ciphertext = $2, refresh_ciphertext = $3, key_id = $4, fingerprint = $5, updated_at = now()
+where id = $1 and secret_ciphertext = $6`
+
+export function createCredentials({ pool, cipher, clock, random }: CredentialsDeps): Credentials {
+  const newId = createUuidSource(clock, random)
+
+  const seal = (id: string, { secret, refresh }: CredentialSecret) => {
+    const sealed = cipher.seal(secret, placeOf(id, 'secret'))
+    return {
+      secret: sealed.ciphertext,
+      refresh: refresh === undefined ? null : cipher.seal(refresh, placeOf(id, 'refresh')).ciphertext,
+      keyId: sealed.keyId,
+      fingerprint: cipher.fingerprint(secret),
+    }
+  }
+  const unseal = ({ id, key_id: keyId, ...row }: StoredRow): CredentialSecret => ({
+    secret: cipher.open({ keyId, ciphertext: row.secret_ciphertext }, placeOf(id, 'secret')),
+    refresh:
+      row.refresh_ciphertext === null
+        ? undefined
+        : cipher.open({ keyId, ciphertext: row.refresh_ciphertext }, placeOf(id, 'refresh')),
+    expiresAt: row.expires_at ?? undefined,
+  })
+  const living = async (name: CredentialName): Promise<StoredRow | undefined> =>
+    (await pool.query<StoredRow>(livingSql, keyOf(name))).rows[0]
+
+  return { store, read, list, revoke, rotate }
+
+  async function store(name: CredentialName, given: CredentialSecret): Promise<string> {
+    if (given.secret === '') throw new TideError('invalid_value', 'The secret is empty.')
+    const known = await living(name)
+    const id = known?.id ?? newId()
+    const { secret, refresh, keyId, fingerprint } = seal(id, given)
+    const lastFour = given.secret.length >= 16 ? given.secret.slice(-4) : null
+    if (known) {
+      await pool.query(replaceSql, [id, secret, refresh, keyId, fingerprint, lastFour, given.expiresAt ?? null])
+    } else {
+      const inserted = await insertRow(pool, 'credentials', {
+        id,
+        organization_id: name.organizationId,
+        user_id: name.userId,
+        provider: name.provider,
+        kind: name.kind,
+        label: name.label,
+        secret_ciphertext: secret,
+        refresh_ciphertext: refresh,
+        key_id: keyId,
+        fingerprint,
+        last_four: lastFour,
+        expires_at: given.expiresAt ?? null,
+      })
+      // Somebody else was faster under this name: theirs is replaced.
+      if (!inserted) return store(name, given)
+    }
+    return id
+  }
+
+  async function read(name: CredentialName): Promise<CredentialSecret> {
+    const row = await living(name)
+    if (!row)
+      throw new TideError('not_found', `There is no ${name.kind} "${name.label}" of ${name.provider}.`, {
+        remedy: 'Store it with `npx tidewire credentials set`.',
+      })
+    const secret = unseal(row)
+    await pool.query(
+      `update credentials set last_used_at = now() where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`,
+      [row.id],
+    )
+    return secret
+  }
+
+  async function list(organizationId: string): Promise<readonly CredentialSummary[]> {
+    return (await pool.query<CredentialSummary>(listSql, [organizationId])).rows
+  }
+
+  async function revoke(organizationId: string, id: string): Promise<void> {
+    // What stands in for the secret opens to nothing.
+    const { rowCount } = await pool.query(
+      `update credentials set revoked_at = now(), updated_at = now(), secret_ciphertext = $3, refresh_ciphertext = null, last_four = null
+         where id = $1 and organization_id = $2 and revoked_at is null`,
+      [id, organizationId, Buffer.alloc(29)],
+    )
+    if (!rowCount) throw new TideError('not_found', `There is no living credential ${id} in this organization.`)
+  }
+
+  async function rotate(onProgress: (done: number, of: number) => void = () => undefined): Promise<Rotation> {
+    const { rows } = await pool.query<StoredRow>(
+      'select id, secret_ciphertext, refresh_ciphertext, key_id, expires_at from credentials where revoked_at is null order by id',
+    )
+    const old = rows.filter(({ key_id: keyId }) => !cipher.isCurrent(keyId))
+    const unreadable: string[] = []
+    for (const [index, row] of old.entries()) {
+      const plain = tryUnseal(row)
+      if (plain) {
+        const { secret, refresh, keyId, fingerprint } = seal(row.id, plain)
+        await pool.query(rotateSql, [row.id, secret, refresh, keyId, fingerprint, row.secret_ciphertext])
+      } else unreadable.push(row.id)
+      onProgress(index + 1, old.length)
+    }
+    return { rotated: old.length - unreadable.length, unreadable }
+  }
+
+  function tryUnseal(row: StoredRow): CredentialSecret | undefined {
+    try {
+      return unseal(row)
+    } catch (error) {
+      if (error instanceof TideError && error.code === 'secret_unreadable') return undefined
+      throw error
+    }
+  }
+}
+
+function placeOf(id: string, part: 'secret' | 'refresh'): string {
+  return `credentials/${id}/${part}`
+}
+
+function keyOf({ organizationId, userId, provider, kind, label }: CredentialName): unknown[] {
+  return [organizationId, userId, provider, kind, label]
+}

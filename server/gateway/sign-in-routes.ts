@@ -1,0 +1,141 @@
+import type { IncomingMessage } from 'node:http'
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { z } from 'zod'
+import { TideError } from '../../protocol/error.ts'
+import type { ErrorCode } from '../../protocol/error-codes.ts'
+import type { SignIn } from '../auth/auth.ts'
+import { isOriginAllowed } from './origin.ts'
+
+/** An answer in JSON. */
+export interface RouteReply {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface SignInRoutesDeps {
+  readonly signIn: SignIn
+  /** As in `Config`. */
+  readonly allowedOrigins: readonly string[]
+}
+
+const bodyBytes = 8 * 1024
+/** Per e-mail address; the hash of a password costs tens of milliseconds and 19 MiB. */
+const triesPerMinute = 10
+const hashesAtOnce = 16
+
+const secret = z.string().min(1).max(400)
+const credentials = { email: z.string().min(3).max(320), password: secret }
+const signInSchema = z.strictObject({ ...credentials, organization: z.string().max(63).optional() })
+const passwordSchema = z.strictObject({ ...credentials, newPassword: secret })
+const refreshSchema = z.strictObject({ refreshToken: secret })
+
+const statuses: Partial<Record<ErrorCode, number>> = {
+  sign_in_refused: 401,
+  token_invalid: 401,
+  token_expired: 401,
+  forbidden: 403,
+  origin_not_allowed: 403,
+  not_found: 404,
+  message_too_large: 413,
+  rate_limited: 429,
+  internal: 500,
+}
+
+/**
+ * POST /auth/sign-in, /auth/refresh, /auth/sign-out and /auth/password, with JSON both ways. Returns undefined for other paths.
+ * Nothing is kept in cookies, so there is nothing for a foreign page to ride on.
+ */
+export function createSignInRoutes({
+  signIn,
+  allowedOrigins,
+}: SignInRoutesDeps): (request: IncomingMessage) => Promise<RouteReply | undefined> {
+  const tries = new RateLimiterMemory({ points: triesPerMinute, duration: 60 })
+  let hashing = 0
+
+  async function guarded<T>(email: string, work: () => Promise<T>): Promise<T> {
+    await tries.consume(email.toLowerCase()).catch((reason: unknown) => {
+      if (!(reason instanceof RateLimiterRes)) throw reason
+      throw new TideError(
+        'rate_limited',
+        `Too many tries for this address; wait ${Math.ceil(reason.msBeforeNext / 1000)} s.`,
+      )
+    })
+    if (hashing >= hashesAtOnce)
+      throw new TideError('rate_limited', 'Too many people sign in at this moment; try again in a second.')
+    hashing++
+    try {
+      return await work()
+    } finally {
+      hashing--
+    }
+  }
+
+  const routes: Readonly<Record<string, (body: unknown, request: IncomingMessage) => Promise<unknown>>> = {
+    async '/auth/sign-in'(body, request) {
+      const given = parse(signInSchema, body)
+      return guarded(given.email, () =>
+        signIn.signIn({ ...given, ipAddress: request.socket.remoteAddress, userAgent: request.headers['user-agent'] }),
+      )
+    },
+    async '/auth/refresh'(body) {
+      return signIn.refresh(parse(refreshSchema, body).refreshToken)
+    },
+    async '/auth/sign-out'(body) {
+      await signIn.signOut(parse(refreshSchema, body).refreshToken)
+      return {}
+    },
+    async '/auth/password'(body) {
+      const given = parse(passwordSchema, body)
+      await guarded(given.email, () => signIn.changePassword(given))
+      return {}
+    },
+  }
+
+  return async (request) => {
+    const [path = ''] = (request.url ?? '').split('?', 1)
+    const route = routes[path]
+    if (!route) return undefined
+    const { origin, host } = request.headers
+    const headers: Record<string, string> =
+      origin !== undefined && isOriginAllowed(origin, host, allowedOrigins)
+        ? { 'access-control-allow-origin': origin, 'access-control-allow-headers': 'content-type', vary: 'origin' }
+        : {}
+    try {
+      if (!isOriginAllowed(origin, host, allowedOrigins))
+        throw new TideError('origin_not_allowed', `This server takes no requests from pages of ${origin}.`)
+      if (request.method === 'OPTIONS') return { status: 204, body: {}, headers }
+      if (request.method !== 'POST')
+        return {
+          status: 405,
+          body: { error: { code: 'bad_message', message: `${path} takes POST.` } },
+          headers: { ...headers, allow: 'POST' },
+        }
+      return { status: 200, body: await route(await readJson(request), request), headers }
+    } catch (error) {
+      if (!(error instanceof TideError)) throw error
+      return { status: statuses[error.code] ?? 400, body: { error: error.toBody() }, headers }
+    }
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, body: unknown): T {
+  const checked = schema.safeParse(body)
+  if (checked.success) return checked.data
+  throw new TideError('bad_message', z.prettifyError(checked.error))
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.byteLength
+    if (size > bodyBytes) throw new TideError('message_too_large', `The body is larger than ${bodyBytes} bytes.`)
+    chunks.push(chunk)
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString()) as unknown
+  } catch (cause) {
+    throw new TideError('bad_message', 'The body is not JSON.', { cause })
+  }
+}

@@ -1,0 +1,143 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { seededRandom, systemRandom } from '../../lib/random.ts'
+import {
+  createCipher,
+  createCredentials,
+  type CredentialName,
+  type Credentials,
+  type EncryptionKey,
+} from '../../server/credentials/credentials.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
+
+const [old, fresh]: EncryptionKey[] = [1, 2].map((seed) => ({ id: `k${seed}`, key: seededRandom(seed).bytes(32) }))
+
+let test: TestDatabase
+let fixture: Fixture
+beforeAll(async () => {
+  test = await createTestDatabase()
+})
+afterAll(() => test.close())
+beforeEach(async () => {
+  await test.database.pool.query('delete from credentials')
+  fixture = await seedFixture(test.database.pool)
+})
+
+function open(...keys: readonly (EncryptionKey | undefined)[]): Credentials {
+  return createCredentials({
+    pool: test.database.pool,
+    cipher: createCipher(
+      keys.filter((key) => key !== undefined),
+      systemRandom,
+    ),
+    clock: systemClock,
+    random: systemRandom,
+  })
+}
+
+const name = (more: Partial<CredentialName> = {}): CredentialName => ({
+  organizationId: fixture.organizationId,
+  userId: null,
+  provider: 'openrouter',
+  kind: 'api_key',
+  label: 'default',
+  ...more,
+})
+
+/** All of the database that a dump would have. */
+async function dump(): Promise<string> {
+  const { rows } = await test.database.pool.query<{ line: string }>(
+    `select t::text as line from credentials t union all select t::text from sync_changes t union all select t::text from user_credentials t`,
+  )
+  return rows.map(({ line }) => line).join('\n')
+}
+
+describe('a credential', () => {
+  it('is read as it was stored, and nowhere to be seen in the database', async () => {
+    const credentials = open(old)
+    const secret = 'sk-or-v1-0123456789abcdef-END7'
+    await credentials.store(name(), { secret, refresh: 'refresh-token-xyz' })
+    expect(await credentials.read(name())).toEqual({ secret, refresh: 'refresh-token-xyz', expiresAt: undefined })
+    const all = await dump()
+    for (const text of [secret, 'refresh-token-xyz'])
+      for (const form of [text, Buffer.from(text).toString('hex'), Buffer.from(text).toString('base64')])
+        expect(all).not.toContain(form)
+  })
+
+  it('of a user is not the one of the organization', async () => {
+    const credentials = open(old)
+    await credentials.store(name(), { secret: 'organization' })
+    await credentials.store(name({ userId: fixture.memberId }), { secret: 'member' })
+    expect((await credentials.read(name())).secret).toBe('organization')
+    expect((await credentials.read(name({ userId: fixture.memberId }))).secret).toBe('member')
+    await expect(credentials.read(name({ userId: fixture.ownerId }))).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  it('stored again takes the place of the old one, also when two do so at once', async () => {
+    const credentials = open(old)
+    await Promise.all(['a', 'b', 'c'].map((secret) => credentials.store(name(), { secret })))
+    const id = await credentials.store(name(), { secret: 'last' })
+    expect((await credentials.read(name())).secret).toBe('last')
+    expect(await credentials.list(fixture.organizationId)).toMatchObject([{ id, provider: 'openrouter' }])
+  })
+
+  it('shows the end of a long secret only', async () => {
+    const credentials = open(old)
+    await credentials.store(name({ label: 'long' }), { secret: '0123456789abcdef' })
+    await credentials.store(name({ label: 'short' }), { secret: '0123456789abcde' })
+    const shown = (await credentials.list(fixture.organizationId)).map(({ label, lastFour }) => [label, lastFour])
+    expect(shown).toEqual([
+      ['long', 'cdef'],
+      ['short', null],
+    ])
+  })
+
+  it('that is revoked is destroyed', async () => {
+    const credentials = open(old)
+    const id = await credentials.store(name(), { secret: 'gone' })
+    await credentials.revoke(fixture.organizationId, id)
+    await expect(credentials.read(name())).rejects.toMatchObject({ code: 'not_found' })
+    await expect(credentials.revoke(fixture.organizationId, id)).rejects.toMatchObject({ code: 'not_found' })
+    const { rows } = await test.database.pool.query('select secret_ciphertext from credentials where id = $1', [id])
+    expect(rows[0].secret_ciphertext).toEqual(Buffer.alloc(29))
+  })
+
+  it('of another organization cannot be revoked', async () => {
+    const id = await open(old).store(name(), { secret: 'mine' })
+    await expect(open(old).revoke(newId(), id)).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  it('moved to another row does not open', async () => {
+    const credentials = open(old)
+    const stolen = await credentials.store(name({ label: 'a' }), { secret: 'victim' })
+    const thief = await credentials.store(name({ label: 'b' }), { secret: 'thief' })
+    await test.database.pool.query(
+      'update credentials set secret_ciphertext = (select secret_ciphertext from credentials where id = $1) where id = $2',
+      [stolen, thief],
+    )
+    await expect(credentials.read(name({ label: 'b' }))).rejects.toMatchObject({ code: 'secret_unreadable' })
+  })
+
+  it('stays readable through a rotation of keys, and then without the old key', async () => {
+    for (const label of ['a', 'b', 'c'])
+      await open(old).store(name({ label }), { secret: `secret of ${label}`, refresh: label })
+    const steps: string[] = []
+    const { rotated } = await open(fresh, old).rotate((done, of) => steps.push(`${done}/${of}`))
+    expect(rotated).toBe(steps.length)
+    expect(steps.at(-1)).toBe(`${steps.length}/${steps.length}`)
+    expect(await open(fresh, old).rotate()).toEqual({ rotated: 0, unreadable: [] })
+    for (const label of ['a', 'b', 'c'])
+      expect(await open(fresh).read(name({ label }))).toMatchObject({ secret: `secret of ${label}`, refresh: label })
+    await expect(open(old).read(name({ label: 'a' }))).rejects.toMatchObject({ code: 'secret_unreadable' })
+  })
+
+  it('that cannot be read is named by a rotation, which does the others', async () => {
+    const lost = await open({ id: 'lost', key: seededRandom(3).bytes(32) }).store(name({ label: 'a' }), {
+      secret: 'lost',
+    })
+    await open(old).store(name({ label: 'b' }), { secret: 'kept' })
+    expect(await open(fresh, old).rotate()).toEqual({ rotated: 1, unreadable: [lost] })
+    expect((await open(fresh).read(name({ label: 'b' }))).secret).toBe('kept')
+  })
+})

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { systemRandom } from '../../lib/random.ts'
+import { createAuth, createSignIn, openSigningKey, type SignIn } from '../../server/auth/auth.ts'
+import { ManualClock } from '../support/manual-clock.ts'
+import { RawClient } from '../support/raw-client.ts'
+import { startTestServer, type TestServer } from '../support/server.ts'
+import { seedUser } from '../support/fixtures.ts'
+import { systemClock } from '../../lib/clock.ts'
+
+const password = 'correct horse battery staple'
+
+let test: TestServer
+let signIn: SignIn
+let userId: string
+let email: string
+
+beforeAll(async () => {
+  test = await startTestServer()
+  signIn = await open(systemClock)
+})
+afterAll(() => test.close())
+beforeEach(async () => {
+  userId = await seedUser(test.server.database.pool, test.fixture.organizationId, 'member')
+  email = `member-${userId}@example.com`
+  await signIn.setPassword(userId, password)
+})
+
+async function open(clock: Parameters<typeof createSignIn>[0]['clock']): Promise<SignIn> {
+  const { pool } = test.server.database
+  const parts = { pool, clock, random: systemRandom }
+  return createSignIn({
+    ...parts,
+    auth: createAuth({ ...parts, key: await openSigningKey(test.config.auth, systemRandom) }),
+  })
+}
+
+interface Answer {
+  readonly status: number
+  readonly body: Readonly<Record<string, unknown>> & { readonly error?: { readonly code: string } }
+}
+
+async function post(path: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  const response = await fetch(`${test.url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+  return { status: response.status, body: (await response.json()) as Answer['body'] }
+}
+const enter = (more: Readonly<Record<string, unknown>> = {}): Promise<Answer> =>
+  post('/auth/sign-in', { email, password, ...more })
+
+describe('signing in', () => {
+  it('gives a token that opens a connection', async () => {
+    const { status, body } = await enter()
+    expect(status).toBe(200)
+    const { client, welcome } = await RawClient.greeted(test.url, String(body['token']))
+    expect(welcome.principal).toEqual({ kind: 'user', id: userId })
+    client.close()
+  })
+
+  it('says the same of an unknown address as of a wrong password', async () => {
+    const wrong = await enter({ password: 'wrong password' })
+    const unknown = await enter({ email: 'nobody@example.com' })
+    expect(wrong).toEqual(unknown)
+    expect(wrong).toMatchObject({ status: 401, body: { error: { code: 'sign_in_refused' } } })
+  })
+
+  it('takes the password in any form of Unicode, and not cut short', async () => {
+    await signIn.setPassword(userId, 'pässwörter-überall')
+    expect((await enter({ password: 'pässwörter-überall'.normalize('NFD') })).status).toBe(200)
+    expect((await enter({ password: 'pässwörter-überal' })).status).toBe(401)
+  })
+
+  it.each([
+    ['what is not JSON', 'nonsense', 400],
+    ['an unknown field', { email: 'a@b', password, more: 1 }, 400],
+    ['a body without end', 'x'.repeat(10_000), 413],
+  ])('refuses %s with a code', async (_, body, status) => {
+    const answer = await post('/auth/sign-in', body)
+    expect(answer).toMatchObject({ status, body: { error: { code: expect.any(String) } } })
+  })
+
+  it('from a foreign page is refused', async () => {
+    expect(await post('/auth/sign-in', { email, password }, { origin: 'https://evil.example' })).toMatchObject({
+      status: 403,
+      body: { error: { code: 'origin_not_allowed' } },
+    })
+  })
+
+  it('too often for one address has to wait, and others need not', async () => {
+    const statuses: number[] = []
+    for (let n = 0; n < 11; n++) statuses.push((await enter({ password: 'wrong password' })).status)
+    expect(statuses.filter((status) => status === 401)).toHaveLength(10)
+    expect(statuses.at(-1)).toBe(429)
+    expect((await enter({ email: 'other@example.com' })).status).toBe(401)
+  })
+})
+
+describe('wrong passwords', () => {
+  it('lock the account for a while, even for the right one', async () => {
+    const clock = new ManualClock(Date.now())
+    const guarded = await open(clock)
+    const tries = await Promise.allSettled(
+      Array.from({ length: 12 }, () => guarded.signIn({ email, password: 'wrong password' })),
+    )
+    expect(tries.every(({ status }) => status === 'rejected')).toBe(true)
+    await expect(guarded.signIn({ email, password })).rejects.toMatchObject({
+      code: 'sign_in_refused',
+      message: expect.stringContaining('again after'),
+    })
+    await clock.advance(15 * 60 * 1000 + 1)
+    await expect(guarded.signIn({ email, password })).resolves.toMatchObject({ principal: { id: userId } })
+  })
+})
+
+describe('a session', () => {
+  it('goes on with its refresh token, each good once', async () => {
+    const first = String((await enter()).body['refreshToken'])
+    const second = await post('/auth/refresh', { refreshToken: first })
+    expect(second).toMatchObject({ status: 200, body: { principal: { id: userId } } })
+    expect(await post('/auth/refresh', { refreshToken: first })).toMatchObject({ status: 401 })
+    expect((await post('/auth/refresh', { refreshToken: second.body['refreshToken'] })).status).toBe(200)
+  })
+
+  it('that is ended cuts the connection of its token', async () => {
+    const { body } = await enter()
+    const { client } = await RawClient.greeted(test.url, String(body['token']))
+    expect((await post('/auth/sign-out', { refreshToken: body['refreshToken'] })).status).toBe(200)
+    await client.closed
+    expect(await post('/auth/refresh', { refreshToken: body['refreshToken'] })).toMatchObject({ status: 401 })
+  })
+
+  it('ends when the password is changed', async () => {
+    const { body } = await enter()
+    const { client } = await RawClient.greeted(test.url, String(body['token']))
+    expect((await post('/auth/password', { email, password, newPassword: 'short' })).status).toBe(400)
+    expect((await post('/auth/password', { email, password, newPassword: 'another long password' })).status).toBe(200)
+    await client.closed
+    expect((await enter()).status).toBe(401)
+    expect((await enter({ password: 'another long password' })).status).toBe(200)
+  })
+
+  it('is stored without anything that would open it', async () => {
+    const { body } = await enter()
+    const { rows } = await test.server.database.pool.query<{ line: string }>(
+      'select t::text as line from auth_sessions t union all select t::text from user_credentials t',
+    )
+    const all = rows.map(({ line }) => line).join('\n')
+    expect(all).toContain('$argon2id$')
+    for (const secret of [body['token'], body['refreshToken'], password]) expect(all).not.toContain(String(secret))
+  })
+})
