@@ -53,6 +53,10 @@ export interface Config {
   /** First encrypts, all decrypt. */
   readonly encryptionKeys: ReadonlyArray<{ readonly id: string; readonly key: Uint8Array }>
   readonly logLevel: 'error' | 'info' | 'debug'
+  /** `auto`: for people in a terminal, for programs elsewhere. */
+  readonly logFormat: 'auto' | 'json' | 'pretty'
+  /** Where traces go; absent: nothing is traced. */
+  readonly tracing: { readonly endpoint: string; readonly serviceName: string; readonly ratio: number } | undefined
   readonly limits: Limits
 }
 
@@ -83,6 +87,11 @@ const whole = (min: number, max: number): z.ZodType<number, string> =>
     .regex(/^\d+$/, `must be a whole number from ${min} to ${max}`)
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be a whole number from ${min} to ${max}`)
+/** From 0 to 1. */
+const part = z
+  .string()
+  .regex(/^(0|1|0?\.\d+|1\.0+)$/, 'must be a number from 0 to 1, e.g. 0.1')
+  .transform(Number)
 const keyList = z.string().transform((text, context) => text.split(',').map((entry) => toKey(entry, context)))
 
 const originPattern = /^(\*|loopback|null|[a-z][a-z0-9+.-]*:\/\/[^/\s,?#]+)$/
@@ -124,6 +133,10 @@ const variables = {
   EMBEDDING_DIMENSION: whole(1, 2000).default(384),
   ENCRYPTION_KEYS: keyList.optional(),
   LOG_LEVEL: z.enum(['error', 'info', 'debug'], 'must be error, info or debug').default('info'),
+  LOG_FORMAT: z.enum(['auto', 'json', 'pretty'], 'must be auto, json or pretty').default('auto'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url('http:', 'https:').optional(),
+  OTEL_SERVICE_NAME: z.string().max(200).default('tidewire'),
+  OTEL_TRACES_SAMPLER_ARG: part.default(1),
 }
 const environment = z.object(variables)
 
@@ -205,6 +218,15 @@ function assemble(env: z.infer<typeof environment>): Config {
     },
     encryptionKeys: env.ENCRYPTION_KEYS ?? [],
     logLevel: env.LOG_LEVEL,
+    logFormat: env.LOG_FORMAT,
+    tracing:
+      env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? undefined
+        : {
+            endpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
+            serviceName: env.OTEL_SERVICE_NAME,
+            ratio: env.OTEL_TRACES_SAMPLER_ARG,
+          },
     limits: defaultLimits,
   }
 }

@@ -14,7 +14,7 @@ import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
 import { createAuth, createDeviceRegistry, createSignIn, openSigningKey } from './auth/auth.ts'
-import { createTriggerSource, createWalSource } from './capture/capture.ts'
+import { createTriggerSource, createWalSource, readSlotFigures } from './capture/capture.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
@@ -32,9 +32,12 @@ import { createHub, type Hub } from './hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from './hub/sql-feed.ts'
 import { startMaintenance, type Maintenance } from './maintenance/maintenance.ts'
 import { createSearch } from './memory/search.ts'
-import { createMutations } from './mutation/mutations.ts'
+import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { assess, watchHealth, type HealthWatch, type RedisFigures } from './telemetry/health.ts'
+import { createMetrics, type PoolFigures } from './telemetry/metrics.ts'
+import { createObservation } from './telemetry/observation.ts'
+import { startTracing, type Tracing } from './telemetry/tracing.ts'
 import { silentLog, type Log } from './telemetry/telemetry.ts'
 
 export { defineAction, type ActionContext } from './actions/actions.ts'
@@ -63,9 +66,6 @@ export interface TideServer {
   readonly failed: Promise<string>
 }
 
-/** A canary older than this, or none since start for this long: the path from commit to client is broken. Milliseconds. */
-const canaryLimitMs = 30_000
-
 /** All that runs while the server listens. */
 interface Running {
   readonly database: Database
@@ -75,6 +75,8 @@ interface Running {
   readonly maintenance: Maintenance
   readonly gateway: Gateway
   readonly http: HttpServer
+  readonly health: HealthWatch
+  readonly tracing: Tracing | undefined
 }
 
 /** Makes a server; nothing happens before `listen`. */
@@ -128,11 +130,13 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       const last = running
       running = undefined
       if (!last) return
+      last.health.stop()
       await last.maintenance.stop()
       await last.gateway.close()
       last.http.closeAllConnections()
       await last.hub.stop()
       await last.feed.close()
+      await last.tracing?.close()
       await last.cluster.close()
       await last.database.close()
       log.info('Closed')
@@ -151,11 +155,40 @@ async function compose(
   const catalog = loadCatalog(undefined, { embeddingDimension: config.embedding.dimension })
   const cluster = openCluster({ redisUrl: config.redisUrl, name: await nameOf(database), clock, random, log })
   const news = cluster.news?.('log')
+  const tracing =
+    config.tracing && (await startTracing({ config: config.tracing, clock, random, log, version: packageVersion }))
   const source =
     config.capture === 'wal'
       ? createWalSource({ database, clock, random, log, news })
       : createTriggerSource({ database, clock, log, news })
   const feed = createSqlFeed({ database, source, catalog })
+  const state: { gateway?: Gateway } = {}
+  const health = watchHealth({
+    clock,
+    query: async <R extends object>(text: string) => (await pool.query<R>(text)).rows,
+    ...(config.capture === 'wal' ? { slot: () => readSlotFigures(pool) } : {}),
+    canaryAgeMs: () => {
+      const { lastCanaryAt } = hub.stats()
+      return lastCanaryAt === null ? null : clock.now() - lastCanaryAt
+    },
+    ...(cluster.redis ? { redis: () => redisFigures(cluster.redis?.isUp ?? false) } : {}),
+    pool: { waiting: () => pool.waitingCount, size: pool.options.max ?? 0 },
+  })
+  const metrics = createMetrics({
+    readings: () => health.read(),
+    connections: () => state.gateway?.connections ?? 0,
+    pools: () => ({ main: poolFigures(pool), feed: poolFigures(feed.pool) }),
+    hub: () => hub.stats(),
+  })
+  const readiness = async (): Promise<Readiness> => ({
+    ...assess(await health.read()),
+    log: source.role ?? null,
+    redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
+    connections: state.gateway?.connections ?? 0,
+    version: packageVersion,
+    embedded: database.embedded,
+  })
+  const observation = createObservation({ clock, metrics, tracing })
   const hub = createHub({
     feed,
     source,
@@ -163,38 +196,9 @@ async function compose(
     clock,
     log,
     limits: { subscriptions: limits.subscriptions, windowBatches: limits.windowBatches },
+    observer: observation.hub,
   })
-  const mutations = createPusher(database, { clock, log, onCommitted: () => hub.wake() })
-  const startedAt = clock.now()
-  const canaryAge = (): number | null => {
-    const { lastCanaryAt } = hub.stats()
-    return lastCanaryAt === null ? null : clock.now() - lastCanaryAt
-  }
-  const state: { gateway?: Gateway } = {}
-  const metrics = createMetrics({
-    connections: () => state.gateway?.connections ?? 0,
-    liveSessions: () => hub.stats().liveSessions,
-    poolUsed: () => pool.totalCount - pool.idleCount,
-    poolWaiting: () => pool.waitingCount,
-    canaryAgeSeconds: () => (canaryAge() ?? -1000) / 1000,
-    batches: () => hub.stats().batches,
-    batchBytes: () => hub.stats().bytes,
-  })
-  const readiness = async (): Promise<Readiness> => {
-    const answer = await probe(database, clock)
-    const ageMs = canaryAge()
-    const alive = (ageMs ?? clock.now() - startedAt) < canaryLimitMs
-    return {
-      ready: answer.ok && alive,
-      database: answer,
-      canary: { ok: alive, ageMs },
-      log: source.role ?? null,
-      redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
-      connections: state.gateway?.connections ?? 0,
-      version: packageVersion,
-      embedded: database.embedded,
-    }
-  }
+  const mutations = createPusher(database, { clock, log, onCommitted: () => hub.wake(), observer: observation.push })
   const auth = createAuth({ pool, key: await openSigningKey(config.auth, random), clock, random })
   const routes = createSignInRoutes({
     signIn: createSignIn({ pool, auth, clock, random }),
@@ -205,9 +209,11 @@ async function compose(
     await hub.start()
     await listen(http, config)
   } catch (error) {
+    health.stop()
     await hub.stop()
     await feed.close()
     await cluster.close()
+    await tracing?.close()
     throw error
   }
   const gateway = attachGateway(http, {
@@ -234,18 +240,23 @@ async function compose(
   })
   state.gateway = gateway
   const maintenance = startMaintenance({ database, clock, log, onCanary: () => hub.wake() })
-  return { database, cluster, hub, feed, maintenance, gateway, http }
+  return { database, cluster, hub, feed, maintenance, gateway, http, health, tracing }
 }
 
 /** The mutations room on a database: for the gateway, and for commands that write as a device. */
 export function createPusher(
   database: Database,
-  options: { readonly clock?: Clock; readonly log?: Log; readonly onCommitted?: () => void } = {},
+  options: {
+    readonly clock?: Clock
+    readonly log?: Log
+    readonly onCommitted?: () => void
+    readonly observer?: PushObserver
+  } = {},
 ): Pusher {
-  const { clock = systemClock, log = silentLog, onCommitted = () => undefined } = options
+  const { clock = systemClock, log = silentLog, onCommitted = () => undefined, observer } = options
   const catalog = loadCatalog()
   const store = createSqlMutationStore({ pool: database.pool, catalog })
-  return createMutations({ store, catalog, clock, log, onCommitted })
+  return createMutations({ store, catalog, clock, log, onCommitted, ...(observer ? { observer } : {}) })
 }
 
 /** Servers that have this in common serve the same database. */
@@ -272,13 +283,17 @@ async function listen(http: HttpServer, { host, port }: Config): Promise<void> {
   })
 }
 
-async function probe(database: Database, clock: Clock): Promise<Readiness['database']> {
-  const started = clock.monotonic()
-  const ok = await database.pool.query('select 1').then(
-    () => true,
-    () => false,
-  )
-  return { ok, ms: Math.round(clock.monotonic() - started) }
+function redisFigures(ok: boolean): RedisFigures {
+  return {
+    ok,
+    detail: ok
+      ? 'connected'
+      : 'does not answer: presence stays on its server, and other servers notice commits a little later; nothing waits for it',
+  }
+}
+
+function poolFigures({ totalCount, idleCount, waitingCount, options }: SqlFeed['pool']): PoolFigures {
+  return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount, size: options.max ?? 0 }
 }
 
 const packageVersion = (

@@ -6,5 +6,6 @@
  *                    └ wake-up: NOTIFY (embedded) or a look at the log every 3 to 100 ms
  *     commit ──▶ WAL ──▶ slot ──▶ log writer ──▶ sync_changes     (Postgres with CAPTURE=wal; docs/capture.md)
  */
+export { readSlotFigures } from './slot-figures.ts'
 export { createTriggerSource } from './trigger-source.ts'
 export { createWalSource } from './wal/wal-source.ts'

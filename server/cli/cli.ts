@@ -104,10 +104,11 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
         (await import('./doctor.ts')).doctor(database, config, console),
       ),
   )
-  command('status', 'what is in the database and how fresh it is').action(async (options: { json?: boolean }) =>
-    onDatabase(options, async (database, config, console) =>
-      (await import('./database-commands.ts')).status(database, config, console),
-    ),
+  command('status', 'how the running server is, and what is in the database').action(
+    async (options: { json?: boolean }) =>
+      onDatabase(options, async (database, config, console) =>
+        (await import('./status.ts')).status(database, config, console),
+      ),
   )
   command('verify', 'check that rows, channels and change log agree').action(async (options: { json?: boolean }) =>
     onDatabase(options, async (database, _, console) => (await import('./verify.ts')).verify(database, console)),

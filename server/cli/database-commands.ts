@@ -3,7 +3,7 @@ import { systemRandom } from '../../lib/random.ts'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/db.ts'
 import { seedDemo } from '../maintenance/maintenance.ts'
-import { table, type Console } from './console.ts'
+import type { Console } from './console.ts'
 import { findPrincipal, type PrincipalQuery } from './find-principal.ts'
 import { openAuth } from './use-database.ts'
 
@@ -54,35 +54,5 @@ export async function token(
   console.answer(
     { token: issued, principal, expiresAt: new Date(systemClock.now() + ttlSeconds * 1000).toISOString() },
     issued,
-  )
-}
-
-const statusSql = `
-select
-  (select count(*) from organizations where deleted_at is null)::integer as organizations,
-  (select count(*) from users where deleted_at is null)::integer as users,
-  (select count(*) from agents where deleted_at is null)::integer as agents,
-  (select count(*) from devices where deleted_at is null and revoked_at is null)::integer as devices,
-  (select count(*) from devices where last_seen_at > now() - interval '1 hour')::integer as devices_seen_in_the_last_hour,
-  (select count(*) from sync_mutations where received_at > now() - interval '1 day')::integer as writes_of_the_last_day,
-  (select count(*) from sync_conflicts where status = 'open')::integer as open_conflicts,
-  (select max(seq) from sync_changes)::text as newest_commit,
-  (select pruned_through_seq from sync_heads where id = 1)::text as pruned_through,
-  (select round(extract(epoch from clock_timestamp() - max(occurred_at)))::integer from sync_changes where channel = 'canary' ) as seconds_since_canary,
-  pg_size_pretty(pg_database_size(current_database())) as size`
-
-export async function status(database: Database, config: Config, console: Console): Promise<void> {
-  const { rows } = await database.pool.query<Record<string, string | number | null>>(statusSql)
-  const where =
-    config.database.kind === 'embedded'
-      ? `embedded, ${config.database.dataDir}${database.attached ? ', server running' : ', no server running'}`
-      : 'Postgres'
-  const facts = { database: where, ...rows[0] }
-  console.answer(
-    facts,
-    table(
-      ['what', 'value'],
-      Object.entries(facts).map(([name, value]) => [name.replaceAll('_', ' '), value]),
-    ),
   )
 }

@@ -20,7 +20,10 @@ const closeLimitMs = 15_000
 export async function start(config: Config, console: Console): Promise<number> {
   const stopped = stopSignal()
   const began = systemClock.monotonic()
-  const server = createServer(config, { log: createLog(config.logLevel), onProgress: (text) => console.progress(text) })
+  const server = createServer(config, {
+    log: createLog(config.logLevel, config.logFormat),
+    onProgress: (text) => console.progress(text),
+  })
   try {
     await server.listen()
     const token = config.database.kind === 'embedded' ? await prepareDemo(config, server.database, console) : undefined

@@ -30,8 +30,8 @@ export interface GatewayDeps {
   readonly log: Log
   readonly limits: Limits
   readonly schemaHash: string
-  /** For metrics: what was heard, or answered with an error of this code. */
-  readonly count?: (event: 'message' | 'error', label: string) => void
+  /** For metrics: a message of this type was heard, an error of this code told; `refused`: before the welcome, which ends the connection. */
+  readonly count?: (event: 'message' | 'error' | 'refused', label: string) => void
 }
 
 /** The wire under a session: ordered, and gone once closed. Neither method throws. */
@@ -379,7 +379,7 @@ export class GatewaySession {
 
   #fatal(error: TideError): void {
     if (this.#phase.name === 'closed') return
-    this.#deps.count?.('error', error.code)
+    this.#deps.count?.(this.#phase.name === 'open' ? 'error' : 'refused', error.code)
     this.#deps.log.debug('Connection ended', { code: error.code })
     this.#transport.send(messageFrame({ type: 'error', fatal: true, error: error.toBody() }))
     this.close()

@@ -1,17 +1,13 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Log } from '../telemetry/telemetry.ts'
+import type { Health, Log } from '../telemetry/telemetry.ts'
 import type { RouteReply } from './sign-in-routes.ts'
 
 /** What a browser sees: whether the server works, and what to type next. */
 const statusPage = readFileSync(new URL('./status-page.html', import.meta.url), 'utf8')
 
 /** Whether the server can do its work now, part by part. */
-export interface Readiness {
-  readonly ready: boolean
-  readonly database: { readonly ok: boolean; readonly ms: number }
-  /** `ageMs` since a canary commit came through log and hub; null before the first. */
-  readonly canary: { readonly ok: boolean; readonly ageMs: number | null }
+export interface Readiness extends Health {
   /** Whether this server writes the change log or follows another one that does; null: the log is part of each commit. */
   readonly log: 'writer' | 'follower' | null
   /** Null without REDIS_URL. Not ok: everything works but presence across servers. */

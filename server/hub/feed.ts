@@ -89,6 +89,8 @@ export interface Step {
   readonly credentials: readonly string[]
   /** The step holds a sign of life (`sync.mark_canary()`). */
   readonly canary: boolean
+  /** When the newest sign of life was committed, by the clock of `at`; known in the live loop only. */
+  readonly canaryAt?: number
   /** Answers for the asked principals, by the object given. */
   readonly access: ReadonlyMap<DevicePrincipal, Access>
   readonly verified: readonly VerifiedTable[] | null

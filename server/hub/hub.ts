@@ -16,8 +16,10 @@ import type { ChangeSource } from '../capture/change-source.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { Feed } from './feed.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
+import { silentObserver, type HubObserver } from './hub-observer.ts'
 import { defaultHubLimits, type HubLimits } from './limits.ts'
 import { Node } from './node.ts'
+import type { SessionState } from './session-state.ts'
 import { Session, type SessionHost } from './session.ts'
 import { Pages } from './pages.ts'
 import type { DownTables } from './spec.ts'
@@ -34,6 +36,7 @@ export interface HubOptions {
   readonly clock: Clock
   readonly limits?: Partial<HubLimits>
   readonly log: Log
+  readonly observer?: HubObserver
 }
 
 export interface HubCatalog {
@@ -55,6 +58,9 @@ export interface Hub {
 export interface HubStats {
   readonly sessions: number
   readonly liveSessions: number
+  readonly sessionsByState: Readonly<Record<SessionState, number>>
+  /** Subscriptions that are fetching their first rows. */
+  readonly bootstraps: number
   readonly subscriptions: number
   /** Where the live loop stands. */
   readonly position: Seq
@@ -70,12 +76,13 @@ export interface HubStats {
 }
 
 /** Makes a hub; `start` sets it going. */
-export function createHub({ feed, source, catalog, clock, limits: some = {}, log }: HubOptions): Hub {
+export function createHub(options: HubOptions): Hub {
+  const { feed, source, catalog, clock, limits: some = {}, log, observer = silentObserver } = options
   const limits = { ...defaultHubLimits, ...some }
   const tables = downTables(catalog)
   const pages = new Pages(feed, clock, limits)
   const counts = { batches: 0, bytes: 0, sharedFrames: 0 }
-  const node = new Node({ feed, source, tables, limits, clock, log })
+  const node = new Node({ feed, source, tables, limits, clock, log, observer })
   const host: SessionHost = {
     tables,
     limits,
@@ -89,6 +96,9 @@ export function createHub({ feed, source, catalog, clock, limits: some = {}, log
       if (batch.shared) counts.sharedFrames++
     },
     gone: (session) => node.sessions.delete(session),
+    clock,
+    observer,
+    watched: (seq) => node.watched(seq),
   }
   return {
     start: () => node.start(),
@@ -97,7 +107,7 @@ export function createHub({ feed, source, catalog, clock, limits: some = {}, log
     stats: () => ({
       ...counts,
       sessions: node.sessions.size,
-      liveSessions: count(node.sessions, ({ state }) => state === 'live'),
+      ...standing(node.sessions),
       subscriptions: [...node.sessions].reduce((sum, session) => sum + session.subscriptions, 0),
       position: node.position,
       steps: node.steps,
@@ -133,6 +143,12 @@ function downTables(catalog: HubCatalog): DownTables {
   return tables
 }
 
-function count<T>(items: Iterable<T>, test: (item: T) => boolean): number {
-  return [...items].filter(test).length
+function standing(sessions: Iterable<Session>): Pick<HubStats, 'liveSessions' | 'sessionsByState' | 'bootstraps'> {
+  const sessionsByState = { idle: 0, behind: 0, live: 0, stalled: 0, ended: 0 }
+  let bootstraps = 0
+  for (const session of sessions) {
+    sessionsByState[session.state]++
+    bootstraps += session.bootstraps
+  }
+  return { liveSessions: sessionsByState.live, sessionsByState, bootstraps }
 }

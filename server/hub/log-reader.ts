@@ -27,6 +27,16 @@ select coalesce(max(seq), 0)::text as head, (select coalesce(max(seq), 0)::text 
 where seq > $2::bigint and seq < coalesce(
   (select min(seq) from sync_changes where seq > $2::bigint and not pg_visible_in_snapshot(xid, $1::pg_snapshot)), 9223372036854775807)`
 
+const canarySql = `
+select (extract(epoch from occurred_at) * 1000)::float8 as at from sync_changes
+where channel = 'canary' and seq <= $1::bigint order by seq desc limit 1`
+
+/** When the last sign of life up to a position was committed, milliseconds since 1970 by the database's clock. */
+export async function canaryTime(log: SqlQuery, to: Seq): Promise<number | undefined> {
+  const [row] = await log<{ at: number }>({ name: 'log_canary', text: canarySql, values: [to] })
+  return row?.at
+}
+
 interface EntryRow {
   readonly seq: string
   readonly ordinal: number

@@ -8,6 +8,7 @@ import { AccessWatch } from './access-watch.ts'
 import { Bell } from './bell.ts'
 import { CatchUp } from './catch-up.ts'
 import type { Feed, Step } from './feed.ts'
+import type { HubObserver, WatchedStep } from './hub-observer.ts'
 import type { HubLimits } from './limits.ts'
 import { Ring } from './ring.ts'
 import { ChannelIndex } from './route.ts'
@@ -22,6 +23,7 @@ export interface NodeOptions {
   readonly limits: HubLimits
   readonly clock: Clock
   readonly log: Log
+  readonly observer: HubObserver
 }
 
 const retryMs = 200
@@ -53,6 +55,7 @@ export class Node {
   #steps = 0
   #lastCanaryAt: number | null = null
   #running: Promise<void> | undefined
+  #watched: WatchedStep | undefined
   #stopped = false
   #endPause: () => void = () => undefined
 
@@ -78,6 +81,11 @@ export class Node {
 
   get steps(): number {
     return this.#steps
+  }
+
+  /** The step that ends at `seq`, when it is watched. */
+  watched(seq: Seq): WatchedStep | undefined {
+    return this.#watched?.to === seq ? this.#watched : undefined
   }
 
   get lastCanaryAt(): number | null {
@@ -153,6 +161,7 @@ export class Node {
 
   async #step(): Promise<void> {
     const { generation } = this.index
+    const askedAt = this.#options.clock.monotonic()
     const step = await this.#options.feed.advance(this.#position, {
       organizations: new Set([...this.sessions].map(({ principal }) => principal.organizationId)),
       follows: (channel) => this.index.follows(channel),
@@ -165,8 +174,18 @@ export class Node {
     if (this.#stopped || step.to === this.#position) return
     this.#steps++
     this.#position = step.to
-    if (step.kind === 'step') this.#dispatch(step, generation)
+    if (step.kind === 'step') this.#observe(step, askedAt, () => this.#dispatch(step, generation))
     else this.#skip()
+  }
+
+  #observe(step: Step, askedAt: number, feed: () => void): void {
+    const { observer, clock } = this.#options
+    const { to, changes, marks, at, canaryAt } = step
+    const canaryMs = canaryAt === undefined ? null : Math.max(0, at - canaryAt)
+    const observed = { to, changes: changes.length, marks, canaryMs, askedAt, readAt: clock.monotonic() }
+    this.#watched = observer.reading(observed)
+    feed()
+    observer.stepped({ ...observed, fedAt: clock.monotonic() })
   }
 
   #dispatch(step: Step, generation: number): void {

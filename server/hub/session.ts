@@ -1,3 +1,4 @@
+import type { Clock } from '../../lib/clock.ts'
 import { frameOf } from '../../protocol/block-frame.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
@@ -5,14 +6,17 @@ import { messageFrame } from '../../protocol/parse.ts'
 import { toSeq, type Seq } from '../../protocol/seq.ts'
 import { noAccess, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
+import { BootstrapTimes } from './bootstrap-times.ts'
 import type { AccessAnswer, Moment, Step } from './feed.ts'
 import { PageStream, type Pages } from './pages.ts'
 import { FollowedSet, type Followed, type ReadPlan, type View } from './followed.ts'
+import type { HubObserver, WatchedStep } from './hub-observer.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
 import type { ChannelIndex } from './route.ts'
+import { noSubscription, refused } from './session-errors.ts'
 import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
-import { toSpec, type DownTables } from './spec.ts'
+import { toSpec, type DownTables, type Spec } from './spec.ts'
 import { noExtras, type Batch, type Extras, type StepFrames } from './step-frames.ts'
 import { Window } from './window.ts'
 
@@ -27,6 +31,9 @@ export interface SessionHost {
   readonly pages: Pages
   sent(batch: Batch): void
   gone(session: Session): void
+  readonly clock: Pick<Clock, 'monotonic'>
+  readonly observer: HubObserver
+  watched(seq: Seq): WatchedStep | undefined
 }
 
 export interface VerifyRequest {
@@ -53,6 +60,8 @@ export class Session implements HubSession {
   #seq: Seq
   #acknowledged: Seq
   #last: Promise<void> = Promise.resolve()
+  #watched: WatchedStep | undefined
+  readonly #bootstraps: BootstrapTimes
 
   constructor(
     options: SessionOptions,
@@ -64,6 +73,7 @@ export class Session implements HubSession {
     this.#followed = new FollowedSet(host.index)
     this.#window = new Window(host.limits)
     this.#pages = new PageStream(host.pages)
+    this.#bootstraps = new BootstrapTimes(host.clock, (ms) => host.observer.bootstrapped(ms))
     this.principal = options.principal
     this.epoch = at.epoch
     this.resume = at.resume
@@ -90,6 +100,11 @@ export class Session implements HubSession {
 
   get subscriptions(): number {
     return this.#followed.size
+  }
+
+  /** Subscriptions that are fetching their first rows. */
+  get bootstraps(): number {
+    return this.#bootstraps.size
   }
 
   follows(channel: string): boolean {
@@ -141,13 +156,18 @@ export class Session implements HubSession {
           spec,
           this.#acknowledged === this.#seq && !this.#followed.knows(id) ? null : this.#acknowledged,
         )
-      else this.#followed.stage(id, spec)
+      else this.#stage(id, spec)
       this.#send(messageFrame({ type: 'subscribed', id }))
     } catch (error) {
       if (!(error instanceof TideError)) throw error
       if (held && error.code === 'forbidden') this.#leave(channel, true)
       this.#send(messageFrame({ type: 'subscribed', id, error: error.toBody() }))
     }
+  }
+
+  #stage(id: string, spec: Spec): void {
+    this.#followed.stage(id, spec)
+    this.#bootstraps.begin(id)
   }
 
   #admit({ id, channel }: Subscription, held: boolean): void {
@@ -175,6 +195,7 @@ export class Session implements HubSession {
 
   #unfollow(id: string): void {
     this.#followed.remove(id)
+    this.#bootstraps.end(id, false)
   }
 
   async page(subscription: string, after: string | null): Promise<void> {
@@ -206,6 +227,10 @@ export class Session implements HubSession {
   ack(seq: number): void {
     if (seq > this.#acknowledged && seq <= this.#seq) this.#acknowledged = toSeq(seq)
     this.#window.acknowledged(seq)
+    if (this.#watched && seq >= this.#watched.to) {
+      this.#watched.acknowledged()
+      this.#watched = undefined
+    }
     if (this.#state === 'stalled' && this.#window.open) {
       this.#move('opened')
       this.#host.feed(this)
@@ -215,6 +240,7 @@ export class Session implements HubSession {
   close(): void {
     if (this.#state === 'ended') return
     this.#move('end')
+    this.#bootstraps.abandon()
     this.#followed.clear()
     this.#pages.drop()
     this.#host.gone(this)
@@ -323,6 +349,7 @@ export class Session implements HubSession {
     this.#leaves = []
     const batch = frames.batch(specs, extras, always)
     this.#seq = step.to
+    for (const id of activated) this.#bootstraps.end(id, true)
     if (batch) this.#sendBatch(batch)
   }
 
@@ -337,7 +364,10 @@ export class Session implements HubSession {
     for (const frame of batch.frames) this.#send(frame)
     this.#host.sent(batch)
     this.#window.sent(this.#seq, batch.bytes)
-    if (!this.#window.open) this.#move('filled')
+    this.#watched ??= this.#host.watched(this.#seq)
+    if (this.#window.open) return
+    this.#move('filled')
+    this.#host.observer.stalled()
   }
 
   #leave(channel: string, revoked: boolean): void {
@@ -357,20 +387,4 @@ export class Session implements HubSession {
   #send(frame: Uint8Array): void {
     if (this.#state !== 'ended') this.#options.send(frame)
   }
-}
-
-function noSubscription(subscription: string): Uint8Array {
-  const error = new TideError(
-    'not_found',
-    `There is no subscription ${JSON.stringify(subscription)} to activate; it was never made, or has ended.`,
-  )
-  return messageFrame({ type: 'error', subscription, fatal: false, error: error.toBody() })
-}
-
-function refused(access: Access, principal: DevicePrincipal): TideError {
-  const what =
-    access.refusal === 'device_revoked'
-      ? `Device ${principal.deviceId} was revoked`
-      : `${principal.kind} ${principal.id} is not active any more`
-  return new TideError(access.refusal ?? 'token_invalid', `${what}.`)
 }

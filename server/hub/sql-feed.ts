@@ -10,7 +10,7 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { readChanges } from './change-reader.ts'
 import type { AdvanceRequest, Feed, PageRequest, PageResult, Selection, Step, TooFar, VerifiedTable } from './feed.ts'
-import { foldLog, visibleHead } from './log-reader.ts'
+import { canaryTime, foldLog, visibleHead } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
@@ -29,6 +29,8 @@ export interface SqlFeedOptions {
 }
 
 export interface SqlFeed extends Feed {
+  /** Its own connections, for metrics. */
+  readonly pool: Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount' | 'options'>
   close(): Promise<void>
 }
 
@@ -59,6 +61,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
           maxKeys,
         }))
       if (!fold || !read) return { kind: 'too_far', from, to, pending }
+      const canaryAt = fold.canary && request.watchAccess ? await canaryTime(log, to) : undefined
       const verified = request.verify ? await verify(snap, request.verify) : null
       return {
         kind: 'step',
@@ -74,6 +77,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
         resets: fold.resets,
         credentials: fold.credentials,
         canary: fold.canary,
+        ...(canaryAt === undefined ? {} : { canaryAt }),
         access: await accessOf(snap, request.principals(read.changes)),
       }
     })
@@ -141,6 +145,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
         prunedThrough: toSeq(snap.pruned),
       }))
     },
+    pool,
     advance,
     page,
     access: (principal) =>

@@ -41,6 +41,20 @@ export interface MutationsOptions {
   readonly log?: Log
   /** Called after each commit, as a hint that there is something to read. */
   readonly onCommitted?: () => void
+  readonly observer?: PushObserver
+}
+
+/** Hears how each push goes, for metrics and traces. */
+export interface PushObserver {
+  began(mutations: readonly Mutation[]): PushStages
+}
+
+/** Told in this order. A push that is tried again write by write tells `decided` and `committed` for each; one that fails, `failed` last. */
+export interface PushStages {
+  decided(): void
+  committed(): void
+  answered(outcomes: readonly Outcome[]): void
+  failed(code: string): void
 }
 
 export interface Mutations {
@@ -55,44 +69,67 @@ export interface Mutations {
 export function createMutations(options: MutationsOptions): Mutations {
   const { log = silentLog } = options
   const moments = createMoments(options.clock)
-  const commit = async (principal: DevicePrincipal, mutations: readonly Mutation[]): Promise<readonly Outcome[]> => {
-    const outcomes = await options.store.transaction(principal, (transaction) =>
-      runPush(options, moments, { transaction, principal, mutations }),
-    )
+  const commit = async (
+    principal: DevicePrincipal,
+    mutations: readonly Mutation[],
+    stages: PushStages | undefined,
+  ): Promise<readonly Outcome[]> => {
+    const outcomes = await options.store.transaction(principal, async (transaction) => {
+      const decided = await runPush(options, moments, { transaction, principal, mutations })
+      stages?.decided()
+      return decided
+    })
+    stages?.committed()
     options.onCommitted?.()
     return outcomes
   }
   return {
     async push(principal, mutations) {
-      const units = unitsOf(mutations)
-      if (units.length === 0) return []
+      if (mutations.length === 0) return []
+      const stages = options.observer?.began(mutations)
       try {
-        return await commit(principal, mutations)
-      } catch (error) {
-        if (!isFault(error)) throw error
-        if (units.length === 1) return settleFailed(error)
-      }
-      const outcomes: Outcome[] = []
-      for (const unit of units)
-        outcomes.push(...(await commit(principal, unit).catch((error: unknown) => settleFailed(error, unit))))
-      return outcomes
-
-      /** A unit that makes the transaction fail is refused for good: left unanswered it would block its device for ever. */
-      async function settleFailed(error: unknown, unit: readonly Mutation[] = mutations): Promise<readonly Outcome[]> {
-        if (!isFault(error)) throw error
-        if (!(error instanceof CommitRefusedError))
-          log.error('A mutation failed', { mutations: unit.map(({ id }) => id), error: String(error) })
-        const refusal =
-          error instanceof CommitRefusedError
-            ? refuse(error.refusal.code, error.refusal.message)
-            : refuse('internal', 'The server failed on this write.')
-        const outcomes = await options.store.transaction(principal, (transaction) =>
-          refuseAll(transaction, unit, refusal),
-        )
-        options.onCommitted?.()
+        const outcomes = await settle(principal, mutations, stages)
+        stages?.answered(outcomes)
         return outcomes
+      } catch (error) {
+        stages?.failed(error instanceof TideError ? error.code : 'internal')
+        throw error
       }
     },
+  }
+
+  async function settle(
+    principal: DevicePrincipal,
+    mutations: readonly Mutation[],
+    stages: PushStages | undefined,
+  ): Promise<readonly Outcome[]> {
+    const units = unitsOf(mutations)
+    try {
+      return await commit(principal, mutations, stages)
+    } catch (error) {
+      if (!isFault(error)) throw error
+      if (units.length === 1) return settleFailed(error)
+    }
+    const outcomes: Outcome[] = []
+    for (const unit of units)
+      outcomes.push(...(await commit(principal, unit, stages).catch((error: unknown) => settleFailed(error, unit))))
+    return outcomes
+
+    /** A unit that makes the transaction fail is refused for good: left unanswered it would block its device for ever. */
+    async function settleFailed(error: unknown, unit: readonly Mutation[] = mutations): Promise<readonly Outcome[]> {
+      if (!isFault(error)) throw error
+      if (!(error instanceof CommitRefusedError))
+        log.error('A mutation failed', { mutations: unit.map(({ id }) => id), error: String(error) })
+      const refusal =
+        error instanceof CommitRefusedError
+          ? refuse(error.refusal.code, error.refusal.message)
+          : refuse('internal', 'The server failed on this write.')
+      const outcomes = await options.store.transaction(principal, (transaction) =>
+        refuseAll(transaction, unit, refusal),
+      )
+      options.onCommitted?.()
+      return outcomes
+    }
   }
 }
 

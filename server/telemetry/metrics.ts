@@ -1,61 +1,280 @@
-import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
+import { assess, type Readings } from './health.ts'
 
-/** Numbers that are read when somebody asks. */
-export interface Sources {
-  readonly connections: () => number
-  readonly liveSessions: () => number
-  readonly poolUsed: () => number
-  readonly poolWaiting: () => number
-  /** Seconds since the last canary came through the whole path; -1 before the first. */
-  readonly canaryAgeSeconds: () => number
-  readonly batches: () => number
-  readonly batchBytes: () => number
+/** Figures of one pool of database connections. */
+export interface PoolFigures {
+  readonly used: number
+  readonly idle: number
+  readonly waiting: number
+  readonly size: number
 }
 
+/** What is read when somebody asks for the metrics. */
+export interface Sources {
+  readonly readings: () => Promise<Readings>
+  readonly connections: () => number
+  readonly pools: () => Readonly<Record<string, PoolFigures>>
+  readonly hub: () => HubFigures
+}
+
+/** A part of the hub's own figures. */
+export interface HubFigures {
+  readonly sessionsByState: Readonly<Record<string, number>>
+  readonly subscriptions: number
+  readonly bootstraps: number
+  readonly position: number
+  readonly steps: number
+  readonly batches: number
+  readonly bytes: number
+  readonly sharedFrames: number
+  readonly catchUps: number
+  readonly pages: number
+  /** Milliseconds by the clock; null: none yet. */
+  readonly lastCanaryAt: number | null
+}
+
+/** What is counted while it happens: by message, push, step or connection, never by row. */
 export interface Metrics {
   readonly contentType: string
-  /** Counts messages by type, and refusals by error code. */
-  count(event: 'message' | 'error', label: string): void
+  /** Names of the metrics of Tidewire, without those of the process. */
+  readonly names: readonly string[]
+  /**
+   * `message`: one of this type came. `error`: a client was told this code. `refused`: the same, and its connection ended before its
+   * welcome.
+   */
+  count(event: CountedEvent, label: string): void
+  /** A push was answered after `ms`. */
+  pushed(
+    ms: number,
+    outcomes: readonly { readonly kind: string; readonly error?: { readonly code: string } | undefined }[],
+  ): void
+  /** A push was refused as a whole, and nothing in it applied. */
+  pushFailed(code: string): void
+  stepped(step: { readonly readMs: number; readonly feedMs: number; readonly changes: number }): void
+  /** Milliseconds from a commit until the hub had handed it to all live sessions, measured on a canary. */
+  delivered(ms: number): void
+  /** Milliseconds from the commit of a client's write until a session had it durably. */
+  acknowledged(ms: number): void
+  stalled(): void
+  /** Null: it was given up. */
+  bootstrapped(ms: number | null): void
   /** Prometheus text. */
   text(): Promise<string>
 }
 
+export type CountedEvent = 'message' | 'error' | 'refused'
+
+const latencySeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+const longSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+const pushSizes = [1, 2, 5, 10, 20, 50, 100]
+const prefix = 'tidewire_'
+
+/** Names by Prometheus conventions: base units, `_total` for counters; labels only from small closed sets. */
 export function createMetrics(sources: Sources): Metrics {
-  const registers = [new Registry()]
-  const [registry = new Registry()] = registers
+  const registry = new Registry()
+  const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  const messages = new Counter({
-    name: 'tidewire_messages_total',
-    help: 'Messages of clients by type.',
-    labelNames: ['type'],
-    registers,
-  })
-  const failures = new Counter({
-    name: 'tidewire_errors_total',
-    help: 'Errors told to clients by code.',
-    labelNames: ['code'],
-    registers,
-  })
-  const gauge = (name: string, help: string, read: () => number): void => {
+  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> =>
+    new Counter({ name: prefix + name, help, labelNames, registers })
+  const histogram = (name: string, help: string, buckets: number[]): Histogram =>
+    new Histogram({ name: prefix + name, help, buckets, registers })
+
+  const messages = counter('messages_total', 'Messages of clients, by type.', 'type')
+  const errors = counter('errors_total', 'Errors told to clients, by code.', 'code')
+  const refusals = counter('connections_refused_total', 'Connections that ended before their welcome, by code.', 'code')
+  const events: Readonly<Record<CountedEvent, (label: string) => void>> = {
+    message: (type) => messages.inc({ type }),
+    error: (code) => errors.inc({ code }),
+    refused(code) {
+      errors.inc({ code })
+      refusals.inc({ code })
+    },
+  }
+  const mutations = counter(
+    'mutations_total',
+    'Writes answered, by outcome, and by code when rejected.',
+    'outcome',
+    'code',
+  )
+  const pushes = histogram('push_seconds', 'From taking a push up to its stored outcomes.', latencySeconds)
+  const pushSize = histogram('push_mutations', 'Writes in a push.', pushSizes)
+  const pushFailures = counter('push_failures_total', 'Pushes refused as a whole, by code.', 'code')
+  const reads = histogram('step_read_seconds', 'Reading one step of the live loop.', latencySeconds)
+  const feeds = histogram('step_feed_seconds', 'Encoding one step and handing it to all live sessions.', latencySeconds)
+  const changes = counter('step_changes_total', 'Changed rows read by the live loop.')
+  const commitToHub = histogram(
+    'commit_to_hub_seconds',
+    'From the commit of a canary until the hub had handed it to all live sessions.',
+    latencySeconds,
+  )
+  const commitToAck = histogram(
+    'commit_to_ack_seconds',
+    'From the commit of a write until a live session said that it holds it; sampled.',
+    latencySeconds,
+  )
+  const stalls = counter('window_stalls_total', 'Times a session was not fed because too much was unacknowledged.')
+  const bootstraps = counter('bootstraps_total', 'First loads of a subscription that ended, by result.', 'result')
+  const bootstrapTimes = histogram(
+    'bootstrap_seconds',
+    'From subscribing up to the batch that completes it.',
+    longSeconds,
+  )
+  exposeHub(registers, sources)
+  exposeDatabase(registers, sources)
+
+  return {
+    contentType: registry.contentType,
+    get names() {
+      return registry.getMetricsAsArray().flatMap(({ name }) => (name.startsWith(prefix) ? [name] : []))
+    },
+    count: (event, label) => events[event](label),
+    pushed(ms, outcomes) {
+      pushes.observe(ms / 1000)
+      pushSize.observe(outcomes.length)
+      for (const { kind, error } of outcomes) mutations.inc({ outcome: kind, code: error?.code ?? '' })
+    },
+    pushFailed: (code) => pushFailures.inc({ code }),
+    stepped(step) {
+      reads.observe(step.readMs / 1000)
+      feeds.observe(step.feedMs / 1000)
+      changes.inc(step.changes)
+    },
+    delivered: (ms) => commitToHub.observe(ms / 1000),
+    acknowledged: (ms) => commitToAck.observe(ms / 1000),
+    stalled: () => stalls.inc(),
+    bootstrapped(ms) {
+      bootstraps.inc({ result: ms === null ? 'abandoned' : 'completed' })
+      if (ms !== null) bootstrapTimes.observe(ms / 1000)
+    },
+    text: () => registry.metrics(),
+  }
+}
+
+function exposeHub(registers: Registry[], { connections, hub }: Sources): void {
+  const gauge = (name: string, help: string, read: (figures: HubFigures) => number): Gauge =>
     new Gauge({
-      name: `tidewire_${name}`,
+      name: prefix + name,
       help,
       registers,
       collect() {
-        this.set(read())
+        this.set(read(hub()))
       },
     })
-  }
-  gauge('connections', 'Open connections.', sources.connections)
-  gauge('live_sessions', 'Sessions that are fed live.', sources.liveSessions)
-  gauge('pool_used', 'Database connections in use.', sources.poolUsed)
-  gauge('pool_waiting', 'Requests that wait for a database connection.', sources.poolWaiting)
-  gauge('canary_age_seconds', 'Time since a canary commit came through the whole path.', sources.canaryAgeSeconds)
-  gauge('batches_sent', 'Batches sent since start.', sources.batches)
-  gauge('batch_bytes_sent', 'Bytes of batches sent since start.', sources.batchBytes)
-  return {
-    contentType: registry.contentType,
-    count: (event, label) => (event === 'message' ? messages.inc({ type: label }) : failures.inc({ code: label })),
-    text: () => registry.metrics(),
-  }
+  /** A counter that somebody else keeps. */
+  const total = (name: string, help: string, read: (figures: HubFigures) => number): Counter =>
+    new Counter({
+      name: prefix + name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(read(hub()))
+      },
+    })
+  gauge('connections', 'Open connections, greeted or not.', connections)
+  new Gauge({
+    name: `${prefix}sessions`,
+    help: 'Sessions by state: idle, behind, live, stalled.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { sessionsByState } = hub()
+      for (const [state, sessions] of Object.entries(sessionsByState))
+        if (state !== 'ended') this.set({ state }, sessions)
+    },
+  })
+  gauge('subscriptions', 'Subscriptions of all sessions.', ({ subscriptions }) => subscriptions)
+  gauge('bootstraps_running', 'Subscriptions that are loading their first rows.', ({ bootstraps }) => bootstraps)
+  gauge('hub_position', 'Position in the change log up to which the live loop has read.', ({ position }) => position)
+  total('steps_total', 'Steps of the live loop.', ({ steps }) => steps)
+  total('batches_total', 'Batches sent.', ({ batches }) => batches)
+  total('batch_bytes_total', 'Bytes of batches sent.', ({ bytes }) => bytes)
+  total(
+    'shared_batches_total',
+    'Batches sent whose frame had been made for another session.',
+    ({ sharedFrames }) => sharedFrames,
+  )
+  total('catch_up_reads_total', 'Reads made for single sessions that were behind.', ({ catchUps }) => catchUps)
+  total('pages_total', 'Pages of first loads read.', ({ pages }) => pages)
+}
+
+function exposeDatabase(registers: Registry[], { readings, pools }: Sources): void {
+  /** Null: nothing is said. */
+  const measured = (name: string, help: string, read: (readings: Readings) => number | null): Gauge =>
+    new Gauge({
+      name: prefix + name,
+      help,
+      registers,
+      async collect() {
+        const value = read(await readings())
+        this.reset()
+        if (value !== null) this.set(value)
+        else this.remove()
+      },
+    })
+  measured(
+    'canary_age_seconds',
+    'Since a canary came through the whole path; before the first, since the start.',
+    (found) => (found.canaryAgeMs ?? found.uptimeMs) / 1000,
+  )
+  measured(
+    'database_answer_seconds',
+    'How long the database took to answer; absent when it did not.',
+    ({ databaseMs }) => (databaseMs === null ? null : databaseMs / 1000),
+  )
+  measured('log_head', 'Newest position in the change log.', ({ database }) => database && database.head)
+  measured(
+    'log_retained_seconds',
+    'Age of the oldest entry of the change log.',
+    ({ database }) => database && (database.oldestSeconds ?? 0),
+  )
+  measured(
+    'open_conflicts',
+    'Conflicts that wait to be settled; counted up to 10000.',
+    ({ database }) => database && database.openConflicts,
+  )
+  measured(
+    'capture_lag_bytes',
+    'WAL that was written and is not in the change log yet; 0 with triggers.',
+    ({ slot, database }) => (slot ? Math.max(0, slot.written - slot.captured) : database && 0),
+  )
+  measured(
+    'capture_lag_seconds',
+    'How long the oldest of it has been waiting, to five seconds; 0 with triggers.',
+    ({ captureLagMs, database }) => (captureLagMs === null ? database && 0 : captureLagMs / 1000),
+  )
+  measured(
+    'slot_retained_bytes',
+    'WAL that the replication slot keeps on the disk; absent with triggers.',
+    ({ slot }) => slot && slot.retainedBytes,
+  )
+  measured(
+    'slot_active',
+    '1 while a server reads the replication slot; absent with triggers.',
+    ({ slot }) => slot && Number(slot.active),
+  )
+  new Gauge({
+    name: `${prefix}health_ok`,
+    help: '1 for each part of the health that is well (GET /ready).',
+    labelNames: ['part'],
+    registers,
+    async collect() {
+      this.reset()
+      for (const { name, ok } of assess(await readings()).checks) this.set({ part: name }, Number(ok))
+    },
+  })
+  const pool = (name: string, help: string, read: (figures: PoolFigures) => number): Gauge =>
+    new Gauge({
+      name: prefix + name,
+      help,
+      labelNames: ['pool'],
+      registers,
+      collect() {
+        for (const [label, figures] of Object.entries(pools())) this.set({ pool: label }, read(figures))
+      },
+    })
+  pool('pool_connections_used', 'Database connections in use, by pool.', ({ used }) => used)
+  pool('pool_connections_idle', 'Database connections open and idle, by pool.', ({ idle }) => idle)
+  pool('pool_connections_limit', 'The most connections of a pool.', ({ size }) => size)
+  pool('pool_waiting', 'Requests that wait for a database connection, by pool.', ({ waiting }) => waiting)
 }

@@ -1,4 +1,7 @@
 import { pino, type DestinationStream } from 'pino'
+import pretty from 'pino-pretty'
+
+export { formatBytes, type Health, type HealthCheck } from './health.ts'
 
 /** What a log line may carry beside its message: ids, counts, durations, codes. Never row contents, never secrets. */
 export type LogDetails = Readonly<Record<string, unknown>>
@@ -15,14 +18,21 @@ export interface Log {
 
 export type LogLevel = 'error' | 'info' | 'debug' | 'silent'
 
-/** Lines of JSON on `destination` (standard error when absent, so that command output stays clean). */
-export function createLog(
-  level: LogLevel,
-  destination: DestinationStream = pino.destination({ fd: 2, sync: true }),
-): Log {
+export type LogFormat = 'auto' | 'json' | 'pretty'
+
+const hidden = ['token', 'secret', 'password', 'authorization', 'cookie']
+
+/**
+ * Lines on `destination` (standard error when absent, so that command output stays clean): JSON for programs, or made for people, which
+ * `auto` takes in a terminal.
+ */
+export function createLog(level: LogLevel, format: LogFormat = 'auto', destination?: DestinationStream): Log {
+  const { isTTY } = process.stderr
+  const forPeople = format === 'pretty' || (format === 'auto' && destination === undefined && isTTY)
+  const to = destination ?? pino.destination({ fd: 2, sync: true })
   const logger = pino(
-    { level, base: null, redact: ['token', 'secret', 'password', '*.token', '*.secret', '*.password'] },
-    destination,
+    { level, base: null, redact: hidden.flatMap((name) => [name, `*.${name}`]) },
+    forPeople ? pretty({ destination: to, colorize: isTTY, translateTime: 'HH:MM:ss.l', sync: true }) : to,
   )
   return {
     error: (message, details) => logger.error({ ...details }, message),

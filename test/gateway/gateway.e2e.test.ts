@@ -319,7 +319,13 @@ describe('the HTTP side', () => {
     expect([health, ready, metrics, page, missing].map((response) => response?.status)).toEqual([
       200, 200, 200, 200, 404,
     ])
-    expect(await ready?.json()).toMatchObject({ ready: true, database: { ok: true }, canary: { ok: true } })
+    expect(await ready?.json()).toMatchObject({
+      ready: true,
+      checks: expect.arrayContaining([
+        expect.objectContaining({ name: 'database', ok: true, unit: 'ms', limit: 2000 }),
+        expect.objectContaining({ name: 'canary', ok: true, limit: 30_000 }),
+      ]),
+    })
     expect(await metrics?.text()).toContain('tidewire_messages_total{type="hello"}')
     expect(await page?.text()).toContain('<h1>Tidewire</h1>')
     expect((await fetch(`${home.url}/health`, { method: 'POST' })).status).toBe(405)

@@ -8,6 +8,7 @@ import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { loadConfig, type Config } from '../../server/config.ts'
 import type { Principal } from '../../server/scope/principal.ts'
 import { createServer, type TideServer } from '../../server/server.ts'
+import { silentLog, type Log } from '../../server/telemetry/telemetry.ts'
 import { copyOfTemplate } from './database.ts'
 import { seedFixture, type Fixture } from './fixtures.ts'
 
@@ -25,16 +26,20 @@ export interface TestServer {
 export interface TestServerOptions {
   readonly clock?: Clock
   readonly limits?: Partial<Config['limits']>
+  readonly log?: Log
+  readonly tracing?: Config['tracing']
 }
 
 export async function startTestServer({
   clock = systemClock,
   limits = {},
+  log = silentLog,
+  tracing,
 }: TestServerOptions = {}): Promise<TestServer> {
   const dataDir = await copyOfTemplate()
   const base = loadConfig({ TIDEWIRE_DATA: dataDir, PORT: '0' })
-  const config: Config = { ...base, limits: { ...base.limits, ...limits } }
-  const server = createServer(config, { clock })
+  const config: Config = { ...base, limits: { ...base.limits, ...limits }, tracing }
+  const server = createServer(config, { clock, log })
   await server.listen()
   const { pool } = server.database
   const fixture = await seedFixture(pool)

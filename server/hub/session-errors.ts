@@ -1,0 +1,22 @@
+import { TideError } from '../../protocol/error.ts'
+import { messageFrame } from '../../protocol/parse.ts'
+import type { Access } from '../scope/access.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+
+/** The answer to an `activate` of a subscription that is not there. */
+export function noSubscription(subscription: string): Uint8Array {
+  const error = new TideError(
+    'not_found',
+    `There is no subscription ${JSON.stringify(subscription)} to activate; it was never made, or has ended.`,
+  )
+  return messageFrame({ type: 'error', subscription, fatal: false, error: error.toBody() })
+}
+
+/** Why a principal without access is not, or no longer, served. */
+export function refused(access: Access, principal: DevicePrincipal): TideError {
+  const what =
+    access.refusal === 'device_revoked'
+      ? `Device ${principal.deviceId} was revoked`
+      : `${principal.kind} ${principal.id} is not active any more`
+  return new TideError(access.refusal ?? 'token_invalid', `${what}.`)
+}

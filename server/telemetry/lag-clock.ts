@@ -1,0 +1,27 @@
+interface Sample {
+  readonly at: number
+  readonly written: number
+}
+
+/**
+ * How long what has not arrived yet has been waiting, from looking at two counters now and then: what was written, and
+ * how far of it was taken. Exact to the time between two looks. Keeps a bounded number of looks; when more pass without
+ * progress, every second one of the older is forgotten and the wait is told a little too short.
+ */
+export class LagClock {
+  readonly #most: number
+  #waiting: Sample[] = []
+
+  constructor(most = 256) {
+    this.#most = most
+  }
+
+  /** A look at time `at` (milliseconds); returns the wait in milliseconds, 0 when all was taken that stood there at the last look. */
+  look(at: number, written: number, taken: number): number {
+    this.#waiting = this.#waiting.filter((sample) => sample.written > taken)
+    if (written > taken && written > (this.#waiting.at(-1)?.written ?? -1)) this.#waiting.push({ at, written })
+    if (this.#waiting.length > this.#most) this.#waiting = this.#waiting.filter((_, index) => index % 2 === 0)
+    const [oldest] = this.#waiting
+    return oldest ? Math.max(0, at - oldest.at) : 0
+  }
+}
