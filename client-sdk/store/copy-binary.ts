@@ -14,7 +14,7 @@ import { writeVector } from './pglite-codecs.ts'
  */
 
 /** 1 January 2000, where Postgres counts from, in milliseconds and days since 1970. */
-const epochMs = 946_684_800_000
+export const epochMs = 946_684_800_000
 const dayMs = 86_400_000
 const signature = [0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0]
 
@@ -30,9 +30,8 @@ export function encodeCopy(
   columns: readonly (readonly [string, ColumnDescriptor])[],
   rows: readonly Row[],
 ): Uint8Array<ArrayBuffer> {
-  const buffer = new GrowingBuffer()
+  const buffer = beginCopy()
   const writers = columns.map(([property, column]) => [property, writerOf(column)] as const)
-  buffer.bytes(Uint8Array.from(signature))
   for (const row of rows) {
     buffer.int16(columns.length)
     for (const [property, write] of writers) {
@@ -41,11 +40,22 @@ export function encodeCopy(
       else buffer.sized(() => write(buffer, value))
     }
   }
+  return endCopy(buffer)
+}
+
+export function beginCopy(): GrowingBuffer {
+  const buffer = new GrowingBuffer()
+  buffer.bytes(Uint8Array.from(signature))
+  return buffer
+}
+
+export function endCopy(buffer: GrowingBuffer): Uint8Array<ArrayBuffer> {
   buffer.int16(-1)
   return buffer.toBytes()
 }
 
-function writerOf({ type, scale = 0 }: ColumnDescriptor): Writer | undefined {
+/** How a value of the column is written, without its length; undefined for types that have no binary form here. */
+export function writerOf({ type, scale = 0 }: ColumnDescriptor): Writer | undefined {
   switch (type) {
     case 'uuid':
       return (buffer, value) => invariant(writeUuid(String(value), buffer.claim(16), 0), `${String(value)} is a UUID`)

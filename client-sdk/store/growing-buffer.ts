@@ -3,9 +3,14 @@ const firstCapacity = 1 << 20
 
 /** Bytes that are written one after the other, big-endian. */
 export class GrowingBuffer {
-  #bytes = new Uint8Array(firstCapacity)
-  #view = new DataView(this.#bytes.buffer)
+  #bytes: Uint8Array<ArrayBuffer>
+  #view: DataView
   #end = 0
+
+  constructor(capacity = firstCapacity) {
+    this.#bytes = new Uint8Array(capacity)
+    this.#view = new DataView(this.#bytes.buffer)
+  }
 
   /** The next `length` bytes, to be filled in; valid until the next call. */
   claim(length: number): Uint8Array {
@@ -14,8 +19,11 @@ export class GrowingBuffer {
   }
 
   bytes(bytes: Uint8Array): void {
-    const start = this.#reserve(bytes.length)
-    this.#bytes.set(bytes, start)
+    const { length } = bytes
+    const start = this.#reserve(length)
+    // A call into the runtime costs as much as some dozens of bytes.
+    if (length > 48) this.#bytes.set(bytes, start)
+    else for (let index = 0; index < length; index++) this.#bytes[start + index] = bytes[index] ?? 0
   }
 
   text(text: string): void {

@@ -4,7 +4,7 @@ import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Tables } from './holding.ts'
 import type { Codecs } from './pglite-codecs.ts'
 import type { Executor } from './pglite-like.ts'
-import { overlay, unpackBlock, type SentRow, type TableRows } from './prepare-rows.ts'
+import { overlay, unpackBlock, type SentRow } from './prepare-rows.ts'
 
 /**
  * Blocks of a bootstrap wait packed, as they came: rows are written once, at the swap, and a table that is still empty
@@ -30,13 +30,13 @@ export async function unstage(database: Executor, subscriptions: readonly string
   if (left.rows.length === 0) await database.exec('truncate tidewire.local_staging')
 }
 
-/** The staged blocks of a subscription, unpacked one at a time in the order in which they came. */
+/** The staged blocks of a subscription, read one at a time in the order in which they came. */
 export async function* stagedBlocks(
   database: Executor,
   tables: Tables,
   subscription: string,
   table?: string,
-): AsyncIterable<TableRows> {
+): AsyncIterable<PackedBlock> {
   const only = table === undefined ? '' : ' and table_name = $2'
   const params = table === undefined ? [subscription] : [subscription, table]
   const text = `select number::int from tidewire.local_staging where subscription = $1${only} order by number`
@@ -44,7 +44,7 @@ export async function* stagedBlocks(
   for (const { number } of rows) {
     const block = await readBlock(database, number)
     // A table that left the schema meanwhile: nobody asks for its rows any more.
-    if (block !== undefined && tables.has(block.block.table)) yield unpackBlock(tables, block)
+    if (block !== undefined && tables.has(block.block.table)) yield block
   }
 }
 
@@ -59,7 +59,8 @@ export async function stagedRows(
   if (ids.length === 0) return []
   const wanted = new Set(ids)
   const found = new Map<string, SentRow>()
-  for await (const { rows, absent } of stagedBlocks(database, tables, subscription, table)) {
+  for await (const block of stagedBlocks(database, tables, subscription, table)) {
+    const { rows, absent } = unpackBlock(tables, block)
     for (const row of rows) {
       const id = rowId(row)
       if (wanted.has(id)) found.set(id, overlay(found.get(id), { row, absent }))

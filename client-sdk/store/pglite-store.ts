@@ -1,4 +1,5 @@
 import { TideError } from '../../protocol/error.ts'
+import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Query } from '../../protocol/rows/filter.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
@@ -14,7 +15,7 @@ import { prepareSchema } from './pglite-schema.ts'
 import { stageBlocks, stagedBlocks, stagedRows, unstage } from './pglite-staging.ts'
 import { Vacuum } from './pglite-vacuum.ts'
 import { PgliteWriter } from './pglite-write.ts'
-import { absentColumns, checkPacked, checkRows, unpackBlock, type TableRows } from './prepare-rows.ts'
+import { absentColumns, checkPacked, checkRows, type TableRows } from './prepare-rows.ts'
 import type { NearestRequest, ReplicaStore, StoreCommit, StoredState, Swap } from './store.ts'
 
 export interface PgliteStoreOptions {
@@ -105,8 +106,8 @@ class PgliteStore implements ReplicaStore {
 
   async commit(commit: StoreCommit): Promise<void> {
     this.#open()
-    const blocks = this.#check(commit)
-    await this.#commits.add((transaction) => this.#apply(transaction, commit, blocks))
+    this.#check(commit)
+    await this.#commits.add((transaction) => this.#apply(transaction, commit))
     this.#vacuum.start()
   }
 
@@ -123,20 +124,19 @@ class PgliteStore implements ReplicaStore {
   }
 
   /** Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it. */
-  #check(commit: StoreCommit): readonly TableRows[] {
+  #check(commit: StoreCommit): void {
     for (const { table, upserts } of commit.rows ?? []) checkRows(tableOf(this.#tables, table), upserts)
-    for (const block of commit.stage?.blocks ?? []) checkPacked(this.#tables, block)
-    return (commit.blocks ?? []).map((block) => unpackBlock(this.#tables, block))
+    for (const block of [...(commit.stage?.blocks ?? []), ...(commit.blocks ?? [])]) checkPacked(this.#tables, block)
   }
 
-  async #apply(transaction: Executor, commit: StoreCommit, blocks: readonly TableRows[]): Promise<void> {
+  async #apply(transaction: Executor, commit: StoreCommit): Promise<void> {
     const { stage } = commit
     if (stage !== undefined) await stageBlocks(transaction, this.#codecs, stage.subscription, stage.blocks)
     if (commit.unstage !== undefined && commit.unstage.length > 0) await unstage(transaction, commit.unstage)
     for (const swap of commit.swaps ?? []) await this.#swap(transaction, swap)
     for (const table of commit.resets ?? []) await this.#of(table).writer.clear(transaction)
     for (const one of commit.purges ?? []) await purge(transaction, this.#tables, one)
-    for (const block of blocks) await this.#put(transaction, block)
+    for (const block of commit.blocks ?? []) await this.#putBlock(transaction, block)
     for (const { table, upserts, deletes } of commit.rows ?? []) {
       for (const group of groupByAbsent(tableOf(this.#tables, table), upserts)) await this.#put(transaction, group)
       await this.#of(table).writer.delete(transaction, deletes)
@@ -148,8 +148,13 @@ class PgliteStore implements ReplicaStore {
   async #swap(transaction: Executor, swap: Swap): Promise<void> {
     await dropHeld(transaction, this.#tables, swap)
     for await (const block of stagedBlocks(transaction, this.#tables, swap.subscription.id))
-      await this.#put(transaction, block)
+      await this.#putBlock(transaction, block)
     await unstage(transaction, [swap.subscription.id])
+  }
+
+  async #putBlock(transaction: Executor, packed: PackedBlock): Promise<void> {
+    await this.#of(packed.block.table).writer.putBlock(transaction, packed)
+    this.#vacuum.wrote(packed.block.table, packed.block.count)
   }
 
   async #put(transaction: Executor, { table, rows, absent }: TableRows): Promise<void> {

@@ -1,6 +1,10 @@
 import type { Row, Value } from '../../protocol/rows/row.ts'
 import type { ColumnDescriptor, TableDescriptor } from '../../protocol/rows/table.ts'
+import { unpackRows } from '../../protocol/rows/block-codec.ts'
+import type { PackedBlock, TableBlock } from '../../protocol/rows/block.ts'
+import { readUuid } from '../../protocol/rows/uuid-bytes.ts'
 import { canCopy, encodeCopy } from './copy-binary.ts'
+import { encodeBlock } from './copy-block.ts'
 import type { Codecs } from './pglite-codecs.ts'
 import { columnSqlType, identifier } from './pglite-ddl.ts'
 import type { Executor } from './pglite-like.ts'
@@ -14,12 +18,14 @@ const copyFrom = 200
 
 /** Writes rows of one table into PGlite. */
 export class PgliteWriter {
+  readonly #table: TableDescriptor
   readonly #codecs: Codecs
   readonly #name: string
   readonly #columns: readonly Column[]
   readonly #statements = new Map<string, string>()
 
   constructor(table: TableDescriptor, codecs: Codecs) {
+    this.#table = table
     this.#codecs = codecs
     this.#name = `public.${identifier(table.name)}`
     this.#columns = Object.entries(table.columns)
@@ -40,6 +46,35 @@ export class PgliteWriter {
     }
   }
 
+  /** Adds or replaces the rows of a block that has passed `checkPacked`. Columns that it lacks keep their value. */
+  async putBlock(database: Executor, packed: PackedBlock): Promise<void> {
+    if (await this.#copyBlock(database, packed)) return
+    const { block, sections } = packed
+    const sent = new Set(block.columns.map(({ name }) => name))
+    const absent = this.#columns.map(([property]) => property).filter((property) => !sent.has(property))
+    await this.put(database, unpackRows(this.#table, block, sections), absent)
+  }
+
+  /** True when the block was big, none of its rows was here, and all its columns could be copied. */
+  async #copyBlock(database: Executor, packed: PackedBlock): Promise<boolean> {
+    const { block, sections } = packed
+    if (block.count < copyFrom) return false
+    const ids = ascendingIds(block, sections)
+    if (ids === undefined || (await this.#holdsBetween(database, ids))) return false
+    const sent = new Set(block.columns.map(({ name }) => name))
+    const columns = this.#columns.filter(([property]) => sent.has(property))
+    const bytes = encodeBlock(columns, packed)
+    if (bytes === undefined) return false
+    await this.#copyBytes(database, columns, bytes)
+    return true
+  }
+
+  async #holdsBetween(database: Executor, { first, last }: IdRange): Promise<boolean> {
+    const text = `select 1 from ${this.#name} where id between $1::uuid and $2::uuid limit 1`
+    const { rows } = await database.query(text, [first, last])
+    return rows.length > 0
+  }
+
   async delete(database: Executor, ids: readonly string[]): Promise<void> {
     if (ids.length === 0) return
     await database.query(`delete from ${this.#name} where id = any($1::uuid[])`, [ids])
@@ -58,8 +93,12 @@ export class PgliteWriter {
   }
 
   async #copy(database: Executor, columns: readonly Column[], rows: readonly Row[]): Promise<void> {
+    await this.#copyBytes(database, columns, encodeCopy(columns, rows))
+  }
+
+  async #copyBytes(database: Executor, columns: readonly Column[], bytes: Uint8Array<ArrayBuffer>): Promise<void> {
     const text = `copy ${this.#name} (${list(columns)}) from '/dev/blob' with (format binary)`
-    await database.query(text, [], { blob: new Blob([encodeCopy(columns, rows)]) })
+    await database.query(text, [], { blob: new Blob([bytes]) })
   }
 
   async #upsert(database: Executor, columns: readonly Column[], rows: readonly Row[]): Promise<void> {
@@ -71,6 +110,28 @@ export class PgliteWriter {
     const params = vectors.map(([property]) => rows.map((row) => row[property] ?? null))
     await database.query(text, [JSON.stringify(bare), ...params], this.#codecs)
   }
+}
+
+interface IdRange {
+  readonly first: string
+  readonly last: string
+}
+
+/** The ids of a block from first to last; undefined when they do not ascend (then one might be there twice). */
+function ascendingIds({ columns, count }: TableBlock, sections: readonly Uint8Array[]): IdRange | undefined {
+  const column = columns.find(({ name }) => name === 'id')
+  const bytes = column?.kind === 'uuid' && column.present === undefined ? sections[column.section] : undefined
+  if (bytes === undefined) return undefined
+  for (let row = 1; row < count; row++) if (compareIds(bytes, 16 * (row - 1), 16 * row) >= 0) return undefined
+  return { first: readUuid(bytes, 0), last: readUuid(bytes, 16 * (count - 1)) }
+}
+
+function compareIds(bytes: Uint8Array, a: number, b: number): number {
+  for (let index = 0; index < 16; index++) {
+    const difference = (bytes[a + index] ?? 0) - (bytes[b + index] ?? 0)
+    if (difference !== 0) return difference
+  }
+  return 0
 }
 
 /** Rows come as one JSON text whose keys are the properties, and one array for each vector column, side by side. */

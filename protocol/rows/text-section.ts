@@ -48,6 +48,13 @@ export function textsFault(lengths: Uint8Array, bytes: number, count: number): s
   return total === bytes ? undefined : `has texts of ${total} bytes in a section of ${bytes}`
 }
 
+/** The bytes of each text. The lengths have passed `textsFault`. */
+export function lengthsOf(lengths: Uint8Array): number[] {
+  const all: number[] = []
+  visitLengths(lengths, (length) => all.push(length))
+  return all
+}
+
 /** Numbers as LEB128, one after the other. */
 export class Lengths {
   #bytes: Uint8Array
@@ -78,7 +85,7 @@ export class Lengths {
 }
 
 /** False when the bytes end within a number, or one is beyond 2^31. */
-function visitLengths(lengths: Uint8Array, visit: (length: number) => void): boolean {
+function visitLengths(lengths: Uint8Array, visit: (length: number) => unknown): boolean {
   let value = 0
   let shift = 0
   for (const byte of lengths) {

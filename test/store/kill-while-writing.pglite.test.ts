@@ -53,7 +53,7 @@ it('has every commit that was confirmed, whole, after the process was killed', a
     await store.close()
     first = meta.clientSeq + 1
   }
-})
+}, 240_000)
 
 it('refuses a second process, and lets it in after the first was closed', async () => {
   const store = await openStore({ kind: 'pglite', dir }, contractSchema)
