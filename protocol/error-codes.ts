@@ -17,8 +17,9 @@ export const errorCodes = {
     remedy: 'Correct the field that the message names.',
   },
   capture_unavailable: {
-    meaning: 'CAPTURE=wal is set, and Postgres is not set up for logical replication.',
-    remedy: 'Run the statements that the message lists, or set CAPTURE=trigger.',
+    meaning:
+      'Changes cannot be captured as CAPTURE says (on Postgres `wal` unless set): something is missing, or another server captures the other way.',
+    remedy: 'Run the statements that the message lists, or set CAPTURE=trigger on all servers of the database.',
   },
   closed: {
     meaning: 'The client, the server or the database handle is closed.',

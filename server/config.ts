@@ -207,7 +207,7 @@ function assemble(env: z.infer<typeof environment>): Config {
         ? // Connections of the embedded database take turns: more of them would only wait inside instead of outside.
           { kind: 'embedded', dataDir, poolSize: 8 }
         : { kind: 'postgres', url: external, poolSize, readUrls: env.DATABASE_READ_URLS ?? [] },
-    capture: env.CAPTURE ?? 'trigger',
+    capture: env.CAPTURE ?? (external === undefined ? 'trigger' : 'wal'),
     redisUrl: env.REDIS_URL,
     auth: toAuth(env, dataDir),
     embedding: {

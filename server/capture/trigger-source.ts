@@ -1,5 +1,7 @@
+import pg from 'pg'
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
+import { TideError } from '../../protocol/error.ts'
 import type { Database } from '../db/db.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews } from './change-source.ts'
@@ -94,7 +96,7 @@ export function createTriggerSource({
     async start(listener) {
       onCommits = listener
       // A database that was captured from the WAL before comes back to triggers; refused while a server reads the slot.
-      await database.pool.query('select sync.capture_by_trigger()')
+      await database.pool.query('select sync.capture_by_trigger()').catch(refused)
       await database.pool.query('select sync.ensure_epoch()')
       if (!database.embedded || database.attached) {
         seen = await head()
@@ -125,4 +127,18 @@ export function createTriggerSource({
       cancelTimer()
     },
   }
+}
+
+const slotInUse = '55006'
+
+function refused(error: unknown): never {
+  if (!(error instanceof pg.DatabaseError) || error.code !== slotInUse) throw error
+  throw new TideError(
+    'capture_unavailable',
+    `CAPTURE is trigger, but another server captures from the WAL: ${error.message}.`,
+    {
+      remedy: 'Stop the servers that run with CAPTURE=wal first, or start this one with CAPTURE=wal.',
+      cause: error,
+    },
+  )
 }

@@ -1,4 +1,5 @@
 import { systemClock } from '../../lib/clock.ts'
+import { walRequirements } from '../capture/capture.ts'
 import { loadCatalog } from '../catalog/catalog.ts'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/db.ts'
@@ -148,46 +149,15 @@ async function capture(database: Database, config: Config): Promise<readonly Fin
   return config.capture === 'wal' ? walCapture(database) : triggerCapture(database)
 }
 
+/** What the server makes by itself at its next start is no problem, but a lost slot is: replicas will start over. */
 async function walCapture(database: Database): Promise<readonly Finding[]> {
-  const { level, senders } = await one<{ level: string; senders: number }>(
-    database,
-    `select current_setting('wal_level') as level, current_setting('max_wal_senders')::integer as senders`,
-  )
-  const { may } = await one<{ may: boolean }>(
-    database,
-    'select rolreplication or rolsuper as may from pg_roles where rolname = current_user',
-  )
-  const { slots, lost } = await one<{ slots: number; lost: number }>(
-    database,
-    `select count(*)::integer as slots, count(*) filter (where wal_status = 'lost')::integer as lost
-    from pg_replication_slots where database = current_database() and slot_type = 'logical'`,
-  )
-  return [
-    {
-      what: 'wal_level',
-      ok: level === 'logical',
-      found: level,
-      fix: 'Set wal_level = logical and restart Postgres, or set CAPTURE=trigger.',
-    },
-    {
-      what: 'max_wal_senders',
-      ok: senders > 0,
-      found: String(senders),
-      fix: 'Set max_wal_senders to 10 and restart Postgres.',
-    },
-    {
-      what: 'replication right',
-      ok: may,
-      found: may ? 'granted' : 'missing',
-      fix: 'ALTER ROLE … REPLICATION, or set CAPTURE=trigger.',
-    },
-    {
-      what: 'replication slots',
-      ok: lost === 0,
-      found: `${slots}${lost > 0 ? `, ${lost} lost` : ''}`,
-      fix: 'Drop the lost slot; the server makes a new one, and clients bootstrap.',
-    },
-  ]
+  const findings = await walRequirements(database.pool)
+  return findings.map(({ what, ok, found, fix }) => ({
+    what: what === 'capture' ? what : `capture: ${what}`,
+    ok,
+    found,
+    fix,
+  }))
 }
 
 async function triggerCapture(database: Database): Promise<readonly Finding[]> {

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { RangeSums } from '../../protocol/rows/verify.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
+import { TideError } from '../../protocol/error.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
@@ -89,6 +90,12 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     log: SqlQuery,
     from: Seq,
   ): Promise<{ readonly to: Seq; readonly pending: boolean }> {
+    // Another server began to capture from the WAL: the log is no longer part of the commits, as this source believes.
+    if (!source.logsAfterCommit && snap.capture === 'wal')
+      throw new TideError(
+        'capture_unavailable',
+        'This server runs with CAPTURE=trigger, and another one has begun to capture changes from the WAL.',
+      )
     if (!source.logsAfterCommit) return { to: toSeq(Math.max(from, snap.head)), pending: false }
     const end = await visibleHead(snap.text, log, from)
     // What one snapshot saw, all later ones see.

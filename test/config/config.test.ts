@@ -42,6 +42,7 @@ describe('settings', () => {
       host: '127.0.0.1',
       database: { kind: 'postgres', url: 'postgres://me@db/tide', poolSize: 7 },
       auth: { kind: 'secret', secret },
+      capture: 'wal',
       embedding: { dimension: 768 },
     })
   })

@@ -22,7 +22,8 @@ interface Standing {
   readonly may_replicate: boolean
   readonly may_create: boolean
   readonly owns: boolean
-  readonly capture: string
+  readonly keep: string
+  readonly capture: 'trigger' | 'wal'
 }
 
 interface SlotState {
@@ -42,7 +43,9 @@ const standingSql = `
 select current_database() as database, current_user::text as role, current_setting('wal_level') as level,
   current_setting('max_wal_senders')::integer as senders, (select count(*)::integer from pg_stat_replication) as senders_used,
   current_setting('max_replication_slots')::integer as slots, (select count(*)::integer from pg_replication_slots) as slots_used,
-  (select rolreplication or rolsuper from pg_roles where rolname = current_user) as may_replicate,
+  (select rolreplication or rolsuper from pg_roles where rolname = current_user)
+    or exists (select from pg_roles where rolname = 'rds_replication' and pg_has_role(oid, 'usage')) as may_replicate,
+  current_setting('max_slot_wal_keep_size') as keep,
   has_database_privilege(current_database(), 'create') as may_create,
   not exists (
     select from pg_trigger t join pg_class c on c.oid = t.tgrelid
@@ -61,7 +64,30 @@ export async function walRequirements(pool: pg.Pool): Promise<readonly WalFindin
   const { publication, slot } = captureNames(standing.database)
   const [state] = (await pool.query<SlotState>(slotSql, [slot])).rows
   const tables = (await pool.query<TableState>('select * from sync.captured_tables($1)', [publication])).rows
-  return [...rights(standing, state), slotFinding(slot, standing, state), ...tableFindings(publication, tables)]
+  return [
+    ...rights(standing, state),
+    slotFinding(slot, standing, state),
+    keptFinding(standing),
+    ...tableFindings(publication, tables),
+    {
+      what: 'capture',
+      ok: true,
+      found: standing.capture === 'wal' ? 'from the WAL' : 'by triggers until a server starts with CAPTURE=wal',
+      fix: 'Start the server.',
+      made: true,
+    },
+  ]
+}
+
+/** Not a fault: without a limit a slot that nobody reads fills the disk, with one it is lost. */
+function keptFinding({ keep }: Standing): WalFinding {
+  return {
+    what: 'max_slot_wal_keep_size',
+    ok: true,
+    found: keep === '-1' ? 'no limit: while no server runs, the slot keeps all WAL' : keep,
+    fix: `ALTER SYSTEM SET max_slot_wal_keep_size = '8GB'; SELECT pg_reload_conf();`,
+    made: true,
+  }
 }
 
 function rights(standing: Standing, slot: SlotState | undefined): readonly WalFinding[] {
@@ -72,14 +98,14 @@ function rights(standing: Standing, slot: SlotState | undefined): readonly WalFi
       what: 'wal_level',
       ok: level === 'logical',
       found: level,
-      fix: `ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres (or set CAPTURE=trigger).`,
+      fix: `ALTER SYSTEM SET wal_level = 'logical'; then restart Postgres (or set CAPTURE=trigger). Amazon RDS: rds.logical_replication = 1; Cloud SQL: cloudsql.logical_decoding = on.`,
       made,
     },
     {
       what: 'replication right',
       ok: standing.may_replicate,
       found: standing.may_replicate ? `${role} has it` : `${role} lacks it`,
-      fix: `ALTER ROLE "${role}" REPLICATION;`,
+      fix: `ALTER ROLE "${role}" REPLICATION; (on Amazon RDS: GRANT rds_replication TO "${role}";)`,
       made,
     },
     {
