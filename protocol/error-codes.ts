@@ -17,9 +17,8 @@ export const errorCodes = {
     remedy: 'Correct the field that the message names.',
   },
   capture_unavailable: {
-    meaning:
-      'Changes cannot be captured as CAPTURE says (on Postgres `wal` unless set): something is missing, or another server captures the other way.',
-    remedy: 'Run the statements that the message lists, or set CAPTURE=trigger on all servers of the database.',
+    meaning: 'Changes cannot be captured as CAPTURE says.',
+    remedy: 'Run the statements that the message lists, or set CAPTURE=trigger.',
   },
   closed: {
     meaning: 'The client, the server or the database handle is closed.',
