@@ -137,6 +137,27 @@ export interface TableDescriptor {
 /** All synced tables by camelCase property (`knowledgeEntries`), the argument of `connect({ schema })`. */
 export type Schema = Readonly<Record<string, TableDescriptor>>
 
+/** What a client has besides its tables (`tide.status`): no table may be called so. */
+export const reservedTableNames = [
+  'call',
+  'close',
+  'conflicts',
+  'connect',
+  'constructor',
+  'disconnect',
+  'handle',
+  'onStatus',
+  'presence',
+  'search',
+  'sql',
+  'status',
+  'subscribe',
+  'synced',
+  'transaction',
+  'verify',
+  'writes',
+] as const
+
 /** snake_case to camelCase: `knowledge_entries` → `knowledgeEntries`. */
 export function toProperty(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())

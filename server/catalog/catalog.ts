@@ -9,7 +9,8 @@
 import { MikroORM } from '@mikro-orm/postgresql'
 import type { EntityMetadata } from '@mikro-orm/core'
 import type { Direction, ScopeRule, Schema, TableDescriptor } from '../../protocol/rows/table.ts'
-import { toProperty } from '../../protocol/rows/table.ts'
+import { reservedTableNames, toProperty } from '../../protocol/rows/table.ts'
+import { TideError } from '../../protocol/error.ts'
 import type { DeleteRule, TableSpec } from '../entities/define.ts'
 import { embeddingDimension, tableSpec } from '../entities/define.ts'
 import { entities } from '../entities/entities.ts'
@@ -108,6 +109,13 @@ export function loadCatalog(list: readonly unknown[] = entities, options: Catalo
 }
 
 function toCatalogTable(meta: EntityMetadata, spec: TableSpec, options: CatalogOptions): CatalogTable {
+  const reserved = reservedTableNames.find((name) => name === toProperty(spec.table))
+  if (reserved !== undefined && spec.direction !== 'server') {
+    throw new TideError(
+      'invalid_schema',
+      `Table ${spec.table} would be tide.${reserved}, which clients have already. Give it another name.`,
+    )
+  }
   const dimension = options.embeddingDimension ?? embeddingDimension
   const columns = Object.entries(spec.columns)
   return {

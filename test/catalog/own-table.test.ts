@@ -82,3 +82,34 @@ test('a column named in the declaration must exist', () => {
     })
   expect(declare).not.toThrow()
 })
+
+test.each(['status', 'on_status', 'writes'])('a table cannot be called %s: clients have such a member', (table) => {
+  const taken = defineTable({
+    table,
+    module: 'app',
+    direction: 'rw',
+    policy: 'merge',
+    scope: { kind: 'columns', columns: [{ scope: 'organization', column: 'organizationId' }] },
+    columns: syncedColumns(),
+  })
+  expect(() => loadCatalog([...entities, taken])).toThrow(
+    expect.objectContaining({
+      code: 'invalid_schema',
+      message: expect.stringContaining(`Table ${table} would be tide.`),
+    }),
+  )
+})
+
+test('a value of a client cannot name a row that never leaves the server', () => {
+  const leaking = defineTable({
+    table: 'app_leaks',
+    module: 'app',
+    direction: 'rw',
+    policy: 'merge',
+    scope: { kind: 'columns', columns: [{ scope: 'organization', column: 'organizationId' }] },
+    columns: { ...syncedColumns(), credentialId: reference('credentials', 'set null').nullable() },
+  })
+  expect(() => loadCatalog([...entities, leaking])).toThrow(
+    expect.objectContaining({ code: 'invalid_schema', message: expect.stringContaining('app_leaks.credentialId') }),
+  )
+})
