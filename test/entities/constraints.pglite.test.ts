@@ -18,6 +18,8 @@ let checkNames: ReadonlyMap<string, readonly string[]>
 beforeAll(async () => {
   db = await createTestDatabase()
   pool = db.database.pool
+  // The one row of this table is there already.
+  await pool.query('delete from sync_heads')
   await pool.query(tables.map(({ name }) => `alter table "${name}" disable trigger user`).join(';'))
   samples = new SampleRows(pool, tables)
   const { rows } = await pool.query<{ table: string; names: readonly string[] }>(`
@@ -110,49 +112,56 @@ async function twins(table: DocTable, index: DocIndex): Promise<readonly SqlValu
   return [await samples.row(table.name, key), await samples.row(table.name, key)]
 }
 
-describe.each(tables.map((table) => [table.name, table] as const))('%s', (name, table) => {
-  test('takes a row with nothing but what it needs', async () => {
-    // The one row of the table may be there already.
-    if (name === 'sync_heads') await pool.query('delete from sync_heads')
+const casesOf = (table: DocTable): readonly Case[] => [...columnCases(table), ...tableCases(table)]
+
+describe('a row', () => {
+  test.each(tables)('of $name is taken with nothing but what it needs', async ({ name }) => {
     expect(await refusal(name, await samples.row(name))).toEqual({})
   })
+})
 
-  const cases = [...columnCases(table), ...tableCases(table)]
-  test('has a case for every CHECK', () => {
-    expect([...new Set(cases.map(({ constraint }) => constraint))].toSorted()).toEqual(
-      (checkNames.get(name) ?? []).toSorted(),
-    )
+describe('a CHECK', () => {
+  test.each(tables)('of $name has a case, whichever it is', (table) => {
+    const constraints = new Set(casesOf(table).map(({ constraint }) => constraint))
+    expect([...constraints].toSorted()).toEqual((checkNames.get(table.name) ?? []).toSorted())
   })
 
-  if (cases.length > 0)
-    test.each(cases.map((one) => ({ ...one, shown: JSON.stringify(one.values).slice(0, 60) })))(
-      'refuses $shown by $constraint',
-      async ({ constraint, values }) => {
-        const row = await samples.row(name)
-        expect(await refusal(name, { ...row, ...values })).toMatchObject({ code: '23514', constraint })
-      },
-    )
+  const cases = tables.flatMap((table) => casesOf(table).map((one) => ({ ...one, name: table.name })))
+  test.each(cases.map((one) => ({ ...one, shown: JSON.stringify(one.values).slice(0, 60) })))(
+    '$constraint refuses $shown',
+    async ({ name, constraint, values }) => {
+      const row = await samples.row(name)
+      expect(await refusal(name, { ...row, ...values })).toMatchObject({ code: '23514', constraint })
+    },
+  )
+})
 
-  const unique = allIndexes(table).filter(({ kind }) => kind === 'unique')
-  if (unique.length > 0)
-    test.each(unique.map((index) => ({ index, shown: index.columns.join(', ') })))(
-      'refuses a second row of the same ($shown)',
-      async ({ index }) => {
-        const { code, detail = '' } = await refusal(name, ...(await twins(table, index)))
-        const inKey = /^Key \((.*?)\)=\(/.exec(detail)?.[1]?.replaceAll('"', '').split(', ')
-        // Rows of the same id are of the same (id, channel) as well.
-        const expected = index.columns.includes('id') ? ['id'] : index.columns
-        expect({ code, inKey }).toEqual({ code: '23505', inKey: expected })
-      },
-    )
+describe('a unique key', () => {
+  const keys = tables.flatMap((table) =>
+    allIndexes(table)
+      .filter(({ kind }) => kind === 'unique')
+      .map((index) => ({ table, index, name: table.name, shown: index.columns.join(', ') })),
+  )
+  test.each(keys)('of $name refuses a second row of the same ($shown)', async ({ table, index }) => {
+    const { code, detail = '' } = await refusal(table.name, ...(await twins(table, index)))
+    const inKey = /^Key \((.*?)\)=\(/.exec(detail)?.[1]?.replaceAll('"', '').split(', ')
+    // Rows of the same id are of the same (id, channel) as well.
+    const expected = index.columns.includes('id') ? ['id'] : index.columns
+    expect({ code, inKey }).toEqual({ code: '23505', inKey: expected })
+  })
+})
 
-  const foreign = allColumns(table).filter(({ references }) => references)
-  if (foreign.length > 0)
-    test.each(foreign)('refuses a $name that refers to nothing', async (column) => {
-      const row = await samples.row(name, { [column.name]: randomUUID() })
-      expect(await refusal(name, row)).toMatchObject({
-        code: '23503',
-        detail: expect.stringMatching(`^Key \\("?${column.name}"?\\)=`),
-      })
+describe('a foreign key', () => {
+  const keys = tables.flatMap((table) =>
+    allColumns(table)
+      .filter(({ references }) => references)
+      .map((column) => ({ name: table.name, column: column.name })),
+  )
+  test.each(keys)('$name.$column refuses what refers to nothing', async ({ name, column }) => {
+    const row = await samples.row(name, { [column]: randomUUID() })
+    expect(await refusal(name, row)).toMatchObject({
+      code: '23503',
+      detail: expect.stringMatching(`^Key \\("?${column}"?\\)=`),
     })
+  })
 })
