@@ -16,6 +16,7 @@ import { createActions, shippedActions, type AnyAction } from './actions/actions
 import { createAuth, createDeviceRegistry, createSignIn, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource, readSlotFigures } from './capture/capture.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
+import type { ChangeSource } from './capture/change-source.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
 import type { Config } from './config.ts'
@@ -66,10 +67,15 @@ export interface TideServer {
   readonly failed: Promise<string>
 }
 
+/** The most that a stop waits for pushes in flight, and for clients to be sent elsewhere. Milliseconds. */
+const drainLimitMs = 10_000
+
 /** All that runs while the server listens. */
 interface Running {
   readonly database: Database
   readonly cluster: Cluster
+  readonly source: ChangeSource
+  readonly state: { isClosing: boolean }
   readonly hub: Hub
   readonly feed: SqlFeed
   readonly maintenance: Maintenance
@@ -128,10 +134,16 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
     },
     async close() {
       const last = running
+      if (!last || last.state.isClosing) return
+      last.state.isClosing = true
+      // Another server writes the log from now on, so that nobody waits for this one's end.
+      const retired = last.source
+        .retire?.()
+        .catch((error: unknown) => log.debug('Retiring failed', { error: String(error) }))
+      const drained = Promise.all([retired, last.gateway.drain(), last.maintenance.stop()])
+      await Promise.race([drained, new Promise<void>((resolve) => void clock.after(drainLimitMs, resolve))])
       running = undefined
-      if (!last) return
       last.health.stop()
-      await last.maintenance.stop()
       await last.gateway.close()
       last.http.closeAllConnections()
       await last.hub.stop()
@@ -162,7 +174,7 @@ async function compose(
       ? createWalSource({ database, clock, random, log, news })
       : createTriggerSource({ database, clock, log, news })
   const feed = createSqlFeed({ database, source, catalog })
-  const state: { gateway?: Gateway } = {}
+  const state: { gateway?: Gateway; isClosing: boolean } = { isClosing: false }
   const health = watchHealth({
     clock,
     query: async <R extends object>(text: string) => (await pool.query<R>(text)).rows,
@@ -180,14 +192,19 @@ async function compose(
     pools: () => ({ main: poolFigures(pool), feed: poolFigures(feed.pool) }),
     hub: () => hub.stats(),
   })
-  const readiness = async (): Promise<Readiness> => ({
-    ...assess(await health.read()),
-    log: source.role ?? null,
-    redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
-    connections: state.gateway?.connections ?? 0,
-    version: packageVersion,
-    embedded: database.embedded,
-  })
+  const readiness = async (): Promise<Readiness> => {
+    const assessed = assess(await health.read())
+    return {
+      ...assessed,
+      ready: assessed.ready && !state.isClosing,
+      closing: state.isClosing,
+      log: source.role ?? null,
+      redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
+      connections: state.gateway?.connections ?? 0,
+      version: packageVersion,
+      embedded: database.embedded,
+    }
+  }
   const observation = createObservation({ clock, metrics, tracing })
   const hub = createHub({
     feed,
@@ -224,6 +241,7 @@ async function compose(
     clock,
     log,
     limits,
+    random,
     search: createSearch({ pool, catalog }),
     actions: createActions({
       pool,
@@ -240,7 +258,7 @@ async function compose(
   })
   state.gateway = gateway
   const maintenance = startMaintenance({ database, clock, log, onCanary: () => hub.wake() })
-  return { database, cluster, hub, feed, maintenance, gateway, http, health, tracing }
+  return { database, cluster, source, state, hub, feed, maintenance, gateway, http, health, tracing }
 }
 
 /** The mutations room on a database: for the gateway, and for commands that write as a device. */

@@ -130,6 +130,16 @@ export class GatewaySession {
     this.#transport.close()
   }
 
+  /** Lets the push that has begun end, and sends the client elsewhere: back at the earliest after so many milliseconds. */
+  async drain(retryAfterMs: number): Promise<void> {
+    if (this.#phase.name === 'open') await this.#phase.pushes.finish()
+    this.#fatal(
+      new TideError('server_closing', 'This server ends; another one, or this one started again, goes on.', {
+        retryAfterMs,
+      }),
+    )
+  }
+
   #hear(message: Up): void {
     const phase = this.#phase
     if (message.type === 'hello') {

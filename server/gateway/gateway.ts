@@ -5,6 +5,7 @@
 import type { Server as HttpServer } from 'node:http'
 import { Server, type DefaultEventsMap, type Socket } from 'socket.io'
 import type { AdapterClient } from '../cluster/cluster.ts'
+import type { Random } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
@@ -22,6 +23,11 @@ export { createSignInRoutes } from './sign-in-routes.ts'
 export interface Gateway {
   /** Connections now, greeted or not. */
   readonly connections: number
+  /**
+   * Takes no more connections, lets the pushes that have begun end, and sends everyone elsewhere: one after the other, so
+   * that not all come to the other servers at once.
+   */
+  drain(): Promise<void>
   /** Cuts all connections; clients come back by themselves. */
   close(): Promise<void>
 }
@@ -29,12 +35,17 @@ export interface Gateway {
 /** Detects a dead peer within a minute, and keeps middleboxes from forgetting a quiet connection. Milliseconds. */
 const pingIntervalMs = 25_000
 const pingTimeoutMs = 20_000
+/** Clients are sent away at this pace, all of them within `drainMs`; each is asked to wait up to `returnMs`. Milliseconds. */
+const drainEachMs = 2
+const drainMs = 5000
+const returnMs = 500
 
 export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'byDevice'> {
   /** As in `Config`. */
   readonly allowedOrigins: readonly string[]
   /** How this server and the others reach each other; absent: presence is of this server alone. */
   readonly others?: OtherServers | undefined
+  readonly random: Random
 }
 
 export interface OtherServers {
@@ -55,7 +66,8 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   const presence = new Presence(deps.clock)
   const all: GatewayDeps = { ...deps, presence, byDevice: new Map() }
   const sessions = new Set<GatewaySession>()
-  const { others } = deps
+  const { others, clock, random } = deps
+  let isDraining = false
   const io = new Server<DefaultEventsMap, DefaultEventsMap, ServerEvents>(http, {
     ...(others ? { adapter: adapterOf(others) } : {}),
     transports: ['websocket'],
@@ -66,6 +78,7 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
     pingInterval: pingIntervalMs,
     pingTimeout: pingTimeoutMs,
     connectTimeout: deps.limits.helloMs,
+    allowRequest: (_, answer) => answer(isDraining ? 'The server ends.' : undefined, !isDraining),
     // Above the limit that is answered with a code, so that only the absurd is cut without a word.
     maxHttpBufferSize: deps.limits.messageBytes * 2 + 1024,
   })
@@ -86,11 +99,22 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
       tell: (news) => void io.serverSideEmit('presence', news),
       hear: (listener) => void io.on('presence', listener),
     }
-    presence.join(new DistantPeers({ node, carrier, clock: deps.clock }))
+    presence.join(new DistantPeers({ node, carrier, clock }))
   }
   return {
     get connections() {
       return sessions.size
+    },
+    async drain() {
+      isDraining = true
+      const all = [...sessions]
+      const each = Math.min(drainEachMs, drainMs / all.length)
+      await Promise.all(
+        all.map(async (session, index) => {
+          await new Promise<void>((resolve) => void clock.after(index * each, resolve))
+          await session.drain(Math.ceil(random.next() * returnMs))
+        }),
+      )
     },
     async close() {
       presence.stop()

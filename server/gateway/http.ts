@@ -8,6 +8,8 @@ const statusPage = readFileSync(new URL('./status-page.html', import.meta.url), 
 
 /** Whether the server can do its work now, part by part. */
 export interface Readiness extends Health {
+  /** It is being stopped and sends its clients elsewhere. */
+  readonly closing: boolean
   /** Whether this server writes the change log or follows another one that does; null: the log is part of each commit. */
   readonly log: 'writer' | 'follower' | null
   /** Null without REDIS_URL. Not ok: everything works but presence across servers. */

@@ -19,7 +19,8 @@ export interface PushQueueOptions {
 export class PushQueue {
   readonly #options: PushQueueOptions
   readonly #waiting: Push[] = []
-  #isServing = false
+  #serving: Promise<void> | undefined
+  #isFinished = false
 
   constructor(options: PushQueueOptions) {
     this.#options = options
@@ -27,6 +28,7 @@ export class PushQueue {
 
   /** Throws `message_too_large`. */
   add(push: Push): void {
+    if (this.#isFinished) return
     const { queuedPushes, pushMutations } = this.#options.limits
     const writes = push.mutations.length
     if (writes > pushMutations) {
@@ -39,7 +41,7 @@ export class PushQueue {
       return
     }
     this.#waiting.push(push)
-    if (!this.#isServing) void this.#serve()
+    this.#serving ??= this.#serve()
   }
 
   /** What has not begun does not begin any more. */
@@ -47,8 +49,14 @@ export class PushQueue {
     this.#waiting.length = 0
   }
 
+  /** Begins nothing more: the client sends it again, elsewhere. Resolves when what has begun is answered. */
+  async finish(): Promise<void> {
+    this.#isFinished = true
+    this.clear()
+    await this.#serving
+  }
+
   async #serve(): Promise<void> {
-    this.#isServing = true
     for (let push = this.#waiting.shift(); push; push = this.#waiting.shift()) {
       try {
         this.#options.answered(await this.#options.push(push.mutations))
@@ -58,6 +66,6 @@ export class PushQueue {
         this.#options.refused(error)
       }
     }
-    this.#isServing = false
+    this.#serving = undefined
   }
 }

@@ -25,6 +25,8 @@ export interface Cluster {
   readonly url: string
   /** The load balancer's health check has found a server unfit, or fit again. */
   takeOut(server: ServerProcess): void
+  /** SIGTERM, its end, and its start; the load balancer sends nobody to it meanwhile. */
+  restart(server: ServerProcess): Promise<void>
   bringBack(server: ServerProcess): void
   readonly databaseUrl: string
   readonly pool: pg.Pool
@@ -83,6 +85,12 @@ export async function startCluster({ servers: count, capture, env = {} }: Cluste
     takeOut(server) {
       out.add(portOf(server))
       balancer.cut(portOf(server))
+    },
+    async restart(server) {
+      out.add(portOf(server))
+      await server.stop()
+      await server.restart()
+      out.delete(portOf(server))
     },
     bringBack: (server) => void out.delete(portOf(server)),
     databaseUrl,
