@@ -11,10 +11,11 @@ import type { Limits } from '../config.ts'
 import type { Hub, HubSession } from '../hub/hub.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import type { Attendant, Presence } from './presence.ts'
+import { attendantOf, type Attendant, type Presence } from './presence.ts'
 import { PushQueue } from './push-queue.ts'
 import type { ActionCaller, Pusher, Searcher } from './seams.ts'
 import { TokenBucket } from './token-bucket.ts'
+import { welcomeFrame } from './welcome.ts'
 
 export interface GatewayDeps {
   readonly auth: Pick<Auth, 'authenticate'>
@@ -225,7 +226,10 @@ export class GatewaySession {
           token: hello.token,
           hub,
           pushes: this.#pushQueue(principal),
-          attendant: this.#attend(principal, hub, hello.device.name),
+          attendant: attendantOf(principal, hello.device.name, {
+            follows: (channel) => hub.follows(channel),
+            send: (frame) => this.#send(frame),
+          }),
         },
         device.clientSeq,
         expiresAt,
@@ -237,31 +241,11 @@ export class GatewaySession {
 
   #open(phase: Open, clientSeq: number, expiresAt: number): void {
     const { principal, hub } = phase
-    const { limits, byDevice, presence, clock } = this.#deps
+    const { byDevice, presence } = this.#deps
     byDevice.get(principal.deviceId)?.close()
     byDevice.set(principal.deviceId, this)
     this.#phase = phase
-    this.#transport.send(
-      messageFrame({
-        type: 'welcome',
-        protocol: protocolVersion,
-        schemaHash: this.#deps.schemaHash,
-        epoch: hub.epoch,
-        resume: hub.resume,
-        organizationId: principal.organizationId,
-        principal: { kind: principal.kind, id: principal.id },
-        deviceId: principal.deviceId,
-        clientSeq,
-        serverTime: clock.now(),
-        tokenExpiresAt: expiresAt,
-        limits: {
-          messageBytes: limits.messageBytes,
-          subscriptions: limits.subscriptions,
-          pushMutations: limits.pushMutations,
-          windowBatches: limits.windowBatches,
-        },
-      }),
-    )
+    this.#transport.send(welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt }))
     const held = this.#held ?? []
     this.#held = undefined
     for (const frame of held) this.#transport.send(frame)
@@ -273,18 +257,6 @@ export class GatewaySession {
       organization: principal.organizationId,
       resume: hub.resume,
     })
-  }
-
-  #attend(principal: DevicePrincipal, hub: HubSession, name: string): Attendant {
-    return {
-      organizationId: principal.organizationId,
-      deviceId: principal.deviceId,
-      name,
-      userId: principal.kind === 'user' ? principal.id : null,
-      agentId: principal.kind === 'agent' ? principal.id : null,
-      follows: (channel) => hub.follows(channel),
-      send: (frame) => this.#send(frame),
-    }
   }
 
   async #authenticate(principal: DevicePrincipal, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {

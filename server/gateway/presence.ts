@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import { messageFrame } from '../../protocol/parse.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
 import type { DistantPeers, Peer, PresenceChange } from './distant-peers.ts'
 
 type State = Readonly<Record<string, Json>>
@@ -14,6 +15,16 @@ export interface Attendant {
   readonly agentId: string | null
   follows(channel: string): boolean
   send(frame: Uint8Array): void
+}
+
+/** A session of `principal` on the device `name`. */
+export function attendantOf(
+  { organizationId, deviceId, kind, id }: DevicePrincipal,
+  name: string,
+  session: Pick<Attendant, 'follows' | 'send'>,
+): Attendant {
+  const [userId, agentId] = kind === 'user' ? [id, null] : [null, id]
+  return { organizationId, deviceId, name, userId, agentId, ...session }
 }
 
 /** Changes within this time travel as one. Milliseconds. */
