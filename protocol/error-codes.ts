@@ -159,12 +159,13 @@ export const errorCodes = {
     meaning: 'A stored secret cannot be decrypted.',
     remedy: 'Put the key that the message names back into ENCRYPTION_KEYS, or store the secret anew.',
   },
-  sign_in_refused: {
-    meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
-    remedy: 'Check both; after ten wrong passwords wait for the time that the message names.',
   server_closing: {
     meaning: 'The server is being stopped or replaced.',
     remedy: 'Nothing: the client connects again and goes on where it was.',
+  },
+  sign_in_refused: {
+    meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
+    remedy: 'Check both; after ten wrong passwords wait for the time that the message names.',
   },
   subscription_limit: {
     meaning: 'The session has as many subscriptions as are allowed.',
