@@ -160,8 +160,8 @@ export const errorCodes = {
     remedy: 'Put the key that the message names back into ENCRYPTION_KEYS, or store the secret anew.',
   },
   server_closing: {
-    meaning: 'The server is being stopped or replaced.',
-    remedy: 'Nothing: the client connects again and goes on where it was.',
+    meaning: 'The server closes.',
+    remedy: 'Nothing: the client connects again.',
   },
   sign_in_refused: {
     meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
