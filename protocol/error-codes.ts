@@ -159,10 +159,6 @@ export const errorCodes = {
     meaning: 'A stored secret cannot be decrypted.',
     remedy: 'Put the key that the message names back into ENCRYPTION_KEYS, or store the secret anew.',
   },
-  server_closing: {
-    meaning: 'The server closes.',
-    remedy: 'Nothing: the client connects again.',
-  },
   sign_in_refused: {
     meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
     remedy: 'Check both; after ten wrong passwords wait for the time that the message names.',

@@ -135,7 +135,8 @@ export class GatewaySession {
   async drain(retryAfterMs: number): Promise<void> {
     if (this.#phase.name === 'open') await this.#phase.pushes.finish()
     this.#fatal(
-      new TideError('server_closing', 'This server ends; another one, or this one started again, goes on.', {
+      new TideError('closed', 'This server ends; another one, or this one started again, goes on.', {
+        remedy: 'Nothing: the client connects again.',
         retryAfterMs,
       }),
     )
