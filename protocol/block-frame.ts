@@ -1,4 +1,4 @@
-import { encodeFrame } from './frame.ts'
+import { decodeFrame, encodeFrame } from './frame.ts'
 import type { Down } from './messages/down.ts'
 import type { ColumnBlock, PackedBlock, TableBlock } from './rows/block.ts'
 import { badBlock, checkBlock } from './rows/column-check.ts'
@@ -11,13 +11,34 @@ export function frameOf(
   message: BlockMessage | WithoutBlocks<BlockMessage>,
   packedBlocks: readonly PackedBlock[],
 ): Uint8Array {
+  const { blocks, sections } = together(packedBlocks)
+  return encodeFrame({ message: { ...message, blocks }, sections })
+}
+
+/** The blocks of a page as they are deflated: a frame of their own, whose header is the list of them. */
+export function packBlocks(packedBlocks: readonly PackedBlock[]): Uint8Array {
+  const { blocks, sections } = together(packedBlocks)
+  return encodeFrame({ message: blocks, sections })
+}
+
+/** Reads what `packBlocks` made. Throws `TideError` `bad_frame`. */
+export function unpackBlocks(bytes: Uint8Array): PackedBlock[] {
+  const { message, sections } = decodeFrame(bytes)
+  if (!Array.isArray(message)) throw badBlock('', 'the header of a deflated page is no list')
+  return blocksOf(message as readonly TableBlock[], sections)
+}
+
+function together(packedBlocks: readonly PackedBlock[]): {
+  readonly blocks: readonly TableBlock[]
+  readonly sections: readonly Uint8Array[]
+} {
   const sections: Uint8Array[] = []
   const blocks = packedBlocks.map((packed) => {
     const start = sections.length
     for (const section of packed.sections) sections.push(section)
     return withSections(packed.block, (section) => section + start)
   })
-  return encodeFrame({ message: { ...message, blocks }, sections })
+  return { blocks, sections }
 }
 
 /**

@@ -1,6 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
 import { Serial } from '../../lib/serial.ts'
-import { blocksOf } from '../../protocol/block-frame.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Down, DownOf } from '../../protocol/messages/down.ts'
 import type { Up } from '../../protocol/messages/up.ts'
@@ -9,6 +8,7 @@ import type { Replica } from '../replica/replica.ts'
 import { BatchCollector } from './batch-collector.ts'
 import { pushLimits, timing } from './connection-options.ts'
 import { Followed } from './followed.ts'
+import { pageBlocks } from './page-blocks.ts'
 import { Pace } from './pace.ts'
 import { Puller } from './puller.ts'
 import { Pusher } from './pusher.ts'
@@ -121,9 +121,11 @@ export class Session {
   }
 
   #takePage(message: DownOf<'page'>, sections: readonly Uint8Array[]): void {
-    const blocks = blocksOf(message.blocks, sections)
     this.#puller.received(message)
-    this.#later(() => this.#puller.stage(message, blocks))
+    // Inflated at once, while earlier pages are being stored.
+    const blocks = pageBlocks(message, sections)
+    blocks.catch(() => undefined)
+    this.#later(async () => this.#puller.stage(message, await blocks))
   }
 
   #takeBatch(message: DownOf<'batch'>, sections: readonly Uint8Array[]): void {

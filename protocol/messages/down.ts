@@ -51,12 +51,16 @@ export const subscribedSchema = z.strictObject({
   error: errorBodySchema.optional(),
 })
 
-/** Rows of a bootstrap, to be staged. `from`: the log position before this page was read; the client keeps that of the first page. */
+/**
+ * Rows of a bootstrap, to be staged. `from`: the log position before this page was read; the client keeps that of the first
+ * page. `deflated`: the blocks are in section 0, deflated (RFC 1951): a frame of so many bytes whose header is the list of blocks.
+ */
 export const pageSchema = z.strictObject({
   type: z.literal('page'),
   subscription: z.string(),
   from: seqSchema,
   blocks: z.array(blockSchema),
+  deflated: z.int().positive().optional(),
   next: z.string().nullable(),
 })
 

@@ -14,7 +14,6 @@ export interface ColumnSink {
   pack(add: AddSection): ColumnPacking
 }
 
-const firstCapacity = 4096
 const [open, close, comma] = [0x5b, 0x5d, 0x2c]
 const jsonNull = Buffer.from('null')
 
@@ -60,7 +59,7 @@ class Nulls {
 }
 
 class UuidSink implements ColumnSink {
-  readonly #bytes = new SectionWriter(firstCapacity)
+  readonly #bytes = new SectionWriter()
   readonly #nulls = new Nulls()
 
   add(bytes: Buffer, start: number, end: number): void {
@@ -81,7 +80,7 @@ class UuidSink implements ColumnSink {
 class FixedSink implements ColumnSink {
   readonly #kind: 'number' | 'time'
   readonly #decode: (bytes: Buffer, start: number, end: number) => number
-  readonly #bytes = new SectionWriter(firstCapacity)
+  readonly #bytes = new SectionWriter()
   readonly #nulls = new Nulls()
 
   constructor(kind: 'number' | 'time', decode: (bytes: Buffer, start: number, end: number) => number) {
@@ -104,7 +103,7 @@ class FixedSink implements ColumnSink {
 }
 
 class TextSink implements ColumnSink {
-  readonly #bytes = new SectionWriter(8 * firstCapacity)
+  readonly #bytes = new SectionWriter()
   readonly #lengths = new Lengths(1024)
   readonly #nulls = new Nulls()
 
@@ -127,7 +126,7 @@ class TextSink implements ColumnSink {
 /** JSON stays the text that Postgres wrote. */
 class ListSink implements ColumnSink {
   readonly #skip: number
-  readonly #bytes = new SectionWriter(8 * firstCapacity)
+  readonly #bytes = new SectionWriter()
 
   constructor(skip: number) {
     this.#skip = skip
@@ -175,7 +174,7 @@ class DecodedSink implements ColumnSink {
 
 class VectorSink implements ColumnSink {
   readonly #column: ColumnDescriptor
-  readonly #bytes = new SectionWriter(8 * firstCapacity)
+  readonly #bytes = new SectionWriter()
   readonly #nulls = new Nulls()
   #dimension: number
 

@@ -1,10 +1,15 @@
+/** Buffers that were written into and are free again: growing anew for every page would be most of what is left to collect. */
+const spare: Buffer[] = []
+const maxSpare = 32
+const maxSpareBytes = 1024 * 1024
+
 /** Bytes of a section in the making. */
 export class SectionWriter {
   #bytes: Buffer
   #end = 0
 
-  constructor(capacity: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(capacity)
+  constructor() {
+    this.#bytes = spare.pop() ?? Buffer.allocUnsafeSlow(4096)
   }
 
   get length(): number {
@@ -30,9 +35,13 @@ export class SectionWriter {
     this.#bytes.writeDoubleLE(value, at)
   }
 
-  /** What was written; to be called once. */
+  /** A copy of what was written. Nothing may be written after it. */
   take(): Buffer {
-    return this.#bytes.subarray(0, this.#end)
+    const bytes = Buffer.allocUnsafeSlow(this.#end)
+    this.#bytes.copy(bytes, 0, 0, this.#end)
+    if (spare.length < maxSpare && this.#bytes.length <= maxSpareBytes) spare.push(this.#bytes)
+    this.#bytes = none
+    return bytes
   }
 
   #reserve(length: number): number {
@@ -46,3 +55,5 @@ export class SectionWriter {
     return at
   }
 }
+
+const none = Buffer.alloc(0)

@@ -1,6 +1,9 @@
+import { promisify } from 'node:util'
+import { deflateRaw } from 'node:zlib'
 import type { Clock } from '../../lib/clock.ts'
-import { frameOf } from '../../protocol/block-frame.ts'
-import type { Feed } from './feed.ts'
+import { frameOf, packBlocks } from '../../protocol/block-frame.ts'
+import { encodeFrame } from '../../protocol/frame.ts'
+import type { Feed, PageResult } from './feed.ts'
 import type { HubLimits } from './limits.ts'
 import { Slots } from './slots.ts'
 import type { Spec } from './spec.ts'
@@ -25,6 +28,11 @@ const keptMs = 2000
 const sharedPages = 16
 /** Pages read ahead at a time, all sessions together. */
 const pagesAhead = 4
+
+/** Bytes from which a page is deflated. */
+const deflateFrom = 16 * 1024
+/** The quickest: 4 times smaller at 2 µs a row; higher levels gain a few percent. */
+const deflateLevel = 1
 
 export type PageLimits = Pick<HubLimits, 'pageRows' | 'pageBytes' | 'concurrentPages'>
 
@@ -91,11 +99,23 @@ export class Pages {
       this.#reads++
       const { pageRows: maxRows, pageBytes: maxBytes } = this.#limits
       const page = await this.#feed.page({ selection: spec.selection, after, maxRows, maxBytes })
-      const { from, blocks, next } = page
-      return { frame: frameOf({ type: 'page', subscription, from, next }, blocks), next }
+      const frame = await toFrame(subscription, page)
+      return { frame, next: page.next }
     })
   }
 }
+
+/** Deflated in a thread of its own where that pays. */
+async function toFrame(subscription: string, { from, blocks, next }: PageResult): Promise<Uint8Array> {
+  const message = { type: 'page', subscription, from, next } as const
+  const size = blocks.reduce((sum, { sections }) => sum + sections.reduce((all, { length }) => all + length, 0), 0)
+  if (size < deflateFrom) return frameOf(message, blocks)
+  const bytes = packBlocks(blocks)
+  const section = await deflate(bytes, { level: deflateLevel })
+  return encodeFrame({ message: { ...message, blocks: [], deflated: bytes.length }, sections: [section] })
+}
+
+const deflate = promisify(deflateRaw)
 
 /** A page that is being read, or was. `take` gives it once. */
 export interface PageAhead {

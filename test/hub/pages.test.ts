@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import { pageBlocks } from '../../client-sdk/connection/page-blocks.ts'
+import { parseDown } from '../../protocol/parse.ts'
+import { packRows, plainBlank, unpackPlainRows } from '../../protocol/rows/block-codec.ts'
 import { VirtualClock } from '../simulation/virtual-clock.ts'
 import type { Feed, PageRequest } from '../../server/hub/feed.ts'
 import { Pages, PageStream } from '../../server/hub/pages.ts'
@@ -98,4 +101,26 @@ test('only so many pages are read ahead as may lie around', async () => {
   for (const stream of streams) stream.drop()
   await new PageStream(pages).get({ spec, subscription: 's', after: '[9,null]' })
   expect(asked).toHaveLength(16)
+})
+
+test('a big page is deflated, and holds the same rows', async () => {
+  const descriptor = loadCatalog().synced.get('tasks')?.descriptor
+  if (!descriptor) throw new Error('no tasks')
+  const rows = Array.from({ length: 500 }, (_, index) => ({
+    ...plainBlank(descriptor),
+    id: `01a20131-04be-71c0-b2f5-${index.toString(16).padStart(12, '0')}`,
+    title: `The ${index}th of many tasks that have much to say: ${'more '.repeat(index % 17)}`,
+  }))
+  const block = packRows(descriptor, rows, { embeddings: false })
+  const { feed } = countingFeed()
+  const page: Feed['page'] = () => Promise.resolve({ from: toSeq(7), blocks: [block], rows: 500, next: null })
+  const pages = new Pages({ ...feed, page }, new VirtualClock(), limits)
+  const { frame } = await pages.get({ spec, subscription: 's', after: null })
+  const { message, sections } = parseDown(frame)
+  if (message.type !== 'page') throw new Error('another message')
+  expect(message).toMatchObject({ from: 7, blocks: [], deflated: expect.any(Number) as number })
+  expect(frame.byteLength).toBeLessThan((message.deflated ?? 0) / 2)
+  const [packed] = await pageBlocks(message, sections)
+  if (!packed) throw new Error('no block')
+  expect(unpackPlainRows(descriptor, packed.block, packed.sections).rows).toEqual(rows)
 })

