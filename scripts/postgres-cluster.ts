@@ -53,6 +53,7 @@ const DEFAULTS: Settings = {
   max_wal_senders: 40,
   max_replication_slots: 40,
   max_connections: 200,
+  max_prepared_transactions: 20,
   shared_buffers: '64MB',
   log_min_messages: 'fatal',
 }

@@ -1,0 +1,96 @@
+// A replica in its simplest form: it holds the tasks of a project as the feed says, and holds each state against what the
+// writers know to have committed, and when.
+import { zeroSeq, type Seq } from '../../protocol/seq.ts'
+import type { Catalog } from '../../server/catalog/catalog.ts'
+import type { Feed, Step } from '../../server/hub/feed.ts'
+import type { CommitWriter, Rows, Tick } from './commit-writer.ts'
+import { rowsOfBlocks } from '../support/page-rows.ts'
+
+export interface FollowerOptions {
+  readonly feed: Feed
+  readonly catalog: Catalog
+  readonly organizationId: string
+  readonly projectId: string
+  readonly writers: readonly CommitWriter[]
+  readonly tick: Tick
+}
+
+export class FeedFollower {
+  readonly #options: FollowerOptions
+  readonly #rows = new Map<string, string>()
+  /** How many commits of each writer it has seen. */
+  readonly #seen = new Map<CommitWriter, number>()
+  seq: Seq
+
+  constructor(options: FollowerOptions, seq = zeroSeq) {
+    this.#options = options
+    this.seq = seq
+  }
+
+  get rows(): Rows {
+    return this.#rows
+  }
+
+  /** Reads a page of the first state. `between` is called after each. */
+  async load(between: () => Promise<void>): Promise<void> {
+    const { feed, catalog, organizationId, projectId } = this.#options
+    const selection = {
+      organizationId,
+      channel: `project/${projectId}`,
+      tables: ['tasks'],
+      where: {},
+      embeddings: false,
+    }
+    let [after, from]: [string | null, Seq | undefined] = [null, undefined]
+    do {
+      const page = await feed.page({ selection, after, maxRows: 3, maxBytes: 1_000_000 })
+      from ??= page.from
+      for (const { row } of rowsOfBlocks(catalog, page.blocks)) this.#rows.set(String(row['id']), String(row['title']))
+      after = page.next
+      await between()
+    } while (after !== null)
+    this.seq = from ?? this.seq
+  }
+
+  /** One read from where it stands; the state after it must be one that was. */
+  async advance(): Promise<Step> {
+    const { feed, organizationId, projectId, tick, writers } = this.#options
+    const startedAt = tick()
+    const quiet = writers.every(({ commits }) => commits.every(({ ackedAt }) => ackedAt < startedAt))
+    const step = await feed.advance(this.seq, {
+      organizations: new Set([organizationId]),
+      follows: (channel) => channel === `project/${projectId}`,
+      watchAccess: false,
+      embeddings: false,
+      principals: () => [],
+    })
+    if (step.kind === 'too_far') throw new Error('The follower fell behind what the log holds.')
+    if (step.to < this.seq) throw new Error(`The cursor went back from ${this.seq} to ${step.to}.`)
+    for (const { table, id, row } of step.changes) {
+      if (table !== 'tasks') continue
+      if (row === null) this.#rows.delete(id)
+      else this.#rows.set(id, String(row['title']))
+    }
+    this.seq = step.to
+    this.#check(quiet ? startedAt : Number.NEGATIVE_INFINITY)
+    return step
+  }
+
+  /** `acked`: what was confirmed before then must be there. */
+  #check(acked: number): void {
+    const { writers } = this.#options
+    const seen = writers.map((writer) => {
+      const rows = new Map([...this.#rows].filter(([, title]) => title.startsWith(`${writer.name}/`)))
+      const index = writer.find(rows)
+      if (index < 0) throw new Error(`${JSON.stringify([...rows])} is after no commit of writer ${writer.name}.`)
+      if (index < (this.#seen.get(writer) ?? 0)) throw new Error(`Writer ${writer.name} went back.`)
+      this.#seen.set(writer, index)
+      return index
+    })
+    const newest = Math.max(acked, ...writers.map(({ commits }, index) => commits[seen[index] ?? 0]?.issuedAt ?? -1))
+    for (const [index, { name, commits }] of writers.entries()) {
+      const next = commits[(seen[index] ?? 0) + 1]
+      if (next && next.ackedAt < newest) throw new Error(`A commit of writer ${name} was left out.`)
+    }
+  }
+}
