@@ -9,6 +9,7 @@
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { systemClock, type Clock } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
@@ -257,7 +258,14 @@ async function compose(
     count: (event, label) => metrics.count(event, label),
   })
   state.gateway = gateway
-  const maintenance = startMaintenance({ database, clock, log, onCanary: () => hub.wake() })
+  const maintenance = startMaintenance({
+    database,
+    catalog,
+    archiveDir: join(config.dataDir, 'archive'),
+    clock,
+    log,
+    onCanary: () => hub.wake(),
+  })
   return { database, cluster, source, state, hub, feed, maintenance, gateway, http, health, tracing }
 }
 

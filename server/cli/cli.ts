@@ -10,6 +10,7 @@ import { schemaHash } from '../catalog/generate.ts'
 import type { Database } from '../db/db.ts'
 import { credentialKinds } from '../credentials/credentials.ts'
 import type { CredentialOptions } from './credentials.ts'
+import type { RetentionCommandOptions } from './retention.ts'
 import { createConsole, exitCodeHelp, exitCodes, parseDuration, reportError, type Console } from './console.ts'
 import { useDatabase } from './use-database.ts'
 
@@ -113,6 +114,14 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
   command('verify', 'check that rows, channels and change log agree').action(async (options: { json?: boolean }) =>
     onDatabase(options, async (database, _, console) => (await import('./verify.ts')).verify(database, console)),
   )
+  command('retention', 'delete what has outlived its retention policy, as every night')
+    .option('--dry-run', 'only count what would go')
+    .option('--days <n>', 'keep integration events and system metrics for so many days', asDays)
+    .action(async (options: RetentionCommandOptions & { json?: boolean }) =>
+      onDatabase(options, async (database, config, console) =>
+        (await import('./retention.ts')).retention(database, config, options, console),
+      ),
+    )
   const conflicts = command('conflicts', 'list open conflicts').action(async (options: { json?: boolean }) =>
     onDatabase(options, async (database, _, console) =>
       (await import('./conflicts.ts')).listConflicts(database, console),
@@ -205,6 +214,12 @@ async function generate(console: Console, out: string | undefined, embeddingDime
     { tables: Object.keys(schema).length, hash: schemaHash(schema), ...(out === undefined ? { module } : { out }) },
     out === undefined ? module : `Wrote ${Object.keys(schema).length} tables to ${out}.`,
   )
+}
+
+function asDays(text: string): number {
+  const days = Number(text)
+  if (Number.isInteger(days) && days >= 1 && days <= 36_500) return days
+  throw new InvalidArgumentError('It must be a whole number of days from 1 to 36500.')
 }
 
 function asArgument(text: string): number {

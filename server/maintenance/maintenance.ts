@@ -3,14 +3,18 @@
  * to client alive, pruning of logs, tasks and instances that nobody speaks for any more, statistics of agents, and, for
  * the embedded database, vacuuming.
  */
+import { Cron } from 'croner'
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
+import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import { defaultLogRetention, pruneLog, type LogRetention } from './prune.ts'
+import { applyRetention } from './retention/retention.ts'
 import { vacuumStale } from './vacuum.ts'
 
 export { seedDemo } from './demo.ts'
 export { pruneLog, type LogRetention } from './prune.ts'
+export { applyRetention, type RetentionReport } from './retention/retention.ts'
 
 export const canaryIntervalMs = 5000
 const pruneIntervalMs = 10 * 60_000
@@ -20,6 +24,9 @@ const statsIntervalMs = 60_000
 
 export interface MaintenanceOptions {
   readonly database: Database
+  readonly catalog: Catalog
+  /** Folder for what is archived before it is deleted. */
+  readonly archiveDir: string
   readonly clock: Clock
   readonly log: Log
   /** A canary was committed. */
@@ -43,8 +50,15 @@ select sync.mark_canary() where not exists (
 const sweepSql = `
 select instances, sync.sweep_leases() as leases from (select sync.sweep_instances() as instances offset 0) swept`
 
+/** Every night, server time. */
+const retentionTime = '0 2 * * *'
+/** Of several servers the first one does it; a server whose clock is a little late finds it done. */
+const doneSql = `select 1 from maintenance_runs where kind = 'retention' and not dry_run and status = 'completed' and started_at > now() - interval '12 hours'`
+
 export function startMaintenance({
   database,
+  catalog,
+  archiveDir,
   clock,
   log,
   onCanary,
@@ -78,10 +92,32 @@ export function startMaintenance({
       }),
     )
   }
+  const ending = new AbortController()
+  let cleaning: Promise<void> = Promise.resolve()
+  const nightly = new Cron(retentionTime, { unref: true }, () => {
+    cleaning = clean({ pool, catalog, clock, archiveDir, signal: ending.signal }, log)
+  })
   return {
     async stop() {
-      await Promise.all(jobs.map((stop) => stop()))
+      nightly.stop()
+      ending.abort()
+      await Promise.all([cleaning, ...jobs.map((stop) => stop())])
     },
+  }
+}
+
+async function clean(options: Parameters<typeof applyRetention>[0], log: Log): Promise<void> {
+  try {
+    const { rowCount } = await options.pool.query(doneSql)
+    if (rowCount) return
+    const { status, tables, failures } = await applyRetention(options)
+    if (status === 'failed') log.error('Retention failed for some tables', { failures })
+    if (status !== 'skipped') log.info('Retention has run', { tables })
+  } catch (error) {
+    log.error('A maintenance job failed', {
+      job: 'retention',
+      error: error instanceof Error ? error.message : String(error),
+    })
   }
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { pruneLog, seedDemo, startMaintenance } from '../../server/maintenance/maintenance.ts'
 import { vacuumStale } from '../../server/maintenance/vacuum.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
@@ -64,6 +65,8 @@ describe('pruning the change log', () => {
 test('the canary is committed at once, through the log', async () => {
   const seen = Promise.withResolvers<void>()
   const maintenance = startMaintenance({
+    catalog: loadCatalog(),
+    archiveDir: '/nonexistent',
     database: home.database,
     clock: systemClock,
     log: silentLog,

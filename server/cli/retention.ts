@@ -1,0 +1,42 @@
+import { join } from 'node:path'
+import { systemClock } from '../../lib/clock.ts'
+import { loadCatalog } from '../catalog/catalog.ts'
+import type { Config } from '../config.ts'
+import type { Database } from '../db/db.ts'
+import { applyRetention } from '../maintenance/maintenance.ts'
+import { exitCodes, table, type Console } from './console.ts'
+
+export interface RetentionCommandOptions {
+  readonly dryRun?: boolean
+  readonly days?: number
+}
+
+/** Runs retention now and says what went from where. */
+export async function retention(
+  { pool }: Database,
+  config: Config,
+  { dryRun = false, days }: RetentionCommandOptions,
+  console: Console,
+): Promise<number> {
+  const report = await applyRetention({
+    pool,
+    catalog: loadCatalog(),
+    clock: systemClock,
+    archiveDir: join(config.dataDir, 'archive'),
+    dryRun,
+    triggeredBy: 'cli',
+    onProgress: (policy, from, rows) => console.progress(`${policy}: ${rows} rows of ${from}`),
+    ...(days === undefined ? {} : { retentionDays: days }),
+  })
+  const lines = Object.entries(report.tables)
+  const text = [
+    report.status === 'skipped'
+      ? 'Another server is at it; nothing was done here.'
+      : lines.length === 0
+        ? 'Nothing has outlived its policy.'
+        : table(['table', dryRun ? 'rows that would go' : 'rows gone'], lines),
+    ...Object.entries(report.failures).map(([name, message]) => `${name} failed: ${message}`),
+  ].join('\n')
+  console.answer({ ...report, timestamp: new Date(systemClock.now()).toISOString(), retentionDays: days ?? null }, text)
+  return report.status === 'failed' ? exitCodes.failed : exitCodes.ok
+}

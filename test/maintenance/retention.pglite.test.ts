@@ -1,0 +1,266 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { applyRetention, type RetentionReport } from '../../server/maintenance/maintenance.ts'
+import { insert, createWorld, type SqlRow, type World } from '../migrations/rows.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { ManualClock } from '../support/manual-clock.ts'
+
+const day = 24 * 3600 * 1000
+const catalog = loadCatalog()
+
+let db: TestDatabase
+let world: World
+let archiveDir: string
+beforeAll(async () => {
+  db = await createTestDatabase()
+  // Brings the shipped policies.
+  await db.database.migrate()
+  archiveDir = await mkdtemp(join(tmpdir(), 'tidewire-archive-'))
+})
+afterAll(async () => {
+  await rm(archiveDir, { recursive: true, force: true })
+  await db.close()
+})
+beforeEach(async () => {
+  world = await createWorld(db.database.pool)
+})
+
+const query = async (text: string, values: readonly unknown[] = []): Promise<SqlRow[]> =>
+  (await db.database.pool.query(text, [...values])).rows
+const add = (table: string, values: SqlRow) =>
+  insert(db.database.pool, table, { organization_id: world.organization, ...values })
+const ago = (days: number): Date => new Date(Date.now() - days * day)
+const retain = (more: Partial<Parameters<typeof applyRetention>[0]> = {}): Promise<RetentionReport> =>
+  applyRetention({ pool: db.database.pool, catalog, clock: new ManualClock(Date.now()), archiveDir, ...more })
+const left = async (table: string): Promise<number> =>
+  Number(
+    (await query(`select count(*)::int as n from ${table} where organization_id = $1`, [world.organization]))[0]?.['n'],
+  )
+
+const metric = (days: number, value = 1, organization: string | null = world.organization) =>
+  add('system_metrics', { organization_id: organization, metric_name: 'db.pool.used', value, occurred_at: ago(days) })
+const failure = (days: number, more: SqlRow = {}) =>
+  add('error_logs', { code: 500, category: 'test', message: 'm', occurred_at: ago(days), ...more })
+
+describe('each policy', () => {
+  test('takes what is older, and leaves the rest', async () => {
+    for (const days of [1, 89, 91, 200])
+      await add('agent_events', { agent_id: world.agent, event_type: 'test.x', occurred_at: ago(days) })
+    expect((await retain()).tables).toMatchObject({ agent_events: 2 })
+    expect(await left('agent_events')).toBe(2)
+  })
+
+  test('only counts in a dry run, and counts the same', async () => {
+    for (const days of [91, 92, 93]) await failure(days)
+    const dry = await retain({ dryRun: true })
+    expect(dry).toMatchObject({ status: 'completed', dryRun: true, tables: { error_logs: 3 } })
+    expect(await left('error_logs')).toBe(3)
+    expect((await retain()).tables).toEqual(dry.tables)
+  })
+
+  test('that an organization has of its own goes before the shipped one', async () => {
+    const own = (name: string, more: SqlRow) =>
+      add('retention_policies', {
+        name,
+        table_name: 'error_logs',
+        time_column: 'occurred_at',
+        action: 'delete',
+        keep_for: '10 days',
+        ...more,
+      })
+    await own('error_log', {})
+    await failure(11)
+    const other = await createWorld(db.database.pool)
+    await failure(11, { organization_id: other.organization })
+    await retain()
+    expect(await left('error_logs')).toBe(0)
+    expect(
+      await query('select count(*)::int as n from error_logs where organization_id = $1', [other.organization]),
+    ).toEqual([{ n: 1 }])
+  })
+
+  test.each([
+    ['a legal hold', { legal_hold: true }],
+    ['being switched off', { is_enabled: false }],
+  ])('stops at %s', async (_, stop) => {
+    await add('retention_policies', {
+      name: 'error_log',
+      table_name: 'error_logs',
+      time_column: 'occurred_at',
+      action: 'delete',
+      keep_for: '1 day',
+      ...stop,
+    })
+    await failure(100)
+    await retain()
+    expect(await left('error_logs')).toBe(1)
+  })
+
+  test('is set for integration events and metrics by a number of days', async () => {
+    for (const days of [29, 31, 91]) {
+      await metric(days)
+      await failure(days)
+    }
+    expect((await retain({ retentionDays: 30 })).tables).toMatchObject({ system_metrics: 2, error_logs: 1 })
+  })
+})
+
+describe('what is summed up', () => {
+  test('counts every row that is gone, in however many runs', async () => {
+    await query('update retention_policies set batch_size = 2 where name = $1 and organization_id is null', [
+      'error_log',
+    ])
+    for (let n = 0; n < 5; n++) await failure(100, { is_recoverable: n > 1 })
+    const stop = new AbortController()
+    await retain({ signal: stop.signal, onProgress: () => stop.abort() })
+    expect(await left('error_logs')).toBe(3)
+    await failure(100)
+    await retain()
+    expect(
+      await query(
+        'select sum(count)::int as n, sum(unrecoverable_count)::int as u from error_log_summaries where organization_id = $1',
+        [world.organization],
+      ),
+    ).toEqual([{ n: 6, u: 2 }])
+  })
+
+  test('keeps the cost of each day as it was', async () => {
+    const use = (days: number, cost: number) =>
+      add('token_usages', {
+        model: 'gpt-4',
+        provider: 'openai',
+        input_tokens: 1_000_000 * cost,
+        output_tokens: 0,
+        occurred_at: ago(days),
+        project_id: world.project,
+      })
+    const daily = `
+      select day, sum(cost)::float8 as cost from (
+        select (occurred_at at time zone 'UTC')::date as day, cost_usd as cost from token_usages where organization_id = $1
+        union all select usage_date, cost_usd from token_usage_daily where organization_id = $1
+      ) history group by day order by day`
+    await query(
+      `insert into model_prices (provider, model, input_cost_per_million, output_cost_per_million, effective_from) values ('openai', 'gpt-4', 30, 60, '2020-01-01') on conflict do nothing`,
+    )
+    for (const [days, cost] of [
+      [366, 1],
+      [366, 2],
+      [400, 3],
+      [10, 4],
+    ] as const)
+      await use(days, cost)
+    const before = await query(daily, [world.organization])
+    await retain()
+    expect(await left('token_usages')).toBe(1)
+    expect(await query(daily, [world.organization])).toEqual(before)
+    expect(before.map((row) => row['cost'])).toEqual([90, 90, 120])
+  })
+
+  test('has the true percentile of each hour and day', async () => {
+    for (let value = 1; value <= 100; value++) await metric(100, value)
+    await retain()
+    const rollups = await query(
+      'select bucket, sample_count::int as n, min, max, avg, p95 from system_metric_rollups where organization_id = $1 order by bucket',
+      [world.organization],
+    )
+    const same = { n: 100, min: 1, max: 100, avg: 50.5, p95: 95.05 }
+    expect(rollups).toEqual([
+      { bucket: 'day', ...same },
+      { bucket: 'hour', ...same },
+    ])
+  })
+})
+
+test('what is archived is in a file before it is gone', async () => {
+  const { id } = await add('memory_logs', {
+    memory_id: world.agent,
+    action: 'created',
+    scope: 'agent',
+    occurred_at: ago(731),
+  })
+  await retain()
+  const folder = join(archiveDir, 'memory_logs')
+  const lines = await Promise.all(
+    (await readdir(folder)).map(async (name) => gunzipSync(await readFile(join(folder, name))).toString()),
+  )
+  expect(lines.join('')).toContain(id)
+  expect(await left('memory_logs')).toBe(0)
+})
+
+describe('deleted rows', () => {
+  const remove = (table: string, id: string, days: number) =>
+    query(`update ${table} set deleted_at = $2 where id = $1`, [id, ago(days)])
+  const exists = async (table: string, id: string): Promise<boolean> =>
+    (await query(`select from ${table} where id = $1`, [id])).length === 1
+
+  test('are purged with what hangs on them, in one run', async () => {
+    const parent = await add('tasks', { project_id: world.project, title: 'parent' })
+    const child = await add('tasks', { project_id: world.project, title: 'child', parent_task_id: parent.id })
+    for (const { id } of [child, parent]) await remove('tasks', id, 31)
+    const conversation = await add('conversations', { scope: 'project', project_id: world.project })
+    const message = await add('messages', { conversation_id: conversation.id, role: 'user', content: 'x' })
+    await remove('messages', message.id, 31)
+    await remove('conversations', conversation.id, 31)
+    await retain()
+    expect([
+      await exists('tasks', child.id),
+      await exists('conversations', conversation.id),
+      await exists('messages', message.id),
+    ]).toEqual([false, false, false])
+    await retain()
+    expect(await exists('tasks', parent.id)).toBe(false)
+  })
+
+  test('stay while something living hangs on them, or something that may still come back', async () => {
+    const parent = await add('tasks', { project_id: world.project, title: 'parent' })
+    const child = await add('tasks', { project_id: world.project, title: 'child', parent_task_id: parent.id })
+    await remove('tasks', parent.id, 100)
+    await retain()
+    expect(await exists('tasks', parent.id)).toBe(true)
+    await remove('tasks', child.id, 29)
+    await retain()
+    expect([await exists('tasks', parent.id), await exists('tasks', child.id)]).toEqual([true, true])
+  })
+
+  test('reach replicas as deletes', async () => {
+    const task = await add('tasks', { project_id: world.project, title: 'gone' })
+    await remove('tasks', task.id, 31)
+    await retain()
+    expect(await query(`select op from sync_changes where row_id = $1 order by seq desc limit 1`, [task.id])).toEqual([
+      { op: 'delete' },
+    ])
+  })
+
+  test('never are organizations or users', async () => {
+    await remove('users', world.user, 100)
+    await remove('organizations', world.organization, 100)
+    await retain()
+    expect(await exists('users', world.user)).toBe(true)
+    expect(await exists('organizations', world.organization)).toBe(true)
+  })
+})
+
+describe('a run', () => {
+  test('is recorded, and goes on past a table that fails', async () => {
+    await query(
+      `insert into retention_policies (name, table_name, time_column, action, keep_for) values ('broken', 'teams', 'no_such_column', 'delete', '1 day')`,
+    )
+    await failure(91)
+    const report = await retain({ triggeredBy: 'test' })
+    expect(report).toMatchObject({
+      status: 'failed',
+      tables: { error_logs: 1 },
+      failures: { teams: expect.stringContaining('no_such_column') },
+    })
+    expect(
+      await query(
+        `select status, rows_affected::int as n, error_message from maintenance_runs where triggered_by = 'test'`,
+      ),
+    ).toEqual([{ status: 'failed', n: expect.any(Number), error_message: expect.stringContaining('teams: ') }])
+    await query(`delete from retention_policies where name = 'broken'`)
+  })
+})
