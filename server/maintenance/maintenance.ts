@@ -21,6 +21,9 @@ const pruneIntervalMs = 10 * 60_000
 const vacuumIntervalMs = 5 * 60_000
 const sweepIntervalMs = 5000
 const statsIntervalMs = 60_000
+const partitionsIntervalMs = 24 * 60 * 60_000
+/** Not while the server starts: until there are months, rows go to the default partitions. */
+const firstPartitionsMs = 20_000
 
 export interface MaintenanceOptions {
   readonly database: Database
@@ -79,6 +82,10 @@ export function startMaintenance({
       const { rows } = await pool.query<{ instances: number; leases: number }>(sweepSql)
       const [{ instances, leases } = { instances: 0, leases: 0 }] = rows
       if (instances + leases > 0) log.info('Work was taken back', { instances, leases })
+    }),
+    every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, async () => {
+      // The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it.
+      await pool.query('select sync.ensure_partitions($1)', [database.embedded ? 1 : 3])
     }),
     every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, async () => {
       await pool.query('select sync.refresh_agent_stats()')

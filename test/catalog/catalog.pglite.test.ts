@@ -34,7 +34,7 @@ test('every table and column of the database is in the catalog, and no other', a
   const { rows } = await db.database.pool.query<{ table: string; columns: string[] }>(`
     select c.relname as table, array_agg(a.attname::text order by a.attname) as columns
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname <> 'mikro_orm_migrations'
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> 'mikro_orm_migrations'
     group by 1`)
   const inDatabase = Object.fromEntries(rows.map(({ table, columns }) => [table, columns]))
   const inCatalog = Object.fromEntries(
@@ -49,7 +49,7 @@ test('every described column has the type, nullability and default of the databa
       d.adbin is not null or a.attgenerated <> '' as defaulted
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'`)
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`)
   let compared = 0
   for (const { table, column, type, nullable, defaulted } of rows) {
     const described = catalog.synced.get(table)?.descriptor.columns[toProperty(column)]
@@ -98,7 +98,7 @@ test('every synced table has the triggers that its declaration asks for', async 
   const { rows } = await db.database.pool.query(`
     select c.relname as table, array_agg(t.tgname::text order by t.tgname) filter (where t.tgname ~ '^(a_channel|b_touch|capture_.*|a_stamp_.*|a_revision_.*)$') as triggers, c.relreplident as identity
     from pg_class c left join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
-    where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' group by c.oid`)
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') group by c.oid`)
   for (const { table: name, triggers, identity } of rows) {
     const table = catalog.byName.get(name)
     if (!table) continue

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { allColumns, toDdl } from '../support/schema-ddl.ts'
+import { allColumns, isLog, toDdl } from '../support/schema-ddl.ts'
 import { readSchemaPage } from '../support/schema-notation.ts'
 
 const page = readSchemaPage()
@@ -74,6 +74,15 @@ export function describeSchemaPage(kind: 'embedded' | 'postgres'): void {
         from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]
         where k.contype = 'f' and c.relnamespace = 'public'::regnamespace and not c.relispartition`)
       expect(rows.map(({ key }) => key).toSorted()).toEqual(documented.toSorted())
+    })
+
+    test('partition the same tables by month, each with a default partition', async () => {
+      const { rows } = await pool.query<{ line: string }>(`
+        select format('%s %s %s', c.relname, pg_get_partkeydef(c.oid), d.relname) as line
+        from pg_partitioned_table p join pg_class c on c.oid = p.partrelid left join pg_class d on d.oid = p.partdefid
+        where c.relnamespace = 'public'::regnamespace order by 1`)
+      const logs = page.tables.filter(isLog).map(({ name }) => `${name} RANGE (occurred_at) ${name}_default`)
+      expect(rows.map(({ line }) => line)).toEqual(logs.toSorted())
     })
 
     test('name the CHECK of a column after it', async () => {

@@ -128,7 +128,7 @@ describe('embeddings', () => {
     await other.database.migrate(undefined, 768)
     const { rows } = await other.database.pool.query(`
       select distinct a.atttypmod as dimension from pg_attribute a join pg_class c on c.oid = a.attrelid
-      where a.atttypid = 'vector'::regtype and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace`)
+      where a.atttypid = 'vector'::regtype and c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace`)
     expect(rows).toEqual([{ dimension: 768 }])
     await expect(other.database.migrate(undefined, 384)).rejects.toMatchObject({
       code: 'config_invalid',

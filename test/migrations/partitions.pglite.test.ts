@@ -1,0 +1,3 @@
+import { describePartitions } from './partitions-contract.ts'
+
+describePartitions('embedded')
