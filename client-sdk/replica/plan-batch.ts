@@ -1,6 +1,6 @@
 import { invariant } from '../../lib/invariant.ts'
 import { toSeq } from '../../protocol/seq.ts'
-import { packedToRows } from '../../protocol/rows/block-codec.ts'
+import { unpackSentRows } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import { conflictTable } from '../conflict/conflict.ts'
@@ -117,7 +117,8 @@ class Bulk {
       this.#blocks.push(packed)
       return
     }
-    const rows = packedToRows(tableOf(this.#mirror.tables, name), packed).map((row) => sentColumns(row, packed))
+    // Columns that did not travel are left out, not null: the store keeps what it has of them.
+    const rows = unpackSentRows(tableOf(this.#mirror.tables, name), packed)
     if (name === conflictTable) this.conflicts.push(...rows)
     const pending = rows.filter((row) => states.has(idOf(row)))
     const others = pending.length === 0 ? rows : rows.filter((row) => !states.has(idOf(row)))
@@ -158,12 +159,6 @@ class Bulk {
       },
     }
   }
-}
-
-/** Columns that did not travel are left out, not null: the store keeps what it has of them. */
-function sentColumns(row: Row, { block }: PackedBlock): Row {
-  if (block.columns.length === Object.keys(row).length) return row
-  return Object.fromEntries(block.columns.flatMap(({ name }) => (name in row ? [[name, row[name] ?? null]] : [])))
 }
 
 function of(

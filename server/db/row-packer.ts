@@ -1,6 +1,7 @@
 /**
  * The bulk way from Postgres to the wire: fields of rows, as bytes, go straight into the columns of a block, so that no row
- * and hardly a value becomes a JavaScript object. `row-codec.ts` is the way of single rows.
+ * and hardly a value becomes a JavaScript object. `RowDecoder` makes rows of the same bytes. `row-codec.ts` is the way of
+ * statements that write.
  *
  *     const packer = new RowPacker(table, { embeddings: false }, 8_000_000)
  *     await queryRaw(client, { text: `select ${binarySelectList(table, { embeddings: false })} from tasks` }, packer.add)
@@ -9,28 +10,14 @@
 import type { CatalogTable } from '../catalog/catalog.ts'
 import type { ColumnBlock, PackedBlock } from '../../protocol/rows/block.ts'
 import { readUuid } from '../../protocol/rows/uuid-bytes.ts'
-import { invariant } from '../../lib/invariant.ts'
-import { binaryExpression } from './binary-values.ts'
 import { ColumnPacker } from './column-packer.ts'
 import type { TakeRow } from './raw-query.ts'
 import type { SelectOptions } from './row-codec.ts'
+import { columnsOf } from './select-list.ts'
 
-export { queryRaw } from './raw-query.ts'
-
-/** The columns that clients know of a table, `id` first, as a select list for `RowPacker`. */
-export function binarySelectList(table: CatalogTable, options: SelectOptions, alias = ''): string {
-  const prefix = alias === '' ? '' : `${alias}.`
-  return columnsOf(table, options)
-    .map(([, column]) => binaryExpression(column, `${prefix}"${column.name}"`))
-    .join(', ')
-}
-
-function columnsOf(table: CatalogTable, { embeddings }: SelectOptions) {
-  const columns = Object.entries(table.descriptor?.columns ?? {})
-  const found = columns.filter(([, { type }]) => embeddings || type !== 'vector')
-  invariant(found[0]?.[0] === 'id', `the first column of ${table.name} that travels is its id`)
-  return found
-}
+export { queryRaw, type TakeRow } from './raw-query.ts'
+export { RowDecoder } from './row-decoder.ts'
+export { binarySelectList } from './select-list.ts'
 
 /** Packs the rows of one `binarySelectList` as they come. */
 export class RowPacker {

@@ -10,7 +10,7 @@ import type { Snapshot } from './snapshot.ts'
 export interface PageOptions {
   readonly catalog: Catalog
   readonly homes: Homes
-  readonly snapshot: Pick<Snapshot, 'raw' | 'pack'>
+  readonly snapshot: Pick<Snapshot, 'raw' | 'each'>
   readonly sizes: RowSizes
 }
 
@@ -68,7 +68,7 @@ async function readTable(
   const statement = selectionSql({ catalog, homes, selection, table: table.name, columns, page })
   if (!statement) return undefined
   const packer = new RowPacker(table, selection, maxRaw)
-  await snapshot.pack(statement, packer)
+  await snapshot.each(statement, packer.add)
   return packer
 }
 

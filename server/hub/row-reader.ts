@@ -1,6 +1,6 @@
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
-import { selectList, toRow } from '../db/row-codec.ts'
+import { binarySelectList, RowDecoder } from '../db/row-packer.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const chunk = 5000
@@ -8,12 +8,12 @@ const chunk = 5000
 /** Reads the newest rows of keys, from one snapshot. */
 export class RowReader {
   readonly #catalog: Catalog
-  readonly #raw: Snapshot['raw']
+  readonly #each: Snapshot['each']
   readonly #embeddings: boolean
 
-  constructor(catalog: Catalog, raw: Snapshot['raw'], embeddings: boolean) {
+  constructor(catalog: Catalog, each: Snapshot['each'], embeddings: boolean) {
     this.#catalog = catalog
-    this.#raw = raw
+    this.#each = each
     this.#embeddings = embeddings
   }
 
@@ -39,9 +39,12 @@ export class RowReader {
   }
 
   async #read(table: CatalogTable, condition: string, by: string, values: readonly unknown[]): Promise<readonly Row[]> {
-    const columns = selectList(table, { embeddings: this.#embeddings }, 't')
+    const options = { embeddings: this.#embeddings }
+    const columns = binarySelectList(table, options, 't')
     const name = `rows_${by}_${table.name}${this.#embeddings ? '_e' : ''}`
-    const raw = await this.#raw({ name, text: `select ${columns} from "${table.name}" t where ${condition}`, values })
-    return raw.map((row) => toRow(table, row))
+    const decoder = new RowDecoder(table, options)
+    const text = `select ${columns} from "${table.name}" t where ${condition}`
+    await this.#each({ name, text, values }, decoder.add)
+    return decoder.rows
   }
 }

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { rawRows, type RawRow } from '../db/row-codec.ts'
-import { queryRaw, type RowPacker } from '../db/row-packer.ts'
+import { queryRaw, type TakeRow } from '../db/row-packer.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
 import type { WalPlace } from '../capture/change-source.ts'
 import type { Moment } from './feed.ts'
@@ -11,8 +11,8 @@ export interface Snapshot {
   readonly query: SqlQuery
   /** Rows as `toRow` wants them. */
   readonly raw: (statement: SqlStatement) => Promise<readonly RawRow[]>
-  /** Runs a statement over a `binarySelectList` and packs its rows. */
-  readonly pack: (statement: SqlStatement, packer: RowPacker) => Promise<void>
+  /** Runs a statement over a `binarySelectList`. */
+  readonly each: (statement: SqlStatement, take: TakeRow) => Promise<void>
   readonly epoch: string
   readonly pruned: number
   readonly head: number
@@ -53,7 +53,7 @@ export async function inSnapshot<T>(
       query: (statement) => client.query(toConfig(statement)).then(({ rows }) => rows),
       raw: (statement) =>
         client.query<RawRow[]>({ ...toConfig(statement), ...rawRows }).then(({ rows }) => rows as unknown as RawRow[]),
-      pack: (statement, packer) => queryRaw(client, toConfig(statement), packer.add),
+      each: (statement, take) => queryRaw(client, toConfig(statement), take),
       epoch: state.epoch,
       pruned: Number(state.pruned),
       head: Number(state.head),

@@ -112,7 +112,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   }
 
   function rowReader(snap: Snapshot, embeddings: boolean): RowReader {
-    return new RowReader(catalog, snap.raw, embeddings)
+    return new RowReader(catalog, snap.each, embeddings)
   }
 
   async function accessOf(

@@ -6,7 +6,7 @@ import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { CatalogTable } from '../../server/catalog/catalog.ts'
 import { rawRows, recordColumns, selectList, toRecordValue, toRow } from '../../server/db/row-codec.ts'
-import { binarySelectList, queryRaw, RowPacker } from '../../server/db/row-packer.ts'
+import { binarySelectList, queryRaw, RowDecoder, RowPacker } from '../../server/db/row-packer.ts'
 import { sampleRows, sampleTable } from '../protocol/sample-table.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -66,6 +66,18 @@ async function pack(embeddings: boolean, maxBytes = everything): Promise<{ packe
   }
 }
 
+async function decode(): Promise<readonly Row[]> {
+  const client = await db.database.pool.connect()
+  try {
+    const decoder = new RowDecoder(table, { embeddings: true })
+    const text = `select ${binarySelectList(table, { embeddings: true }, 's')} from samples s order by id`
+    await queryRaw(client, { text }, decoder.add)
+    return decoder.rows
+  } finally {
+    client.release()
+  }
+}
+
 async function readOneByOne(): Promise<Row[]> {
   const { rows } = await db.database.pool.query<(string | null)[]>({
     text: `select ${selectList(table, { embeddings: true })} from samples order by id`,
@@ -74,7 +86,7 @@ async function readOneByOne(): Promise<Row[]> {
   return rows.map((row) => toRow(table, row))
 }
 
-test('packed rows are the rows that the way of single rows reads', async () => {
+test('packed rows and decoded ones are the rows that the way of text reads', async () => {
   await fc.assert(
     fc.asyncProperty(sampleRows, async (rows) => {
       await db.database.pool.query('truncate samples')
@@ -82,6 +94,7 @@ test('packed rows are the rows that the way of single rows reads', async () => {
       const { packed, packer } = await pack(true)
       const slow = await readOneByOne()
       expect(packedToRows(sampleTable, packed)).toEqual(slow)
+      expect(await decode()).toEqual(slow)
       expect(packer.rows).toBe(rows.length)
       expect(packer.lastId).toBe(slow.at(-1)?.['id'])
     }),
