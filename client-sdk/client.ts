@@ -24,6 +24,7 @@ import type { Transport } from './connection/transport.ts'
 import { checkOptions, type ConnectOptions } from './connect-options.ts'
 import type { SearchHits, SearchRequest } from './memory/search.ts'
 import { Searcher } from './memory/searcher.ts'
+import type { TailLimits } from './outbox/tail.ts'
 import { Writes } from './outbox/writes.ts'
 import { Presence, type PresenceRoom } from './presence/presence.ts'
 import { Replica } from './replica/replica.ts'
@@ -111,6 +112,7 @@ export async function connect<const S extends Schema = typeof shippedSchema>(
     random: systemRandom,
     token: checked.token,
     device: checked.device,
+    tail: checked.tail,
     stayAlive,
   })
 }
@@ -124,13 +126,14 @@ export interface ClientParts {
   readonly random: Random
   readonly token: () => Promise<string>
   readonly device: ConnectOptions<Schema>['device']
+  readonly tail?: TailLimits
   /** Keeps the process running while the connection is being made: between two tries there is nothing else that would. */
   readonly stayAlive?: () => CancelTimer
 }
 
 export async function createClient<S extends Schema>(parts: ClientParts): Promise<ClientOf<S>> {
-  const { schema, store, clock, random } = parts
-  const replica = await Replica.open({ schema, store, clock, random })
+  const { schema, store, clock, random, tail } = parts
+  const replica = await Replica.open({ schema, store, clock, random, ...(tail === undefined ? {} : { tail }) })
   const client = new TideClient(parts, replica)
   const handles = Object.fromEntries(Object.entries(schema).map(([name, table]) => [name, client.handle(table)]))
   const taken = Object.keys(schema).find((name) => name in client)

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { TideError } from '../protocol/error.ts'
 import type { Schema } from '../protocol/rows/table.ts'
 import type { shippedSchema } from './schema.generated.ts'
+import { defaultTail, type TailLimits } from './outbox/tail.ts'
 import type { ReplicaOptions } from './store/open-store.ts'
 
 export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
@@ -13,6 +14,11 @@ export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
   readonly replica: ReplicaOptions
   /** How this replica is shown to others. */
   readonly device: { readonly name: string; readonly kind: DeviceKind }
+  /**
+   * How many writes are kept after they are synced, and for how long, to be sent again if the server's database is
+   * restored from a backup that lacks them. Default: 10,000 writes, 48 hours; `{ writes: 0 }` keeps none.
+   */
+  readonly keepSettled?: { readonly writes?: number; readonly hours?: number }
   /** The tables, as `tidewire generate` prints them; default: the shipped ones. */
   readonly schema?: S
 }
@@ -36,12 +42,16 @@ const optionsSchema = z.object({
     }),
   ]),
   device: deviceSchema,
+  keepSettled: z
+    .strictObject({ writes: z.int().min(0).max(1_000_000).optional(), hours: z.number().positive().optional() })
+    .optional(),
 })
 
 export interface CheckedOptions {
   readonly url: string
   readonly token: () => Promise<string>
   readonly device: { readonly name: string; readonly kind: DeviceKind }
+  readonly tail: TailLimits
 }
 
 /** Checks the options of `connect`, all at once. Throws `TideError` `config_invalid`; a token never shows in the message. */
@@ -53,6 +63,12 @@ export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
       remedy: 'Correct the named options.',
     })
   }
-  const { url, token, device } = options
-  return { url, device, token: typeof token === 'string' ? () => Promise.resolve(token) : async () => token() }
+  const { url, token, device, keepSettled = {} } = options
+  const { writes = defaultTail.writes, hours } = keepSettled
+  return {
+    url,
+    device,
+    token: typeof token === 'string' ? () => Promise.resolve(token) : async () => token(),
+    tail: { ...defaultTail, writes, ms: hours === undefined ? defaultTail.ms : hours * 3_600_000 },
+  }
 }

@@ -74,7 +74,12 @@ const ARROWS: rules.Arrows = {
   'client-sdk/presence': ['client-sdk/connection'],
   'client-sdk/schema.generated': [],
   'client-sdk/actions': ['client-sdk/schema.generated'],
-  'client-sdk/connect-options': ['client-sdk/connection', 'client-sdk/schema.generated', 'client-sdk/store'],
+  'client-sdk/connect-options': [
+    'client-sdk/connection',
+    'client-sdk/outbox',
+    'client-sdk/schema.generated',
+    'client-sdk/store',
+  ],
   'client-sdk/client': ['*'],
   'client-sdk/index': ['*'],
   'client-sdk/react': ['client-sdk/client', 'client-sdk/index'],

@@ -3,11 +3,13 @@ import { isOwnOpenConflict, toConflict } from '../conflict/conflict.ts'
 import { targetOf } from '../conflict/resolution-effect.ts'
 import { Outbox } from '../outbox/outbox.ts'
 import { keyOf, type RowRef } from '../outbox/row-key.ts'
+import { defaultTail, Tail, type TailLimits } from '../outbox/tail.ts'
 import type { Tables } from '../store/holding.ts'
 import type {
   OutboxEntry,
   ReplicaMeta,
   RowState,
+  SettledEntry,
   StoreCommit,
   StoredState,
   SubscriptionRecord,
@@ -99,13 +101,15 @@ export class OpenConflicts {
 export class Mirror {
   readonly tables: Tables
   readonly outbox = new Outbox()
+  readonly tail: Tail
   readonly states = new RowStates()
   readonly conflicts = new OpenConflicts()
   readonly #subscriptions = new Map<string, SubscriptionRecord>()
   #meta: ReplicaMeta
 
-  constructor(tables: Tables, stored: StoredState) {
+  constructor(tables: Tables, stored: StoredState, limits: TailLimits = defaultTail) {
     this.tables = tables
+    this.tail = new Tail(limits)
     this.#meta = stored.meta
     this.apply({
       states: { puts: stored.states, deletes: [] },
@@ -125,7 +129,17 @@ export class Mirror {
   apply(commit: StoreCommit): void {
     // States first where they come, last where they go: the outbox asks them which row a `resolve` is about.
     for (const state of commit.states?.puts ?? []) this.states.put(state)
-    this.outbox.apply(commit.outbox?.puts ?? [], commit.outbox?.deletes ?? [], (entry) => this.targetOf(entry))
+    const pending: OutboxEntry[] = []
+    const ended: SettledEntry[] = []
+    for (const entry of commit.outbox?.puts ?? []) {
+      if (entry.status === 'synced') ended.push(entry)
+      else pending.push(entry)
+    }
+    const deletes = commit.outbox?.deletes ?? []
+    for (const id of [...deletes, ...pending.map(({ mutation }) => mutation.id)]) this.tail.delete(id)
+    for (const entry of ended) this.tail.put(entry)
+    const over = ended.map(({ mutation }) => mutation.id)
+    this.outbox.apply(pending, over.length === 0 ? deletes : [...deletes, ...over], (entry) => this.targetOf(entry))
     for (const ref of commit.states?.deletes ?? []) this.states.delete(ref)
     for (const record of commit.subscriptions?.puts ?? []) this.#subscriptions.set(record.subscription.id, record)
     for (const id of commit.subscriptions?.deletes ?? []) this.#subscriptions.delete(id)

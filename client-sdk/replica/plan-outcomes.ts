@@ -49,7 +49,9 @@ export function planOutcomes(step: Step, outcomes: readonly Outcome[], entries: 
  */
 export function settledWith(named: readonly string[], outbox: Outbox): readonly string[] {
   const last = named.reduce((highest, id) => Math.max(highest, outbox.get(id)?.mutation.clientSeq ?? 0), 0)
-  return outbox.sent.filter(({ mutation }) => mutation.clientSeq <= last).map(({ mutation }) => mutation.id)
+  return outbox.sent
+    .filter(({ mutation }) => mutation.clientSeq > 0 && mutation.clientSeq <= last)
+    .map(({ mutation }) => mutation.id)
 }
 
 /** The batch that carries the effects of these writes, if they have any, is part of this step. */

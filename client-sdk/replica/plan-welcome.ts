@@ -2,8 +2,10 @@ import { TideError } from '../../protocol/error.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import { zeroSeq } from '../../protocol/seq.ts'
 import { withNewIds } from '../outbox/renew.ts'
-import type { OutboxEntry, SubscriptionRecord } from '../store/store.ts'
+import { tableOf } from '../store/holding.ts'
+import type { StoredEntry, SubscriptionRecord } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
+import { applyEffect } from './rebase.ts'
 import type { BulkParts, Step } from './step.ts'
 
 export type Welcome = DownOf<'welcome'>
@@ -17,7 +19,10 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
   const { meta } = mirror
   checkOwner(meta.principal, meta.organizationId, welcome)
   const isAnotherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
-  const mustStartOver = isAnotherEpoch || !welcome.resume
+  const lost = lostWrites(mirror, welcome)
+  // Whatever the server makes of the cursor: it is of a history that has ended where the backup was taken.
+  const isRestored = lost.some(({ status, settled }) => status !== 'syncing' || settled)
+  const mustStartOver = isAnotherEpoch || isRestored || !welcome.resume
   const isFirst = meta.principal === null || meta.organizationId === null
   step.setMeta({
     principal: welcome.principal,
@@ -30,8 +35,9 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
   // Rows written before the replica knew whose it is take their organization and author now.
   if (isFirst) for (const { table, rowId } of mirror.states.all) step.rewrite({ table, rowId })
   const isCloned = isAheadOfUs(mirror, welcome)
-  if (!isCloned) renumber(step, mirror, welcome.clientSeq, isAnotherEpoch)
-  return mustStartOver ? startOver(step, mirror, isAnotherEpoch ? ['held', 'staging'] : ['held']) : {}
+  if (!isCloned) renumber(step, mirror, lost, welcome.clientSeq)
+  const isAnotherHistory = isAnotherEpoch || isRestored
+  return mustStartOver ? startOver(step, mirror, isAnotherHistory ? ['held', 'staging'] : ['held']) : {}
 }
 
 /** The ledger has counters that this replica never gave out: another copy of it has sent under its identity. */
@@ -51,28 +57,59 @@ function checkOwner(principal: Welcome['principal'] | null, organizationId: stri
 }
 
 /**
- * A ledger that ends before counters given out here was restored from a backup: the writes it lost are sent again, under
- * the same ids, counted on from where the ledger ends (it takes no gaps).
+ * The writes that the server does not have though they were sent, in the order in which it took or would have taken them.
+ * What has no answer was lost on its way, or waits there. What has one was known to the ledger: it was restored from a
+ * backup. Its answered writes are lost with it, those that had ended too, as far as they are kept here. Where this
+ * device itself is new to the server, only another epoch tells that from a device that was removed there.
  */
-function renumber(step: Step, mirror: Mirror, known: number, isAnotherEpoch: boolean): void {
-  if (known >= mirror.meta.clientSeq) return
-  const lost = mirror.outbox.entries.filter(
-    (entry) =>
-      entry.mutation.clientSeq > known &&
-      !entry.settled &&
-      (entry.status === 'syncing' || (isAnotherEpoch && isAnswered(entry))),
+export function lostWrites(mirror: Mirror, welcome: Welcome): readonly StoredEntry[] {
+  const { meta } = mirror
+  const known = welcome.clientSeq
+  if (known >= meta.clientSeq) return []
+  const isAnotherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
+  const isRestored = meta.deviceId === welcome.deviceId || isAnotherEpoch
+  const pending = mirror.outbox.sent.filter(
+    ({ mutation, status, settled }) => mutation.clientSeq > known && (isRestored || (status === 'syncing' && !settled)),
   )
+  return [...pending, ...(isRestored ? mirror.tail.after(known) : [])].toSorted(
+    (a, b) => a.mutation.clientSeq - b.mutation.clientSeq,
+  )
+}
+
+/** Lost writes go again under the same ids, counted on from where the ledger ends (it takes no gaps). */
+function renumber(step: Step, mirror: Mirror, lost: readonly StoredEntry[], known: number): void {
+  if (known >= mirror.meta.clientSeq) return
   let next = known
   for (const entry of lost) {
+    if (entry.status === 'synced' && !mirror.tables.has(entry.mutation.table)) continue
     next += 1
-    if (entry.status === 'syncing' && entry.mutation.clientSeq === next) continue
-    step.put({ ...entry, status: 'syncing', outcome: null, mutation: { ...entry.mutation, clientSeq: next } })
+    if (entry.status === 'synced' || entry.settled) takeBack(step, mirror, entry)
+    if (entry.status === 'synced') step.reopen(entry, next)
+    else if (entry.status !== 'syncing' || entry.settled || entry.mutation.clientSeq !== next)
+      step.put({
+        ...entry,
+        status: 'syncing',
+        outcome: null,
+        settled: false,
+        mutation: { ...entry.mutation, clientSeq: next },
+      })
   }
   step.setMeta({ clientSeq: next })
 }
 
-function isAnswered({ status }: OutboxEntry): boolean {
-  return status === 'acknowledged' || status === 'conflict'
+/**
+ * The row shows this write already, and will until it is fetched anew; laid over it once more, a counter would count
+ * twice.
+ */
+function takeBack(step: Step, mirror: Mirror, { mutation }: StoredEntry): void {
+  const { table, rowId, inc, at } = mutation
+  const image = step.image({ table, rowId })
+  if (inc === undefined || image === null) return
+  const back = Object.fromEntries(Object.entries(inc).map(([name, amount]) => [name, -amount]))
+  step.setImage(
+    { table, rowId },
+    applyEffect(tableOf(mirror.tables, table), image, { op: 'increment', rowId, inc: back, at }, step.meta),
+  )
 }
 
 /** Subscriptions in these states from scratch. Also the way out of a replica that cannot apply what it is sent. */
@@ -88,6 +125,10 @@ export function startOver(step: Step, mirror: Mirror, states: readonly Subscript
  */
 export function planNewIdentity(step: Step, mirror: Mirror, newId: () => string): void {
   step.setMeta({ fingerprint: newId(), deviceId: null, clientSeq: 0 })
+  // Their counters are of the old identity, and nobody can tell any more what the server has of them.
+  step.forgetEnded()
+  for (const entry of mirror.outbox.sent)
+    if (entry.status !== 'syncing') step.put({ ...entry, mutation: { ...entry.mutation, clientSeq: 0 } })
   const unanswered = mirror.outbox.entries.filter((entry) => entry.status === 'syncing')
   // Its effect has come back: only the answer is missing, and the new device would never get it.
   for (const entry of unanswered) if (entry.settled) step.end(entry.mutation.id, 'synced')

@@ -16,6 +16,7 @@ import { targetOf } from '../conflict/resolution-effect.ts'
 import type { RowRef } from '../outbox/row-key.ts'
 import { selectPush } from '../outbox/select-push.ts'
 import { rowSync, type RowSync } from '../outbox/row-sync.ts'
+import type { TailLimits } from '../outbox/tail.ts'
 import { tablesOf } from '../store/holding.ts'
 import type { OutboxEntry, ReplicaMeta, ReplicaStore, SubscriptionRecord } from '../store/store.ts'
 import { checkDraft } from './check-draft.ts'
@@ -25,7 +26,7 @@ import { concernsConflicts, planConflicts } from './plan-conflicts.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
 import { fallenWith, isParked, planDiscard, planRetry } from './plan-parked.ts'
 import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
-import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
+import { isAheadOfUs, lostWrites, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
 import { planWrite } from './plan-write.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import type { ReplicaChange } from './replica-change.ts'
@@ -38,6 +39,8 @@ export interface ReplicaOptions {
   readonly schema: Schema
   readonly clock: Clock
   readonly random: Random
+  /** Ended writes that are kept, for a server that is restored from a backup. */
+  readonly tail?: TailLimits
 }
 
 /**
@@ -64,7 +67,7 @@ export class Replica {
 
   /** Opens what the store holds; a new store becomes a replica with an identity of its own. */
   static async open(options: ReplicaOptions): Promise<Replica> {
-    const mirror = new Mirror(tablesOf(options.schema), await options.store.load())
+    const mirror = new Mirror(tablesOf(options.schema), await options.store.load(), options.tail)
     const replica = new Replica(options, mirror)
     if (mirror.meta.fingerprint === null)
       await replica.#run(async (step) => step.setMeta({ fingerprint: replica.#newId() }))
@@ -203,6 +206,7 @@ export class Replica {
    */
   applyWelcome(welcome: Welcome): Promise<{ readonly ahead: boolean }> {
     return this.#run(async (step) => {
+      await this.#knowLost(step, welcome)
       step.addBulk(planWelcome(step, this.#mirror, welcome))
       return { ahead: isAheadOfUs(this.#mirror, welcome) }
     })
@@ -302,7 +306,7 @@ export class Replica {
   #run<T>(work: (step: Step) => Promise<T>): Promise<T> {
     return this.#steps.run(async () => {
       this.#checkOpen()
-      const step = new Step(this.#mirror)
+      const step = new Step(this.#mirror, this.#clock.now())
       const result = await work(step)
       const plan = step.finish()
       await this.#commit(plan)
@@ -313,7 +317,7 @@ export class Replica {
 
   /** Before any other step; one that a crash cuts off is done when the replica opens. */
   async #placeConflicts(): Promise<void> {
-    const step = new Step(this.#mirror)
+    const step = new Step(this.#mirror, this.#clock.now())
     await planConflicts(step, this.#mirror, this.#store)
     await this.#commit(step.finish())
   }
@@ -353,6 +357,21 @@ export class Replica {
       const rows = new Map((await this.#store.rows(table, [...ids])).map((row) => [idOf(row), row]))
       for (const rowId of ids) step.know({ table, rowId }, rows.get(rowId) ?? null)
     }
+  }
+
+  /** Rows of ended writes that go again. */
+  async #knowLost(step: Step, welcome: Welcome): Promise<void> {
+    const refs = lostWrites(this.#mirror, welcome).map(({ mutation: { table, rowId } }) => ({ table, rowId }))
+    await this.#know(
+      step,
+      refs.filter(({ table }) => this.#mirror.tables.has(table)),
+    )
+    await this.#know(
+      step,
+      refs
+        .flatMap((ref) => (ref.table === conflictTable ? (targetOf(step.image(ref)) ?? []) : []))
+        .filter(({ table }) => this.#mirror.tables.has(table)),
+    )
   }
 
   async #knowFallen(step: Step, id: string): Promise<void> {

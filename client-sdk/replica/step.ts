@@ -5,7 +5,15 @@ import type { Effect } from '../outbox/effect.ts'
 import { isActive } from '../outbox/outbox.ts'
 import { keyOf, type RowRef } from '../outbox/row-key.ts'
 import { tableOf } from '../store/holding.ts'
-import type { OutboxEntry, ReplicaMeta, RowState, StoreCommit, SubscriptionRecord } from '../store/store.ts'
+import type {
+  OutboxEntry,
+  ReplicaMeta,
+  RowState,
+  SettledEntry,
+  StoreCommit,
+  StoredEntry,
+  SubscriptionRecord,
+} from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
 import { visibleRow } from './rebase.ts'
 import type { ReplicaChange, TableChange, WriteChange } from './replica-change.ts'
@@ -42,13 +50,19 @@ export class Step {
   readonly #dirty = new Map<string, RowRef>()
   readonly #restated = new Map<string, RowRef>()
   readonly #subscriptions = new Map<string, SubscriptionRecord | null>()
+  /** Ended writes that are kept, and those that are no longer. */
+  readonly #kept = new Map<string, SettledEntry>()
+  readonly #forgotten = new Set<string>()
+  readonly #now: number
   #meta: Partial<ReplicaMeta> = {}
   #bulk: BulkParts = {}
   #lastPosition: number
 
-  constructor(mirror: Mirror) {
+  /** `now` by this device's clock, in milliseconds since 1970. */
+  constructor(mirror: Mirror, now: number) {
     this.#mirror = mirror
-    this.#lastPosition = mirror.outbox.lastPosition
+    this.#now = now
+    this.#lastPosition = Math.max(mirror.outbox.lastPosition, mirror.tail.lastPosition)
   }
 
   get meta(): ReplicaMeta {
@@ -92,7 +106,7 @@ export class Step {
     const isRestacked =
       before === undefined
         ? isActive(entry)
-        : isActive(before) !== isActive(entry) || before.mutation !== entry.mutation
+        : isActive(before) !== isActive(entry) || (isActive(entry) && before.mutation !== entry.mutation)
     for (const ref of this.#rowsOf(entry)) {
       if (before === undefined)
         this.#added.set(keyOf(ref), (this.#added.get(keyOf(ref)) ?? new Set<string>()).add(entry.mutation.id))
@@ -105,7 +119,19 @@ export class Step {
     if (entry === undefined) return
     this.#entries.set(id, null)
     this.#ends.set(id, end)
+    if (end === 'synced') this.#keep(entry)
     for (const ref of this.#rowsOf(entry)) this.#touch(ref, isActive(entry))
+  }
+
+  /** An ended write is under way again: the server has lost it. */
+  reopen({ mutation, position }: SettledEntry, clientSeq: number): void {
+    this.put({ position, status: 'syncing', mutation: { ...mutation, clientSeq }, outcome: null, settled: false })
+  }
+
+  /** No ended write can be sent again any more. */
+  forgetEnded(): void {
+    for (const id of this.#mirror.tail.ids) this.#forgotten.add(id)
+    this.#kept.clear()
   }
 
   /** The same write goes on under another id. */
@@ -187,7 +213,7 @@ export class Step {
     const commit: StoreCommit = {
       ...parts.commit,
       ...(rows.size > 0 ? { rows: [...rows].map(([table, change]) => ({ table, ...change })) } : {}),
-      ...(this.#entries.size > 0 ? { outbox: this.#outboxChange() } : {}),
+      ...(this.#entries.size + this.#forgotten.size > 0 ? { outbox: this.#outboxChange() } : {}),
       ...(states.puts.length + states.deletes.length > 0 ? { states } : {}),
       ...(this.#subscriptions.size > 0 ? { subscriptions: split(this.#subscriptions) } : {}),
       ...(Object.keys(this.#meta).length > 0 ? { meta: this.#meta } : {}),
@@ -195,12 +221,24 @@ export class Step {
     return { commit, change: this.#change(rows, parts.tables ?? new Map<string, TableChange>()) }
   }
 
-  #outboxChange(): { puts: readonly OutboxEntry[]; deletes: readonly string[] } {
+  #outboxChange(): { puts: readonly StoredEntry[]; deletes: readonly string[] } {
     const { puts, deletes } = split(this.#entries)
+    const ended = [...this.#kept.values()].toSorted((a, b) => a.mutation.clientSeq - b.mutation.clientSeq)
+    const overdue = ended.length === 0 ? [] : this.#mirror.tail.overdue(ended, this.#now)
+    const gone = new Set([...overdue, ...this.#forgotten])
+    const kept = ended.filter(({ mutation }) => !gone.has(mutation.id))
+    const stays = new Set(kept.map(({ mutation }) => mutation.id))
+    const over = deletes.filter((id) => this.#mirror.outbox.get(id) !== undefined && !stays.has(id))
     return {
-      puts: puts.toSorted((a, b) => a.position - b.position),
-      deletes: deletes.filter((id) => this.#mirror.outbox.get(id) !== undefined),
+      puts: [...puts.toSorted((a, b) => a.position - b.position), ...kept],
+      deletes: [...new Set([...over, ...gone])],
     }
+  }
+
+  /** Only what the server has taken and answered; a refused write had no effect that could be lost. */
+  #keep({ mutation, outcome, position }: OutboxEntry): void {
+    if (!this.#mirror.tail.isOn || mutation.clientSeq === 0 || outcome === null || outcome.kind === 'rejected') return
+    this.#kept.set(mutation.id, { position, status: 'synced', mutation, outcome, settled: true, endedAt: this.#now })
   }
 
   #change(

@@ -18,12 +18,12 @@ import { toBlockRows, type BlockRows } from './block-rows.ts'
 import { absentColumns, checkRows } from './prepare-rows.ts'
 import {
   emptyMeta,
-  type OutboxEntry,
   type Purge,
   type ReplicaMeta,
   type ReplicaStore,
   type RowState,
   type StoreCommit,
+  type StoredEntry,
   type StoredState,
   type SubscriptionRecord,
   type Swap,
@@ -69,7 +69,7 @@ class MemoryStore {
   readonly tables: Tables
   readonly #data: ReadonlyMap<string, MemoryTable>
   readonly #staging = new Map<string, MemoryStaging>()
-  readonly #outbox = new Map<string, OutboxEntry>()
+  readonly #outbox = new Map<string, StoredEntry>()
   readonly #states = new Map<string, RowState>()
   readonly #subscriptions = new Map<string, SubscriptionRecord>()
   readonly #here: Here = {

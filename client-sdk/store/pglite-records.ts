@@ -6,10 +6,10 @@ import { tableOf, type Tables } from './holding.ts'
 import type { Executor } from './pglite-like.ts'
 import {
   emptyMeta,
-  type OutboxEntry,
   type ReplicaMeta,
   type RowState,
   type StoreCommit,
+  type StoredEntry,
   type StoredState,
   type SubscriptionRecord,
 } from './store.ts'
@@ -17,7 +17,7 @@ import {
 /** Everything of a replica but its rows: the tables `local_*` of schema `tidewire`. */
 export async function loadRecords(database: Executor, tables: Tables): Promise<StoredState> {
   const meta = await database.query<{ key: string; value: Json }>('select key, value from tidewire.local_meta')
-  const outbox = await database.query<{ entry: OutboxEntry }>(
+  const outbox = await database.query<{ entry: StoredEntry }>(
     'select entry from tidewire.local_outbox order by position',
   )
   const states = await database.query<{
@@ -73,7 +73,7 @@ function readMeta(rows: readonly { readonly key: string; readonly value: Json }[
   return { ...emptyMeta, ...(Object.fromEntries(known.map((row) => [row.key, row.value])) as Partial<ReplicaMeta>) }
 }
 
-async function saveOutbox(database: Executor, puts: readonly OutboxEntry[], deletes: readonly string[]): Promise<void> {
+async function saveOutbox(database: Executor, puts: readonly StoredEntry[], deletes: readonly string[]): Promise<void> {
   const records = puts.map((entry) => {
     const { id, table, rowId } = entry.mutation
     return { id, position: entry.position, status: entry.status, table_name: table, row_id: rowId, entry }

@@ -40,7 +40,7 @@ export async function prepareSchema(database: Executor, tables: Tables): Promise
 const moveAside = `
 create temp table pending_rows on commit drop as
   select table_name, row_id from tidewire.local_row_states
-  union select table_name, row_id from tidewire.local_outbox;
+  union select table_name, row_id from tidewire.local_outbox where status <> 'synced';
 create temp table kept_rows (table_name text, data jsonb) on commit drop;
 do $$
 declare name text;

@@ -42,7 +42,8 @@ export interface NearestRequest {
 
 export interface StoredState {
   readonly meta: ReplicaMeta
-  readonly outbox: readonly OutboxEntry[]
+  /** In the order of their positions. */
+  readonly outbox: readonly StoredEntry[]
   readonly states: readonly RowState[]
   readonly subscriptions: readonly SubscriptionRecord[]
 }
@@ -91,6 +92,22 @@ export interface OutboxEntry {
   readonly settled: boolean
 }
 
+/**
+ * A write that has ended: the server has it and has shown it. Kept for a while, to be sent again if the server's database
+ * is restored from a backup that lacks it. To a store it is one more entry of the outbox.
+ */
+export interface SettledEntry {
+  readonly position: number
+  readonly status: 'synced'
+  readonly mutation: OutboxEntry['mutation']
+  readonly outcome: Outcome
+  readonly settled: true
+  /** Milliseconds since 1970, by this device's clock. */
+  readonly endedAt: number
+}
+
+export type StoredEntry = OutboxEntry | SettledEntry
+
 /** A row that differs from what the server says, because of pending writes. No state: the row is as the server says. */
 export interface RowState {
   readonly table: string
@@ -129,7 +146,7 @@ export interface StoreCommit {
     readonly deletes: readonly string[]
   }[]
   /** Deletes are ids of mutations. */
-  readonly outbox?: { readonly puts: readonly OutboxEntry[]; readonly deletes: readonly string[] }
+  readonly outbox?: { readonly puts: readonly StoredEntry[]; readonly deletes: readonly string[] }
   readonly states?: {
     readonly puts: readonly RowState[]
     readonly deletes: readonly { readonly table: string; readonly rowId: string }[]

@@ -47,6 +47,17 @@ export function recordContract(subject: Subject): void {
     expect(outbox).toEqual([entry(2, { status: 'acknowledged', outcome, settled: true }), entry(12, { mutation })])
   })
 
+  it('keeps ended writes among the outbox, in the place of the pending ones', async () => {
+    const outcome = { mutationId: idOf(2), clientSeq: 1, kind: 'applied' as const }
+    const pending = entry(2, { status: 'acknowledged', outcome })
+    await subject.store.commit({ outbox: { puts: [pending, entry(3)], deletes: [] } })
+    const ended = { ...pending, status: 'synced' as const, outcome, settled: true as const, endedAt: 1_763_000_000_000 }
+    await subject.store.commit({ outbox: { puts: [ended], deletes: [] } })
+    expect((await (await subject.reopen()).load()).outbox).toEqual([ended, entry(3)])
+    await subject.store.commit({ outbox: { puts: [pending], deletes: [] } })
+    expect((await (await subject.reopen()).load()).outbox).toEqual([pending, entry(3)])
+  })
+
   it('keeps row states with their server images', async () => {
     const image = note(1, channelA, { embedding: vectorOf(seededRandom(1)), raw: 'AAEC/w==' })
     const states = [

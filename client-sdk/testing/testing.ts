@@ -16,6 +16,8 @@ export type {
   ReplicaStore,
   RowState,
   StoreCommit,
+  SettledEntry,
+  StoredEntry,
   StoredState,
   SubscriptionRecord,
   Swap,

@@ -461,6 +461,84 @@ describe('a welcome', () => {
     expect(sent).toHaveLength(2)
   })
 
+  describe('of a server that was restored from a backup', () => {
+    /** Writes that the server has answered and shown back, one insert and then three increments, each in a push of its own. */
+    async function written() {
+      const opened = await openHeld()
+      const { replica } = opened
+      const [insert] = await replica.write([insertTask])
+      const rowId = sure(insert).mutation.rowId
+      const row = { ...serverTask({ title: 'T' }), id: rowId }
+      const end = async (to: number, useCount: number): Promise<void> => {
+        const sent = await replica.nextPush(100, 1e6)
+        await replica.applyOutcomes(sent.map((mutation) => outcomeOf({ mutation }, 'applied')))
+        const blocks = [blockOf('tasks', [{ ...row, useCount, version: to }])]
+        await replica.applyBatch(batch(to, { blocks, settled: sent.map(({ id }) => id) }))
+      }
+      await end(2, 0)
+      for (const count of [1, 2, 3]) {
+        await replica.write([{ table: 'tasks', rowId, op: 'increment', inc: { useCount: 1 } }])
+        await end(2 + count, count)
+      }
+      expect(replica.writes()).toEqual([])
+      return { ...opened, rowId, row }
+    }
+
+    it.each([
+      ['another epoch', { epoch: 'second', resume: false }],
+      ['the same epoch, which it could even continue', {}],
+    ])('gets what had ended since, even after a restart, with %s', async (_, values) => {
+      const { store, rowId, row } = await written()
+      const { replica } = await openReplica(store)
+      expect(replica.writes()).toEqual([])
+      await replica.applyWelcome(welcome({ ...values, clientSeq: 2 }))
+      const sent = await replica.nextPush(100, 1e6)
+      expect(sent.map(({ op, clientSeq }) => [op, clientSeq])).toEqual([
+        ['increment', 3],
+        ['increment', 4],
+      ])
+      // What the replica shows does not go back, and counts nothing twice.
+      expect(await shown({ replica }, 'tasks', rowId)).toMatchObject({ useCount: 3 })
+      expect(replica.subscriptions.map(({ state }) => state)).toEqual(['new'])
+      const blocks = [blockOf('tasks', [{ ...row, useCount: 1, version: 2 }])]
+      await replica.stagePage('project', { from: 3, next: null, blocks })
+      await replica.applyBatch(batch(3, { activated: ['project'] }))
+      expect(await shown({ replica }, 'tasks', rowId)).toMatchObject({ useCount: 3 })
+      await replica.applyOutcomes(sent.map((mutation) => outcomeOf({ mutation }, 'applied')))
+      await replica.applyBatch(
+        batch(5, {
+          blocks: [blockOf('tasks', [{ ...row, useCount: 3, version: 4 }])],
+          settled: sent.map(({ id }) => id),
+        }),
+      )
+      expect(await shown({ replica }, 'tasks', rowId)).toMatchObject({ useCount: 3 })
+      expect(replica.writes()).toEqual([])
+      // And again: they are kept once more.
+      await replica.applyWelcome(welcome({ ...values, clientSeq: 2 }))
+      expect(await replica.nextPush(100, 1e6)).toHaveLength(2)
+    })
+
+    it('sends nothing again to a server that knows this device no more, within one epoch', async () => {
+      const { replica } = await written()
+      await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0 }))
+      expect(replica.writes()).toEqual([])
+      expect(await replica.nextPush(100, 1e6)).toEqual([])
+    })
+
+    it('sends everything again to one that has never heard of this device, in another epoch', async () => {
+      const { replica } = await written()
+      await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0, epoch: 'second', resume: false }))
+      expect((await replica.nextPush(100, 1e6)).map(({ clientSeq }) => clientSeq)).toEqual([1, 2, 3, 4])
+    })
+
+    it('sends nothing again under a new identity', async () => {
+      const { replica } = await written()
+      await replica.takeNewIdentity()
+      await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0, epoch: 'second', resume: false }))
+      expect(await replica.nextPush(100, 1e6)).toEqual([])
+    })
+  })
+
   it('of a server ahead leads to a new identity and to new ids for what has no answer', async () => {
     const { replica } = await openHeld()
     const [entry] = await replica.write([insertTask])

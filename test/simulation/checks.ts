@@ -14,7 +14,8 @@ const tables = ['projects', 'project_members', 'tasks', 'memories', 'memory_tags
 export async function differencesAtCursor(world: World, device: SimClient): Promise<readonly string[]> {
   const stored = await device.store.load()
   const { cursor, principal } = stored.meta
-  if (cursor === null || principal === null) return []
+  // A cursor of a history that is gone says nothing.
+  if (cursor === null || principal === null || cursor.epoch !== world.database.epoch) return []
   const rows = world.database.rowsAt(cursor.seq)
   const held = stored.subscriptions.filter(({ state }) => state === 'held')
   const images = new Map<string, ReadonlyMap<string, Row>>()
@@ -118,6 +119,7 @@ export async function differencesAtRest(
   const problems: string[] = []
   const stored = await device.store.load()
   for (const entry of stored.outbox) {
+    if (entry.status === 'synced') continue
     if (entry.status !== 'rejected' && entry.status !== 'conflict')
       problems.push(`${device.name}: write ${entry.mutation.id} is still ${entry.status}`)
     const conflictId = entry.status === 'conflict' ? entry.outcome?.conflictId : undefined
@@ -125,7 +127,8 @@ export async function differencesAtRest(
       problems.push(
         `${device.name}: write ${entry.mutation.id} waits for conflict ${conflictId}, which is not here open`,
       )
-    if (world.server.store.outcomeOf(entry.mutation.id) === undefined)
+    const isForgotten = entry.status === 'rejected' && world.restored > 0
+    if (!isForgotten && world.server.store.outcomeOf(entry.mutation.id) === undefined)
       problems.push(`${device.name}: write ${entry.mutation.id} (${entry.status}) has no outcome on the server`)
   }
   for (const { table, rowId: id } of stored.states) {

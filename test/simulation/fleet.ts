@@ -46,12 +46,13 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
     })
   }
   loop(2500, () => disturb(world))
+  loop(3000, () => Promise.resolve(world.backUp()))
   loop(700, async () => {
     const device = world.pick(world.clients)
     if (device === undefined) return
     journal.problems.push(...(await differencesAtCursor(world, device)))
     for (const entry of (await device.store.load()).outbox)
-      if (entry.outcome !== null) acknowledged.get(device)?.add(entry.mutation.id)
+      if (entry.outcome !== null && entry.outcome.kind !== 'rejected') acknowledged.get(device)?.add(entry.mutation.id)
   })
   await world.clock.run(stormMs, () => journal.problems.length > 0)
   isStormy = false
@@ -83,6 +84,7 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
   for (const device of world.clients)
     problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
   tally['commits'] = world.database.head
+  tally['restored'] = world.restored
   tally['conflictRows'] = world.database.rows.all('sync_conflicts').length
   for (const { kind, error } of world.server.store.outcomes()) {
     const name = error === undefined ? kind : `${kind} ${error.code}`

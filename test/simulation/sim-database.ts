@@ -44,11 +44,11 @@ export interface Committed {
  */
 export class SimDatabase implements Feed {
   readonly rows = new SimRows()
-  readonly epoch: string
   readonly #tables: SimTables
   readonly #clock: Clock
-  readonly #log: LogEntry[] = []
-  readonly #history: { readonly seq: Seq; readonly table: string; readonly row: Row }[] = []
+  #epoch: string
+  #log: LogEntry[] = []
+  #history: { readonly seq: Seq; readonly table: string; readonly row: Row }[] = []
   #head: Seq = zeroSeq
   /** Time a read takes, so that commits can come between reads. */
   readonly #latency: () => Promise<void>
@@ -56,12 +56,30 @@ export class SimDatabase implements Feed {
   constructor(tables: SimTables, clock: Clock, epoch: string, latency: () => Promise<void>) {
     this.#tables = tables
     this.#clock = clock
-    this.epoch = epoch
+    this.#epoch = epoch
     this.#latency = latency
+  }
+
+  get epoch(): string {
+    return this.#epoch
   }
 
   get head(): Seq {
     return this.#head
+  }
+
+  /** Everything as it is now; what it answers brings it back, as the beginning of another history. */
+  backUp(): (epoch: string) => void {
+    const rows = new SimRows()
+    rows.restore(this.rows)
+    const [log, history, head] = [[...this.#log], [...this.#history], this.#head]
+    return (epoch) => {
+      this.rows.restore(rows)
+      this.#log = [...log]
+      this.#history = [...history]
+      this.#head = head
+      this.#epoch = epoch
+    }
   }
 
   descriptor(table: string): TableDescriptor {

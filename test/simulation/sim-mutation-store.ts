@@ -39,11 +39,29 @@ export class SimMutationStore implements MutationStore {
   /** Applied increments of `reinforcementCount` by memory. */
   readonly increments = new Map<string, number>()
   #last: Promise<unknown> = Promise.resolve()
+  /** Counts restorations: what was under way before one is never committed. */
+  #generation = 0
 
   constructor(database: SimDatabase, latency: () => Promise<void>, crash: () => CrashPoint) {
     this.#database = database
     this.#latency = latency
     this.#crash = crash
+  }
+
+  /** The ledger as it is now; what it answers brings it back. */
+  backUp(): () => void {
+    const devices = [...this.#devices].map(([id, device]) => [id, copyOf(device)] as const)
+    const [ledger, effects, increments] = [[...this.#ledger], [...this.effects], [...this.increments]]
+    return () => {
+      this.#generation += 1
+      refill(
+        this.#devices,
+        devices.map(([id, device]) => [id, copyOf(device)]),
+      )
+      refill(this.#ledger, ledger)
+      refill(this.effects, effects)
+      refill(this.increments, increments)
+    }
   }
 
   lastClientSeq(deviceId: string): number {
@@ -65,11 +83,13 @@ export class SimMutationStore implements MutationStore {
   }
 
   async #run<T>(principal: DevicePrincipal, work: (transaction: MutationTransaction) => Promise<T>): Promise<T> {
+    const generation = this.#generation
     await this.#latency()
     const layers = [new SimRows(this.#database.rows)]
     const records: LedgerEntry[] = []
     const result = await work(this.#transaction(principal, layers, records))
     await this.#latency()
+    if (generation !== this.#generation) throw new SimulatedCrash('The database was replaced.')
     const crash = this.#crash()
     if (crash === 'before_commit') throw new SimulatedCrash('The server died before the commit.')
     const [rows] = layers
@@ -185,6 +205,15 @@ export class SimMutationStore implements MutationStore {
     }
     return count
   }
+}
+
+function copyOf({ lastClientSeq, idsBySeq }: Device): Device {
+  return { lastClientSeq, idsBySeq: new Map(idsBySeq) }
+}
+
+function refill<K, V>(map: Map<K, V>, entries: readonly (readonly [K, V])[]): void {
+  map.clear()
+  for (const [key, value] of entries) map.set(key, value)
 }
 
 function isDeleted(row: Row): boolean {

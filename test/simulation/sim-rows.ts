@@ -31,6 +31,12 @@ export class SimRows {
     return this.#tables
   }
 
+  /** Goes back to what another one holds. */
+  restore(from: SimRows): void {
+    this.#tables.clear()
+    for (const [table, rows] of from.changes()) this.#tables.set(table, new Map(rows))
+  }
+
   /** Moves this layer's changes into the one below. */
   keep(): void {
     for (const [table, rows] of this.#tables) for (const row of rows.values()) this.#below?.put(table, row)

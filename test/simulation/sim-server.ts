@@ -58,6 +58,19 @@ export class SimServer {
     this.store = new SimMutationStore(parts.database, parts.latency, parts.crashAt)
   }
 
+  /** All that a backup of the database holds; what it answers brings it back, while the server is down. */
+  backUp(): (epoch: string) => void {
+    const database = this.#parts.database.backUp()
+    const ledger = this.store.backUp()
+    const devices = [...this.#devices]
+    return (epoch) => {
+      database(epoch)
+      ledger()
+      this.#devices.clear()
+      for (const [fingerprint, device] of devices) this.#devices.set(fingerprint, device)
+    }
+  }
+
   get isRunning(): boolean {
     return this.#running !== null
   }

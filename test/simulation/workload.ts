@@ -156,7 +156,8 @@ export async function disturb(world: World): Promise<void> {
     world.foreignWrite('project_members', world.benMembership, {
       deletedAt: member?.['deletedAt'] === null ? new Date(world.clock.now()).toISOString() : null,
     })
-  } else {
+  } else if (roll < 0.8) world.restore()
+  else {
     const task = world.pick(world.database.rows.all('tasks'))
     if (task !== undefined)
       world.foreignWrite('tasks', String(task['id']), { title: 'By another service', priority: 'critical' })

@@ -32,6 +32,10 @@ export class World {
   readonly projects: { readonly open: string; readonly secret: string }
   readonly people: { readonly ada: Principal; readonly ben: Principal; readonly scout: Principal }
   readonly benMembership: string
+  /** The backups there are, the oldest first. */
+  readonly #backups: ((epoch: string) => void)[] = []
+  /** How often the database was replaced by a backup. */
+  restored = 0
   /** Chance that the server dies at a commit; zero once the weather is calm. */
   deathChance = 0
 
@@ -101,6 +105,20 @@ export class World {
     this.server.crash()
     this.network.breakAll()
     this.clock.after(50 + this.random.next() * 500, () => void this.server.start())
+  }
+
+  backUp(): void {
+    this.#backups.push(this.server.backUp())
+    if (this.#backups.length > 3) this.#backups.shift()
+  }
+
+  /** The server dies, and starts again on a backup: what was committed since is gone, and nobody is told. */
+  restore(): void {
+    const backup = this.pick(this.#backups)
+    if (backup === undefined) return
+    this.crashServer()
+    backup(this.newId())
+    this.restored += 1
   }
 
   pick<T>(items: readonly T[]): T | undefined {
