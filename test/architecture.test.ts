@@ -116,6 +116,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'client-sdk/outbox/row-key.ts',
   'client-sdk/outbox/row-sync.ts',
   'client-sdk/outbox/select-push.ts',
+  'client-sdk/outbox/tail.ts',
   'client-sdk/outbox/wire-value.ts',
   'client-sdk/query/live-query.ts',
   'client-sdk/query/typed-query.ts',

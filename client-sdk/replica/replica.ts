@@ -20,13 +20,14 @@ import type { TailLimits } from '../outbox/tail.ts'
 import { tablesOf } from '../store/holding.ts'
 import type { OutboxEntry, ReplicaMeta, ReplicaStore, SubscriptionRecord } from '../store/store.ts'
 import { checkDraft } from './check-draft.ts'
+import { knowFallen, knowLost, knowRows } from './know-rows.ts'
 import { Mirror } from './mirror.ts'
 import { planBatch } from './plan-batch.ts'
 import { concernsConflicts, planConflicts } from './plan-conflicts.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
-import { fallenWith, isParked, planDiscard, planRetry } from './plan-parked.ts'
+import { planDiscard, planRetry } from './plan-parked.ts'
 import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
-import { isAheadOfUs, lostWrites, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
+import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
 import { planWrite } from './plan-write.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import type { ReplicaChange } from './replica-change.ts'
@@ -137,12 +138,14 @@ export class Replica {
     return this.#run(async (step) => {
       const tools = { tables: this.#mirror.tables, newId: this.#newId, organizationId: this.meta.organizationId }
       const checked = drafts.map((draft) => checkDraft(draft, tools))
-      await this.#know(
+      await knowRows(
         step,
+        this.#store,
         checked.map(({ table, rowId }) => ({ table: table.name, rowId })),
       )
-      await this.#know(
+      await knowRows(
         step,
+        this.#store,
         checked.flatMap(({ table, rowId, op }) =>
           op === 'resolve' ? (targetOf(step.image({ table: table.name, rowId })) ?? []) : [],
         ),
@@ -179,7 +182,7 @@ export class Replica {
       const conflicts = outcomes.flatMap(({ conflictId }) =>
         conflictId === undefined ? [] : [{ table: conflictTable, rowId: conflictId }],
       )
-      if (this.#mirror.tables.has(conflictTable)) await this.#know(step, conflicts)
+      if (this.#mirror.tables.has(conflictTable)) await knowRows(step, this.#store, conflicts)
       planOutcomes(step, outcomes, outcomes.some(({ kind }) => kind === 'rejected') ? this.writes() : [])
       return { identityLost: outcomes.some(isIdentityProblem) }
     })
@@ -206,7 +209,7 @@ export class Replica {
    */
   applyWelcome(welcome: Welcome): Promise<{ readonly ahead: boolean }> {
     return this.#run(async (step) => {
-      await this.#knowLost(step, welcome)
+      await knowLost(step, this.#mirror, this.#store, welcome)
       step.addBulk(planWelcome(step, this.#mirror, welcome))
       return { ahead: isAheadOfUs(this.#mirror, welcome) }
     })
@@ -282,7 +285,7 @@ export class Replica {
   /** Sends a refused write again as a new one, with what fell with it. Answers the new entries. */
   retry(id: string): Promise<readonly OutboxEntry[]> {
     return this.#run(async (step) => {
-      await this.#knowFallen(step, id)
+      await knowFallen(step, this.#mirror, this.#store, id)
       return planRetry(step, id, this.writes(), this.#newId, this.#clock.now())
     })
   }
@@ -290,7 +293,7 @@ export class Replica {
   /** Drops a refused or unsent write and what depends on it. Answers the ids of all that were dropped. */
   discard(id: string): Promise<readonly string[]> {
     return this.#run(async (step) => {
-      await this.#knowFallen(step, id)
+      await knowFallen(step, this.#mirror, this.#store, id)
       return planDiscard(step, id, this.writes())
     })
   }
@@ -344,49 +347,6 @@ export class Replica {
     return this.#mirror.takeConflicts(
       open,
       this.openConflicts.map(idOf).filter((id) => !ids.has(id)),
-    )
-  }
-
-  /** Reads rows that the step may touch and that have no pending writes: what the store shows of them is the server's image. */
-  async #know(step: Step, refs: readonly RowRef[]): Promise<void> {
-    const byTable = new Map<string, Set<string>>()
-    for (const ref of refs) {
-      if (!step.isKnown(ref)) byTable.set(ref.table, (byTable.get(ref.table) ?? new Set<string>()).add(ref.rowId))
-    }
-    for (const [table, ids] of byTable) {
-      const rows = new Map((await this.#store.rows(table, [...ids])).map((row) => [idOf(row), row]))
-      for (const rowId of ids) step.know({ table, rowId }, rows.get(rowId) ?? null)
-    }
-  }
-
-  /** Rows of ended writes that go again. */
-  async #knowLost(step: Step, welcome: Welcome): Promise<void> {
-    const refs = lostWrites(this.#mirror, welcome).map(({ mutation: { table, rowId } }) => ({ table, rowId }))
-    await this.#know(
-      step,
-      refs.filter(({ table }) => this.#mirror.tables.has(table)),
-    )
-    await this.#know(
-      step,
-      refs
-        .flatMap((ref) => (ref.table === conflictTable ? (targetOf(step.image(ref)) ?? []) : []))
-        .filter(({ table }) => this.#mirror.tables.has(table)),
-    )
-  }
-
-  async #knowFallen(step: Step, id: string): Promise<void> {
-    const entry = step.entry(id)
-    if (entry === undefined) return
-    const fallen = fallenWith(entry, this.writes(), isParked)
-    await this.#know(
-      step,
-      fallen.map(({ mutation: { table, rowId } }) => ({ table, rowId })),
-    )
-    await this.#know(
-      step,
-      fallen
-        .flatMap((other) => targetOf(step.image(other.mutation)) ?? [])
-        .filter(({ table }) => this.#mirror.tables.has(table)),
     )
   }
 

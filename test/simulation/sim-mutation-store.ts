@@ -38,6 +38,8 @@ export class SimMutationStore implements MutationStore {
   readonly effects = new Map<string, number>()
   /** Applied increments of `reinforcementCount` by memory. */
   readonly increments = new Map<string, number>()
+  /** All mutations that were ever refused, in whatever history: their devices were told. */
+  readonly refused = new Set<string>()
   #last: Promise<unknown> = Promise.resolve()
   /** Counts restorations: what was under way before one is never committed. */
   #generation = 0
@@ -102,6 +104,7 @@ export class SimMutationStore implements MutationStore {
     const device = this.#device(principal.deviceId)
     for (const { mutation, outcome } of records) {
       this.#ledger.set(mutation.id, { deviceId: principal.deviceId, op: mutation.op, outcome })
+      if (outcome.kind === 'rejected') this.refused.add(mutation.id)
       device.idsBySeq.set(mutation.clientSeq, mutation.id)
       device.lastClientSeq = Math.max(device.lastClientSeq, mutation.clientSeq)
       this.effects.set(mutation.id, (this.effects.get(mutation.id) ?? 0) + 1)
