@@ -11,29 +11,31 @@
  */
 import type { CallAction } from './actions.ts'
 import { createUuidSource } from '../lib/uuid.ts'
-import { systemClock, type CancelTimer, type Clock } from '../lib/clock.ts'
-import { systemRandom, type Random } from '../lib/random.ts'
+import { systemClock, type CancelTimer } from '../lib/clock.ts'
+import { systemRandom } from '../lib/random.ts'
 import { stayAlive } from '../lib/stay-alive.ts'
 import { TideError } from '../protocol/error.ts'
 import type { Json, Row } from '../protocol/rows/row.ts'
 import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
 import { Conflicts } from './conflict/conflicts.ts'
-import { Connection, type ConnectionStatus } from './connection/connection.ts'
+import type { ConnectionStatus } from './connection/connection.ts'
+import type { ConnectionView } from './connection/connection-view.ts'
 import { createSocketTransport } from './connection/socket-transport.ts'
-import type { Transport } from './connection/transport.ts'
 import { checkOptions, type ConnectOptions } from './connect-options.ts'
 import type { SearchHits, SearchRequest } from './memory/search.ts'
 import { Searcher } from './memory/searcher.ts'
-import type { TailLimits } from './outbox/tail.ts'
 import { Writes } from './outbox/writes.ts'
 import { Presence, type PresenceRoom } from './presence/presence.ts'
-import { Replica } from './replica/replica.ts'
+import type { ReplicaView } from './replica/replica-view.ts'
 import { shippedSchema } from './schema.generated.ts'
 import { openStore } from './store/open-store.ts'
 import type { ReplicaStore } from './store/store.ts'
 import { Channels } from './subscription/channels.ts'
 import type { FollowedChannel } from './subscription/followed-channel.ts'
 import type { SubscribeOptions, Target } from './subscription/subscription.ts'
+import { canShare, openBrowserTabs } from './tabs/browser-tabs.ts'
+import { openEngine, type Engine, type EngineParts } from './tabs/engine.ts'
+import { openSharedEngine } from './tabs/shared-engine.ts'
 import { TableHandle, type Table, type WriteRequest } from './tables/table.ts'
 import { TransactionRecorder, type TransactionTable } from './tables/transaction.ts'
 import { WriteTracker, type Write } from './tables/write.ts'
@@ -103,10 +105,9 @@ export async function connect<const S extends Schema = typeof shippedSchema>(
 ): Promise<ClientOf<S>> {
   const checked = checkOptions(options)
   const schema: Schema = options.schema ?? shippedSchema
-  const store = await openStore(options.replica, schema)
-  return createClient<S>({
+  const { replica } = options
+  const parts = {
     schema,
-    store,
     transport: createSocketTransport(checked.url),
     clock: systemClock,
     random: systemRandom,
@@ -114,27 +115,29 @@ export async function connect<const S extends Schema = typeof shippedSchema>(
     device: checked.device,
     tail: checked.tail,
     stayAlive,
-  })
+  }
+  const open = (): Promise<ReplicaStore> => openStore(replica, schema)
+  // In browsers a replica is one for all tabs.
+  const engine =
+    replica.kind === 'pglite' && 'name' in replica && canShare()
+      ? await openSharedEngine(openBrowserTabs(replica.name), parts, open)
+      : await openEngine(parts, await open())
+  return clientOf<S>(parts, engine)
 }
 
 /** Everything a client is made of; `connect` fills it with the real world, a simulation with its own. */
-export interface ClientParts {
-  readonly schema: Schema
+export interface ClientParts extends EngineParts {
   readonly store: ReplicaStore
-  readonly transport: Transport
-  readonly clock: Clock
-  readonly random: Random
-  readonly token: () => Promise<string>
-  readonly device: ConnectOptions<Schema>['device']
-  readonly tail?: TailLimits
-  /** Keeps the process running while the connection is being made: between two tries there is nothing else that would. */
-  readonly stayAlive?: () => CancelTimer
 }
 
 export async function createClient<S extends Schema>(parts: ClientParts): Promise<ClientOf<S>> {
-  const { schema, store, clock, random, tail } = parts
-  const replica = await Replica.open({ schema, store, clock, random, ...(tail === undefined ? {} : { tail }) })
-  const client = new TideClient(parts, replica)
+  return clientOf(parts, await openEngine(parts, parts.store))
+}
+
+/** A client of an engine that is open; begins to connect. */
+export function clientOf<S extends Schema>(parts: EngineParts, engine: Engine): ClientOf<S> {
+  const { schema } = parts
+  const client = new TideClient(parts, engine)
   const handles = Object.fromEntries(Object.entries(schema).map(([name, table]) => [name, client.handle(table)]))
   const taken = Object.keys(schema).find((name) => name in client)
   if (taken !== undefined) {
@@ -142,7 +145,7 @@ export async function createClient<S extends Schema>(parts: ClientParts): Promis
       remedy: 'Rename the table.',
     })
   }
-  client.connect()
+  engine.start()
   // The handles are untyped inside; their types follow from the same schema that they were made from.
   return Object.assign(client, handles) as unknown as ClientOf<S>
 }
@@ -150,9 +153,10 @@ export async function createClient<S extends Schema>(parts: ClientParts): Promis
 class TideClient implements ClientBase<Schema> {
   readonly conflicts: Conflicts
   readonly writes: Writes
-  readonly #parts: ClientParts
-  readonly #replica: Replica
-  readonly #connection: Connection
+  readonly #parts: EngineParts
+  readonly #engine: Engine
+  readonly #replica: ReplicaView
+  readonly #connection: ConnectionView
   readonly #tracker = new WriteTracker()
   readonly #presence: Presence
   readonly #channels: Channels
@@ -161,12 +165,13 @@ class TideClient implements ClientBase<Schema> {
   #letGo: CancelTimer | undefined
   readonly #statusListeners = new Set<(status: ClientStatus) => void>()
 
-  constructor(parts: ClientParts, replica: Replica) {
-    const { transport, clock, random, token, device } = parts
+  constructor(parts: EngineParts, engine: Engine) {
+    const { replica } = engine
     this.#parts = parts
+    this.#engine = engine
     this.#replica = replica
-    this.#newId = createUuidSource(clock, random)
-    this.#connection = new Connection({ replica, transport, clock, random, token, device })
+    this.#newId = createUuidSource(parts.clock, parts.random)
+    this.#connection = engine.connection
     this.#presence = new Presence({ send: (channel, state) => this.#connection.sendPresence(channel, state) })
     this.#channels = new Channels({ schema: parts.schema, replica, connection: this.#connection })
     this.#searcher = new Searcher({ schema: parts.schema, replica, connection: this.#connection })
@@ -281,10 +286,9 @@ class TideClient implements ClientBase<Schema> {
     text: TemplateStringsArray,
     ...values: readonly unknown[]
   ): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    const { sql } = this.#parts.store
-    if (sql === undefined)
+    if (this.#engine.sql === undefined)
       throw new TideError('not_found', 'This replica has no SQL.', { remedy: "Use `replica: { kind: 'pglite' }`." })
-    return sql(
+    return this.#engine.sql(
       text.reduce((query, part, index) => `${query}$${index}${part}`),
       values,
     )
@@ -299,10 +303,8 @@ class TideClient implements ClientBase<Schema> {
   }
 
   async close(): Promise<void> {
-    await this.#connection.close()
+    await this.#engine.close()
     this.#tracker.close()
-    await this.#replica.close()
-    await this.#parts.store.close()
   }
 
   async #write(

@@ -72,6 +72,13 @@ const ARROWS: rules.Arrows = {
   ],
   'client-sdk/memory': ['client-sdk/connection', 'client-sdk/query', 'client-sdk/replica', 'client-sdk/store'],
   'client-sdk/presence': ['client-sdk/connection'],
+  'client-sdk/tabs': [
+    'client-sdk/conflict',
+    'client-sdk/connection',
+    'client-sdk/outbox',
+    'client-sdk/replica',
+    'client-sdk/store',
+  ],
   'client-sdk/schema.generated': [],
   'client-sdk/actions': ['client-sdk/schema.generated'],
   'client-sdk/connect-options': [
@@ -107,6 +114,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/scope/principal.ts',
   'server/scope/sql-query.ts',
   'client-sdk/conflict/resolution-effect.ts',
+  'client-sdk/connection/connection-view.ts',
   'client-sdk/connection/transport.ts',
   'client-sdk/memory/search.ts',
   'client-sdk/outbox/depends.ts',
@@ -120,8 +128,11 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'client-sdk/outbox/wire-value.ts',
   'client-sdk/query/live-query.ts',
   'client-sdk/query/typed-query.ts',
+  // A tab that follows another keeps the same mirror.
+  'client-sdk/replica/mirror.ts',
   'client-sdk/replica/received.ts',
   'client-sdk/replica/replica-change.ts',
+  'client-sdk/replica/replica-view.ts',
   'client-sdk/store/holding.ts',
   'client-sdk/store/open-store.ts',
 ])

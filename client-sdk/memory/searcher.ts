@@ -1,14 +1,14 @@
 import { TideError } from '../../protocol/error.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { toProperty, type Schema, type TableDescriptor } from '../../protocol/rows/table.ts'
-import type { Connection } from '../connection/connection.ts'
-import type { Replica } from '../replica/replica.ts'
+import type { ConnectionView } from '../connection/connection-view.ts'
+import type { ReplicaView } from '../replica/replica-view.ts'
 import { search, type SearchHits, type SearchRequest, type SearchSource } from './search.ts'
 
 export interface SearcherParts {
   readonly schema: Schema
-  readonly replica: Replica
-  readonly connection: Connection
+  readonly replica: ReplicaView
+  readonly connection: ConnectionView
 }
 
 /** Search with the replica and the connection behind it. */

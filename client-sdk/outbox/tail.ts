@@ -39,6 +39,10 @@ export class Tail {
     return last
   }
 
+  has(id: string): boolean {
+    return this.#byId.has(id)
+  }
+
   /** Those that the server took after this counter, in that order. */
   after(clientSeq: number): readonly SettledEntry[] {
     return [...this.#byId.values()]

@@ -1,4 +1,5 @@
 import type { Row } from '../../protocol/rows/row.ts'
+import type { RowRef } from '../outbox/row-key.ts'
 import type { OutboxEntry } from '../store/store.ts'
 
 /** What one atomic step changed on the replica, for live queries and waiting writes. */
@@ -24,3 +25,10 @@ export interface WriteChange {
 export type TableChange =
   | { readonly all: true }
   | { readonly all: false; readonly upserts: readonly Row[]; readonly deletes: readonly string[] }
+
+/** These and more rows whose `$sync` changed. */
+export function withStates(states: ReplicaChange['states'], refs: readonly RowRef[]): ReplicaChange['states'] {
+  const merged = new Map([...states].map(([table, ids]) => [table, new Set(ids)]))
+  for (const { table, rowId } of refs) merged.set(table, (merged.get(table) ?? new Set<string>()).add(rowId))
+  return merged
+}

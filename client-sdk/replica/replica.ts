@@ -18,7 +18,15 @@ import { selectPush } from '../outbox/select-push.ts'
 import { rowSync, type RowSync } from '../outbox/row-sync.ts'
 import type { TailLimits } from '../outbox/tail.ts'
 import { tablesOf } from '../store/holding.ts'
-import type { OutboxEntry, ReplicaMeta, ReplicaStore, SubscriptionRecord } from '../store/store.ts'
+import type {
+  OutboxEntry,
+  ReplicaMeta,
+  ReplicaReader,
+  ReplicaStore,
+  StoredState,
+  SubscriptionRecord,
+} from '../store/store.ts'
+import { entriesOf, isDone, withCaller, type Caller } from './callers.ts'
 import { checkDraft } from './check-draft.ts'
 import { knowFallen, knowLost, knowRows } from './know-rows.ts'
 import { Mirror } from './mirror.ts'
@@ -30,7 +38,7 @@ import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-su
 import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
 import { planWrite } from './plan-write.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
-import type { ReplicaChange } from './replica-change.ts'
+import { withStates, type ReplicaChange } from './replica-change.ts'
 import { visitServerRows } from './server-rows.ts'
 import { Step, type Plan } from './step.ts'
 import type { WriteDraft } from './write-draft.ts'
@@ -42,6 +50,11 @@ export interface ReplicaOptions {
   readonly random: Random
   /** Ended writes that are kept, for a server that is restored from a backup. */
   readonly tail?: TailLimits
+}
+
+export interface WriteOptions {
+  readonly group?: boolean
+  readonly caller?: Caller
 }
 
 /**
@@ -56,7 +69,7 @@ export class Replica {
   readonly #newId: () => string
   readonly #mirror: Mirror
   readonly #steps = new Serial()
-  readonly #listeners = new Listeners<ReplicaChange>()
+  readonly #listeners = new Listeners<Plan>()
   #isClosed = false
 
   private constructor(options: ReplicaOptions, mirror: Mirror) {
@@ -117,11 +130,28 @@ export class Replica {
   }
 
   onChange(listener: (change: ReplicaChange) => void): () => void {
+    return this.#listeners.add(({ change }) => listener(change))
+  }
+
+  /** Each step with what it did to the store. */
+  onStep(listener: (step: Plan) => void): () => void {
     return this.#listeners.add(listener)
   }
 
+  /** Everything but rows, as `load` of a store would give it; ended writes left out. */
+  records(): StoredState {
+    const { meta, outbox, states, subscriptions } = this.#mirror
+    return { meta, outbox: outbox.entries, states: states.all, subscriptions: [...subscriptions.values()] }
+  }
+
+  /** A write that is not pending any more has been synced, as far as is known; otherwise it was discarded. */
+  hasEnded(id: string): boolean {
+    const { tail } = this.#mirror
+    return !tail.isOn || tail.has(id)
+  }
+
   /** Runs a read between two steps, so that what it finds and the changes told after it fit together. */
-  read<T>(run: (store: ReplicaStore) => Promise<T>): Promise<T> {
+  read<T>(run: (store: ReplicaReader) => Promise<T>): Promise<T> {
     return this.#steps.run(async () => {
       this.#checkOpen()
       return run(this.#store)
@@ -132,10 +162,13 @@ export class Replica {
    * Writes, at once and durably: when this resolves, the rows show the writes and no crash loses them. All drafts or
    * none; with `group`, also on the server. Answers an entry per draft. Drafts that fold into an unsent write share its
    * entry; an entry that is `settled` has already ended (a row deleted before its insert was ever sent).
+   * With `caller`, a call that was carried out before answers what it then made, as far as that is still here.
    * Throws `TideError` when a draft cannot be right.
    */
-  write(drafts: readonly WriteDraft[], options: { readonly group?: boolean } = {}): Promise<readonly OutboxEntry[]> {
+  write(drafts: readonly WriteDraft[], options: WriteOptions = {}): Promise<readonly OutboxEntry[]> {
     return this.#run(async (step) => {
+      const { group = false, caller } = options
+      if (caller !== undefined && isDone(this.meta, caller)) return entriesOf(this.#mirror, drafts)
       const tools = { tables: this.#mirror.tables, newId: this.#newId, organizationId: this.meta.organizationId }
       const checked = drafts.map((draft) => checkDraft(draft, tools))
       await knowRows(
@@ -150,7 +183,8 @@ export class Replica {
           op === 'resolve' ? (targetOf(step.image({ table: table.name, rowId })) ?? []) : [],
         ),
       )
-      return planWrite(step, checked, { newId: this.#newId, now: this.#clock.now(), group: options.group ?? false })
+      if (caller !== undefined) step.setMeta({ callers: withCaller(this.meta, caller) })
+      return planWrite(step, checked, { newId: this.#newId, now: this.#clock.now(), group })
     })
   }
 
@@ -262,9 +296,10 @@ export class Replica {
     tables: readonly string[],
     visit: (table: string, row: Row) => void,
   ): Promise<boolean> {
-    return this.read(async (store) => {
+    return this.#steps.run(async () => {
+      this.#checkOpen()
       if (this.meta.cursor?.seq !== seq) return false
-      await visitServerRows(this.#mirror, store, subscription, tables, visit)
+      await visitServerRows(this.#mirror, this.#store, subscription, tables, visit)
       return true
     })
   }
@@ -330,7 +365,8 @@ export class Replica {
     await this.#store.commit(commit)
     this.#mirror.apply(commit)
     const restated = await this.#takeConflicts(change)
-    this.#listeners.tell(restated.length === 0 ? change : { ...change, states: withRows(change.states, restated) })
+    const told = restated.length === 0 ? change : { ...change, states: withStates(change.states, restated) }
+    this.#listeners.tell({ commit, change: told })
   }
 
   /** Follows what a step did to sync_conflicts; answers rows whose `$sync` changed by that. */
@@ -358,10 +394,4 @@ export class Replica {
 function* queue(sent: Iterable<OutboxEntry>, unsent: Iterable<OutboxEntry>): Iterable<OutboxEntry> {
   yield* sent
   yield* unsent
-}
-
-function withRows(states: ReplicaChange['states'], refs: readonly RowRef[]): ReplicaChange['states'] {
-  const merged = new Map([...states].map(([table, ids]) => [table, new Set(ids)]))
-  for (const { table, rowId } of refs) merged.set(table, (merged.get(table) ?? new Set<string>()).add(rowId))
-  return merged
 }

@@ -33,6 +33,9 @@ export interface ReplicaStore {
   close(): Promise<void>
 }
 
+/** What reads rows. */
+export type ReplicaReader = Pick<ReplicaStore, 'rows' | 'query' | 'nearest'>
+
 export interface NearestRequest {
   readonly column: string
   readonly vector: Float32Array
@@ -60,6 +63,8 @@ export interface ReplicaMeta {
   /** Highest clientSeq given out. */
   readonly clientSeq: number
   readonly schemaHash: string | null
+  /** Number of the last write of each other tab that writes through this replica. */
+  readonly callers: Readonly<Record<string, number>> | null
 }
 
 export const emptyMeta: ReplicaMeta = {
@@ -70,6 +75,7 @@ export const emptyMeta: ReplicaMeta = {
   cursor: null,
   clientSeq: 0,
   schemaHash: null,
+  callers: null,
 }
 
 /**

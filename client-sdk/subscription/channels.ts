@@ -1,7 +1,8 @@
 import type { TideError } from '../../protocol/error.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
-import type { Connection, ConnectionStatus } from '../connection/connection.ts'
-import type { Replica } from '../replica/replica.ts'
+import type { ConnectionStatus } from '../connection/connection.ts'
+import type { ConnectionView } from '../connection/connection-view.ts'
+import type { ReplicaView } from '../replica/replica-view.ts'
 import type { SubscriptionRecord } from '../store/store.ts'
 import { FollowedChannel, type FollowState } from './followed-channel.ts'
 import {
@@ -15,8 +16,8 @@ import {
 
 export interface ChannelsParts {
   readonly schema: Schema
-  readonly replica: Replica
-  readonly connection: Connection
+  readonly replica: ReplicaView
+  readonly connection: ConnectionView
 }
 
 /**

@@ -3,8 +3,8 @@ import { rowId } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { compareRanges, RangeSums, type RangeSum } from '../../protocol/rows/verify.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import type { Connection } from '../connection/connection.ts'
-import type { Replica } from '../replica/replica.ts'
+import type { ConnectionView } from '../connection/connection-view.ts'
+import type { ReplicaView } from '../replica/replica-view.ts'
 
 /** Where replica and server differed; the channels concerned are being fetched again. */
 export interface Difference {
@@ -21,8 +21,8 @@ export type Verification =
 
 export interface VerifyParts {
   readonly schema: Schema
-  readonly replica: Replica
-  readonly connection: Connection
+  readonly replica: ReplicaView
+  readonly connection: ConnectionView
 }
 
 /** The answer is as of a log position that the replica may have passed already; then it is asked for again. */

@@ -45,26 +45,69 @@ async function load(page: Page, name: string, options: Partial<OpenOptions> = {}
 const numbered = (prefix: string, count: number): string[] =>
   Array.from({ length: count }, (_, index) => `${prefix} ${index}`).sort()
 
-test('gives a replica to one tab at a time, and to the next one when that has closed its client or crashed', async () => {
+test('is one replica and one connection for all tabs, and goes on in another when the one that had it is gone', async () => {
   const [first, second] = await Promise.all([site.context.newPage(), site.context.newPage()])
+  const sockets = new Map([first, second].map((page) => [page, 0]))
+  for (const page of [first, second]) page.on('websocket', () => sockets.set(page, (sockets.get(page) ?? 0) + 1))
   expect(await load(first, 'tabs')).toBe('open')
-  const refusal = /^replica_locked: Another tab has the replica tabs open\. .*close it and try again/
-  expect(await load(second, 'tabs')).toMatch(refusal)
   const projectId = await first.evaluate(() => sdkPage.follow())
-  await first.evaluate(() => sdkPage.disconnect())
-  await first.evaluate((id) => sdkPage.insert(id, 'From the first tab', 3, 1), projectId)
+  expect(await load(second, 'tabs')).toBe('open')
+  expect(await second.evaluate(() => sdkPage.follow())).toBe(projectId)
 
-  await first.evaluate(() => sdkPage.close())
-  expect(await load(second, 'tabs', { offline: true })).toBe('open')
-  expect((await second.evaluate(() => sdkPage.read('From the first tab'))).titles).toHaveLength(3)
-  expect(await load(first, 'tabs')).toMatch(refusal)
-  await second.evaluate((id) => sdkPage.insert(id, 'From the second tab', 3, 1), projectId)
+  // What one tab writes is live in the other, both ways.
+  await second.evaluate(() => sdkPage.watch('From'))
+  await first.evaluate(() => sdkPage.watch('From'))
+  await first.evaluate((id) => sdkPage.insert(id, 'From first', 2, 1), projectId)
+  await second.waitForFunction(() => sdkPage.watched.length === 2)
+  await second.evaluate((id) => sdkPage.insert(id, 'From second', 2, 2), projectId)
+  await first.waitForFunction(() => sdkPage.watched.length === 4)
+  await second.evaluate(() => sdkPage.synced())
+  expect([...sockets.values()].filter((count) => count > 0)).toHaveLength(1)
 
-  await second.close()
-  expect(await load(first, 'tabs')).toBe('open')
-  expect((await first.evaluate(() => sdkPage.read('From the second tab'))).titles).toHaveLength(3)
-  await first.evaluate(() => sdkPage.synced())
+  // Offline writes of both, one of them under way, when the tab that has the replica is killed.
+  await second.evaluate(() => sdkPage.disconnect())
+  await first.waitForFunction(() => sdkPage.connection === 'offline')
+  await first.evaluate((id) => sdkPage.insert(id, 'Offline first', 20, 1), projectId)
+  await second.evaluate((id) => sdkPage.insert(id, 'Offline second', 20, 1), projectId)
+  await second.evaluate((id) => void sdkPage.insert(id, 'Half second', 20, 1), projectId)
+  await second.waitForFunction(() => sdkPage.inserted >= 25)
+  const leader = (sockets.get(first) ?? 0) > 0 ? first : second
+  expect(leader).toBe(first)
   await first.close()
+  await second.waitForFunction(() => sdkPage.inserted === 42, undefined, { timeout: 120_000 })
+  for (const [prefix, count] of [
+    ['Offline first', 20],
+    ['Offline second', 20],
+    ['Half second', 20],
+  ] as const) {
+    const { titles, ids, pendingIds } = await second.evaluate((text) => sdkPage.read(text), prefix)
+    expect(titles).toEqual(numbered(prefix, count))
+    expect(pendingIds).toEqual(expect.arrayContaining([...ids]))
+  }
+  expect(await second.evaluate(() => sdkPage.connection)).toBe('offline')
+
+  // A tab that comes now follows the new leader; what was written offline goes to the server from there.
+  const third = await site.context.newPage()
+  expect(await load(third, 'tabs')).toBe('open')
+  await third.evaluate(() => sdkPage.goOnline())
+  await third.evaluate(() => sdkPage.synced())
+  const seen = await openInNode()
+  await (
+    await seen.subscribe({ project: projectId })
+  ).ready
+  for (const prefix of ['Offline first', 'Offline second', 'Half second'])
+    expect(
+      (await seen.tasks.find({ where: { title: { like: `${prefix} %` } } })).map(({ title }) => title).sort(),
+    ).toEqual(numbered(prefix, 20))
+  await seen.close()
+  expect(sockets.get(second)).toBe(1)
+
+  // Closed in good order, it hands over as well.
+  await second.evaluate(() => sdkPage.close())
+  await third.evaluate((id) => sdkPage.insert(id, 'From third', 2, 1), projectId)
+  await third.evaluate(() => sdkPage.synced())
+  await second.close()
+  await third.close()
 })
 
 test('keeps 1,000 offline rows and their writes through reloads, syncs them, and reads them again without a server', async () => {

@@ -29,6 +29,10 @@ export interface SdkPage {
   insert(projectId: string, prefix: string, count: number, together: number): Promise<void>
   readonly inserted: number
   read(prefix: string): Promise<PageContent>
+  /** Starts a live query; `watched` are the titles it shows. */
+  watch(prefix: string): void
+  readonly watched: readonly string[]
+  readonly connection: string
   synced(): Promise<void>
   readonly violations: readonly string[]
   close(): Promise<void>
@@ -36,6 +40,7 @@ export interface SdkPage {
 
 let tide: Client | undefined
 let inserted = 0
+let watched: readonly string[] = []
 const violations: string[] = []
 addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI, sourceFile, lineNumber }) => {
   violations.push(`${effectiveDirective} ${blockedURI} ${sourceFile}:${lineNumber}`)
@@ -92,6 +97,17 @@ const page: SdkPage = {
       pendingIds: inserts.map(({ rowId }) => rowId).sort(),
       pending: client().status.pending,
     }
+  },
+  watch: (prefix) => {
+    client().tasks.live({ where: { title: { like: `${prefix} %` } } }, (rows) => {
+      watched = rows.map(({ title }) => title)
+    })
+  },
+  get watched() {
+    return watched
+  },
+  get connection() {
+    return client().status.connection
   },
   synced: () => client().synced(),
   violations,

@@ -1,0 +1,22 @@
+import type { Replica } from './replica.ts'
+
+/** What a replica knows of itself at once, without asking its store. */
+export type ReplicaState = Pick<
+  Replica,
+  'meta' | 'subscriptions' | 'pendingCount' | 'openConflicts' | 'writes' | 'syncOf'
+>
+
+/** What the rest of the SDK needs of a replica, whichever tab of a browser has it. */
+export type ReplicaView = ReplicaState &
+  Pick<
+    Replica,
+    | 'onChange'
+    | 'read'
+    | 'write'
+    | 'addSubscription'
+    | 'removeSubscription'
+    | 'refetch'
+    | 'serverRows'
+    | 'retry'
+    | 'discard'
+  >

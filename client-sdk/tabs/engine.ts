@@ -1,0 +1,57 @@
+import type { CancelTimer, Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
+import { Connection, type ConnectionOptions } from '../connection/connection.ts'
+import type { ConnectionView } from '../connection/connection-view.ts'
+import type { TailLimits } from '../outbox/tail.ts'
+import { Replica } from '../replica/replica.ts'
+import type { ReplicaView } from '../replica/replica-view.ts'
+import type { ReplicaStore } from '../store/store.ts'
+
+/** A replica and its connection, here or in another tab. */
+export interface Engine {
+  readonly replica: ReplicaView
+  readonly connection: ConnectionView
+  /** Read-only SQL, where the store speaks it. */
+  readonly sql?: ReplicaStore['sql']
+  /** Begins to connect, unless another tab has decided about that. */
+  start(): void
+  close(): Promise<void>
+}
+
+export interface EngineParts {
+  readonly schema: Schema
+  readonly clock: Clock
+  readonly random: Random
+  readonly transport: ConnectionOptions['transport']
+  readonly token: ConnectionOptions['token']
+  readonly device: ConnectionOptions['device']
+  readonly tail?: TailLimits
+  /** Keeps the process running while the connection is being made: between two tries there is nothing else that would. */
+  readonly stayAlive?: () => CancelTimer
+}
+
+export interface LocalEngine extends Engine {
+  readonly replica: Replica
+  readonly connection: Connection
+  readonly store: ReplicaStore
+}
+
+/** Opens what the store holds, in this very tab or process. */
+export async function openEngine(parts: EngineParts, store: ReplicaStore): Promise<LocalEngine> {
+  const { schema, clock, random, transport, token, device, tail } = parts
+  const replica = await Replica.open({ store, schema, clock, random, ...(tail === undefined ? {} : { tail }) })
+  const connection = new Connection({ replica, transport, clock, random, token, device })
+  return {
+    replica,
+    connection,
+    store,
+    ...(store.sql === undefined ? {} : { sql: store.sql }),
+    start: () => connection.connect(),
+    async close() {
+      await connection.close()
+      await replica.close()
+      await store.close()
+    },
+  }
+}

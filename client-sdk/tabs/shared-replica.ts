@@ -1,0 +1,217 @@
+import { Listeners } from '../../lib/listeners.ts'
+import { invariant } from '../../lib/invariant.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { DownOf } from '../../protocol/messages/down.ts'
+import type { ConnectionStatus } from '../connection/connection.ts'
+import type { ConnectionView } from '../connection/connection-view.ts'
+import type { ReplicaChange, WriteChange } from '../replica/replica-change.ts'
+import type { ReplicaView } from '../replica/replica-view.ts'
+import type { Tables } from '../store/holding.ts'
+import type { ReplicaReader } from '../store/store.ts'
+import { LeaderGone, type Backend, type EngineEvent } from './backend.ts'
+import { Leader } from './leader.ts'
+
+/**
+ * One replica and connection as a client uses them, wherever they are at the moment. When the tab that has them goes
+ * away, its calls wait for the next one and are asked again there; the client is told what changed in between as one
+ * change.
+ */
+export class SharedReplica {
+  readonly replica: ReplicaView
+  readonly connection: ConnectionView
+  readonly #id: string
+  readonly #tables: Tables
+  readonly #changes = new Listeners<ReplicaChange>()
+  readonly #statuses = new Listeners<ConnectionStatus>()
+  readonly #presents = new Listeners<DownOf<'present'>>()
+  readonly #refusals = new Listeners<{ readonly id: string; readonly error: TideError }>()
+  #backend: Backend | null = null
+  #next = Promise.withResolvers<void>()
+  #closed: TideError | null = null
+  #writes = 0
+  /** An error of this tab alone. */
+  #error: TideError | undefined
+
+  constructor(id: string, tables: Tables) {
+    this.#id = id
+    this.#tables = tables
+    this.replica = this.#replicaView()
+    this.connection = this.#connectionView()
+    this.#next.promise.catch(() => undefined)
+  }
+
+  /** Resolves when there is a replica to work with. */
+  get opened(): Promise<void> {
+    return this.#backend === null ? this.#next.promise : Promise.resolve()
+  }
+
+  get backend(): Backend | null {
+    return this.#backend
+  }
+
+  /** The replica is there from now on. */
+  async use(backend: Backend): Promise<void> {
+    const before = this.#backend
+    this.#backend = backend
+    this.#error = undefined
+    this.#next.resolve()
+    if (before === null) return
+    const change = await this.#between(before, backend)
+    this.#changes.tell(change)
+    this.#statuses.tell(backend.status)
+  }
+
+  /** The tab that had it is gone: calls wait for the next. What is known at once stays as it was. */
+  await(): void {
+    this.#next = Promise.withResolvers<void>()
+    this.#next.promise.catch(() => undefined)
+  }
+
+  take(event: EngineEvent): void {
+    switch (event.kind) {
+      case 'change':
+        return this.#changes.tell(event.change)
+      case 'status':
+        return this.#statuses.tell(this.connection.status)
+      case 'present':
+        return this.#presents.tell(event.message)
+      case 'refused':
+        return this.#refusals.tell(event)
+    }
+  }
+
+  sql(text: string, params: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    return this.#call('sql', [text, params]) as Promise<readonly Readonly<Record<string, unknown>>[]>
+  }
+
+  /** Nobody gets an answer any more. */
+  end(error: TideError): void {
+    this.#closed = error
+    this.#next.reject(error)
+  }
+
+  /** Asks until a leader answers: one that goes away meanwhile has maybe done it, which only writes need to know. */
+  async #call(method: string, args: readonly unknown[]): Promise<unknown> {
+    for (;;) {
+      await this.#next.promise
+      if (this.#closed !== null) throw this.#closed
+      const backend = this.#backend
+      invariant(backend !== null, 'a replica was opened before it is asked')
+      try {
+        return await backend.call(method, args)
+      } catch (error) {
+        if (error instanceof DOMException)
+          throw new TideError('invalid_value', `A value cannot be handed to another tab: ${error.message}.`)
+        if (!(error instanceof LeaderGone)) throw error
+      }
+    }
+  }
+
+  /** What a client must be told that has followed one backend and goes on with another. */
+  async #between(before: Backend, after: Backend): Promise<ReplicaChange> {
+    const pending = new Set(after.state.writes().map(({ mutation }) => mutation.id))
+    const gone = before.state.writes().flatMap(({ mutation: { id } }) => (pending.has(id) ? [] : [id]))
+    const synced = new Set(gone.length === 0 ? [] : await this.#endedAmong(gone, after))
+    const writes: WriteChange[] = [
+      ...gone.map((id): WriteChange => ({ id, entry: null, end: synced.has(id) ? 'synced' : 'discarded' })),
+      ...after.state.writes().map((entry): WriteChange => ({ id: entry.mutation.id, entry })),
+    ]
+    const subscriptions = [...before.state.subscriptions, ...after.state.subscriptions]
+    return {
+      tables: new Map([...this.#tables.keys()].map((name) => [name, { all: true as const }])),
+      writes,
+      states: new Map(),
+      subscriptions: new Set(subscriptions.map(({ subscription }) => subscription.id)),
+    }
+  }
+
+  async #endedAmong(ids: readonly string[], backend: Backend): Promise<readonly string[]> {
+    try {
+      return (await backend.call('ended', [ids])) as readonly string[]
+    } catch {
+      // It is gone again. Few writes are ever discarded.
+      return ids
+    }
+  }
+
+  #state(): Backend {
+    const backend = this.#backend
+    invariant(backend !== null, 'a replica was opened before it is used')
+    return backend
+  }
+
+  #replicaView(): ReplicaView {
+    const call = <T>(method: string, ...args: readonly unknown[]): Promise<T> => this.#call(method, args) as Promise<T>
+    const reader: ReplicaReader = {
+      rows: (table, ids) => call('rows', table, ids),
+      query: (table, query) => call('query', table, query),
+      nearest: (table, request) => call('nearest', table, request),
+    }
+    const state = (): Backend['state'] => this.#state().state
+    return {
+      get meta() {
+        return state().meta
+      },
+      get subscriptions() {
+        return state().subscriptions
+      },
+      get pendingCount() {
+        return state().pendingCount
+      },
+      get openConflicts() {
+        return state().openConflicts
+      },
+      writes: () => state().writes(),
+      syncOf: (table, rowId) => state().syncOf(table, rowId),
+      onChange: (listener) => this.#changes.add(listener),
+      // In the tab that has it, between two steps. From another tab one answer comes between two steps as well.
+      read: (run) => (this.#backend instanceof Leader ? this.#backend.local.replica.read(run) : run(reader)),
+      write: (drafts, options) => {
+        this.#writes += 1
+        // What dies with this tab needs no number.
+        const caller = this.#backend instanceof Leader ? {} : { caller: { id: this.#id, call: this.#writes } }
+        return call('write', drafts, { ...options, ...caller })
+      },
+      addSubscription: (subscription) => call('addSubscription', subscription),
+      removeSubscription: (id) => call('removeSubscription', id),
+      refetch: (id) => call('refetch', id),
+      serverRows: async (subscription, seq, tables, visit) => {
+        const found = await call<readonly [string, string, number][] | null>('serverRows', subscription, seq, tables)
+        for (const [table, id, version] of found ?? []) visit(table, { id, version })
+        return found !== null
+      },
+      retry: (id) => call('retry', id),
+      discard: (id) => call('discard', id),
+    }
+  }
+
+  #connectionView(): ConnectionView {
+    const call = <T>(method: string, ...args: readonly unknown[]): Promise<T> => this.#call(method, args) as Promise<T>
+    const report = (error: unknown): void => {
+      this.#error = error instanceof TideError ? error : new TideError('internal', String(error))
+      this.#statuses.tell(this.connection.status)
+    }
+    const tellOff = (method: string, ...args: readonly unknown[]): void => {
+      call(method, ...args).catch(report)
+    }
+    const status = (): ConnectionStatus => {
+      const { status: known } = this.#state()
+      return this.#error === undefined || known.error !== undefined ? known : { ...known, error: this.#error }
+    }
+    return {
+      get status() {
+        return status()
+      },
+      connect: () => tellOff('connect'),
+      disconnect: () => tellOff('disconnect'),
+      request: (request) => call('request', request),
+      search: (request) => call('search', request),
+      verify: (subscription) => call('verify', subscription),
+      sendPresence: (channel, presence) => tellOff('sendPresence', channel, presence),
+      onPresent: (listener) => this.#presents.add(listener),
+      onStatus: (listener) => this.#statuses.add(listener),
+      onRefused: (listener) => this.#refusals.add(({ id, error }) => listener(id, error)),
+      reportError: report,
+    }
+  }
+}

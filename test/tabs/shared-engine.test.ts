@@ -1,0 +1,192 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { clientOf, type Client } from '../../client-sdk/client.ts'
+import { shippedSchema } from '../../client-sdk/schema.generated.ts'
+import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
+import type { ReplicaStore, StoreCommit } from '../../client-sdk/store/store.ts'
+import type { EngineParts } from '../../client-sdk/tabs/engine.ts'
+import { openSharedEngine, type Tabs } from '../../client-sdk/tabs/shared-engine.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { seededRandom } from '../../lib/random.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
+import { newId } from '../support/fixtures.ts'
+import { TabBus } from './tab-bus.ts'
+
+/** A browser whose tabs share a replica, far from any server. */
+class Browser {
+  readonly bus = new TabBus()
+  readonly store = createMemoryStore(shippedSchema)
+  readonly commits: StoreCommit[] = []
+  opened = 0
+  connections = 0
+  /** Called before a commit reaches the store; what it throws or never answers is the tab's end. */
+  onCommit: (tab: string) => Promise<void> = () => Promise.resolve()
+  readonly #clients = new Map<Tabs, Client>()
+
+  async open(
+    id: string,
+    schema: Schema = shippedSchema,
+  ): Promise<{ readonly tide: Client; readonly tabs: Tabs & { crash(): void } }> {
+    const tabs = this.bus.open(id)
+    const parts: EngineParts = {
+      schema,
+      clock: systemClock,
+      random: seededRandom(id.charCodeAt(0)),
+      transport: {
+        open: () => {
+          this.connections += 1
+          return { send: () => undefined, close: () => undefined }
+        },
+      },
+      token: () => Promise.resolve('token'),
+      device: { name: id, kind: 'browser' },
+    }
+    const engine = await openSharedEngine(tabs, parts, async () => this.#openStore(id))
+    const tide = clientOf<typeof shippedSchema>(parts, engine)
+    this.#clients.set(tabs, tide)
+    const crash = (): void => {
+      this.#clients.delete(tabs)
+      tabs.crash()
+    }
+    return { tide, tabs: { ...tabs, crash } }
+  }
+
+  async close(): Promise<void> {
+    this.onCommit = () => Promise.resolve()
+    await Promise.all([...this.#clients.values()].map((tide) => tide.close()))
+  }
+
+  #openStore(id: string): ReplicaStore {
+    this.opened += 1
+    return {
+      ...this.store,
+      commit: async (commit) => {
+        await this.onCommit(id)
+        this.commits.push(commit)
+        await this.store.commit(commit)
+      },
+    }
+  }
+}
+
+let browser = new Browser()
+afterEach(async () => {
+  await browser.close()
+  browser = new Browser()
+})
+
+const projectId = newId()
+const titles = async (tide: Client): Promise<readonly string[]> =>
+  (await tide.tasks.find({ orderBy: [{ title: 'asc' }] })).map(({ title }) => title)
+
+/** Waits until a live query of the tab shows these titles. */
+async function shows(tide: Client, expected: readonly string[]): Promise<void> {
+  for await (const rows of tide.tasks.live({ orderBy: [{ title: 'asc' }] }))
+    if (JSON.stringify(rows.map(({ title }) => title)) === JSON.stringify(expected)) return
+}
+
+describe('tabs of one browser', () => {
+  it('share one replica and one connection, and see each other write', async () => {
+    const [a, b] = [await browser.open('a'), await browser.open('b')]
+    await a.tide.tasks.insert({ projectId, title: 'From A' })
+    await shows(b.tide, ['From A'])
+    const row = await b.tide.tasks.insert({ projectId, title: 'From B' })
+    expect(await titles(b.tide)).toEqual(['From A', 'From B'])
+    await shows(a.tide, ['From A', 'From B'])
+    expect(row.$sync).toMatchObject({ status: 'local' })
+    expect(b.tide.status).toMatchObject({ pending: 2, connection: a.tide.status.connection })
+    expect((await a.tide.writes.find()).map(({ id }) => id)).toEqual((await b.tide.writes.find()).map(({ id }) => id))
+    expect(browser.opened).toBe(1)
+    expect(browser.connections).toBe(1)
+  })
+
+  it('answer errors, vectors and transactions in a follower as in the leader', async () => {
+    const { tide } = (await browser.open('a'), await browser.open('b'))
+    await expect(tide.tasks.update(newId(), { title: 'x' })).rejects.toMatchObject({ code: 'not_found' })
+    await expect(tide.sql`select 1`).rejects.toMatchObject({ code: 'not_found' })
+    await expect(tide.search('nothing', { text: 'x' })).rejects.toMatchObject({ code: 'unknown_table' })
+    await expect(tide.call('tasks.claim', {})).rejects.toMatchObject({ code: 'offline' })
+    const embedding = Float32Array.from({ length: 384 }, (_, index) => index / 384)
+    const memory = await tide.memories.insert({
+      projectId,
+      scope: 'project',
+      agentId: newId(),
+      content: 'm',
+      embedding,
+    })
+    const hits = await tide.memories.search({ embedding, mode: 'local' })
+    expect(hits.map(({ row, score }) => [row.id, Math.round(score * 1000)])).toEqual([[memory.id, 1000]])
+    const writes = await tide.transaction(async (tx) => {
+      await tx.tasks.insert({ projectId, title: 'One' })
+      await tx.tasks.insert({ projectId, title: 'Two' })
+    })
+    expect(writes.map(({ status }) => status)).toEqual(['local', 'local'])
+    expect(await titles(tide)).toEqual(['One', 'Two'])
+  })
+
+  it.each(['closes', 'crashes'] as const)('go on when the leader %s, with all that it had written', async (how) => {
+    const [a, b, c] = [await browser.open('a'), await browser.open('b'), await browser.open('c')]
+    await a.tide.tasks.insert({ projectId, title: 'From A' })
+    const { $write } = await b.tide.tasks.insert({ projectId, title: 'From B' })
+    const seen: string[][] = []
+    const stop = c.tide.tasks.live({}, (rows) => seen.push(rows.map(({ title }) => title).sort()))
+    if (how === 'closes') await a.tide.close()
+    else a.tabs.crash()
+    await b.tide.tasks.insert({ projectId, title: 'Later from B' })
+    await c.tide.tasks.insert({ projectId, title: 'Later from C' })
+    await shows(b.tide, ['From A', 'From B', 'Later from B', 'Later from C'])
+    await shows(c.tide, ['From A', 'From B', 'Later from B', 'Later from C'])
+    expect(seen.at(-1)).toEqual(['From A', 'From B', 'Later from B', 'Later from C'])
+    expect($write.status).toBe('local')
+    expect((await b.tide.writes.find()).map(({ status }) => status)).toEqual(['local', 'local', 'local', 'local'])
+    expect(browser.opened).toBe(2)
+    stop()
+  })
+
+  it.each([
+    ['before the commit', false],
+    ['after the commit, before the answer', true],
+  ])('write once what was under way when the leader crashed %s', async (_, isCommitted) => {
+    const [a, b] = [await browser.open('a'), await browser.open('b')]
+    const memory = await b.tide.memories.insert({ projectId, scope: 'project', agentId: newId(), content: 'counted' })
+    browser.onCommit = async (tab) => {
+      if (tab !== 'a') return
+      a.tabs.crash()
+      // A process that is gone commits nothing more, but what it had handed to the disk may be there.
+      if (!isCommitted) await new Promise(() => undefined)
+    }
+    const write = await b.tide.memories.increment(memory.id, { reinforcementCount: 1 })
+    expect(write.status).toBe('local')
+    const [row] = await b.tide.memories.find({})
+    expect(row?.reinforcementCount).toBe(1)
+    browser.onCommit = () => Promise.resolve()
+  })
+
+  it('stay offline under a new leader when they were so on purpose', async () => {
+    const [a, b] = [await browser.open('a'), await browser.open('b')]
+    b.tide.disconnect()
+    await new Promise<void>((resolve) => {
+      const stop = b.tide.onStatus(({ connection }) => {
+        if (connection !== 'offline') return
+        stop()
+        resolve()
+      })
+    })
+    const { connections } = browser
+    a.tabs.crash()
+    await b.tide.tasks.insert({ projectId, title: 'Offline' })
+    expect(b.tide.status.connection).toBe('offline')
+    expect(browser.connections).toBe(connections)
+  })
+
+  it('of another version of the app are refused', async () => {
+    await browser.open('a')
+    const { agentTypes: _, ...older } = shippedSchema
+    await expect(browser.open('b', older)).rejects.toMatchObject({ code: 'replica_locked' })
+  })
+
+  it('say nothing while there is only one', async () => {
+    const { tide } = await browser.open('a')
+    await tide.tasks.insert({ projectId, title: 'Alone' })
+    expect(new Set(browser.bus.said.map(({ kind }) => kind))).toEqual(new Set(['who', 'leader']))
+  })
+})
