@@ -68,6 +68,7 @@ function missing(name: Suffix): string | undefined {
 const missingHere = suffixes.filter((name) => missing(name) !== undefined)
 const reasons = missingHere.map((name) => `*.${name}.test.ts (${missing(name)})`)
 if (services.redis.kind === 'missing') reasons.push(`tests over Redis (${services.redis.why})`)
+if (services.haproxy.kind === 'missing') reasons.push(`tests of the proxy (${services.haproxy.why})`)
 const leftOut = `${reasons.join(', ')}: ${INSTALL}`
 if (reasons.length > 0 && inCi) throw new Error(`In CI nothing is left out, but these cannot run: ${leftOut}.`)
 if (reasons.length > 0) process.stderr.write(`Left out: ${leftOut}.\n`)

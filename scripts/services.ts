@@ -1,4 +1,4 @@
-// The services that tests need and npm cannot bring: PostgreSQL 17 with pgvector, Redis, Chromium.
+// The services that tests need and npm cannot bring: PostgreSQL 17 with pgvector, Redis, Chromium, HAProxy.
 //
 //   node scripts/services.ts status             what is there, and where it comes from
 //   node scripts/services.ts install            brings what is missing (as root on Debian; the second time it does nothing)
@@ -30,14 +30,20 @@ export type Service =
   | { readonly kind: 'missing'; readonly why: string }
 
 /** What `npm test` has to work with. Chromium is never started here: `at` is the program's path in both cases. */
-export type Services = { readonly postgres: Service; readonly redis: Service; readonly chromium: Service }
+export type Services = {
+  readonly postgres: Service
+  readonly redis: Service
+  readonly chromium: Service
+  /** Only its own test starts it: `at` is the program's path. */
+  readonly haproxy: Service
+}
 
 /** Running services and how to end them. A URL is absent when its service is missing. */
 export type RunningServices = AsyncDisposable & { readonly postgresUrl?: string; readonly redisUrl?: string }
 
 /** Looks for the services; starts and installs nothing. */
 export function findServices(): Services {
-  return { postgres: findPostgres(), redis: findRedis(), chromium: findChromium() }
+  return { postgres: findPostgres(), redis: findRedis(), chromium: findChromium(), haproxy: findHaproxy() }
 }
 
 function findPostgres(): Service {
@@ -71,6 +77,12 @@ function findRedis(): Service {
   if (given) return { kind: 'given', at: given }
   const at = onPath(['redis-server', 'valkey-server'])
   return at ? { kind: 'installed', at } : { kind: 'missing', why: 'no redis-server; TEST_REDIS_URL may name one' }
+}
+
+function findHaproxy(): Service {
+  // Debian puts it where only root's path leads.
+  const at = onPath(['haproxy']) ?? ['/usr/sbin/haproxy'].find((path) => existsSync(path))
+  return at ? { kind: 'installed', at } : { kind: 'missing', why: 'no haproxy' }
 }
 
 function findChromium(): Service {
@@ -131,6 +143,7 @@ export function installServices(): void {
   const packages = [
     ...(services.redis.kind === 'missing' ? ['redis-server'] : []),
     ...(services.chromium.kind === 'missing' ? ['chromium'] : []),
+    ...(services.haproxy.kind === 'missing' ? ['haproxy'] : []),
     ...(services.postgres.kind === 'missing' && !onPath(['debootstrap']) ? ['debootstrap'] : []),
   ]
   if (packages.length === 0 && services.postgres.kind !== 'missing') return

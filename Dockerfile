@@ -1,0 +1,36 @@
+# The server, with nothing that only development needs.
+#
+#   docker build -t tidewire .
+#   docker run -p 127.0.0.1:4600:4600 -v tidewire:/data tidewire           embedded database in the volume, demo data
+#   docker run --env-file … tidewire migrate|doctor|status|…               any command of the CLI
+#
+# With DATABASE_URL (and AUTH_SECRET) it serves a Postgres; docker-compose.yml has several of them behind a proxy.
+FROM node:24-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+COPY client-sdk/package.json client-sdk/
+# No scripts: the only one of these packages that has one brings a Node for machines without, and here is one.
+RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:24-slim
+LABEL org.opencontainers.image.title="Tidewire" \
+      org.opencontainers.image.description="One live state for AI agents, devices and apps: Postgres is the truth, every client keeps a replica." \
+      org.opencontainers.image.licenses="Apache-2.0"
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY . .
+# A number, so that an orchestrator can see that it is not root. The folder must be theirs before it becomes a volume.
+RUN mkdir /data && chown 1000:1000 /data
+USER 1000:1000
+VOLUME /data
+ENV NODE_ENV=production \
+    NODE_OPTIONS="--conditions=tidewire:source --disable-warning=ExperimentalWarning" \
+    HOST=0.0.0.0 \
+    PORT=4600 \
+    TIDEWIRE_DATA=/data
+EXPOSE 4600
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --start-interval=1s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/ready`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "server/cli/tidewire.js"]
+CMD ["start"]

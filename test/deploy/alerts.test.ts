@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { metricsOfNobody } from '../support/metrics.ts'
+
+const duration = z.string().regex(/^\d+[smh]$/)
+const fileSchema = z.strictObject({
+  groups: z.array(
+    z.strictObject({
+      name: z.string(),
+      rules: z.array(
+        z.strictObject({
+          alert: z.string().regex(/^Tidewire[A-Za-z]+$/),
+          expr: z.string(),
+          for: duration.optional(),
+          labels: z.strictObject({ severity: z.enum(['page', 'ticket']) }),
+          annotations: z.strictObject({ summary: z.string() }),
+        }),
+      ),
+    }),
+  ),
+})
+const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+const { groups } = fileSchema.parse(parse(read('deploy/alerts.yml')))
+const rules = groups.flatMap((group) => group.rules)
+
+test('every metric of an alert is one that the server has, with the labels it has', async () => {
+  const metrics = metricsOfNobody()
+  metrics.count('error', 'internal')
+  metrics.count('refused', 'token_invalid')
+  metrics.pushed(1, [{ kind: 'rejected', error: { code: 'internal' } }])
+  metrics.pushFailed('internal')
+  const text = await metrics.text()
+  for (const { alert, expr } of rules) {
+    const used = [...expr.matchAll(/\b((?:tidewire|nodejs)_\w+)(?:\{(\w+)=)?/g)]
+    if (alert !== 'TidewireDown') expect(used.length).toBeGreaterThan(0)
+    for (const [, name = '', label] of used) {
+      expect(text).toMatch(new RegExp(`^${name}[ {]`, 'm'))
+      // `job` is given by Prometheus.
+      if (label !== undefined && label !== 'job') expect(text).toMatch(new RegExp(`^${name}\\{[^}]*${label}="`, 'm'))
+    }
+  }
+})
+
+test('docs/operations.md says of every alert what to do', () => {
+  const page = read('docs/operations.md')
+  for (const { alert } of rules) expect(page).toContain(`| \`${alert}\` |`)
+})

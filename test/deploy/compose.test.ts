@@ -1,0 +1,117 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { loadConfig } from '../../server/config.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8')
+
+const conditions = z.enum(['service_started', 'service_healthy', 'service_completed_successfully'])
+const serviceSchema = z.strictObject({
+  image: z.string(),
+  build: z.string().optional(),
+  profiles: z.array(z.string()).optional(),
+  command: z.array(z.string()).optional(),
+  environment: z.record(z.string(), z.string()).optional(),
+  depends_on: z.record(z.string(), z.strictObject({ condition: conditions })).optional(),
+  volumes: z.array(z.string()).optional(),
+  ports: z.array(z.string()).optional(),
+  healthcheck: z
+    .union([
+      z.strictObject({ disable: z.literal(true) }),
+      z.strictObject({
+        test: z.array(z.string()),
+        interval: z.string(),
+        timeout: z.string(),
+        retries: z.number(),
+        start_period: z.string().optional(),
+      }),
+    ])
+    .optional(),
+  restart: z.enum(['no', 'unless-stopped']).optional(),
+  stop_grace_period: z.string().optional(),
+  shm_size: z.string().optional(),
+  read_only: z.boolean().optional(),
+  tmpfs: z.array(z.string()).optional(),
+  cap_drop: z.array(z.string()).optional(),
+  security_opt: z.array(z.string()).optional(),
+})
+
+type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value }
+
+/** `${NAME:-default}` in every text, from `env`; an empty variable counts as absent. */
+function fill(value: Value, env: Readonly<Record<string, string>>): Value {
+  if (typeof value === 'string')
+    return value.replaceAll(/\$\{([A-Z_0-9]+):-([^}]*)\}/g, (_, name: string, other: string) => env[name] || other)
+  if (typeof value !== 'object' || value === null) return value
+  if (Array.isArray(value)) return value.map((one: Value) => fill(one, env))
+  return Object.fromEntries(Object.entries(value).map(([key, one]: [string, Value]) => [key, fill(one, env)]))
+}
+
+/** The file as Compose reads it: anchors and merges resolved, then the variables. */
+function compose(env: Readonly<Record<string, string>> = {}) {
+  const filled = fill(parse(text, { merge: true }) as Value, env)
+  expect(JSON.stringify(filled)).not.toContain('${')
+  const file = z
+    .object({ services: z.record(z.string(), serviceSchema), volumes: z.record(z.string(), z.null()) })
+    .parse(filled)
+  const service = (name: string) => file.services[name] ?? expect.unreachable(`There is no service ${name}.`)
+  return { ...file, service }
+}
+
+test('without a profile only the database and Redis start', () => {
+  const { services } = compose()
+  const plain = Object.entries(services).flatMap(([name, { profiles = [] }]) => (profiles.length === 0 ? [name] : []))
+  expect(plain).toEqual(['postgres', 'redis'])
+})
+
+test('services, volumes and files that are named exist', () => {
+  const { services, volumes } = compose()
+  for (const { depends_on: needs = {}, volumes: mounts = [] } of Object.values(services)) {
+    for (const name of Object.keys(needs)) expect(Object.keys(services)).toContain(name)
+    for (const [from = ''] of mounts.map((mount) => mount.split(':'))) {
+      if (from.startsWith('.')) expect(existsSync(join(root, from))).toBe(true)
+      else expect(Object.keys(volumes)).toContain(from)
+    }
+  }
+})
+
+test('every port is open on this machine only, unless somebody asks for more', () => {
+  const ports = Object.values(compose().services).flatMap((service) => service.ports ?? [])
+  expect(ports).toHaveLength(3)
+  for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/)
+  expect(compose({ TIDEWIRE_PORT: '4600' }).service('proxy').ports).toEqual(['4600:4600'])
+})
+
+test('servers take the settings they are given, and refuse to start without a secret', () => {
+  const secrets = { POSTGRES_PASSWORD: 'p'.repeat(32), AUTH_SECRET: 's'.repeat(64) }
+  const given = compose(secrets).service('server1').environment ?? {}
+  expect(loadConfig(given)).toMatchObject({
+    database: { url: `postgres://tidewire:${secrets.POSTGRES_PASSWORD}@postgres:5432/tidewire` },
+  })
+  expect(() => loadConfig(compose().service('server1').environment ?? {})).toThrow('AUTH_SECRET')
+  // The development password is for nobody but developers.
+  expect(compose().service('server1').environment?.['DATABASE_URL']).toBe('postgres://tidewire:@postgres:5432/tidewire')
+})
+
+test('the proxy is given the servers, by the names that its configuration asks for', () => {
+  const { service } = compose()
+  const asked = [...readFileSync(join(root, 'deploy/haproxy.cfg'), 'utf8').matchAll(/"\$\{([A-Z_0-9]+)\}"/g)].map(
+    ([, name]) => name,
+  )
+  const given = service('proxy').environment ?? {}
+  expect(new Set(Object.keys(given))).toEqual(new Set(asked))
+  for (const name of ['server1', 'server2']) {
+    expect(Object.values(given)).toContain(`${name}:4600`)
+    expect(service(name).depends_on).toMatchObject({ migrate: { condition: 'service_completed_successfully' } })
+  }
+})
+
+test('Postgres can be captured from, and a slot that nobody reads does not fill its disk', () => {
+  expect(compose().service('postgres').command).toEqual(
+    expect.arrayContaining(['-cwal_level=logical', '-cmax_slot_wal_keep_size=8GB']),
+  )
+})
