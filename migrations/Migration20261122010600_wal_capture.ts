@@ -22,6 +22,7 @@ export class Migration20261122010600_wal_capture extends Migration {
       capturedTables,
       publishTable,
       captureByWal,
+      listenAgain,
       captureByTrigger,
       spilledChanges,
       'create index spilled_changes_xid_idx on sync.spilled_changes (xid, n)',
@@ -47,12 +48,13 @@ export class Migration20261122010600_wal_capture extends Migration {
     this.addSql('drop table sync.spilled_changes')
     for (const name of [
       'capture_by_trigger()',
+      'listen_again(text)',
       'capture_by_wal(text, text)',
       'publish_table(text, text)',
       'captured_tables(text)',
     ])
       this.addSql(`drop function sync.${name}`)
-    this.addSql('drop function sync.tell_origin()')
+    this.addSql('drop function sync.tell_origin() cascade')
     this.addSql('drop trigger skip_row on sync.open_commits')
     this.addSql('drop function sync.skip_row()')
     this.addSql('drop trigger tell_key on sync.pending_changes')
@@ -162,27 +164,34 @@ begin
   end loop;
 end $$`
 
+/** One table's triggers write keys again. One lock on one table; beside the WAL the keys become messages until all tables are done. */
+const listenAgain = `
+create function sync.listen_again(target text) returns void language plpgsql as $$
+declare event text;
+begin
+  execute format('alter table public.%I disable trigger tell_origin', target);
+  foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
+    execute format('alter table public.%I enable always trigger capture_%s', target, event);
+  end loop;
+end $$`
+
 /**
- * Back to triggers. What was committed since the log was last written is not in it, so replicas must start over: the
- * epoch changes. Positions go on above those of the WAL. Refused while a server reads the slot.
+ * Back to triggers, after `listen_again` for each table: all tables at once would deadlock with writers. What was committed since
+ * the log was last written is not in it, so replicas must start over: the epoch changes. Positions go on above those of the
+ * WAL. Refused while a server reads the slot.
  */
 const captureByTrigger = `
 create function sync.capture_by_trigger() returns void language plpgsql as $$
 declare
   target text;
-  event text;
   slot text;
 begin
   if (select capture from sync.settings) <> 'wal' then return; end if;
   for slot in select slot_name from public.sync_capture c where exists (select from pg_replication_slots s where s.slot_name = c.slot_name) loop
     perform pg_drop_replication_slot(slot);
   end loop;
-  for target in select name from sync.captured_tables('') loop
-    execute format('drop trigger if exists tell_origin on public.%I', target);
-    execute format('alter table public.%I replica identity default', target);
-    foreach event in array array['insert', 'update', 'delete', 'truncate'] loop
-      execute format('alter table public.%I enable always trigger capture_%s', target, event);
-    end loop;
+  for target in select name from sync.captured_tables('') where not listens loop
+    perform sync.listen_again(target);
   end loop;
   for target in select p.pubname from pg_publication p where p.pubname like 'tidewire\\_%' loop
     execute format('drop publication %I', target);

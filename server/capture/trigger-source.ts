@@ -1,10 +1,9 @@
-import pg from 'pg'
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
-import { TideError } from '../../protocol/error.ts'
 import type { Database } from '../db/db.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews } from './change-source.ts'
+import { endWalCapture } from './wal/wal-removal.ts'
 
 /** Milliseconds between looks at the log: `busyMs` until `calmMs` after the last commit, then doubled up to `idleMs`. */
 export interface PollPolicy {
@@ -96,7 +95,8 @@ export function createTriggerSource({
     async start(listener) {
       onCommits = listener
       // A database that was captured from the WAL before comes back to triggers; refused while a server reads the slot.
-      await database.pool.query('select sync.capture_by_trigger()').catch(refused)
+      const { rows } = await database.pool.query<{ capture: string }>('select capture from sync.settings')
+      if (rows[0]?.capture === 'wal') await endWalCapture(database.connection, clock)
       await database.pool.query('select sync.ensure_epoch()')
       if (!database.embedded || database.attached) {
         seen = await head()
@@ -127,18 +127,4 @@ export function createTriggerSource({
       cancelTimer()
     },
   }
-}
-
-const slotInUse = '55006'
-
-function refused(error: unknown): never {
-  if (!(error instanceof pg.DatabaseError) || error.code !== slotInUse) throw error
-  throw new TideError(
-    'capture_unavailable',
-    `CAPTURE is trigger, but another server captures from the WAL: ${error.message}.`,
-    {
-      remedy: 'Stop the servers that run with CAPTURE=wal first, or start this one with CAPTURE=wal.',
-      cause: error,
-    },
-  )
 }

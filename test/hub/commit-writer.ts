@@ -69,7 +69,7 @@ export class CommitWriter {
     await this.#client.end()
   }
 
-  async begin(synchronousCommit: 'on' | 'off' | 'local'): Promise<void> {
+  async begin(synchronousCommit: 'on' | 'off' | 'local' | 'remote_apply'): Promise<void> {
     this.#rows = new Map(this.commits.at(-1)?.rows)
     this.#savepoints = []
     await this.#client.query(`begin; set local synchronous_commit = ${synchronousCommit}`)

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Log } from '../../telemetry/telemetry.ts'
 import { captureNames } from './capture-names.ts'
+import { patiently, withSetupLock } from './setup-lock.ts'
 
 export interface CaptureNames {
   readonly publication: string
@@ -20,10 +21,6 @@ interface Standing {
   readonly capture: 'trigger' | 'wal'
 }
 
-/** Servers that start together do not set up together. Any constant does. */
-const setupLock = 7_164_902_334
-const lockTries = 10
-
 /**
  * Brings a database to capture from the WAL, or what of it is missing; does nothing when all is there. The order leaves no gap
  * and no moment without capture:
@@ -33,16 +30,8 @@ const lockTries = 10
  * From 2 to 4 a change may come twice within its transaction, and is folded. Where the slot (or a table's place in the
  * publication) was lost while it was the only witness, changes were missed: the epoch changes, and replicas start over.
  */
-export async function setUpCapture(connection: pg.ClientConfig, log: Log): Promise<CaptureNames> {
-  const client = new pg.Client({ ...connection, application_name: 'tidewire capture setup' })
-  await client.connect()
-  try {
-    await client.query('select pg_advisory_lock($1)', [setupLock])
-    await client.query(`set lock_timeout = '3s'`)
-    return await setUp(client, log)
-  } finally {
-    await client.end()
-  }
+export function setUpCapture(connection: pg.ClientConfig, log: Log): Promise<CaptureNames> {
+  return withSetupLock(connection, (client) => setUp(client, log))
 }
 
 async function setUp(client: pg.Client, log: Log): Promise<CaptureNames> {
@@ -105,19 +94,6 @@ async function forgetTheFuture(client: pg.Client, slot: string): Promise<void> {
     await client.query(
       'update sync_heads set epoch = gen_random_uuid()::text, pruned_through_seq = 0, updated_at = now()',
     )
-}
-
-/** A busy table may be locked for a while: give way to others and try again. */
-async function patiently(work: () => Promise<unknown>): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await work()
-      return
-    } catch (error) {
-      const code = error instanceof pg.DatabaseError ? error.code : undefined
-      if ((code !== '55P03' && code !== '40P01') || attempt === lockTries) throw error
-    }
-  }
 }
 
 async function one<R extends object>(client: pg.Client, sql: string): Promise<R> {

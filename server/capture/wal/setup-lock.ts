@@ -1,0 +1,34 @@
+import pg from 'pg'
+
+/** Servers that start together do not set up together. Any constant does. */
+const setupLock = 7_164_902_334
+const lockTries = 10
+
+/** Runs `work` on a connection of its own, one server at a time. It waits 3 s for the lock of a table. */
+export async function withSetupLock<T>(
+  connection: pg.ClientConfig,
+  work: (client: pg.Client) => Promise<T>,
+): Promise<T> {
+  const client = new pg.Client({ ...connection, application_name: 'tidewire capture setup' })
+  await client.connect()
+  try {
+    await client.query('select pg_advisory_lock($1)', [setupLock])
+    await client.query(`set lock_timeout = '3s'`)
+    return await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** A busy table may be locked for a while: give way to others and try again. */
+export async function patiently(work: () => Promise<unknown>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await work()
+      return
+    } catch (error) {
+      const code = error instanceof pg.DatabaseError ? error.code : undefined
+      if ((code !== '55P03' && code !== '40P01') || attempt === lockTries) throw error
+    }
+  }
+}

@@ -1,0 +1,146 @@
+// What surprised those who tried: each trap of capture from the WAL with what must come of it.
+import pg from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { toSeq } from '../../protocol/seq.ts'
+import { createWalSource } from '../../server/capture/capture.ts'
+import type { ChangeSource } from '../../server/capture/change-source.ts'
+import { noOrigin } from '../../server/capture/wal/captured-commit.ts'
+import { LogWriter } from '../../server/capture/wal/log-writer.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let db: TestDatabase
+let world: World
+let source: ChangeSource
+let head = 0
+
+beforeAll(async () => {
+  db = await createTestDatabase({ kind: 'postgres' })
+  world = await createWorld(db.database.pool)
+  source = createWalSource({ database: db.database, clock: systemClock, random: systemRandom, log: silentLog })
+  await source.start(() => undefined)
+  await newChanges()
+})
+afterAll(async () => {
+  await source.stop()
+  await db.close()
+})
+
+const pool = () => db.database.pool
+const addTask = (client: Queryable, title = 'T') =>
+  insert(client, 'tasks', { organization_id: world.organization, project_id: world.project, title })
+
+async function newChanges() {
+  await source.head()
+  const { rows } = await pool().query('select * from sync_changes where seq > $1 order by seq, ordinal', [head])
+  head = Number(rows.at(-1)?.seq ?? head)
+  return rows
+}
+
+async function withClient<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: db.url })
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
+
+test('a session that plays a replica is captured, with channels and origin', async () => {
+  const task = await withClient(async (client) => {
+    await client.query('set session_replication_role = replica')
+    await client.query(`select set_config('app.user_id', $1, false)`, [world.user])
+    return addTask(client)
+  })
+  expect(await newChanges()).toMatchObject([
+    { row_id: task.id, channel: `project/${world.project}`, actor_user_id: world.user },
+  ])
+})
+
+test('a prepared transaction is logged where it is committed, and holds up nobody', async () => {
+  const { prepared, xid } = await withClient(async (client) => {
+    await client.query('begin')
+    const task = await addTask(client)
+    await client.query('savepoint a')
+    await addTask(client, 'gone')
+    await client.query('rollback to a')
+    const { rows } = await client.query('select pg_current_xact_id()::text as xid')
+    await client.query(`prepare transaction 'trap'`)
+    return { prepared: task.id, xid: rows[0].xid }
+  })
+  const between = await addTask(pool())
+  expect(await newChanges()).toMatchObject([{ row_id: between.id }])
+  await pool().query(`commit prepared 'trap'`)
+  expect(await newChanges()).toMatchObject([{ row_id: prepared, xid }])
+  await withClient(async (client) => {
+    await client.query('begin')
+    await addTask(client)
+    await client.query(`prepare transaction 'trap'`)
+    await client.query(`rollback prepared 'trap'`)
+  })
+  expect(await newChanges()).toEqual([])
+})
+
+test('a column that is added with a default changes rows without a change, and later ones are still captured', async () => {
+  const task = await addTask(pool())
+  await newChanges()
+  await pool().query(`alter table tasks add column trap text not null default 'x'`)
+  expect(await newChanges()).toEqual([])
+  await pool().query(`update tasks set title = 'after' where id = $1`, [task.id])
+  expect(await newChanges()).toMatchObject([{ row_id: task.id, op: 'upsert' }])
+  await pool().query('alter table tasks drop column trap')
+  await pool().query(`update tasks set title = 'again' where id = $1`, [task.id])
+  expect(await newChanges()).toMatchObject([{ row_id: task.id, op: 'upsert' }])
+})
+
+test('a table that is truncated and filled again in one transaction is one reset and its new rows', async () => {
+  await withClient(async (client) => {
+    await client.query('begin')
+    await client.query('truncate task_dependencies')
+    await addTask(client)
+    await client.query('commit')
+  })
+  const changes = await newChanges()
+  expect(changes).toMatchObject([{ table_name: 'task_dependencies', op: 'reset' }, { table_name: 'tasks' }])
+  expect(new Set(changes.map(({ seq }) => seq)).size).toBe(1)
+})
+
+test('of two log writers the one that lost the slot is refused when it wakes, and what both log is logged once', async () => {
+  const slot = String((await pool().query('select slot_name from sync_capture')).rows[0].slot_name)
+  const at = Number((await pool().query('select last_seq::text from sync_capture')).rows[0].last_seq) + 1
+  const commit = {
+    point: { xid: 3, seq: toSeq(at), end: at + 1, at: 0 },
+    keys: [
+      {
+        organizationId: null,
+        channel: 'global',
+        oldChannel: null,
+        table: 'tasks',
+        rowId: world.project,
+        op: 'upsert' as const,
+        born: false,
+        version: null,
+        origin: noOrigin,
+      },
+    ],
+  }
+  const later = { ...commit, point: { ...commit.point, seq: toSeq(at + 1) } }
+  // Their own database: what they write was never in its WAL.
+  await source.stop()
+  await withClient((first) =>
+    withClient(async (second) => {
+      const sleeping = await LogWriter.claim(first, slot, 'first')
+      await sleeping.log([commit])
+      const taking = await LogWriter.claim(second, slot, 'second')
+      await taking.log([commit, later])
+      await expect(sleeping.log([later])).rejects.toMatchObject({ code: 'TW001' })
+      await expect(sleeping.spill(3, [])).resolves.toBeUndefined()
+    }),
+  )
+  const { rows } = await pool().query('select seq::text from sync_changes where seq >= $1 order by seq', [at])
+  expect(rows).toEqual([{ seq: String(at) }, { seq: String(at + 1) }])
+})

@@ -1,0 +1,121 @@
+// A synchronous standby that lags: a commit is durable and in the log long before any snapshot sees it. With a second Postgres.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import pg from 'pg'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { createWalSource } from '../../server/capture/capture.ts'
+import type { ChangeSource } from '../../server/capture/change-source.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { openDatabase, type Database } from '../../server/db/db.ts'
+import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import type { Cluster } from '../../scripts/postgres-cluster.ts'
+import { freePort } from '../../scripts/processes.ts'
+import { hasOwnCluster, openCluster } from '../failure/own-cluster.ts'
+import { seedFixture } from '../support/fixtures.ts'
+import { CommitWriter } from './commit-writer.ts'
+import { FeedFollower } from './feed-follower.ts'
+
+const catalog = loadCatalog()
+
+describe.runIf(hasOwnCluster)('behind a standby that does not apply', () => {
+  let cluster: Cluster
+  let standby: Standby
+  let database: Database
+  let source: ChangeSource
+  let feed: SqlFeed
+
+  beforeAll(async () => {
+    cluster = await openCluster()
+    database = await openDatabase({ database: { kind: 'postgres', url: cluster.url, poolSize: 4, readUrls: [] } })
+    await database.migrate()
+    standby = await startStandby(cluster)
+    source = createWalSource({ database, clock: systemClock, random: systemRandom, log: silentLog })
+    await source.start(() => undefined)
+    feed = createSqlFeed({ database, source, catalog })
+  }, 240_000)
+  afterAll(async () => {
+    await source.stop()
+    await feed.close()
+    await database.close()
+    standby.stop()
+    await cluster[Symbol.asyncDispose]()
+  })
+
+  test('a commit that is logged and not visible stays pending, with all after it, and comes whole', async () => {
+    const { organizationId, projectId } = await seedFixture(database.pool)
+    let time = 0
+    const tick = (): number => time++
+    const place = { url: cluster.url, organizationId, projectId }
+    const [slow, quick] = [new CommitWriter('slow', place, tick), new CommitWriter('quick', place, tick)]
+    await Promise.all([slow.connect(), quick.connect()])
+    await source.head()
+    const { head } = await feed.state()
+    const options = { feed, catalog, organizationId, projectId, writers: [slow, quick], tick }
+    const follower = new FeedFollower(options, head)
+
+    await standby.query('select pg_wal_replay_pause()')
+    await slow.begin('remote_apply')
+    await slow.put(undefined, 3)
+    const committing = slow.commit()
+    const logged = async (): Promise<number> =>
+      Number((await database.pool.query('select max(seq)::text as seq from sync_changes')).rows[0].seq)
+    await expect.poll(logged, { timeout: 30_000 }).toBeGreaterThan(head)
+    await quick.begin('local')
+    await quick.put(undefined, 2)
+    await quick.commit()
+
+    expect(await follower.advance()).toMatchObject({ to: head, changes: [], pending: true })
+    const joining = new FeedFollower(options)
+    await joining.load(() => Promise.resolve())
+    expect(joining.seq).toBe(head)
+    await joining.advance()
+
+    await standby.query('select pg_wal_replay_resume()')
+    await committing
+    for (const one of [follower, joining]) {
+      await one.advance()
+      expect(one.rows).toEqual(new Map([...(slow.commits.at(-1)?.rows ?? []), ...(quick.commits.at(-1)?.rows ?? [])]))
+    }
+    await Promise.all([slow.end(), quick.end()])
+  }, 120_000)
+})
+
+interface Standby {
+  query(text: string): Promise<unknown>
+  stop(): void
+}
+
+/** A copy of the cluster that streams from it; commits wait for it where their session says so. */
+async function startStandby(cluster: Cluster): Promise<Standby> {
+  const { inside } = cluster.folder('standby')
+  const port = await freePort()
+  cluster.program('pg_basebackup', '-D', inside, '-d', cluster.url, '-R', '-c', 'fast', '--no-sync')
+  const flags = {
+    port,
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    wal_level: 'logical',
+    max_wal_senders: 40,
+    max_connections: 200,
+    max_prepared_transactions: 20,
+  }
+  const options = Object.entries(flags).map(([name, value]) => `-c ${name}=${value === '' ? "''" : value}`)
+  cluster.program('pg_ctl', '-D', inside, '-w', '-t', '120', '-l', `${inside}/log`, '-o', options.join(' '), 'start')
+  const admin = new pg.Client({ connectionString: cluster.url })
+  await admin.connect()
+  await admin.query(`alter system set synchronous_standby_names = 'walreceiver'`)
+  await admin.query(`alter system set synchronous_commit = local`)
+  await admin.query('select pg_reload_conf()')
+  await admin.end()
+  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' })
+  client.on('error', () => undefined)
+  await client.connect()
+  return {
+    query: (text) => client.query(text),
+    stop: () => {
+      void client.end().catch(() => undefined)
+      cluster.program('pg_ctl', '-D', inside, '-m', 'immediate', '-w', 'stop')
+    },
+  }
+}
