@@ -8,6 +8,7 @@
 import { SignJWT, errors, jwtVerify, type JWTPayload } from 'jose'
 import type pg from 'pg'
 import { z } from 'zod'
+import { Batcher } from '../../lib/batcher.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
@@ -16,6 +17,7 @@ import { insertRow } from '../db/db.ts'
 import type { Principal } from '../scope/principal.ts'
 import { hashAccessToken, isAccessToken, makeAccessToken } from './access-token.ts'
 import type { SigningKey } from './signing-key.ts'
+import { VerifiedTokens } from './verified-tokens.ts'
 
 export { createDeviceRegistry, type DeviceRegistry } from './devices.ts'
 export { createSignIn, type SignIn } from './sign-in.ts'
@@ -60,10 +62,14 @@ const claimsSchema = z.object({
 })
 
 export function createAuth(deps: AuthDeps): Auth {
+  const active = new Batcher<Principal, boolean>((principals) => areActive(principals, deps.pool))
+  const verified = new VerifiedTokens(deps.clock)
   return {
     async authenticate(token) {
-      const authenticated = isAccessToken(token) ? await readAccessToken(token, deps) : await readJwt(token, deps)
-      if (!(await isActive(authenticated, deps.pool))) {
+      const authenticated = isAccessToken(token)
+        ? await readAccessToken(token, deps)
+        : (verified.get(token) ?? verified.keep(token, await readJwt(token, deps)))
+      if (!(await active.ask(authenticated))) {
         throw invalid(`its ${authenticated.kind} is not active in organization ${authenticated.organizationId}`)
       }
       return authenticated
@@ -161,21 +167,32 @@ async function readAccessToken(token: string, { pool, clock }: AuthDeps): Promis
   }
 }
 
-async function isActive({ kind, id, organizationId }: Principal, pool: pg.Pool): Promise<boolean> {
-  const { rowCount } = await pool.query(kind === 'user' ? activeUser : activeAgent, [organizationId, id])
-  return rowCount === 1
+/** In the order asked. */
+async function areActive(principals: readonly Principal[], pool: pg.Pool): Promise<readonly boolean[]> {
+  const { rows } = await pool.query<{ active: boolean }>({
+    name: 'active_principals',
+    text: activePrincipals,
+    values: [
+      principals.map(({ kind }) => kind),
+      principals.map(({ organizationId }) => organizationId),
+      principals.map(({ id }) => id),
+    ],
+  })
+  return rows.map(({ active }) => active)
 }
 
-const activeUser = `
-select 1 from organization_members m
-join users u on u.id = m.user_id and u.status = 'active' and u.deleted_at is null
-join organizations o on o.id = m.organization_id and o.status = 'active' and o.deleted_at is null
-where m.organization_id = $1 and m.user_id = $2 and m.status = 'active' and m.deleted_at is null`
-
-const activeAgent = `
-select 1 from agents a
-join organizations o on o.id = a.organization_id and o.status = 'active' and o.deleted_at is null
-where a.organization_id = $1 and a.id = $2 and a.lifecycle = 'active' and a.deleted_at is null`
+const activePrincipals = `
+select case asked.kind when 'user' then exists (
+    select from organization_members m join users u on u.id = m.user_id and u.status = 'active' and u.deleted_at is null
+    where m.organization_id = asked.organization_id and m.user_id = asked.id and m.status = 'active' and m.deleted_at is null
+  ) else exists (
+    select from agents a
+    where a.organization_id = asked.organization_id and a.id = asked.id and a.lifecycle = 'active' and a.deleted_at is null
+  ) end and exists (
+    select from organizations o where o.id = asked.organization_id and o.status = 'active' and o.deleted_at is null
+  ) as active
+from unnest($1::text[], $2::uuid[], $3::uuid[]) with ordinality as asked(kind, organization_id, id, place)
+order by asked.place`
 
 function invalid(why: string, cause?: unknown): TideError {
   return new TideError('token_invalid', `The token is refused: ${why}.`, cause === undefined ? {} : { cause })

@@ -1,24 +1,44 @@
 import type pg from 'pg'
+import { Batcher } from '../../lib/batcher.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import { TideError } from '../../protocol/error.ts'
-import { insertRow } from '../db/db.ts'
 import type { Principal } from '../scope/principal.ts'
 
 interface DeviceRow {
   readonly id: string
+  readonly organization_id: string
+  readonly fingerprint: string
   readonly user_id: string | null
   readonly agent_id: string | null
   readonly revoked_at: Date | null
   readonly client_seq: string
 }
 
+interface Asked {
+  readonly principal: Principal
+  readonly device: UpOf<'hello'>['device']
+}
+
 const find = `
-select d.id, d.user_id, d.agent_id, d.revoked_at,
+select d.id, d.organization_id, d.fingerprint, d.user_id, d.agent_id, d.revoked_at,
   coalesce((select max(m.client_seq) from sync_mutations m where m.device_id = d.id), 0) as client_seq
-from devices d where d.organization_id = $1 and d.fingerprint = $2 and d.deleted_at is null`
+from unnest($1::uuid[], $2::text[]) as asked(organization_id, fingerprint)
+join devices d on d.organization_id = asked.organization_id and d.fingerprint = asked.fingerprint and d.deleted_at is null`
+
+const insert = `
+insert into devices (id, organization_id, user_id, agent_id, fingerprint, name, kind, storage_engine, last_seen_at)
+select id, organization_id, user_id, agent_id, fingerprint, name, kind, storage_engine, $1
+from unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::text[], $8::text[], $9::text[])
+  as fresh(id, organization_id, user_id, agent_id, fingerprint, name, kind, storage_engine)
+on conflict do nothing`
+
+/** In order of id, so that two servers that do the same never wait for each other in a circle. */
+const touch = `
+update devices set last_seen_at = $1
+where id in (select id from devices where id = any($2::uuid[]) order by id for update)`
 
 export interface RegisteredDevice {
   readonly deviceId: string
@@ -31,7 +51,7 @@ export interface DeviceRegistry {
   register(principal: Principal, hello: Pick<UpOf<'hello'>, 'device' | 'clientSeq'>): Promise<RegisteredDevice>
 }
 
-/** The devices of the database, by organization and fingerprint. */
+/** The devices of the database, by organization and fingerprint. Those that come at the same time are registered in one transaction. */
 export function createDeviceRegistry(deps: {
   readonly pool: pg.Pool
   readonly clock: Clock
@@ -39,42 +59,73 @@ export function createDeviceRegistry(deps: {
 }): DeviceRegistry {
   const { pool } = deps
   const newId = createUuidSource(deps.clock, deps.random)
+  const batch = new Batcher<Asked, DeviceRow | undefined>(registerAll)
 
-  async function lookUp(principal: Principal, fingerprint: string): Promise<DeviceRow | undefined> {
-    const { rows } = await pool.query<DeviceRow>(find, [principal.organizationId, fingerprint])
-    return rows[0]
+  async function lookUp(asked: readonly Asked[]): Promise<Map<string, DeviceRow>> {
+    const { rows } = await pool.query<DeviceRow>({
+      name: 'find_devices',
+      text: find,
+      values: [asked.map(({ principal }) => principal.organizationId), asked.map(({ device }) => device.fingerprint)],
+    })
+    return new Map(rows.map((row) => [`${row.organization_id}/${row.fingerprint}`, row]))
+  }
+
+  async function registerAll(asked: readonly Asked[]): Promise<readonly (DeviceRow | undefined)[]> {
+    const known = await lookUp(asked)
+    const fresh = asked.filter((one) => !known.has(placeOf(one)))
+    const seen = asked.flatMap(({ principal, device }) => {
+      const row = known.get(placeOf({ principal, device }))
+      return row && isOwnedBy(row, principal) ? [row.id] : []
+    })
+    if (seen.length > 0)
+      await pool.query({ name: 'touch_devices', text: touch, values: [new Date(deps.clock.now()), seen] })
+    if (fresh.length === 0) return asked.map((one) => known.get(placeOf(one)))
+    await insertAll(fresh)
+    // Looked up again, since another connection of the same device may have been quicker.
+    const made = await lookUp(fresh)
+    return asked.map((one) => known.get(placeOf(one)) ?? made.get(placeOf(one)))
+  }
+
+  async function insertAll(fresh: readonly Asked[]): Promise<void> {
+    const ownedBy = (kind: Principal['kind']): readonly (string | null)[] =>
+      fresh.map(({ principal }) => (principal.kind === kind ? principal.id : null))
+    await pool.query({
+      name: 'insert_devices',
+      text: insert,
+      values: [
+        new Date(deps.clock.now()),
+        fresh.map(() => newId()),
+        fresh.map(({ principal }) => principal.organizationId),
+        ownedBy('user'),
+        ownedBy('agent'),
+        fresh.map(({ device }) => device.fingerprint),
+        fresh.map(({ device }) => device.name),
+        fresh.map(({ device }) => device.kind),
+        fresh.map(({ device }) => device.storageEngine),
+      ],
+    })
   }
 
   return {
     async register(principal, { device, clientSeq }) {
-      const known = await lookUp(principal, device.fingerprint)
-      if (!known) {
-        const owner = principal.kind === 'user' ? { user_id: principal.id } : { agent_id: principal.id }
-        const { fingerprint, name, kind, storageEngine } = device
-        await insertRow(pool, 'devices', {
-          id: newId(),
-          organization_id: principal.organizationId,
-          ...owner,
-          fingerprint,
-          name,
-          kind,
-          storage_engine: storageEngine,
-          last_seen_at: new Date(deps.clock.now()),
-        })
-      }
-      // Looked up again, since another connection of the same device may have been quicker.
-      const row = known ?? (await lookUp(principal, device.fingerprint))
+      const row = await batch.ask({ principal, device })
       if (!row) throw new TideError('internal', `The device ${device.name} vanished while it was registered.`)
       check(row, principal, device.name, clientSeq)
-      if (known)
-        await pool.query('update devices set last_seen_at = $2 where id = $1', [row.id, new Date(deps.clock.now())])
       return { deviceId: row.id, clientSeq: Number(row.client_seq) }
     },
   }
 }
 
+function placeOf({ principal, device }: Asked): string {
+  return `${principal.organizationId}/${device.fingerprint}`
+}
+
+function isOwnedBy(row: DeviceRow, principal: Principal): boolean {
+  return (principal.kind === 'user' ? row.user_id : row.agent_id) === principal.id
+}
+
 function check(row: DeviceRow, principal: Principal, name: string, clientSeq: number): void {
-  if ((principal.kind === 'user' ? row.user_id : row.agent_id) !== principal.id) {
+  if (!isOwnedBy(row, principal)) {
     throw new TideError(
       'device_principal_mismatch',
       `The replica of device ${name} belongs to another ${principal.kind === 'user' ? 'user' : 'agent'}.`,

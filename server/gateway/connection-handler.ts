@@ -11,10 +11,12 @@ import type { Limits } from '../config.ts'
 import type { Hub, HubSession } from '../hub/hub.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import { attendantOf, type Attendant, type Presence } from './presence.ts'
+import type { Expiries, Expiring } from './expiries.ts'
+import type { Presence } from './presence.ts'
 import { PushQueue } from './push-queue.ts'
 import type { ActionCaller, Pusher, Searcher } from './seams.ts'
 import { TokenBucket } from './token-bucket.ts'
+import { Visitor, type Wire } from './visitor.ts'
 import { welcomeFrame } from './welcome.ts'
 
 export interface GatewayDeps {
@@ -27,6 +29,7 @@ export interface GatewayDeps {
   readonly presence: Presence
   /** Sessions by device: a device that comes back takes the place of its own older connection. */
   readonly byDevice: Map<string, GatewaySession>
+  readonly expiries: Expiries
   readonly clock: Clock
   readonly log: Log
   readonly limits: Limits
@@ -44,23 +47,17 @@ export interface GatewayTransport {
 type Phase =
   | { readonly name: 'new' }
   | { readonly name: 'greeting' }
-  | {
-      readonly name: 'open'
-      readonly principal: DevicePrincipal
-      readonly token: string
-      readonly hub: HubSession
-      readonly pushes: PushQueue
-      readonly attendant: Attendant
-    }
+  | { readonly name: 'open'; readonly visitor: Visitor; readonly hub: HubSession }
   | { readonly name: 'closed' }
 type Open = Extract<Phase, { name: 'open' }>
 
-/** A client whose clock runs a little late still gets its new token through. Milliseconds. */
-const expiryGraceMs = 5000
+const fresh: Phase = { name: 'new' }
+const greeting: Phase = { name: 'greeting' }
+const closed: Phase = { name: 'closed' }
+const noTimer: CancelTimer = () => undefined
+
 /** Between hello and welcome: a thousand clients that come at once wait for the database in line. Milliseconds. */
 const greetingMs = 60_000
-/** Timers of the platform hold no longer. */
-const longestTimerMs = 2 ** 31 - 1
 
 /**
  * One connection, whatever carries it: hears frames, asks the rooms, sends frames. It knows no socket, so that a
@@ -74,12 +71,11 @@ const longestTimerMs = 2 ** 31 - 1
  * - G4 a bad frame is answered with a code and changes nothing; `limits.badFrames` in a row close the connection
  * - G5 after `closed` nothing is sent and no room hears of the session any more
  */
-export class GatewaySession {
+export class GatewaySession implements Wire, Expiring {
   readonly #deps: GatewayDeps
   readonly #transport: GatewayTransport
   readonly #messages: TokenBucket
-  readonly #presenceRate: TokenBucket
-  #phase: Phase = { name: 'new' }
+  #phase = fresh
   #badInARow = 0
   #held: Uint8Array[] | undefined = []
   #cancelTimer: CancelTimer
@@ -89,9 +85,8 @@ export class GatewaySession {
     this.#deps = deps
     this.#transport = transport
     this.#messages = new TokenBucket(clock, limits.messagesPerSecond, limits.messageBurst)
-    this.#presenceRate = new TokenBucket(clock, limits.presencePerSecond, limits.presencePerSecond)
     this.#cancelTimer = clock.after(limits.helloMs, () => {
-      this.#fatal(new TideError('timeout', `No hello came within ${limits.helloMs} ms.`))
+      this.fatal(new TideError('timeout', `No hello came within ${limits.helloMs} ms.`))
     })
   }
 
@@ -119,22 +114,24 @@ export class GatewaySession {
   close(): void {
     const phase = this.#phase
     if (phase.name === 'closed') return
-    this.#phase = { name: 'closed' }
+    this.#phase = closed
     this.#cancelTimer()
     if (phase.name === 'open') {
-      phase.pushes.clear()
-      phase.hub.close()
-      this.#deps.presence.leave(phase.attendant)
-      const { deviceId } = phase.principal
-      if (this.#deps.byDevice.get(deviceId) === this) this.#deps.byDevice.delete(deviceId)
+      const { presence, expiries, byDevice } = this.#deps
+      const { visitor, hub } = phase
+      visitor.pushes?.clear()
+      hub.close()
+      presence.leave(visitor)
+      expiries.delete(this)
+      if (byDevice.get(visitor.principal.deviceId) === this) byDevice.delete(visitor.principal.deviceId)
     }
     this.#transport.close()
   }
 
   /** Lets the push that has begun end, and sends the client elsewhere: back at the earliest after so many milliseconds. */
   async drain(retryAfterMs: number): Promise<void> {
-    if (this.#phase.name === 'open') await this.#phase.pushes.finish()
-    this.#fatal(
+    if (this.#phase.name === 'open') await this.#phase.visitor.pushes?.finish()
+    this.fatal(
       new TideError('closed', 'This server ends; another one, or this one started again, goes on.', {
         remedy: 'Nothing: the client connects again.',
         retryAfterMs,
@@ -146,10 +143,10 @@ export class GatewaySession {
     const phase = this.#phase
     if (message.type === 'hello') {
       if (phase.name !== 'new') throw new TideError('bad_message', 'A second hello came on one connection.')
-      this.#phase = { name: 'greeting' }
+      this.#phase = greeting
       this.#cancelTimer()
       this.#cancelTimer = this.#deps.clock.after(greetingMs, () => {
-        this.#fatal(new TideError('timeout', `The welcome was not ready within ${greetingMs} ms.`))
+        this.fatal(new TideError('timeout', `The welcome was not ready within ${greetingMs} ms.`))
       })
       void this.#greet(message)
       return
@@ -161,12 +158,13 @@ export class GatewaySession {
     this.#route(phase, message)
   }
 
-  #route({ principal, hub, attendant, pushes }: Open, message: Exclude<Up, { type: 'hello' }>): void {
+  #route({ visitor, hub }: Open, message: Exclude<Up, { type: 'hello' }>): void {
+    const { principal } = visitor
     switch (message.type) {
       case 'authenticate':
-        return this.#answer(message.ref, this.#authenticate(principal, message))
+        return this.#answer(message.ref, this.#authenticate(visitor, message))
       case 'subscribe':
-        return this.#ask({}, this.#subscribe(hub, attendant, message))
+        return this.#ask({}, this.#subscribe(visitor, hub, message))
       case 'unsubscribe':
         return hub.unsubscribe(message.id)
       case 'page':
@@ -178,7 +176,7 @@ export class GatewaySession {
       case 'verify':
         return this.#ask({ ref: message.ref }, hub.verify(message.subscription, message.ref))
       case 'push':
-        return pushes.add(message)
+        return (visitor.pushes ??= this.#pushQueue(principal)).add(message)
       case 'search':
         return this.#answer(message.ref, this.#deps.search.search(principal, hub.access, message))
       case 'call':
@@ -189,7 +187,7 @@ export class GatewaySession {
             .then((result) => messageFrame({ type: 'called', ref: message.ref, result })),
         )
       case 'presence':
-        return this.#present(hub, attendant, message)
+        return this.#present(visitor, hub, message)
       default:
         return unreachable(message)
     }
@@ -211,47 +209,35 @@ export class GatewaySession {
         organizationId: who.organizationId,
         deviceId: device.deviceId,
       }
-      const hub = await this.#deps.hub.open({
+      const visitor = new Visitor(this, {
         principal,
+        deviceName: hello.device.name,
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
-        send: (frame) => this.#send(frame),
-        ended: (error) => this.#fatal(error),
-        credentialsChanged: () => void this.#checkToken(),
+        token: hello.token,
       })
+      const hub = await this.#deps.hub.open(visitor)
       if (this.#phase.name === 'closed') return hub.close()
       this.#cancelTimer()
-      this.#open(
-        {
-          name: 'open',
-          principal,
-          token: hello.token,
-          hub,
-          pushes: this.#pushQueue(principal),
-          attendant: attendantOf(principal, hello.device.name, {
-            follows: (channel) => hub.follows(channel),
-            send: (frame) => this.#send(frame),
-          }),
-        },
-        device.clientSeq,
-        expiresAt,
-      )
+      this.#cancelTimer = noTimer
+      this.#open(visitor, hub, device.clientSeq, expiresAt)
     } catch (error) {
-      this.#fatal(toTideError(error, this.#deps.log))
+      this.fatal(toTideError(error, this.#deps.log))
     }
   }
 
-  #open(phase: Open, clientSeq: number, expiresAt: number): void {
-    const { principal, hub } = phase
-    const { byDevice, presence } = this.#deps
+  #open(visitor: Visitor, hub: HubSession, clientSeq: number, expiresAt: number): void {
+    const { principal } = visitor
+    const { byDevice, presence, expiries } = this.#deps
     byDevice.get(principal.deviceId)?.close()
     byDevice.set(principal.deviceId, this)
-    this.#phase = phase
+    visitor.hub = hub
+    this.#phase = { name: 'open', visitor, hub }
     this.#transport.send(welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt }))
     const held = this.#held ?? []
     this.#held = undefined
     for (const frame of held) this.#transport.send(frame)
-    presence.enter(phase.attendant)
-    this.#expireAt(expiresAt)
+    presence.enter(visitor)
+    expiries.set(this, expiresAt)
     this.#deps.log.debug('Session open', {
       device: principal.deviceId,
       principal: principal.id,
@@ -260,7 +246,8 @@ export class GatewaySession {
     })
   }
 
-  async #authenticate(principal: DevicePrincipal, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
+  async #authenticate(visitor: Visitor, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
+    const { principal } = visitor
     const { id, organizationId, expiresAt } = await this.#deps.auth.authenticate(token)
     if (id !== principal.id || organizationId !== principal.organizationId) {
       throw new TideError('token_invalid', 'The new token is of another principal than the connection.', {
@@ -268,36 +255,31 @@ export class GatewaySession {
       })
     }
     if (this.#phase.name === 'open') {
-      this.#phase = { ...this.#phase, token }
-      this.#expireAt(expiresAt)
+      visitor.token = token
+      this.#deps.expiries.set(this, expiresAt)
     }
     return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: expiresAt })
   }
 
   /** Credentials of the principal changed: the token in use may be revoked. */
-  async #checkToken(): Promise<void> {
+  async checkToken(): Promise<void> {
     if (this.#phase.name !== 'open') return
     try {
-      await this.#deps.auth.authenticate(this.#phase.token)
+      await this.#deps.auth.authenticate(this.#phase.visitor.token)
     } catch (error) {
-      this.#fatal(toTideError(error, this.#deps.log))
+      this.fatal(toTideError(error, this.#deps.log))
     }
   }
 
-  #expireAt(expiresAt: number): void {
-    const { clock } = this.#deps
-    this.#cancelTimer()
-    const wait = Math.max(0, expiresAt + expiryGraceMs - clock.now())
-    this.#cancelTimer = clock.after(Math.min(wait, longestTimerMs), () => {
-      if (wait > longestTimerMs) this.#expireAt(expiresAt)
-      else this.#fatal(new TideError('token_expired', 'The token of this connection is past its end.'))
-    })
+  /** The token is past its end. */
+  expire(): void {
+    this.fatal(new TideError('token_expired', 'The token of this connection is past its end.'))
   }
 
-  async #subscribe(hub: HubSession, attendant: Attendant, { subscriptions }: UpOf<'subscribe'>): Promise<void> {
+  async #subscribe(visitor: Visitor, hub: HubSession, { subscriptions }: UpOf<'subscribe'>): Promise<void> {
     await hub.subscribe(subscriptions)
     for (const channel of new Set(subscriptions.map((subscription) => subscription.channel))) {
-      if (hub.follows(channel)) this.#deps.presence.greet(attendant, channel)
+      if (hub.follows(channel)) this.#deps.presence.greet(visitor, channel)
     }
   }
 
@@ -305,15 +287,16 @@ export class GatewaySession {
     return new PushQueue({
       limits: this.#deps.limits,
       push: (mutations) => this.#deps.mutations.push(principal, mutations),
-      answered: (outcomes) => this.#send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] })),
+      answered: (outcomes) => this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] })),
       refused: (error) => this.#refuse(toTideError(error, this.#deps.log), {}),
-      overrun: (error) => this.#fatal(error),
+      overrun: (error) => this.fatal(error),
     })
   }
 
-  #present(hub: HubSession, attendant: Attendant, { channel, state }: UpOf<'presence'>): void {
-    const { presenceBytes } = this.#deps.limits
-    const retryAfterMs = this.#presenceRate.take()
+  #present(visitor: Visitor, hub: HubSession, { channel, state }: UpOf<'presence'>): void {
+    const { presenceBytes, presencePerSecond } = this.#deps.limits
+    visitor.presenceRate ??= new TokenBucket(this.#deps.clock, presencePerSecond, presencePerSecond)
+    const retryAfterMs = visitor.presenceRate.take()
     if (retryAfterMs > 0) throw new TideError('rate_limited', 'Presence changes too often.', { retryAfterMs })
     if (!hub.follows(channel) && !hub.access.channels.has(channel))
       throw new TideError('forbidden', `Channel ${channel} is not open to this principal.`)
@@ -323,13 +306,13 @@ export class GatewaySession {
         'message_too_large',
         `A presence state has ${size} bytes; at most ${presenceBytes} are taken.`,
       )
-    this.#deps.presence.set(attendant, channel, state)
+    this.#deps.presence.set(visitor, channel, state)
   }
 
   #isWithinRate(): boolean {
     const retryAfterMs = this.#messages.take()
     if (retryAfterMs === 0) return true
-    this.#fatal(
+    this.fatal(
       new TideError('rate_limited', `More than ${this.#deps.limits.messagesPerSecond} messages a second came.`, {
         retryAfterMs: Math.max(1000, retryAfterMs),
       }),
@@ -340,7 +323,7 @@ export class GatewaySession {
   #answer(ref: number, work: Promise<Uint8Array>): void {
     this.#ask(
       { ref },
-      work.then((frame) => this.#send(frame)),
+      work.then((frame) => this.send(frame)),
     )
   }
 
@@ -350,17 +333,18 @@ export class GatewaySession {
 
   #bad(error: TideError): void {
     this.#badInARow += 1
-    if (this.#phase.name === 'new' || this.#badInARow >= this.#deps.limits.badFrames) this.#fatal(error)
+    if (this.#phase.name === 'new' || this.#badInARow >= this.#deps.limits.badFrames) this.fatal(error)
     else this.#refuse(error, {})
   }
 
   #refuse(error: TideError, about: Pick<DownOf<'error'>, 'ref' | 'subscription'>): void {
     this.#deps.count?.('error', error.code)
     this.#deps.log.debug('Refused', { code: error.code, ...about })
-    this.#send(messageFrame({ type: 'error', fatal: false, error: error.toBody(), ...about }))
+    this.send(messageFrame({ type: 'error', fatal: false, error: error.toBody(), ...about }))
   }
 
-  #fatal(error: TideError): void {
+  /** Tells the error and ends. */
+  fatal(error: TideError): void {
     if (this.#phase.name === 'closed') return
     this.#deps.count?.(this.#phase.name === 'open' ? 'error' : 'refused', error.code)
     this.#deps.log.debug('Connection ended', { code: error.code })
@@ -368,7 +352,7 @@ export class GatewaySession {
     this.close()
   }
 
-  #send(frame: Uint8Array): void {
+  send(frame: Uint8Array): void {
     if (this.#phase.name === 'closed') return
     if (this.#held) this.#held.push(frame)
     else this.#transport.send(frame)

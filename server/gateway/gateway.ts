@@ -2,7 +2,7 @@
  * The gateway: sockets outside, sessions inside. socket.io over WebSocket alone (no polling, so no sticky sessions
  * within one node), one binary message per frame. What a session does is in `connection-handler.ts`.
  */
-import type { Server as HttpServer } from 'node:http'
+import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Server, type DefaultEventsMap, type Socket } from 'socket.io'
 import type { AdapterClient } from '../cluster/cluster.ts'
 import type { Random } from '../../lib/random.ts'
@@ -10,7 +10,8 @@ import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import { createAdapter } from '@socket.io/redis-streams-adapter'
-import { GatewaySession, type GatewayDeps } from './connection-handler.ts'
+import { GatewaySession, type GatewayDeps, type GatewayTransport } from './connection-handler.ts'
+import { Expiries } from './expiries.ts'
 import { isOriginAllowed } from './origin.ts'
 import { DistantPeers, type PresenceCarrier, type PresenceNews } from './distant-peers.ts'
 import { Presence } from './presence.ts'
@@ -40,7 +41,7 @@ const drainEachMs = 2
 const drainMs = 5000
 const returnMs = 500
 
-export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'byDevice'> {
+export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'expiries' | 'byDevice'> {
   /** As in `Config`. */
   readonly allowedOrigins: readonly string[]
   /** How this server and the others reach each other; absent: presence is of this server alone. */
@@ -64,7 +65,7 @@ interface ServerEvents {
 /** Puts the gateway on an HTTP server. */
 export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   const presence = new Presence(deps.clock)
-  const all: GatewayDeps = { ...deps, presence, byDevice: new Map() }
+  const all: GatewayDeps = { ...deps, presence, expiries: new Expiries(deps.clock), byDevice: new Map() }
   const sessions = new Set<GatewaySession>()
   const { others, clock, random } = deps
   let isDraining = false
@@ -85,7 +86,8 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   io.on('connection', (socket) => {
     const { origin, host } = socket.handshake.headers
     if (!isOriginAllowed(origin, host, deps.allowedOrigins)) return refuseOrigin(socket, origin)
-    const session = new GatewaySession(all, transportOf(socket))
+    forgetHandshake(socket)
+    const session = new GatewaySession(all, new SocketTransport(socket))
     sessions.add(session)
     socket.on(frameEvent, (frame: unknown) => session.receive(frame instanceof Uint8Array ? frame : new Uint8Array(0)))
     socket.on('disconnect', () => {
@@ -135,9 +137,25 @@ function refuseOrigin(socket: Socket, origin: string | undefined): void {
   socket.disconnect(true)
 }
 
-function transportOf(socket: Socket): { send(frame: Uint8Array): void; close(): void } {
-  return {
-    send: (frame) => void socket.emit(frameEvent, frame),
-    close: () => void socket.disconnect(true),
+/** The request that opened a connection, and its headers, would otherwise stay as long as it does: 2 KiB of it. */
+function forgetHandshake(socket: Socket): void {
+  const { conn }: { conn: { request: IncomingMessage | undefined } } = socket
+  conn.request = undefined
+  socket.handshake.headers = {}
+}
+
+class SocketTransport implements GatewayTransport {
+  readonly #socket: Socket
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  send(frame: Uint8Array): void {
+    this.#socket.emit(frameEvent, frame)
+  }
+
+  close(): void {
+    this.#socket.disconnect(true)
   }
 }

@@ -8,23 +8,10 @@ type State = Readonly<Record<string, Json>>
 
 /** A session as presence sees it. */
 export interface Attendant {
-  readonly organizationId: string
-  readonly deviceId: string
-  readonly name: string
-  readonly userId: string | null
-  readonly agentId: string | null
+  readonly principal: DevicePrincipal
+  readonly deviceName: string
   follows(channel: string): boolean
   send(frame: Uint8Array): void
-}
-
-/** A session of `principal` on the device `name`. */
-export function attendantOf(
-  { organizationId, deviceId, kind, id }: DevicePrincipal,
-  name: string,
-  session: Pick<Attendant, 'follows' | 'send'>,
-): Attendant {
-  const [userId, agentId] = kind === 'user' ? [id, null] : [null, id]
-  return { organizationId, deviceId, name, userId, agentId, ...session }
 }
 
 /** Changes within this time travel as one. Milliseconds. */
@@ -59,15 +46,16 @@ export class Presence {
             key,
             toPeer(attendant, state),
           ])
-          return { channel, organizationId: first?.organizationId ?? '', peers }
+          return { channel, organizationId: first?.principal.organizationId ?? '', peers }
         }),
       changed: (channel, organizationId) => this.#gather(channel, organizationId),
     })
   }
 
   enter(attendant: Attendant): void {
-    const others = this.#attendants.get(attendant.organizationId) ?? new Set()
-    this.#attendants.set(attendant.organizationId, others.add(attendant))
+    const { organizationId } = attendant.principal
+    const others = this.#attendants.get(organizationId) ?? new Set()
+    this.#attendants.set(organizationId, others.add(attendant))
   }
 
   /** Sets or, with null, takes away what `attendant` shows in a channel. */
@@ -78,7 +66,7 @@ export class Presence {
     else if (!present.delete(attendant)) return
     if (present.size > 0) this.#channels.set(channel, present)
     else this.#channels.delete(channel)
-    this.#gather(channel, attendant.organizationId).set(key, state && toPeer(attendant, state))
+    this.#gather(channel, attendant.principal.organizationId).set(key, state && toPeer(attendant, state))
   }
 
   /** Tells a session that has begun to follow a channel who is there. */
@@ -88,9 +76,10 @@ export class Presence {
   }
 
   leave(attendant: Attendant): void {
-    const others = this.#attendants.get(attendant.organizationId)
+    const { organizationId } = attendant.principal
+    const others = this.#attendants.get(organizationId)
     others?.delete(attendant)
-    if (others?.size === 0) this.#attendants.delete(attendant.organizationId)
+    if (others?.size === 0) this.#attendants.delete(organizationId)
     for (const channel of this.#channels.keys()) this.set(attendant, channel, null)
   }
 
@@ -121,6 +110,12 @@ export class Presence {
   }
 }
 
-function toPeer({ deviceId, name, userId, agentId }: Attendant, state: State): Peer {
-  return { deviceId, name, userId, agentId, state: { ...state } }
+function toPeer({ principal, deviceName }: Attendant, state: State): Peer {
+  return {
+    deviceId: principal.deviceId,
+    name: deviceName,
+    userId: principal.kind === 'user' ? principal.id : null,
+    agentId: principal.kind === 'agent' ? principal.id : null,
+    state: { ...state },
+  }
 }

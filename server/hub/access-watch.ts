@@ -1,7 +1,7 @@
 import type { Row, Value } from '../../protocol/rows/row.ts'
 import { accessColumns } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { Change } from './feed.ts'
+import type { Change, Moment, Step } from './feed.ts'
 
 /** A session as far as its access is concerned. */
 export interface Watched {
@@ -17,13 +17,16 @@ const maxSignatures = 20_000
  */
 export class AccessWatch {
   readonly #signatures = new Map<string, string>()
+  #changedAt: Moment = Number.NEGATIVE_INFINITY
+
+  /** The newest snapshot that held a possible loss: an access that was read before it may be one too many. */
+  get changedAt(): Moment {
+    return this.#changedAt
+  }
 
   /** The principals of `sessions` that a change may concern. Remembers nothing: the read may still fail. */
   concerned(changes: readonly Change[], sessions: Iterable<Watched>): readonly DevicePrincipal[] {
-    const relevant = changes.filter((change) => {
-      const signature = signatureOf(change)
-      return signature !== undefined && this.#signatures.get(keyOf(change)) !== signature
-    })
+    const relevant = changes.filter((change) => this.#isRelevant(change))
     if (relevant.length === 0) return []
     const found: DevicePrincipal[] = []
     for (const session of sessions)
@@ -31,11 +34,24 @@ export class AccessWatch {
     return found
   }
 
-  /** The changes were dealt with. */
-  remember(changes: readonly Change[]): void {
+  #isRelevant(change: Change): boolean {
+    const signature = signatureOf(change)
+    // A device is new only once, and a session of it begins after that.
+    if (signature === undefined || (change.table === 'devices' && change.fresh)) return false
+    return this.#signatures.get(keyOf(change)) !== signature
+  }
+
+  /** The commits before this snapshot were not looked at. */
+  lostSight(moment: Moment): void {
+    this.#changedAt = moment
+  }
+
+  /** The changes, read in this snapshot, were dealt with. */
+  remember({ changes, moment }: Pick<Step, 'changes' | 'moment'>): void {
     for (const change of changes) {
       const signature = signatureOf(change)
       if (signature === undefined) continue
+      if (this.#isRelevant(change)) this.#changedAt = moment
       const key = keyOf(change)
       this.#signatures.delete(key)
       this.#signatures.set(key, signature)

@@ -3,11 +3,12 @@ import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import type { Change, Feed, Step } from './feed.ts'
+import type { Change, Feed, Moment, Step } from './feed.ts'
+import { foldSteps } from './fold-steps.ts'
 import type { ReadPlan } from './followed.ts'
 import type { HubLimits } from './limits.ts'
 import type { Ring } from './ring.ts'
-import { ChannelIndex, type Hit } from './route.ts'
+import { ChannelIndex, type Hit, type View } from './route.ts'
 import type { Session } from './session.ts'
 import { Slots } from './slots.ts'
 import type { DownTables, Spec } from './spec.ts'
@@ -24,6 +25,8 @@ export interface CatchUpOptions {
   readonly position: () => Seq
   /** Server time of the position; null: not known yet. */
   readonly at: () => number | null
+  /** The newest snapshot that held a possible loss of access. */
+  readonly accessChangedAt: () => Moment
   /** The session cannot be fed from where it stands. */
   readonly tooFar: (session: Session) => void
 }
@@ -38,6 +41,8 @@ export class CatchUp {
   readonly #options: CatchUpOptions
   readonly #slots: Slots
   readonly #fed = new Set<Session>()
+  #joined: { readonly seq: Seq; readonly at: number; readonly frame: Uint8Array } | undefined
+  #folded: { readonly view: View; readonly name: string; readonly frames: StepFrames } | undefined
   #reads = 0
 
   constructor(options: CatchUpOptions) {
@@ -76,18 +81,57 @@ export class CatchUp {
 
   /** Does what can be done without reading. False: a read is needed. */
   #share(session: Session): boolean {
-    if (!session.sharesSteps) return false
+    // The live loop looks at the access of those who follow something; before that, a loss may have gone unnoticed (SPEC I9).
+    if (session.accessOf < this.#options.accessChangedAt()) return false
+    if (!session.sharesSteps) return this.#shareFold(session)
     if (session.seq >= this.#options.position()) {
       session.joinLive()
       // The next sign of life may be seconds away, and until then its replica could not say that it is up to date.
       const at = this.#options.at()
-      if (at !== null) session.frontier(messageFrame({ type: 'frontier', seq: session.seq, at }))
+      if (at !== null) session.frontier(this.#frontier(session.seq, at))
       return true
     }
     const { generation, embeddings } = session.view
     const steps = this.#options.ring.after(session.seq, generation, embeddings)
     for (const frames of steps ?? []) if (session.state === 'behind') session.deliver(frames)
     return steps !== undefined
+  }
+
+  /** One for all that join at the same position. */
+  #frontier(seq: Seq, at: number): Uint8Array {
+    if (this.#joined?.seq !== seq || this.#joined.at !== at)
+      this.#joined = { seq, at, frame: messageFrame({ type: 'frontier', seq, at }) }
+    return this.#joined.frame
+  }
+
+  /**
+   * What a session with subscriptions of several positions needs, from the ring: its steps as one. Agents that start
+   * together follow the same from the same first page, so that one fold serves them all.
+   */
+  #shareFold(session: Session): boolean {
+    const position = this.#options.position()
+    if (session.verification || session.seq > position) return false
+    const plan = session.plan()
+    const floors = [...plan.floors.values()]
+    if (floors.some((floor) => floor > position)) return false
+    const { view } = session
+    const name = `${plan.from} ${position} ${floors.join()}`
+    if (this.#folded?.view !== view || this.#folded.name !== name) {
+      const step = this.#fold(plan.from, position, view)
+      if (!step) return false
+      const { tables, limits } = this.#options
+      this.#folded = { view, name, frames: framesOf(step, plan, tables, limits) }
+    }
+    session.deliverOwn(this.#folded.frames, plan, undefined)
+    return true
+  }
+
+  /** Undefined: the ring does not hold all of it. */
+  #fold(from: Seq, position: Seq, { generation, embeddings }: View): Step | undefined {
+    const at = this.#options.at()
+    if (from === position && at !== null) return emptyStep(position, at)
+    const steps = this.#options.ring.after(from, generation, embeddings)
+    return steps && foldSteps(steps.map(({ step }) => step))
   }
 
   async #read(session: Session): Promise<void> {
@@ -119,6 +163,25 @@ export class CatchUp {
     const access = step.access.get(session.principal)
     if (access) session.applyAccess(access, step, true)
     session.deliverOwn(framesOf(step, plan, tables, limits), plan, verification)
+  }
+}
+
+function emptyStep(position: Seq, at: number): Step {
+  return {
+    kind: 'step',
+    from: position,
+    to: position,
+    at,
+    moment: Number.NEGATIVE_INFINITY,
+    embeddings: true,
+    changes: [],
+    departures: [],
+    marks: [],
+    resets: [],
+    credentials: [],
+    canary: false,
+    access: new Map(),
+    verified: null,
   }
 }
 

@@ -98,6 +98,7 @@ export interface Step {
 
 export interface TooFar {
   readonly kind: 'too_far'
+  readonly moment: Moment
   readonly from: Seq
   readonly to: Seq
   readonly pending?: boolean

@@ -1,6 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
 import type { Seq } from '../../protocol/seq.ts'
-import type { ChannelIndex } from './route.ts'
+import type { ChannelIndex, View } from './route.ts'
 import type { Spec } from './spec.ts'
 
 /** One subscription of a session. */
@@ -24,19 +24,12 @@ export interface ReadPlan {
   readonly embeddings: boolean
 }
 
-export interface View {
-  readonly active: readonly Followed[]
-  readonly specs: readonly Spec[]
-  readonly channels: ReadonlySet<string>
-  readonly embeddings: boolean
-  /** Steps whose reading began at an earlier generation of the index do not hold all of these channels. */
-  readonly generation: number
-}
+const nothing: readonly Followed[] = []
 
-/** The subscriptions of one session, kept in step with the channel index of the node. */
+/** The subscriptions of one session, kept in step with the channel index of the node. Most sessions have few, so they are a list. */
 export class FollowedSet {
   readonly #index: ChannelIndex
-  readonly #byId = new Map<string, Followed>()
+  #all = nothing
   #view: View | undefined
 
   constructor(index: ChannelIndex) {
@@ -44,11 +37,11 @@ export class FollowedSet {
   }
 
   get size(): number {
-    return this.#byId.size
+    return this.#all.length
   }
 
   get(id: string): Followed {
-    const followed = this.#byId.get(id)
+    const followed = this.#find(id)
     if (!followed)
       throw new TideError(
         'not_found',
@@ -58,43 +51,48 @@ export class FollowedSet {
   }
 
   knows(id: string): boolean {
-    return this.#byId.has(id)
+    return this.#find(id) !== undefined
   }
 
   has(followed: Followed): boolean {
-    return this.#byId.get(followed.id) === followed
+    return this.#all.includes(followed)
   }
 
-  *[Symbol.iterator](): Iterator<Followed> {
-    yield* this.#byId.values()
+  #find(id: string): Followed | undefined {
+    return this.#all.find((followed) => followed.id === id)
   }
 
-  /** What batches are made of; the same object until something changes. */
+  [Symbol.iterator](): Iterator<Followed> {
+    return this.#all[Symbol.iterator]()
+  }
+
+  /** Nothing must be read for a subscription from before where the session stands. */
+  get settled(): boolean {
+    return this.#all.every(({ active, since }) => !active || since === null)
+  }
+
+  /** What batches are made of; one object for all sessions that follow the same. */
   get view(): View {
-    return (this.#view ??= this.#look())
+    return (this.#view ??= this.#index.look(this.#active().map(({ spec }) => spec)))
   }
 
-  #look(): View {
-    const active = [...this.#byId.values()].filter((followed) => followed.active)
-    return {
-      active,
-      specs: active.map(({ spec }) => spec),
-      channels: new Set(active.map(({ spec }) => spec.selection.channel)),
-      embeddings: active.some(({ spec }) => spec.selection.embeddings),
-      generation: active.reduce(
-        (latest, { spec }) => Math.max(latest, this.#index.followedSince(spec.selection.channel)),
-        0,
-      ),
-    }
+  #active(): readonly Followed[] {
+    return this.#all.filter(({ active }) => active)
   }
 
   #set(followed: Followed): void {
-    this.#byId.set(followed.id, followed)
+    const known = this.#all.some(({ id }) => id === followed.id)
+    this.#replace(known ? this.#all.map((one) => (one.id === followed.id ? followed : one)) : [...this.#all, followed])
+  }
+
+  #replace(all: readonly Followed[]): void {
+    this.#all = all
+    if (this.#view) this.#index.leave(this.#view)
     this.#view = undefined
   }
 
   follows(channel: string): boolean {
-    return [...this.#byId.values()].some(({ spec }) => spec.selection.channel === channel)
+    return this.#all.some(({ spec }) => spec.selection.channel === channel)
   }
 
   /**
@@ -102,7 +100,7 @@ export class FollowedSet {
    * is active stays so, and pages and `activate` mean the same for it.
    */
   stage(id: string, spec: Spec): void {
-    if (this.#byId.get(id)?.spec.key === spec.key) return
+    if (this.#find(id)?.spec.key === spec.key) return
     this.remove(id)
     this.#set({ id, spec, active: false, since: null, announced: false })
   }
@@ -112,7 +110,7 @@ export class FollowedSet {
    * changes nothing: a read may be under way for the first, and must still find it.
    */
   hold(id: string, spec: Spec, since: Seq | null): void {
-    const known = this.#byId.get(id)
+    const known = this.#find(id)
     if (known?.active && known.spec.key === spec.key) return
     this.remove(id)
     this.#set({ id, spec: this.#index.add(spec), active: true, since, announced: false })
@@ -125,19 +123,22 @@ export class FollowedSet {
   }
 
   remove(id: string): void {
-    const followed = this.#byId.get(id)
-    if (followed?.active) this.#index.remove(followed.spec)
-    this.#byId.delete(id)
-    this.#view = undefined
+    const followed = this.#find(id)
+    if (!followed) return
+    this.#replace(this.#all.filter((one) => one !== followed))
+    if (followed.active) this.#index.remove(followed.spec)
   }
 
   clear(): void {
-    for (const id of this.#byId.keys()) this.remove(id)
+    const all = this.#all
+    this.#replace(nothing)
+    for (const { active, spec } of all) if (active) this.#index.remove(spec)
   }
 
   /** What must be read for a session that stands at `seq`. */
   plan(seq: Seq): ReadPlan {
-    const { active: followed, embeddings } = this.view
+    const followed = this.#active()
+    const { embeddings } = this.view
     const floors = new Map<Spec, Seq>()
     for (const { spec, since } of followed) floors.set(spec, least(since ?? seq, floors.get(spec)))
     return { from: [...floors.values()].reduce(least, seq), followed, floors, embeddings }

@@ -18,6 +18,7 @@ import type { Feed } from './feed.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
 import { silentObserver, type HubObserver } from './hub-observer.ts'
 import { defaultHubLimits, type HubLimits } from './limits.ts'
+import { KnownAccess } from './known-access.ts'
 import { Node } from './node.ts'
 import type { SessionState } from './session-state.ts'
 import { Session, type SessionHost } from './session.ts'
@@ -82,6 +83,7 @@ export function createHub(options: HubOptions): Hub {
   const tables = downTables(catalog)
   const pages = new Pages(feed, clock, limits)
   const counts = { batches: 0, bytes: 0, sharedFrames: 0 }
+  const accesses = new KnownAccess()
   const node = new Node({ feed, source, tables, limits, clock, log, observer })
   const host: SessionHost = {
     tables,
@@ -90,6 +92,7 @@ export function createHub(options: HubOptions): Hub {
     feed: (session) => node.catchUp.feed(session),
     access: (principal) => feed.access(principal),
     pages,
+    known: (principal, access) => accesses.share(principal, access),
     sent: (batch) => {
       counts.batches++
       counts.bytes += batch.bytes
@@ -103,7 +106,7 @@ export function createHub(options: HubOptions): Hub {
   return {
     start: () => node.start(),
     wake: () => node.wake(),
-    open: (options) => open(options, node, host, feed),
+    open: (options) => open(options, node, host),
     stats: () => ({
       ...counts,
       sessions: node.sessions.size,
@@ -119,7 +122,7 @@ export function createHub(options: HubOptions): Hub {
   }
 }
 
-async function open(options: SessionOptions, node: Node, host: SessionHost, feed: Feed): Promise<HubSession> {
+async function open(options: SessionOptions, node: Node, host: SessionHost): Promise<HubSession> {
   const { cursor, principal } = options
   const { epoch } = node
   const resume = cursor !== null && (await node.canResume(principal.deviceId, cursor))
@@ -127,7 +130,7 @@ async function open(options: SessionOptions, node: Node, host: SessionHost, feed
   // Among the sessions before its access is read: no later loss can be missed.
   node.sessions.add(session)
   try {
-    session.admit(await feed.access(principal))
+    session.admit(await host.access(principal))
   } catch (error) {
     session.close()
     throw error

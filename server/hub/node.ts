@@ -7,7 +7,7 @@ import type { Log } from '../telemetry/telemetry.ts'
 import { AccessWatch } from './access-watch.ts'
 import { Bell } from './bell.ts'
 import { CatchUp } from './catch-up.ts'
-import type { Feed, Step } from './feed.ts'
+import type { Feed, Moment, Step } from './feed.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
 import type { HubLimits } from './limits.ts'
 import { Ring } from './ring.ts'
@@ -67,6 +67,7 @@ export class Node {
       ring: this.#ring,
       position: () => this.#position,
       at: () => this.#at,
+      accessChangedAt: () => this.#watch.changedAt,
       tooFar: (session) => this.#refuse(session),
     })
   }
@@ -175,7 +176,7 @@ export class Node {
     this.#steps++
     this.#position = step.to
     if (step.kind === 'step') this.#observe(step, askedAt, () => this.#dispatch(step, generation))
-    else this.#skip()
+    else this.#skip(step.moment)
   }
 
   #observe(step: Step, askedAt: number, feed: () => void): void {
@@ -191,19 +192,28 @@ export class Node {
   #dispatch(step: Step, generation: number): void {
     const { tables, limits, clock } = this.#options
     const routedAt = this.index.generation
-    const routing = { hits: this.index.route(step.changes), routed: (spec: Spec) => this.index.has(spec, routedAt) }
-    const frames = new StepFrames(step, routing, tables, limits)
+    const told = this.#told(step)
+    const routing = { hits: this.index.route(told.changes), routed: (spec: Spec) => this.index.has(spec, routedAt) }
+    const frames = new StepFrames(told, routing, tables, limits)
     this.#ring.push({ frames, generation })
-    this.#watch.remember(step.changes)
-    for (const session of [...this.sessions]) this.#hand(session, frames, generation)
+    this.#watch.remember(step)
+    for (const session of [...this.sessions]) this.#hand(session, step, frames, generation)
     if (!step.canary) return
     this.#lastCanaryAt = clock.now()
     const frame = messageFrame({ type: 'frontier', seq: step.to, at: step.at })
     for (const session of this.sessions) session.frontier(frame)
   }
 
-  #hand(session: Session, frames: StepFrames, generation: number): void {
-    const { step } = frames
+  /** What is told of a step, and kept for a while: not what was read only to decide about access. */
+  #told(step: Step): Step {
+    const follows = (channel: string): boolean => this.index.follows(channel)
+    const changes = step.changes.filter(
+      ({ everywhere, homes, formerHomes }) => everywhere || homes.some(follows) || formerHomes.some(follows),
+    )
+    return { ...step, changes, access: new Map() }
+  }
+
+  #hand(session: Session, step: Step, frames: StepFrames, generation: number): void {
     const fed = session.state === 'live' && step.to > session.seq
     const complete = session.view.generation <= generation && (step.embeddings || !session.view.embeddings)
     const access = step.access.get(session.principal)
@@ -215,7 +225,8 @@ export class Node {
   }
 
   /** A step too big for one batch: every session reads what concerns it, and its access, by itself. */
-  #skip(): void {
+  #skip(moment: Moment): void {
+    this.#watch.lostSight(moment)
     this.#ring.clear()
     for (const session of [...this.sessions]) if (session.state === 'live') session.missed()
   }

@@ -23,6 +23,15 @@ export function verdictOf(change: Change, spec: Spec): Hit['verdict'] | undefine
   return change.homes.includes(channel) || change.formerHomes.includes(channel) ? 'delete' : undefined
 }
 
+/** What some sessions follow, as far as batches are concerned: one object for all that follow the same. */
+export interface View {
+  readonly specs: readonly Spec[]
+  readonly channels: ReadonlySet<string>
+  readonly embeddings: boolean
+  /** Steps whose reading began at an earlier generation of the index do not hold all of these channels. */
+  readonly generation: number
+}
+
 interface Entry {
   readonly spec: Spec
   /** Generation at which it came in. */
@@ -36,6 +45,9 @@ interface Entry {
  */
 export class ChannelIndex {
   readonly #channels = new Map<string, { readonly since: number; readonly entries: Map<string, Entry> }>()
+  /** By the generations of their entries, which are as good as names. */
+  readonly #views = new Map<string, { readonly view: View; users: number }>()
+  readonly #names = new WeakMap<View, string>()
   #generation = 0
 
   /** Grows whenever a spec comes in. */
@@ -82,6 +94,34 @@ export class ChannelIndex {
     entry.users--
     if (entry.users === 0) followed.entries.delete(spec.key)
     if (followed.entries.size === 0) this.#channels.delete(channel)
+  }
+
+  /** The view of who follows these specs, which are all in here. `leave` gives it back. */
+  look(specs: readonly Spec[]): View {
+    const entries = specs.flatMap(({ selection, key }) => this.#channels.get(selection.channel)?.entries.get(key) ?? [])
+    const name = [...new Set(entries.map(({ since }) => since))].toSorted((a, b) => a - b).join()
+    const known = this.#views.get(name)
+    if (known) {
+      known.users++
+      return known.view
+    }
+    const view: View = {
+      specs: [...new Set(specs)],
+      channels: new Set(specs.map(({ selection }) => selection.channel)),
+      embeddings: specs.some(({ selection }) => selection.embeddings),
+      generation: Math.max(0, ...specs.map(({ selection }) => this.followedSince(selection.channel))),
+    }
+    this.#views.set(name, { view, users: 1 })
+    this.#names.set(view, name)
+    return view
+  }
+
+  leave(view: View): void {
+    const name = this.#names.get(view) ?? ''
+    const known = this.#views.get(name)
+    if (known?.view !== view) return
+    known.users--
+    if (known.users === 0) this.#views.delete(name)
   }
 
   /** All hits of all specs, each spec's in the order of the changes. */

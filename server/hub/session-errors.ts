@@ -20,3 +20,21 @@ export function refused(access: Access, principal: DevicePrincipal): TideError {
       : `${principal.kind} ${principal.id} is not active any more`
   return new TideError(access.refusal ?? 'token_invalid', `${what}.`)
 }
+
+export function tooMany(limit: number, subscription: string): TideError {
+  return new TideError(
+    'subscription_limit',
+    `A session may have ${limit} subscriptions; ${subscription} would be one more.`,
+  )
+}
+
+export function notOpen(channel: string, { kind, id }: DevicePrincipal): TideError {
+  return new TideError('forbidden', `${channel} may not be followed by ${kind} ${id}.`)
+}
+
+export function notHeld(subscription: string): TideError {
+  return new TideError(
+    'cursor_ahead',
+    `Subscription ${subscription} is said to be held, but its cursor cannot be continued here.`,
+  )
+}

@@ -9,12 +9,12 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import { BootstrapTimes } from './bootstrap-times.ts'
 import type { AccessAnswer, Moment, Step } from './feed.ts'
 import { PageStream, type Pages } from './pages.ts'
-import { FollowedSet, type Followed, type ReadPlan, type View } from './followed.ts'
+import { FollowedSet, type Followed, type ReadPlan } from './followed.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
-import type { ChannelIndex } from './route.ts'
-import { noSubscription, refused } from './session-errors.ts'
+import type { ChannelIndex, View } from './route.ts'
+import { noSubscription, notHeld, notOpen, refused, tooMany } from './session-errors.ts'
 import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
 import { toSpec, type DownTables, type Spec } from './spec.ts'
 import { noExtras, type Batch, type Extras, type StepFrames } from './step-frames.ts'
@@ -29,6 +29,8 @@ export interface SessionHost {
   feed(session: Session): void
   access(principal: DevicePrincipal): Promise<AccessAnswer>
   readonly pages: Pages
+  /** An access that was read, or an equal one that is held already. */
+  known(principal: DevicePrincipal, access: Access): Access
   sent(batch: Batch): void
   gone(session: Session): void
   readonly clock: Pick<Clock, 'monotonic'>
@@ -41,6 +43,10 @@ export interface VerifyRequest {
   readonly followed: Followed
 }
 
+const noLeaves: Extras['leaves'] = []
+const noVerifies: readonly VerifyRequest[] = []
+const done = Promise.resolve()
+
 export class Session implements HubSession {
   readonly principal: DevicePrincipal
   readonly resume: boolean
@@ -49,19 +55,21 @@ export class Session implements HubSession {
   readonly #host: SessionHost
   readonly #followed: FollowedSet
   readonly #window: Window
-  readonly #verifies: VerifyRequest[] = []
-  readonly #pages: PageStream
+  #verifies = noVerifies
+  /** While a bootstrap is under way. */
+  #pages: PageStream | undefined
   #access: Access = noAccess
   /** The snapshot that says so. */
   #accessOf: Moment = Number.NEGATIVE_INFINITY
   #admitted = false
-  #leaves: Extras['leaves'] = []
+  #leaves = noLeaves
   #state: SessionState = 'idle'
   #seq: Seq
   #acknowledged: Seq
-  #last: Promise<void> = Promise.resolve()
+  #last = done
   #watched: WatchedStep | undefined
-  readonly #bootstraps: BootstrapTimes
+  /** While a bootstrap is under way. */
+  #bootstraps: BootstrapTimes | undefined
 
   constructor(
     options: SessionOptions,
@@ -72,8 +80,6 @@ export class Session implements HubSession {
     this.#host = host
     this.#followed = new FollowedSet(host.index)
     this.#window = new Window(host.limits)
-    this.#pages = new PageStream(host.pages)
-    this.#bootstraps = new BootstrapTimes(host.clock, (ms) => host.observer.bootstrapped(ms))
     this.principal = options.principal
     this.epoch = at.epoch
     this.resume = at.resume
@@ -83,6 +89,11 @@ export class Session implements HubSession {
 
   get access(): Access {
     return this.#access
+  }
+
+  /** The snapshot that its access is of. */
+  get accessOf(): Moment {
+    return this.#accessOf
   }
 
   get state(): SessionState {
@@ -104,7 +115,7 @@ export class Session implements HubSession {
 
   /** Subscriptions that are fetching their first rows. */
   get bootstraps(): number {
-    return this.#bootstraps.size
+    return this.#bootstraps?.size ?? 0
   }
 
   follows(channel: string): boolean {
@@ -121,7 +132,7 @@ export class Session implements HubSession {
   /** A step that began to be read before a session asked for its access may answer after it: what is older counts no more. */
   #learn({ access, moment }: AccessAnswer): void {
     if (moment < this.#accessOf) return
-    this.#access = access
+    this.#access = this.#host.known(this.principal, access)
     this.#accessOf = moment
   }
 
@@ -167,26 +178,16 @@ export class Session implements HubSession {
 
   #stage(id: string, spec: Spec): void {
     this.#followed.stage(id, spec)
+    const { clock, observer } = this.#host
+    this.#bootstraps ??= new BootstrapTimes(clock, (ms) => observer.bootstrapped(ms))
     this.#bootstraps.begin(id)
   }
 
   #admit({ id, channel }: Subscription, held: boolean): void {
     const { subscriptions } = this.#host.limits
-    if (this.#followed.size >= subscriptions && !this.#followed.knows(id)) {
-      throw new TideError(
-        'subscription_limit',
-        `A session may have ${subscriptions} subscriptions; ${id} would be one more.`,
-      )
-    }
-    if (!this.#access.channels.has(channel)) {
-      throw new TideError('forbidden', `${channel} may not be followed by ${this.principal.kind} ${this.principal.id}.`)
-    }
-    if (held && !this.resume) {
-      throw new TideError(
-        'cursor_ahead',
-        `Subscription ${id} is said to be held, but its cursor cannot be continued here.`,
-      )
-    }
+    if (this.#followed.size >= subscriptions && !this.#followed.knows(id)) throw tooMany(subscriptions, id)
+    if (!this.#access.channels.has(channel)) throw notOpen(channel, this.principal)
+    if (held && !this.resume) throw notHeld(id)
   }
 
   unsubscribe(id: string): void {
@@ -195,16 +196,28 @@ export class Session implements HubSession {
 
   #unfollow(id: string): void {
     this.#followed.remove(id)
-    this.#bootstraps.end(id, false)
+    this.#endBootstrap(id, false)
+  }
+
+  #endBootstrap(id: string, complete: boolean): void {
+    this.#bootstraps?.end(id, complete)
+    if (this.bootstraps === 0) this.#bootstraps = undefined
   }
 
   async page(subscription: string, after: string | null): Promise<void> {
     await this.#last
     const { spec } = this.#followed.get(subscription)
-    const { frame } = await this.#pages.get({ spec, subscription, after })
+    this.#pages ??= new PageStream(this.#host.pages)
+    const { frame, next } = await this.#pages.get({ spec, subscription, after })
+    if (next === null) this.#endPages()
     // It may have been unsubscribed meanwhile.
     this.#followed.get(subscription)
     this.#send(frame)
+  }
+
+  #endPages(): void {
+    this.#pages?.drop()
+    this.#pages = undefined
   }
 
   activate(subscription: string, from: number): void {
@@ -220,7 +233,7 @@ export class Session implements HubSession {
     const followed = this.#followed.get(subscription)
     if (!followed.active)
       throw new TideError('not_found', `Subscription ${subscription} has no full state yet that could be verified.`)
-    this.#verifies.push({ ref, followed })
+    this.#verifies = [...this.#verifies, { ref, followed }]
     this.#need()
   }
 
@@ -240,9 +253,9 @@ export class Session implements HubSession {
   close(): void {
     if (this.#state === 'ended') return
     this.#move('end')
-    this.#bootstraps.abandon()
+    this.#bootstraps?.abandon()
     this.#followed.clear()
-    this.#pages.drop()
+    this.#endPages()
     this.#host.gone(this)
   }
 
@@ -274,7 +287,7 @@ export class Session implements HubSession {
 
   /** True when steps read for others are enough: nothing must be read from before where it stands, or counted. */
   get sharesSteps(): boolean {
-    return this.#verifies.length === 0 && this.#followed.view.active.every(({ since }) => since === null)
+    return this.#verifies.length === 0 && this.#followed.settled
   }
 
   /** Ends the subscriptions whose channels were lost; they are told at once, or with the batch that `deliver` is about to send. */
@@ -310,7 +323,7 @@ export class Session implements HubSession {
       verification !== undefined,
     )
     if (!verification) return
-    this.#verifies.splice(this.#verifies.indexOf(verification), 1)
+    this.#verifies = this.#verifies.filter((one) => one !== verification)
     const tables = (frames.step.verified ?? []).map(({ table, ranges }) => ({ table, ranges: [...ranges] }))
     this.#send(messageFrame({ type: 'verified', ref: verification.ref, to: frames.step.to, tables }))
   }
@@ -346,16 +359,16 @@ export class Session implements HubSession {
       activated,
       resets: step.resets.filter((table) => specs.some(({ tables }) => tables.has(table))),
     }
-    this.#leaves = []
+    this.#leaves = noLeaves
     const batch = frames.batch(specs, extras, always)
     this.#seq = step.to
-    for (const id of activated) this.#bootstraps.end(id, true)
+    for (const id of activated) this.#endBootstrap(id, true)
     if (batch) this.#sendBatch(batch)
   }
 
   #flushLeaves({ at }: Step): void {
     const extras = { ...noExtras(), leaves: this.#leaves }
-    this.#leaves = []
+    this.#leaves = noLeaves
     const frame = frameOf({ type: 'batch', to: this.#seq, at, more: false, deletes: [], ...extras }, [])
     this.#sendBatch({ frames: [frame], bytes: frame.byteLength, shared: false })
   }

@@ -1,16 +1,27 @@
 import pg from 'pg'
+import { Batcher } from '../../lib/batcher.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
-import { loadAccess, type Access } from '../scope/access.ts'
+import { loadAccesses, noAccess } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { readChanges } from './change-reader.ts'
-import type { AdvanceRequest, Feed, PageRequest, PageResult, Selection, Step, TooFar, VerifiedTable } from './feed.ts'
+import type {
+  AccessAnswer,
+  AdvanceRequest,
+  Feed,
+  PageRequest,
+  PageResult,
+  Selection,
+  Step,
+  TooFar,
+  VerifiedTable,
+} from './feed.ts'
 import { canaryTime, foldLog, visibleHead } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
 import { RowReader } from './row-reader.ts'
@@ -45,12 +56,18 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const sizes = new RowSizes()
   let seen: Seq = zeroSeq
   const snapshot = <T>(read: (snapshot: Snapshot) => Promise<T>): Promise<T> => inSnapshot(pool, deadlineMs, read)
+  const access = new Batcher<DevicePrincipal, AccessAnswer>((principals) =>
+    snapshot(async ({ query, moment }) => {
+      const found = await loadAccesses(query, principals)
+      return principals.map((principal) => ({ access: found.get(principal) ?? noAccess, moment }))
+    }),
+  )
 
   async function advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     return snapshot(async (snap) => {
       const log = await source.settle(snap.query, snap.place)
       const { to, pending } = await endOf(snap, log, from)
-      if (from < snap.pruned) return { kind: 'too_far', from, to, pending }
+      if (from < snap.pruned) return { kind: 'too_far', from, to, pending, moment: snap.moment }
       const fold = await foldLog(log, { from, to }, request.organizations, maxKeys)
       const read =
         fold &&
@@ -61,7 +78,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
           query: snap.query,
           maxKeys,
         }))
-      if (!fold || !read) return { kind: 'too_far', from, to, pending }
+      if (!fold || !read) return { kind: 'too_far', from, to, pending, moment: snap.moment }
       const canaryAt = fold.canary && request.watchAccess ? await canaryTime(log, to) : undefined
       const verified = request.verify ? await verify(snap, request.verify) : null
       return {
@@ -79,7 +96,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
         credentials: fold.credentials,
         canary: fold.canary,
         ...(canaryAt === undefined ? {} : { canaryAt }),
-        access: await accessOf(snap, request.principals(read.changes)),
+        access: await loadAccesses(snap.query, request.principals(read.changes)),
       }
     })
   }
@@ -115,15 +132,6 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     return new RowReader(catalog, snap.each, embeddings)
   }
 
-  async function accessOf(
-    snap: Snapshot,
-    principals: readonly DevicePrincipal[],
-  ): Promise<ReadonlyMap<DevicePrincipal, Access>> {
-    const access = new Map<DevicePrincipal, Access>()
-    for (const principal of principals) access.set(principal, await loadAccess(snap.query, principal))
-    return access
-  }
-
   async function verify(snap: Snapshot, selection: Selection): Promise<readonly VerifiedTable[]> {
     const tables: VerifiedTable[] = []
     for (const table of selection.tables) {
@@ -155,8 +163,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     pool,
     advance,
     page,
-    access: (principal) =>
-      snapshot(async ({ query, moment }) => ({ access: await loadAccess(query, principal), moment })),
+    access: (principal) => access.ask(principal),
     close: () => pool.end(),
   }
 }

@@ -22,6 +22,11 @@ export interface Routing {
   routed(spec: Spec): boolean
 }
 
+interface Combination {
+  readonly hit: readonly Spec[]
+  readonly key: string
+}
+
 /**
  * The frames of one step. Each combination of specs is composed and packed once, however many sessions have it, and
  * those without extras get the very same bytes (SPEC I7).
@@ -34,7 +39,8 @@ export class StepFrames {
   readonly #late = new Map<Spec, readonly Hit[]>()
   readonly #numbers = new Map<Spec, number>()
   readonly #parts = new Map<string, readonly Part[]>()
-  readonly #plain = new Map<string, Batch>()
+  readonly #combinations = new WeakMap<readonly Spec[], Combination>()
+  readonly #shared = new Map<string, Batch>()
   readonly #settled: ReadonlyMap<string, readonly Mark[]>
 
   constructor(step: Step, routing: Routing, tables: DownTables, limits: PartLimits) {
@@ -51,19 +57,30 @@ export class StepFrames {
   }
 
   /** The batch for a follower of these specs; undefined when there is nothing to say, unless `always`. */
-  batch(specs: Iterable<Spec>, extras: Extras, always: boolean): Batch | undefined {
-    const hit = [...new Set(specs)].filter((spec) => this.#hits(spec).length > 0)
+  batch(specs: readonly Spec[], extras: Extras, always: boolean): Batch | undefined {
+    const { hit, key } = this.#combine(specs)
     const plain = isPlain(extras)
     if (hit.length === 0 && plain && !always) return undefined
+    const shared = isShared(extras) ? (plain ? key : `${key} ${JSON.stringify(extras)}`) : undefined
+    const known = shared === undefined ? undefined : this.#shared.get(shared)
+    if (known) return known
+    const batch = this.#encode(this.#compose(key, hit), extras)
+    if (shared !== undefined) this.#shared.set(shared, { ...batch, shared: true })
+    return batch
+  }
+
+  /** Those of the specs that have hits, and a name for just these. Sessions that follow the same hand in the same list. */
+  #combine(specs: readonly Spec[]): Combination {
+    const known = this.#combinations.get(specs)
+    if (known) return known
+    const hit = [...new Set(specs)].filter((spec) => this.#hits(spec).length > 0)
     const key = hit
       .map((spec) => this.#number(spec))
       .toSorted((a, b) => a - b)
       .join()
-    const known = plain ? this.#plain.get(key) : undefined
-    if (known) return known
-    const batch = this.#encode(this.#compose(key, hit), extras)
-    if (plain) this.#plain.set(key, { ...batch, shared: true })
-    return batch
+    const combination = { hit, key }
+    this.#combinations.set(specs, combination)
+    return combination
   }
 
   #hits(spec: Spec): readonly Hit[] {
@@ -101,6 +118,11 @@ export class StepFrames {
 
 export function noExtras(): Extras {
   return { leaves: [], settled: [], activated: [], resets: [] }
+}
+
+/** Nothing in them is of one session alone. */
+function isShared({ leaves, settled }: Extras): boolean {
+  return leaves.length + settled.length === 0
 }
 
 function isPlain({ leaves, settled, activated, resets }: Extras): boolean {

@@ -1,5 +1,5 @@
 import type { Role } from '../../protocol/rows/table.ts'
-import type { DevicePrincipal } from './principal.ts'
+import { principalKey, type DevicePrincipal } from './principal.ts'
 import { agentAccess, userAccess } from './access.sql.ts'
 import type { SqlQuery } from './sql-query.ts'
 
@@ -43,21 +43,41 @@ const roleWeights: ReadonlyMap<number, Role | 'agent'> = new Map([
 ])
 
 interface Way {
-  readonly channel: string
+  /** Null in the one row that has the devices. */
+  readonly channel: string | null
   readonly weight: number
-  readonly device: boolean
+  readonly devices: readonly string[] | null
 }
 
 /** Evaluates access inside the transaction of `query`. */
 export async function loadAccess(query: SqlQuery, principal: DevicePrincipal): Promise<Access> {
-  const { kind, organizationId, id, deviceId } = principal
-  const text = kind === 'user' ? userAccess : agentAccess
-  const ways = await query<Way>({ name: `${kind}_access`, text, values: [organizationId, id, deviceId] })
-  const [first] = ways
-  if (!first) return { ...noAccess, refusal: 'token_invalid' }
-  if (!first.device) return { ...noAccess, refusal: 'device_revoked' }
-  return {
-    active: true,
-    channels: new Map(ways.map(({ channel, weight }) => [channel, roleWeights.get(weight) ?? 'viewer'])),
-  }
+  return (await loadAccesses(query, [principal])).get(principal) ?? noAccess
 }
+
+/** The same for many, by the objects given: one statement for each principal, however many devices it has, and one object for equal answers. */
+export async function loadAccesses(
+  query: SqlQuery,
+  principals: readonly DevicePrincipal[],
+): Promise<ReadonlyMap<DevicePrincipal, Access>> {
+  const found = new Map<DevicePrincipal, Access>()
+  for (const some of Map.groupBy(principals, principalKey).values()) {
+    const [first] = some
+    if (!first) continue
+    const ways = await query<Way>({
+      name: `${first.kind}_access`,
+      text: first.kind === 'user' ? userAccess : agentAccess,
+      values: [first.organizationId, first.id, [...new Set(some.map(({ deviceId }) => deviceId))]],
+    })
+    const devices = new Set(ways.flatMap((way) => way.devices ?? []))
+    const channels = new Map<string, Role | 'agent'>()
+    for (const { channel, weight } of ways)
+      if (channel !== null) channels.set(channel, roleWeights.get(weight) ?? 'viewer')
+    const access: Access = { active: true, channels }
+    for (const principal of some)
+      found.set(principal, ways.length === 0 ? inactive : devices.has(principal.deviceId) ? access : revoked)
+  }
+  return found
+}
+
+const inactive: Access = { ...noAccess, refusal: 'token_invalid' }
+const revoked: Access = { ...noAccess, refusal: 'device_revoked' }

@@ -5,6 +5,11 @@ export interface Principal {
   readonly id: string
 }
 
+/** Equal for the same principal, whatever its device. */
+export function principalKey({ kind, organizationId, id }: Principal): string {
+  return `${kind}/${organizationId}/${id}`
+}
+
 /** A principal on a registered device: what a session and its writes are attributed to. */
 export interface DevicePrincipal extends Principal {
   readonly deviceId: string

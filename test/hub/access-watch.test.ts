@@ -54,7 +54,7 @@ test('a change of other columns evaluates nobody again, once it was dealt with',
   expect(watch.concerned([first], [session])).toHaveLength(1)
   // The read failed; it is tried again.
   expect(watch.concerned([first], [session])).toHaveLength(1)
-  watch.remember([first])
+  watch.remember({ changes: [first], moment: 1 })
   expect(watch.concerned([renamed], [session])).toEqual([])
   expect(watch.concerned([closed], [session])).toHaveLength(1)
 })

@@ -119,7 +119,8 @@ export class MemoryFeed implements Feed, ChangeSource {
   #step(from: Seq, snapshot: Commit, request: AdvanceRequest): Step | TooFar {
     const commits = this.#commits.filter(({ seq }) => seq > from && seq <= snapshot.seq)
     const changes = this.#changes(from, commits, snapshot).filter((change) => isWanted(change, request))
-    if (changes.length > this.maxKeys || from < this.prunedThrough) return { kind: 'too_far', from, to: snapshot.seq }
+    if (changes.length > this.maxKeys || from < this.prunedThrough)
+      return { kind: 'too_far', from, to: snapshot.seq, moment: snapshot.seq }
     return {
       kind: 'step',
       from,

@@ -4,6 +4,7 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import type { Random } from '../../lib/random.ts'
 import { defaultLimits } from '../../server/config.ts'
 import { GatewaySession } from '../../server/gateway/connection-handler.ts'
+import { Expiries } from '../../server/gateway/expiries.ts'
 import { Presence } from '../../server/gateway/presence.ts'
 import { createHub, type Hub } from '../../server/hub/hub.ts'
 import { createMutations } from '../../server/mutation/mutations.ts'
@@ -106,6 +107,7 @@ export class SimServer {
     })
     const mutations = createMutations({ store: this.store, catalog, clock, log, onCommitted: () => hub.wake() })
     const presence = new Presence(clock)
+    const expiries = new Expiries(clock)
     const byDevice = new Map<string, GatewaySession>()
     await hub.start()
     this.#running = {
@@ -132,6 +134,7 @@ export class SimServer {
               },
             },
             hub,
+            expiries,
             mutations: {
               push: async (principal, batch) => {
                 try {

@@ -1,0 +1,53 @@
+import type { TideError } from '../../protocol/error.ts'
+import type { Cursor } from '../../protocol/seq.ts'
+import type { HubSession, SessionOptions } from '../hub/hub.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
+import type { Attendant } from './presence.ts'
+import type { PushQueue } from './push-queue.ts'
+import type { TokenBucket } from './token-bucket.ts'
+
+/** The connection under a visitor. */
+export interface Wire {
+  send(frame: Uint8Array): void
+  fatal(error: TideError): void
+  checkToken(): Promise<void>
+}
+
+/**
+ * Who has said hello on a connection, as hub and presence know it. There may be many thousands that do nothing, so what only some
+ * need is made when they need it.
+ */
+export class Visitor implements Attendant, SessionOptions {
+  readonly principal: DevicePrincipal
+  readonly deviceName: string
+  readonly cursor: Cursor | null
+  token: string
+  hub: HubSession | undefined
+  pushes: PushQueue | undefined
+  presenceRate: TokenBucket | undefined
+  readonly #wire: Wire
+
+  constructor(wire: Wire, who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>) {
+    this.#wire = wire
+    this.principal = who.principal
+    this.deviceName = who.deviceName
+    this.cursor = who.cursor
+    this.token = who.token
+  }
+
+  follows(channel: string): boolean {
+    return this.hub?.follows(channel) ?? false
+  }
+
+  send(frame: Uint8Array): void {
+    this.#wire.send(frame)
+  }
+
+  ended(error: TideError): void {
+    this.#wire.fatal(error)
+  }
+
+  credentialsChanged(): void {
+    void this.#wire.checkToken()
+  }
+}

@@ -1,0 +1,29 @@
+import type { Access } from '../scope/access.ts'
+import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
+
+const maxPrincipals = 1000
+
+/** One object for equal accesses of a principal: a fleet of agents that comes with one identity holds its channels once. */
+export class KnownAccess {
+  readonly #known = new Map<string, Access>()
+
+  /** The access itself, or an equal one that is known. */
+  share(principal: DevicePrincipal, access: Access): Access {
+    if (!access.active) return access
+    const key = principalKey(principal)
+    const known = this.#known.get(key)
+    const shared = known && isEqual(known, access) ? known : access
+    this.#known.delete(key)
+    this.#known.set(key, shared)
+    const oldest = this.#known.keys().next()
+    if (this.#known.size > maxPrincipals && !oldest.done) this.#known.delete(oldest.value)
+    return shared
+  }
+}
+
+function isEqual(a: Access, b: Access): boolean {
+  if (a === b) return true
+  if (a.channels.size !== b.channels.size) return false
+  for (const [channel, role] of a.channels) if (b.channels.get(channel) !== role) return false
+  return true
+}
