@@ -63,7 +63,7 @@ const claimsSchema = z.object({
 
 export function createAuth(deps: AuthDeps): Auth {
   const active = new Batcher<Principal, boolean>((principals) => areActive(principals, deps.pool))
-  const verified = new VerifiedTokens(deps.clock)
+  const verified = new VerifiedTokens<Authenticated>(deps.clock)
   return {
     async authenticate(token) {
       const authenticated = isAccessToken(token)
