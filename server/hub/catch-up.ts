@@ -149,7 +149,7 @@ export class CatchUp {
       principals: () => [session.principal],
       ...(verification ? { verify: verification.followed.spec.selection } : {}),
     })
-    if (!session.open) return
+    if (session.state === 'ended') return
     if (step.kind === 'too_far') {
       this.#options.tooFar(session)
       session.end(

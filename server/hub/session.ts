@@ -56,8 +56,9 @@ export class Session implements HubSession {
   readonly #followed: FollowedSet
   readonly #window: Window
   #verifies = noVerifies
-  /** While a bootstrap is under way. */
+  /** These two while a bootstrap is under way. */
   #pages: PageStream | undefined
+  #bootstraps: BootstrapTimes | undefined
   #access: Access = noAccess
   /** The snapshot that says so. */
   #accessOf: Moment = Number.NEGATIVE_INFINITY
@@ -68,8 +69,6 @@ export class Session implements HubSession {
   #acknowledged: Seq
   #last = done
   #watched: WatchedStep | undefined
-  /** While a bootstrap is under way. */
-  #bootstraps: BootstrapTimes | undefined
 
   constructor(
     options: SessionOptions,
@@ -98,10 +97,6 @@ export class Session implements HubSession {
 
   get state(): SessionState {
     return this.#state
-  }
-
-  get open(): boolean {
-    return this.#state !== 'ended'
   }
 
   /** Everything up to here was sent. */
