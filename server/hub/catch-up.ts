@@ -149,7 +149,7 @@ export class CatchUp {
       principals: () => [session.principal],
       ...(verification ? { verify: verification.followed.spec.selection } : {}),
     })
-    if (session.state === 'ended') return
+    if (hasEnded(session)) return
     if (step.kind === 'too_far') {
       this.#options.tooFar(session)
       session.end(
@@ -164,6 +164,10 @@ export class CatchUp {
     if (access) session.applyAccess(access, step, true)
     session.deliverOwn(framesOf(step, plan, tables, limits), plan, verification)
   }
+}
+
+function hasEnded({ state }: Session): boolean {
+  return state === 'ended'
 }
 
 function emptyStep(position: Seq, at: number): Step {
