@@ -16,6 +16,10 @@ export const errorCodes = {
     meaning: 'A message is well formed but fails its schema.',
     remedy: 'Correct the field that the message names.',
   },
+  capture_gap: {
+    meaning: 'Commits were not captured, or rows changed without a trace.',
+    remedy: 'Nothing: all replicas start over and keep their unsent writes.',
+  },
   capture_unavailable: {
     meaning: 'Changes cannot be captured as CAPTURE says.',
     remedy: 'Run the statements that the message lists, or set CAPTURE=trigger.',
@@ -155,6 +159,10 @@ export const errorCodes = {
     meaning: 'The row is deleted.',
     remedy: 'Restore it first.',
   },
+  schema_mismatch: {
+    meaning: 'A table of the database is not as this server knows it.',
+    remedy: 'Put back what the message names, or start the server that this schema is for.',
+  },
   secret_unreadable: {
     meaning: 'A stored secret cannot be decrypted.',
     remedy: 'Put the key that the message names back into ENCRYPTION_KEYS, or store the secret anew.',
@@ -162,6 +170,10 @@ export const errorCodes = {
   sign_in_refused: {
     meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
     remedy: 'Check both; after ten wrong passwords wait for the time that the message names.',
+  },
+  storage_full: {
+    meaning: 'The database has no room.',
+    remedy: 'Give Postgres more disk; the write waits and is sent again.',
   },
   subscription_limit: {
     meaning: 'The session has as many subscriptions as are allowed.',

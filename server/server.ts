@@ -21,7 +21,7 @@ import type { ChangeSource } from './capture/change-source.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
 import type { Config } from './config.ts'
-import { openDatabase, type Database } from './db/db.ts'
+import { databaseTrouble, openDatabase, type Database } from './db/db.ts'
 import {
   attachGateway,
   createHttpHandler,
@@ -40,7 +40,7 @@ import { assess, watchHealth, type HealthWatch, type RedisFigures } from './tele
 import { createMetrics, type PoolFigures } from './telemetry/metrics.ts'
 import { createObservation } from './telemetry/observation.ts'
 import { startTracing, type Tracing } from './telemetry/tracing.ts'
-import { silentLog, type Log } from './telemetry/telemetry.ts'
+import { silentLog, Troubles, type Log, type Trouble } from './telemetry/telemetry.ts'
 
 export { defineAction, type ActionContext } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
@@ -166,13 +166,14 @@ async function compose(
   const { limits } = config
   const random = systemRandom
   const catalog = loadCatalog(undefined, { embeddingDimension: config.embedding.dimension })
+  const troubles = new Troubles(clock, log)
   const cluster = openCluster({ redisUrl: config.redisUrl, name: await nameOf(database), clock, random, log })
   const news = cluster.news?.('log')
   const tracing =
     config.tracing && (await startTracing({ config: config.tracing, clock, random, log, version: packageVersion }))
   const source =
     config.capture === 'wal'
-      ? createWalSource({ database, clock, random, log, news })
+      ? createWalSource({ database, clock, random, log, news, troubles })
       : createTriggerSource({ database, clock, log, news })
   const feed = createSqlFeed({ database, source, catalog })
   const state: { gateway?: Gateway; isClosing: boolean } = { isClosing: false }
@@ -192,12 +193,14 @@ async function compose(
     connections: () => state.gateway?.connections ?? 0,
     pools: () => ({ main: poolFigures(pool), feed: poolFigures(feed.pool) }),
     hub: () => hub.stats(),
+    troubles: () => troubles.all.length,
   })
   const readiness = async (): Promise<Readiness> => {
     const assessed = assess(await health.read())
     return {
       ...assessed,
-      ready: assessed.ready && !state.isClosing,
+      ready: assessed.ready && troubles.all.length === 0 && !state.isClosing,
+      troubles: troubles.all,
       closing: state.isClosing,
       log: source.role ?? null,
       redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
@@ -213,6 +216,7 @@ async function compose(
     catalog,
     clock,
     log,
+    troubles,
     limits: { subscriptions: limits.subscriptions, windowBatches: limits.windowBatches },
     observer: observation.hub,
   })
@@ -256,6 +260,16 @@ async function compose(
     others: cluster.redis && { node: cluster.node, prefix: cluster.prefix, client: cluster.redis.adapterClient },
     schemaHash: schemaHash(catalog.schema),
     count: (event, label) => metrics.count(event, label),
+    explain: (error) => {
+      const trouble = databaseTrouble(error)
+      if (trouble) troubles.report('requests', trouble)
+      return trouble
+    },
+    trouble: () => toError(troubles.feeding),
+  })
+  troubles.onChange(() => {
+    const trouble = toError(troubles.feeding)
+    if (trouble) gateway.tell(trouble)
   })
   state.gateway = gateway
   const maintenance = startMaintenance({
@@ -264,9 +278,15 @@ async function compose(
     archiveDir: join(config.dataDir, 'archive'),
     clock,
     log,
+    troubles,
+    inspectCapture: async () => source.inspect?.(),
     onCanary: () => hub.wake(),
   })
   return { database, cluster, source, state, hub, feed, maintenance, gateway, http, health, tracing }
+}
+
+function toError(trouble: Trouble | undefined): TideError | undefined {
+  return trouble && new TideError(trouble.code, trouble.message, { remedy: trouble.remedy })
 }
 
 /** The mutations room on a database: for the gateway, and for commands that write as a device. */

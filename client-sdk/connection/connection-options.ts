@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import type { TideError } from '../../protocol/error.ts'
+import type { ErrorCode } from '../../protocol/error-codes.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { Transport } from './transport.ts'
 
@@ -59,3 +60,11 @@ export const pushLimits = {
   inFlight: 4,
   pace: { burst: 20, perSecond: 120 },
 } as const
+
+/** What is wrong on the server's side, and passes: shown in `status` until the next sign that all is here. A write that finds no room says nothing of what others wrote. */
+export const troubles: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'capture_unavailable',
+  'database_unreachable',
+  'schema_mismatch',
+  'storage_full',
+])

@@ -23,7 +23,7 @@ import {
   type ConnectionState,
 } from './connection-state.ts'
 import { phaseOf, toTideError } from './connection-phase.ts'
-import { timing, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
+import { timing, troubles, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
 import { Freshness } from './freshness.ts'
 import { Requests, type AnswerTo, type Request } from './requests.ts'
 import { Session } from './session.ts'
@@ -297,7 +297,7 @@ export class Connection {
             applied: () => {
               this.#failures = 0
             },
-            current: () => this.#heard(run, () => this.#freshness.current()),
+            current: () => this.#heard(run, () => this.#current()),
             refused: (id, error) => this.#refusals.tell({ id, error }),
           })
           this.#tokens.accepted(welcome.tokenExpiresAt, welcome.serverTime)
@@ -322,11 +322,23 @@ export class Connection {
         throw new TideError('bad_message', 'A welcome came twice.')
       case 'error':
         if (message.fatal) return this.#ended(TideError.fromBody(message.error))
+        this.#doubt(TideError.fromBody(message.error))
         if (message.ref !== undefined) return this.#requests.fail(message.ref, TideError.fromBody(message.error))
         return this.#session?.receive({ ...parsed, message })
       default:
         return this.#session?.receive({ ...parsed, message })
     }
+  }
+
+  #doubt(error: TideError): void {
+    if (!troubles.has(error.code)) return
+    this.reportError(error)
+    if (error.code !== 'storage_full') this.#freshness.doubted()
+  }
+
+  #current(): void {
+    if (this.#error && troubles.has(this.#error.code)) this.#error = undefined
+    this.#freshness.current()
   }
 
   /** The server has ended the connection with a reason, or will not begin it. */

@@ -36,6 +36,12 @@ export class Freshness {
     this.#changed()
   }
 
+  /** The server says that it may not have everything itself. */
+  doubted(): void {
+    this.#staleSince ??= this.#lastCurrent
+    this.#changed()
+  }
+
   disconnected(): void {
     this.#cancel()
     this.#staleSince ??= this.#lastCurrent

@@ -41,6 +41,8 @@ export interface ChangeSource {
   head(): Promise<Seq>
   /** Whether this server writes the log or follows another one that does. Absent: nobody does, the log is part of each commit. */
   readonly role?: 'writer' | 'follower'
+  /** Looks whether every commit still comes, and begins anew where it may not have. Absent: nothing but the schema could be amiss. */
+  inspect?(): Promise<void>
   /** Leaves the log to another server at once, and follows it until `stop`. */
   retire?(): Promise<void>
   stop(): Promise<void>

@@ -1,13 +1,16 @@
 import type { MikroORM } from '@mikro-orm/postgresql'
-import pg from 'pg'
+import type pg from 'pg'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DatabaseConfig } from '../config.ts'
 import { silentLog, type Log } from '../telemetry/telemetry.ts'
+import { createSurvivingPool } from './surviving-pool.ts'
 import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
 import { migrateUp, openOrm, rollbackOne } from './orm.ts'
 
+export { databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts'
+export { createSurvivingPool } from './surviving-pool.ts'
 export { insertRow } from './insert-row.ts'
 export type { EmbeddedMode } from './embedded.ts'
 export type { Notification } from './notifications.ts'
@@ -131,16 +134,16 @@ function connectionOf(config: DatabaseConfig, embedded: Embedded | undefined): p
 }
 
 function createPool(connection: pg.ClientConfig, size: number, log: Log): pg.Pool {
-  const pool = new pg.Pool({
+  // An idle connection may break at any time; the next query gets a fresh one.
+  const lost = (error: Error): void => log.debug('An idle connection was lost', { error: error.message })
+  const options: pg.PoolConfig = {
     ...connection,
     max: size,
     idleTimeoutMillis: 30_000,
     maxLifetimeSeconds: 3600,
     connectionTimeoutMillis: 30_000,
-  })
-  // An idle connection may break at any time; the next query gets a fresh one.
-  pool.on('error', (error) => log.debug('An idle connection was lost', { error: error.message }))
-  return pool
+  }
+  return createSurvivingPool(options, lost)
 }
 
 function unreachableDatabase(config: DatabaseConfig, cause: unknown): TideError {

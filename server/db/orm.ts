@@ -70,6 +70,7 @@ export async function rollbackOne(orm: MikroORM, connection: pg.ClientConfig): P
 /** Runs with the migration lock held. A session lock: a crash frees it. */
 async function alone<T>(connection: pg.ClientConfig, run: () => Promise<T>): Promise<T> {
   const client = new pg.Client(connection)
+  client.on('error', () => undefined)
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [migrationLock])

@@ -14,7 +14,8 @@ import type { Log } from '../telemetry/telemetry.ts'
 import type { Expiries, Expiring } from './expiries.ts'
 import type { Presence } from './presence.ts'
 import { PushQueue } from './push-queue.ts'
-import type { ActionCaller, Pusher, Searcher } from './seams.ts'
+import type { ActionCaller, GatewayTransport, Pusher, Searcher } from './seams.ts'
+import { notice, toTideError } from './tell-error.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { Visitor, type Wire } from './visitor.ts'
 import { welcomeFrame } from './welcome.ts'
@@ -34,14 +35,12 @@ export interface GatewayDeps {
   readonly log: Log
   readonly limits: Limits
   readonly schemaHash: string
+  /** What an error says about the database, if it does: told with its code instead of as `internal`. */
+  readonly explain?: (error: unknown) => TideError | undefined
+  /** Why clients may miss changes now; told to those who come meanwhile. */
+  readonly trouble?: () => TideError | undefined
   /** For metrics: a message of this type was heard, an error of this code told; `refused`: before the welcome, which ends the connection. */
   readonly count?: (event: 'message' | 'error' | 'refused', label: string) => void
-}
-
-/** The wire under a session: ordered, and gone once closed. Neither method throws. */
-export interface GatewayTransport {
-  send(frame: Uint8Array): void
-  close(): void
 }
 
 type Phase =
@@ -106,7 +105,7 @@ export class GatewaySession implements Wire, Expiring {
       this.#deps.count?.('message', message.type)
       this.#hear(message)
     } catch (error) {
-      this.#bad(toTideError(error, this.#deps.log))
+      this.#bad(toTideError(error, this.#deps))
     }
   }
 
@@ -137,6 +136,11 @@ export class GatewaySession implements Wire, Expiring {
         retryAfterMs,
       }),
     )
+  }
+
+  /** Something that concerns everybody. */
+  tell(error: TideError): void {
+    if (this.#phase.name === 'open') this.send(notice(error))
   }
 
   #hear(message: Up): void {
@@ -221,7 +225,7 @@ export class GatewaySession implements Wire, Expiring {
       this.#cancelTimer = noTimer
       this.#open(visitor, hub, device.clientSeq, expiresAt)
     } catch (error) {
-      this.fatal(toTideError(error, this.#deps.log))
+      this.fatal(toTideError(error, this.#deps))
     }
   }
 
@@ -233,6 +237,8 @@ export class GatewaySession implements Wire, Expiring {
     visitor.hub = hub
     this.#phase = { name: 'open', visitor, hub }
     this.#transport.send(welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt }))
+    const trouble = this.#deps.trouble?.()
+    if (trouble) this.#transport.send(notice(trouble))
     const held = this.#held ?? []
     this.#held = undefined
     for (const frame of held) this.#transport.send(frame)
@@ -267,7 +273,7 @@ export class GatewaySession implements Wire, Expiring {
     try {
       await this.#deps.auth.authenticate(this.#phase.visitor.token)
     } catch (error) {
-      this.fatal(toTideError(error, this.#deps.log))
+      this.fatal(toTideError(error, this.#deps))
     }
   }
 
@@ -288,7 +294,7 @@ export class GatewaySession implements Wire, Expiring {
       limits: this.#deps.limits,
       push: (mutations) => this.#deps.mutations.push(principal, mutations),
       answered: (outcomes) => this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] })),
-      refused: (error) => this.#refuse(toTideError(error, this.#deps.log), {}),
+      refused: (error) => this.#refuse(toTideError(error, this.#deps), {}),
       overrun: (error) => this.fatal(error),
     })
   }
@@ -328,7 +334,7 @@ export class GatewaySession implements Wire, Expiring {
   }
 
   #ask(about: Pick<DownOf<'error'>, 'ref' | 'subscription'>, work: Promise<void>): void {
-    work.catch((error: unknown) => this.#refuse(toTideError(error, this.#deps.log), about))
+    work.catch((error: unknown) => this.#refuse(toTideError(error, this.#deps), about))
   }
 
   #bad(error: TideError): void {
@@ -357,11 +363,4 @@ export class GatewaySession implements Wire, Expiring {
     if (this.#held) this.#held.push(frame)
     else this.#transport.send(frame)
   }
-}
-
-/** What is no TideError is a bug: it is logged here and told as `internal`, without its text. */
-function toTideError(error: unknown, log: Log): TideError {
-  if (error instanceof TideError) return error
-  log.error('A request failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
-  return new TideError('internal', 'The server failed at this request.', { cause: error })
 }

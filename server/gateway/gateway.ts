@@ -10,11 +10,12 @@ import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import { createAdapter } from '@socket.io/redis-streams-adapter'
-import { GatewaySession, type GatewayDeps, type GatewayTransport } from './connection-handler.ts'
+import { GatewaySession, type GatewayDeps } from './connection-handler.ts'
 import { Expiries } from './expiries.ts'
 import { isOriginAllowed } from './origin.ts'
 import { DistantPeers, type PresenceCarrier, type PresenceNews } from './distant-peers.ts'
 import { Presence } from './presence.ts'
+import type { GatewayTransport } from './seams.ts'
 import { socketParser } from './socket-parser.ts'
 
 export { createHttpHandler, type Readiness } from './http.ts'
@@ -29,6 +30,8 @@ export interface Gateway {
    * that not all come to the other servers at once.
    */
   drain(): Promise<void>
+  /** Tells everyone something that concerns all. */
+  tell(error: TideError): void
   /** Cuts all connections; clients come back by themselves. */
   close(): Promise<void>
 }
@@ -117,6 +120,9 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
           await session.drain(Math.ceil(random.next() * returnMs))
         }),
       )
+    },
+    tell(error) {
+      for (const session of sessions) session.tell(error)
     },
     async close() {
       presence.stop()

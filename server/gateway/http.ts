@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Health, Log } from '../telemetry/telemetry.ts'
+import type { Health, Log, Trouble } from '../telemetry/telemetry.ts'
 import type { RouteReply } from './sign-in-routes.ts'
 
 /** What a browser sees: whether the server works, and what to type next. */
@@ -14,6 +14,8 @@ export interface Readiness extends Health {
   readonly log: 'writer' | 'follower' | null
   /** Null without REDIS_URL. Not ok: everything works but presence across servers. */
   readonly redis: { readonly ok: boolean } | null
+  /** What is wrong now, with code and remedy. */
+  readonly troubles: readonly Trouble[]
   readonly connections: number
   readonly version: string
   readonly embedded: boolean

@@ -20,3 +20,9 @@ export interface ActionCaller {
   /** Runs a named action; a repeat of `id` returns the stored result. */
   call(principal: DevicePrincipal, request: Pick<UpOf<'call'>, 'id' | 'action' | 'input'>): Promise<Json>
 }
+
+/** The wire under a session: ordered, and gone once closed. Neither method throws. */
+export interface GatewayTransport {
+  send(frame: Uint8Array): void
+  close(): void
+}

@@ -2,7 +2,8 @@ import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import type { Seq } from '../../protocol/seq.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { databaseTrouble } from '../db/db.ts'
+import type { Log, Troubles } from '../telemetry/telemetry.ts'
 import type { Change, Feed, Moment, Step } from './feed.ts'
 import { foldSteps } from './fold-steps.ts'
 import type { ReadPlan } from './followed.ts'
@@ -21,6 +22,7 @@ export interface CatchUpOptions {
   readonly limits: HubLimits
   readonly clock: Clock
   readonly log: Log
+  readonly troubles: Troubles
   /** Where the live loop stands. */
   readonly position: () => Seq
   /** Server time of the position; null: not known yet. */
@@ -31,7 +33,7 @@ export interface CatchUpOptions {
   readonly tooFar: (session: Session) => void
 }
 
-const retryMs = 250
+const retryMs = 500
 
 /**
  * Feeds sessions that are behind, each from its own position, until they have reached the live loop: from the ring where
@@ -63,16 +65,19 @@ export class CatchUp {
   }
 
   async #feed(session: Session): Promise<void> {
-    const { clock, log } = this.#options
+    const { clock, log, troubles } = this.#options
     try {
       while (session.state === 'behind') {
         if (!this.#share(session)) await this.#slots.run(() => this.#read(session))
       }
     } catch (error) {
-      log.error('A session could not be caught up; trying again', {
-        device: session.principal.deviceId,
-        error: String(error),
-      })
+      const trouble = databaseTrouble(error)
+      if (trouble) troubles.report('feed', trouble)
+      else
+        log.error('A session could not be caught up; trying again', {
+          device: session.principal.deviceId,
+          error: String(error),
+        })
       clock.after(retryMs, () => this.feed(session))
     } finally {
       this.#fed.delete(session)

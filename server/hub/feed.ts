@@ -69,6 +69,8 @@ export interface Selection {
 
 export interface Step {
   readonly kind: 'step'
+  /** Of the snapshot. Absent: it cannot change while the feed is open. */
+  readonly epoch?: string
   readonly from: Seq
   readonly to: Seq
   /** There are commits after `to` that were not yet visible: ask again soon, nobody else will say. */
@@ -99,6 +101,7 @@ export interface Step {
 export interface TooFar {
   readonly kind: 'too_far'
   readonly moment: Moment
+  readonly epoch?: string
   readonly from: Seq
   readonly to: Seq
   readonly pending?: boolean

@@ -13,7 +13,7 @@ import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { Troubles, type Log } from '../telemetry/telemetry.ts'
 import type { Feed } from './feed.ts'
 import type { HubSession, SessionOptions } from './hub-session.ts'
 import { silentObserver, type HubObserver } from './hub-observer.ts'
@@ -38,6 +38,8 @@ export interface HubOptions {
   readonly limits?: Partial<HubLimits>
   readonly log: Log
   readonly observer?: HubObserver
+  /** Where reads that fail are reported. */
+  readonly troubles?: Troubles
 }
 
 export interface HubCatalog {
@@ -79,12 +81,13 @@ export interface HubStats {
 /** Makes a hub; `start` sets it going. */
 export function createHub(options: HubOptions): Hub {
   const { feed, source, catalog, clock, limits: some = {}, log, observer = silentObserver } = options
+  const { troubles = new Troubles(clock, log) } = options
   const limits = { ...defaultHubLimits, ...some }
   const tables = downTables(catalog)
   const pages = new Pages(feed, clock, limits)
   const counts = { batches: 0, bytes: 0, sharedFrames: 0 }
   const accesses = new KnownAccess()
-  const node = new Node({ feed, source, tables, limits, clock, log, observer })
+  const node = new Node({ feed, source, tables, limits, clock, log, observer, troubles })
   const host: SessionHost = {
     tables,
     limits,

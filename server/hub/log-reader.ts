@@ -23,7 +23,9 @@ order by seq, ordinal limit ${String(20_000)}`
 
 /** When the log was written after the commits: the last one before the first that the snapshot ($1) does not see, and the last of all. */
 const visibleHeadSql = `
-select coalesce(max(seq), 0)::text as head, (select coalesce(max(seq), 0)::text from sync_changes) as logged from sync_changes
+select coalesce(max(seq), 0)::text as head, (select coalesce(max(seq), 0)::text from sync_changes) as logged,
+  (select epoch from sync_heads where id = 1) as epoch
+from sync_changes
 where seq > $2::bigint and seq < coalesce(
   (select min(seq) from sync_changes where seq > $2::bigint and not pg_visible_in_snapshot(xid, $1::pg_snapshot)), 9223372036854775807)`
 
@@ -55,14 +57,14 @@ export async function visibleHead(
   snapshot: string,
   log: SqlQuery,
   from: Seq,
-): Promise<{ readonly to: Seq; readonly pending: boolean }> {
-  const [end] = await log<{ head: string; logged: string }>({
+): Promise<{ readonly to: Seq; readonly pending: boolean; readonly epoch: string }> {
+  const [end] = await log<{ head: string; logged: string; epoch: string }>({
     name: 'log_visible_head',
     text: visibleHeadSql,
     values: [snapshot, from],
   })
   const to = toSeq(Math.max(from, Number(end?.head ?? 0)))
-  return { to, pending: Number(end?.logged ?? 0) > to }
+  return { to, pending: Number(end?.logged ?? 0) > to, epoch: end?.epoch ?? '' }
 }
 
 /** Folds the entries in (from, to]. Undefined: more than `maxKeys` rows were touched. */

@@ -3,7 +3,8 @@ import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import { zeroSeq, type Cursor, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { troubleOf } from '../db/db.ts'
+import type { Log, Troubles } from '../telemetry/telemetry.ts'
 import { AccessWatch } from './access-watch.ts'
 import { Bell } from './bell.ts'
 import { CatchUp } from './catch-up.ts'
@@ -24,9 +25,11 @@ export interface NodeOptions {
   readonly clock: Clock
   readonly log: Log
   readonly observer: HubObserver
+  readonly troubles: Troubles
 }
 
-const retryMs = 200
+/** Pauses between tries after failures. Milliseconds. */
+const [retryMs, slowestRetryMs] = [200, 2000]
 /** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later. */
 const pendingMs = 5
 const maxRefused = 10_000
@@ -66,7 +69,7 @@ export class Node {
       ...options,
       ring: this.#ring,
       position: () => this.#position,
-      at: () => this.#at,
+      at: () => (options.troubles.feeding ? null : this.#at),
       accessChangedAt: () => this.#watch.changedAt,
       tooFar: (session) => this.#refuse(session),
     })
@@ -132,6 +135,7 @@ export class Node {
   }
 
   async #run(): Promise<void> {
+    let failures = 0
     while (!this.#stopped) {
       await this.#bell.wait()
       if (this.#stopped) return
@@ -140,12 +144,10 @@ export class Node {
       this.#due = 0
       try {
         await this.#step()
+        failures = 0
       } catch (error) {
-        this.#options.log.error('The change log could not be read; trying again', {
-          position: this.#position,
-          error: String(error),
-        })
-        await this.#pause()
+        this.#options.troubles.report('feed', troubleOf(error))
+        await this.#pause(Math.min(slowestRetryMs, retryMs * 2 ** Math.min(failures++, 10)))
         if (!this.#stopped) await this.#checkEpoch()
         this.#notice()
       }
@@ -153,9 +155,9 @@ export class Node {
   }
 
   /** Before a read is tried again; a stop ends it. */
-  async #pause(): Promise<void> {
+  async #pause(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#options.clock.after(retryMs, resolve)
+      this.#options.clock.after(ms, resolve)
       this.#endPause = resolve
     })
   }
@@ -170,6 +172,8 @@ export class Node {
       embeddings: [...this.sessions].some(({ view }) => view.embeddings),
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
     })
+    if (step.epoch !== undefined && step.epoch !== this.#epoch) return this.#startOver(step.epoch)
+    this.#options.troubles.report('feed', undefined)
     if (step.kind === 'step') this.#at = step.at
     if (step.pending) this.#options.clock.after(pendingMs, () => this.#notice())
     if (this.#stopped || step.to === this.#position) return
@@ -200,6 +204,8 @@ export class Node {
     for (const session of [...this.sessions]) this.#hand(session, step, frames, generation)
     if (!step.canary) return
     this.#lastCanaryAt = clock.now()
+    // Changes may be missing that nobody knows of: nobody is told to be current.
+    if (this.#options.troubles.feeding) return
     const frame = messageFrame({ type: 'frontier', seq: step.to, at: step.at })
     for (const session of this.sessions) session.frontier(frame)
   }
@@ -248,7 +254,11 @@ export class Node {
   async #checkEpoch(): Promise<void> {
     const state = await this.#options.feed.state().catch(() => undefined)
     if (!state || (state.epoch === this.#epoch && state.head >= this.#position)) return
-    this.#options.log.error('The database is another one than before; all replicas start over', { epoch: state.epoch })
+    await this.#startOver(state.epoch)
+  }
+
+  async #startOver(epoch: string): Promise<void> {
+    this.#options.log.error('The database is another one than before; all replicas start over', { epoch })
     this.#ring.clear()
     await this.#readState()
     for (const session of [...this.sessions])

@@ -1,11 +1,11 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { Batcher } from '../../lib/batcher.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
-import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import { TideError } from '../../protocol/error.ts'
+import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
-import type { Database } from '../db/db.ts'
+import { createSurvivingPool, type Database } from '../db/db.ts'
 import { loadAccesses, noAccess } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -49,9 +49,7 @@ export interface SqlFeed extends Feed {
 /** The feed over Postgres or the embedded database. */
 export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const { database, source, catalog, connections = 4, deadlineMs = 10_000, maxKeys = 250_000 } = options
-  const pool = new pg.Pool({ ...database.connection, max: connections })
-  // A broken idle connection is replaced at its next use.
-  pool.on('error', () => undefined)
+  const pool = createSurvivingPool({ ...database.connection, max: connections })
   const homes = createHomes(catalog)
   const sizes = new RowSizes()
   let seen: Seq = zeroSeq
@@ -67,7 +65,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     return snapshot(async (snap) => {
       const log = await source.settle(snap.query, snap.place)
       const { to, pending } = await endOf(snap, log, from)
-      if (from < snap.pruned) return { kind: 'too_far', from, to, pending, moment: snap.moment }
+      if (from < snap.pruned) return { kind: 'too_far', epoch: snap.epoch, from, to, pending, moment: snap.moment }
       const fold = await foldLog(log, { from, to }, request.organizations, maxKeys)
       const read =
         fold &&
@@ -78,11 +76,12 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
           query: snap.query,
           maxKeys,
         }))
-      if (!fold || !read) return { kind: 'too_far', from, to, pending, moment: snap.moment }
+      if (!fold || !read) return { kind: 'too_far', epoch: snap.epoch, from, to, pending, moment: snap.moment }
       const canaryAt = fold.canary && request.watchAccess ? await canaryTime(log, to) : undefined
       const verified = request.verify ? await verify(snap, request.verify) : null
       return {
         kind: 'step',
+        epoch: snap.epoch,
         from,
         to,
         pending,
@@ -115,6 +114,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       )
     if (!source.logsAfterCommit) return { to: toSeq(Math.max(from, snap.head)), pending: false }
     const end = await visibleHead(snap.text, log, from)
+    // The log began anew after the snapshot was taken: what it lacks, the snapshot may see.
+    if (end.epoch !== snap.epoch) throw new TideError('timeout', 'The epoch changed while the log was being read.')
     // What one snapshot saw, all later ones see.
     if (end.to > seen) seen = end.to
     return end

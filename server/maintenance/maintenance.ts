@@ -7,9 +7,10 @@ import { Cron } from 'croner'
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import type { Log, Troubles } from '../telemetry/telemetry.ts'
 import { defaultLogRetention, pruneLog, type LogRetention } from './prune.ts'
 import { applyRetention } from './retention/retention.ts'
+import { createSchemaWatch } from './schema-watch.ts'
 import { vacuumStale } from './vacuum.ts'
 
 export { seedDemo } from './demo.ts'
@@ -32,6 +33,9 @@ export interface MaintenanceOptions {
   readonly archiveDir: string
   readonly clock: Clock
   readonly log: Log
+  readonly troubles: Troubles
+  /** Looks whether all commits are captured; of the change source. */
+  readonly inspectCapture?: () => Promise<void>
   /** A canary was committed. */
   readonly onCanary: () => void
   readonly retention?: LogRetention
@@ -64,12 +68,18 @@ export function startMaintenance({
   archiveDir,
   clock,
   log,
+  troubles,
+  inspectCapture,
   onCanary,
   retention = defaultLogRetention,
 }: MaintenanceOptions): Maintenance {
   const { pool } = database
+  const lookAtSchema = createSchemaWatch({ pool, catalog, log })
   const jobs = [
     every({ clock, log, job: 'canary', ms: canaryIntervalMs, firstMs: 0 }, async () => {
+      // Before the canary: whoever hears of it is told that everything up to it was captured.
+      troubles.report('schema', await lookAtSchema())
+      await inspectCapture?.()
       const { rowCount } = await pool.query(canarySql)
       if (rowCount) onCanary()
     }),

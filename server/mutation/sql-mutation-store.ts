@@ -2,7 +2,8 @@ import { DatabaseError, type Pool } from 'pg'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { systemRandom, type Random } from '../../lib/random.ts'
 import type { Catalog } from '../catalog/catalog.ts'
-import { CommitFailedError, inDeviceTransaction } from '../scope/device-transaction.ts'
+import { isOtherSchema } from '../db/db.ts'
+import { CommitFailedError, DatabaseUnavailableError, inDeviceTransaction } from '../scope/device-transaction.ts'
 import { createHomes } from '../scope/homes.ts'
 import { CommitRefusedError, StatementFailedError, type MutationStore } from './mutation-store.ts'
 import { RowTakenError, SqlMutationTransaction } from './sql-mutation-transaction.ts'
@@ -38,6 +39,9 @@ export function createSqlMutationStore({
 }
 
 function toStoreError(error: unknown): unknown {
+  // Nothing is wrong with the write: it waits on its device until the table is as it was.
+  if (isOtherSchema(error))
+    return new DatabaseUnavailableError('The tables are not as they should be.', { cause: error })
   if (error instanceof CommitFailedError) {
     const refusal = toWriteRefusal(error.refusal, error.refusal.table ?? 'The commit')
     return refusal ? new CommitRefusedError(refusal, { cause: error }) : failed(error.refusal)

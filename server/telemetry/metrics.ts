@@ -15,6 +15,8 @@ export interface Sources {
   readonly connections: () => number
   readonly pools: () => Readonly<Record<string, PoolFigures>>
   readonly hub: () => HubFigures
+  /** Parts that are in trouble now. */
+  readonly troubles: () => number
 }
 
 /** A part of the hub's own figures. */
@@ -150,7 +152,7 @@ export function createMetrics(sources: Sources): Metrics {
   }
 }
 
-function exposeHub(registers: Registry[], { connections, hub }: Sources): void {
+function exposeHub(registers: Registry[], { connections, hub, troubles }: Sources): void {
   const gauge = (name: string, help: string, read: (figures: HubFigures) => number): Gauge =>
     new Gauge({
       name: prefix + name,
@@ -172,6 +174,7 @@ function exposeHub(registers: Registry[], { connections, hub }: Sources): void {
       },
     })
   gauge('connections', 'Open connections, greeted or not.', connections)
+  gauge('troubles', 'Parts of the server that are in trouble, as /ready names them.', troubles)
   new Gauge({
     name: `${prefix}sessions`,
     help: 'Sessions by state: idle, behind, live, stalled.',

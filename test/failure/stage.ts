@@ -11,6 +11,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { seedDemo } from '../../server/maintenance/maintenance.ts'
+import { clonePostgresTemplate } from '../support/database.ts'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 
@@ -56,10 +57,12 @@ export interface Readiness {
 /** By their names in the SDK. */
 const followed = ['tasks', 'plans', 'taskDependencies', 'projects'] as const
 
-export async function openStage({ cluster = postgresUrl(), env = {} }: StageOptions = {}): Promise<Stage> {
+export async function openStage({ cluster: own, env = {} }: StageOptions = {}): Promise<Stage> {
+  const cluster = own ?? postgresUrl()
   const database = `failure_${randomBytes(5).toString('hex')}`
   const home = await mkdtemp(join(tmpdir(), 'tidewire-failure-'))
-  await administer(cluster, `create database ${database}`)
+  if (own === undefined) await clonePostgresTemplate(database)
+  else await administer(cluster, `create database ${database}`)
   const url = Object.assign(new URL(cluster), { pathname: `/${database}` }).href
   const secret = randomBytes(32).toString('hex')
   const server = await startServerProcess(join(home, 'server'), {

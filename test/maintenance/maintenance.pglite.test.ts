@@ -4,7 +4,7 @@ import { systemRandom } from '../../lib/random.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { pruneLog, seedDemo, startMaintenance } from '../../server/maintenance/maintenance.ts'
 import { vacuumStale } from '../../server/maintenance/vacuum.ts'
-import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { seedFixture } from '../support/fixtures.ts'
 
@@ -67,6 +67,7 @@ test('the canary is committed at once, through the log', async () => {
   const maintenance = startMaintenance({
     catalog: loadCatalog(),
     archiveDir: '/nonexistent',
+    troubles: new Troubles(systemClock, silentLog),
     database: home.database,
     clock: systemClock,
     log: silentLog,

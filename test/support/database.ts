@@ -70,6 +70,13 @@ async function embeddedTemplate(migrated: boolean): Promise<string> {
   return template
 }
 
+/** Makes an empty but migrated database on the shared cluster, for those who start a server process on it. */
+export async function clonePostgresTemplate(name: string): Promise<void> {
+  const admin = new pg.Client({ connectionString: postgresUrl() })
+  await admin.connect()
+  await admin.query(`create database ${name} template ${await postgresTemplate(admin)}`).finally(() => admin.end())
+}
+
 async function createOnPostgres(migrated: boolean): Promise<TestDatabase> {
   const admin = new pg.Client({ connectionString: postgresUrl() })
   await admin.connect()

@@ -35,6 +35,7 @@ export function metricsOfNobody(sources: Partial<Sources> = {}): Metrics {
     connections: () => 0,
     pools: () => ({ main: { used: 0, idle: 0, waiting: 0, size: 30 } }),
     hub: () => quietHub,
+    troubles: () => 0,
     ...sources,
   })
 }

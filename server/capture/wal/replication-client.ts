@@ -24,6 +24,21 @@ export interface Replication {
   close(): Promise<void>
 }
 
+/** What the slot sends cannot be read, and will not be at the next try either. */
+export class UnreadableStreamError extends Error {
+  override readonly name = 'UnreadableStreamError'
+  /** SQLSTATE, where Postgres itself could not go on. */
+  readonly code: string | undefined
+
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.code = cause instanceof pg.DatabaseError ? cause.code : undefined
+  }
+}
+
+/** Of connections, resources and operators: the stream may be fine. 55006: somebody else reads it. */
+const passing = /^(08|53|57|55006)/
+
 /** What pg's types leave out: the protocol level of a connection. */
 interface ProtocolConnection {
   readonly stream: { pause(): void; resume(): void; destroy(): void }
@@ -79,7 +94,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       }
     } catch (error) {
       failed = true
-      ended.resolve(error instanceof Error ? error : new Error(String(error)))
+      ended.resolve(new UnreadableStreamError(error))
     }
   })
   const started = new Promise<void>((resolve) => connection.once('replicationStart', resolve))
@@ -88,12 +103,12 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       `START_REPLICATION SLOT ${pg.escapeIdentifier(slot)} LOGICAL 0/0 (proto_version '2', publication_names ${pg.escapeLiteral(pg.escapeIdentifier(publication))}, binary 'true', streaming 'on', messages 'true')`,
     )
     .then(() => Promise.reject(new Error('The server ended the replication.')))
-  running.catch((error: unknown) => ended.resolve(error instanceof Error ? error : new Error(String(error))))
+  running.catch((error: unknown) => ended.resolve(toReason(error)))
   try {
     await Promise.race([started, running])
   } catch (error) {
     await client.end().catch(() => undefined)
-    throw error
+    throw toReason(error)
   }
   let closed = false
   let telling = false
@@ -130,6 +145,11 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
       cancel()
     },
   }
+}
+
+function toReason(error: unknown): Error {
+  if (error instanceof pg.DatabaseError && !passing.test(error.code ?? '08')) return new UnreadableStreamError(error)
+  return error instanceof Error ? error : new Error(String(error))
 }
 
 function readLsn(bytes: Buffer, at: number): number {

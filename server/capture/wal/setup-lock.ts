@@ -10,6 +10,8 @@ export async function withSetupLock<T>(
   work: (client: pg.Client) => Promise<T>,
 ): Promise<T> {
   const client = new pg.Client({ ...connection, application_name: 'tidewire capture setup' })
+  // Whoever waits for a query gets the error; as an event it would end the process.
+  client.on('error', () => undefined)
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [setupLock])

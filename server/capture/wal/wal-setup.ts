@@ -16,10 +16,22 @@ interface CapturedTable {
   readonly listens: boolean
 }
 
+/** By table, in the words of `sync.publication_state`. */
+type PublicationState = Readonly<Record<string, string>>
+
 interface Standing {
   readonly database: string
   readonly capture: 'trigger' | 'wal'
+  /** As it was when it was last set up; null: never. */
+  readonly known: PublicationState | null
 }
+
+/** What to say of a gap, and how not to have another one. */
+const avoid = {
+  lost: 'Nothing. So that a slot is not lost again: raise max_slot_wal_keep_size, and drop no slot while Tidewire uses it.',
+  unreadable: 'Nothing. So that it does not happen again: leave publication and replica identities to Tidewire.',
+  kept: 'Nothing. So that it does not happen again: leave publication and replica identities to Tidewire.',
+} as const
 
 /**
  * Brings a database to capture from the WAL, or what of it is missing; does nothing when all is there. The order leaves no gap
@@ -28,33 +40,47 @@ interface Standing {
  *   1 publication and replica identities   2 slot   3 keys become messages   4 table by table, triggers rest
  *
  * From 2 to 4 a change may come twice within its transaction, and is folded. Where the slot (or a table's place in the
- * publication) was lost while it was the only witness, changes were missed: the epoch changes, and replicas start over.
+ * publication) was lost while it was the only witness, changes were missed: the epoch changes, and replicas start over. So it
+ * is when what the slot holds is `unreadable`: its words.
  */
-export function setUpCapture(connection: pg.ClientConfig, log: Log): Promise<CaptureNames> {
-  return withSetupLock(connection, (client) => setUp(client, log))
+export function setUpCapture(connection: pg.ClientConfig, log: Log, unreadable?: string): Promise<CaptureNames> {
+  return withSetupLock(connection, (client) => setUp(client, log, unreadable))
 }
 
-async function setUp(client: pg.Client, log: Log): Promise<CaptureNames> {
-  const { database, capture } = await one<Standing>(
+async function setUp(client: pg.Client, log: Log, unreadable: string | undefined): Promise<CaptureNames> {
+  const { database, capture, known } = await one<Standing>(
     client,
-    'select current_database() as database, capture from sync.settings',
+    'select current_database() as database, capture, published as known from sync.settings',
   )
   const names = captureNames(database)
   const { publication, slot } = names
-  const published = await client.query('select from pg_publication where pubname = $1', [publication])
-  if (published.rowCount === 0) await client.query(`create publication ${pg.escapeIdentifier(publication)}`)
+  const { rows: found } = await client.query<{ state: PublicationState }>(
+    'select sync.publication_state($1) as state',
+    [publication],
+  )
+  const published = await mendPublication(client, publication)
+  if (!published) await client.query(`create publication ${pg.escapeIdentifier(publication)}`)
   const tables = await client.query<CapturedTable>('select * from sync.captured_tables($1)', [publication])
   const usable = tables.rows.filter(({ identity, identified }) => identified || identity !== null)
   for (const { name } of usable.filter((table) => !table.published || !table.identified)) {
     await patiently(() => client.query('select sync.publish_table($1, $2)', [publication, name]))
   }
   // A slot that began before its publication was made can never find it.
-  const fresh = await ensureSlot(client, slot, published.rowCount === 0)
-  const unwitnessed = tables.rows.filter((table) => !table.published && !table.listens)
+  const fresh = await ensureSlot(client, slot, !published || unreadable !== undefined)
+  const state = found[0]?.state ?? {}
+  const unwitnessed = tables.rows.filter(
+    (table) =>
+      (!table.listens && (!table.published || !table.identified)) ||
+      (known?.[table.name] !== undefined && known[table.name] !== state[table.name]),
+  )
   if (capture === 'wal' && (fresh || unwitnessed.length > 0)) {
+    const outcome = unreadable !== undefined ? 'unreadable' : fresh ? 'lost' : 'kept'
     log.error('Changes were missed while nothing captured them; all replicas start over', {
-      slot: fresh ? 'lost' : 'kept',
+      code: 'capture_gap',
+      slot: outcome,
+      ...(unreadable === undefined ? {} : { error: unreadable }),
       tables: unwitnessed.map(({ name }) => name),
+      remedy: avoid[outcome],
     })
     await client.query('update sync_heads set epoch = gen_random_uuid()::text, updated_at = now()')
   }
@@ -63,8 +89,32 @@ async function setUp(client: pg.Client, log: Log): Promise<CaptureNames> {
   for (const { name } of usable.filter(({ listens }) => listens)) {
     await patiently(() => client.query('select sync.capture_by_wal($1, $2)', [publication, name]))
   }
+  await client.query(`update sync.settings set published = coalesce(published, '{}') || sync.publication_state($1)`, [
+    publication,
+  ])
   if (fresh) log.info('Changes are captured from the WAL', { slot, publication, tables: usable.length })
   return names
+}
+
+/** False: there is none. One that leaves out some kinds of changes is dropped, and a table that is published in another way than ours taken out of it. */
+async function mendPublication(client: pg.Client, publication: string): Promise<boolean> {
+  const { rows } = await client.query<{ whole: boolean }>(
+    'select pubinsert and pubupdate and pubdelete and pubtruncate as whole from pg_publication where pubname = $1',
+    [publication],
+  )
+  const [found] = rows
+  if (!found) return false
+  const name = pg.escapeIdentifier(publication)
+  if (!found.whole) {
+    await client.query(`drop publication ${name}`)
+    return false
+  }
+  const distorted = await client.query<{ table: string }>('select t as table from sync.distorted_tables($1) t', [
+    publication,
+  ])
+  for (const { table } of distorted.rows)
+    await client.query(`alter publication ${name} drop table ${pg.escapeIdentifier(table)}`)
+  return true
 }
 
 /** True: the slot is a new one. */

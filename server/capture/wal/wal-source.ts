@@ -1,16 +1,17 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { backoffDelay, type BackoffPolicy } from '../../../lib/backoff.ts'
 import type { CancelTimer, Clock } from '../../../lib/clock.ts'
 import type { Random } from '../../../lib/random.ts'
 import { TideError } from '../../../protocol/error.ts'
 import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
-import type { Database } from '../../db/db.ts'
 import type { SqlQuery } from '../../scope/sql-query.ts'
-import type { Log } from '../../telemetry/telemetry.ts'
+import { createSurvivingPool, databaseTrouble, type Database } from '../../db/db.ts'
+import { Troubles, type Log } from '../../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews, WalPlace } from '../change-source.ts'
 import { messagePrefix } from './commit-assembler.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
 import { Position } from './position.ts'
+import { UnreadableStream } from './unreadable-stream.ts'
 import { SlotWatch } from './slot-watch.ts'
 import { setUpCapture } from './wal-setup.ts'
 import { walRequirements } from './wal-requirements.ts'
@@ -21,6 +22,7 @@ export interface WalSourceOptions {
   readonly random: Random
   readonly log: Log
   readonly news?: LogNews | undefined
+  readonly troubles?: Troubles
 }
 
 const notifyChannel = 'tidewire_log'
@@ -42,6 +44,12 @@ const slotFree = 'free'
 
 const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted`
 const markerSql = `select (pg_logical_emit_message(true, $1, '') - '0/0')::text as place`
+/** Tables that are not published as they were when capture was set up; one that is gone altogether is not capture's to mend. */
+const distortedSql = `
+with now as materialized (select sync.publication_state($1) as state)
+select from sync.settings, now, jsonb_each_text(published) as known(name, state)
+where now.state ->> known.name is distinct from known.state
+  and exists (select from sync.captured_tables($1) c where c.name = known.name)`
 const logStateSql = `
 select coalesce((select max(seq) from sync_changes), 0)::text as head, coalesce((select max(last_seq) from sync_capture), 0)::text as upto`
 
@@ -50,17 +58,23 @@ select coalesce((select max(seq) from sync_changes), 0)::text as head, coalesce(
  * the log; the others follow it, and take the slot when its reader is gone. Readers see a log that is newer than their
  * snapshot in parts and older in others: `settle` waits until it holds everything that the snapshot sees.
  */
-export function createWalSource({ database, clock, random, log, news }: WalSourceOptions): ChangeSource {
+export function createWalSource({
+  database,
+  clock,
+  random,
+  log,
+  news,
+  troubles = new Troubles(clock, log),
+}: WalSourceOptions): ChangeSource {
   const holder = Buffer.from(random.bytes(8)).toString('hex')
   /** Everything that was committed before this place in the WAL is in the log. */
   const captured = new Position(clock)
-  const pool = new pg.Pool({
+  const pool = createSurvivingPool({
     ...database.connection,
     max: 3,
     application_name: 'tidewire capture',
     options: '-c synchronous_commit=local',
   })
-  pool.on('error', () => undefined)
   let onCommits: (newest?: Seq) => void = () => undefined
   let stream: LogStream | undefined
   let stopped = false
@@ -75,6 +89,8 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
   let following = false
   let retired = false
   const slot = new SlotWatch(pool, log)
+  let publication = ''
+  const unreadable = new UnreadableStream()
 
   function logged(newest: Seq): void {
     if (stopped || newest <= told) return
@@ -99,7 +115,8 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
 
   /** One time at the slot: until the stream ends, or at once when another server reads it. Returns how long to wait. */
   async function serve(attempt: number): Promise<number> {
-    const names = await setUpCapture(database.connection, log)
+    const names = await setUpCapture(database.connection, log, unreadable.verdict())
+    publication = names.publication
     const opened = await openLogStream({
       connection: database.connection,
       clock,
@@ -115,10 +132,14 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
     stream = opened
     following = false
     ready.resolve()
+    troubles.report('capture', undefined)
     log.info('Writing the change log', { slot: names.slot })
+    // The epoch may be another one.
+    onCommits()
     const reason = await opened.ended
     await opened.close()
     stream = undefined
+    unreadable.saw(reason, captured.value)
     if (!stopped && !retired) log.error('The stream of changes ended; opening it again', { error: reason.message })
     return backoffDelay(retry, attempt, random)
   }
@@ -147,11 +168,13 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
     if (codeOf(error) === slotInUse) {
       if (!following) log.info('Another server writes the change log; following it')
       following = true
+      troubles.report('capture', undefined)
       ready.resolve()
       return 0
     }
     ready.reject(error)
-    if (!stopped) log.error('Changes cannot be captured; trying again', { error: String(error) })
+    unreadable.saw(error, captured.value)
+    if (!stopped) troubles.report('capture', toTrouble(error))
     return backoffDelay(retry, attempt, random)
   }
 
@@ -262,6 +285,11 @@ export function createWalSource({ database, clock, random, log, news }: WalSourc
     wake() {
       if (!stopped) onCommits()
     },
+    async inspect() {
+      if (!stream) return
+      const { rowCount } = await pool.query({ name: 'distorted', text: distortedSql, values: [publication] })
+      if (rowCount) await stream.close()
+    },
     get role() {
       return stream ? 'writer' : 'follower'
     },
@@ -304,6 +332,17 @@ async function requireWal(pool: pg.Pool): Promise<void> {
   throw new TideError(
     'capture_unavailable',
     `Changes cannot be captured from the WAL:\n${missing.map(({ what, found, fix }) => `  ${what}: ${found}\n    → ${fix}`).join('\n')}`,
+  )
+}
+
+function toTrouble(error: unknown): TideError {
+  if (error instanceof TideError) return error
+  return (
+    databaseTrouble(error) ??
+    new TideError('capture_unavailable', `Changes cannot be captured from the WAL: ${String(error)}`, {
+      cause: error,
+      remedy: 'Run `npx tidewire doctor`: it names what is missing.',
+    })
   )
 }
 

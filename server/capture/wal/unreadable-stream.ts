@@ -1,0 +1,29 @@
+import { UnreadableStreamError } from './replication-client.ts'
+
+/** A stream that ends so often at the same place will not go on. */
+const tries = 3
+/** SQLSTATE of a publication that does not exist: a slot looks for it as of the place in the WAL, where it will never be. */
+const undefinedObject = '42704'
+
+/** Decides when a slot is given up: what it holds cannot be read, by Postgres or by us, and no further try changes that. */
+export class UnreadableStream {
+  #failures = 0
+  #place = -1
+  #words: string | undefined
+
+  /** The stream ended for a reason, after everything before `place` had been captured. */
+  saw(reason: unknown, place: number): void {
+    if (!(reason instanceof UnreadableStreamError)) return
+    this.#failures = place > this.#place ? 1 : this.#failures + 1
+    this.#place = place
+    if (reason.code === undefinedObject || this.#failures >= tries) this.#words = reason.message
+  }
+
+  /** Why the slot must be a new one, once. */
+  verdict(): string | undefined {
+    const words = this.#words
+    this.#words = undefined
+    if (words !== undefined) this.#failures = 0
+    return words
+  }
+}

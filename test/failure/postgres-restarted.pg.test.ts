@@ -1,0 +1,51 @@
+// The database goes away under load and comes back: in order, and killed.
+import type { Client } from '@tidewire/client'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Cluster } from '../../scripts/postgres-cluster.ts'
+import { hasOwnCluster, openCluster } from './own-cluster.ts'
+import { expectLoggedOnce, isCurrent, openStage, untilStatus, type Stage } from './stage.ts'
+import { expectOnce, keepWriting, keepWritingSql } from './writers.ts'
+
+describe.skipIf(!hasOwnCluster)('Postgres restarted under load', () => {
+  let cluster: Cluster
+  let stage: Stage
+  let clients: readonly [Client, Client]
+
+  beforeAll(async () => {
+    cluster = await openCluster()
+    stage = await openStage({ cluster: cluster.url })
+    clients = [await stage.open('ada'), await stage.open('ben')]
+  })
+  afterAll(async () => {
+    await stage?.[Symbol.asyncDispose]()
+    await cluster?.[Symbol.asyncDispose]()
+  })
+
+  const ends = [
+    ['fast', () => cluster.stop('fast')],
+    ['killed, with recovery from the WAL', () => cluster.kill()],
+  ] as const
+
+  test.for(ends)('%s: every acknowledged write is there once, and nobody misses one', async ([, end]) => {
+    const { pid, log } = stage.server
+    const since = log.length
+    const writers = [...clients.map((tide) => keepWriting(stage, tide)), keepWritingSql(stage)]
+    await Promise.all(writers.map((writer) => writer.oneMore()))
+    await end()
+    const { body } = await stage.untilReady(({ status }) => status === 503)
+    expect(new Set(body.troubles?.map(({ code }) => code))).toEqual(new Set(['database_unreachable']))
+    await stage.server.logged(({ code, remedy }) => code === 'database_unreachable' && remedy !== undefined, since)
+    await cluster.start()
+    await stage.untilReady()
+    for (const tide of clients) tide.connect()
+    await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
+    await Promise.all(writers.map((writer) => writer.oneMore()))
+    const titles = await Promise.all(writers.map((writer) => writer.stop()))
+    for (const tide of clients) await tide.synced()
+    for (const all of titles) await expectOnce(stage, all)
+    await expectLoggedOnce(stage)
+    await stage.expectEqual(clients)
+    expect(stage.server.pid).toBe(pid)
+    expect(log.slice(since).filter(({ level }) => level === 50).length).toBeLessThan(20)
+  })
+})
