@@ -30,6 +30,8 @@ export interface GatewayDeps {
   readonly presence: Presence
   /** Sessions by device: a device that comes back takes the place of its own older connection. */
   readonly byDevice: Map<string, GatewaySession>
+  /** A session of a device has begun here: it takes the place of one on another server too. */
+  readonly opened?: (deviceId: string) => void
   readonly expiries: Expiries
   readonly clock: Clock
   readonly log: Log
@@ -74,6 +76,8 @@ export class GatewaySession implements Wire, Expiring {
   readonly #deps: GatewayDeps
   readonly #transport: GatewayTransport
   readonly #messages: TokenBucket
+  /** When it was greeted, milliseconds since 1970. */
+  openedAt = Number.POSITIVE_INFINITY
   #phase = fresh
   #badInARow = 0
   #held: Uint8Array[] | undefined = []
@@ -234,6 +238,8 @@ export class GatewaySession implements Wire, Expiring {
     const { byDevice, presence, expiries } = this.#deps
     byDevice.get(principal.deviceId)?.close()
     byDevice.set(principal.deviceId, this)
+    this.#deps.opened?.(principal.deviceId)
+    this.openedAt = this.#deps.clock.now()
     visitor.hub = hub
     this.#phase = { name: 'open', visitor, hub }
     this.#transport.send(welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt }))

@@ -44,7 +44,7 @@ const drainEachMs = 2
 const drainMs = 5000
 const returnMs = 500
 
-export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'expiries' | 'byDevice'> {
+export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'expiries' | 'byDevice' | 'opened'> {
   /** As in `Config`. */
   readonly allowedOrigins: readonly string[]
   /** How this server and the others reach each other; absent: presence is of this server alone. */
@@ -63,12 +63,18 @@ export interface OtherServers {
 /** What is said among servers, over socket.io's adapter. */
 interface ServerEvents {
   readonly presence: (news: PresenceNews) => void
+  /** A device has begun a session on the server that says so, at this time. */
+  readonly device: (deviceId: string, at: number) => void
 }
 
 /** Puts the gateway on an HTTP server. */
 export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   const presence = new Presence(deps.clock)
-  const all: GatewayDeps = { ...deps, presence, expiries: new Expiries(deps.clock), byDevice: new Map() }
+  const byDevice: GatewayDeps['byDevice'] = new Map()
+  const opened = (deviceId: string): void => {
+    if (others) io.serverSideEmit('device', deviceId, clock.now())
+  }
+  const all: GatewayDeps = { ...deps, presence, expiries: new Expiries(deps.clock), byDevice, opened }
   const sessions = new Set<GatewaySession>()
   const { others, clock, random } = deps
   let isDraining = false
@@ -104,6 +110,11 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
       tell: (news) => void io.serverSideEmit('presence', news),
       hear: (listener) => void io.on('presence', listener),
     }
+    io.on('device', (deviceId, at) => {
+      const session = byDevice.get(deviceId)
+      // It has come back here since: the news is old.
+      if (session && session.openedAt < at) session.close()
+    })
     presence.join(new DistantPeers({ node, carrier, clock }))
   }
   return {

@@ -46,9 +46,12 @@ export interface Maintenance {
   stop(): Promise<void>
 }
 
+/** First half of the advisory locks by which servers share the jobs; the second is the job's. Any constant does. */
+const maintenanceLock = 7_164_902
+
 /** One canary per cluster: a node that finds a fresh one leaves it at that. */
 const canarySql = `
-select sync.mark_canary() where not exists (
+select sync.mark_canary() where pg_try_advisory_xact_lock(${maintenanceLock}, 0) and not exists (
   select 1 from (select occurred_at from sync_changes where channel = 'canary' order by seq desc limit 1) newest
   where occurred_at > clock_timestamp() - interval '4 seconds'
 )`
@@ -75,6 +78,22 @@ export function startMaintenance({
 }: MaintenanceOptions): Maintenance {
   const { pool } = database
   const lookAtSchema = createSchemaWatch({ pool, catalog, log })
+  /** Runs a job of all servers together, unless another one is at it. */
+  const alone = async (job: number, run: () => Promise<void>): Promise<void> => {
+    // The embedded database has one server, and its connections share the locks of sessions.
+    if (database.embedded) return run()
+    const client = await pool.connect()
+    try {
+      const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1, $2) as mine', [
+        maintenanceLock,
+        job,
+      ])
+      if (!rows[0]?.mine) return
+      await run().finally(() => client.query('select pg_advisory_unlock($1, $2)', [maintenanceLock, job]))
+    } finally {
+      client.release()
+    }
+  }
   const jobs = [
     every({ clock, log, job: 'canary', ms: canaryIntervalMs, firstMs: 0 }, async () => {
       // Before the canary: whoever hears of it is told that everything up to it was captured.
@@ -83,23 +102,29 @@ export function startMaintenance({
       const { rowCount } = await pool.query(canarySql)
       if (rowCount) onCanary()
     }),
-    every({ clock, log, job: 'prune', ms: pruneIntervalMs }, async () => {
-      const entries = await pruneLog(pool, retention)
-      if (entries > 0) log.info('Change log pruned', { entries })
-      await pool.query(`delete from sync.calls where received_at < now() - interval '7 days'`)
-    }),
+    every({ clock, log, job: 'prune', ms: pruneIntervalMs }, () =>
+      alone(1, async () => {
+        const entries = await pruneLog(pool, retention)
+        if (entries > 0) log.info('Change log pruned', { entries })
+        await pool.query(`delete from sync.calls where received_at < now() - interval '7 days'`)
+      }),
+    ),
     every({ clock, log, job: 'sweep', ms: sweepIntervalMs }, async () => {
       const { rows } = await pool.query<{ instances: number; leases: number }>(sweepSql)
       const [{ instances, leases } = { instances: 0, leases: 0 }] = rows
       if (instances + leases > 0) log.info('Work was taken back', { instances, leases })
     }),
-    every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, async () => {
-      // The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it.
-      await pool.query('select sync.ensure_partitions($1)', [database.embedded ? 1 : 3])
-    }),
-    every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, async () => {
-      await pool.query('select sync.refresh_agent_stats()')
-    }),
+    every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, () =>
+      alone(3, async () => {
+        // The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it.
+        await pool.query('select sync.ensure_partitions($1)', [database.embedded ? 1 : 3])
+      }),
+    ),
+    every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, () =>
+      alone(2, async () => {
+        await pool.query('select sync.refresh_agent_stats()')
+      }),
+    ),
   ]
   if (database.embedded) {
     jobs.push(
