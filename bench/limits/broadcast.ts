@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { openEngineSocket, type EngineConnection } from '../client/engine-socket.ts'
 import { pause, until } from '../pause.ts'
 import { summarize, type Summary } from '../statistics.ts'
-import { ProcessMemory, probeOptions } from '../stand/process-memory.ts'
+import { heapFlags, ProcessMemory, probeOptions } from '../stand/process-memory.ts'
 
 export type RawKind = 'ws' | 'socket.io'
 
@@ -92,7 +92,7 @@ function sinceSent(text: string): number {
 async function withServer<T>(kind: RawKind, work: (server: RawServer) => Promise<T>): Promise<T> {
   const probe = probeOptions()
   const child = fork(fileURLToPath(new URL('./raw-server.worker.ts', import.meta.url)), [kind], {
-    execArgv: [...probe.flags],
+    execArgv: [...heapFlags, ...probe.flags],
     env: { ...process.env, ...probe.env },
   })
   const stop = async (): Promise<void> => {

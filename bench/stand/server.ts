@@ -3,13 +3,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { pause } from '../pause.ts'
-import { ProcessMemory, probeOptions } from './process-memory.ts'
+import { heapFlags, ProcessMemory, probeOptions } from './process-memory.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.url))
 /** With this condition the launcher stays in its process instead of handing over to a child: its pid is the server's. */
 const condition = '--conditions=tidewire:source'
-const flags = [condition, '--disable-warning=ExperimentalWarning']
+/** As the launcher gives them to that child. */
+const flags = [condition, '--disable-warning=ExperimentalWarning', ...heapFlags]
 
 /** None outlives the bench, however that ends. */
 const children = new Set<ChildProcess>()

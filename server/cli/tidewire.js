@@ -33,7 +33,8 @@ function bundledNode() {
 
 /** Runs the CLI in a child that has our terminal, passes signals on, and ends as the child ends. */
 function handOver(node) {
-  const flags = [CONDITION, '--disable-warning=ExperimentalWarning']
+  // New objects get at most 3 × 16 MB, which V8 never gives back: without a limit a burst takes 128 MB (docs/performance.md).
+  const flags = [CONDITION, '--disable-warning=ExperimentalWarning', '--max-semi-space-size=16']
   const child = spawn(node, [...flags, fileURLToPath(cliUrl()), ...process.argv.slice(2)], { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2']) {
     process.on(signal, () => {
