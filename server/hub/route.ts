@@ -1,3 +1,4 @@
+import { EqualityIndex } from './equality-index.ts'
 import type { Change } from './feed.ts'
 import type { Spec } from './spec.ts'
 
@@ -39,12 +40,18 @@ interface Entry {
   users: number
 }
 
+interface Channel {
+  readonly since: number
+  readonly entries: Map<string, Entry>
+  readonly byValue: EqualityIndex<Entry>
+}
+
 /**
  * Which specs follow which channel, so that a change costs what its followers cost. A spec may have many users; equal
  * ones are one.
  */
 export class ChannelIndex {
-  readonly #channels = new Map<string, { readonly since: number; readonly entries: Map<string, Entry> }>()
+  readonly #channels = new Map<string, Channel>()
   /** By the generations of their entries, which are as good as names. */
   readonly #views = new Map<string, { readonly view: View; users: number }>()
   readonly #names = new WeakMap<View, string>()
@@ -81,8 +88,10 @@ export class ChannelIndex {
     }
     const since = ++this.#generation
     const entry = { spec, since, users: 1 }
-    if (followed) followed.entries.set(spec.key, entry)
-    else this.#channels.set(channel, { since, entries: new Map([[spec.key, entry]]) })
+    const place = followed ?? { since, entries: new Map<string, Entry>(), byValue: new EqualityIndex<Entry>() }
+    place.entries.set(spec.key, entry)
+    place.byValue.add(entry)
+    if (!followed) this.#channels.set(channel, place)
     return spec
   }
 
@@ -92,7 +101,10 @@ export class ChannelIndex {
     const entry = followed?.entries.get(spec.key)
     if (!followed || !entry) return
     entry.users--
-    if (entry.users === 0) followed.entries.delete(spec.key)
+    if (entry.users === 0) {
+      followed.entries.delete(spec.key)
+      followed.byValue.delete(entry)
+    }
     if (followed.entries.size === 0) this.#channels.delete(channel)
   }
 
@@ -136,7 +148,8 @@ export class ChannelIndex {
       for (const { entries } of this.#channels.values()) yield* entries.values()
       return
     }
-    for (const channel of change.homes) yield* this.#entries(channel)
+    for (const channel of change.homes)
+      yield* change.fresh ? (this.#channels.get(channel)?.byValue.candidates(change) ?? []) : this.#entries(channel)
     for (const channel of change.formerHomes) yield* this.#entries(channel)
   }
 

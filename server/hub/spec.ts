@@ -17,6 +17,13 @@ export interface Spec {
   readonly selection: Selection
   readonly tables: ReadonlySet<string>
   readonly matchers: ReadonlyMap<string, (row: Row) => boolean>
+  /** By table: a value that a row must have to match its filter. Tables whose filter asks for no single value are absent. */
+  readonly pins: ReadonlyMap<string, Pin>
+}
+
+export interface Pin {
+  readonly column: string
+  readonly value: string
 }
 
 /** The tables that travel to clients, by SQL name. */
@@ -41,7 +48,31 @@ export function toSpec(subscription: Subscription, organizationId: string, table
     where,
     embeddings: subscription.embeddings,
   }
-  return { key: JSON.stringify(selection), selection, tables: new Set(names), matchers: compile(where, tables) }
+  return {
+    key: JSON.stringify(selection),
+    selection,
+    tables: new Set(names),
+    matchers: compile(where, tables),
+    pins: pinsOf(where, tables),
+  }
+}
+
+/** Only of texts and ids, whose equality is that of strings. */
+function pinsOf(where: Readonly<Record<string, Filter>>, tables: DownTables): ReadonlyMap<string, Pin> {
+  const pins = new Map<string, Pin>()
+  for (const [table, filter] of Object.entries(where)) {
+    const { columns } = describe(tables, table)
+    for (const [column, condition] of Object.entries(filter)) {
+      const type = columns[column]?.type
+      const value = isEq(condition) ? condition.eq : condition
+      if (typeof value === 'string' && (type === 'text' || type === 'uuid')) pins.set(table, { column, value })
+    }
+  }
+  return pins
+}
+
+function isEq(condition: unknown): condition is { readonly eq: unknown } {
+  return typeof condition === 'object' && condition !== null && 'eq' in condition
 }
 
 function compile(
