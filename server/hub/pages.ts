@@ -9,6 +9,8 @@ import { Slots } from './slots.ts'
 import type { Spec } from './spec.ts'
 
 export interface PageAsked {
+  /** Of the session: what was read before the epoch changed is not for those who start over because of it. */
+  readonly epoch: string
   readonly spec: Spec
   /** Its id goes into the frame. */
   readonly subscription: string
@@ -64,7 +66,7 @@ export class Pages {
 
   get(asked: PageAsked): Promise<PageFrame> {
     if (asked.after !== null) return this.#read(asked)
-    const key = JSON.stringify([asked.subscription, asked.spec.key])
+    const key = JSON.stringify([asked.epoch, asked.subscription, asked.spec.key])
     const known = this.#first.get(key)
     if (known !== undefined) return known
     const page = this.#read(asked)

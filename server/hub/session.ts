@@ -203,7 +203,7 @@ export class Session implements HubSession {
     await this.#last
     const { spec } = this.#followed.get(subscription)
     this.#pages ??= new PageStream(this.#host.pages)
-    const { frame, next } = await this.#pages.get({ spec, subscription, after })
+    const { frame, next } = await this.#pages.get({ epoch: this.epoch, spec, subscription, after })
     if (next === null) this.#endPages()
     // It may have been unsubscribed meanwhile.
     this.#followed.get(subscription)

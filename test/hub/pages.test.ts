@@ -32,32 +32,33 @@ function countingFeed(next: string | null = null): { readonly feed: Feed; readon
 test('clients that start together share one read and the same bytes', async () => {
   const { feed, asked } = countingFeed()
   const pages = new Pages(feed, new VirtualClock(), limits)
-  const first = { spec, subscription: 's', after: null }
+  const first = { epoch: 'e', spec, subscription: 's', after: null }
   const [one, two] = await Promise.all([pages.get(first), pages.get(first)])
   expect(one.frame).toBe(two.frame)
   expect(asked).toHaveLength(1)
   expect(pages.reads).toBe(1)
 })
 
-test('another subscription and a later page are read for themselves', async () => {
+test('another subscription, another epoch and a later page are read for themselves', async () => {
   const { feed, asked } = countingFeed()
   const pages = new Pages(feed, new VirtualClock(), limits)
-  const first = { spec, subscription: 's', after: null }
+  const first = { epoch: 'e', spec, subscription: 's', after: null }
   for (const page of [
     first,
     { ...first, subscription: 't' },
+    { ...first, epoch: 'f' },
     { ...first, after: '[0,null]' },
     { ...first, after: '[0,null]' },
   ])
     await pages.get(page)
-  expect(asked).toHaveLength(4)
+  expect(asked).toHaveLength(5)
 })
 
 test('a first page is read anew after a while, and after a failure', async () => {
   const clock = new VirtualClock()
   const { feed, asked } = countingFeed()
   const pages = new Pages(feed, clock, limits)
-  const first = { spec, subscription: 's', after: null }
+  const first = { epoch: 'e', spec, subscription: 's', after: null }
   await pages.get(first)
   await clock.run(2500)
   await pages.get(first)
@@ -72,11 +73,11 @@ test('while a page is on its way the next one is read, for that session alone', 
   const { feed, asked } = countingFeed('[0,null]')
   const pages = new Pages(feed, new VirtualClock(), limits)
   const stream = new PageStream(pages)
-  await stream.get({ spec, subscription: 's', after: null })
+  await stream.get({ epoch: 'e', spec, subscription: 's', after: null })
   expect(asked.map(({ after }) => after)).toEqual([null, '[0,null]'])
-  await stream.get({ spec, subscription: 's', after: '[0,null]' })
+  await stream.get({ epoch: 'e', spec, subscription: 's', after: '[0,null]' })
   expect(asked).toHaveLength(3)
-  await new PageStream(pages).get({ spec, subscription: 's', after: '[0,null]' })
+  await new PageStream(pages).get({ epoch: 'e', spec, subscription: 's', after: '[0,null]' })
   expect(pages.reads).toBe(5)
 })
 
@@ -84,11 +85,11 @@ test('a page that was read ahead is read again for another place, and when it ha
   const clock = new VirtualClock()
   const { feed, asked } = countingFeed('[0,null]')
   const stream = new PageStream(new Pages(feed, clock, limits))
-  await stream.get({ spec, subscription: 's', after: null })
-  await stream.get({ spec, subscription: 's', after: '[1,null]' })
+  await stream.get({ epoch: 'e', spec, subscription: 's', after: null })
+  await stream.get({ epoch: 'e', spec, subscription: 's', after: '[1,null]' })
   expect(asked.map(({ after }) => after)).toEqual([null, '[0,null]', '[1,null]', '[0,null]'])
   await clock.run(2500)
-  await stream.get({ spec, subscription: 's', after: '[0,null]' })
+  await stream.get({ epoch: 'e', spec, subscription: 's', after: '[0,null]' })
   expect(asked).toHaveLength(6)
 })
 
@@ -96,10 +97,10 @@ test('only so many pages are read ahead as may lie around', async () => {
   const { feed, asked } = countingFeed('[0,null]')
   const pages = new Pages(feed, new VirtualClock(), limits)
   const streams = Array.from({ length: 10 }, () => new PageStream(pages))
-  for (const stream of streams) await stream.get({ spec, subscription: 's', after: '[9,null]' })
+  for (const stream of streams) await stream.get({ epoch: 'e', spec, subscription: 's', after: '[9,null]' })
   expect(asked).toHaveLength(14)
   for (const stream of streams) stream.drop()
-  await new PageStream(pages).get({ spec, subscription: 's', after: '[9,null]' })
+  await new PageStream(pages).get({ epoch: 'e', spec, subscription: 's', after: '[9,null]' })
   expect(asked).toHaveLength(16)
 })
 
@@ -115,7 +116,7 @@ test('a big page is deflated, and holds the same rows', async () => {
   const { feed } = countingFeed()
   const page: Feed['page'] = () => Promise.resolve({ from: toSeq(7), blocks: [block], rows: 500, next: null })
   const pages = new Pages({ ...feed, page }, new VirtualClock(), limits)
-  const { frame } = await pages.get({ spec, subscription: 's', after: null })
+  const { frame } = await pages.get({ epoch: 'e', spec, subscription: 's', after: null })
   const { message, sections } = parseDown(frame)
   if (message.type !== 'page') throw new Error('another message')
   expect(message).toMatchObject({ from: 7, blocks: [], deflated: expect.any(Number) as number })
