@@ -23,9 +23,8 @@ export class ColumnPacker {
   #table: Uint16Array | undefined
   #sink: ColumnSink | undefined
   #rows = 0
-  /** The value of the latest rows, where it lies, and how many of them are not yet taken into account. */
-  #bytes: Buffer = empty
-  #at = 0
+  /** The value of the latest rows, and how many of them are not yet taken into account. */
+  #value: Buffer = Buffer.allocUnsafeSlow(32)
   #length = none
   #repeats = 0
 
@@ -37,15 +36,28 @@ export class ColumnPacker {
 
   /** The next row's value; `length` -1: null. */
   add(bytes: Buffer, at: number, length: number): void {
-    if (length === this.#length && (length <= 0 || isSame(bytes, at, this.#bytes, this.#at, length))) {
+    if (this.#sink) return this.#write(this.#sink, bytes, at, length)
+    if (length === this.#length && (length <= 0 || isSame(bytes, at, this.#value, length))) {
       this.#repeats++
       return
     }
-    this.#flush()
-    this.#bytes = bytes
-    this.#at = at
-    this.#length = length
+    const sink = this.#flush()
+    if (sink) return this.#write(sink, bytes, at, length)
+    this.#keep(bytes, at, length)
     this.#repeats = 1
+  }
+
+  #write(sink: ColumnSink, bytes: Buffer, at: number, length: number): void {
+    this.#rows++
+    if (length < 0) sink.addNull()
+    else sink.add(bytes, at, at + length)
+  }
+
+  #keep(bytes: Buffer, at: number, length: number): void {
+    this.#length = length
+    if (length > this.#value.length) this.#value = Buffer.allocUnsafeSlow(2 * length)
+    const value = this.#value
+    for (let index = 0; index < length; index++) value[index] = bytes[at + index] ?? 0
   }
 
   /** The packed column. To be called once. */
@@ -64,30 +76,31 @@ export class ColumnPacker {
     return { kind: 'json', values: Array.from(this.#codes.subarray(0, this.#rows), (code) => values[code] ?? null) }
   }
 
-  #flush(): void {
+  /** Takes the latest value into account. The sink, when values go there from now on. */
+  #flush(): ColumnSink | undefined {
     const rows = this.#repeats
-    if (rows === 0) return
+    if (rows === 0) return this.#sink
     this.#repeats = 0
-    const code = this.#sink ? undefined : this.#codeOf()
+    const code = this.#codeOf()
     if (code === undefined) {
-      const sink = this.#sink ?? this.#toSink()
-      for (let row = 0; row < rows; row++) {
-        if (this.#length < 0) sink.addNull()
-        else sink.add(this.#bytes, this.#at, this.#at + this.#length)
-      }
-    } else if (code > 0 || this.#codes.length > 0) {
+      const sink = this.#toSink()
+      for (let row = 0; row < rows; row++) this.#write(sink, this.#value, 0, this.#length)
+      return sink
+    }
+    if (code > 0 || this.#codes.length > 0) {
       const end = this.#rows + rows
       // While all rows have the first value, the zeros that it stands for need not be written.
       if (end > this.#codes.length) this.#codes = grown(this.#codes, Math.max(1024, 2 * end))
       this.#codes.fill(code, this.#rows, end)
     }
     this.#rows += rows
+    return undefined
   }
 
   /** The number of the latest value; undefined when there are too many. */
   #codeOf(): number | undefined {
     const table = (this.#table ??= new Uint16Array(tableSize))
-    let slot = this.#length < 0 ? 0 : hash(this.#bytes, this.#at, this.#length) & (tableSize - 1)
+    let slot = this.#length < 0 ? 0 : hash(this.#value, this.#length) & (tableSize - 1)
     for (;;) {
       const code = (table[slot] ?? 0) - 1
       if (code < 0) break
@@ -95,7 +108,7 @@ export class ColumnPacker {
       slot = (slot + 1) & (tableSize - 1)
     }
     if (this.#entries.length === maxDistinct) return undefined
-    const entry = this.#length < 0 ? null : Buffer.from(this.#bytes.subarray(this.#at, this.#at + this.#length))
+    const entry = this.#length < 0 ? null : Buffer.from(this.#value.subarray(0, this.#length))
     const code = this.#entries.push(entry) - 1
     table[slot] = code + 1
     return code
@@ -103,7 +116,7 @@ export class ColumnPacker {
 
   #isLatest(entry: Buffer | null): boolean {
     if (entry === null) return this.#length < 0
-    return entry.length === this.#length && isSame(entry, 0, this.#bytes, this.#at, entry.length)
+    return entry.length === this.#length && isSame(entry, 0, this.#value, entry.length)
   }
 
   /** Moves what was collected into a section. */
@@ -125,26 +138,24 @@ export class ColumnPacker {
   }
 }
 
-const empty = Buffer.alloc(0)
-
 function grown(codes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
   const larger = new Uint8Array(length)
   larger.set(codes)
   return larger
 }
 
-function isSame(a: Buffer, aAt: number, b: Buffer, bAt: number, length: number): boolean {
+function isSame(bytes: Buffer, at: number, value: Buffer, length: number): boolean {
   // From the end: ids of one moment begin alike.
-  for (let index = length - 1; index >= 0; index--) if (a[aAt + index] !== b[bAt + index]) return false
+  for (let index = length - 1; index >= 0; index--) if (bytes[at + index] !== value[index]) return false
   return true
 }
 
 /** FNV-1a; of long values the beginning and the end. */
-function hash(bytes: Buffer, at: number, length: number): number {
+function hash(bytes: Buffer, length: number): number {
   let value = 0x811c9dc5 ^ length
   const head = Math.min(length, 24)
-  for (let index = 0; index < head; index++) value = Math.imul(value ^ (bytes[at + index] ?? 0), 0x01000193)
+  for (let index = 0; index < head; index++) value = Math.imul(value ^ (bytes[index] ?? 0), 0x01000193)
   for (let index = Math.max(head, length - 24); index < length; index++)
-    value = Math.imul(value ^ (bytes[at + index] ?? 0), 0x01000193)
+    value = Math.imul(value ^ (bytes[index] ?? 0), 0x01000193)
   return value ^ (value >>> 15)
 }

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
 import type pg from 'pg'
+import { readInPlace } from './bulk-socket.ts'
 
 /** Takes the fields of one row: at `offset` their number (16 bits), then of each its length (32 bits, -1: null) and its bytes. Valid during the call. */
 export type TakeRow = (bytes: Buffer, offset: number) => void
@@ -20,17 +21,26 @@ export async function queryRaw(client: pg.ClientBase, config: pg.QueryConfig, ta
     for (const listener of listeners) listener.call(stream, bytes)
   })
   const read = (bytes: Buffer): void => tap.read(bytes)
-  for (const listener of listeners) stream.off('data', listener)
-  stream.on('data', read)
+  const isInPlace = readInPlace(stream, read)
+  if (!isInPlace) replace(stream, listeners, [read])
   try {
     // Only the extended protocol knows binary results; without parameters pg would take the simple one.
     await client.query({ ...config, binary: true, queryMode: 'extended' } as pg.QueryConfig)
   } finally {
-    stream.off('data', read)
-    for (const listener of listeners) stream.on('data', listener)
+    if (isInPlace) readInPlace(stream, undefined)
+    else replace(stream, [read], listeners)
     tap.end()
   }
   if (tap.failure !== undefined) throw tap.failure
+}
+
+function replace(
+  stream: Duplex,
+  before: readonly ((bytes: Buffer) => void)[],
+  after: readonly ((bytes: Buffer) => void)[],
+): void {
+  for (const listener of before) stream.off('data', listener)
+  for (const listener of after) stream.on('data', listener)
 }
 
 /** pg has no public way to the bytes it receives; pg-copy-streams takes this one too. */
@@ -38,7 +48,7 @@ function streamOf(client: pg.ClientBase): Duplex {
   return (client as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream
 }
 
-/** Takes rows out of the stream of messages and lets the rest pass, whole messages at a time. */
+/** Takes rows out of the stream of messages and lets copies of the rest pass, whole messages at a time. */
 class RowTap {
   readonly #take: TakeRow
   readonly #pass: (bytes: Buffer) => void
@@ -79,14 +89,14 @@ class RowTap {
       const end = at + need
       if (end > bytes.length) break
       if (bytes[at] === dataRow) {
-        if (passFrom < at) this.#pass(bytes.subarray(passFrom, at))
+        if (passFrom < at) this.#pass(Buffer.from(bytes.subarray(passFrom, at)))
         passFrom = end
         this.#row(bytes, at + headBytes)
       }
       at = end
       need = headBytes
     }
-    if (passFrom < at) this.#pass(bytes.subarray(passFrom, at))
+    if (passFrom < at) this.#pass(Buffer.from(bytes.subarray(passFrom, at)))
     this.#need = need
     if (at < bytes.length) this.#keep(bytes.subarray(at))
   }
@@ -100,8 +110,8 @@ class RowTap {
     }
   }
 
-  #keep(piece: Buffer): void {
-    this.#pieces.push(piece)
-    this.#have += piece.length
+  #keep(bytes: Buffer): void {
+    this.#pieces.push(Buffer.from(bytes))
+    this.#have += bytes.length
   }
 }

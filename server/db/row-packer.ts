@@ -15,6 +15,7 @@ import type { TakeRow } from './raw-query.ts'
 import type { SelectOptions } from './row-codec.ts'
 import { columnsOf } from './select-list.ts'
 
+export { createBulkSocket } from './bulk-socket.ts'
 export { queryRaw, type TakeRow } from './raw-query.ts'
 export { RowDecoder } from './row-decoder.ts'
 export { binarySelectList } from './select-list.ts'
@@ -24,8 +25,7 @@ export class RowPacker {
   readonly #table: string
   readonly #names: readonly string[]
   readonly #columns: readonly ColumnPacker[]
-  #last: Buffer | undefined
-  #lastAt = 0
+  readonly #lastId = Buffer.alloc(16)
   #rows = 0
   #room: number
 
@@ -49,15 +49,14 @@ export class RowPacker {
 
   /** Id of the latest row that was taken. */
   get lastId(): string | undefined {
-    return this.#last && readUuid(this.#last, this.#lastAt)
+    return this.#rows === 0 ? undefined : readUuid(this.#lastId, 0)
   }
 
   readonly add: TakeRow = (bytes, offset) => {
     if (this.#room <= 0) return
     const columns = this.#columns
     let at = offset + 2
-    this.#last = bytes
-    this.#lastAt = at + 4
+    bytes.copy(this.#lastId, 0, at + 4, at + 20)
     for (let index = 0; index < columns.length; index++) {
       const length =
         ((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)

@@ -6,6 +6,7 @@ import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { createSurvivingPool, type Database } from '../db/db.ts'
+import { createBulkSocket } from '../db/row-packer.ts'
 import { loadAccesses, noAccess } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -49,7 +50,7 @@ export interface SqlFeed extends Feed {
 /** The feed over Postgres or the embedded database. */
 export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const { database, source, catalog, connections = 4, deadlineMs = 10_000, maxKeys = 250_000 } = options
-  const pool = createSurvivingPool({ ...database.connection, max: connections })
+  const pool = createSurvivingPool({ ...database.connection, max: connections, stream: createBulkSocket })
   const homes = createHomes(catalog)
   const sizes = new RowSizes()
   let seen: Seq = zeroSeq

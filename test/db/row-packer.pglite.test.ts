@@ -1,12 +1,13 @@
 // The bulk way of reading rows against the way of single rows, over a table with a column of every type.
 import fc from 'fast-check'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { packedToRows } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { CatalogTable } from '../../server/catalog/catalog.ts'
 import { rawRows, recordColumns, selectList, toRecordValue, toRow } from '../../server/db/row-codec.ts'
-import { binarySelectList, queryRaw, RowDecoder, RowPacker } from '../../server/db/row-packer.ts'
+import { binarySelectList, createBulkSocket, queryRaw, RowDecoder, RowPacker } from '../../server/db/row-packer.ts'
 import { sampleRows, sampleTable } from '../protocol/sample-table.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -29,13 +30,19 @@ const table = {
 
 const everything = Number.MAX_SAFE_INTEGER
 let db: TestDatabase
+/** Of sockets that read in place, as the hub's are. */
+let bulk: pg.Pool
 
 beforeAll(async () => {
   db = await createTestDatabase({ migrated: false })
+  bulk = new pg.Pool({ ...db.database.connection, max: 1, stream: createBulkSocket })
   const list = table.sqlColumns.map(({ name, sqlType }) => `"${name}" ${sqlType}`)
   await db.database.pool.query(`create extension if not exists vector; create table samples (${list.join(', ')})`)
 })
-afterAll(() => db.close())
+afterAll(async () => {
+  await bulk.end()
+  await db.close()
+})
 beforeEach(() => db.database.pool.query('truncate samples'))
 
 async function write(rows: readonly Row[]): Promise<void> {
@@ -55,7 +62,7 @@ async function write(rows: readonly Row[]): Promise<void> {
 }
 
 async function pack(embeddings: boolean, maxBytes = everything): Promise<{ packed: PackedBlock; packer: RowPacker }> {
-  const client = await db.database.pool.connect()
+  const client = await bulk.connect()
   try {
     const packer = new RowPacker(table, { embeddings }, maxBytes)
     const text = `select ${binarySelectList(table, { embeddings }, 's')} from samples s order by id`
@@ -151,14 +158,17 @@ test('a packer that is full takes no more rows', async () => {
   expect(packedToRows(sampleTable, packed).map(({ id }) => id)).toEqual(first)
 })
 
-test('what a row cannot do is told once the statement has ended, and the connection goes on', async () => {
-  await db.database.pool.query(`insert into samples (id) select gen_random_uuid() from generate_series(1, 1000)`)
-  const client = await db.database.pool.connect()
-  const failing = queryRaw(client, { text: 'select id from samples' }, () => {
-    throw new Error('no more')
-  })
-  await expect(failing).rejects.toThrow('no more')
-  await expect(queryRaw(client, { text: 'select nothing' }, () => undefined)).rejects.toThrow('does not exist')
-  expect((await client.query('select count(*)::int as count from samples')).rows).toEqual([{ count: 1000 }])
-  client.release()
-})
+test.each(['in place', 'by pg'])(
+  'what a row cannot do is told once the statement has ended, and a connection that is read %s goes on',
+  async (way) => {
+    await db.database.pool.query(`insert into samples (id) select gen_random_uuid() from generate_series(1, 1000)`)
+    const client = await (way === 'in place' ? bulk : db.database.pool).connect()
+    const failing = queryRaw(client, { text: 'select id from samples' }, () => {
+      throw new Error('no more')
+    })
+    await expect(failing).rejects.toThrow('no more')
+    await expect(queryRaw(client, { text: 'select nothing' }, () => undefined)).rejects.toThrow('does not exist')
+    expect((await client.query('select count(*)::int as count from samples')).rows).toEqual([{ count: 1000 }])
+    client.release()
+  },
+)
