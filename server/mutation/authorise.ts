@@ -10,6 +10,8 @@ import { isFinal } from './transition.ts'
 export interface Image {
   readonly row: Row
   readonly homes: readonly string[]
+  /** Those of `homes` that carry it only because somebody is a guest of its parent. */
+  readonly guests?: readonly string[]
 }
 
 export interface AuthoriseInput {
@@ -33,10 +35,8 @@ export function isVisible(access: Access, image: Image): boolean {
  */
 export function authorise(input: AuthoriseInput): Refusal | undefined {
   const { table, principal, access, op, before, after } = input
-  if (table.direction === 'ro' || table.policy === 'server')
-    return refuse('forbidden', `Only the server writes to ${table.name}.`)
-  if (table.direction === 'up' && op !== 'insert')
-    return refuse('forbidden', `Rows of ${table.name} can be inserted and nothing else.`)
+  const closed = refuseOp(table, op)
+  if (closed) return closed
   if (!access.active)
     return refuse('forbidden', `The ${principal.kind} ${principal.id} is not active in this organization.`)
   for (const image of before ? [before, after] : [after]) {
@@ -51,6 +51,15 @@ export function authorise(input: AuthoriseInput): Refusal | undefined {
   return undefined
 }
 
+/** What nobody may do, whoever it is. */
+export function refuseOp(table: TableDescriptor, op: Mutation['op']): Refusal | undefined {
+  if (table.direction === 'ro' || table.policy === 'server')
+    return refuse('forbidden', `Only the server writes to ${table.name}.`)
+  return table.direction === 'up' && op !== 'insert'
+    ? refuse('forbidden', `Rows of ${table.name} can be inserted and nothing else.`)
+    : undefined
+}
+
 /** Rows without an organization are shipped with Tidewire: read-only to clients. `users` span organizations. */
 function ownOrganization(table: TableDescriptor, principal: Principal, row: Row): boolean {
   return !('organizationId' in table.columns) || row['organizationId'] === principal.organizationId
@@ -63,12 +72,21 @@ function mayWrite(
   image: Image,
   exists: boolean,
 ): boolean {
-  const reachable = image.homes.filter((home) => access.channels.has(home))
-  if (reachable.length === 0) return false
+  // What hangs under a shipped row is seen in every organization, so that nobody but the server may put it there.
+  if (image.homes.includes('global')) return false
+  const { guests = [] } = image
+  const seen = image.homes.filter((home) => access.channels.has(home))
+  if (seen.length === 0) return false
+  // In its own channel everybody is an owner, but a guest is not one of what it was invited to.
+  const own = seen.filter((home) => !guests.includes(home))
   return table.writers.some((writer) => {
     if (writer === 'self') return principal.kind === 'user' && isSelf(table, principal, image)
-    if (writer === 'agent') return principal.kind === 'agent' && isAgents(table, principal, image, reachable, exists)
-    return principal.kind === 'user' && reachable.some((home) => rank(access.channels.get(home)) >= rank(writer))
+    if (writer === 'agent')
+      return (
+        principal.kind === 'agent' &&
+        isAgents(table, principal, image, table.writers.includes('self') ? seen : own, exists)
+      )
+    return principal.kind === 'user' && own.some((home) => rank(access.channels.get(home)) >= rank(writer))
   })
 }
 

@@ -9,6 +9,7 @@
 import type { Row, Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { unreachable } from '../../lib/invariant.ts'
+import { refuseOp } from './authorise.ts'
 import { checkSent, checkValue, type Sent } from './check-values.ts'
 import { decidePatch } from './decide-patch.ts'
 import {
@@ -26,9 +27,8 @@ import { refuse, show } from './refusal.ts'
 /** Decides one mutation. Throws nothing: whatever is wrong with it is a `rejected`. */
 export function decide(input: DecideInput): Decision {
   const { table, row, mutation } = input
-  if (table.policy === 'server' || table.direction === 'ro') {
-    return rejected(refuse('forbidden', `Only the server writes to ${table.name}.`))
-  }
+  const closed = refuseOp(table, mutation.op)
+  if (closed) return rejected(closed)
   const sent = checkSent(table, mutation)
   if (sent.kind === 'refused') return rejected(sent.refusal)
   switch (mutation.op) {

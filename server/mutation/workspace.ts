@@ -92,8 +92,10 @@ export class Workspace {
     const channel = scope.kind === 'conflict_home' ? String(row['channel']) : channelOf(descriptor, row)
     if (scope.kind === 'project_home') return { row, homes: [channel, `project/${rowId(row)}`] }
     if (scope.kind !== 'via') return { row, homes: [channel] }
-    const parent = await this.target(scope.parent, String(row[scope.column]))
-    return { row, homes: [channel, ...(parent?.homes ?? [])] }
+    // First the channel of the parent itself, which others may find in channels of their own.
+    const [own, ...others] = (await this.target(scope.parent, String(row[scope.column])))?.homes ?? []
+    const guests = others.filter((home) => home !== own)
+    return { row, homes: [channel, ...(own === undefined ? [] : [own, ...others])], guests }
   }
 
   /** Takes in a row as the database stored it. */

@@ -16,12 +16,15 @@ const bySample: Readonly<Record<string, (n: number) => unknown>> = {
   'user_credentials.password_hash': () => '$argon2id$v=19$x',
   'credentials.secret_ciphertext': () => Buffer.alloc(29),
   'access_tokens.token_prefix': () => 'tide',
+  'agents.agent_type': () => 'generic',
+  'agent_permissions.agent_type': () => 'generic',
   'agent_types.key': (n) => `type_${n}`,
   'agent_events.event_type': () => 'agent.started',
   'devices.fingerprint': (n) => `fingerprint-${n}`,
   'document_templates.key': (n) => `template-${n}`,
   'memory_tags.tag': (n) => `tag-${n}`,
   'model_prices.currency': () => 'USD',
+  'prompts.agent_type': () => 'generic',
   'prompts.semver': (n) => `1.0.${n}`,
   'system_metrics.metric_name': (n) => `metric.m${n}`,
   'system_settings.key': (n) => `setting.s${n}`,
@@ -135,6 +138,7 @@ export class SampleRows {
     const chosen = alternatives.find((column) => given[column] !== undefined) ?? alternatives[0]
     const entries: [string, unknown][] = []
     for (const column of allColumns(table)) {
+      if (column.name in given) continue
       if (column.name === 'scope' && table.mixins.includes('X')) entries.push(['scope', 'organization'])
       else if (column.name === 'id' || isRequired(column) || column.name === chosen)
         entries.push([column.name, await this.value(name, column)])
