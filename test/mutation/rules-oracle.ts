@@ -38,7 +38,7 @@ export function expected(world: RulesWorld, { table, place, part, op, row }: Cas
   return mayWrite(world, table, place, part, row) ? 'applied' : 'forbidden'
 }
 
-function isWritable({ direction, policy }: DocTable): boolean {
+export function isWritable({ direction, policy }: DocTable): boolean {
   return (direction === 'rw' || direction === 'up') && policy !== 'server'
 }
 
@@ -63,7 +63,7 @@ function sees(part: Part, place: Place): boolean {
 }
 
 /** The writers of the page, one by one. */
-function mayWrite(world: RulesWorld, table: DocTable, place: Place, part: Part, row: SqlValues): boolean {
+export function mayWrite(world: RulesWorld, table: DocTable, place: Place, part: Part, row: SqlValues): boolean {
   // Rows of no organization, and what hangs under them, are the server's.
   if (!sees(part, place) || place === 'global' || part === 'outsider') return false
   return table.writers.some((writer) => {
