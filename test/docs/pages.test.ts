@@ -29,10 +29,25 @@ test.each(pages())('every link of $path leads somewhere', ({ path, text: markdow
   }
 })
 
-test('every test that docs/architecture.md quotes exists under that title', () => {
-  const quoted = [...text('docs/architecture.md').matchAll(/“([^”]+)”\s+\(`(test\/[^`]+)`\)/g)]
-  expect(quoted.length).toBeGreaterThanOrEqual(8)
-  expect(quoted.filter(([, title = '', file = '']) => !text(file).includes(title)).map(([whole]) => whole)).toEqual([])
+test.each([
+  ['docs/architecture.md', 8],
+  ['docs/acceptance.md', 60],
+])('every test that %s quotes exists under that title', (path, least) => {
+  // Several titles may stand before the file that has them.
+  const quoted = [...text(path).matchAll(/((?:“[^”]+”,?\s+)+)\(`(test\/[^`]+)`/g)].flatMap(
+    ([, titles = '', file = '']) => [...titles.matchAll(/“([^”]+)”/g)].map(([, title = '']) => ({ title, file })),
+  )
+  expect(quoted.length).toBeGreaterThanOrEqual(least)
+  expect(text(path).match(/“/g)).toHaveLength(quoted.length)
+  const missing = quoted.filter(({ title, file }) => !new RegExp(`['"\`]${RegExp.escape(title)}`).test(text(file)))
+  expect(missing).toEqual([])
+})
+
+test('docs/acceptance.md answers each of the 60 criteria', () => {
+  const answers = [
+    ...text('docs/acceptance.md').matchAll(/^(\d+)\. .*?(Proven: “|Partly: “|Not built yet|Measured, not tested)/gm),
+  ]
+  expect(answers.map(([, number]) => Number(number))).toEqual(Array.from({ length: 60 }, (_, index) => index + 1))
 })
 
 describe('the README', () => {
