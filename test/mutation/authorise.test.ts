@@ -163,6 +163,39 @@ describe('an agent', () => {
   })
 })
 
+describe('a guest of the parent', () => {
+  const shared = (home: string): Image => ({ ...image(['knowledge_entry/k', 'project/p', home]), guests: [home] })
+
+  it('is no owner of what hangs under it, as everybody is in a channel of their own', () => {
+    const access = accessTo({ 'user/u1': 'owner' })
+    const own = image(['knowledge_entry/k', 'user/u1'])
+    expect(check({ table: writable('member'), access, after: own })).toBeUndefined()
+    expect(check({ table: writable('member'), access, after: shared('user/u1') })).toBe('forbidden')
+    expect(
+      check({
+        table: writable('agent'),
+        access: accessTo({ 'agent/a1': 'agent' }),
+        principal: agent,
+        after: shared('agent/a1'),
+      }),
+    ).toBe('forbidden')
+  })
+
+  it('writes there where the table names self', () => {
+    const table = writable('member', 'agent', 'self')
+    expect(check({ table, access: accessTo({ 'user/u1': 'owner' }), after: shared('user/u1') })).toBeUndefined()
+    expect(
+      check({ table, access: accessTo({ 'agent/a1': 'agent' }), principal: agent, after: shared('agent/a1') }),
+    ).toBeUndefined()
+  })
+
+  it('keeps the role it has where the parent lives', () => {
+    const access = accessTo({ 'user/u1': 'owner', 'project/p': 'member' })
+    expect(check({ table: writable('member'), access, after: shared('user/u1') })).toBeUndefined()
+    expect(check({ table: writable('admin'), access, after: shared('user/u1') })).toBe('forbidden')
+  })
+})
+
 describe('nobody', () => {
   const access = accessTo({ 'organization/o1': 'owner', 'project/p': 'owner' })
   it('writes where only the server does', () => {
@@ -188,6 +221,13 @@ describe('nobody', () => {
     expect(
       check({ table: writable('viewer'), access, after: image(['organization/o1'], { organizationId: null }) }),
     ).toBe('forbidden')
+  })
+
+  it('writes under a shipped row, which every organization sees', () => {
+    const everywhere = accessTo({ global: 'owner', 'organization/o1': 'owner' })
+    expect(check({ table: writable('viewer'), access: everywhere, after: image(['prompt/p', 'global']) })).toBe(
+      'forbidden',
+    )
   })
 
   it('writes when not active', () => {

@@ -189,3 +189,20 @@ test('a member of one organization is nobody in another', async () => {
   expect(await accessOf({ ...member, organizationId: other.organizationId })).toMatchObject({ active: false })
   expect([...(await accessOf(member)).channels.keys()]).not.toContain(`project/${other.projectId}`)
 })
+
+test('a user of two organizations has in each the role of its membership there', async () => {
+  const other = await seedFixture(pool())
+  const organizationId = other.organizationId
+  await insertRow(pool(), 'organization_members', {
+    id: newId(),
+    organization_id: organizationId,
+    user_id: it.memberId,
+    role: 'admin',
+  })
+  const there = await seedDevice(pool(), { organizationId, kind: 'user', id: it.memberId })
+  expect(await roleIn(`organization/${it.organizationId}`)).toBe('member')
+  expect(await roleIn(`organization/${organizationId}`, there)).toBe('admin')
+  expect(await roleIn(`project/${other.projectId}`, there)).toBe('admin')
+  expect(await roleIn(`organization/${organizationId}`)).toBeUndefined()
+  expect(await roleIn(`project/${it.projectId}`, there)).toBeUndefined()
+})
