@@ -90,6 +90,8 @@ export interface MutationTransaction {
   attempt<T extends { readonly keep: boolean }>(work: () => Promise<T>): Promise<T>
   /** Stores outcomes, raises the device's counter, and logs a mark for each mutation. */
   record(entries: readonly LedgerEntry[]): Promise<void>
+  /** Logs a mark anew for mutations that were answered before: a device that begins anew has missed the first. */
+  markAgain(mutationIds: readonly string[]): Promise<void>
 }
 
 /** `deletedAt` is the id of a delete: all that one delete took carries it, and its restore brings back exactly those. */

@@ -48,6 +48,12 @@ export const recordMutations = {
     select count(sync.mark(mutation_id, $2::uuid, $3::uuid)) from stored`,
 } as const
 
+/** $1 mutation ids, $2 device, $3 organization. */
+export const markMutations = {
+  name: 'mutation_mark',
+  text: 'select count(sync.mark(id, $2::uuid, $3::uuid)) from unnest($1::uuid[]) as id',
+} as const
+
 /**
  * $1 ids, $2 organization. Accounts are private to their owners; what makes them known to others is a membership in the
  * writer's organization.

@@ -7,7 +7,7 @@
  *        │ for each:  plan = form → join conflict → decide → authorise both images → references
  *     write: what is independent goes together; refused? one by one, in savepoints; groups all or none
  *        │
- *     record: outcomes, device counter, a mark per mutation ─▶ commit ─▶ onCommitted
+ *     record: outcomes, device counter, a mark per mutation, repeated ones too ─▶ commit ─▶ onCommitted
  *
  * A repeat of a mutation waits at the lock and then reads what the first came to: exactly once. The rows come back to
  * every client, the writer too, by the read way (hub) and in no other; this room and the hub never call each other.
@@ -169,6 +169,7 @@ async function runPush(
     outcome: outcomeOf(outcomes, mutation),
   }))
   if (entries.length > 0) await transaction.record(entries)
+  if (answered.size > 0) await transaction.markAgain([...answered.keys()])
   return mutations.map((mutation) => outcomeOf(outcomes, mutation))
 }
 

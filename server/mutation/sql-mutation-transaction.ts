@@ -22,7 +22,7 @@ import type {
   WriteRefusal,
   WriteResult,
 } from './mutation-store.ts'
-import { lockDevice, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
+import { lockDevice, markMutations, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
 import { isTakenId, toWriteRefusal } from './sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
 
@@ -221,6 +221,11 @@ export class SqlMutationTransaction implements MutationTransaction {
     const records = JSON.stringify(entries.map(ledgerRecord))
     const [user, agent] = kind === 'user' ? [id, null] : [null, id]
     await this.#query({ ...recordMutations, values: [records, deviceId, organizationId, user, agent] })
+  }
+
+  async markAgain(mutationIds: readonly string[]): Promise<void> {
+    const { deviceId, organizationId } = this.#principal
+    await this.#query({ ...markMutations, values: [mutationIds, deviceId, organizationId] })
   }
 
   async #select(

@@ -66,6 +66,16 @@ describe('a push', () => {
     ])
   })
 
+  it('marks a repeat again, for a device that began anew and missed the first mark', async () => {
+    const mutation = world.ada.make(insertTask(world))
+    const marks = async () =>
+      (await world.query(`select seq from sync_changes where op = 'mark' and mutation_id = $1`, [mutation.id])).length
+    await world.ada.push([mutation])
+    expect(await marks()).toBe(1)
+    await world.ada.push([mutation])
+    expect(await marks()).toBe(2)
+  })
+
   it('applies the new part of a push of which a part is known', async () => {
     const known = world.ada.make(insertTask(world))
     const [outcome] = await world.ada.push([known])

@@ -89,18 +89,24 @@ export class SimMutationStore implements MutationStore {
     await this.#latency()
     const layers = [new SimRows(this.#database.rows)]
     const records: LedgerEntry[] = []
-    const result = await work(this.#transaction(principal, layers, records))
+    const repeats: string[] = []
+    const result = await work(this.#transaction(principal, layers, records, repeats))
     await this.#latency()
     if (generation !== this.#generation) throw new SimulatedCrash('The database was replaced.')
     const crash = this.#crash()
     if (crash === 'before_commit') throw new SimulatedCrash('The server died before the commit.')
     const [rows] = layers
-    if (rows !== undefined) this.#commit(principal, rows, records)
+    if (rows !== undefined) this.#commit(principal, rows, records, repeats)
     if (crash === 'after_commit') throw new SimulatedCrash('The server died after the commit.')
     return result
   }
 
-  #commit(principal: DevicePrincipal, rows: SimRows, records: readonly LedgerEntry[]): void {
+  #commit(
+    principal: DevicePrincipal,
+    rows: SimRows,
+    records: readonly LedgerEntry[],
+    repeats: readonly string[],
+  ): void {
     const device = this.#device(principal.deviceId)
     for (const { mutation, outcome } of records) {
       this.#ledger.set(mutation.id, { deviceId: principal.deviceId, op: mutation.op, outcome })
@@ -112,7 +118,8 @@ export class SimMutationStore implements MutationStore {
       if (amount !== undefined && outcome.kind === 'applied')
         this.increments.set(mutation.rowId, (this.increments.get(mutation.rowId) ?? 0) + amount)
     }
-    const marks = records.map(({ mutation }) => ({ mutationId: mutation.id, deviceId: principal.deviceId }))
+    const marked = [...records.map(({ mutation }) => mutation.id), ...repeats]
+    const marks = marked.map((mutationId) => ({ mutationId, deviceId: principal.deviceId }))
     this.#database.commit({ rows, marks, deviceId: principal.deviceId })
   }
 
@@ -122,7 +129,12 @@ export class SimMutationStore implements MutationStore {
     return device
   }
 
-  #transaction(principal: DevicePrincipal, layers: SimRows[], records: LedgerEntry[]): MutationTransaction {
+  #transaction(
+    principal: DevicePrincipal,
+    layers: SimRows[],
+    records: LedgerEntry[],
+    repeats: string[],
+  ): MutationTransaction {
     const database = this.#database
     const top = (): SimRows => layers.at(-1) ?? database.rows
     return {
@@ -185,6 +197,10 @@ export class SimMutationStore implements MutationStore {
       },
       record: (entries) => {
         records.push(...entries)
+        return Promise.resolve()
+      },
+      markAgain: (ids) => {
+        repeats.push(...ids)
         return Promise.resolve()
       },
     }
