@@ -54,6 +54,21 @@ describe('each policy', () => {
     expect(await left('agent_events')).toBe(2)
   })
 
+  test('of what expires takes what has expired, on replicas too, and leaves what never does', async () => {
+    const entry = (expires: Date | null) =>
+      add('knowledge_entries', { scope: 'organization', entry_type: 'lesson', title: 'T', expires_at: expires })
+    const gone = await entry(ago(1))
+    const [later, never] = [await entry(ago(-1)), await entry(null)]
+    expect((await retain()).tables).toMatchObject({ knowledge_entries: 1 })
+    const ids = await query('select id from knowledge_entries where organization_id = $1 order by id', [
+      world.organization,
+    ])
+    expect(ids.map(({ id }) => id)).toEqual([later.id, never.id].toSorted())
+    expect(await query('select op from sync_changes where row_id = $1 order by seq desc limit 1', [gone.id])).toEqual([
+      { op: 'delete' },
+    ])
+  })
+
   test('only counts in a dry run, and counts the same', async () => {
     for (const days of [91, 92, 93]) await failure(days)
     const dry = await retain({ dryRun: true })
