@@ -75,8 +75,13 @@ function localPostgres(): string | undefined {
 function findRedis(): Service {
   const given = process.env['TEST_REDIS_URL']
   if (given) return { kind: 'given', at: given }
-  const at = onPath(['redis-server', 'valkey-server'])
+  const at = installedRedis()
   return at ? { kind: 'installed', at } : { kind: 'missing', why: 'no redis-server; TEST_REDIS_URL may name one' }
+}
+
+/** The program, whatever server the environment names: for tests that need one of their own, to kill. */
+export function installedRedis(): string | undefined {
+  return onPath(['redis-server', 'valkey-server'])
 }
 
 function findHaproxy(): Service {

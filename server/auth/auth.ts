@@ -63,16 +63,17 @@ const claimsSchema = z.object({
 
 export function createAuth(deps: AuthDeps): Auth {
   const active = new Batcher<Principal, boolean>((principals) => areActive(principals, deps.pool))
-  const verified = new VerifiedTokens<Authenticated>(deps.clock)
+  const verified = new VerifiedTokens<Verified>(deps.clock)
+  const checkActive = async (authenticated: Authenticated): Promise<Authenticated> => {
+    if (await active.ask(authenticated)) return authenticated
+    throw invalid(`its ${authenticated.kind} is not active in organization ${authenticated.organizationId}`)
+  }
   return {
     async authenticate(token) {
-      const authenticated = isAccessToken(token)
-        ? await readAccessToken(token, deps)
-        : (verified.get(token) ?? verified.keep(token, await readJwt(token, deps)))
-      if (!(await active.ask(authenticated))) {
-        throw invalid(`its ${authenticated.kind} is not active in organization ${authenticated.organizationId}`)
-      }
-      return authenticated
+      if (isAccessToken(token)) return checkActive(await readAccessToken(token, deps))
+      const { sessionId, ...authenticated } = verified.get(token) ?? verified.keep(token, await readJwt(token, deps))
+      if (sessionId !== undefined && !(await isOpen(sessionId, deps.pool))) throw invalid('its session has ended')
+      return checkActive(authenticated)
     },
     async issueToken(principal, ttlSeconds, sessionId) {
       if (deps.key.kind === 'remote') {
@@ -106,18 +107,27 @@ export function createAuth(deps: AuthDeps): Auth {
   }
 }
 
-async function readJwt(token: string, { pool, key, clock }: AuthDeps): Promise<Authenticated> {
+/** What a signature vouches for. Whether the session is still open it does not say. */
+interface Verified extends Authenticated {
+  readonly sessionId?: string
+}
+
+async function readJwt(token: string, { key, clock }: AuthDeps): Promise<Verified> {
   const payload = await verify(token, key, clock)
   const claims = claimsSchema.safeParse(payload)
   if (!claims.success) throw invalid('it lacks one of the claims sub, kind, org and exp')
   const { sub, kind, org, exp, sid } = claims.data
-  if (sid !== undefined && key.kind === 'secret') {
-    const { rowCount } = await pool.query('select 1 from auth_sessions where id::text = $1 and revoked_at is null', [
-      sid,
-    ])
-    if (!rowCount) throw invalid('its session has ended')
-  }
-  return { id: sub, kind, organizationId: org, expiresAt: exp * 1000 }
+  const authenticated = { id: sub, kind, organizationId: org, expiresAt: exp * 1000 }
+  return sid !== undefined && key.kind === 'secret' ? { ...authenticated, sessionId: sid } : authenticated
+}
+
+/** Who holds the key may write any text there; what is not an id is no session. */
+const openSession = `
+select 1 from auth_sessions where id = case when $1 ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then $1::uuid end and revoked_at is null`
+
+async function isOpen(sessionId: string, pool: pg.Pool): Promise<boolean> {
+  const { rowCount } = await pool.query(openSession, [sessionId])
+  return rowCount === 1
 }
 
 async function verify(token: string, key: SigningKey, clock: Clock): Promise<JWTPayload> {

@@ -1,7 +1,7 @@
 // A Redis of the test's own, to kill and start again on the same port.
 import type { ChildProcess } from 'node:child_process'
 import { connect } from 'node:net'
-import { findServices } from '../../scripts/services.ts'
+import { installedRedis } from '../../scripts/services.ts'
 import { freePort, launch, stop, untilAnswering } from '../../scripts/processes.ts'
 
 export interface RedisProcess {
@@ -12,12 +12,12 @@ export interface RedisProcess {
 }
 
 export async function startRedis(): Promise<RedisProcess> {
-  const { redis } = findServices()
-  if (redis.kind !== 'installed') throw new Error('Redis must be installed here, so that it can be killed.')
+  const program = installedRedis()
+  if (program === undefined) throw new Error('Redis must be installed here, so that it can be killed.')
   const port = await freePort()
   let child: ChildProcess | undefined
   const start = async (): Promise<void> => {
-    child = launch([redis.at, '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'])
+    child = launch([program, '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'])
     await untilAnswering(child, `Redis on port ${port}`, () => answers(port))
   }
   await start()

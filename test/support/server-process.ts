@@ -145,7 +145,12 @@ async function run(env: Readonly<Record<string, string>>, args: readonly string[
 
 /** The launcher may have a child of its own: the whole group is meant, and dies as in a power cut of the process. */
 function signalTree(child: ChildProcess, name: NodeJS.Signals): void {
-  if (child.pid !== undefined) process.kill(-child.pid, name)
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, name)
+  } catch (error) {
+    // It has ended by itself.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 /** Settings of the machine that runs the tests must not leak into the server under test. */
