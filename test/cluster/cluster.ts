@@ -7,7 +7,7 @@ import { connect, type Client } from '@tidewire/client'
 import pg from 'pg'
 import { findServices, startServices } from '../../scripts/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
-import { inTurns, startProxy } from './tcp-proxy.ts'
+import { inTurns, startProxy } from '../support/tcp-proxy.ts'
 
 /** Whether this machine can run a cluster. */
 export const canRun = findServices().postgres.kind !== 'missing' && findServices().redis.kind !== 'missing'

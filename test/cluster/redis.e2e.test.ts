@@ -2,7 +2,7 @@ import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canRun, readiness, seesTask, startCluster, until, type Cluster } from './cluster.ts'
 import { startRedis, type RedisProcess } from './redis-process.ts'
-import { startProxy, type TcpProxy } from './tcp-proxy.ts'
+import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 describe.skipIf(!canRun)('several servers with Redis between them', () => {
   let redis: RedisProcess

@@ -5,11 +5,17 @@ import { systemClock, type Clock } from '../../lib/clock.ts'
 import { createNotifications } from '../../server/db/notifications.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { postgresUrl } from '../support/services.ts'
-import { createTcpGate } from '../support/tcp-gate.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
 
 it('tries once after each failure, however long Postgres is away, and then hears again', async () => {
   const url = new URL(postgresUrl())
-  await using gate = await createTcpGate({ host: url.hostname, port: Number(url.port) })
+  const target = Number(url.port)
+  let [isAway, refused] = [false, 0]
+  const proxy = await startProxy(() => {
+    if (!isAway) return [target]
+    refused++
+    return []
+  })
   const scheduled: (() => void)[] = []
   const timers = new EventEmitter()
   const clock: Clock = {
@@ -21,13 +27,14 @@ it('tries once after each failure, however long Postgres is away, and then hears
     },
   }
   const notifications = createNotifications(
-    { connectionString: Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(gate.port) }).href },
+    { connectionString: Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).href },
     { clock, log: silentLog },
   )
   await notifications.listen('gate_test')
 
   const lost = once(timers, 'set')
-  gate.shut()
+  isAway = true
+  proxy.cut(target)
   await lost
   for (let attempt = 1; attempt <= 6; attempt++) {
     const failed = once(timers, 'set')
@@ -35,11 +42,11 @@ it('tries once after each failure, however long Postgres is away, and then hears
     await failed
     // Whatever else the failure sets off comes with the end of its socket.
     await new Promise((resolve) => setImmediate(resolve))
-    expect(gate.refused).toBe(attempt)
+    expect(refused).toBe(attempt)
     expect(scheduled).toHaveLength(1)
   }
 
-  gate.open()
+  isAway = false
   const heard: string[] = []
   const arrived = new Promise<void>((resolve) =>
     notifications.add(({ payload }) => {
@@ -58,4 +65,5 @@ it('tries once after each failure, however long Postgres is away, and then hears
   await arrived
   expect(heard).toEqual(['', 'after'])
   await notifications.close()
+  await proxy.close()
 })
