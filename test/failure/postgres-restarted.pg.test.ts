@@ -32,7 +32,7 @@ describe.skipIf(!hasOwnCluster)('Postgres restarted under load', () => {
     const writers = [...clients.map((tide) => keepWriting(stage, tide)), keepWritingSql(stage)]
     await Promise.all(writers.map((writer) => writer.oneMore()))
     await end()
-    const { body } = await stage.untilReady(({ status }) => status === 503)
+    const { body } = await stage.untilReady(({ status, body }) => status === 503 && (body.troubles?.length ?? 0) > 0)
     expect(new Set(body.troubles?.map(({ code }) => code))).toEqual(new Set(['database_unreachable']))
     await stage.server.logged(({ code, remedy }) => code === 'database_unreachable' && remedy !== undefined, since)
     await cluster.start()

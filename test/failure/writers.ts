@@ -40,6 +40,8 @@ export function keepWriting(stage: Stage, tide: Client, open = 10): Writer {
     }
   }
   const running = run()
+  // A story that fails closes its clients under their writers: told by `stop`, and by nobody else.
+  running.catch(() => undefined)
   return {
     acknowledged,
     oneMore: async () => wake.promise,
