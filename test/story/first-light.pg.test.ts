@@ -4,34 +4,45 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Client } from '@tidewire/client'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { twoDevices } from './two-devices.ts'
 
-const name = `story_${randomBytes(6).toString('hex')}`
-let home: string
-let server: ServerProcess
-let token: string
+describe.each(['trigger', 'wal'])('two devices on one task, where changes are captured by %s', (capture) => {
+  const name = `story_${randomBytes(6).toString('hex')}`
+  let home: string
+  let server: ServerProcess
+  let token: string
 
-beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), 'tidewire-story-'))
-  await administer(`create database ${name}`)
-  const url = new URL(postgresUrl())
-  url.pathname = `/${name}`
-  server = await startServerProcess(join(home, 'server'), {
-    DATABASE_URL: url.href,
-    AUTH_SECRET: randomBytes(32).toString('hex'),
-    CAPTURE: 'trigger',
+  beforeAll(async () => {
+    home = await mkdtemp(join(tmpdir(), 'tidewire-story-'))
+    await administer(`create database ${name}`)
+    const url = new URL(postgresUrl())
+    url.pathname = `/${name}`
+    server = await startServerProcess(join(home, 'server'), {
+      DATABASE_URL: url.href,
+      AUTH_SECRET: randomBytes(32).toString('hex'),
+      CAPTURE: capture,
+    })
+    await server.cli('seed', '--demo')
+    token = await server.cli('token', '--user', 'ada@example.com')
+  }, 180_000)
+
+  afterAll(async () => {
+    await server?.stop()
+    await administer(
+      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '${name}' and not active`,
+    )
+    await administer(`drop database if exists ${name} with (force)`)
+    await rm(home, { recursive: true, force: true })
   })
-  await server.cli('seed', '--demo')
-  token = await server.cli('token', '--user', 'ada@example.com')
-}, 180_000)
 
-afterAll(async () => {
-  await server?.stop()
-  await administer(`drop database if exists ${name} with (force)`)
-  await rm(home, { recursive: true, force: true })
+  test('the same story is true on Postgres', async () => {
+    const open = (device: string): Promise<Client> =>
+      connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: device, kind: 'agent_runtime' } })
+    expect(await twoDevices(server, open)).toEqual({ equal: true })
+  }, 240_000)
 })
 
 async function administer(statement: string): Promise<void> {
@@ -40,9 +51,3 @@ async function administer(statement: string): Promise<void> {
   await client.query(statement)
   await client.end()
 }
-
-test('the same story is true on Postgres', async () => {
-  const open = (device: string): Promise<Client> =>
-    connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: device, kind: 'agent_runtime' } })
-  expect(await twoDevices(server, open)).toEqual({ equal: true })
-}, 240_000)
