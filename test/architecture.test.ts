@@ -80,6 +80,7 @@ const ARROWS: rules.Arrows = {
     'client-sdk/store',
   ],
   'client-sdk/schema.generated': [],
+  'client-sdk/agent-dna': [],
   'client-sdk/actions': ['client-sdk/schema.generated'],
   'client-sdk/connect-options': [
     'client-sdk/connection',

@@ -5,6 +5,7 @@ import type { Mutation } from '../../protocol/messages/mutation.ts'
 import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
 import { authorise, isVisible, type Image } from './authorise.ts'
+import { checkDocuments } from './check-documents.ts'
 import { conflictId, conflictRow, conflictTable, extendConflict, fieldsOf, joinConflict } from './conflict-row.ts'
 import { decide } from './decide.ts'
 import type { Decision, Disagreements } from './decision.ts'
@@ -111,6 +112,7 @@ async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mut
     decision.kind === 'insert' ? stamp(workspace, table, mutation, decision.values, moment.now) : changesOf(decision)
   const after = await imageAfter(workspace, table, before, values)
   const refusal =
+    checkDocuments(table.name, values) ??
     (await checkReferences(workspace, table, values, after)) ??
     authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after })
   if (refusal) return refusedPlan(mutation, refusal)

@@ -1,6 +1,7 @@
 import { resolutionSchema, type Mutation } from '../../protocol/messages/mutation.ts'
 import type { Patch } from '../../protocol/rows/row.ts'
 import { authorise, isVisible } from './authorise.ts'
+import { checkDocuments } from './check-documents.ts'
 import { conflictTable, patchToJson } from './conflict-row.ts'
 import type { Write } from './mutation-store.ts'
 import { takenOutcome } from './outcome.ts'
@@ -61,7 +62,9 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
     if (result.kind === 'refused') return refusedPlan(mutation, result.refusal)
     settlement = result.set
     const after = await workspace.image(table, { ...before.row, ...settlement })
-    const refusal = authorise({ table: table.descriptor, principal, access, op: 'patch', before, after })
+    const refusal =
+      checkDocuments(table.name, settlement) ??
+      authorise({ table: table.descriptor, principal, access, op: 'patch', before, after })
     if (refusal) return refusedPlan(mutation, refusal)
     if (Object.keys(settlement).length > 0)
       writes.push({ kind: 'update', table: table.name, id: String(before.row['id']), set: settlement, inc: {} })

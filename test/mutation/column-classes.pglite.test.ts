@@ -91,8 +91,8 @@ function merging(table: DocTable, type: string): DocColumn | undefined {
       column.type === type &&
       column.default === '{}' &&
       !special.has(column.name) &&
-      // Its values must be steps of the pipeline.
-      column.name !== 'depends_on',
+      // Steps of the pipeline, and documents with a schema.
+      !['depends_on', 'dna'].includes(column.name),
   )
 }
 
