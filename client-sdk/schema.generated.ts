@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = 'ffc15985d9b752d4'
+export const schemaHash = '490fbb90b2c00041'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -1436,6 +1436,7 @@ export const shippedSchema = {
     policy: 'set',
     writers: ['admin'],
     scope: { kind: 'columns', columns: [{ scope: 'project', column: 'projectId' }] },
+    guests: { table: 'project_members', column: 'id', by: { user: 'userId', agent: 'agentId', team: 'teamId' } },
     naturalKey: ['projectId', 'userId', 'teamId', 'agentId'],
     columns: {
       id: { name: 'id', type: 'uuid', optional: true, class: 'server' },

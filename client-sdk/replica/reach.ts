@@ -48,7 +48,7 @@ async function guestsOf(tables: Tables, store: ReplicaStore, rows: readonly Foun
   const found: Found[] = []
   for (const [table, shared] of Map.groupBy(rows, ({ table }) => table)) {
     const { guests } = tableOf(tables, table)
-    if (guests === undefined || !tables.has(guests.table)) continue
+    if (guests === undefined || guests.table === table || !tables.has(guests.table)) continue
     const ids = [...new Set(shared.map(({ row }) => idOf(row)))]
     const where = { [guests.column]: { in: ids } }
     for (const row of await store.query(guests.table, { where, withDeleted: true }))

@@ -59,7 +59,8 @@ export function hangs({ scope }: TableDescriptor): boolean {
 export function witnesses(tables: Tables, table: TableDescriptor): ReadonlySet<string> {
   const found = new Set<string>()
   const visit = (one: TableDescriptor): void => {
-    if (one.guests !== undefined && tables.has(one.guests.table)) found.add(one.guests.table)
+    const naming = one.guests?.table
+    if (naming !== undefined && naming !== one.name && tables.has(naming)) found.add(naming)
     for (const name of parentNames(tables, one.scope)) {
       if (found.has(name)) continue
       found.add(name)
@@ -111,16 +112,16 @@ export function compileReach(tables: Tables, channel: string, here: Here): Reach
     return known
   }
 
-  function isGuest({ guests: rule }: TableDescriptor, row: Row): boolean | null {
+  function isGuest({ name, guests: rule }: TableDescriptor, row: Row): boolean | null {
     const property = kind === 'user' || kind === 'agent' || kind === 'team' ? rule?.by[kind] : undefined
     if (rule === undefined || property === undefined) return false
+    if (rule.table === name) return row[property] === id && isLive(row)
     if (rule.ownChannel !== undefined && row['channel'] !== `${rule.ownChannel}/${rowId(row)}`) return false
     if (kind === 'user' && rule.owner !== undefined && row[rule.owner] === id) return true
     const { mine, all } = sharesOf(rule, property)
     if (mine.has(rowId(row))) return true
-    if (all.has(rowId(row))) return false
-    // The guests of such a row live in its own channel. Who does not follow that one can only have it as a guest.
-    return rule.ownChannel === undefined ? null : true
+    // Of those whose guests live in a channel of their own, a guest is only sure to have the row that names itself.
+    return rule.ownChannel === undefined && all.has(rowId(row)) ? false : null
   }
 
   const reach: Reach = (table, row) => {
@@ -169,9 +170,13 @@ function readShares(here: Here, { table, column }: GuestRule, property: string, 
   const all = new Set<unknown>()
   for (const row of here.rows(table)) {
     all.add(row[column])
-    if (row[property] === guest && (row['deletedAt'] ?? null) === null) mine.add(row[column])
+    if (row[property] === guest && isLive(row)) mine.add(row[column])
   }
   return { mine, all }
+}
+
+function isLive(row: Row): boolean {
+  return (row['deletedAt'] ?? null) === null
 }
 
 function either(a: boolean | null, b: boolean | null): boolean | null {

@@ -95,6 +95,7 @@ function isGuest(
   const rule = table.guests
   const property = kind === 'user' || kind === 'agent' || kind === 'team' ? rule?.by[kind] : undefined
   if (rule === undefined || property === undefined) return undefined
+  if (rule.table === table.name) return { sure: `(${isGuestRow(from, table, alias, property)})` }
   const named = isNamed(from, rule, property, `${alias}.id`, `g${depth}`)
   if (rule.ownChannel === undefined) return { sure: named.mine, untold: `(not ${named.any})` }
   const isShared = `${channelOf(table, alias) ?? 'null'} is not distinct from '${rule.ownChannel}/' || ${alias}.id::text`
@@ -102,8 +103,8 @@ function isGuest(
     kind === 'user' && rule.owner !== undefined
       ? [`${columnOf(table, alias, rule.owner)}::text is not distinct from ${from.id()}`]
       : []
-  // The guests of such a row live in its own channel. Who does not follow that one can only have it as a guest.
-  return { sure: `(${isShared} and ${anyOf([...owned, named.mine, `not ${named.any}`])})` }
+  // A guest is only sure to have the row that names itself: the others live in the channel of what is shared.
+  return { sure: `(${isShared} and ${anyOf([...owned, named.mine])})`, untold: `(${isShared})` }
 }
 
 /** Whether one, or any, live or former, guest of the row is here. */
@@ -117,8 +118,13 @@ function isNamed(
   const guests = from.tables.get(rule.table)
   if (guests === undefined) return { mine: 'false', any: 'false' }
   const named = existsIn(rule.table, alias, `${columnOf(guests, alias, rule.column)} = ${id}`)
+  return { mine: named(isGuestRow(from, guests, alias, property)), any: named() }
+}
+
+/** The row names the guest in question, and is not deleted. */
+function isGuestRow(from: ChannelSql, guests: TableDescriptor, alias: string, property: string): string {
   const isLive = 'deletedAt' in guests.columns ? ` and ${columnOf(guests, alias, 'deletedAt')} is null` : ''
-  return { mine: named(`${columnOf(guests, alias, property)}::text = ${from.id()}${isLive}`), any: named() }
+  return `${columnOf(guests, alias, property)}::text is not distinct from ${from.id()}${isLive}`
 }
 
 function existsIn(table: string, alias: string, is: string): (condition?: string) => string {

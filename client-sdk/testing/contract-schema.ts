@@ -103,6 +103,7 @@ export const contractSchema = {
     policy: 'set',
     writers: ['admin'],
     scope: { kind: 'columns', columns: [{ scope: 'project', column: 'boardId' }] },
+    guests: { table: 'members', column: 'id', by: { user: 'userId', team: 'teamId' } },
     naturalKey: ['boardId', 'userId', 'teamId'],
     columns: {
       ...common,

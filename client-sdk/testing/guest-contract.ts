@@ -157,13 +157,30 @@ export function guestContract(subject: Subject): void {
     expect(await boards()).toEqual({ boards: [51, 53] })
   })
 
-  it('takes a row whose members are not here for one that its guest was given', async () => {
+  it('tells by the row that names a guest which of two guests has it, though neither follows what it is a guest of', async () => {
+    const both = [follow('bob', bob), follow('crew', crew)] as const
+    const fill = async (): Promise<void> => {
+      await put('boards', board(50), board(51), board(52))
+      await put('members', member(60, 50, bob), member(61, 51, crew), member(62, 52, bob), member(63, 52, crew))
+    }
+    await fill()
+    await swap(...both)
+    expect(await left('boards', 'members')).toEqual({ boards: [51, 52], members: [61, 63] })
+    await fill()
+    await purge({ channel: bob, keep: [both[1]] })
+    expect(await left('boards', 'members')).toEqual({ boards: [51, 52], members: [61, 63] })
+    await put('members', member(61, 51, crew, { deletedAt: '2026-11-22T01:42:36.123Z' }))
+    await purge({ channel: `project/${idOf(51)}`, keep: [...both] })
+    expect(await left('boards', 'members')).toEqual({ boards: [52], members: [63] })
+  })
+
+  it('keeps a row for a guest who leaves out the rows that name guests', async () => {
     await put('boards', board(50), board(51))
     await put('members', member(61, 51, crew))
-    await stage('ada', 'boards', board(52))
-    await swap(follow('ada', ada))
-    expect(await left('boards')).toEqual({ boards: [51, 52] })
-    await purge({ channel: `project/${idOf(52)}`, keep: [follow('ada', ada)] })
-    expect(await left('boards')).toEqual({ boards: [51, 52] })
+    const some = follow('ada', ada, { tables: ['boards'] })
+    await purge({ channel: crew, keep: [some] })
+    expect(await left('boards')).toEqual({ boards: [50, 51] })
+    await purge({ channel: crew, keep: [follow('ada', ada)] })
+    expect(await left('boards')).toEqual({ boards: [] })
   })
 }

@@ -103,9 +103,9 @@ export type ScopeRule =
  * channels (`user/<id>`). What hangs under the row comes with it.
  */
 export interface GuestRule {
-  /** SQL name of the table that names the guests. */
+  /** SQL name of the table that names the guests. The shared table itself: its rows name their own guests. */
   readonly table: string
-  /** Its column, a camelCase property, that refers to the shared row. */
+  /** Its column, a camelCase property, that refers to the shared row; `id` where rows name their own guests. */
   readonly column: string
   /** Its columns that name a guest, by kind of the guest's channel. */
   readonly by: Readonly<Partial<Record<'user' | 'agent' | 'team', string>>>
@@ -113,7 +113,8 @@ export interface GuestRule {
   readonly owner?: string
   /**
    * Only rows that live in the channel of their own name, `<ownChannel>/<id>`, have guests. Such a channel is followed by
-   * name, so what lives in it does not come with the row: guests do not find the table that names them.
+   * name, so what lives in it does not come with the row: guests find only the rows that name themselves, by a rule of
+   * that table.
    */
   readonly ownChannel?: string
 }

@@ -52,7 +52,7 @@ export async function readChanges(
   }
   return {
     changes: [...changes.values()].toSorted((a, b) => a.seq - b.seq),
-    departures: departuresOf(rehangs, carriers),
+    departures: departuresOf(rehangs, carriers, homes),
   }
 }
 
@@ -147,7 +147,7 @@ async function readEntered(
     const ids = names.map((name) => parseChannel(name).id)
     const parents = await rows.byId(parent, ids)
     for (const id of ids) changes.push(...toParent(entered.get(`${kind}/${id}`), parent, id, parents.get(id) ?? null))
-    const opened = names.filter((name) => isSubChannel(name) && entered.get(name)?.there.some(follows))
+    const opened = names.filter((name) => homes.isParent(name) && entered.get(name)?.there.some(follows))
     for (const table of opened.length > 0 ? homes.tablesIn(kind) : []) {
       const found = await rows.inChannels(table, opened, maxKeys - changes.length)
       if (!found) return undefined
@@ -194,11 +194,12 @@ function toChild(entered: Entered | undefined, table: string, row: Row): readonl
 function departuresOf(
   rehangs: readonly Rehang[],
   carriers: ReadonlyMap<string, readonly string[]>,
+  homes: Pick<Homes, 'isParent'>,
 ): readonly Departure[] {
   return rehangs.flatMap(({ name, organizationId, left }) => {
-    if (!isSubChannel(name)) return []
-    const homes = carriers.get(name) ?? []
-    const gone = left.filter((home) => !homes.includes(home) && !isSubChannel(home))
-    return gone.length === 0 ? [] : [{ channel: name, organizationId, left: gone, homes }]
+    if (!homes.isParent(name)) return []
+    const now = carriers.get(name) ?? []
+    const gone = left.filter((home) => !now.includes(home) && !isSubChannel(home))
+    return gone.length === 0 ? [] : [{ channel: name, organizationId, left: gone, homes: now }]
   })
 }

@@ -61,7 +61,10 @@ function toSql(catalog: Catalog, parent: string, rule: GuestRule, table: Catalog
       const column = kinds.get(kind)
       if (column === undefined) return undefined
       const owned = owner && kind === 'user' ? `${isOne(`${alias}.${owner}`)} or ` : ''
-      const named = `${alias}.id in (select g.${shared} from ${rule.table} g where ${isOne(`g.${column}`)}${isLive})`
+      const named =
+        rule.table === parent
+          ? `${isOne(`${alias}.${column}`)}${table.softDelete ? ` and ${alias}.deleted_at is null` : ''}`
+          : `${alias}.id in (select g.${shared} from ${rule.table} g where ${isOne(`g.${column}`)}${isLive})`
       return [isShared(alias), `(${owned}${named})`].filter(Boolean).join(' and ')
     },
   }

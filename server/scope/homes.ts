@@ -13,13 +13,15 @@ import { grantsOf, guestsOf, type Guests } from './guests.ts'
 export interface Homes {
   /** For each name the followable channels that carry it, as of the snapshot; nothing for parents that are gone. */
   homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>>
-  /** The name of the sub-channel of a table's rows, if anything hangs under them or they have guests: `conversation`. */
+  /** The kind of the names under which a table's rows are resolved, if anything hangs under them or they have guests: `conversation`. */
   nameOf(table: string): string | undefined
-  /** Log entries under this table name say that a guest came or went; see `guests.ts`. */
-  isGrant(table: string): boolean
+  /** Something can hang under a row of this name. */
+  isParent(name: string): boolean
+  /** Log entries under this table name say that a guest came or went (see `guests.ts`): the table that names those guests. */
+  grantedBy(table: string): string | undefined
   /** Tables whose rows may live in a sub-channel of this kind. */
   tablesIn(kind: string): readonly CatalogTable[]
-  /** The table whose rows name sub-channels of this kind. */
+  /** The table whose rows have names of this kind. */
   parentOf(kind: string): string | undefined
   /**
    * SQL condition that selects the rows of `alias` that a followed channel carries for an organization; undefined when
@@ -46,7 +48,9 @@ export function createHomes(catalog: Catalog): Homes {
   const parents = parentKinds(catalog)
   const kinds = new Map([...parents].map(([kind, parent]) => [parent, kind]))
   const guests = guestsOf(catalog)
-  const grants = new Set([...guests.values()].map(({ rule }) => grantsOf(rule)))
+  const grants = new Map([...guests.values()].map(({ rule }) => [grantsOf(rule), rule.table]))
+  const subs = [...parents].filter(([kind, parent]) => isSubChannel(`${kind}/id`) && !namesItself(guests.get(parent)))
+  const subKinds = new Set(subs.map(([kind]) => kind))
 
   async function homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>> {
     const homes = new Map<string, readonly string[]>()
@@ -109,12 +113,10 @@ export function createHomes(catalog: Catalog): Homes {
     if (scope.kind === 'via')
       return inParents(scope.parent, `${alias}.${columnOf(table, scope.column)}`, request, 'p.id')
     if (scope.kind === 'conflict_home') {
-      const subs = [...parents]
-        .filter(([sub]) => isSubChannel(`${sub}/id`))
-        .map(([sub, parent]) => inParents(parent, `${alias}.channel`, request, `'${sub}/' || p.id`))
+      const above = subs.map(([sub, parent]) => inParents(parent, `${alias}.channel`, request, `'${sub}/' || p.id`))
       return [
         `${alias}.channel = ${request.bind(request.channel)}`,
-        ...subs.filter((condition) => condition !== undefined),
+        ...above.filter((condition) => condition !== undefined),
       ].join(' or ')
     }
     if (scope.kind === 'global') return kind === 'global' ? 'true' : undefined
@@ -163,9 +165,7 @@ export function createHomes(catalog: Catalog): Homes {
         return inside(scope.parent, `${as}.${column}`, (inner) => `${inner}.id`)
       }
       if (scope?.kind !== 'conflict_home') return []
-      return [...parents]
-        .filter(([sub]) => isSubChannel(`${sub}/id`))
-        .flatMap(([sub, parent]) => inside(parent, `${as}.channel`, (inner) => `'${sub}/' || ${inner}.id`))
+      return subs.flatMap(([sub, parent]) => inside(parent, `${as}.channel`, (inner) => `'${sub}/' || ${inner}.id`))
     }
     return visible(table, alias)
   }
@@ -175,7 +175,8 @@ export function createHomes(catalog: Catalog): Homes {
     carriedBy,
     carriedByAny,
     nameOf: (table) => kinds.get(table),
-    isGrant: (table) => grants.has(table),
+    isParent: (name) => subKinds.has(parseChannel(name).kind),
+    grantedBy: (table) => grants.get(table),
     parentOf: (kind) => parents.get(kind),
     tablesIn: (kind) =>
       [...catalog.synced.values()].filter(
@@ -189,14 +190,19 @@ function once(make: () => string): () => string {
   return () => (made ??= make())
 }
 
-/** Kind of sub-channel → table of its parents. */
+function namesItself(guests: Guests | undefined): boolean {
+  return guests?.rule.column === 'id'
+}
+
+/** Kind of name → table of the rows that have such names. */
 function parentKinds(catalog: Catalog): ReadonlyMap<string, string> {
   const parents = new Map<string, string>()
   for (const { name, scope, descriptor } of catalog.synced.values()) {
     if (scope?.kind === 'via') parents.set(scope.channel, scope.parent)
-    // Its rows have guests though nothing hangs under them: `project/<id>` is followed by name.
-    const own = descriptor.guests?.ownChannel
-    if (own !== undefined) parents.set(own, name)
+    // Their rows have guests though nothing hangs under them: `project/<id>` is followed by name, and a membership is itself.
+    const { guests } = descriptor
+    if (guests?.ownChannel !== undefined) parents.set(guests.ownChannel, name)
+    else if (guests?.table === name) parents.set(name, name)
   }
   return parents
 }

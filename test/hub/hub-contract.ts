@@ -300,7 +300,7 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     expect(ids).toContain(project)
     const values = statement.includes('$2') ? [project, team] : [project]
     await pool().query(statement, values)
-    const { message } = await one.log.next('batch')
+    const { message } = await one.log.next('batch', ({ deletes }) => deletes.length > 0)
     expect(message.deletes).toContainEqual({ table: 'projects', ids: [project] })
 
     // The same for a device that was away.
@@ -308,6 +308,38 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     await two.session.subscribe([{ id: 'own', channel: `user/${it.memberId}`, embeddings: false, held: true }])
     const caught = await two.log.next('batch', ({ deletes }) => deletes.length > 0)
     expect(caught.message.deletes).toContainEqual({ table: 'projects', ids: [project] })
+  })
+
+  test('a member finds its membership in its own channel, with the project, and each change of it', async () => {
+    const [project, membership] = [newId(), newId()]
+    const mine = { organization_id: it.organizationId }
+    await insertRow(pool(), 'projects', {
+      id: project,
+      ...mine,
+      name: 'P',
+      slug: `p-${project}`,
+      visibility: 'private',
+    })
+    const other = { ...mine, project_id: project, user_id: it.viewerId }
+    await insertRow(pool(), 'project_members', { id: newId(), ...other })
+    const one = await connect(await device())
+    const { ids } = await bootstrap(one, { id: 'own', channel: `user/${it.memberId}`, embeddings: false })
+    expect(ids).not.toContain(project)
+    await insertRow(pool(), 'project_members', { ...other, id: membership, user_id: it.memberId })
+    const joined = await one.log.next('batch', (_, { rows }) => rows.has('projects'))
+    expect(rowIds(joined.rows, 'projects')).toEqual([project])
+    expect(rowIds(joined.rows, 'project_members')).toEqual([membership])
+    await pool().query(`update project_members set role = 'viewer' where id = $1`, [membership])
+    expect((await one.log.next('batch')).rows.get('project_members')).toMatchObject([{ role: 'viewer' }])
+    await pool().query('update project_members set deleted_at = now() where id = $1', [membership])
+    const { message } = await one.log.next('batch', ({ deletes }) => deletes.length > 0)
+    expect(message.deletes).toEqual(
+      expect.arrayContaining([
+        { table: 'projects', ids: [project] },
+        { table: 'project_members', ids: [membership] },
+      ]),
+    )
+    expect(message.leaves).toEqual([])
   })
 
   test('a transaction over several tables is one batch', async () => {

@@ -73,7 +73,9 @@ test.each([1, 2, 3, 4])('a replica tells of each row which of its channels carry
   const visiting = new Set<string>()
   for (const guest of guests) {
     for (let round = 0; round < 6; round++) {
-      const channels = [guest, ...others.filter(() => random.next() < 0.35)]
+      // A person, a team of theirs and an agent of theirs may be on one replica.
+      const also = guests.filter((other) => other !== guest && random.next() < 0.25)
+      const channels = [guest, ...also, ...others.filter(() => random.next() < 0.35)]
       const replica = union(channels.map((channel) => byChannel.get(channel) ?? new Map()))
       const here: Here = {
         row: (table, id) => replica.get(table)?.get(id),

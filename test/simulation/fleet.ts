@@ -83,6 +83,7 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
     )
   for (const device of world.clients)
     problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
+  problems.push(...(await verifyAll(world)))
   tally['commits'] = world.database.head
   tally['restored'] = world.restored
   tally['conflictRows'] = world.database.rows.all('sync_conflicts').length
@@ -91,6 +92,22 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
     tally[name] = (tally[name] ?? 0) + 1
   }
   return [...problems, ...ledgerDifferences(world)]
+}
+
+/** What each replica itself finds when it compares with the server: nothing, now that it was found equal. */
+async function verifyAll(world: World): Promise<readonly string[]> {
+  const problems: string[] = []
+  let waiting = world.clients.length
+  for (const { name, tide } of world.clients)
+    void tide
+      ?.verify()
+      .then((found) => {
+        if (!found.equal) problems.push(`${name} finds differences that are none: ${JSON.stringify(found.repaired)}`)
+      })
+      .catch((error: unknown) => problems.push(`${name} cannot verify: ${String(error)}`))
+      .finally(() => (waiting -= 1))
+  if (!(await world.clock.run(restMs, () => waiting === 0))) problems.push('verifying does not end')
+  return problems
 }
 
 /** Subscriptions are the replica's and outlive it, so each device asks once in its first life. */
@@ -102,7 +119,11 @@ async function follow(world: World, device: SimClient, journal: Journal): Promis
       { project: world.projects.open },
       device.name === 'scout' ? { where: { tasks: { priority: { in: ['medium', 'high', 'critical'] } } } } : {},
     )
-    if (device.principal.kind === 'user') await tide.subscribe({ project: world.projects.secret })
+    if (device.principal.kind === 'user') {
+      await tide.subscribe({ team: world.team })
+      // One who is a guest of the private projects by two channels, and follows neither, tells them apart nevertheless.
+      if (device.name !== 'ada-phone') await tide.subscribe({ project: world.projects.secret })
+    }
     await tide.subscribe({ organization: true })
   } catch (error) {
     journal.problems.push(`${device.name} cannot subscribe: ${String(error)}`)

@@ -245,9 +245,11 @@ export class SimDatabase implements Feed {
       [`organization/${principal.organizationId}`, role],
       [`${principal.kind}/${principal.id}`, role],
     ])
+    for (const team of live('team_memberships').filter((row) => row[property] === principal.id))
+      channels.set(`team/${String(team['teamId'])}`, role)
     const joined = new Set(
       live('project_members')
-        .filter((row) => row[property] === principal.id)
+        .filter((row) => channels.has(guestChannel(row)))
         .map((row) => row['projectId']),
     )
     for (const project of live('projects')) {
@@ -286,7 +288,8 @@ export class SimDatabase implements Feed {
   #change(key: FoldedKey): Change {
     const row = this.rows.get(key.table, key.id) ?? null
     const homes = row === null ? [] : rowHomes(key.table, row, this.rows)
-    const seen = key.channels.flatMap((channel) => homesOf(channel, this.rows))
+    const guest = key.table === 'project_members' && row !== null ? [guestChannel(row)] : []
+    const seen = [...key.channels.flatMap((channel) => homesOf(channel, this.rows)), ...guest]
     return {
       seq: key.seq,
       table: key.table,
@@ -355,6 +358,7 @@ export class SimDatabase implements Feed {
 /** Followable channels that carry a row. */
 function rowHomes(table: string, row: Row, rows: SimRows): readonly string[] {
   const homes = homesOf(String(row['channel']), rows)
+  if (table === 'project_members') return row['deletedAt'] === null ? [...homes, guestChannel(row)] : homes
   if (table !== 'projects' || row['channel'] !== `project/${rowId(row)}`) return homes
   const members = rows
     .all('project_members')
@@ -363,7 +367,8 @@ function rowHomes(table: string, row: Row, rows: SimRows): readonly string[] {
   return [...new Set([...homes, ...owner, ...members.map(guestChannel)])]
 }
 
-function guestChannel({ userId, agentId }: Row): string {
+function guestChannel({ userId, agentId, teamId }: Row): string {
+  if (typeof teamId === 'string') return `team/${teamId}`
   return userId === null ? `agent/${String(agentId)}` : `user/${String(userId)}`
 }
 

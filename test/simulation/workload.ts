@@ -151,12 +151,8 @@ export async function disturb(world: World): Promise<void> {
   } else if (roll < 0.45) world.crashServer()
   else if (roll < 0.55) device.tide?.disconnect()
   else if (roll < 0.65) device.tide?.connect()
-  else if (roll < 0.75) {
-    const member = world.database.rows.get('project_members', world.benMembership)
-    world.foreignWrite('project_members', world.benMembership, {
-      deletedAt: member?.['deletedAt'] === null ? new Date(world.clock.now()).toISOString() : null,
-    })
-  } else if (roll < 0.8) world.restore()
+  else if (roll < 0.75) world.toggleMembership(world.chance(0.5) ? world.benMembership : world.teamMembership)
+  else if (roll < 0.8) world.restore()
   else {
     const task = world.pick(world.database.rows.all('tasks'))
     if (task !== undefined)

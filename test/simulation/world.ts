@@ -18,7 +18,10 @@ function catalogOf(): Catalog {
   return (shared ??= loadCatalog())
 }
 
-/** One organization with two users and an agent on four devices, an open project and a private one, and a server that can die. */
+/**
+ * One organization with two users, their team and an agent on four devices; an open project, a private one, and one that
+ * the team is in; and a server that can die.
+ */
 export class World {
   readonly random: Random
   readonly schema: Schema
@@ -29,9 +32,11 @@ export class World {
   readonly clients: readonly SimClient[]
   readonly newId: () => string
   readonly organizationId: string
-  readonly projects: { readonly open: string; readonly secret: string }
+  readonly projects: { readonly open: string; readonly secret: string; readonly shared: string }
   readonly people: { readonly ada: Principal; readonly ben: Principal; readonly scout: Principal }
+  readonly team: string
   readonly benMembership: string
+  readonly teamMembership: string
   /** The backups there are, the oldest first. */
   readonly #backups: ((epoch: string) => void)[] = []
   /** How often the database was replaced by a backup. */
@@ -63,8 +68,10 @@ export class World {
       organizationId: this.organizationId,
     })
     this.people = { ada: principal('user'), ben: principal('user'), scout: principal('agent') }
-    this.projects = { open: this.newId(), secret: this.newId() }
+    this.projects = { open: this.newId(), secret: this.newId(), shared: this.newId() }
+    this.team = this.newId()
     this.benMembership = this.newId()
+    this.teamMembership = this.newId()
     this.#populate()
     const device = (name: string, who: Principal): SimClient =>
       new SimClient({
@@ -99,6 +106,14 @@ export class World {
       this.database.stamp(table, rows.get(table, id), { id, organizationId: this.organizationId, ...values }),
     )
     this.database.commit({ rows, marks: [], deviceId: null })
+  }
+
+  /** Somebody is a member no more, or again. */
+  toggleMembership(id: string): void {
+    const member = this.database.rows.get('project_members', id)
+    this.foreignWrite('project_members', id, {
+      deletedAt: member?.['deletedAt'] === null ? new Date(this.clock.now()).toISOString() : null,
+    })
   }
 
   crashServer(): void {
@@ -152,6 +167,11 @@ export class World {
       visibility: 'private',
       ownerUserId: ada.id,
     })
+    this.foreignWrite('projects', this.projects.shared, { name: 'Shared', slug: 'shared', visibility: 'private' })
+    this.foreignWrite('teams', this.team, { name: 'Crew', slug: 'crew' })
+    for (const { id } of [ada, ben])
+      this.foreignWrite('team_memberships', this.newId(), { teamId: this.team, userId: id })
+    this.foreignWrite('project_members', this.teamMembership, { projectId: this.projects.shared, teamId: this.team })
     this.foreignWrite('project_members', this.newId(), {
       projectId: this.projects.secret,
       userId: ada.id,

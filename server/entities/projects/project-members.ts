@@ -4,7 +4,10 @@ import { userRole } from '../enums.ts'
 import { live, unique } from '../indexes.ts'
 import { syncedColumns } from '../mixins.ts'
 
-/** Project access control for users, teams, agents. */
+/**
+ * Project access control for users, teams, agents. Each finds its own rows in its own channel too, whether it follows the
+ * project or not: they tell a replica by which of its channels it was given a private project.
+ */
 export const projectMembers = defineTable({
   table: 'project_members',
   module: 'projects',
@@ -12,6 +15,7 @@ export const projectMembers = defineTable({
   policy: 'set',
   writers: ['admin'],
   scope: { kind: 'columns', columns: [{ scope: 'project', column: 'projectId' }] },
+  guests: { table: 'project_members', column: 'id', by: { user: 'userId', agent: 'agentId', team: 'teamId' } },
   naturalKey: ['projectId', 'userId', 'teamId', 'agentId'],
   columns: {
     ...syncedColumns(),
