@@ -21,5 +21,6 @@ export default defineConfig({
     snapshotName: '.snapshot',
     allOrNothing: true,
   },
-  schemaGenerator: { ignoreSchema: ['sync'], ignoreTriggers: true },
+  // Views are made by migrations, and listed in docs/schema.md.
+  schemaGenerator: { ignoreSchema: ['sync'], ignoreTriggers: true, skipViews: [/./] },
 })

@@ -85,6 +85,36 @@ export function describeSchemaPage(kind: 'embedded' | 'postgres'): void {
       expect(rows.map(({ line }) => line)).toEqual(logs.toSorted())
     })
 
+    test('have the same views, with their columns, kind and key', async () => {
+      const { rows } = await pool.query(`
+        select c.relname as name,
+          case when c.relkind = 'm' then 'materialized' when 'security_invoker=true' = any (c.reloptions) then 'invoker' when 'security_barrier=true' = any (c.reloptions) then 'barrier' end as kind,
+          array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped order by attnum) as columns,
+          (select array_agg(a.attname::text order by k.place) from pg_index i cross join lateral unnest(i.indkey) with ordinality k(number, place)
+            join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number where i.indrelid = c.oid and i.indisunique) as key
+        from pg_class c where c.relkind in ('v', 'm') and c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace) order by 1`)
+      const documented = page.views.map((view) => ({ ...view, key: view.key ?? null }))
+      expect(rows).toEqual(documented.toSorted((one, other) => (one.name < other.name ? -1 : 1)))
+      expect(documented.filter(({ kind }) => kind === 'materialized')).toHaveLength(7)
+      expect(documented.filter(({ kind }) => kind !== 'materialized')).toHaveLength(19)
+    })
+
+    test('show every synced table in v_row_sync_status', async () => {
+      const { rows } = await pool.query<{ name: string }>(`
+        select distinct refobjid::regclass::text as name from pg_depend
+        where classid = 'pg_rewrite'::regclass and refclassid = 'pg_class'::regclass
+          and objid in (select oid from pg_rewrite where ev_class = 'v_row_sync_status'::regclass) and refobjid <> 'v_row_sync_status'::regclass`)
+      const synced = page.tables.filter(({ mixins }) =>
+        mixins.some((mixin) => ['S', 'S0', 'R', 'R0', 'T'].includes(mixin)),
+      )
+      expect(rows.map(({ name }) => name).toSorted()).toEqual(synced.map(({ name }) => name).toSorted())
+    })
+
+    test.each(page.functions)('have %s', async (signature) => {
+      const { rows } = await pool.query('select to_regprocedure($1) is not null as there', [signature])
+      expect(rows).toEqual([{ there: true }])
+    })
+
     test('name the CHECK of a column after it', async () => {
       const { rows } = await pool.query(`
         select conname from pg_constraint k join pg_class c on c.oid = k.conrelid

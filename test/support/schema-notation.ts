@@ -54,8 +54,19 @@ export interface DocTable {
   readonly fields: Readonly<Record<string, readonly string[]>>
 }
 
+export interface DocView {
+  readonly name: string
+  readonly kind: 'invoker' | 'barrier' | 'materialized'
+  readonly columns: readonly string[]
+  /** Of a materialized view: the columns of its unique index. */
+  readonly key?: readonly string[]
+}
+
 export interface SchemaPage {
   readonly tables: readonly DocTable[]
+  readonly views: readonly DocView[]
+  /** As Postgres writes a function with the types of its arguments. */
+  readonly functions: readonly string[]
   readonly enums: ReadonlyMap<string, readonly string[]>
 }
 
@@ -69,7 +80,19 @@ export function readSchemaPage(path = 'docs/schema.md'): SchemaPage {
   const headings = page.text.split('\n').map((line) => /^## (.+)$/.exec(line)?.[1])
   const moduleAt = (line: number): string => headings.slice(0, line).findLast((text) => text !== undefined) ?? ''
   const tables = codeBlocks(page, 'schema').flatMap(({ code, line }) => parseSchema(code, enums, moduleAt(line)))
-  return { tables, enums }
+  const views = codeBlocks(page, 'views').flatMap(({ code }) => lines(code).map(parseView))
+  const functions = codeBlocks(page, 'functions').flatMap(({ code }) =>
+    lines(code).map((line) => line.replace(/ -- .*$/, '').trim()),
+  )
+  return { tables, views, functions, enums }
+}
+
+function parseView(line: string): DocView {
+  const match = /^(\w+) \[(?:(invoker|barrier)|materialized by ([\w, ]+))\]: ([\w, ]+?)(?: -- .+)?$/.exec(line)
+  if (!match) throw new Error(`No view: ${line}`)
+  const [, name = '', kind, key, columns = ''] = match
+  if (key !== undefined) return { name, kind: 'materialized', columns: list(columns), key: list(key) }
+  return { name, kind: kind === 'barrier' ? 'barrier' : 'invoker', columns: list(columns) }
 }
 
 export function parseSchema(

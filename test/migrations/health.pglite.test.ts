@@ -1,0 +1,3 @@
+import { describeHealth } from './health-contract.ts'
+
+describeHealth('embedded')
