@@ -1,6 +1,12 @@
+import type { z } from 'zod'
+import type { eventFilterSchema } from '../protocol/agents/event-filter.ts'
+import type { retryPolicySchema } from '../protocol/agents/retry-policy.ts'
 import type { Json } from '../protocol/rows/row.ts'
 import type { RowOf } from '../protocol/rows/row-type.ts'
 import type { shippedSchema } from './schema.generated.ts'
+
+type EventFilter = z.input<typeof eventFilterSchema>
+type RetryPolicyInput = z.input<typeof retryPolicySchema>
 
 /**
  * Actions with the types of their input and answer. An application adds its own:
@@ -43,6 +49,93 @@ export interface Actions {
     }
     readonly answer: { readonly status: string }
   }
+  /** Makes a durable subscription to events, or changes the one of this name. Patterns: only `*` means anything. */
+  readonly 'events.subscribe': {
+    readonly input: {
+      readonly name: string
+      /** Whose it is; the caller's when absent. */
+      readonly agentId?: string
+      /** Delivered to this outbound webhook instead of being read. Takes an admin. */
+      readonly webhookId?: string
+      readonly source?: string
+      readonly type?: string
+      readonly filter?: EventFilter
+      readonly retryPolicy?: RetryPolicyInput
+      /** `now` when absent. */
+      readonly from?: 'now' | 'beginning'
+    }
+    readonly answer: { readonly subscriptionId: string; readonly cursor: number }
+  }
+  readonly 'events.pause': {
+    readonly input: { readonly subscriptionId: string }
+    readonly answer: { readonly status: 'paused' }
+  }
+  /** Goes on where it stopped, also after it failed. */
+  readonly 'events.resume': {
+    readonly input: { readonly subscriptionId: string }
+    readonly answer: { readonly status: 'active' }
+  }
+  /** The next events, oldest first; they come again until `acknowledge` names them or later ones. `consumeEvents` does this. */
+  readonly 'events.read': {
+    readonly input: {
+      readonly subscriptionId: string
+      readonly acknowledge?: number
+      readonly replayId?: string
+      /** 1 to 1000, 100 when absent. */
+      readonly limit?: number
+    }
+    readonly answer: {
+      readonly status: 'active' | 'paused' | 'failed' | 'running' | 'completed'
+      readonly events: readonly DeliveredEvent[]
+      /** Replays that wait to be read. */
+      readonly replays: readonly string[]
+    }
+  }
+  /** An event could not be dealt with; after `maxAttempts` in a row the subscription is `failed`. */
+  readonly 'events.fail': {
+    readonly input: { readonly subscriptionId: string; readonly error: string }
+    readonly answer: { readonly status: string; readonly attempts: number }
+  }
+  /** Delivers past events again, flagged, without moving the cursor of the subscription. A dry run only counts. */
+  readonly 'events.replay': {
+    readonly input: {
+      readonly subscriptionId: string
+      readonly fromSeq?: number
+      readonly toSeq?: number
+      readonly fromTime?: string
+      readonly toTime?: string
+      readonly filter?: EventFilter
+      readonly reason?: 'recovery' | 'debugging' | 'backfill'
+      readonly dryRun?: boolean
+    }
+    readonly answer: { readonly replayId: string; readonly events: number }
+  }
+}
+
+/** An event as subscribers get it. */
+export interface DeliveredEvent {
+  readonly id: string
+  /** Its place among the events of the organization: the order of their commits. */
+  readonly seq: number
+  readonly source: string
+  readonly type: string
+  readonly occurredAt: string
+  /** When the server had it. */
+  readonly receivedAt: string
+  readonly projectId: string | null
+  readonly agentId: string | null
+  readonly userId: string | null
+  readonly deviceId: string | null
+  readonly subjectType: string | null
+  readonly subjectId: string | null
+  readonly data: Json
+  readonly priority: string
+  readonly schemaVersion: number
+  readonly correlationId: string | null
+  readonly causationId: string | null
+  /** Delivered again, on request. */
+  readonly replay: boolean
+  readonly replayId: string | null
 }
 
 /** Calls a named server action. Needs a connection; rejects with what the action throws, `offline` or `timeout`. */

@@ -246,7 +246,7 @@ begin
 end $$`
 
 /** Instances that missed three heartbeats have crashed; what they held is free again. Returns how many. */
-const sweepInstances = `
+export const sweepInstances = `
 create function sync.sweep_instances() returns integer language plpgsql as $$
 declare
   crashed uuid[];

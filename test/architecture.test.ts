@@ -81,6 +81,7 @@ const ARROWS: rules.Arrows = {
   ],
   'client-sdk/schema.generated': [],
   'client-sdk/agent-dna': [],
+  'client-sdk/events': ['client-sdk/actions'],
   'client-sdk/actions': ['client-sdk/schema.generated'],
   'client-sdk/connect-options': [
     'client-sdk/connection',

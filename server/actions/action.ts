@@ -27,20 +27,24 @@ export interface Action<Input> {
   readonly name: string
   /** Checked before `run`; unknown fields are refused. */
   readonly input: z.ZodType<Input>
+  /** Doing it again does no harm, so its answers are not kept: for what is asked often. */
+  readonly repeatable?: boolean
   readonly run: (context: ActionContext, input: Input) => Promise<Json>
 }
 
 /** An action as the server calls it. */
 export interface AnyAction {
   readonly name: string
+  readonly repeatable: boolean
   /** Checks the input and returns what is to be run with it. Throws `bad_message` that names the field. */
   prepare(input: Json): (context: ActionContext) => Promise<Json>
 }
 
 /** Declares an action; `run` gets the type of the schema. */
-export function defineAction<Input>({ name, input, run }: Action<Input>): AnyAction {
+export function defineAction<Input>({ name, input, repeatable = false, run }: Action<Input>): AnyAction {
   return {
     name,
+    repeatable,
     prepare(given) {
       const checked = input.safeParse(given)
       if (!checked.success)

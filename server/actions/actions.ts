@@ -15,13 +15,26 @@ import { inDeviceTransaction } from '../scope/device-transaction.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import type { ActionContext, AnyAction } from './action.ts'
+import { failEvents, readEvents, replayEvents } from './event-reading.ts'
+import { pauseSubscription, resumeSubscription, subscribeToEvents } from './event-subscriptions.ts'
 import { heartbeat } from './heartbeat.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
 
 export { defineAction, type ActionContext, type AnyAction } from './action.ts'
 
 /** The actions of the shipped tables. */
-export const shippedActions: readonly AnyAction[] = [claimTask, renewLease, releaseTask, heartbeat]
+export const shippedActions: readonly AnyAction[] = [
+  claimTask,
+  renewLease,
+  releaseTask,
+  heartbeat,
+  subscribeToEvents,
+  pauseSubscription,
+  resumeSubscription,
+  readEvents,
+  failEvents,
+  replayEvents,
+]
 
 export interface ActionsOptions {
   readonly pool: Pool
@@ -64,6 +77,7 @@ export function createActions(options: ActionsOptions): Actions {
       const run = action.prepare(call.input)
       const answer = await inDeviceTransaction(options, principal, async ({ client }) => {
         const context = await contextOf(options.catalog, client, principal)
+        if (action.repeatable) return run(context)
         const known = await storedAnswer(context.query, principal, call)
         if (known) return known.answer
         const fresh = await run(context)

@@ -120,6 +120,11 @@ export function startMaintenance({
         await pool.query('select sync.ensure_partitions($1)', [database.embedded ? 1 : 3])
       }),
     ),
+    every({ clock, log, job: 'event statistics', ms: statsIntervalMs }, () =>
+      alone(4, async () => {
+        await pool.query('select sync.summarise_events()')
+      }),
+    ),
     every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, () =>
       alone(2, async () => {
         await pool.query('select sync.refresh_agent_stats()')

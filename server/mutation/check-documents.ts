@@ -1,11 +1,14 @@
 import type { z } from 'zod'
 import { AgentDNA } from '../../protocol/agents/agent-dna.ts'
+import { eventFilterSchema } from '../../protocol/agents/event-filter.ts'
+import { retryPolicySchema } from '../../protocol/agents/retry-policy.ts'
 import type { Patch } from '../../protocol/rows/row.ts'
 import { refuse, type Refusal } from './refusal.ts'
 
 /** JSON columns whose content has a schema, by table and property. An empty object is a document that is not written yet. */
 const documents: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   agents: { dna: AgentDNA },
+  event_subscriptions: { filter: eventFilterSchema, retryPolicy: retryPolicySchema },
 }
 
 /** Whether the documents that are to be stored are as their schemas say. The message names the path of the first fault. */

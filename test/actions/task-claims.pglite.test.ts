@@ -243,9 +243,34 @@ describe('instances', () => {
     expect(await world.read('agent_instances', id)).toMatchObject({ status: 'crashed', stopped_at: expect.any(Date) })
     expect(await taskOf(claimed)).toMatchObject({ status: 'pending', claimed_by_instance_id: null })
     expect(await statusOfAgent()).toBe('offline')
+    const events = await world.query(
+      'select event_type, severity, agent_id from agent_events where agent_instance_id = $1 order by event_type',
+      [id],
+    )
+    expect(events).toContainEqual({
+      event_type: 'instance.crashed',
+      severity: 'error',
+      agent_id: world.fixture.agentId,
+    })
+    expect(events).toContainEqual({ event_type: 'agent.offline', severity: 'warning', agent_id: world.fixture.agentId })
     await expect(claim({ instanceId: id })).rejects.toMatchObject({ code: 'forbidden' })
     await world.call(world.agent, 'agents.heartbeat', { instanceId: id })
     expect(await statusOfAgent()).toBe('online')
+  })
+
+  it('that crash are events, also while their agent stays online', async () => {
+    const [crashing, living] = [await start(), await start()]
+    await world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
+      crashing.id,
+    ])
+    await sweep()
+    expect(await statusOfAgent()).toBe('online')
+    expect(
+      await world.query('select event_type from agent_events where agent_instance_id = any($1)', [
+        [crashing.id, living.id],
+      ]),
+    ).toContainEqual({ event_type: 'instance.crashed' })
+    await world.query(`update agent_instances set status = 'stopped' where id = $1`, [living.id])
   })
 
   it('leave an agent in maintenance as it is', async () => {
