@@ -81,6 +81,11 @@ export class Outbox {
     )
   }
 
+  /** Refused, or out of reach. */
+  get parked(): readonly OutboxEntry[] {
+    return [...this.#byStatus.rejected.values()]
+  }
+
   /** Whether a later write names this one as its dependency. */
   isReferenced(id: string): boolean {
     return this.#references.has(id)

@@ -91,6 +91,7 @@ function renumber(step: Step, mirror: Mirror, lost: readonly StoredEntry[], know
         status: 'syncing',
         outcome: null,
         settled: false,
+        ...(entry.status === 'syncing' ? {} : { awaits: null }),
         mutation: { ...entry.mutation, clientSeq: next },
       })
   }

@@ -32,6 +32,7 @@ import { knowFallen, knowLost, knowRows } from './know-rows.ts'
 import { Mirror } from './mirror.ts'
 import { planBatch } from './plan-batch.ts'
 import { concernsConflicts, planConflicts } from './plan-conflicts.ts'
+import { concernsWaiting, planWaiting } from './plan-waiting.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
 import { planDiscard, planRetry } from './plan-parked.ts'
 import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
@@ -86,7 +87,7 @@ export class Replica {
     if (mirror.meta.fingerprint === null)
       await replica.#run(async (step) => step.setMeta({ fingerprint: replica.#newId() }))
     await replica.#loadConflicts()
-    await replica.#placeConflicts()
+    await replica.#also((step) => planConflicts(step, mirror, options.store))
     return replica
   }
 
@@ -287,8 +288,7 @@ export class Replica {
   }
 
   /**
-   * Visits the rows of a subscription as the server last sent them, pending writes left out. False, without visiting, if
-   * the replica is not exactly at `seq`.
+   * Visits a subscription's rows as the server last sent them, without pending writes. False: the replica is not at `seq`.
    */
   serverRows(
     subscription: Subscription,
@@ -312,7 +312,7 @@ export class Replica {
     })
   }
 
-  /** The server refuses the subscription: its rows go from this replica. */
+  /** The server refuses the subscription. */
   revoke(id: string): Promise<void> {
     return this.removeSubscription(id)
   }
@@ -348,15 +348,18 @@ export class Replica {
       const result = await work(step)
       const plan = step.finish()
       await this.#commit(plan)
-      if (concernsConflicts(this.#mirror, plan.change)) await this.#placeConflicts()
+      const mirror = this.#mirror
+      if (concernsConflicts(mirror, plan.change)) await this.#also((also) => planConflicts(also, mirror, this.#store))
+      if (concernsWaiting(mirror, plan.change))
+        await this.#also((also) => planWaiting(also, mirror, this.#store, this.#newId, this.#clock.now()))
       return result
     })
   }
 
   /** Before any other step; one that a crash cuts off is done when the replica opens. */
-  async #placeConflicts(): Promise<void> {
+  async #also(plan: (step: Step) => Promise<void>): Promise<void> {
     const step = new Step(this.#mirror, this.#clock.now())
-    await planConflicts(step, this.#mirror, this.#store)
+    await plan(step)
     await this.#commit(step.finish())
   }
 

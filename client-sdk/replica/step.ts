@@ -125,7 +125,14 @@ export class Step {
 
   /** An ended write is under way again: the server has lost it. */
   reopen({ mutation, position }: SettledEntry, clientSeq: number): void {
-    this.put({ position, status: 'syncing', mutation: { ...mutation, clientSeq }, outcome: null, settled: false })
+    this.put({
+      position,
+      status: 'syncing',
+      mutation: { ...mutation, clientSeq },
+      outcome: null,
+      settled: false,
+      awaits: null,
+    })
   }
 
   /** No ended write can be sent again any more. */

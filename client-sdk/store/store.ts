@@ -1,6 +1,7 @@
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Query } from '../../protocol/rows/filter.ts'
 import type { Row } from '../../protocol/rows/row.ts'
+import type { RowRef } from '../outbox/row-key.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Cursor } from '../../protocol/seq.ts'
@@ -96,6 +97,11 @@ export interface OutboxEntry {
   readonly outcome: Outcome | null
   /** The batch that carried its effect was applied. */
   readonly settled: boolean
+  /**
+   * Of a write that goes again because the server was restored from a backup without it: the rows that were missing here
+   * when it was refused; null while it has not been.
+   */
+  readonly awaits?: readonly RowRef[] | null
 }
 
 /**

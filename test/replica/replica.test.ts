@@ -518,6 +518,38 @@ describe('a welcome', () => {
       expect(await replica.nextPush(100, 1e6)).toHaveLength(2)
     })
 
+    it('sends a refused one once more when the row comes that it was refused for, and no other', async () => {
+      const opened = await openHeld()
+      const { replica, store } = opened
+      const row = { ...serverTask({ title: 'T' }), id: testIds() }
+      const missing = { code: 'not_found', message: 'It is not there.', remedy: '' } as const
+      await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [{ ...row, version: 1 }])] }))
+      await replica.write([{ table: 'tasks', rowId: row.id, op: 'patch', set: { title: 'Mine' } }])
+      const [sent] = await replica.nextPush(100, 1e6)
+      await replica.applyOutcomes([outcomeOf({ mutation: sure(sent) }, 'applied')])
+      await replica.applyBatch(batch(3, { settled: [sure(sent).id] }))
+      // The backup has neither the row, which is another device's, nor the write.
+      await replica.applyWelcome(welcome({ epoch: 'second', resume: false, clientSeq: 0 }))
+      const [again] = await replica.nextPush(100, 1e6)
+      expect(again?.id).toBe(sent?.id)
+      await replica.applyOutcomes([outcomeOf({ mutation: sure(again) }, 'rejected', { error: missing })])
+      await replica.stagePage('project', { from: 1, next: null, blocks: [] })
+      await replica.applyBatch(batch(1, { activated: ['project'] }))
+      await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [serverTask({ title: 'Another' })])] }))
+      expect(replica.writes().map(({ status }) => status)).toEqual(['rejected'])
+      // Even after a restart.
+      const reopened = await openReplica(store)
+      await reopened.replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [{ ...row, version: 1 }])] }))
+      const [once] = await reopened.replica.nextPush(100, 1e6)
+      expect(once).toMatchObject({ rowId: row.id, op: 'patch', set: { title: 'Mine' }, clientSeq: 2 })
+      expect(await shown(reopened, 'tasks', row.id)).toMatchObject({ title: 'Mine' })
+      for (const expected of ['local', 'rejected']) {
+        const [last] = await reopened.replica.nextPush(100, 1e6)
+        await reopened.replica.applyOutcomes([outcomeOf({ mutation: sure(last) }, 'rejected', { error: missing })])
+        expect(reopened.replica.writes().map(({ status }) => status)).toEqual([expected])
+      }
+    })
+
     it('sends nothing again to a server that knows this device no more, within one epoch', async () => {
       const { replica } = await written()
       await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0 }))
