@@ -1,7 +1,6 @@
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Query } from '../../protocol/rows/filter.ts'
 import type { Row } from '../../protocol/rows/row.ts'
-import type { RowRef } from '../outbox/row-key.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Cursor } from '../../protocol/seq.ts'
@@ -101,7 +100,7 @@ export interface OutboxEntry {
    * Of a write that goes again because the server was restored from a backup without it: the rows that were missing here
    * when it was refused; null while it has not been.
    */
-  readonly awaits?: readonly RowRef[] | null
+  readonly awaits?: readonly { readonly table: string; readonly rowId: string }[] | null
 }
 
 /**
