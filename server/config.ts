@@ -1,10 +1,14 @@
+import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { TideError } from '../protocol/error.ts'
 
-/** Where rows are kept. `poolSize` is the most connections of this process at a time. */
+/**
+ * Where rows are kept. `poolSize` is the most connections of this process at a time, `cacheDir` the folder of templates that new
+ * embedded databases are copied from; absent: they are made from nothing.
+ */
 export type DatabaseConfig =
-  | { readonly kind: 'embedded'; readonly dataDir: string; readonly poolSize: number }
+  | { readonly kind: 'embedded'; readonly dataDir: string; readonly poolSize: number; readonly cacheDir?: string }
   | { readonly kind: 'postgres'; readonly url: string; readonly poolSize: number; readonly readUrls: readonly string[] }
 
 /** Who signs tokens. `stored`: a secret made once and kept in the data folder (embedded only). */
@@ -120,6 +124,7 @@ const variables = {
     .pipe(z.array(url('postgres:', 'postgresql:')))
     .optional(),
   TIDEWIRE_DATA: z.string().min(1, 'must be a folder').default('./.tidewire'),
+  TIDEWIRE_CACHE: z.string().default('~/.cache/tidewire'),
   CAPTURE: z.enum(['wal', 'trigger'], 'must be wal or trigger').optional(),
   REDIS_URL: url('redis:', 'rediss:').optional(),
   AUTH_SECRET: z.string().min(32, 'must have at least 32 characters, e.g. from `openssl rand -base64 32`').optional(),
@@ -205,7 +210,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     database:
       external === undefined
         ? // Connections of the embedded database take turns: more of them would only wait inside instead of outside.
-          { kind: 'embedded', dataDir, poolSize: 8 }
+          { kind: 'embedded', dataDir, poolSize: 8, ...cacheOf(env.TIDEWIRE_CACHE) }
         : { kind: 'postgres', url: external, poolSize, readUrls: env.DATABASE_READ_URLS ?? [] },
     capture: env.CAPTURE ?? (external === undefined ? 'trigger' : 'wal'),
     redisUrl: env.REDIS_URL,
@@ -229,6 +234,10 @@ function assemble(env: z.infer<typeof environment>): Config {
           },
     limits: defaultLimits,
   }
+}
+
+function cacheOf(setting: string): { readonly cacheDir?: string } {
+  return setting === 'off' ? {} : { cacheDir: resolve(setting.replace(/^~(?=\/)/, homedir())) }
 }
 
 function toAuth(env: z.infer<typeof environment>, dataDir: string): AuthConfig {

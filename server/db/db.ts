@@ -69,7 +69,7 @@ export async function openDatabase(
   const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess } = options
   const embedded =
     config.database.kind === 'embedded'
-      ? await openEmbedded(config.database.dataDir, { mode, clock, onCrash })
+      ? await openEmbedded(config.database.dataDir, { ...config.database, mode, clock, onCrash })
       : undefined
   const connection = connectionOf(config.database, embedded)
   const pool = createPool(connection, config.database.poolSize, log)
@@ -80,7 +80,14 @@ export async function openDatabase(
     await embedded?.close()
     throw unreachableDatabase(config.database, cause)
   }
-  return assemble({ pool, connection, embedded, clock, notifications: createNotifications(connection, { clock, log }) })
+  return assemble({
+    pool,
+    connection,
+    embedded,
+    clock,
+    log,
+    notifications: createNotifications(connection, { clock, log }),
+  })
 }
 
 interface Parts {
@@ -88,10 +95,11 @@ interface Parts {
   readonly connection: pg.ClientConfig
   readonly embedded: Embedded | undefined
   readonly clock: Clock
+  readonly log: Log
   readonly notifications: ReturnType<typeof createNotifications>
 }
 
-function assemble({ pool, connection, embedded, clock, notifications }: Parts): Database {
+function assemble({ pool, connection, embedded, clock, log, notifications }: Parts): Database {
   let orm: Promise<MikroORM> | undefined
   let closing: Promise<void> | undefined
   pool.on('connect', (client) => {
@@ -104,6 +112,12 @@ function assemble({ pool, connection, embedded, clock, notifications }: Parts): 
     await pool.end()
     await embedded?.close()
   }
+  const onMigrated = async (): Promise<void> => {
+    // Only the next first start is slower for it: a cache that cannot be written is nobody's trouble.
+    await embedded
+      ?.keepTemplate?.()
+      .catch((error: unknown) => log.debug('No template was kept', { error: String(error) }))
+  }
   const database: Database = {
     pool,
     connection,
@@ -112,7 +126,8 @@ function assemble({ pool, connection, embedded, clock, notifications }: Parts): 
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
     orm: () => (orm ??= openOrm(connection)),
-    migrate: async (onProgress, dimension) => migrateUp(await database.orm(), connection, onProgress, dimension),
+    migrate: (onProgress, embeddingDimension) =>
+      migrateUp(connection, { orm: database.orm, onProgress, embeddingDimension, onMigrated }),
     rollback: async () => rollbackOne(await database.orm(), connection),
     close: () => (closing ??= close()),
   }

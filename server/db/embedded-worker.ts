@@ -5,6 +5,7 @@ import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm'
 import { pgcrypto } from '@electric-sql/pglite/contrib/pgcrypto'
 import { vector } from '@electric-sql/pglite-pgvector'
 import { systemClock } from '../../lib/clock.ts'
+import { copyCheckpointed } from './data-template.ts'
 import { TurnServer } from './turns.ts'
 
 /** What the worker is started with. */
@@ -14,8 +15,14 @@ export interface EmbeddedWorkerData {
   readonly idleTransactionMs: number
 }
 
-/** What it says: once `ready`, and `closed` after it was told `close`. */
-export type EmbeddedWorkerMessage = { readonly kind: 'ready' } | { readonly kind: 'closed' }
+/** What it is told: to copy the data folder as of now, once, or to end. */
+export type EmbeddedWorkerTask = { readonly kind: 'copy'; readonly target: string } | { readonly kind: 'close' }
+
+/** What it says: once `ready`, and of each task that it is done. `error`: why it could not copy. */
+export type EmbeddedWorkerMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'copied'; readonly error: string | null }
 
 /** Settings that connections are told at start; clients adapt to them. */
 const reported = [
@@ -49,8 +56,20 @@ if (parentPort) {
     { clock: systemClock, parameters, idleTransactionMs },
   )
   await server.listen(socketPath)
-  port.on('message', () => void close())
+  port.on('message', (task: EmbeddedWorkerTask) => void (task.kind === 'close' ? close() : copy(task.target)))
   port.postMessage({ kind: 'ready' } satisfies EmbeddedWorkerMessage)
+
+  async function copy(target: string): Promise<void> {
+    let error: string | null = null
+    try {
+      await database.exec('checkpoint')
+      const { rows } = await database.query<{ name: string }>('select pg_walfile_name(pg_current_wal_lsn()) as name')
+      copyCheckpointed(dataDir, target, rows[0]?.name ?? '')
+    } catch (cause) {
+      error = String(cause)
+    }
+    port.postMessage({ kind: 'copied', error } satisfies EmbeddedWorkerMessage)
+  }
 
   async function close(): Promise<void> {
     await server.close()

@@ -1,12 +1,13 @@
-import { watch } from 'node:fs'
-import { chmod, mkdir } from 'node:fs/promises'
+import { existsSync, watch } from 'node:fs'
+import { chmod, mkdir, rm } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Clock } from '../../lib/clock.ts'
 import { lockFolder } from '../../lib/folder-lock.ts'
 import { TideError } from '../../protocol/error.ts'
-import type { EmbeddedWorkerData, EmbeddedWorkerMessage } from './embedded-worker.ts'
+import { DataTemplate } from './data-template.ts'
+import type { EmbeddedWorkerData, EmbeddedWorkerMessage, EmbeddedWorkerTask } from './embedded-worker.ts'
 import { findSocket, placeSocket, removeSocket } from './socket-path.ts'
 
 /** A running embedded database, as other connections reach it. */
@@ -15,6 +16,8 @@ export interface Embedded {
   readonly host: string
   /** False when another process runs it and this one has only attached. */
   readonly owned: boolean
+  /** Once the schema is there: keeps a copy for other new databases. Only of one that was made from nothing just now. */
+  readonly keepTemplate?: () => Promise<void>
   /** Checkpoints, closes and unlocks; nothing when only attached. */
   close(): Promise<void>
 }
@@ -34,25 +37,29 @@ const idleTransactionMs = 60_000
 export interface EmbeddedOptions {
   readonly mode: EmbeddedMode
   readonly clock: Clock
+  /** Folder where templates of new databases are kept; absent: none are. */
+  readonly cacheDir?: string
   /** The database's thread ended by itself, after which nothing works any more. */
   readonly onCrash: (error: Error) => void
 }
 
 /** Opens the data folder. */
-export async function openEmbedded(dataDir: string, { mode, clock, onCrash }: EmbeddedOptions): Promise<Embedded> {
+export async function openEmbedded(dataDir: string, options: EmbeddedOptions): Promise<Embedded> {
+  const { mode } = options
   if (mode === 'attach') return attach(dataDir)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   await chmod(dataDir, 0o700)
   try {
-    return await start(dataDir, onCrash)
+    return await start(dataDir, options)
   } catch (error) {
     if (mode === 'own' || !isLocked(error)) throw error
-    return startOrAttach(dataDir, clock, onCrash)
+    return startOrAttach(dataDir, options)
   }
 }
 
 /** Whoever has the folder may still be on its way up, or down. */
-async function startOrAttach(dataDir: string, clock: Clock, onCrash: (error: Error) => void): Promise<Embedded> {
+async function startOrAttach(dataDir: string, options: EmbeddedOptions): Promise<Embedded> {
+  const { clock } = options
   const deadline = clock.monotonic() + bootLimitMs
   // Nothing else keeps a command alive while it waits.
   const watcher = watch(dataDir)
@@ -60,7 +67,7 @@ async function startOrAttach(dataDir: string, clock: Clock, onCrash: (error: Err
     for (;;) {
       if ((await livingSocket(dataDir)) !== undefined) return await attach(dataDir)
       await new Promise<void>((resolve) => void clock.after(100, resolve))
-      const started = await start(dataDir, onCrash).catch((error: unknown) => {
+      const started = await start(dataDir, options).catch((error: unknown) => {
         if (!isLocked(error) || clock.monotonic() > deadline) throw error
       })
       if (started) return started
@@ -84,14 +91,23 @@ async function attach(dataDir: string): Promise<Embedded> {
   return { host: dirname(path), owned: false, close: () => Promise.resolve() }
 }
 
-async function start(dataDir: string, onCrash: (error: Error) => void): Promise<Embedded> {
+async function start(dataDir: string, { cacheDir, onCrash }: EmbeddedOptions): Promise<Embedded> {
   const lock = await lockFolder(dataDir)
   try {
     await refuseLiving(dataDir)
     const socketPath = await placeSocket(dataDir)
     const data: EmbeddedWorkerData = { dataDir: join(dataDir, 'pgdata'), socketPath, idleTransactionMs }
-    const worker = await startWorker(data, onCrash)
+    const template = cacheDir === undefined || existsSync(data.dataDir) ? undefined : new DataTemplate(cacheDir)
+    let copied = (await template?.copyTo(data.dataDir)) ?? false
+    const worker = await startWorker(data, onCrash).catch(async (error: unknown) => {
+      if (!copied) throw error
+      copied = false
+      await template?.drop()
+      await rm(data.dataDir, { recursive: true, force: true })
+      return startWorker(data, onCrash)
+    })
     return {
+      ...(template && !copied ? { keepTemplate: () => template.keep((target) => worker.copy(target)) } : {}),
       host: dirname(socketPath),
       owned: true,
       async close() {
@@ -126,31 +142,45 @@ async function livingSocket(dataDir: string): Promise<string | undefined> {
   })
 }
 
-async function startWorker(
-  data: EmbeddedWorkerData,
-  onCrash: (error: Error) => void,
-): Promise<{ close(): Promise<void> }> {
+interface DatabaseThread {
+  /** Copies the data folder as it is now. */
+  copy(target: string): Promise<void>
+  close(): Promise<void>
+}
+
+async function startWorker(data: EmbeddedWorkerData, onCrash: (error: Error) => void): Promise<DatabaseThread> {
   const worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), { workerData: data })
   let phase: 'starting' | 'running' | 'closing' = 'starting'
   const ready = Promise.withResolvers<void>()
+  const copied = Promise.withResolvers<void>()
   const closed = Promise.withResolvers<void>()
+  // Most are never copied.
+  copied.promise.catch(() => undefined)
   const fail = (error: Error): void => {
     if (phase === 'running') onCrash(error)
     ready.reject(error)
+    copied.reject(error)
     closed.resolve()
   }
+  const tell = (task: EmbeddedWorkerTask): void => worker.postMessage(task)
   worker.on('message', (message: EmbeddedWorkerMessage) => {
     if (message.kind === 'ready') ready.resolve()
-    else closed.resolve()
+    else if (message.kind === 'closed') closed.resolve()
+    else if (message.error === null) copied.resolve()
+    else copied.reject(new Error(message.error))
   })
   worker.on('error', (error: unknown) => fail(error instanceof Error ? error : new Error(String(error))))
   worker.on('exit', (code) => fail(new Error(`The database's thread ended with code ${code}.`)))
   await ready.promise
   phase = 'running'
   return {
+    async copy(target) {
+      tell({ kind: 'copy', target })
+      await copied.promise
+    },
     async close() {
       phase = 'closing'
-      worker.postMessage('close')
+      tell({ kind: 'close' })
       await closed.promise
       await worker.terminate()
     },

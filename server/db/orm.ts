@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises'
+import { parse } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import pg from 'pg'
@@ -38,24 +40,42 @@ function toOrmConnection({ connectionString, host, port, user, database }: pg.Cl
   }
 }
 
-export async function migrateUp(
-  orm: MikroORM,
-  connection: pg.ClientConfig,
-  onProgress?: (migration: string) => void,
-  embeddingDimension?: number,
-): Promise<readonly string[]> {
-  return alone(connection, async () => {
+export interface MigrateOptions {
+  /** Made only when something is pending, for it takes a moment. */
+  readonly orm: () => Promise<MikroORM>
+  readonly onProgress?: ((migration: string) => void) | undefined
+  readonly embeddingDimension?: number | undefined
+  /** The schema is there and no row has been shipped yet. Not called when nothing was pending. */
+  readonly onMigrated?: (() => Promise<void>) | undefined
+}
+
+export async function migrateUp(connection: pg.ClientConfig, options: MigrateOptions): Promise<readonly string[]> {
+  return alone(connection, async (client) => {
     const done: string[] = []
-    for (;;) {
-      const [next] = await orm.migrator.getPending()
-      if (!next) break
-      onProgress?.(next.name)
-      await orm.migrator.up({ migrations: [next.name] })
-      done.push(next.name)
+    if (await isBehind(client)) {
+      const { migrator } = await options.orm()
+      for (;;) {
+        const [next] = await migrator.getPending()
+        if (!next) break
+        options.onProgress?.(next.name)
+        await migrator.up({ migrations: [next.name] })
+        done.push(next.name)
+      }
     }
-    await prepare(connection, embeddingDimension)
+    if (done.length > 0) await options.onMigrated?.()
+    await prepare(connection, options.embeddingDimension)
     return done
   })
+}
+
+/** Asks what the migrator would, without the ORM. */
+async function isBehind(client: pg.Client): Promise<boolean> {
+  const made = await client.query<{ name: string | null }>(`select to_regclass('mikro_orm_migrations')::text as name`)
+  if (made.rows[0]?.name == null) return true
+  const { rows } = await client.query<{ name: string }>('select name from mikro_orm_migrations')
+  const executed = new Set(rows.map(({ name }) => parse(name).name))
+  const files = await readdir(`${root}migrations`)
+  return files.some((file) => /^Migration.*(?<!\.d)\.[jt]s$/.test(file) && !executed.has(parse(file).name))
 }
 
 export async function rollbackOne(orm: MikroORM, connection: pg.ClientConfig): Promise<string | undefined> {
@@ -68,13 +88,13 @@ export async function rollbackOne(orm: MikroORM, connection: pg.ClientConfig): P
 }
 
 /** Runs with the migration lock held. A session lock: a crash frees it. */
-async function alone<T>(connection: pg.ClientConfig, run: () => Promise<T>): Promise<T> {
+async function alone<T>(connection: pg.ClientConfig, run: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client(connection)
   client.on('error', () => undefined)
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [migrationLock])
-    return await run()
+    return await run(client)
   } finally {
     await client.query('select pg_advisory_unlock($1)', [migrationLock]).catch(() => undefined)
     await client.end()

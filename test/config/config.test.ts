@@ -1,3 +1,5 @@
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../server/config.ts'
 import { TideError } from '../../protocol/error.ts'
@@ -45,6 +47,12 @@ describe('settings', () => {
       capture: 'wal',
       embedding: { dimension: 768 },
     })
+  })
+
+  test('say where templates of new databases are kept, or that none are', () => {
+    expect(loadConfig({}).database).toMatchObject({ cacheDir: join(homedir(), '.cache/tidewire') })
+    expect(loadConfig({ TIDEWIRE_CACHE: '/var/cache' }).database).toMatchObject({ cacheDir: '/var/cache' })
+    expect(loadConfig({ TIDEWIRE_CACHE: 'off' }).database).not.toHaveProperty('cacheDir')
   })
 
   test('name the origins of pages; a path is none', () => {

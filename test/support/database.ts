@@ -30,6 +30,9 @@ export interface TestDatabaseOptions {
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
+/** Of what tests make once: nothing of it is put into the home of whoever runs them. */
+export const testCache = join(root, 'node_modules/.cache/tidewire')
+
 export async function createTestDatabase({
   kind = 'embedded',
   migrated = true,
@@ -57,12 +60,13 @@ export async function copyOfTemplate(migrated = true): Promise<string> {
 }
 
 async function embeddedTemplate(migrated: boolean): Promise<string> {
-  const cache = join(root, 'node_modules/.cache/tidewire')
-  const template = join(cache, `pglite-${migrated ? migrationsHash() : 'empty'}`)
+  const template = join(testCache, `pglite-${migrated ? migrationsHash() : 'empty'}`)
   if (existsSync(template)) return template
-  mkdirSync(cache, { recursive: true })
+  mkdirSync(testCache, { recursive: true })
   const draft = await mkdtemp(`${template}.`)
-  const database = await openDatabase({ database: { kind: 'embedded', dataDir: draft, poolSize: 2 } })
+  const database = await openDatabase({
+    database: { kind: 'embedded', dataDir: draft, poolSize: 2, ...(migrated ? { cacheDir: testCache } : {}) },
+  })
   if (migrated) await database.migrate()
   await database.close()
   // Another test process may have been quicker: its template is as good.

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { testCache } from './database.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.url))
@@ -40,6 +41,7 @@ export async function startServerProcess(
   let env: Record<string, string> = {
     ...withoutSettings(process.env),
     TIDEWIRE_DATA: dir,
+    TIDEWIRE_CACHE: testCache,
     PORT: String(port),
     HOST: '127.0.0.1',
     LOG_LEVEL: 'error',
