@@ -127,7 +127,7 @@ function assemble({ pool, connection, embedded, clock, log, notifications }: Par
     listen: (channel) => notifications.listen(channel),
     orm: () => (orm ??= openOrm(connection)),
     migrate: (onProgress, embeddingDimension) =>
-      migrateUp(connection, { orm: database.orm, onProgress, embeddingDimension, onMigrated }),
+      migrateUp(connection, { orm: () => database.orm(), onProgress, embeddingDimension, onMigrated }),
     rollback: async () => rollbackOne(await database.orm(), connection),
     close: () => (closing ??= close()),
   }
