@@ -220,7 +220,7 @@ end $$`
  * The epoch of this database: a random id that changes when the database is another one (restored elsewhere, cloned,
  * promoted on a new timeline), for then positions of its log mean something else.
  */
-const ensureEpoch = `
+export const ensureEpoch = `
 create function sync.ensure_epoch() returns text language plpgsql as $$
 declare
   head public.sync_heads;

@@ -18,11 +18,11 @@ export type Welcome = DownOf<'welcome'>
 export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkParts {
   const { meta } = mirror
   checkOwner(meta.principal, meta.organizationId, welcome)
-  const isAnotherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
   const lost = lostWrites(mirror, welcome)
   // Whatever the server makes of the cursor: it is of a history that has ended where the backup was taken.
   const isRestored = lost.some(({ status, settled }) => status !== 'syncing' || settled)
-  const mustStartOver = isAnotherEpoch || isRestored || !welcome.resume
+  const mustStartOver = isRestored || !welcome.resume
+  const isOtherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
   const isFirst = meta.principal === null || meta.organizationId === null
   step.setMeta({
     principal: welcome.principal,
@@ -30,14 +30,22 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
     deviceId: welcome.deviceId,
     schemaHash: welcome.schemaHash,
     // From nowhere: nothing is held as of it. It carries the epoch, to which staged pages belong.
-    ...(mustStartOver ? { cursor: { epoch: welcome.epoch, seq: zeroSeq } } : {}),
+    ...(mustStartOver || isOtherEpoch
+      ? { cursor: { epoch: welcome.epoch, seq: mustStartOver ? zeroSeq : (meta.cursor?.seq ?? zeroSeq) } }
+      : {}),
   })
   // Rows written before the replica knew whose it is take their organization and author now.
   if (isFirst) for (const { table, rowId } of mirror.states.all) step.rewrite({ table, rowId })
   const isCloned = isAheadOfUs(mirror, welcome)
   if (!isCloned) renumber(step, mirror, lost, welcome.clientSeq)
-  const isAnotherHistory = isAnotherEpoch || isRestored
-  return mustStartOver ? startOver(step, mirror, isAnotherHistory ? ['held', 'staging'] : ['held']) : {}
+  const gone: readonly SubscriptionRecord['state'][] = mustStartOver ? ['held'] : []
+  // Pages may have been read beyond the place where their epoch ended.
+  return startOver(step, mirror, isOtherEpoch || isRestored ? [...gone, 'staging'] : gone)
+}
+
+/** The server's history is not the one that this replica knows; with `resume` its epoch is another one, and goes on from ours. */
+function isOfAnother({ meta }: Mirror, { epoch, resume }: Welcome): boolean {
+  return meta.cursor !== null && meta.cursor.epoch !== epoch && !resume
 }
 
 /** The ledger has counters that this replica never gave out: another copy of it has sent under its identity. */
@@ -66,8 +74,7 @@ export function lostWrites(mirror: Mirror, welcome: Welcome): readonly StoredEnt
   const { meta } = mirror
   const known = welcome.clientSeq
   if (known >= meta.clientSeq) return []
-  const isAnotherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
-  const isRestored = meta.deviceId === welcome.deviceId || isAnotherEpoch
+  const isRestored = meta.deviceId === welcome.deviceId || isOfAnother(mirror, welcome)
   const pending = mirror.outbox.sent.filter(
     ({ mutation, status, settled }) => mutation.clientSeq > known && (isRestored || (status === 'syncing' && !settled)),
   )

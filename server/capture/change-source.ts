@@ -7,6 +7,8 @@ export interface WalPlace {
   readonly flushed: number
   /** Written up to here: no commit that the snapshot sees lies beyond. */
   readonly inserted: number
+  /** Which run of Postgres, by the time of its start: places can be compared within one only, for a backup may have been put in between. */
+  readonly run: string
 }
 
 /**

@@ -61,6 +61,8 @@ export function createTriggerSource({
       if (newest > seen) busyUntil = clock.monotonic() + poll.calmMs
       pause = clock.monotonic() < busyUntil ? poll.busyMs : Math.min(poll.idleMs, pause * 2)
       if (newest > seen) onCommits(newest)
+      // A backup was put in its place.
+      if (newest < seen) onCommits()
       seen = newest
     } catch (error) {
       pause = poll.idleMs

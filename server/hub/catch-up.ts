@@ -29,6 +29,8 @@ export interface CatchUpOptions {
   readonly at: () => number | null
   /** The newest snapshot that held a possible loss of access. */
   readonly accessChangedAt: () => Moment
+  /** A read was of another epoch than its session: finds out what that means for all sessions. */
+  readonly otherEpoch: () => Promise<void>
   /** The session cannot be fed from where it stands. */
   readonly tooFar: (session: Session) => void
 }
@@ -154,7 +156,10 @@ export class CatchUp {
       principals: () => [session.principal],
       ...(verification ? { verify: verification.followed.spec.selection } : {}),
     })
+    if (step.epoch !== undefined && step.epoch !== session.epoch) await this.#options.otherEpoch()
     if (hasEnded(session)) return
+    if (step.epoch !== undefined && step.epoch !== session.epoch)
+      throw new TideError('timeout', 'The epoch changed while the log was being read.')
     if (step.kind === 'too_far') {
       this.#options.tooFar(session)
       session.end(

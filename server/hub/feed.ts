@@ -36,6 +36,8 @@ export interface AccessAnswer {
 
 export interface FeedState {
   readonly epoch: string
+  /** Epochs that this one goes on from, and where each of them ended: a cursor not beyond that is of this history. */
+  readonly former: ReadonlyMap<string, Seq>
   /** Position of the newest commit. */
   readonly head: Seq
   /** Entries at or before this are gone; a cursor must not be older. */

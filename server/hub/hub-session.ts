@@ -1,6 +1,6 @@
 import type { TideError } from '../../protocol/error.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import type { Cursor } from '../../protocol/seq.ts'
+import type { Cursor, Seq } from '../../protocol/seq.ts'
 import type { Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 
@@ -17,6 +17,13 @@ export interface SessionOptions {
   readonly ended: (error: TideError) => void
   /** Tokens of this principal were changed or revoked: check again the one this session came with. */
   readonly credentialsChanged?: () => void
+}
+
+/** Where a session begins, as its node says. */
+export interface Beginning {
+  readonly epoch: string
+  readonly resume: boolean
+  readonly seq: Seq
 }
 
 /**

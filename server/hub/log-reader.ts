@@ -7,8 +7,17 @@ export const stateSql = `
 select h.epoch, h.pruned_through_seq::text as pruned, (select coalesce(max(c.seq), 0)::text from sync_changes c) as head,
   (extract(epoch from clock_timestamp()) * 1000)::float8 as at, pg_current_snapshot()::text as snapshot,
   (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted,
-  (select capture from sync.settings) as capture
+  sync.postgres_run() as run, (select capture from sync.settings) as capture
 from sync_heads h where h.id = 1`
+
+const formerSql = `
+select f.epoch, f.ended_at::text as ended from sync.former_epochs f join sync_heads h on h.epoch = f.heir`
+
+/** The epochs that the present one goes on from, and where each ended. */
+export async function formerEpochs(query: SqlQuery): Promise<ReadonlyMap<string, Seq>> {
+  const rows = await query<{ epoch: string; ended: string }>({ name: 'former_epochs', text: formerSql })
+  return new Map(rows.map(({ epoch, ended }) => [epoch, toSeq(ended)]))
+}
 
 /**
  * Entries after a position, of some organizations ($3, null: all) and of none, in chunks. By primary key (seq, ordinal): cost follows what

@@ -8,8 +8,9 @@ import type { Log, Troubles } from '../telemetry/telemetry.ts'
 import { AccessWatch } from './access-watch.ts'
 import { Bell } from './bell.ts'
 import { CatchUp } from './catch-up.ts'
-import type { Feed, Moment, Step } from './feed.ts'
+import type { Feed, FeedState, Moment, Step } from './feed.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
+import type { Beginning } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
 import { Ring } from './ring.ts'
 import { ChannelIndex } from './route.ts'
@@ -33,6 +34,8 @@ const [retryMs, slowestRetryMs] = [200, 2000]
 /** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later. */
 const pendingMs = 5
 const maxRefused = 10_000
+/** Sessions that were ended together come back one after the other. */
+const [comeBackMs, slowestComeBackMs] = [2, 5000]
 
 /**
  * The live loop of one node: reads each step once and hands it to every live session. A step that cannot be read is
@@ -44,17 +47,21 @@ export class Node {
   readonly catchUp: CatchUp
   readonly #options: NodeOptions
   readonly #ring: Ring
-  readonly #watch = new AccessWatch()
+  #watch = new AccessWatch()
   readonly #bell = new Bell()
   /** Cursors that were refused as too far behind, by device: its next hello must bootstrap. */
   readonly #refused = new Map<string, Seq>()
   #epoch = ''
+  /** Where the epochs before ended. */
+  #former: ReadonlyMap<string, Seq> = new Map()
   #prunedThrough = zeroSeq
   #position = zeroSeq
   /** Server time at which nothing after the position had been committed; null: not read yet. */
   #at: number | null = null
   /** Something was committed up to here; beyond any position: it is not known up to where. */
   #due = 0
+  #asked = 0
+  #adopted = 0
   #steps = 0
   #lastCanaryAt: number | null = null
   #running: Promise<void> | undefined
@@ -72,6 +79,7 @@ export class Node {
       at: () => (options.troubles.feeding ? null : this.#at),
       accessChangedAt: () => this.#watch.changedAt,
       tooFar: (session) => this.#refuse(session),
+      otherEpoch: () => this.#checkEpoch(),
     })
   }
 
@@ -98,7 +106,7 @@ export class Node {
 
   async start(): Promise<void> {
     await this.#options.source.start((newest) => this.#notice(newest))
-    await this.#readState()
+    this.#take(await this.#options.feed.state())
     this.#running = this.#run()
     this.#notice()
   }
@@ -123,15 +131,31 @@ export class Node {
     this.#bell.ring()
   }
 
-  /** Whether a replica can go on from its cursor: same epoch, not ahead, not behind what the log still holds. */
-  async canResume(deviceId: string, cursor: Cursor): Promise<boolean> {
+  /**
+   * Where a session begins: at its cursor, when that is of this history, not ahead, and not behind what the log still holds. Looks
+   * at the database when the cursor says something that this node does not know yet: another node may have been faster.
+   */
+  async beginning(deviceId: string, cursor: Cursor | null): Promise<Beginning> {
     const refused = this.#refused.get(deviceId)
     this.#refused.delete(deviceId)
-    if (cursor.epoch !== this.#epoch || cursor.seq === refused || cursor.seq < this.#prunedThrough) return false
-    if (cursor.seq <= this.#position) return true
-    // Another node may have been faster than this one.
-    const { head, epoch } = await this.#options.feed.state()
-    return cursor.epoch === epoch && cursor.seq <= head
+    let head = this.#position
+    if (cursor !== null && (this.#endOf(cursor.epoch) === undefined || cursor.seq > head)) {
+      const state = await this.#ask()
+      if (state.epoch === this.#epoch) ({ head } = state)
+    }
+    const end = cursor === null ? undefined : this.#endOf(cursor.epoch)
+    const resume =
+      cursor !== null &&
+      end !== undefined &&
+      cursor.seq !== refused &&
+      cursor.seq <= Math.min(end, Math.max(head, this.#position)) &&
+      cursor.seq >= this.#prunedThrough
+    return { epoch: this.#epoch, resume, seq: resume ? cursor.seq : this.#position }
+  }
+
+  /** Where an epoch of this history ended; undefined: it is of another one. */
+  #endOf(epoch: string): number | undefined {
+    return epoch === this.#epoch ? Number.POSITIVE_INFINITY : this.#former.get(epoch)
   }
 
   async #run(): Promise<void> {
@@ -172,7 +196,7 @@ export class Node {
       embeddings: [...this.sessions].some(({ view }) => view.embeddings),
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
     })
-    if (step.epoch !== undefined && step.epoch !== this.#epoch) return this.#startOver(step.epoch)
+    if (step.epoch !== undefined && step.epoch !== this.#epoch) return void (await this.#ask())
     this.#options.troubles.report('feed', undefined)
     if (step.kind === 'step') this.#at = step.at
     if (step.pending) this.#options.clock.after(pendingMs, () => this.#notice())
@@ -243,25 +267,49 @@ export class Node {
     if (this.#refused.size > maxRefused && !oldest.done) this.#refused.delete(oldest.value)
   }
 
-  async #readState(): Promise<void> {
-    const { epoch, head, prunedThrough } = await this.#options.feed.state()
+  #take({ epoch, former, head, prunedThrough }: FeedState): void {
     this.#epoch = epoch
+    this.#former = former
     this.#position = head
     this.#prunedThrough = prunedThrough
   }
 
   /** After a failure the database may be another one, or an older state of this one. */
   async #checkEpoch(): Promise<void> {
-    const state = await this.#options.feed.state().catch(() => undefined)
-    if (!state || (state.epoch === this.#epoch && state.head >= this.#position)) return
-    await this.#startOver(state.epoch)
+    await this.#ask().catch(() => undefined)
   }
 
-  async #startOver(epoch: string): Promise<void> {
-    this.#options.log.error('The database is another one than before; all replicas start over', { epoch })
+  /** Asks the database where it stands, and adopts it when it is another one. */
+  async #ask(): Promise<FeedState> {
+    const [asked, position] = [++this.#asked, this.#position]
+    const state = await this.#options.feed.state()
+    const isAnother = state.epoch !== this.#epoch || state.head < position
+    // What was asked before the last one was adopted may be an answer of the one before.
+    if (isAnother && asked > this.#adopted) this.#adopt(state)
+    return state
+  }
+
+  /**
+   * Goes on with the database as it is now. Sessions end and come back with their cursors, of which each is asked whether it is
+   * of this history. Nothing is kept that was read before: neither positions nor moments need have gone on from there.
+   */
+  #adopt(state: FeedState): void {
+    const { log } = this.#options
+    const goesOn = this.#position <= (state.former.get(this.#epoch) ?? -1)
+    if (goesOn) log.info('Postgres was started anew; clients go on from where they are', { epoch: state.epoch })
+    else log.error('The database is another one than before; all replicas start over', { epoch: state.epoch })
+    this.#adopted = this.#asked
+    this.#take(state)
     this.#ring.clear()
-    await this.#readState()
-    for (const session of [...this.sessions])
-      session.end(new TideError('cursor_ahead', 'The database was replaced while this session was open.'))
+    this.#watch = new AccessWatch()
+    this.#at = null
+    for (const [number, session] of [...this.sessions].entries())
+      session.end(
+        new TideError(
+          goesOn ? 'closed' : 'cursor_ahead',
+          `The database was ${goesOn ? 'started anew' : 'replaced'} while this session was open.`,
+          { retryAfterMs: Math.min(number * comeBackMs, slowestComeBackMs) },
+        ),
+      )
   }
 }

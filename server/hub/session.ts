@@ -11,7 +11,7 @@ import type { AccessAnswer, Moment, Step } from './feed.ts'
 import { PageStream, type Pages } from './pages.ts'
 import { FollowedSet, type Followed, type ReadPlan } from './followed.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
-import type { HubSession, SessionOptions } from './hub-session.ts'
+import type { Beginning, HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
 import type { ChannelIndex, View } from './route.ts'
 import { noSubscription, notHeld, notOpen, refused, tooMany } from './session-errors.ts'
@@ -70,11 +70,7 @@ export class Session implements HubSession {
   #last = done
   #watched: WatchedStep | undefined
 
-  constructor(
-    options: SessionOptions,
-    host: SessionHost,
-    at: { readonly epoch: string; readonly seq: Seq; readonly resume: boolean },
-  ) {
+  constructor(options: SessionOptions, host: SessionHost, at: Beginning) {
     this.#options = options
     this.#host = host
     this.#followed = new FollowedSet(host.index)

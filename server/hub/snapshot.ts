@@ -34,6 +34,7 @@ interface StateRow {
   readonly snapshot: string
   readonly flushed: string
   readonly inserted: string
+  readonly run: string
   readonly capture: 'trigger' | 'wal'
 }
 
@@ -60,7 +61,7 @@ export async function inSnapshot<T>(
       at: state.at,
       text: state.snapshot,
       moment: momentOf(state.snapshot),
-      place: { flushed: Number(state.flushed), inserted: Number(state.inserted) },
+      place: { flushed: Number(state.flushed), inserted: Number(state.inserted), run: state.run },
       capture: state.capture,
     })
   } finally {

@@ -23,7 +23,7 @@ import type {
   TooFar,
   VerifiedTable,
 } from './feed.ts'
-import { canaryTime, foldLog, visibleHead } from './log-reader.ts'
+import { canaryTime, foldLog, formerEpochs, visibleHead } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
@@ -47,13 +47,19 @@ export interface SqlFeed extends Feed {
   close(): Promise<void>
 }
 
+interface Floor {
+  readonly run: string
+  readonly seq: Seq
+}
+
 /** The feed over Postgres or the embedded database. */
 export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const { database, source, catalog, connections = 4, deadlineMs = 10_000, maxKeys = 250_000 } = options
   const pool = createSurvivingPool({ ...database.connection, max: connections, stream: createBulkSocket })
   const homes = createHomes(catalog)
   const sizes = new RowSizes()
-  let seen: Seq = zeroSeq
+  /** The newest commit that a snapshot has seen, and in which run of Postgres: what one saw, all later ones of the run see. */
+  let seen: Floor = { run: '', seq: zeroSeq }
   const snapshot = <T>(read: (snapshot: Snapshot) => Promise<T>): Promise<T> => inSnapshot(pool, deadlineMs, read)
   const access = new Batcher<DevicePrincipal, AccessAnswer>((principals) =>
     snapshot(async ({ query, moment }) => {
@@ -117,8 +123,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     const end = await visibleHead(snap.text, log, from)
     // The log began anew after the snapshot was taken: what it lacks, the snapshot may see.
     if (end.epoch !== snap.epoch) throw new TideError('timeout', 'The epoch changed while the log was being read.')
-    // What one snapshot saw, all later ones see.
-    if (end.to > seen) seen = end.to
+    if (seen.run !== snap.place.run || end.to > seen.seq) seen = { run: snap.place.run, seq: end.to }
     return end
   }
 
@@ -126,8 +131,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
    * The newest commit of which it is certain that the snapshot sees it and all before it. `floor` is `seen` from before it was taken:
    * a later snapshot may have raised it since.
    */
-  async function headOf(snap: Snapshot, floor: Seq): Promise<Seq> {
-    return (await endOf(snap, snap.query, floor)).to
+  async function headOf(snap: Snapshot, floor: Floor): Promise<Seq> {
+    return (await endOf(snap, snap.query, floor.run === snap.place.run ? floor.seq : zeroSeq)).to
   }
 
   function rowReader(snap: Snapshot, embeddings: boolean): RowReader {
@@ -158,6 +163,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       const floor = seen
       return snapshot(async (snap) => ({
         epoch: snap.epoch,
+        former: await formerEpochs(snap.query),
         head: await headOf(snap, floor),
         prunedThrough: toSeq(snap.pruned),
       }))

@@ -6,7 +6,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
 
-const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted`
+const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted, sync.postgres_run() as run`
 
 export function changeSourceContract(kind: 'embedded' | 'postgres', make: (db: TestDatabase) => ChangeSource): void {
   let db: TestDatabase
@@ -75,8 +75,12 @@ export function changeSourceContract(kind: 'embedded' | 'postgres', make: (db: T
     try {
       await client.query('begin isolation level repeatable read read only')
       const query: SqlQuery = ({ text, values }) => client.query(text, [...(values ?? [])]).then(({ rows }) => rows)
-      const [place] = await query<{ flushed: string; inserted: string }>({ text: placeSql })
-      const log = await one.settle(query, { flushed: Number(place?.flushed), inserted: Number(place?.inserted) })
+      const [place] = await query<{ flushed: string; inserted: string; run: string }>({ text: placeSql })
+      const log = await one.settle(query, {
+        flushed: Number(place?.flushed),
+        inserted: Number(place?.inserted),
+        run: place?.run ?? '',
+      })
       expect(await log({ text: 'select op from sync_changes where row_id = $1', values: [id] })).toEqual([
         { op: 'upsert' },
       ])

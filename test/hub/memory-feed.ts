@@ -97,7 +97,7 @@ export class MemoryFeed implements Feed, ChangeSource {
 
   async state(): Promise<FeedState> {
     await this.#pause()
-    return { epoch: 'memory', head: this.#last.seq, prunedThrough: this.prunedThrough }
+    return { epoch: 'memory', former: new Map(), head: this.#last.seq, prunedThrough: this.prunedThrough }
   }
 
   async access(principal: DevicePrincipal): Promise<AccessAnswer> {

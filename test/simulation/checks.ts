@@ -15,7 +15,7 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
   const stored = await device.store.load()
   const { cursor, principal } = stored.meta
   // A cursor of a history that is gone says nothing.
-  if (cursor === null || principal === null || cursor.epoch !== world.database.epoch) return []
+  if (cursor === null || principal === null || !world.database.isOurs(cursor)) return []
   const rows = world.database.rowsAt(cursor.seq)
   const held = stored.subscriptions.filter(({ state }) => state === 'held')
   const images = new Map<string, ReadonlyMap<string, Row>>()

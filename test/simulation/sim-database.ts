@@ -4,7 +4,7 @@ import type { PackedBlock } from '../../protocol/rows/block.ts'
 import { compileFilter } from '../../protocol/rows/matcher.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
-import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
+import { toSeq, zeroSeq, type Cursor, type Seq } from '../../protocol/seq.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
 import type {
@@ -47,6 +47,7 @@ export class SimDatabase implements Feed {
   readonly #tables: SimTables
   readonly #clock: Clock
   #epoch: string
+  #former: ReadonlyMap<string, Seq> = new Map()
   #log: LogEntry[] = []
   #history: { readonly seq: Seq; readonly table: string; readonly row: Row }[] = []
   #head: Seq = zeroSeq
@@ -68,18 +69,31 @@ export class SimDatabase implements Feed {
     return this.#head
   }
 
-  /** Everything as it is now; what it answers brings it back, as the beginning of another history. */
-  backUp(): (epoch: string) => void {
+  /** Everything as it is now; what it answers brings it back, as an older copy of the same database. */
+  backUp(): () => void {
     const rows = new SimRows()
     rows.restore(this.rows)
     const [log, history, head] = [[...this.#log], [...this.#history], this.#head]
-    return (epoch) => {
+    const [epoch, former] = [this.#epoch, this.#former]
+    return () => {
       this.rows.restore(rows)
       this.#log = [...log]
       this.#history = [...history]
       this.#head = head
       this.#epoch = epoch
+      this.#former = former
     }
+  }
+
+  /** As `sync.ensure_epoch` after a start of Postgres, on a backup or not. */
+  startAnew(epoch: string): void {
+    this.#former = new Map([...this.#former, [this.#epoch, this.#head]])
+    this.#epoch = epoch
+  }
+
+  /** Whether a cursor is of the history that is here. */
+  isOurs({ epoch, seq }: Cursor): boolean {
+    return epoch === this.#epoch || seq <= (this.#former.get(epoch) ?? -1)
   }
 
   descriptor(table: string): TableDescriptor {
@@ -161,7 +175,7 @@ export class SimDatabase implements Feed {
 
   async state(): Promise<FeedState> {
     await this.#latency()
-    return { epoch: this.epoch, head: this.#head, prunedThrough: zeroSeq }
+    return { epoch: this.epoch, former: this.#former, head: this.#head, prunedThrough: zeroSeq }
   }
 
   async advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
@@ -187,6 +201,7 @@ export class SimDatabase implements Feed {
       )
     return {
       kind: 'step',
+      epoch: this.#epoch,
       from,
       to: this.#head,
       at: this.#clock.now(),

@@ -60,12 +60,12 @@ export class SimServer {
   }
 
   /** All that a backup of the database holds; what it answers brings it back, while the server is down. */
-  backUp(): (epoch: string) => void {
+  backUp(): () => void {
     const database = this.#parts.database.backUp()
     const ledger = this.store.backUp()
     const devices = [...this.#devices]
-    return (epoch) => {
-      database(epoch)
+    return () => {
+      database()
       ledger()
       this.#devices.clear()
       for (const [fingerprint, device] of devices) this.#devices.set(fingerprint, device)

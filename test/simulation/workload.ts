@@ -153,6 +153,7 @@ export async function disturb(world: World): Promise<void> {
   else if (roll < 0.65) device.tide?.connect()
   else if (roll < 0.75) world.toggleMembership(world.chance(0.5) ? world.benMembership : world.teamMembership)
   else if (roll < 0.8) world.restore()
+  else if (roll < 0.85) world.restartDatabase()
   else {
     const task = world.pick(world.database.rows.all('tasks'))
     if (task !== undefined)

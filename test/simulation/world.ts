@@ -38,7 +38,7 @@ export class World {
   readonly benMembership: string
   readonly teamMembership: string
   /** The backups there are, the oldest first. */
-  readonly #backups: ((epoch: string) => void)[] = []
+  readonly #backups: (() => void)[] = []
   /** How often the database was replaced by a backup. */
   restored = 0
   /** Chance that the server dies at a commit; zero once the weather is calm. */
@@ -127,15 +127,22 @@ export class World {
     if (this.#backups.length > 3) this.#backups.shift()
   }
 
-  /** The server dies, and starts again on a backup: what was committed since is gone, and nobody is told. */
+  /** The server dies, and starts again on an older copy of its database: what was committed since is gone, and nobody is told. */
   restore(): void {
     const backup = this.pick(this.#backups)
     if (backup === undefined) return
     // Those taken later are of a history that is over; see docs/decisions.md.
     this.#backups.length = this.#backups.indexOf(backup) + 1
     this.crashServer()
-    backup(this.newId())
+    backup()
+    this.database.startAnew(this.newId())
     this.restored += 1
+  }
+
+  /** The database is started anew, on nothing but itself. The server may live through it. */
+  restartDatabase(): void {
+    if (this.chance(0.5)) this.crashServer()
+    this.database.startAnew(this.newId())
   }
 
   pick<T>(items: readonly T[]): T | undefined {

@@ -13,8 +13,10 @@ export interface LogStreamOptions {
   readonly clock: Clock
   readonly names: CaptureNames
   readonly holder: string
-  /** Everything that ends before this place in the WAL is in the log, durably. */
-  readonly onPosition: (end: number) => void
+  /** Which run of Postgres it reads: told before all else. */
+  readonly onRun: (run: string) => void
+  /** Everything that ends before this place in the WAL of a run is in the log, durably. */
+  readonly onPosition: (end: number, run: string) => void
   /** Commits with keys were logged. */
   readonly onLogged: (newest: Seq) => void
 }
@@ -80,7 +82,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 
   function reached(end: number): void {
     replication.confirm(end)
-    options.onPosition(end)
+    options.onPosition(end, replication.run)
   }
 
   async function run(log: LogWriter): Promise<void> {
@@ -149,6 +151,8 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   try {
     await client.connect()
     const claimed = await LogWriter.claim(client, names.slot, holder)
+    if (claimed.run !== replication.run) throw new Error('Postgres was started anew while its slot was being taken.')
+    options.onRun(claimed.run)
     writer = claimed
     const beat = (): void => {
       if (closing) return

@@ -21,20 +21,24 @@ export class LogWriter {
   readonly #client: pg.Client
   readonly #slot: string
   readonly #term: string
+  /** Of Postgres, by the time of its start. */
+  readonly run: string
 
-  constructor(client: pg.Client, slot: string, term: string) {
+  constructor(client: pg.Client, slot: string, { term, run }: { readonly term: string; readonly run: string }) {
     this.#client = client
     this.#slot = slot
     this.#term = term
+    this.run = run
   }
 
-  /** Ends the terms of all writers before. */
+  /** Ends the terms of all writers before, and the epoch, where Postgres was started since it began. */
   static async claim(client: pg.Client, slot: string, holder: string): Promise<LogWriter> {
-    const { rows } = await client.query<{ term: string }>('select sync.claim_capture($1, $2)::text as term', [
-      slot,
-      holder,
-    ])
-    return new LogWriter(client, slot, rows[0]?.term ?? '')
+    await client.query('select sync.ensure_epoch()')
+    const { rows } = await client.query<{ term: string; run: string }>(
+      'select sync.claim_capture($1, $2)::text as term, sync.postgres_run() as run',
+      [slot, holder],
+    )
+    return new LogWriter(client, slot, rows[0] ?? { term: '', run: '' })
   }
 
   async log(commits: readonly LoggedCommit[]): Promise<void> {

@@ -14,6 +14,8 @@ export interface ReplicationOptions {
 
 /** An open stream of logical replication. */
 export interface Replication {
+  /** Of Postgres, by the time of its start: places in the WAL are those of this run. */
+  readonly run: string
   /** All up to here is durable elsewhere: the server may forget it. Told soon. */
   confirm(lsn: number): void
   /** Stops and resumes reading; what the server sends meanwhile waits in the socket. Keepalives go on. */
@@ -68,6 +70,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   client.on('error', (error) => ended.resolve(error))
   client.on('end', () => ended.resolve(new Error('The replication connection was closed.')))
   await client.connect()
+  const { rows: runs } = await client.query<{ run: string }>('select sync.postgres_run() as run')
   const { connection } = client as unknown as { readonly connection: ProtocolConnection }
   let [received, confirmed] = [0, 0]
   let failed = false
@@ -122,6 +125,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     closed = true
   })
   return {
+    run: runs[0]?.run ?? '',
     confirm(lsn) {
       if (lsn <= confirmed) return
       confirmed = lsn

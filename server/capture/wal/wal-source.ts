@@ -10,7 +10,7 @@ import { Troubles, type Log } from '../../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews, WalPlace } from '../change-source.ts'
 import { messagePrefix } from './commit-assembler.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
-import { Position } from './position.ts'
+import { Places } from './places.ts'
 import { UnreadableStream } from './unreadable-stream.ts'
 import { SlotWatch } from './slot-watch.ts'
 import { setUpCapture } from './wal-setup.ts'
@@ -23,6 +23,12 @@ export interface WalSourceOptions {
   readonly log: Log
   readonly news?: LogNews | undefined
   readonly troubles?: Troubles
+}
+
+interface LogState {
+  readonly head: string
+  readonly upto: string
+  readonly run: string
 }
 
 const notifyChannel = 'tidewire_log'
@@ -42,7 +48,8 @@ const slotInUse = '55006'
 /** On the channel of news: the writer of the log goes in order, and the slot is free. */
 const slotFree = 'free'
 
-const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted`
+const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted,
+  sync.postgres_run() as run`
 const markerSql = `select (pg_logical_emit_message(true, $1, '') - '0/0')::text as place`
 /** Tables that are not published as they were when capture was set up; one that is gone altogether is not capture's to mend. */
 const distortedSql = `
@@ -51,7 +58,8 @@ select from sync.settings, now, jsonb_each_text(published) as known(name, state)
 where now.state ->> known.name is distinct from known.state
   and exists (select from sync.captured_tables($1) c where c.name = known.name)`
 const logStateSql = `
-select coalesce((select max(seq) from sync_changes), 0)::text as head, coalesce((select max(last_seq) from sync_capture), 0)::text as upto`
+select coalesce((select max(seq) from sync_changes), 0)::text as head, coalesce((select max(last_seq) from sync_capture), 0)::text as upto,
+  sync.postgres_run() as run`
 
 /**
  * The log as logical replication writes it, after the commits. Of all servers on a database one reads the slot and writes
@@ -67,8 +75,8 @@ export function createWalSource({
   troubles = new Troubles(clock, log),
 }: WalSourceOptions): ChangeSource {
   const holder = Buffer.from(random.bytes(8)).toString('hex')
-  /** Everything that was committed before this place in the WAL is in the log. */
-  const captured = new Position(clock)
+  /** Everything that was committed before these places in the WAL is in the log. */
+  const captured = new Places(clock)
   const pool = createSurvivingPool({
     ...database.connection,
     max: 3,
@@ -92,6 +100,13 @@ export function createWalSource({
   let publication = ''
   const unreadable = new UnreadableStream()
 
+  /** Which run of Postgres this is: what was known of the one before says nothing, for it may have begun with a backup. */
+  function runs(run: string): void {
+    if (!captured.enter(run)) return
+    told = zeroSeq
+    onCommits()
+  }
+
   function logged(newest: Seq): void {
     if (stopped || newest <= told) return
     told = newest
@@ -99,8 +114,8 @@ export function createWalSource({
     onCommits(newest)
   }
 
-  function reached(end: number): void {
-    captured.pass(end)
+  function reached(end: number, run: string): void {
+    captured.pass(end, run)
     tellNews()
   }
 
@@ -109,7 +124,7 @@ export function createWalSource({
     telling = true
     clock.after(newsMs, () => {
       telling = false
-      if (stream) news.tell(`${told} ${captured.value}`)
+      if (stream) news.tell(`${told} ${captured.value} ${captured.run}`)
     })
   }
 
@@ -122,6 +137,7 @@ export function createWalSource({
       clock,
       names,
       holder,
+      onRun: runs,
       onPosition: reached,
       onLogged: logged,
     })
@@ -190,9 +206,11 @@ export function createWalSource({
 
   /** The log as others wrote it. */
   async function look(): Promise<void> {
-    const { rows } = await pool.query<{ head: string; upto: string }>({ name: 'log_state', text: logStateSql })
-    captured.pass(Number(rows[0]?.upto ?? 0))
-    logged(toSeq(rows[0]?.head ?? 0))
+    const { rows } = await pool.query<LogState>({ name: 'log_state', text: logStateSql })
+    const { head = '0', upto = '0', run = '' } = rows[0] ?? {}
+    runs(run)
+    captured.pass(Number(upto), run)
+    logged(toSeq(head))
   }
 
   /** Notifications may be lost with their connection. */
@@ -210,9 +228,10 @@ export function createWalSource({
       if (following) endPause()
       return
     }
-    const [head = '0', upto = '0'] = payload.split(' ')
-    captured.pass(Number(upto))
-    logged(toSeq(head))
+    // What the writer's commits say by NOTIFY names no run: it is only a hint.
+    const [head = '0', upto = '0', run = ''] = payload.split(' ')
+    captured.pass(Number(upto), run)
+    if (toSeq(head) > told) onCommits()
   }
 
   let marking: Promise<void> | undefined
@@ -231,8 +250,9 @@ export function createWalSource({
     await marking
   }
 
-  async function reach({ flushed, inserted }: WalPlace): Promise<void> {
+  async function reach({ flushed, inserted, run }: WalPlace): Promise<void> {
     const deadline = clock.monotonic() + settleMs
+    runs(run)
     if (captured.value >= inserted) return
     // Positions come by themselves, also to those who follow as long as news come: no load for the database.
     const comes = stream !== undefined || clock.monotonic() - heardNewsAt < silentNewsMs
@@ -306,8 +326,11 @@ export function createWalSource({
       return logQuery
     },
     async head() {
-      const [place] = await logQuery<{ flushed: string; inserted: string }>({ name: 'wal_place', text: placeSql })
-      await reach({ flushed: Number(place?.flushed), inserted: Number(place?.inserted) })
+      const [place] = await logQuery<{ flushed: string; inserted: string; run: string }>({
+        name: 'wal_place',
+        text: placeSql,
+      })
+      await reach({ flushed: Number(place?.flushed), inserted: Number(place?.inserted), run: place?.run ?? '' })
       const [row] = await logQuery<{ head: string }>({ name: 'log_state', text: logStateSql })
       return toSeq(row?.head ?? 0)
     },
