@@ -21,7 +21,7 @@ import type { ChangeSource } from './capture/change-source.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
 import type { Config } from './config.ts'
-import { databaseTrouble, openDatabase, type Database } from './db/db.ts'
+import { databaseTrouble, openDatabase, openDatabaseClock, type Database, type DatabaseClock } from './db/db.ts'
 import {
   attachGateway,
   createHttpHandler,
@@ -84,6 +84,7 @@ interface Running {
   readonly http: HttpServer
   readonly health: HealthWatch
   readonly tracing: Tracing | undefined
+  readonly time: DatabaseClock
 }
 
 /** Makes a server; nothing happens before `listen`. */
@@ -151,6 +152,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       await last.feed.close()
       await last.tracing?.close()
       await last.cluster.close()
+      last.time.stop()
       await last.database.close()
       log.info('Closed')
     },
@@ -183,7 +185,7 @@ async function compose(
     ...(config.capture === 'wal' ? { slot: () => readSlotFigures(pool) } : {}),
     canaryAgeMs: () => {
       const { lastCanaryAt } = hub.stats()
-      return lastCanaryAt === null ? null : clock.now() - lastCanaryAt
+      return lastCanaryAt === null ? null : clock.monotonic() - lastCanaryAt
     },
     ...(cluster.redis ? { redis: () => redisFigures(cluster.redis?.isUp ?? false) } : {}),
     pool: { waiting: () => pool.waitingCount, size: pool.options.max ?? 0 },
@@ -220,10 +222,17 @@ async function compose(
     limits: { subscriptions: limits.subscriptions, windowBatches: limits.windowBatches },
     observer: observation.hub,
   })
-  const mutations = createPusher(database, { clock, log, onCommitted: () => hub.wake(), observer: observation.push })
-  const auth = createAuth({ pool, key: await openSigningKey(config.auth, random), clock, random })
+  // What ends at a time ends by the time of the database; ages and waits are by monotonic time.
+  const time = await openDatabaseClock(() => timeOf(database), clock)
+  const mutations = createPusher(database, {
+    clock: time,
+    log,
+    onCommitted: () => hub.wake(),
+    observer: observation.push,
+  })
+  const auth = createAuth({ pool, key: await openSigningKey(config.auth, random), clock: time, random })
   const routes = createSignInRoutes({
-    signIn: createSignIn({ pool, auth, clock, random }),
+    signIn: createSignIn({ pool, auth, clock: time, random }),
     allowedOrigins: config.allowedOrigins,
   })
   const http = createHttpServer(createHttpHandler({ readiness, metrics, log, routes }))
@@ -232,6 +241,7 @@ async function compose(
     await listen(http, config)
   } catch (error) {
     health.stop()
+    time.stop()
     await hub.stop()
     await feed.close()
     await cluster.close()
@@ -240,10 +250,10 @@ async function compose(
   }
   const gateway = attachGateway(http, {
     auth,
-    devices: createDeviceRegistry({ pool, clock, random }),
+    devices: createDeviceRegistry({ pool, clock: time, random }),
     hub,
     mutations,
-    clock,
+    clock: time,
     log,
     limits,
     random,
@@ -282,7 +292,7 @@ async function compose(
     inspectCapture: async () => source.inspect?.(),
     onCanary: () => hub.wake(),
   })
-  return { database, cluster, source, state, hub, feed, maintenance, gateway, http, health, tracing }
+  return { database, cluster, source, state, hub, feed, maintenance, gateway, http, health, tracing, time }
 }
 
 function toError(trouble: Trouble | undefined): TideError | undefined {
@@ -303,6 +313,14 @@ export function createPusher(
   const catalog = loadCatalog()
   const store = createSqlMutationStore({ pool: database.pool, catalog })
   return createMutations({ store, catalog, clock, log, onCommitted, ...(observer ? { observer } : {}) })
+}
+
+async function timeOf({ pool }: Database): Promise<number> {
+  const { rows } = await pool.query<{ ms: number }>({
+    name: 'clock',
+    text: 'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
+  })
+  return Number(rows[0]?.ms)
 }
 
 /** Servers that have this in common serve the same database. */

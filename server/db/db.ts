@@ -9,6 +9,7 @@ import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
 import { migrateUp, openOrm, rollbackOne } from './orm.ts'
 
+export { openDatabaseClock, type DatabaseClock } from './database-clock.ts'
 export { databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts'
 export { createSurvivingPool } from './surviving-pool.ts'
 export { insertRow } from './insert-row.ts'

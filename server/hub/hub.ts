@@ -74,7 +74,7 @@ export interface HubStats {
   readonly sharedFrames: number
   readonly catchUps: number
   readonly pages: number
-  /** Milliseconds (clock.now) of the last sign of life that came through; null: none yet. */
+  /** Milliseconds (clock.monotonic) of the last sign of life that came through; null: none yet. */
   readonly lastCanaryAt: number | null
 }
 

@@ -227,7 +227,7 @@ export class Node {
     this.#watch.remember(step)
     for (const session of [...this.sessions]) this.#hand(session, step, frames, generation)
     if (!step.canary) return
-    this.#lastCanaryAt = clock.now()
+    this.#lastCanaryAt = clock.monotonic()
     // Changes may be missing that nobody knows of: nobody is told to be current.
     if (this.#options.troubles.feeding) return
     const frame = messageFrame({ type: 'frontier', seq: step.to, at: step.at })

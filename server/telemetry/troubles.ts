@@ -41,6 +41,8 @@ export class Troubles {
   readonly #clock: Clock
   readonly #log: Lines
   readonly #current = new Map<Part, Trouble>()
+  /** By monotonic time, so that a clock that jumps does not lengthen a trouble. */
+  readonly #began = new Map<Part, number>()
   #onChange: () => void = () => undefined
   #cancelCalm: CancelTimer = () => undefined
 
@@ -70,21 +72,25 @@ export class Troubles {
     }
     const known = this.#current.get(part)
     if (known?.code === error?.code) return
-    if (error) this.#begin(part, error, known?.since ?? this.#clock.now())
-    else this.#end(part, known?.since ?? 0)
+    if (error) this.#begin(part, error)
+    else this.#end(part)
     this.#onChange()
     // It answers one, so it answers all; whether there is room to write, a read cannot tell.
     const others = part === 'feed' && !error ? this.#current.get('requests') : undefined
     if (others?.code === 'database_unreachable') this.report('requests', undefined)
   }
 
-  #begin(part: Part, { code, message, remedy }: TideError, since: number): void {
+  #begin(part: Part, { code, message, remedy }: TideError): void {
+    if (!this.#began.has(part)) this.#began.set(part, this.#clock.monotonic())
+    const since = this.#current.get(part)?.since ?? this.#clock.now()
     this.#current.set(part, { part, code, message, remedy, since })
     this.#log.error(words[part][0], { part, code, error: message, remedy })
   }
 
-  #end(part: Part, since: number): void {
+  #end(part: Part): void {
+    const now = this.#clock.monotonic()
+    this.#log.info(words[part][1], { part, seconds: Math.round((now - (this.#began.get(part) ?? now)) / 1000) })
     this.#current.delete(part)
-    this.#log.info(words[part][1], { part, seconds: Math.max(0, Math.round((this.#clock.now() - since) / 1000)) })
+    this.#began.delete(part)
   }
 }

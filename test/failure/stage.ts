@@ -18,6 +18,8 @@ import { startServerProcess, type ServerProcess } from '../support/server-proces
 export interface StageOptions {
   /** Administration URL of the cluster; without it, the one all tests share. */
   readonly cluster?: string
+  /** A statement that makes the tablespace `small`, for its database to be in. */
+  readonly tablespace?: string
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -57,12 +59,13 @@ export interface Readiness {
 /** By their names in the SDK. */
 const followed = ['tasks', 'plans', 'taskDependencies', 'projects'] as const
 
-export async function openStage({ cluster: own, env = {} }: StageOptions = {}): Promise<Stage> {
+export async function openStage({ cluster: own, tablespace, env = {} }: StageOptions = {}): Promise<Stage> {
   const cluster = own ?? postgresUrl()
   const database = `failure_${randomBytes(5).toString('hex')}`
   const home = await mkdtemp(join(tmpdir(), 'tidewire-failure-'))
+  if (tablespace !== undefined) await administer(cluster, tablespace)
   if (own === undefined) await clonePostgresTemplate(database)
-  else await administer(cluster, `create database ${database}`)
+  else await administer(cluster, `create database ${database}${tablespace === undefined ? '' : ' tablespace small'}`)
   const url = Object.assign(new URL(cluster), { pathname: `/${database}` }).href
   const secret = randomBytes(32).toString('hex')
   const server = await startServerProcess(join(home, 'server'), {

@@ -163,6 +163,30 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     expect((await ahead.log.next('subscribed')).message.error?.code).toBe('cursor_ahead')
   })
 
+  test('after a start of Postgres sessions come back, and go on from cursors that are not beyond its end', async () => {
+    const principal = await device()
+    const one = await connect(principal)
+    const { cursor } = await bootstrap(one, inProject())
+    await pool().query(`update sync.settings set started = started - interval '1 second'`)
+    await pool().query('select sync.ensure_epoch()')
+    const id = await addTask()
+    expect(await one.ended).toBe('closed')
+    const again = await connect(principal, cursor)
+    expect(again.session).toMatchObject({ resume: true })
+    expect(again.session.epoch).not.toBe(cursor.epoch)
+    await again.session.subscribe([{ ...inProject(), held: true }])
+    const { message, rows } = await again.log.next('batch')
+    expect(rowIds(rows)).toEqual([id])
+    // As a replica of the same epoch that went on in a copy of this database would say.
+    const elsewhere = { ...cursor, seq: message.to as Cursor['seq'] }
+    expect((await connect(principal, elsewhere)).session.resume).toBe(false)
+    // An epoch that was minted for a gap goes on from nothing.
+    await pool().query('update sync_heads set epoch = gen_random_uuid()::text')
+    await addTask()
+    expect(await again.ended).toBe('cursor_ahead')
+    expect((await connect(principal, cursor)).session.resume).toBe(false)
+  })
+
   test('the origin device is told that its write is settled, others are not', async () => {
     const [mine, other] = [await device(), await device()]
     const [one, two] = [await connect(mine), await connect(other)]

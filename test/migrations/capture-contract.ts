@@ -316,6 +316,33 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
     expect(await epoch()).toBe(second)
   })
 
+  test('a start of Postgres begins an epoch, and what the one before reached is kept', async () => {
+    const heads = async () => {
+      const { rows } = await pool().query<{ epoch: string; former: string[] }>(
+        `select epoch, (select coalesce(array_agg(f.epoch || ' ' || f.ended_at order by f.ended_at), '{}') from sync.former_epochs f where f.heir = h.epoch) as former from sync_heads h`,
+      )
+      return rows[0] ?? { epoch: '', former: [] }
+    }
+    const restart = () => pool().query(`update sync.settings set started = started - interval '1 second'`)
+    await pool().query('select sync.ensure_epoch()')
+    await addTask(pool())
+    const [end, first] = [(await newChanges()).at(-1).seq, await heads()]
+    await restart()
+    await pool().query('select sync.ensure_epoch()')
+    const second = await heads()
+    expect(second.epoch).not.toBe(first.epoch)
+    expect(second.former.at(-1)).toBe(`${first.epoch} ${end}`)
+    await restart()
+    await addTask(pool())
+    // The first commit finds out by itself, before it is logged.
+    const third = await heads()
+    expect(third.former.slice(-2)).toEqual([`${first.epoch} ${end}`, `${second.epoch} ${end}`])
+    expect(await newChanges()).toHaveLength(1)
+    await pool().query(`update sync_heads set system_identifier = 'another'`)
+    await pool().query('select sync.ensure_epoch()')
+    expect((await heads()).former).toEqual([])
+  })
+
   test('capture can be taken off and put on again', async () => {
     await pool().query(`select sync.remove_capture('tasks')`)
     await addTask(pool())

@@ -389,6 +389,18 @@ describe('a batch', () => {
     expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 7 })
   })
 
+  it('goes on in the epoch after the one it knows, and drops pages that were staged in that', async () => {
+    const { replica } = await openHeld()
+    await replica.applyBatch(batch(2))
+    await replica.addSubscription({ id: 'more', channel, embeddings: false })
+    await replica.stagePage('more', { from: 2, next: 'next', blocks: [blockOf('tasks', [serverTask()])] })
+    await replica.applyWelcome(welcome({ epoch: 'second', resume: true }))
+    expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 2 })
+    expect(replica.subscriptions.map(({ state }) => state)).toEqual(['held', 'new'])
+    await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [serverTask()])] }))
+    expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 3 })
+  })
+
   it('older than the replica is refused and changes nothing', async () => {
     const opened = await openHeld()
     await opened.replica.applyBatch(batch(5))

@@ -137,6 +137,15 @@ export class World {
     backup()
     this.database.startAnew(this.newId())
     this.restored += 1
+    // Where the new history has grown past the old one before a device is back, positions alone tell it nothing.
+    if (this.chance(0.5)) this.#grow(Math.floor(this.random.next() * 60))
+  }
+
+  #grow(commits: number): void {
+    for (let number = 0; number < commits; number++) {
+      const task = this.pick(this.database.rows.all('tasks'))
+      if (task !== undefined) this.foreignWrite('tasks', String(task['id']), { title: `Of a new history ${number}` })
+    }
   }
 
   /** The database is started anew, on nothing but itself. The server may live through it. */
