@@ -207,6 +207,10 @@ export const errorCodes = {
     meaning: 'There is no such table, or it is not synced.',
     remedy: 'Use a table of the schema.',
   },
+  version_conflict: {
+    meaning: 'The row has another version than the one that the change was made for.',
+    remedy: 'Read the row again and decide anew.',
+  },
   write_in_flight: {
     meaning: 'The write is on its way, or answered, so that it can be neither retried nor discarded.',
     remedy: 'Wait for its outcome.',

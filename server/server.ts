@@ -36,6 +36,7 @@ import { startMaintenance, type Maintenance } from './maintenance/maintenance.ts
 import { createSearch } from './memory/search.ts'
 import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
+import { createRepositories, type Repositories } from './repositories/repositories.ts'
 import { assess, watchHealth, type HealthWatch, type RedisFigures } from './telemetry/health.ts'
 import { createMetrics, type PoolFigures } from './telemetry/metrics.ts'
 import { createObservation } from './telemetry/observation.ts'
@@ -44,6 +45,7 @@ import { silentLog, Troubles, type Log, type Trouble } from './telemetry/telemet
 
 export { defineAction, type ActionContext } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
+export type { Actor, Repositories, Unit } from './repositories/repositories.ts'
 
 export interface ServerOptions {
   readonly clock?: Clock
@@ -64,6 +66,8 @@ export interface TideServer {
   readonly url: string
   /** Throws `closed` before `listen`. */
   readonly database: Database
+  /** Typed reading and writing of every table, for code in this process. Throws `closed` before `listen`. */
+  readonly repositories: Repositories
   /** Resolves with a sentence when the server can no longer work. */
   readonly failed: Promise<string>
 }
@@ -74,6 +78,7 @@ const drainLimitMs = 10_000
 /** All that runs while the server listens. */
 interface Running {
   readonly database: Database
+  readonly repositories: Repositories
   readonly cluster: Cluster
   readonly source: ChangeSource
   readonly state: { isClosing: boolean }
@@ -100,6 +105,9 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
     failed: failed.promise,
     get database() {
       return now().database
+    },
+    get repositories() {
+      return now().repositories
     },
     get address() {
       const address = now().http.address()
@@ -292,7 +300,22 @@ async function compose(
     inspectCapture: async () => source.inspect?.(),
     onCanary: () => hub.wake(),
   })
-  return { database, cluster, source, state, hub, feed, maintenance, gateway, http, health, tracing, time }
+  const repositories = createRepositories({ database, catalog, clock, random, onCommitted: () => hub.wake() })
+  return {
+    database,
+    repositories,
+    cluster,
+    source,
+    state,
+    hub,
+    feed,
+    maintenance,
+    gateway,
+    http,
+    health,
+    tracing,
+    time,
+  }
 }
 
 function toError(trouble: Trouble | undefined): TideError | undefined {

@@ -29,6 +29,8 @@ export type { Notification } from './notifications.ts'
  */
 export interface Database {
   readonly pool: pg.Pool
+  /** Connections for reading what may be a little behind: to the replicas of DATABASE_READ_URLS in turn; without any, `pool`. */
+  readPool(): pg.Pool
   readonly embedded: boolean
   /** True when another process runs the embedded database, and this one has attached to it. */
   readonly attached: boolean
@@ -81,18 +83,15 @@ export async function openDatabase(
     await embedded?.close()
     throw unreachableDatabase(config.database, cause)
   }
-  return assemble({
-    pool,
-    connection,
-    embedded,
-    clock,
-    log,
-    notifications: createNotifications(connection, { clock, log }),
-  })
+  const readPools = readConnections(config.database).map((one) => createPool(one, config.database.poolSize, log))
+  const notifications = createNotifications(connection, { clock, log })
+  return assemble({ pool, readPools, connection, embedded, clock, log, notifications })
 }
 
 interface Parts {
   readonly pool: pg.Pool
+  /** Connect at first use. */
+  readonly readPools: readonly pg.Pool[]
   readonly connection: pg.ClientConfig
   readonly embedded: Embedded | undefined
   readonly clock: Clock
@@ -100,17 +99,20 @@ interface Parts {
   readonly notifications: ReturnType<typeof createNotifications>
 }
 
-function assemble({ pool, connection, embedded, clock, log, notifications }: Parts): Database {
+function assemble({ pool, readPools, connection, embedded, clock, log, notifications }: Parts): Database {
   let orm: Promise<MikroORM> | undefined
   let closing: Promise<void> | undefined
+  let lastRead = 0
   pool.on('connect', (client) => {
     client.on('notification', ({ channel, payload }) => notifications.emit({ channel, payload: payload ?? '' }))
   })
   const close = async (): Promise<void> => {
     await notifications.close()
     await (await orm?.catch(() => undefined))?.close(true)
-    await drain(pool, clock)
-    await pool.end()
+    for (const one of [...readPools, pool]) {
+      await drain(one, clock)
+      await one.end()
+    }
     await embedded?.close()
   }
   const onMigrated = async (): Promise<void> => {
@@ -121,6 +123,7 @@ function assemble({ pool, connection, embedded, clock, log, notifications }: Par
   }
   const database: Database = {
     pool,
+    readPool: () => readPools[lastRead++ % readPools.length] ?? pool,
     connection,
     embedded: embedded !== undefined,
     attached: embedded?.owned === false,
@@ -147,6 +150,11 @@ function connectionOf(config: DatabaseConfig, embedded: Embedded | undefined): p
   return config.kind === 'postgres'
     ? { connectionString: config.url, keepAlive: true, application_name: 'tidewire' }
     : {}
+}
+
+function readConnections(config: DatabaseConfig): readonly pg.ClientConfig[] {
+  const urls = config.kind === 'postgres' ? config.readUrls : []
+  return urls.map((url) => connectionOf({ kind: 'postgres', url, poolSize: config.poolSize, readUrls: [] }, undefined))
 }
 
 function createPool(connection: pg.ClientConfig, size: number, log: Log): pg.Pool {

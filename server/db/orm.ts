@@ -21,6 +21,8 @@ export async function openOrm(connection: pg.ClientConfig): Promise<MikroORM> {
     migrations,
     logger: () => undefined,
     baseDir: root,
+    // Whoever opens this has looked already; a connection for it would wait for units that hold the embedded database.
+    ensureDatabase: false,
     pool: { min: 0, max: 4 },
   }
   return MikroORM.init(options)

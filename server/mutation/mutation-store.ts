@@ -1,8 +1,9 @@
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Access } from '../scope/access.ts'
+import type { Cascade } from '../scope/cascade.ts'
 import type { Patch, Row } from '../../protocol/rows/row.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
-import type { ErrorCode } from '../../protocol/error-codes.ts'
+import type { WriteRefusal } from '../db/sql-refusal.ts'
 import type { Increments } from './decision.ts'
 
 /** One change of one row, decided and authorised. Rows are canonical, columns camelCase. */
@@ -15,17 +16,6 @@ export type Write =
       readonly set: Patch
       readonly inc: Increments
     }
-
-/** What the database said against a write: data, since it becomes the outcome of the mutation. `columns` are camelCase. */
-export interface WriteRefusal {
-  readonly code: Extract<
-    ErrorCode,
-    'unique_violated' | 'foreign_key_violated' | 'constraint_violated' | 'invalid_value'
-  >
-  readonly message: string
-  readonly table: string
-  readonly columns: readonly string[]
-}
 
 /** The rows as stored, in the order of the writes; or why nothing at all was written. */
 export type WriteResult =
@@ -93,9 +83,6 @@ export interface MutationTransaction {
   /** Logs a mark anew for mutations that were answered before: a device that begins anew has missed the first. */
   markAgain(mutationIds: readonly string[]): Promise<void>
 }
-
-/** `deletedAt` is the id of a delete: all that one delete took carries it, and its restore brings back exactly those. */
-export type Cascade = { readonly kind: 'delete' | 'restore'; readonly deletedAt: string }
 
 /** The commit itself was refused, by a constraint that is checked only then. */
 export class CommitRefusedError extends Error {

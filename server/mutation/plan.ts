@@ -1,7 +1,8 @@
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Patch, Row } from '../../protocol/rows/row.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
-import type { Cascade, Write } from './mutation-store.ts'
+import type { Cascade } from '../scope/cascade.ts'
+import type { Write } from './mutation-store.ts'
 import { rejectedOutcome } from './outcome.ts'
 import type { Refusal } from './refusal.ts'
 

@@ -1,6 +1,7 @@
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
-import type { MutationTransaction, Write, WriteRefusal } from './mutation-store.ts'
+import type { WriteRefusal } from '../db/sql-refusal.ts'
+import type { MutationTransaction, Write } from './mutation-store.ts'
 import { rejectedOutcome } from './outcome.ts'
 import { planMutation } from './plan-mutation.ts'
 import type { Moment, Plan } from './plan.ts'

@@ -1,5 +1,6 @@
 import type { Row } from '../../protocol/rows/row.ts'
-import type { Write, WriteRefusal } from './mutation-store.ts'
+import type { WriteRefusal } from '../db/sql-refusal.ts'
+import type { Write } from './mutation-store.ts'
 
 /** How often another slug is tried. */
 export const slugAttempts = 20

@@ -7,7 +7,7 @@ import { CommitFailedError, DatabaseUnavailableError, inDeviceTransaction } from
 import { createHomes } from '../scope/homes.ts'
 import { CommitRefusedError, StatementFailedError, type MutationStore } from './mutation-store.ts'
 import { RowTakenError, SqlMutationTransaction } from './sql-mutation-transaction.ts'
-import { toWriteRefusal } from './sql-refusal.ts'
+import { toWriteRefusal } from '../db/sql-refusal.ts'
 
 export interface SqlMutationStoreOptions {
   readonly pool: Pool

@@ -6,24 +6,22 @@ import { TideError } from '../../protocol/error.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
 import { rawRows, selectList, toRow } from '../db/row-codec.ts'
 import { loadAccess, type Access } from '../scope/access.ts'
+import { cascade, type Cascade } from '../scope/cascade.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
-import { cascadeSql, childrenOf } from './cascade-sql.ts'
 import { ledgerRecord } from './ledger-record.ts'
 import type {
-  Cascade,
   DeviceLedger,
   LedgerEntry,
   MutationTransaction,
   ReferenceTarget,
   StoredOutcome,
   Write,
-  WriteRefusal,
   WriteResult,
 } from './mutation-store.ts'
 import { lockDevice, markMutations, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
-import { isTakenId, toWriteRefusal } from './sql-refusal.ts'
+import { isTakenId, toWriteRefusal, type WriteRefusal } from '../db/sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
 
 /** Another transaction inserted a row that this one had looked for in vain; run again, this one will see it. */
@@ -188,21 +186,10 @@ export class SqlMutationTransaction implements MutationTransaction {
     return refusal ? { kind: 'refused', refusal } : { kind: 'written', rows }
   }
 
-  async cascade(name: string, id: string, { kind, deletedAt }: Cascade): Promise<number | WriteRefusal> {
+  async cascade(name: string, id: string, change: Cascade): Promise<number | WriteRefusal> {
     let count = 0
     const refusal = await this.#savepoint(async () => {
-      const open: (readonly [string, readonly string[]])[] = [[name, [id]]]
-      for (let next = open.pop(); next; next = open.pop()) {
-        const [parent, ids] = next
-        for (const children of childrenOf(this.#catalog, parent)) {
-          const changed = await this.#query<{ id: string }>({
-            text: cascadeSql(this.#catalog, children, kind),
-            values: [ids, deletedAt],
-          })
-          count += changed.length
-          if (changed.length > 0) open.push([children.table.name, changed.map((row) => row.id)])
-        }
-      }
+      count = await cascade(this.#query, this.#catalog, name, id, change)
     }, name)
     return refusal ?? count
   }

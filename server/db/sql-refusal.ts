@@ -1,6 +1,20 @@
 import type { DatabaseError } from 'pg'
+import type { ErrorCode } from '../../protocol/error-codes.ts'
 import { toProperty } from '../../protocol/rows/table.ts'
-import type { WriteRefusal } from './mutation-store.ts'
+
+/** What the database said against a write: data, since it becomes the outcome of the mutation. `columns` are camelCase. */
+export interface WriteRefusal {
+  readonly code: Extract<
+    ErrorCode,
+    'unique_violated' | 'foreign_key_violated' | 'constraint_violated' | 'invalid_value'
+  >
+  readonly message: string
+  readonly table: string
+  readonly columns: readonly string[]
+}
+
+/** What is read of an error of the driver, or of the ORM, which copies it. */
+export type SqlError = Pick<DatabaseError, 'message' | 'code' | 'table' | 'column' | 'constraint' | 'detail'>
 
 /** The row's own primary key: somebody else has inserted it since it was looked for. */
 export function isTakenId(error: DatabaseError): boolean {
@@ -8,7 +22,7 @@ export function isTakenId(error: DatabaseError): boolean {
 }
 
 /** What a database error says about the write, or undefined when it is about something else. */
-export function toWriteRefusal(error: DatabaseError, table: string): WriteRefusal | undefined {
+export function toWriteRefusal(error: SqlError, table: string): WriteRefusal | undefined {
   const where = error.table ?? table
   const key = /^Key \((.+?)\)=\((.*)\) (.*)$/s.exec(error.detail ?? '')
   const columns = (key?.[1] ?? error.column ?? '')

@@ -1,0 +1,105 @@
+import { TideError } from '../../protocol/error.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
+
+/** How much each part counts; they need not sum to 1. */
+export interface Weights {
+  readonly similarity: number
+  readonly text: number
+  readonly importance: number
+  readonly recency: number
+}
+
+export interface SearchOptions {
+  /** Nearest by cosine distance; of the dimension of the database. */
+  readonly embedding?: ArrayLike<number>
+  /** Words, any of which may match. */
+  readonly text?: string
+  /** Hits, 1 to 200. Default 10. */
+  readonly limit?: number
+  readonly weights?: Partial<Weights>
+  /** At least this confident, 0 to 1. */
+  readonly minConfidence?: number
+}
+
+/** A found row by id, with its score and what it is made of, each 0 to 1. */
+export interface Ranked {
+  readonly id: string
+  readonly score: number
+  readonly similarity: number
+  readonly text: number
+}
+
+/** What differs between the tables that are searched. SQL over alias `t`. */
+export interface Searched {
+  readonly table: string
+  /** Rows that may be found at all; the condition of the HNSW index is part of it. */
+  readonly live: string
+  readonly importance: string
+  readonly confidence: string
+}
+
+const defaults: Weights = { similarity: 0.55, text: 0.2, importance: 0.15, recency: 0.1 }
+
+/** So many times the limit are looked at by vector, and by words, before the parts are weighed. */
+const candidatesPerHit = 4
+
+/**
+ * The best rows by vector, words, importance and age together. Candidates are the nearest by the HNSW index and the best
+ * by the full-text index; `filter` is a condition over `t` with parameters from `$1` on, and holds within both searches, so
+ * that it never starves the result. Runs inside a transaction.
+ */
+export async function hybridSearch(
+  query: SqlQuery,
+  searched: Searched,
+  { text, parameters }: { readonly text: string; readonly parameters: readonly unknown[] },
+  options: SearchOptions,
+): Promise<readonly Ranked[]> {
+  const { limit = 10, embedding, text: words = '', minConfidence = 0 } = options
+  const hasWords = words.trim() !== ''
+  if (!Number.isInteger(limit) || limit < 1 || limit > 200)
+    throw new TideError('invalid_value', `A search for ${limit} rows was asked for; it may find 1 to 200.`)
+  if (embedding === undefined && !hasWords)
+    throw new TideError('invalid_value', `A search of ${searched.table} has neither text nor embedding.`, {
+      remedy: 'Give one of them.',
+    })
+  const values = [...parameters]
+  const bind = (value: unknown): string => `$${values.push(value)}`
+  const candidates = limit * candidatesPerHit
+  const vector = embedding && `${bind(`[${Array.from(embedding).join()}]`)}::vector`
+  const tsquery = hasWords
+    ? `(select replace(plainto_tsquery('english', ${bind(words)})::text, '&', '|')::tsquery)`
+    : undefined
+  const where = `${searched.live} and ${searched.confidence} >= ${bind(minConfidence)}${text === '' ? '' : ` and (${text})`}`
+  const from = `from ${searched.table} t where ${where}`
+  const sources = [
+    ...(vector
+      ? [`(select t.id ${from} and t.embedding is not null order by t.embedding <=> ${vector} limit ${candidates})`]
+      : []),
+    ...(tsquery
+      ? [
+          `(select t.id ${from} and t.search_vector @@ ${tsquery} order by ts_rank(t.search_vector, ${tsquery}, 32) desc limit ${candidates})`,
+        ]
+      : []),
+  ]
+  const similarity = vector ? `coalesce(1 - (t.embedding <=> ${vector}), 0)` : '0'
+  const rank = tsquery ? `ts_rank(t.search_vector, ${tsquery}, 32)` : '0'
+  const weights = { ...defaults, ...options.weights }
+  const score = [
+    `${bind(weights.similarity)}::float8 * similarity`,
+    `${bind(weights.text)}::float8 * text`,
+    `${bind(weights.importance)}::float8 * importance`,
+    // Halves in a month.
+    `${bind(weights.recency)}::float8 * exp(-0.0231 * extract(epoch from now() - updated_at) / 86400)`,
+  ].join(' + ')
+  // Filters may refuse the first candidates of the index; it goes on until there are enough.
+  if (vector) await query({ text: `set local hnsw.iterative_scan = 'relaxed_order'` })
+  return query<Ranked & object>({
+    text: `with candidates as (${sources.join(' union ')}),
+      parts as (
+        select t.id, (${similarity})::float8 as similarity, (${rank})::float8 as text, (${searched.importance})::float8 as importance, t.updated_at
+        from candidates join ${searched.table} t using (id)
+      )
+      select id, (${score})::float8 as score, similarity, text from parts order by score desc, id limit ${limit}`,
+    values,
+  })
+}

@@ -1,0 +1,56 @@
+import { knowledgeEntries } from '../entities/memory/knowledge-entries.ts'
+import { hybridSearch, type SearchOptions } from './hybrid-search.ts'
+import type { Found } from './memory-repository.ts'
+import { inOrder } from './ranked.ts'
+import { Repository, type RepositoryParts, type RowOf } from './repository.ts'
+
+export interface KnowledgeSearch extends SearchOptions {
+  readonly entryTypes?: readonly string[]
+  readonly projectId?: string
+  /** Any of them. */
+  readonly tags?: readonly string[]
+}
+
+const searched = {
+  table: 'knowledge_entries',
+  live: 't.is_current and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())',
+  importance: 'coalesce(t.quality_score, 0.5)',
+  confidence: 'coalesce(t.confidence_score, 1)',
+}
+
+/** The knowledge base: current entries are searched, frozen ones are its history. */
+export class KnowledgeRepository extends Repository<typeof knowledgeEntries> {
+  constructor(parts: RepositoryParts) {
+    super(parts, knowledgeEntries)
+  }
+
+  /** Best first, by vector, by words, or by both. */
+  async search(options: KnowledgeSearch): Promise<readonly Found<RowOf<typeof knowledgeEntries>>[]> {
+    const filters: readonly (readonly [condition: string, value: unknown])[] = [
+      ['t.organization_id = ?', this.parts.actor.organizationId],
+      ['t.entry_type = any (?::text[])', options.entryTypes],
+      ['t.project_id = ?', options.projectId],
+      ['t.tags && ?::text[]', options.tags],
+    ]
+    const used = filters.filter(([, value]) => value !== undefined)
+    const filter = {
+      text: used.map(([condition], index) => condition.replace('?', `$${index + 1}`)).join(' and '),
+      parameters: used.map(([, value]) => value),
+    }
+    const ranked = await hybridSearch(this.parts.query, searched, filter, options)
+    const rows = await this.byIds(ranked.map(({ id }) => id))
+    return inOrder(ranked, rows).map(([{ score, similarity, text }, row]) => ({ row, score, similarity, text }))
+  }
+
+  /** The entry and its frozen former contents, newest first. */
+  async history(id: string): Promise<readonly RowOf<typeof knowledgeEntries>[]> {
+    const former = await this.parts.query<{ readonly id: string }>({
+      text: `with recursive chain as (
+          select id, previous_version_id, 0 as depth from knowledge_entries where id = $1
+          union all select k.id, k.previous_version_id, chain.depth + 1 from knowledge_entries k join chain on k.id = chain.previous_version_id where chain.depth < 1000
+        ) select id from chain order by depth`,
+      values: [id],
+    })
+    return inOrder(former, await this.byIds(former.map((one) => one.id))).map(([, row]) => row)
+  }
+}
