@@ -111,13 +111,13 @@ export function createRepositories({
 }
 
 /** On a replica, or on the primary when that one is away. */
-async function readIn<T>({ pool, readPool }: Database, read: (on: pg.Pool) => Promise<T>): Promise<T> {
-  const replica = readPool()
+async function readIn<T>(database: Database, read: (on: pg.Pool) => Promise<T>): Promise<T> {
+  const replica = database.readPool()
   try {
     return await read(replica)
   } catch (error) {
-    if (replica === pool || !(error instanceof DatabaseUnavailableError)) throw error
-    return read(pool)
+    if (replica === database.pool || !(error instanceof DatabaseUnavailableError)) throw error
+    return read(database.pool)
   }
 }
 

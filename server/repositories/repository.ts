@@ -110,7 +110,7 @@ export class Repository<T extends Table> {
     const found = await this.#find(conditions, order, limit + 1, embeddings)
     const rows = found.slice(0, limit)
     const last = rows.at(-1)
-    return found.length > limit && last ? { rows, next: toCursor(order, last as Values) } : { rows }
+    return found.length > limit && last ? { rows, next: toCursor(order, last) } : { rows }
   }
 
   async count(where?: Where<T>): Promise<number> {
