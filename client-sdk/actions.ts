@@ -110,6 +110,99 @@ export interface Actions {
     }
     readonly answer: { readonly replayId: string; readonly events: number }
   }
+  /** Starts a run of a pipeline. */
+  readonly 'pipelines.start': {
+    readonly input: {
+      readonly pipelineId: string
+      readonly branch?: string
+      readonly commitSha?: string
+      readonly inputs?: Readonly<Record<string, Json>>
+    }
+    readonly answer: PipelineAnswer
+  }
+  /** Takes the next step of a pipeline that is ready for an agent, with a lease; both null when there is none. */
+  readonly 'pipelines.claim': {
+    readonly input: {
+      readonly agentId: string
+      readonly instanceId?: string
+      readonly projectId?: string
+      readonly kinds?: readonly ('command' | 'agent' | 'test' | 'build' | 'deploy')[]
+      readonly leaseSeconds?: number
+    }
+    readonly answer: {
+      readonly step: RowOf<(typeof shippedSchema)['pipelineStepExecutions']> | null
+      readonly work: {
+        readonly kind: string
+        readonly pipelineId: string
+        readonly runNumber: number
+        readonly configuration: Json
+        readonly environment: Json
+        readonly inputs: Json
+        /** What earlier steps gave, by their names. */
+        readonly outputs: Readonly<Record<string, Json>>
+        readonly branch: string | null
+        readonly commitSha: string | null
+      } | null
+    }
+  }
+  readonly 'pipelines.renew': {
+    readonly input: { readonly stepExecutionId: string; readonly leaseSeconds?: number }
+    readonly answer: Readonly<Record<string, never>>
+  }
+  /** Ends a step. `outputs.metrics` are what quality gates compare. Throws `lease_lost`. */
+  readonly 'pipelines.finish': {
+    readonly input: {
+      readonly stepExecutionId: string
+      readonly status: 'completed' | 'failed'
+      readonly exitCode?: number
+      readonly logTail?: string
+      readonly logUri?: string
+      readonly outputs?: {
+        readonly metrics?: Readonly<Record<string, number>>
+        readonly [key: string]: Json | undefined
+      }
+      readonly error?: string
+      readonly artifacts?: readonly {
+        readonly name: string
+        readonly kind?: 'file' | 'report' | 'coverage' | 'image' | 'package' | 'log'
+        readonly storageUri: string
+        readonly sizeBytes?: number
+        /** 64 hexadecimal digits. */
+        readonly sha256: string
+        readonly contentType?: string
+        readonly expiresAt?: string
+      }[]
+    }
+    readonly answer: PipelineAnswer
+  }
+  readonly 'pipelines.cancel': {
+    readonly input: { readonly executionId: string; readonly reason?: string }
+    readonly answer: PipelineAnswer
+  }
+  /** Answers a step of kind `approval`. Takes an admin of the project. */
+  readonly 'pipelines.approve': {
+    readonly input: { readonly stepExecutionId: string; readonly approved: boolean; readonly reason?: string }
+    readonly answer: PipelineAnswer
+  }
+  /** Takes a quality gate that failed as passed. Takes a person who is an admin of the project. */
+  readonly 'pipelines.waive': {
+    readonly input: { readonly executionId: string; readonly gate: string; readonly reason: string }
+    readonly answer: PipelineAnswer
+  }
+  /** Starts a run of a workflow: a task for each of its steps. */
+  readonly 'workflows.start': {
+    readonly input: {
+      readonly workflowId: string
+      readonly projectId?: string
+      readonly input?: Readonly<Record<string, Json>>
+    }
+    readonly answer: { readonly run: RowOf<(typeof shippedSchema)['workflowRuns']> }
+  }
+}
+
+interface PipelineAnswer {
+  /** The run as it is then. */
+  readonly execution: RowOf<(typeof shippedSchema)['pipelineExecutions']>
 }
 
 /** An event as subscribers get it. */

@@ -18,7 +18,10 @@ import type { ActionContext, AnyAction } from './action.ts'
 import { failEvents, readEvents, replayEvents } from './event-reading.ts'
 import { pauseSubscription, resumeSubscription, subscribeToEvents } from './event-subscriptions.ts'
 import { heartbeat } from './heartbeat.ts'
+import { approveStep, cancelPipeline, waiveGate } from './pipeline-decisions.ts'
+import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
+import { startWorkflow } from './workflows.ts'
 
 export { defineAction, type ActionContext, type AnyAction } from './action.ts'
 
@@ -34,6 +37,14 @@ export const shippedActions: readonly AnyAction[] = [
   readEvents,
   failEvents,
   replayEvents,
+  startPipeline,
+  claimStep,
+  renewStep,
+  finishStep,
+  cancelPipeline,
+  approveStep,
+  waiveGate,
+  startWorkflow,
 ]
 
 export interface ActionsOptions {

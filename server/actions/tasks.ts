@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
+import { checkInstance } from './check-instance.ts'
 
 const leaseSeconds = z.number().int().min(5).max(86_400)
 
@@ -65,19 +66,6 @@ export const releaseTask = defineAction({
     return {}
   },
 })
-
-async function checkInstance({ query }: ActionContext, agentId: string, instanceId: string): Promise<void> {
-  const [instance] = await query<{ readonly live: boolean }>({
-    name: 'action_instance',
-    text: `select status in ('starting', 'idle', 'busy', 'draining') as live from agent_instances where id = $1 and agent_id = $2 for share`,
-    values: [instanceId, agentId],
-  })
-  if (!instance) throw new TideError('not_found', `Agent ${agentId} has no instance ${instanceId}.`)
-  if (!instance.live)
-    throw new TideError('forbidden', `Instance ${instanceId} has stopped, so it can hold no task.`, {
-      remedy: 'Insert a row for the new instance and claim with its id.',
-    })
-}
 
 /** Locks the task; it must be claimed by an agent that the caller may act as. */
 async function checkHeld(context: ActionContext, taskId: string): Promise<void> {

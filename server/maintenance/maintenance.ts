@@ -58,7 +58,7 @@ select sync.mark_canary() where pg_try_advisory_xact_lock(${maintenanceLock}, 0)
 
 /** Instances first: what they held is then over. Several servers may do it at once; each row is taken by one. */
 const sweepSql = `
-select instances, sync.sweep_leases() as leases from (select sync.sweep_instances() as instances offset 0) swept`
+select instances, sync.sweep_leases() as leases, sync.sweep_pipelines() as pipelines from (select sync.sweep_instances() as instances offset 0) swept`
 
 /** Every night, server time. */
 const retentionTime = '0 2 * * *'
@@ -110,9 +110,9 @@ export function startMaintenance({
       }),
     ),
     every({ clock, log, job: 'sweep', ms: sweepIntervalMs }, async () => {
-      const { rows } = await pool.query<{ instances: number; leases: number }>(sweepSql)
-      const [{ instances, leases } = { instances: 0, leases: 0 }] = rows
-      if (instances + leases > 0) log.info('Work was taken back', { instances, leases })
+      const { rows } = await pool.query<{ instances: number; leases: number; pipelines: number }>(sweepSql)
+      const [{ instances, leases, pipelines } = { instances: 0, leases: 0, pipelines: 0 }] = rows
+      if (instances + leases + pipelines > 0) log.info('Work was taken back', { instances, leases, pipelines })
     }),
     every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, () =>
       alone(3, async () => {

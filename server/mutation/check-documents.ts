@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import { AgentDNA } from '../../protocol/agents/agent-dna.ts'
 import { eventFilterSchema } from '../../protocol/agents/event-filter.ts'
 import { retryPolicySchema } from '../../protocol/agents/retry-policy.ts'
+import { workflowDefinitionSchema } from '../../protocol/agents/workflow-definition.ts'
 import type { Patch } from '../../protocol/rows/row.ts'
 import { refuse, type Refusal } from './refusal.ts'
 
@@ -9,6 +10,7 @@ import { refuse, type Refusal } from './refusal.ts'
 const documents: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   agents: { dna: AgentDNA },
   event_subscriptions: { filter: eventFilterSchema, retryPolicy: retryPolicySchema },
+  workflows: { definition: workflowDefinitionSchema },
 }
 
 /** Whether the documents that are to be stored are as their schemas say. The message names the path of the first fault. */

@@ -1,0 +1,377 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Json } from '../../protocol/rows/row.ts'
+import type { SqlRow } from '../migrations/rows.ts'
+import { createActionWorld, newId, type ActionWorld } from './world.ts'
+
+let world: ActionWorld
+beforeAll(async () => {
+  world = await createActionWorld()
+})
+afterAll(() => world.close())
+
+interface Execution {
+  readonly id: string
+  readonly status: string
+  readonly gateStatus: string
+  readonly errorMessage: string | null
+  readonly outputs: Json
+}
+interface Step {
+  readonly id: string
+  readonly stepName: string
+  readonly attempt: number
+}
+interface Claim {
+  readonly step: Step | null
+  readonly work: Readonly<Record<string, Json>> | null
+}
+
+const sha256 = 'ab'.repeat(32)
+
+/** A pipeline with these steps; a step may name those it waits for. */
+async function pipeline(
+  steps: readonly (SqlRow & { readonly name: string; readonly after?: readonly string[] })[],
+): Promise<string> {
+  const { id } = await world.add('pipelines', {
+    project_id: world.fixture.projectId,
+    name: newId(),
+    environment: '{"CI":"1"}',
+  })
+  const ids = new Map<string, string>()
+  for (const { after = [], ...step } of steps) {
+    const depends_on = after.map((name) => ids.get(name))
+    ids.set(step.name, (await world.add('pipeline_steps', { pipeline_id: id, depends_on, ...step })).id)
+  }
+  return id
+}
+const gate = (pipelineId: string, values: SqlRow = {}) =>
+  world.add('quality_gates', {
+    project_id: world.fixture.projectId,
+    pipeline_id: pipelineId,
+    name: 'coverage',
+    metric_name: 'coverage',
+    operator: 'gte',
+    threshold: 80,
+    ...values,
+  })
+async function start(pipelineId: string): Promise<Execution> {
+  const { execution } = (await world.call(world.agent, 'pipelines.start', {
+    pipelineId,
+    branch: 'main',
+  })) as unknown as { execution: Execution }
+  return execution
+}
+const claim = async (more: Readonly<Record<string, Json>> = {}) =>
+  (await world.call(world.agent, 'pipelines.claim', { agentId: world.fixture.agentId, ...more })) as unknown as Claim
+async function finish(claimed: Claim, report: Readonly<Record<string, Json>> = {}): Promise<Execution> {
+  const answer = await world.call(world.agent, 'pipelines.finish', {
+    stepExecutionId: claimed.step?.id ?? '',
+    status: 'completed',
+    ...report,
+  })
+  return (answer as unknown as { execution: Execution }).execution
+}
+const steps = (executionId: string) =>
+  world.query(
+    'select step_name as name, attempt, status from pipeline_step_executions where execution_id = $1 order by position, step_name, attempt',
+    [executionId],
+  )
+const claimedName = async () => (await claim()).step?.stepName
+const metrics = (coverage: number) => ({ outputs: { metrics: { coverage } } })
+
+describe('a run of a pipeline', () => {
+  it('goes through its steps by position, hands on what they gave, and ends with all outputs', async () => {
+    const id = await pipeline([
+      { name: 'lint', position: 1, kind: 'test' },
+      { name: 'build', position: 1, configuration: '{"run":"make"}' },
+      { name: 'deploy', position: 2, kind: 'deploy' },
+    ])
+    const execution = await start(id)
+    expect(execution).toMatchObject({
+      status: 'queued',
+      runNumber: 1,
+      branch: 'main',
+      triggeredByAgentId: world.fixture.agentId,
+    })
+    const [first, second] = [await claim(), await claim()]
+    expect(new Set([first.step?.stepName, second.step?.stepName])).toEqual(new Set(['lint', 'build']))
+    const build = first.step?.stepName === 'build' ? first : second
+    expect(build.work).toMatchObject({
+      kind: 'command',
+      configuration: { run: 'make' },
+      environment: { CI: '1' },
+      branch: 'main',
+      runNumber: 1,
+    })
+    expect(await claimedName()).toBeUndefined()
+    await finish(first, { outputs: { digest: 'x' } })
+    expect(await claimedName()).toBeUndefined()
+    await finish(second)
+    const deploy = await claim()
+    expect(deploy).toMatchObject({
+      step: { stepName: 'deploy' },
+      work: { outputs: { [first.step?.stepName ?? '']: { digest: 'x' } } },
+    })
+    expect(await finish(deploy, { exitCode: 0, logTail: 'done' })).toMatchObject({
+      status: 'completed',
+      gateStatus: 'none',
+      outputs: { [first.step?.stepName ?? '']: { digest: 'x' } },
+      finishedAt: expect.any(String),
+    })
+    expect(await start(id)).toMatchObject({ runNumber: 2 })
+    await world.query(
+      `select sync.end_pipeline(id, 'cancelled', null) from pipeline_executions where pipeline_id = $1 and status = 'queued'`,
+      [id],
+    )
+  })
+
+  it('follows the graph of its steps', async () => {
+    const execution = await start(
+      await pipeline([
+        { name: 'a' },
+        { name: 'b', after: ['a'] },
+        { name: 'c', after: ['a'] },
+        { name: 'd', after: ['b', 'c'] },
+      ]),
+    )
+    const a = await claim()
+    expect(await claimedName()).toBeUndefined()
+    await finish(a)
+    const [b, c] = [await claim(), await claim()]
+    await finish(b)
+    expect(await claimedName()).toBeUndefined()
+    await finish(c)
+    expect(await finish(await claim())).toMatchObject({ id: execution.id, status: 'completed' })
+  })
+
+  it('records artifacts with their checksums', async () => {
+    const execution = await start(await pipeline([{ name: 'build' }]))
+    const artifact = { name: 'app.tgz', kind: 'package', storageUri: 's3://b/app.tgz', sizeBytes: 12 }
+    const claimed = await claim()
+    await expect(finish(claimed, { artifacts: [{ ...artifact, sha256: 'short' }] })).rejects.toMatchObject({
+      code: 'bad_message',
+    })
+    await finish(claimed, { artifacts: [{ ...artifact, sha256 }] })
+    const [row] = await world.query(
+      `select name, size_bytes::int as size, encode(sha256, 'hex') as sha256 from pipeline_artifacts where execution_id = $1`,
+      [execution.id],
+    )
+    expect(row).toEqual({ name: 'app.tgz', size: 12, sha256 })
+  })
+
+  it('tries a step again as often as it allows, and then fails', async () => {
+    const { id } = await start(
+      await pipeline([
+        { name: 'flaky', retry_limit: 1 },
+        { name: 'after', position: 1 },
+      ]),
+    )
+    expect(await finish(await claim(), { status: 'failed', error: 'boom' })).toMatchObject({ status: 'running' })
+    expect(await finish(await claim(), { status: 'failed', error: 'boom' })).toMatchObject({
+      status: 'failed',
+      errorMessage: expect.stringContaining('boom'),
+    })
+    expect(await steps(id)).toEqual([
+      { name: 'flaky', attempt: 1, status: 'failed' },
+      { name: 'flaky', attempt: 2, status: 'failed' },
+      { name: 'after', attempt: 1, status: 'cancelled' },
+    ])
+    expect(await world.query('select type from events where subject_id = $1', [id])).toEqual([
+      { type: 'pipeline.failed' },
+    ])
+  })
+
+  it('goes on past a step that may fail', async () => {
+    await start(
+      await pipeline([
+        { name: 'optional', continue_on_error: true },
+        { name: 'after', position: 1 },
+      ]),
+    )
+    await finish(await claim(), { status: 'failed' })
+    expect(await finish(await claim())).toMatchObject({ status: 'completed' })
+  })
+
+  it('waits for approval by an admin', async () => {
+    const { id } = await start(
+      await pipeline([
+        { name: 'ask', kind: 'approval' },
+        { name: 'ship', position: 1 },
+      ]),
+    )
+    expect(await claimedName()).toBeUndefined()
+    const [ask] = await world.query(
+      `select id from pipeline_step_executions where execution_id = $1 and step_name = 'ask'`,
+      [id],
+    )
+    const answer = { stepExecutionId: String(ask?.['id']), approved: true }
+    await expect(world.call(world.agent, 'pipelines.approve', answer)).rejects.toMatchObject({ code: 'forbidden' })
+    await world.call(world.owner, 'pipelines.approve', answer)
+    expect(await finish(await claim())).toMatchObject({ status: 'completed' })
+  })
+
+  it('is cancelled, and leaves its workers without a lease', async () => {
+    const { id } = await start(await pipeline([{ name: 'long' }]))
+    const claimed = await claim()
+    await world.call(world.owner, 'pipelines.cancel', { executionId: id })
+    await expect(finish(claimed)).rejects.toMatchObject({ code: 'lease_lost' })
+    expect(await world.read('pipeline_executions', id)).toMatchObject({ status: 'cancelled' })
+  })
+
+  it('is nothing for viewers', async () => {
+    const pipelineId = await pipeline([{ name: 'a' }])
+    await expect(world.call(world.viewer, 'pipelines.start', { pipelineId })).rejects.toMatchObject({
+      code: 'forbidden',
+    })
+  })
+})
+
+describe('a step', () => {
+  it('whose lease runs out is tried again, and takes no late word', async () => {
+    const { id } = await start(await pipeline([{ name: 'slow', retry_limit: 1 }]))
+    const lost = await claim({ leaseSeconds: 5 })
+    await world.query(`update sync.step_leases set expires_at = now() - interval '1 second'`)
+    await world.query('select sync.sweep_pipelines()')
+    expect(await steps(id)).toMatchObject([{ status: 'timed_out' }, { status: 'queued', attempt: 2 }])
+    await expect(finish(lost)).rejects.toMatchObject({ code: 'lease_lost' })
+    expect(await finish(await claim())).toMatchObject({ status: 'completed' })
+  })
+
+  it('is held no longer than its own time, whatever is asked', async () => {
+    await start(await pipeline([{ name: 'short', timeout_seconds: 30 }]))
+    const claimed = await claim({ leaseSeconds: 600 })
+    await world.call(world.agent, 'pipelines.renew', { stepExecutionId: claimed.step?.id ?? '', leaseSeconds: 600 })
+    const [lease] = await world.query(
+      `select expires_at <= now() + interval '31 seconds' as bounded from sync.step_leases where step_execution_id = $1`,
+      [claimed.step?.id],
+    )
+    expect(lease).toEqual({ bounded: true })
+    await finish(claimed)
+  })
+})
+
+describe('a quality gate', () => {
+  const gated = () =>
+    pipeline([
+      { name: 'test', kind: 'test' },
+      { name: 'gate', kind: 'quality_gate', position: 1 },
+      { name: 'deploy', kind: 'deploy', position: 2 },
+    ])
+  const results = (id: string) =>
+    world.query(
+      `select gate_name as gate, actual_value::float8 as value, passed, waived_by_user_id as waived, details#>>'{waiver,reason}' as reason
+      from quality_gate_results where execution_id = $1 order by 1`,
+      [id],
+    )
+
+  it('that fails and blocks stops the run, and nothing later is done', async () => {
+    const pipelineId = await gated()
+    await gate(pipelineId)
+    const { id } = await start(pipelineId)
+    expect(await finish(await claim(), metrics(79.5))).toMatchObject({
+      status: 'failed',
+      gateStatus: 'failed',
+      errorMessage: 'Blocked by coverage.',
+    })
+    expect(await steps(id)).toMatchObject([{ status: 'completed' }, { status: 'failed' }, { status: 'cancelled' }])
+    expect(await claimedName()).toBeUndefined()
+    expect(await results(id)).toEqual([{ gate: 'coverage', value: 79.5, passed: false, waived: null, reason: null }])
+  })
+
+  it('that is waived by an admin is recorded as that, and the run goes on', async () => {
+    const pipelineId = await gated()
+    await gate(pipelineId)
+    await gate(pipelineId, { name: 'speed', metric_name: 'ms', operator: 'lt', threshold: 100 })
+    const { id } = await start(pipelineId)
+    await finish(await claim(), metrics(10))
+    const waive = (gateName: string, who = world.owner) =>
+      world.call(who, 'pipelines.waive', { executionId: id, gate: gateName, reason: 'known' })
+    await expect(waive('coverage', await world.device('user', world.fixture.memberId))).rejects.toMatchObject({
+      code: 'forbidden',
+    })
+    await expect(waive('none')).rejects.toMatchObject({ code: 'not_found' })
+    // A metric that nobody gave passes nothing.
+    expect(await waive('coverage')).toMatchObject({ execution: { status: 'failed', gateStatus: 'failed' } })
+    expect(await waive('speed')).toMatchObject({ execution: { status: 'running', gateStatus: 'waived' } })
+    expect(await results(id)).toEqual([
+      { gate: 'coverage', value: 10, passed: false, waived: world.fixture.ownerId, reason: 'known' },
+      { gate: 'speed', value: null, passed: false, waived: world.fixture.ownerId, reason: 'known' },
+    ])
+    expect(await finish(await claim())).toMatchObject({ status: 'completed', gateStatus: 'waived' })
+  })
+
+  it('that passes, or does not block, lets the run go on', async () => {
+    const pipelineId = await gated()
+    await gate(pipelineId)
+    await gate(pipelineId, { name: 'hint', threshold: 99, is_blocking: false })
+    await start(pipelineId)
+    await finish(await claim(), metrics(80))
+    expect(await finish(await claim())).toMatchObject({ status: 'completed', gateStatus: 'passed' })
+  })
+
+  it('is asked at the end when no step asks it', async () => {
+    const pipelineId = await pipeline([{ name: 'test' }])
+    await gate(pipelineId)
+    await start(pipelineId)
+    expect(await finish(await claim(), metrics(1))).toMatchObject({ status: 'failed', gateStatus: 'failed' })
+  })
+})
+
+describe('a workflow', () => {
+  const define = (definition: Json, values: SqlRow = {}) =>
+    world.add('workflows', {
+      project_id: world.fixture.projectId,
+      name: newId(),
+      definition: JSON.stringify(definition),
+      ...values,
+    })
+  const steps = [
+    { key: 'plan', title: 'Plan', priority: 'high' },
+    { key: 'write', title: 'Write', dependsOn: ['plan'], context: { lang: 'de' } },
+    { key: 'check', title: 'Check', dependsOn: ['write'] },
+  ]
+  const begin = async (workflowId: string) => {
+    const { run } = (await world.call(world.agent, 'workflows.start', { workflowId, input: { topic: 'tides' } })) as {
+      run: { id: string; status: string }
+    }
+    return run
+  }
+  const work = async (status = 'completed'): Promise<string | undefined> => {
+    const { task } = (await world.call(world.agent, 'tasks.claim', { agentId: world.fixture.agentId })) as {
+      task: { id: string; title: string } | null
+    }
+    if (task) await world.query(`update tasks set status = $2, result = '{"ok":1}' where id = $1`, [task.id, status])
+    return task?.title
+  }
+  const runOf = (id: string) => world.read('workflow_runs', id)
+
+  it('makes a task of each step, in the order of what they wait for, and is completed by the last', async () => {
+    const { id } = await define({ steps })
+    const run = await begin(id)
+    expect(run.status).toBe('running')
+    expect([await work(), await work()]).toEqual(['Plan', 'Write'])
+    expect(await runOf(run.id)).toMatchObject({ status: 'running', current_step: 'check' })
+    expect(await work()).toBe('Check')
+    expect(await runOf(run.id)).toMatchObject({
+      status: 'completed',
+      output: { plan: { ok: 1 }, write: { ok: 1 }, check: { ok: 1 } },
+    })
+    const [task] = await world.query(
+      `select execution_context from tasks where workflow_run_id = $1 and title = 'Write'`,
+      [run.id],
+    )
+    expect(task?.['execution_context']).toEqual({ input: { topic: 'tides' }, context: { lang: 'de' } })
+  })
+
+  it('fails with a step that fails, and the next run that waits begins', async () => {
+    const { id } = await define({ steps })
+    const [first, second] = [await begin(id), await begin(id)]
+    expect(second.status).toBe('queued')
+    await work('failed')
+    expect(await runOf(first.id)).toMatchObject({ status: 'failed', error_message: 'Step plan failed.' })
+    expect(
+      await world.query('select distinct status from tasks where workflow_run_id = $1 order by 1', [first.id]),
+    ).toEqual([{ status: 'cancelled' }, { status: 'failed' }])
+    expect(await runOf(second.id)).toMatchObject({ status: 'running' })
+  })
+})
