@@ -59,6 +59,8 @@ export interface Config {
   readonly logLevel: 'error' | 'info' | 'debug'
   /** `auto`: for people in a terminal, for programs elsewhere. */
   readonly logFormat: 'auto' | 'json' | 'pretty'
+  /** Statements that took so many milliseconds are counted as slow. */
+  readonly slowQueryMs: number
   /** Where traces go; absent: nothing is traced. */
   readonly tracing: { readonly endpoint: string; readonly serviceName: string; readonly ratio: number } | undefined
   readonly limits: Limits
@@ -139,6 +141,7 @@ const variables = {
   ENCRYPTION_KEYS: keyList.optional(),
   LOG_LEVEL: z.enum(['error', 'info', 'debug'], 'must be error, info or debug').default('info'),
   LOG_FORMAT: z.enum(['auto', 'json', 'pretty'], 'must be auto, json or pretty').default('auto'),
+  SLOW_QUERY_MS: whole(1, 600_000).default(200),
   OTEL_EXPORTER_OTLP_ENDPOINT: url('http:', 'https:').optional(),
   OTEL_SERVICE_NAME: z.string().max(200).default('tidewire'),
   OTEL_TRACES_SAMPLER_ARG: part.default(1),
@@ -224,6 +227,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     encryptionKeys: env.ENCRYPTION_KEYS ?? [],
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,
+    slowQueryMs: env.SLOW_QUERY_MS,
     tracing:
       env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
         ? undefined

@@ -32,7 +32,7 @@ import {
 } from './gateway/gateway.ts'
 import { createHub, type Hub } from './hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from './hub/sql-feed.ts'
-import { startMaintenance, type Maintenance } from './maintenance/maintenance.ts'
+import { neglected, readSystemHealth, startMaintenance, type Maintenance } from './maintenance/maintenance.ts'
 import { createSearch } from './memory/search.ts'
 import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
@@ -41,7 +41,8 @@ import { assess, watchHealth, type HealthWatch, type RedisFigures } from './tele
 import { createMetrics, type PoolFigures } from './telemetry/metrics.ts'
 import { createObservation } from './telemetry/observation.ts'
 import { startTracing, type Tracing } from './telemetry/tracing.ts'
-import { silentLog, Troubles, type Log, type Trouble } from './telemetry/telemetry.ts'
+import { averageSince, silentLog, StatementLog, Troubles } from './telemetry/telemetry.ts'
+import type { Log, Trouble, Vitals } from './telemetry/telemetry.ts'
 
 export { defineAction, type ActionContext } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
@@ -124,9 +125,11 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
           ? `Opening the embedded database in ${config.dataDir}`
           : 'Connecting to Postgres',
       )
+      const statements = new StatementLog(clock, config.slowQueryMs)
       const database = await openDatabase(config, {
         clock,
         log,
+        statements,
         mode: 'own',
         onCrash: (error) => {
           log.error('The embedded database stopped', { error: error.message })
@@ -135,7 +138,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       })
       try {
         await database.migrate((name) => onProgress(`Applying ${name}`), config.embedding.dimension)
-        running = await compose(database, config, { clock, log, actions })
+        running = await compose(database, config, { clock, log, actions, statements })
         log.debug('Listening', { host: config.host, port: this.address.port })
       } catch (error) {
         await database.close()
@@ -167,10 +170,17 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
   }
 }
 
+interface Composed {
+  readonly clock: Clock
+  readonly log: Log
+  readonly actions: readonly AnyAction[]
+  readonly statements: StatementLog
+}
+
 async function compose(
   database: Database,
   config: Config,
-  { clock, log, actions }: { readonly clock: Clock; readonly log: Log; readonly actions: readonly AnyAction[] },
+  { clock, log, actions, statements }: Composed,
 ): Promise<Running> {
   const { pool } = database
   const { limits } = config
@@ -197,6 +207,7 @@ async function compose(
     },
     ...(cluster.redis ? { redis: () => redisFigures(cluster.redis?.isUp ?? false) } : {}),
     pool: { waiting: () => pool.waitingCount, size: pool.options.max ?? 0 },
+    neglected: async () => neglected(await readSystemHealth(pool)),
   })
   const metrics = createMetrics({
     readings: () => health.read(),
@@ -217,6 +228,20 @@ async function compose(
       connections: state.gateway?.connections ?? 0,
       version: packageVersion,
       embedded: database.embedded,
+    }
+  }
+  const pushMs = averageSince(metrics.totals.pushes)
+  const feedLagMs = averageSince(metrics.totals.deliveries)
+  const vitals = async (): Promise<Vitals> => {
+    const { ready, connections } = await readiness()
+    return {
+      node: cluster.node,
+      ready,
+      poolUsed: poolFigures(pool).used,
+      connections,
+      pushMs: pushMs(),
+      feedLagMs: feedLagMs(),
+      openConflicts: (await health.read()).database?.openConflicts ?? null,
     }
   }
   const observation = createObservation({ clock, metrics, tracing })
@@ -243,7 +268,9 @@ async function compose(
     signIn: createSignIn({ pool, auth, clock: time, random }),
     allowedOrigins: config.allowedOrigins,
   })
-  const http = createHttpServer(createHttpHandler({ readiness, metrics, log, routes }))
+  const http = createHttpServer(
+    createHttpHandler({ readiness, systemHealth: oneAtATime(() => readSystemHealth(pool)), metrics, log, routes }),
+  )
   try {
     await hub.start()
     await listen(http, config)
@@ -299,6 +326,8 @@ async function compose(
     troubles,
     inspectCapture: async () => source.inspect?.(),
     onCanary: () => hub.wake(),
+    vitals,
+    statements: () => statements.take(),
   })
   const repositories = createRepositories({ database, catalog, clock, random, onCommitted: () => hub.wake() })
   return {
@@ -368,6 +397,15 @@ async function listen(http: HttpServer, { host, port }: Config): Promise<void> {
     })
     http.listen(port, host, resolve)
   })
+}
+
+/** Those who ask while an answer is under way get the same one: nobody makes work by asking often. */
+function oneAtATime<T>(read: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | undefined
+  return () =>
+    (underWay ??= read().finally(() => {
+      underWay = undefined
+    }))
 }
 
 function redisFigures(ok: boolean): RedisFigures {

@@ -114,6 +114,29 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
   command('verify', 'check that rows, channels and change log agree').action(async (options: { json?: boolean }) =>
     onDatabase(options, async (database, _, console) => (await import('./verify.ts')).verify(database, console)),
   )
+  command('health', 'what the database says of itself, measured now: modules, performance, upkeep, targets').action(
+    async (options: { json?: boolean }) =>
+      onDatabase(options, async (database, _, console) => (await import('./operation.ts')).health(database, console)),
+  )
+  command('check', 'look for references to nothing, wrong counters and rows that wait for their month').action(
+    async (options: { json?: boolean }) =>
+      onDatabase(options, async (database, _, console) => (await import('./operation.ts')).check(database, console)),
+  )
+  command('queries', 'the slowest statements, indexes nobody uses, and what is large')
+    .option('--since <duration>', 'of how long: 90s, 15m, 1h, 7d', asArgument, 3600)
+    .option('--limit <n>', 'how many of each', asLimit, 20)
+    .action(async (options: { json?: boolean; since: number; limit: number }) =>
+      onDatabase(options, async (database, _, console) =>
+        (await import('./operation.ts')).queries(database, options, console),
+      ),
+    )
+  command('analytics', 'work the analytics out anew, as every 15 minutes')
+    .option('--only <names...>', 'these alone: cost_daily, project_overview, …')
+    .action(async (options: { json?: boolean; only?: string[] }) =>
+      onDatabase(options, async (database, _, console) =>
+        (await import('./operation.ts')).analytics(database, options, console),
+      ),
+    )
   command('retention', 'delete what has outlived its retention policy, as every night')
     .option('--dry-run', 'only count what would go')
     .option('--days <n>', 'keep integration events and system metrics for so many days', asDays)
@@ -220,6 +243,12 @@ function asDays(text: string): number {
   const days = Number(text)
   if (Number.isInteger(days) && days >= 1 && days <= 36_500) return days
   throw new InvalidArgumentError('It must be a whole number of days from 1 to 36500.')
+}
+
+function asLimit(text: string): number {
+  const limit = Number(text)
+  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit
+  throw new InvalidArgumentError('It must be a whole number from 1 to 1000.')
 }
 
 function asArgument(text: string): number {

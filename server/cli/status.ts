@@ -25,7 +25,7 @@ const readySchema = z.object({
   version: z.string(),
   checks: z.array(
     z.object({
-      name: z.enum(['database', 'canary', 'capture', 'slot', 'redis', 'retention', 'pool']),
+      name: z.enum(['database', 'canary', 'capture', 'slot', 'redis', 'retention', 'pool', 'upkeep']),
       ok: z.boolean(),
       essential: z.boolean(),
       value: z.number().nullable(),

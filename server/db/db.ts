@@ -3,7 +3,8 @@ import type pg from 'pg'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DatabaseConfig } from '../config.ts'
-import { silentLog, type Log } from '../telemetry/telemetry.ts'
+import { silentLog, type Log, type StatementObserver } from '../telemetry/telemetry.ts'
+import { observeStatements } from './observe-statements.ts'
 import { createSurvivingPool } from './surviving-pool.ts'
 import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
@@ -36,6 +37,8 @@ export interface Database {
   readonly attached: boolean
   /** For those who need a connection of their own: replication, listening, COPY. */
   readonly connection: pg.ClientConfig
+  /** Lets the statements of a further pool on this database be heard as well. */
+  observe(pool: pg.Pool): void
   /** Hears every notification of the channels listened to. After a lost connection came back, `channel` is ''. Returns how to stop. */
   onNotify(listener: (notification: Notification) => void): () => void
   /** LISTENs on a dedicated connection that comes back by itself. */
@@ -56,6 +59,8 @@ export interface Database {
 export interface OpenOptions {
   readonly clock?: Clock
   readonly log?: Log
+  /** Hears of the statements of the pool, and of those that are handed to `observe`. */
+  readonly statements?: StatementObserver
   /** Embedded only; `own` when absent. */
   readonly mode?: EmbeddedMode
   /** The embedded database's thread died: nothing works any more. Default: say so and end the process with code 70. */
@@ -69,13 +74,17 @@ export async function openDatabase(
   config: { readonly database: DatabaseConfig },
   options: OpenOptions = {},
 ): Promise<Database> {
-  const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess } = options
+  const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess, statements } = options
   const embedded =
     config.database.kind === 'embedded'
       ? await openEmbedded(config.database.dataDir, { ...config.database, mode, clock, onCrash })
       : undefined
   const connection = connectionOf(config.database, embedded)
   const pool = createPool(connection, config.database.poolSize, log)
+  const observe = (further: pg.Pool): void => {
+    if (statements) observeStatements(further, statements, clock)
+  }
+  observe(pool)
   try {
     await pool.query('select 1')
   } catch (cause) {
@@ -84,8 +93,9 @@ export async function openDatabase(
     throw unreachableDatabase(config.database, cause)
   }
   const readPools = readConnections(config.database).map((one) => createPool(one, config.database.poolSize, log))
+  for (const one of readPools) observe(one)
   const notifications = createNotifications(connection, { clock, log })
-  return assemble({ pool, readPools, connection, embedded, clock, log, notifications })
+  return assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications })
 }
 
 interface Parts {
@@ -96,10 +106,11 @@ interface Parts {
   readonly embedded: Embedded | undefined
   readonly clock: Clock
   readonly log: Log
+  readonly observe: (pool: pg.Pool) => void
   readonly notifications: ReturnType<typeof createNotifications>
 }
 
-function assemble({ pool, readPools, connection, embedded, clock, log, notifications }: Parts): Database {
+function assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications }: Parts): Database {
   let orm: Promise<MikroORM> | undefined
   let closing: Promise<void> | undefined
   let lastRead = 0
@@ -127,6 +138,7 @@ function assemble({ pool, readPools, connection, embedded, clock, log, notificat
     connection,
     embedded: embedded !== undefined,
     attached: embedded?.owned === false,
+    observe,
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
     orm: () => (orm ??= openOrm(connection)),

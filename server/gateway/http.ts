@@ -23,6 +23,8 @@ export interface Readiness extends Health {
 
 export interface HttpDeps {
   readonly readiness: () => Promise<Readiness>
+  /** What the database says of itself, measured now. */
+  readonly systemHealth: () => Promise<unknown>
   readonly metrics: { readonly contentType: string; text(): Promise<string> }
   readonly log: Log
   /** Further routes; undefined: not one of them. */
@@ -36,7 +38,7 @@ interface Reply {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Answers GET /health, /ready, /metrics and /, and the further routes; all else on the port is the WebSocket's. */
+/** Answers GET /health, /health/system, /ready, /metrics and /, and the further routes; all else on the port is the WebSocket's. */
 export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     if ((request.url ?? '').startsWith('/socket.io/')) return
@@ -71,6 +73,8 @@ async function reply(request: IncomingMessage, deps: HttpDeps): Promise<Reply> {
   switch (path) {
     case '/health':
       return json(200, { ok: true })
+    case '/health/system':
+      return json(200, await deps.systemHealth())
     case '/ready': {
       const readiness = await deps.readiness()
       return json(readiness.ready ? 200 : 503, readiness)

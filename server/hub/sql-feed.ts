@@ -56,6 +56,7 @@ interface Floor {
 export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const { database, source, catalog, connections = 4, deadlineMs = 10_000, maxKeys = 250_000 } = options
   const pool = createSurvivingPool({ ...database.connection, max: connections, stream: createBulkSocket })
+  database.observe(pool)
   const homes = createHomes(catalog)
   const sizes = new RowSizes()
   /** The newest commit that a snapshot has seen, and in which run of Postgres: what one saw, all later ones of the run see. */

@@ -4,18 +4,29 @@
  * the embedded database, vacuuming.
  */
 import { Cron } from 'croner'
+import type pg from 'pg'
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
-import type { Log, Troubles } from '../telemetry/telemetry.ts'
+import type { Log, StatementFigures, Troubles, Vitals } from '../telemetry/telemetry.ts'
+import { alone, jobs, maintenanceLock } from './alone.ts'
+import { refreshAnalytics } from './analytics.ts'
+import { checkIntegrity } from './integrity.ts'
 import { defaultLogRetention, pruneLog, type LogRetention } from './prune.ts'
-import { applyRetention } from './retention/retention.ts'
+import { QueryStatistics, statisticsIntervalMs } from './query-statistics.ts'
+import { applyRetention, type RetentionReport } from './retention/retention.ts'
+import { recordRun, wasDone } from './runs.ts'
 import { createSchemaWatch } from './schema-watch.ts'
 import { vacuumStale } from './vacuum.ts'
+import { vitalsIntervalMs, writeVitals } from './vitals.ts'
 
+export { refreshAnalytics, type RefreshedView } from './analytics.ts'
 export { seedDemo } from './demo.ts'
+export { checkIntegrity, readIntegrity, type IntegrityLook } from './integrity.ts'
 export { pruneLog, type LogRetention } from './prune.ts'
 export { applyRetention, type RetentionReport } from './retention/retention.ts'
+export { reportStatements } from './statements-report.ts'
+export { neglected, readSuccessMetrics, readSystemHealth, type SystemHealth } from './system-health.ts'
 
 export const canaryIntervalMs = 5000
 const pruneIntervalMs = 10 * 60_000
@@ -25,6 +36,12 @@ const statsIntervalMs = 60_000
 const partitionsIntervalMs = 24 * 60 * 60_000
 /** Not while the server starts: until there are months, rows go to the default partitions. */
 const firstPartitionsMs = 20_000
+const analyticsIntervalMs = 15 * 60_000
+/** A server that starts finds what another one has just done. */
+const analyticsDoneMs = 14 * 60_000
+const firstAnalyticsMs = 60_000
+/** When the server has had the time to become ready. */
+const firstVitalsMs = 5000
 
 export interface MaintenanceOptions {
   readonly database: Database
@@ -39,15 +56,16 @@ export interface MaintenanceOptions {
   /** A canary was committed. */
   readonly onCanary: () => void
   readonly retention?: LogRetention
+  /** What this server measured since it was last asked. Absent: nothing is written down. */
+  readonly vitals?: () => Promise<Vitals>
+  /** Statements of this server since it was last asked. Absent: none are counted. */
+  readonly statements?: () => readonly StatementFigures[]
 }
 
 export interface Maintenance {
   /** No job begins after this; one that runs is waited for. */
   stop(): Promise<void>
 }
-
-/** First half of the advisory locks by which servers share the jobs; the second is the job's. Any constant does. */
-const maintenanceLock = 7_164_902
 
 /** One canary per cluster: a node that finds a fresh one leaves it at that. */
 const canarySql = `
@@ -60,10 +78,11 @@ select sync.mark_canary() where pg_try_advisory_xact_lock(${maintenanceLock}, 0)
 const sweepSql = `
 select instances, sync.sweep_leases() as leases, sync.sweep_pipelines() as pipelines from (select sync.sweep_instances() as instances offset 0) swept`
 
-/** Every night, server time. */
+/** Server time. */
 const retentionTime = '0 2 * * *'
+const integrityTime = '30 3 * * *'
 /** Of several servers the first one does it; a server whose clock is a little late finds it done. */
-const doneSql = `select 1 from maintenance_runs where kind = 'retention' and not dry_run and status = 'completed' and started_at > now() - interval '12 hours'`
+const nightlyDoneMs = 12 * 60 * 60_000
 
 export function startMaintenance({
   database,
@@ -75,26 +94,13 @@ export function startMaintenance({
   inspectCapture,
   onCanary,
   retention = defaultLogRetention,
+  vitals,
+  statements,
 }: MaintenanceOptions): Maintenance {
   const { pool } = database
+  const ending = new AbortController()
   const lookAtSchema = createSchemaWatch({ pool, catalog, log })
-  /** Runs a job of all servers together, unless another one is at it. */
-  const alone = async (job: number, run: () => Promise<void>): Promise<void> => {
-    // The embedded database has one server, and its connections share the locks of sessions.
-    if (database.embedded) return run()
-    const client = await pool.connect()
-    try {
-      const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1, $2) as mine', [
-        maintenanceLock,
-        job,
-      ])
-      if (!rows[0]?.mine) return
-      await run().finally(() => client.query('select pg_advisory_unlock($1, $2)', [maintenanceLock, job]))
-    } finally {
-      client.release()
-    }
-  }
-  const jobs = [
+  const rounds = [
     every({ clock, log, job: 'canary', ms: canaryIntervalMs, firstMs: 0 }, async () => {
       // Before the canary: whoever hears of it is told that everything up to it was captured.
       troubles.report('schema', await lookAtSchema())
@@ -103,7 +109,7 @@ export function startMaintenance({
       if (rowCount) onCanary()
     }),
     every({ clock, log, job: 'prune', ms: pruneIntervalMs }, () =>
-      alone(1, async () => {
+      alone(pool, jobs.prune, async () => {
         const entries = await pruneLog(pool, retention)
         if (entries > 0) log.info('Change log pruned', { entries })
         await pool.query(`delete from sync.calls where received_at < now() - interval '7 days'`)
@@ -115,57 +121,86 @@ export function startMaintenance({
       if (instances + leases + pipelines > 0) log.info('Work was taken back', { instances, leases, pipelines })
     }),
     every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, () =>
-      alone(3, async () => {
-        // The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it.
-        await pool.query('select sync.ensure_partitions($1)', [database.embedded ? 1 : 3])
-      }),
+      // The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it.
+      alone(pool, jobs.partitions, () => ensurePartitions(pool, database.embedded ? 1 : 3)),
     ),
     every({ clock, log, job: 'event statistics', ms: statsIntervalMs }, () =>
-      alone(4, async () => {
+      alone(pool, jobs.eventStatistics, async () => {
         await pool.query('select sync.summarise_events()')
       }),
     ),
+    every({ clock, log, job: 'analytics', ms: analyticsIntervalMs, firstMs: firstAnalyticsMs }, async () => {
+      if (!(await wasDone(pool, 'analytics', analyticsDoneMs))) await refreshAnalytics(pool, { signal: ending.signal })
+    }),
     every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, () =>
-      alone(2, async () => {
+      alone(pool, jobs.agentStatistics, async () => {
         await pool.query('select sync.refresh_agent_stats()')
       }),
     ),
   ]
   if (database.embedded) {
-    jobs.push(
+    rounds.push(
       every({ clock, log, job: 'vacuum', ms: vacuumIntervalMs }, async () => {
         const tables = await vacuumStale(pool)
         if (tables.length > 0) log.debug('Vacuumed', { tables })
       }),
     )
   }
-  const ending = new AbortController()
-  let cleaning: Promise<void> = Promise.resolve()
-  const nightly = new Cron(retentionTime, { unref: true }, () => {
-    cleaning = clean({ pool, catalog, clock, archiveDir, signal: ending.signal }, log)
-  })
+  if (vitals) {
+    rounds.push(
+      every({ clock, log, job: 'vitals', ms: vitalsIntervalMs, firstMs: firstVitalsMs }, async () =>
+        writeVitals(pool, await vitals()),
+      ),
+    )
+  }
+  const statistics = new QueryStatistics(pool, () => clock.now())
+  if (statements) {
+    rounds.push(
+      every({ clock, log, job: 'query statistics', ms: statisticsIntervalMs }, () => statistics.write(statements())),
+    )
+  }
+  const nights = [
+    nightly({ log, job: 'retention', time: retentionTime }, async () => {
+      if (!(await wasDone(pool, 'retention', nightlyDoneMs)))
+        report(log, await applyRetention({ pool, catalog, clock, archiveDir, signal: ending.signal }))
+    }),
+    nightly({ log, job: 'integrity check', time: integrityTime }, async () => {
+      if (await wasDone(pool, 'integrity_check', nightlyDoneMs)) return
+      const problems = (await checkIntegrity(pool))?.filter((look) => look.problems > 0) ?? []
+      if (problems.length > 0) log.error('The integrity check found problems', { problems })
+    }),
+  ]
   return {
     async stop() {
-      nightly.stop()
       ending.abort()
-      await Promise.all([cleaning, ...jobs.map((stop) => stop())])
+      await Promise.all([...nights.map((stop) => stop()), ...rounds.map((stop) => stop())])
+      // What was counted since the last round; a database that is away has its own lines in the log.
+      if (statements) await statistics.write(statements()).catch(() => undefined)
     },
   }
 }
 
-async function clean(options: Parameters<typeof applyRetention>[0], log: Log): Promise<void> {
-  try {
-    const { rowCount } = await options.pool.query(doneSql)
-    if (rowCount) return
-    const { status, tables, failures } = await applyRetention(options)
-    if (status === 'failed') log.error('Retention failed for some tables', { failures })
-    if (status !== 'skipped') log.info('Retention has run', { tables })
-  } catch (error) {
-    log.error('A maintenance job failed', {
-      job: 'retention',
-      error: error instanceof Error ? error.message : String(error),
-    })
+function report(log: Log, { status, tables, failures }: RetentionReport): void {
+  if (status === 'failed') log.error('Retention failed for some tables', { failures })
+  if (status !== 'skipped') log.info('Retention has run', { tables })
+}
+
+/** Recorded when there was something to do, and the first time. */
+async function ensurePartitions(pool: pg.Pool, monthsAhead: number): Promise<void> {
+  const make = async (): Promise<number> => {
+    const { rows } = await pool.query<{ made: number }>('select sync.ensure_partitions($1) as made', [monthsAhead])
+    return rows[0]?.made ?? 0
   }
+  const { rows } = await pool.query<{ wanting: boolean }>(
+    `select bool_or(cardinality(missing) > 0 or in_default > 0) as wanting from sync.log_partitions()`,
+  )
+  if (!rows[0]?.wanting) await make()
+  else
+    await recordRun(pool, { kind: 'partitions' }, make, (made) => ({
+      status: 'completed',
+      affected: made,
+      details: {},
+    }))
 }
 
 interface Schedule {
@@ -174,6 +209,23 @@ interface Schedule {
   readonly job: string
   readonly ms: number
   readonly firstMs?: number
+}
+
+/** Runs a job at its time of the night. A failure is logged, and the next night tries again. */
+function nightly(
+  { log, job, time }: { readonly log: Log; readonly job: string; readonly time: string },
+  run: () => Promise<void>,
+): () => Promise<void> {
+  let running: Promise<void> = Promise.resolve()
+  const timer = new Cron(time, { unref: true }, () => {
+    running = run().catch((error: unknown) =>
+      log.error('A maintenance job failed', { job, error: error instanceof Error ? error.message : String(error) }),
+    )
+  })
+  return async () => {
+    timer.stop()
+    await running
+  }
 }
 
 /** Runs a job after `firstMs`, and then again and again, `ms` after its last end. A failure is logged, and the next round tries again. */

@@ -3,7 +3,7 @@ import { LagClock } from './lag-clock.ts'
 
 /** One part of the server's health: what was measured, and how much of it is still well. */
 export interface HealthCheck {
-  readonly name: 'database' | 'canary' | 'capture' | 'slot' | 'redis' | 'retention' | 'pool'
+  readonly name: 'database' | 'canary' | 'capture' | 'slot' | 'redis' | 'retention' | 'pool' | 'upkeep'
   readonly ok: boolean
   /** Without it the server cannot serve: `/ready` answers 503. The others want somebody to look, but another server would fare no better. */
   readonly essential: boolean
@@ -56,6 +56,8 @@ export interface Readings {
   readonly poolSize: number
   /** Null: there is no Redis in this setting. */
   readonly redis: RedisFigures | null
+  /** What of the database somebody should see to; null: not looked at yet. */
+  readonly neglected: readonly string[] | null
 }
 
 export interface RedisFigures {
@@ -100,6 +102,7 @@ export function assess(readings: Readings): Health {
     ...(readings.redis ? [redis(readings.redis)] : []),
     retention(readings),
     pool(readings),
+    upkeep(readings),
   ]
   return { ready: checks.every(({ ok, essential }) => ok || !essential), checks }
 }
@@ -209,6 +212,24 @@ function pool({ poolWaiting, poolSize }: Readings): HealthCheck {
   }
 }
 
+function upkeep({ neglected }: Readings): HealthCheck {
+  const wrong = neglected ?? []
+  return {
+    name: 'upkeep',
+    ok: wrong.length === 0,
+    essential: false,
+    value: neglected && wrong.length,
+    limit: 0,
+    unit: null,
+    detail:
+      neglected === null
+        ? 'not looked at yet'
+        : wrong.length === 0
+          ? 'partitions, analytics, backups and statements are as they should be'
+          : `${wrong.join(', ')}: see \`npx tidewire health\``,
+  }
+}
+
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
@@ -225,6 +246,8 @@ export interface HealthOptions {
   readonly redis?: () => RedisFigures
   readonly canaryAgeMs: () => number | null
   readonly pool: { readonly waiting: () => number; readonly size: number }
+  /** What of the database somebody should see to; asked every five minutes. */
+  readonly neglected: () => Promise<readonly string[]>
 }
 
 export interface HealthWatch {
@@ -235,6 +258,9 @@ export interface HealthWatch {
 
 const lookMs = 5000
 const freshMs = 1000
+/** What is told by days need not be asked by seconds, and the first answer can wait until the server has begun its work. */
+const upkeepMs = 5 * 60_000
+const firstUpkeepMs = 30_000
 
 /** Measures every five seconds, so that lags have a history, and when asked. */
 export function watchHealth(options: HealthOptions): HealthWatch {
@@ -243,6 +269,8 @@ export function watchHealth(options: HealthOptions): HealthWatch {
   const lag = new LagClock()
   let last: { readonly at: number; readonly readings: Promise<Readings> } | undefined
   let cancel: CancelTimer = () => undefined
+  let cancelUpkeep: CancelTimer = () => undefined
+  let neglected: readonly string[] | null = null
   let stopped = false
 
   async function measure(): Promise<Readings> {
@@ -259,6 +287,7 @@ export function watchHealth(options: HealthOptions): HealthWatch {
       poolWaiting: options.pool.waiting(),
       poolSize: options.pool.size,
       redis: options.redis?.() ?? null,
+      neglected,
     }
   }
 
@@ -274,12 +303,26 @@ export function watchHealth(options: HealthOptions): HealthWatch {
     })
   }
 
+  function lookAtUpkeep(): void {
+    void options
+      .neglected()
+      .then(
+        (found) => (neglected = found),
+        () => undefined,
+      )
+      .then(() => {
+        if (!stopped) cancelUpkeep = clock.after(upkeepMs, lookAtUpkeep)
+      })
+  }
+
   cancel = clock.after(0, look)
+  cancelUpkeep = clock.after(firstUpkeepMs, lookAtUpkeep)
   return {
     read,
     stop() {
       stopped = true
       cancel()
+      cancelUpkeep()
     },
   }
 }

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 import { assess, type Readings } from './health.ts'
+import type { Timed } from './vitals.ts'
 
 /** Figures of one pool of database connections. */
 export interface PoolFigures {
@@ -57,6 +58,8 @@ export interface Metrics {
   delivered(ms: number): void
   /** Milliseconds from the commit of a client's write until a session had it durably. */
   acknowledged(ms: number): void
+  /** Of all pushes, and of all canaries that were handed out. */
+  readonly totals: Readonly<Record<'pushes' | 'deliveries', () => Timed>>
   stalled(): void
   /** Null: it was given up. */
   bootstrapped(ms: number | null): void
@@ -121,6 +124,11 @@ export function createMetrics(sources: Sources): Metrics {
     'From subscribing up to the batch that completes it.',
     longSeconds,
   )
+  let [pushed, delivered]: [Timed, Timed] = [
+    { count: 0, ms: 0 },
+    { count: 0, ms: 0 },
+  ]
+  const plus = (total: Timed, ms: number): Timed => ({ count: total.count + 1, ms: total.ms + ms })
   exposeHub(registers, sources)
   exposeDatabase(registers, sources)
 
@@ -132,6 +140,7 @@ export function createMetrics(sources: Sources): Metrics {
     count: (event, label) => events[event](label),
     pushed(ms, outcomes) {
       pushes.observe(ms / 1000)
+      pushed = plus(pushed, ms)
       pushSize.observe(outcomes.length)
       for (const { kind, error } of outcomes) mutations.inc({ outcome: kind, code: error?.code ?? '' })
     },
@@ -141,7 +150,11 @@ export function createMetrics(sources: Sources): Metrics {
       feeds.observe(step.feedMs / 1000)
       changes.inc(step.changes)
     },
-    delivered: (ms) => commitToHub.observe(ms / 1000),
+    delivered(ms) {
+      commitToHub.observe(ms / 1000)
+      delivered = plus(delivered, ms)
+    },
+    totals: { pushes: () => pushed, deliveries: () => delivered },
     acknowledged: (ms) => commitToAck.observe(ms / 1000),
     stalled: () => stalls.inc(),
     bootstrapped(ms) {

@@ -3,6 +3,8 @@ import pretty from 'pino-pretty'
 
 export { formatBytes, type Health, type HealthCheck } from './health.ts'
 
+export { StatementLog, type StatementFigures, type StatementObserver } from './statement-log.ts'
+export { averageSince, type Vitals } from './vitals.ts'
 export { Troubles, type Trouble } from './troubles.ts'
 
 /** What a log line may carry beside its message: ids, counts, durations, codes. Never row contents, never secrets. */

@@ -27,6 +27,7 @@ export const healthy: Readings = {
   poolWaiting: 0,
   poolSize: 30,
   redis: null,
+  neglected: [],
 }
 
 export function metricsOfNobody(sources: Partial<Sources> = {}): Metrics {

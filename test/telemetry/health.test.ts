@@ -31,6 +31,7 @@ test('a healthy server is ready, and every part says what was measured and how m
     'redis',
     'retention',
     'pool',
+    'upkeep',
   ])
   expect(checks.filter(({ ok }) => !ok)).toEqual([])
 })
@@ -85,6 +86,7 @@ test('a database that never answers is told of after its deadline', async () => 
     query: () => new Promise(() => undefined),
     canaryAgeMs: () => 100,
     pool: { waiting: () => 0, size: 10 },
+    neglected: () => Promise.resolve([]),
   })
   const readings = health.read()
   await clock.advance(2200)
@@ -103,12 +105,37 @@ test('those who ask within a second share one measurement', async () => {
     },
     canaryAgeMs: () => 100,
     pool: { waiting: () => 0, size: 10 },
+    neglected: () => Promise.resolve([]),
   })
   await Promise.all([health.read(), health.read(), health.read()])
   expect(asked).toBe(1)
   await clock.advance(1001)
   await health.read()
   expect(asked).toBe(2)
+  health.stop()
+})
+
+test('what is neglected is asked for later and seldom, marked, and leaves the server ready', async () => {
+  expect(check('upkeep', { neglected: null })).toMatchObject({ ok: true, value: null })
+  const clock = new ManualClock()
+  const answers = [['backup (too long ago)'], []]
+  const health = watchHealth({
+    clock,
+    query: <R extends object>() => Promise.resolve([healthy.database as unknown as R]),
+    canaryAgeMs: () => 100,
+    pool: { waiting: () => 0, size: 10 },
+    neglected: () => Promise.resolve(answers.shift() ?? []),
+  })
+  await clock.advance(40_000)
+  const { ready, checks } = assess(await health.read())
+  expect(ready).toBe(true)
+  expect(checks.find(({ name }) => name === 'upkeep')).toMatchObject({
+    ok: false,
+    value: 1,
+    detail: 'backup (too long ago): see `npx tidewire health`',
+  })
+  await clock.advance(6 * 60_000)
+  expect(assess(await health.read()).checks.every(({ ok }) => ok)).toBe(true)
   health.stop()
 })
 

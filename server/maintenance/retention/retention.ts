@@ -12,7 +12,9 @@ import { createGzip } from 'node:zlib'
 import type pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Catalog } from '../../catalog/catalog.ts'
+import { alone, jobs } from '../alone.ts'
 import { pruneLog } from '../prune.ts'
+import { recordRun, type RunEnd } from '../runs.ts'
 import { planRetention, type Policy, type RetentionStep } from './retention-plan.ts'
 import { summaries } from './summaries.ts'
 
@@ -42,8 +44,6 @@ export interface RetentionReport {
   readonly failures: Readonly<Record<string, string>>
 }
 
-const lockKey = 7_165_746_970
-const nothing: RetentionReport = { status: 'skipped', dryRun: false, tables: {}, failures: {} }
 /** Whose days `retentionDays` sets. */
 const adjustable: ReadonlySet<string> = new Set(['integration_events', 'system_metrics'])
 /** Of files that nobody writes yet. */
@@ -55,46 +55,20 @@ select organization_id as "organizationId", name, table_name as "tableName", tim
 from retention_policies order by organization_id nulls first, name`
 
 export async function applyRetention(options: RetentionOptions): Promise<RetentionReport> {
-  const { pool, dryRun = false } = options
-  const lock = await pool.connect()
-  try {
-    const { rows } = await lock.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [lockKey])
-    if (!rows[0]?.mine) return { ...nothing, dryRun }
-    try {
-      return await recorded(options, () => run(options))
-    } finally {
-      await lock.query('select pg_advisory_unlock($1)', [lockKey])
-    }
-  } finally {
-    lock.release()
-  }
+  const { pool, dryRun = false, triggeredBy = 'schedule' } = options
+  const report = await alone(pool, jobs.retention, () =>
+    recordRun(pool, { kind: 'retention', dryRun, triggeredBy }, () => run(options), endOf),
+  )
+  return report ?? { status: 'skipped', dryRun, tables: {}, failures: {} }
 }
 
-/** With a row of `maintenance_runs` around it. */
-async function recorded(options: RetentionOptions, work: () => Promise<RetentionReport>): Promise<RetentionReport> {
-  const { pool, dryRun = false, triggeredBy = 'schedule' } = options
-  const { rows } = await pool.query<{ id: string }>(
-    `insert into maintenance_runs (kind, dry_run, triggered_by) values ('retention', $1, $2) returning id`,
-    [dryRun, triggeredBy],
-  )
-  const end = (status: string, details: unknown, affected: number, error: string | null): Promise<unknown> =>
-    pool.query(
-      `update maintenance_runs set status = $2, finished_at = now(), rows_affected = $3, details = $4, error_message = $5 where id = $1`,
-      [rows[0]?.id, status, affected, JSON.stringify(details), error],
-    )
-  try {
-    const report = await work()
-    const failures = Object.entries(report.failures).map(([table, message]) => `${table}: ${message}`)
-    await end(
-      report.status,
-      report,
-      Object.values(report.tables).reduce((sum, n) => sum + n, 0),
-      failures.join('\n') || null,
-    )
-    return report
-  } catch (error) {
-    await end('failed', {}, 0, String(error))
-    throw error
+function endOf(report: RetentionReport): RunEnd {
+  const failures = Object.entries(report.failures).map(([table, message]) => `${table}: ${message}`)
+  return {
+    status: report.status,
+    affected: Object.values(report.tables).reduce((sum, n) => sum + n, 0),
+    details: report,
+    ...(failures.length === 0 ? {} : { error: failures.join('\n') }),
   }
 }
 

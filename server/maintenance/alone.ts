@@ -1,0 +1,36 @@
+import type pg from 'pg'
+
+/**
+ * First half of the advisory locks by which servers and commands share the jobs; the second is the job's. Any constant does.
+ * Session locks: the end of the connection, however it comes, frees them. The connections of the embedded database are one session,
+ * so there two runs of a job share the work instead.
+ */
+export const maintenanceLock = 7_164_902
+
+/** Second halves. 0 is the canary's. */
+export const jobs = {
+  prune: 1,
+  agentStatistics: 2,
+  partitions: 3,
+  retention: 4,
+  analytics: 5,
+  integrity: 6,
+  backup: 7,
+  restoreTest: 8,
+  eventStatistics: 9,
+} as const
+
+/** Runs a job of all servers together; undefined: another one is at it, and nothing was done. */
+export async function alone<T>(pool: pg.Pool, job: number, run: () => Promise<T>): Promise<T | undefined> {
+  const client = await pool.connect()
+  try {
+    const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1, $2) as mine', [
+      maintenanceLock,
+      job,
+    ])
+    if (!rows[0]?.mine) return undefined
+    return await run().finally(() => client.query('select pg_advisory_unlock($1, $2)', [maintenanceLock, job]))
+  } finally {
+    client.release()
+  }
+}

@@ -1,0 +1,3 @@
+import { describeUpkeep } from './upkeep-contract.ts'
+
+describeUpkeep('embedded')
