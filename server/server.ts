@@ -11,6 +11,7 @@ import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { systemClock, type Clock } from '../lib/clock.ts'
+import { oneAtATime } from '../lib/one-at-a-time.ts'
 import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
@@ -37,8 +38,8 @@ import { createSearch } from './memory/search.ts'
 import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
 import { createRepositories, type Repositories } from './repositories/repositories.ts'
-import { assess, watchHealth, type HealthWatch, type RedisFigures } from './telemetry/health.ts'
-import { createMetrics, type PoolFigures } from './telemetry/metrics.ts'
+import { assess, redisFigures, watchHealth, type HealthWatch } from './telemetry/health.ts'
+import { createMetrics, poolFigures } from './telemetry/metrics.ts'
 import { createObservation } from './telemetry/observation.ts'
 import { startTracing, type Tracing } from './telemetry/tracing.ts'
 import { averageSince, silentLog, StatementLog, Troubles } from './telemetry/telemetry.ts'
@@ -397,28 +398,6 @@ async function listen(http: HttpServer, { host, port }: Config): Promise<void> {
     })
     http.listen(port, host, resolve)
   })
-}
-
-/** Those who ask while an answer is under way get the same one: nobody makes work by asking often. */
-function oneAtATime<T>(read: () => Promise<T>): () => Promise<T> {
-  let underWay: Promise<T> | undefined
-  return () =>
-    (underWay ??= read().finally(() => {
-      underWay = undefined
-    }))
-}
-
-function redisFigures(ok: boolean): RedisFigures {
-  return {
-    ok,
-    detail: ok
-      ? 'connected'
-      : 'does not answer: presence stays on its server, and other servers notice commits a little later; nothing waits for it',
-  }
-}
-
-function poolFigures({ totalCount, idleCount, waitingCount, options }: SqlFeed['pool']): PoolFigures {
-  return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount, size: options.max ?? 0 }
 }
 
 const packageVersion = (

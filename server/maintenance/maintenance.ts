@@ -20,13 +20,13 @@ import { createSchemaWatch } from './schema-watch.ts'
 import { vacuumStale } from './vacuum.ts'
 import { vitalsIntervalMs, writeVitals } from './vitals.ts'
 
-export { refreshAnalytics, type RefreshedView } from './analytics.ts'
+export { refreshAnalytics } from './analytics.ts'
 export { seedDemo } from './demo.ts'
-export { checkIntegrity, readIntegrity, type IntegrityLook } from './integrity.ts'
+export { checkIntegrity } from './integrity.ts'
 export { pruneLog, type LogRetention } from './prune.ts'
 export { applyRetention, type RetentionReport } from './retention/retention.ts'
 export { reportStatements } from './statements-report.ts'
-export { neglected, readSuccessMetrics, readSystemHealth, type SystemHealth } from './system-health.ts'
+export { neglected, readSuccessMetrics, readSystemHealth } from './system-health.ts'
 
 export const canaryIntervalMs = 5000
 const pruneIntervalMs = 10 * 60_000

@@ -10,6 +10,18 @@ export interface PoolFigures {
   readonly size: number
 }
 
+/** What of a pool of pg the figures are made of. */
+interface CountedPool {
+  readonly totalCount: number
+  readonly idleCount: number
+  readonly waitingCount: number
+  readonly options: { readonly max?: number | undefined }
+}
+
+export function poolFigures({ totalCount, idleCount, waitingCount, options }: CountedPool): PoolFigures {
+  return { used: totalCount - idleCount, idle: idleCount, waiting: waitingCount, size: options.max ?? 0 }
+}
+
 /** What is read when somebody asks for the metrics. */
 export interface Sources {
   readonly readings: () => Promise<Readings>
