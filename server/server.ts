@@ -27,6 +27,7 @@ import {
   attachGateway,
   createHttpHandler,
   createSignInRoutes,
+  listen,
   type Gateway,
   type Pusher,
   type Readiness,
@@ -382,22 +383,6 @@ async function nameOf({ pool }: Database): Promise<string> {
     `select concat_ws('-', system_identifier, (select oid from pg_database where datname = current_database())) as name from pg_control_system()`,
   )
   return rows[0]?.name ?? ''
-}
-
-async function listen(http: HttpServer, { host, port }: Config): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    http.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EADDRINUSE') reject(error)
-      else
-        reject(
-          new TideError('port_in_use', `Port ${port} of ${host} is taken by another process.`, {
-            remedy: `Stop that process, or start with another port: PORT=${port + 1} npx tidewire start`,
-            cause: error,
-          }),
-        )
-    })
-    http.listen(port, host, resolve)
-  })
 }
 
 const packageVersion = (

@@ -18,6 +18,7 @@ import { Presence } from './presence.ts'
 import type { GatewayTransport } from './seams.ts'
 import { socketParser } from './socket-parser.ts'
 
+export { listen } from './listen.ts'
 export { createHttpHandler, type Readiness } from './http.ts'
 export type { Pusher } from './seams.ts'
 export { createSignInRoutes } from './sign-in-routes.ts'
