@@ -1,6 +1,6 @@
 /**
- * What a migrated database needs besides its schema: vectors of the configured dimension, and the rows that Tidewire
- * ships. Both are settled in one transaction, whose work is nothing when nothing is new.
+ * What a migrated database needs besides its schema: roles, grants and policies of all tables, vectors of the configured
+ * dimension, and the rows that Tidewire ships. All are settled in one transaction, whose work is nothing when nothing is new.
  */
 import { createHash } from 'node:crypto'
 import pg from 'pg'
@@ -13,7 +13,7 @@ const dimensionKey = 'embedding.dimension'
 const shippedKey = 'shipped.hash'
 
 /**
- * Ships rows and settles the dimension of embeddings: that of `configured` on a database that has none yet. Throws
+ * Secures the tables, ships rows and settles the dimension of embeddings: that of `configured` on a database that has none yet. Throws
  * `config_invalid` when the database was made with another one.
  */
 export async function prepare(connection: pg.ClientConfig, configured: number | undefined): Promise<void> {
@@ -23,6 +23,7 @@ export async function prepare(connection: pg.ClientConfig, configured: number | 
   await client.connect()
   try {
     await client.query('begin')
+    await client.query('select sync.ensure_roles(), sync.secure()')
     await settleDimension(client, configured)
     if ((await settingOf(client, shippedKey)) !== hash) {
       for (const table of shipped) await ship(client, table)

@@ -21,14 +21,19 @@ export function isTakenId(error: DatabaseError): boolean {
   return error.code === '23505' && error.constraint === `${error.table}_pkey`
 }
 
-/** What a database error says about the write, or undefined when it is about something else. */
-export function toWriteRefusal(error: SqlError, table: string): WriteRefusal | undefined {
+/**
+ * What a database error says about the write, or undefined when it is about something else. `keyColumns` are those of the
+ * constraint: under row-level security Postgres keeps the key itself to itself.
+ */
+export function toWriteRefusal(
+  error: SqlError,
+  table: string,
+  keyColumns: readonly string[] = [],
+): WriteRefusal | undefined {
   const where = error.table ?? table
   const key = /^Key \((.+?)\)=\((.*)\) (.*)$/s.exec(error.detail ?? '')
-  const columns = (key?.[1] ?? error.column ?? '')
-    .split(', ')
-    .filter((name) => name !== '')
-    .map((name) => toProperty(name.replaceAll('"', '')))
+  const said = (key?.[1] ?? error.column)?.split(', ').map((name) => name.replaceAll('"', ''))
+  const columns = (said ?? keyColumns).map(toProperty)
   const named = columns.join(', ')
   switch (error.code) {
     case '23505':
@@ -36,14 +41,16 @@ export function toWriteRefusal(error: SqlError, table: string): WriteRefusal | u
         code: 'unique_violated',
         table: where,
         columns,
-        message: `${where} has another row with ${named} = ${short(key?.[2])}.`,
+        message: key
+          ? `${where} has another row with ${named} = ${short(key[2])}.`
+          : `${where} has another row with the same ${named || 'key'}.`,
       }
     case '23503':
       return {
         code: 'foreign_key_violated',
         table: where,
         columns,
-        message: `${where}.${named} = ${short(key?.[2])} refers to no row.`,
+        message: key ? `${where}.${named} = ${short(key[2])} refers to no row.` : `${where}.${named} refers to no row.`,
       }
     case '23502':
       return { code: 'invalid_value', table: where, columns, message: `${where}.${named} must have a value.` }

@@ -9,18 +9,13 @@ export const lockDevice = {
 } as const
 
 /**
- * $1 device, $2 mutation ids, $3 counters. Two index lookups per mutation (primary key; device_id, client_seq), and the
- * newest counter from the end of the same index. The newest ledger row of a device is never purged, so its counter holds
- * for ever.
+ * $1 mutation ids, $2 counters, of the transaction's device. Two index lookups per mutation (primary key; device_id, client_seq),
+ * and the newest counter from the end of the same index. The newest ledger row of a device is never purged, so its counter
+ * holds for ever.
  */
 export const readLedger = {
   name: 'mutation_read_ledger',
-  text: `
-    select m.id, m.device_id = $1 as own, m.client_seq::float8 as client_seq, m.op, m.result
-    from sync_mutations m
-    where m.id = any($2::uuid[]) or (m.device_id = $1 and m.client_seq = any($3::bigint[]))
-    union all
-    select null, true, coalesce(max(client_seq), 0)::float8, null, null from sync_mutations where device_id = $1`,
+  text: 'select id, own, client_seq, op, result from sync.known_mutations($1, $2)',
 } as const
 
 /**
@@ -65,4 +60,18 @@ export const referencedUsers = {
     from users u
     left join organization_members m on m.user_id = u.id and m.organization_id = $2 and m.deleted_at is null
     where u.id = any($1::uuid[])`,
+} as const
+
+/** $1 name of a constraint or unique index, $2 its table. */
+export const keyColumns = {
+  name: 'mutation_key_columns',
+  text: `
+    select a.attname as name
+    from (
+      select conkey::int2[] as places from pg_constraint where conname = $1 and conrelid = to_regclass($2)
+      union
+      select i.indkey::int2[] from pg_index i join pg_class c on c.oid = i.indexrelid where c.relname = $1 and i.indrelid = to_regclass($2)
+    ) key, unnest(key.places) with ordinality as part(place, n)
+    join pg_attribute a on a.attrelid = to_regclass($2) and a.attnum = part.place
+    order by part.n`,
 } as const

@@ -20,7 +20,7 @@ import type {
   Write,
   WriteResult,
 } from './mutation-store.ts'
-import { lockDevice, markMutations, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
+import { keyColumns, lockDevice, markMutations, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
 import { isTakenId, toWriteRefusal, type WriteRefusal } from '../db/sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
 
@@ -41,6 +41,7 @@ interface LedgerRow {
   readonly own: boolean
   readonly client_seq: number
   readonly op: Mutation['op']
+  /** Of its own only. */
   readonly result: Outcome
 }
 
@@ -94,7 +95,7 @@ export class SqlMutationTransaction implements MutationTransaction {
     const ids = mutations.flatMap(({ id, dependsOn = [] }) => [id, ...dependsOn])
     const rows = await this.#query<LedgerRow>({
       ...readLedger,
-      values: [deviceId, ids, mutations.map(({ clientSeq }) => clientSeq)],
+      values: [ids, mutations.map(({ clientSeq }) => clientSeq)],
     })
     const outcomes = new Map<string, StoredOutcome>()
     const idsBySeq = new Map<number, string>()
@@ -129,10 +130,11 @@ export class SqlMutationTransaction implements MutationTransaction {
 
   rows(name: string, ids: readonly string[]): Promise<readonly Row[]> {
     const table = tableOf(this.#catalog, name)
+    // No key update: inserts of children (which lock their parent's key) need not wait. What clients cannot change is not locked.
+    const lock = table.direction === 'rw' ? 'for no key update' : ''
     return this.#select(table, {
       name: `mutation_rows_${name}`,
-      // No key update: inserts of children (which lock their parent's key) need not wait.
-      text: `select ${selectList(table, { embeddings: false })} from "${name}" where id = any($1::uuid[]) order by id for no key update`,
+      text: `select ${selectList(table, { embeddings: false })} from "${name}" where id = any($1::uuid[]) order by id ${lock}`,
       values: [ids],
     })
   }
@@ -237,11 +239,17 @@ export class SqlMutationTransaction implements MutationTransaction {
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
       if (isTakenId(error) && !this.#isLastAttempt) throw new RowTakenError(error.message, { cause: error })
-      const refusal = toWriteRefusal(error, table)
-      if (!refusal) throw error
+      if (!toWriteRefusal(error, table)) throw error
       await this.#client.query(`rollback to ${name}; release ${name}`)
-      return refusal
+      return toWriteRefusal(error, table, await this.#keyColumns(error))
     }
+  }
+
+  /** Of the key that was broken, when the error does not say so itself. */
+  async #keyColumns({ code, detail, constraint, schema, table }: DatabaseError): Promise<readonly string[]> {
+    if (detail !== undefined || constraint === undefined || !['23503', '23505'].includes(code ?? '')) return []
+    const rows = await this.#query<{ name: string }>({ ...keyColumns, values: [constraint, `"${schema}"."${table}"`] })
+    return rows.map(({ name }) => name)
   }
 
   /** In one message with the release of the savepoint before, which need not be released before the commit. */

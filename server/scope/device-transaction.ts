@@ -3,14 +3,14 @@ import { inTransaction, type Transaction, type TransactionOptions } from './tran
 
 export { CommitFailedError, DatabaseUnavailableError } from './transaction.ts'
 
-/** `inTransaction` with the identity of the device. */
+/** `inTransaction` with the identity of the device, under the role of writers. */
 export async function inDeviceTransaction<T>(
   options: TransactionOptions,
   { organizationId, kind, id, deviceId }: DevicePrincipal,
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
   return inTransaction(
-    options,
+    { ...options, asWriter: true },
     {
       'app.organization_id': organizationId,
       'app.device_id': deviceId,

@@ -25,6 +25,11 @@ export interface TransactionOptions {
   readonly random: Random
   /** Further errors of the work after which the whole may simply be run again. */
   readonly retryAfter?: (error: unknown) => boolean
+  /**
+   * Under the role `app_rw` where this login may take it, so that the database refuses what is of another organization even
+   * where a rule here has a hole.
+   */
+  readonly asWriter?: boolean
   /** Nothing may be written; what a read replica of Postgres takes. */
   readonly readOnly?: boolean
   /** Ends the transaction: no further attempt, no commit, and the statement under way is cancelled by `cancel`. */
@@ -75,7 +80,7 @@ export async function inTransaction<T>(
 }
 
 async function once<T>(
-  { pool, readOnly = false, signal, cancel }: TransactionOptions,
+  { pool, readOnly = false, asWriter = false, signal, cancel }: TransactionOptions,
   settings: TransactionSettings,
   work: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
@@ -94,7 +99,7 @@ async function once<T>(
     await cancelling
   }
   try {
-    await client.query(beginSql(settings, readOnly))
+    await client.query(beginSql(settings, { readOnly, asWriter }))
     if (signal && cancel) backend = await backendOf(client)
     signal?.throwIfAborted()
     const result = await work(client)
@@ -135,10 +140,14 @@ async function commit(client: PoolClient): Promise<void> {
 }
 
 /** In one message with BEGIN: row-level security would hide the device from any statement before it. */
-function beginSql(settings: TransactionSettings, readOnly: boolean): string {
+function beginSql(
+  settings: TransactionSettings,
+  { readOnly, asWriter }: { readonly readOnly: boolean; readonly asWriter: boolean },
+): string {
   const calls = Object.entries(settings).map(
     ([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`,
   )
+  if (asWriter) calls.push(`set_config('role', sync.writer_role(), true)`)
   return `begin${readOnly ? ' read only' : ''}; select ${calls.join(', ')}`
 }
 

@@ -8,8 +8,11 @@ import type { Part, Place, RulesWorld } from './rules-world.ts'
 export const ops = ['insert', 'patch', 'delete', 'restore'] as const
 export type Op = (typeof ops)[number]
 
-/** `refused`: not applied, and nothing said of what is not visible. */
-export type Answer = 'applied' | 'forbidden' | 'fixed' | 'not_found' | 'refused'
+/**
+ * `refused`: not applied, and nothing said of what is not visible. `unseen`: not applied, and answered as if the row did not
+ * exist: the database hides it from other organizations.
+ */
+export type Answer = 'applied' | 'forbidden' | 'fixed' | 'not_found' | 'refused' | 'unseen'
 
 const order = ['viewer', 'member', 'admin', 'owner']
 
@@ -24,6 +27,7 @@ export interface Case {
 /** What a push of this comes to. */
 export function expected(world: RulesWorld, { table, place, part, op, row }: Case): Answer {
   const isRoot = table.scope.endsWith('(id)')
+  if (isForeign({ part, place, op })) return 'unseen'
   if (isRoot && op === 'delete') return 'forbidden'
   // Clients change conflicts by resolving them only; `conflicts.pglite.test.ts` says who may.
   if (table.scope === 'conflict') return op === 'insert' ? 'refused' : 'forbidden'
@@ -36,6 +40,11 @@ export function expected(world: RulesWorld, { table, place, part, op, row }: Cas
   if (op !== 'patch' && !isSoftDeleted(table)) return 'forbidden'
   if (op === 'patch' && changeable(table) === undefined) return 'fixed'
   return mayWrite(world, table, place, part, row) ? 'applied' : 'forbidden'
+}
+
+/** Whether somebody of another organization would change a row. */
+export function isForeign({ part, place, op }: Pick<Case, 'part' | 'place' | 'op'>): boolean {
+  return part === 'outsider' && place !== 'global' && op !== 'insert'
 }
 
 export function isWritable({ direction, policy }: DocTable): boolean {

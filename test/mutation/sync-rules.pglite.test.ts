@@ -8,6 +8,7 @@ import { readSchemaPage, type DocTable } from '../support/schema-notation.ts'
 import {
   changeable,
   expected,
+  isForeign,
   isSoftDeleted,
   ops,
   otherValue,
@@ -46,7 +47,7 @@ function write({ table, op, row, part }: Case): Fields {
   return { ...common, set: { [property]: value }, base: { [property]: base } }
 }
 
-async function answer({ table, op, part }: Case, rowId: string, outcome: Outcome | undefined): Promise<string> {
+async function answer({ table, op, part, place }: Case, rowId: string, outcome: Outcome | undefined): Promise<string> {
   if (outcome?.kind === 'applied') {
     if (part !== 'outsider') return 'applied'
     // What an outsider makes is in the outsider's organization.
@@ -57,6 +58,8 @@ async function answer({ table, op, part }: Case, rowId: string, outcome: Outcome
     return rows.length === 0 ? 'refused' : 'applied in another organization'
   }
   const code = outcome?.error?.code
+  if (isForeign({ part, place, op }) && (outcome?.kind === 'noop' || code === 'forbidden' || code === 'not_found'))
+    return 'unseen'
   if (op === 'insert' && ['forbidden', 'foreign_key_violated', 'not_found'].includes(String(code))) return 'refused'
   if (op === 'patch' && code === 'unknown_column') return 'fixed'
   if (code === 'forbidden' || code === 'not_found') return code

@@ -1,0 +1,3 @@
+import { describeRoles } from './roles-contract.ts'
+
+describeRoles('embedded')
