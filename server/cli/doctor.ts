@@ -16,6 +16,7 @@ export interface Finding {
 type Check = (database: Database, config: Config) => Promise<readonly Finding[]>
 
 const wantedExtensions = ['vector', 'pg_trgm', 'pgcrypto', 'btree_gin']
+const wantedRoles = ['app_owner', 'app_rw', 'app_feed', 'app_readonly']
 const oldestPostgres = 150_000
 const tolerableClockMs = 2000
 
@@ -52,6 +53,7 @@ const checks: readonly Check[] = [
   extensions,
   migrations,
   schemaDrift,
+  roles,
   clock,
   capture,
   embeddingDimension,
@@ -125,6 +127,33 @@ async function schemaDrift(database: Database): Promise<readonly Finding[]> {
               .map((line) => `          ${line}`)
               .join('\n')}`,
       fix: 'Somebody changed the schema by hand, or a migration is missing: make both agree.',
+    },
+  ]
+}
+
+/** The server works without them, but then nothing stands behind its own rules. */
+async function roles(database: Database): Promise<readonly Finding[]> {
+  const { missing, login, writer } = await one<{ missing: readonly string[]; login: string; writer: string }>(
+    database,
+    `select array(select name from unnest($1::text[]) as name where to_regrole(name) is null) as missing,
+       quote_ident(session_user) as login, sync.writer_role() as writer`,
+    [wantedRoles],
+  )
+  const statements = [
+    ...missing.map((name) => `create role ${name} nologin`),
+    ...(writer === 'app_rw' ? [] : [`grant app_rw to ${login}`]),
+  ]
+  return [
+    {
+      what: 'roles',
+      ok: statements.length === 0,
+      found:
+        missing.length > 0
+          ? `without ${missing.join(', ')}: ${login} may not create roles`
+          : writer === 'app_rw'
+            ? `${wantedRoles.join(', ')}; writes run under app_rw`
+            : `${login} may not take the role app_rw, so writes run without row-level security`,
+      fix: `Have an administrator run \`${statements.join('; ')};\`, then run \`npx tidewire migrate\`.`,
     },
   ]
 }
