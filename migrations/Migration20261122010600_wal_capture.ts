@@ -234,7 +234,7 @@ $$`
  * Makes `new_holder` the writer of the log and answers its term; writers of earlier terms are refused from then on. Another
  * system or timeline than before: what the log holds beyond the slot's position never happened here.
  */
-const claimCapture = `
+export const claimCapture = `
 create function sync.claim_capture(slot text, new_holder text) returns bigint language plpgsql as $$
 declare
   head public.sync_heads;
@@ -295,7 +295,7 @@ begin
 end $$`
 
 /** Logs one commit whose keys were spilled, folded as those in memory are. */
-const logSpilled = `
+export const logSpilled = `
 create function sync.log_spilled(slot text, my_term bigint, commit_seq bigint, half bigint, at double precision) returns void language plpgsql as $$
 declare
   last bigint := sync.hold_capture(slot, my_term);

@@ -45,7 +45,10 @@ async function checkTable(pool: pg.Pool, synced: SyncedTable): Promise<TableRepo
   const { rows } = await pool.query<{ rows: number; strayed: number; unlogged: number }>(
     `
     select count(*)::integer as rows, count(*) filter (where ${strayed})::integer as strayed,
-      count(*) filter (where new.created_at > horizon.since and new.id not in (select row_id from sync_changes where table_name = $1 and row_id is not null))::integer as unlogged
+      count(*) filter (where new.created_at > horizon.since and new.id not in (
+        select row_id from sync_changes where table_name = $1 and row_id is not null
+        union all select k.row_id from sync.big_commits join sync.spilled_changes k using (term, xid) where k.table_name = $1 and k.row_id is not null
+      ))::integer as unlogged
     from ${name} as new cross join (
       -- Rows of the last seconds may wait for the log; before its first entry nothing can be said.
       select coalesce((select occurred_at from sync_changes order by seq limit 1), 'infinity') as since

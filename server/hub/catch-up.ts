@@ -4,7 +4,7 @@ import { messageFrame } from '../../protocol/parse.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import { databaseTrouble } from '../db/db.ts'
 import type { Log, Troubles } from '../telemetry/telemetry.ts'
-import type { Change, Feed, Moment, Step } from './feed.ts'
+import type { AdvanceRequest, Change, Feed, Moment, Step } from './feed.ts'
 import { foldSteps } from './fold-steps.ts'
 import type { ReadPlan } from './followed.ts'
 import type { HubLimits } from './limits.ts'
@@ -150,7 +150,7 @@ export class CatchUp {
     this.#reads++
     const step = await feed.advance(plan.from, {
       organizations: new Set([session.principal.organizationId]),
-      follows: channelsOf(plan),
+      ...followsOf(plan),
       watchAccess: false,
       embeddings: plan.embeddings,
       principals: () => [session.principal],
@@ -199,9 +199,15 @@ function emptyStep(position: Seq, at: number): Step {
   }
 }
 
-function channelsOf({ followed }: ReadPlan): (channel: string) => boolean {
-  const channels = new Set(followed.map(({ spec }) => spec.selection.channel))
-  return (channel) => channels.has(channel)
+function followsOf({ followed }: ReadPlan): Pick<AdvanceRequest, 'follows' | 'followsTable'> {
+  const specs = Map.groupBy(
+    followed.map(({ spec }) => spec),
+    ({ selection }) => selection.channel,
+  )
+  return {
+    follows: (channel) => specs.has(channel),
+    followsTable: (channel, table) => specs.get(channel)?.some(({ tables }) => tables.has(table)) ?? false,
+  }
 }
 
 /**

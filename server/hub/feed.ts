@@ -49,6 +49,8 @@ export interface AdvanceRequest {
   readonly organizations: ReadonlySet<string> | null
   /** Whether anybody follows this channel: other changes are left out. */
   readonly follows: (channel: string) => boolean
+  /** Whether anybody follows this table in a channel; asked of many changes at once. Absent: as `follows`. */
+  readonly followsTable?: (channel: string, table: string) => boolean
   /** Changes of `accessColumns` tables come in any case, for `principals` to look at. */
   readonly watchAccess: boolean
   /** Whether vector columns are read. */

@@ -51,9 +51,7 @@ export class Fold {
   #canary = false
 
   add(entry: LogEntry): void {
-    if (entry.mutationId !== null && entry.deviceId !== null) {
-      this.#marks.set(entry.mutationId, { deviceId: entry.deviceId, mutationId: entry.mutationId })
-    }
+    this.mark(entry)
     if (entry.op === 'mark') {
       this.#canary ||= entry.mutationId === null
     } else if (entry.op === 'reset') {
@@ -63,6 +61,11 @@ export class Fold {
     } else if (entry.rowId !== null) {
       this.#touch(entry, entry.rowId)
     }
+  }
+
+  /** Remembers whose write a commit holds, if it was somebody's. */
+  mark({ mutationId, deviceId }: Pick<LogEntry, 'mutationId' | 'deviceId'>): void {
+    if (mutationId !== null && deviceId !== null) this.#marks.set(mutationId, { deviceId, mutationId })
   }
 
   /** Number of rows touched. */

@@ -1,5 +1,7 @@
 import { toSeq, type Seq } from '../../protocol/seq.ts'
+import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
+import { bigCommitsTable, mayConcern, readBigCommit, readBigKeys, type BigPart, type Wanted } from './big-commits.ts'
 import { Fold, type LogEntry } from './fold.ts'
 
 /** Head, epoch, time and the place of the snapshot in one row; the first statement of a snapshot, taken before the WAL's positions are read. */
@@ -18,17 +20,32 @@ export async function formerEpochs(query: SqlQuery): Promise<ReadonlyMap<string,
   const rows = await query<{ epoch: string; ended: string }>({ name: 'former_epochs', text: formerSql })
   return new Map(rows.map(({ epoch, ended }) => [epoch, toSeq(ended)]))
 }
+const chunk = 20_000
 
 /**
- * Entries after a position, of some organizations ($3, null: all) and of none, in chunks. By primary key (seq, ordinal): cost follows what
- * was changed, not the length of the log.
+ * Entries after a position, of some organizations ($3, null: all) and of none, in chunks, and up to where the log is pruned at that moment: one row without
+ * an entry when there are none. By primary key (seq, ordinal): cost follows what was changed, not the length of the log.
  */
 const entriesSql = `
-select seq::text, ordinal, organization_id::text as organization, channel, old_channel, table_name, row_id::text as row_id, op,
-  mutation_id::text as mutation, origin_device_id::text as device
-from sync_changes
-where (seq, ordinal) > ($1::bigint, $2::integer) and ($3::uuid[] is null or organization_id is null or organization_id = any($3::uuid[]))
-order by seq, ordinal limit ${String(20_000)}`
+select h.pruned_through_seq::text as pruned, e.*
+from sync_heads h left join lateral (
+  select seq::text, ordinal, organization_id::text as organization, channel, old_channel, table_name, row_id::text as row_id, op,
+    mutation_id::text as mutation, origin_device_id::text as device
+  from sync_changes
+  where (seq, ordinal) > ($1::bigint, $2::integer) and ($3::uuid[] is null or organization_id is null or organization_id = any($3::uuid[]))
+  order by sync_changes.seq, sync_changes.ordinal limit ${chunk}
+) e on true
+where h.id = 1`
+
+/** How many rows were touched in ($1, $2], without bringing their keys here. */
+const touchedSql = `
+select count(*)::float8 as rows from (
+  select distinct table_name, row_id from sync_changes
+  where seq > $1::bigint and seq <= $2::bigint and row_id is not null
+    and ($3::uuid[] is null or organization_id is null or organization_id = any($3::uuid[]))
+) touched`
+
+const prunedSql = `select pruned_through_seq::text as pruned from sync_heads where id = 1`
 
 /** When the log was written after the commits: the last one before the first that the snapshot ($1) does not see, and the last of all. */
 const visibleHeadSql = `
@@ -49,7 +66,8 @@ export async function canaryTime(log: SqlQuery, to: Seq): Promise<number | undef
 }
 
 interface EntryRow {
-  readonly seq: string
+  readonly pruned: string
+  readonly seq: string | null
   readonly ordinal: number
   readonly organization: string | null
   readonly channel: string
@@ -76,29 +94,78 @@ export async function visibleHead(
   return { to, pending: Number(end?.logged ?? 0) > to, epoch: end?.epoch ?? '' }
 }
 
-/** Folds the entries in (from, to]. Undefined: more than `maxKeys` rows were touched. */
-export async function foldLog(
-  log: SqlQuery,
-  range: { readonly from: Seq; readonly to: Seq },
-  organizations: ReadonlySet<string> | null,
-  maxKeys: number,
-): Promise<Fold | undefined> {
-  const fold = new Fold()
-  const wanted = organizations && [...organizations]
-  let [seq, ordinal] = [String(range.from), 2_147_483_647]
-  for (;;) {
-    const rows = await log<EntryRow>({ name: 'log_entries', text: entriesSql, values: [seq, ordinal, wanted] })
-    for (const row of rows) if (Number(row.seq) <= range.to) fold.add(toEntry(row))
-    if (fold.size > maxKeys) return undefined
-    const last = rows.at(-1)
-    if (!last || rows.length < 20_000 || Number(last.seq) > range.to) return fold
-    ;[seq, ordinal] = [last.seq, last.ordinal]
-  }
+/** What is asked of the log. */
+export interface FoldOptions extends Wanted {
+  readonly from: Seq
+  readonly to: Seq
+  /** More rows than that are not read. */
+  readonly maxKeys: number
+  readonly homes: Pick<Homes, 'nameOf' | 'isGrant'>
 }
 
-function toEntry(row: EntryRow): LogEntry {
+/**
+ * Folds the entries in (from, to]. Undefined: more than `maxKeys` rows were touched, or the log was pruned meanwhile. Of a log that is longer than
+ * a chunk the rows are counted first, so that memory follows what can be sent, and a replica that was away for long is told soon.
+ */
+export async function foldLog(log: SqlQuery, options: FoldOptions): Promise<Fold | undefined> {
+  const { from, to, maxKeys } = options
+  const fold = new Fold()
+  const organizations = options.organizations && [...options.organizations]
+  let big = false
+  let [seq, ordinal] = [String(from), 2_147_483_647]
+  for (let chunks = 0; ; chunks++) {
+    if (chunks === 1 && (await touched(log, from, to, organizations)) > maxKeys) return undefined
+    const rows = await log<EntryRow>({ name: 'log_entries', text: entriesSql, values: [seq, ordinal, organizations] })
+    // What is pruned is gone for this query, though the snapshot of the rows is older.
+    if (Number(rows[0]?.pruned ?? 0) > from) return undefined
+    for (const row of rows) {
+      if (row.seq === null || Number(row.seq) > to) continue
+      if (row.table_name !== bigCommitsTable) fold.add(toEntry(row, toSeq(row.seq)))
+      else if (!(await addBigCommit(log, toSeq(row.seq), fold, options))) return undefined
+      else big = true
+    }
+    if (fold.size > maxKeys) return undefined
+    const last = rows.at(-1)
+    if (!last || last.seq === null || rows.length < chunk || Number(last.seq) > to) break
+    ;[seq, ordinal] = [last.seq, last.ordinal]
+  }
+  return big && (await prunedThrough(log)) > from ? undefined : fold
+}
+
+async function touched(log: SqlQuery, from: Seq, to: Seq, organizations: readonly string[] | null): Promise<number> {
+  const [row] = await log<{ rows: number }>({
+    name: 'log_touched',
+    text: touchedSql,
+    values: [from, to, organizations],
+  })
+  return row?.rows ?? 0
+}
+
+async function prunedThrough(log: SqlQuery): Promise<number> {
+  const [row] = await log<{ pruned: string }>({ name: 'log_pruned', text: prunedSql })
+  return Number(row?.pruned ?? 0)
+}
+
+/** Adds what may concern somebody; of the rest only whose writes they were. False: that is too much, or the commit is pruned. */
+async function addBigCommit(log: SqlQuery, seq: Seq, fold: Fold, options: FoldOptions): Promise<boolean> {
+  const commit = await readBigCommit(log, seq)
+  if (!commit) return false
+  const organizations = options.organizations && [...options.organizations]
+  const wanted: BigPart[] = []
+  for (const part of commit.parts ?? []) {
+    if (mayConcern(part, options, options.homes)) wanted.push(part)
+    else fold.mark(part)
+  }
+  const keys = commit.parts ? wanted.reduce((sum, part) => sum + part.keys, 0) : commit.keys
+  if (keys === 0) return true
+  if (fold.size + keys > options.maxKeys) return false
+  for await (const entry of readBigKeys(log, commit, organizations, commit.parts && wanted)) fold.add(entry)
+  return true
+}
+
+function toEntry(row: EntryRow, seq: Seq): LogEntry {
   return {
-    seq: toSeq(row.seq),
+    seq,
     organizationId: row.organization,
     channel: row.channel,
     oldChannel: row.old_channel,

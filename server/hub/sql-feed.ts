@@ -74,7 +74,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       const log = await source.settle(snap.query, snap.place)
       const { to, pending } = await endOf(snap, log, from)
       if (from < snap.pruned) return { kind: 'too_far', epoch: snap.epoch, from, to, pending, moment: snap.moment }
-      const fold = await foldLog(log, { from, to }, request.organizations, maxKeys)
+      const fold = await foldLog(log, { ...request, from, to, homes, maxKeys })
       const read =
         fold &&
         (await readChanges(fold.keys(), request, {

@@ -225,15 +225,18 @@ test('a big transaction is one commit, and does not show before its end', async 
     expect(await newChanges()).toMatchObject([{ row_id: small.id }])
   })
   await source.head()
+  const [entry, ...others] = await newChanges()
+  expect(others).toEqual([])
+  expect(entry).toMatchObject({ op: 'mark', table_name: 'sync.big_commits', row_id: null })
   const { rows } = await pool().query(
-    'select count(*)::integer as keys, count(distinct row_id)::integer as ids, count(distinct seq)::integer as commits, max(ordinal) as last from sync_changes where seq > $1',
-    [head],
+    `select b.keys::integer as keys, count(distinct k.row_id)::integer as rows, b.parts
+     from sync.big_commits b join sync.spilled_changes k using (term, xid) where b.seq = $1 group by b.seq`,
+    [entry?.seq],
   )
-  expect(rows).toEqual([{ keys: 60_000, ids: 60_000, commits: 1, last: 59_999 }])
-  await newChanges()
-  expect((await pool().query('select count(*)::integer as spilled from sync.spilled_changes')).rows).toEqual([
-    { spilled: 0 },
-  ])
+  const part = { table_name: 'tasks', channel: `project/${world.project}`, op: 'upsert', keys: 120_000 }
+  expect(rows).toEqual([{ keys: 120_000, rows: 60_000, parts: [expect.objectContaining(part)] }])
+  const kept = await pool().query('select from sync.spilled_changes')
+  expect(kept.rowCount).toBe(120_000)
 }, 120_000)
 
 test('a killed walsender leaves no gap and nothing double', async () => {

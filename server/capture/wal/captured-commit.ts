@@ -53,7 +53,7 @@ export type Action =
     }
   /** Keep keys of an open transaction out of memory. */
   | { readonly kind: 'spill'; readonly xid: number; readonly keys: readonly SpilledKey[] }
-  /** Log all that was spilled of a transaction. */
+  /** Log all that was spilled of a transaction, as one entry. */
   | { readonly kind: 'commit_spilled'; readonly point: CommitPoint }
   /** Forget what was spilled of a subtransaction, or of the whole one (`subxid` null). */
   | { readonly kind: 'forget'; readonly xid: number; readonly subxid: number | null }

@@ -62,7 +62,7 @@ export class CommitAssembler {
   #current: OpenTransaction | undefined
   #openKeys = 0
 
-  constructor(limits: AssemblerLimits = { openKeys: 10_000 }) {
+  constructor(limits: AssemblerLimits) {
     this.#limits = limits
   }
 

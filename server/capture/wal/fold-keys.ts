@@ -3,7 +3,7 @@ import type { CapturedKey } from './captured-commit.ts'
 /**
  * Several changes of one row in one transaction become its last one, with the channel that followers knew before the
  * transaction as the old one; a row that was born and deleted within it was never there. The same fold in SQL is in
- * `sync.close_commit` (trigger capture) and `sync.log_spilled` (transactions too big for memory).
+ * `sync.close_commit` (trigger capture). Transactions too big for memory are logged as they are, and folded by their readers.
  */
 export function foldKeys(keys: readonly CapturedKey[]): readonly CapturedKey[] {
   if (keys.length === 1) return keys

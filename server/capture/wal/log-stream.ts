@@ -17,6 +17,8 @@ export interface LogStreamOptions {
   readonly onRun: (run: string) => void
   /** Everything that ends before this place in the WAL of a run is in the log, durably. */
   readonly onPosition: (end: number, run: string) => void
+  /** Keys of open transactions that are held in memory. */
+  readonly openKeys: number
   /** Commits with keys were logged. */
   readonly onLogged: (newest: Seq) => void
 }
@@ -41,9 +43,9 @@ const beatMs = 1000
  * keys are queued than one transaction takes, the socket waits. Rejects when the slot is in use (55006) or gone.
  */
 export async function openLogStream(options: LogStreamOptions): Promise<LogStream> {
-  const { connection, clock, names, holder } = options
+  const { connection, clock, names, holder, openKeys } = options
   const decoder = new PgoutputDecoder()
-  const assembler = new CommitAssembler()
+  const assembler = new CommitAssembler({ openKeys })
   const ended = Promise.withResolvers<Error>()
   let queue: Work[] = []
   let weight = 0
@@ -120,7 +122,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     else if (first?.kind === 'spill') await log.spill(first.xid, first.keys)
     else if (first?.kind === 'forget') await log.forget(first.xid, first.subxid)
     else if (first?.kind === 'commit_spilled') {
-      await log.logSpilled(first.point)
+      await log.logBig(first.point)
       reached(first.point.end)
       options.onLogged(first.point.seq)
     } else

@@ -9,13 +9,13 @@ export interface LoggedCommit {
 
 const columns = ['uuid', 'text', 'text', 'text', 'uuid', 'text', 'uuid', 'uuid', 'uuid', 'uuid'] as const
 const logSql = `select sync.log_commits($1, $2, $3, $4::bigint[], $5::integer[], $6::bigint[], $7::double precision[], ${columns.map((type, index) => `$${index + 8}::${type}[]`).join(', ')})`
-const spillSql = `insert into sync.spilled_changes (term, xid, subxid, n, born, organization_id, channel, old_channel, table_name, row_id, op, mutation_id, origin_device_id, actor_user_id, actor_agent_id)
-select $1, $2, * from unnest($3::bigint[], $4::bigint[], $5::boolean[], ${columns.map((type, index) => `$${index + 6}::${type}[]`).join(', ')})`
+const spillSql = `select sync.spill_keys($1, $2, $3, $4::bigint[], $5::bigint[], $6::boolean[], ${columns.map((type, index) => `$${index + 7}::${type}[]`).join(', ')})`
 
 /**
  * Writes the log for one slot in one term: each call is one transaction, which first locks the row of the slot in
  * `sync_capture` and is refused (SQLSTATE TW001) when another writer has begun a later term. What was logged before is
- * left out, so sending a commit twice does no harm. When a call returns, its commits are durable.
+ * left out, so sending a commit twice does no harm. When a call returns, its commits are durable. Keys that are spilled become so
+ * with the commit that names them.
  */
 export class LogWriter {
   readonly #client: pg.Client
@@ -66,6 +66,7 @@ export class LogWriter {
       name: 'spill_changes',
       text: spillSql,
       values: [
+        this.#slot,
         this.#term,
         xid,
         plainArray(spilled.map(({ subxid }) => subxid)),
@@ -76,8 +77,8 @@ export class LogWriter {
     })
   }
 
-  async logSpilled({ seq, xid, at }: CommitPoint): Promise<void> {
-    await this.#client.query('select sync.log_spilled($1, $2, $3, $4, $5)', [this.#slot, this.#term, seq, xid, at])
+  async logBig({ seq, xid, at }: CommitPoint): Promise<void> {
+    await this.#client.query('select sync.log_big_commit($1, $2, $3, $4, $5)', [this.#slot, this.#term, seq, xid, at])
   }
 
   async forget(xid: number, subxid: number | null): Promise<void> {

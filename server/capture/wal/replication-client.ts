@@ -49,6 +49,11 @@ interface ProtocolConnection {
   sendCopyFromChunk(chunk: Buffer): void
 }
 
+/**
+ * Postgres sends an open transaction as soon as its changes take more than this, in one block that all other commits wait for: of
+ * its default of 64 MB, some 150,000 rows. The least there is allows is 64 kB.
+ */
+const blockMemory = '4MB'
 const statusEveryMs = 10_000
 const confirmEveryMs = 200
 const data = 0x77
@@ -64,6 +69,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     ...options.connection,
     replication: 'database',
     application_name: 'tidewire capture',
+    options: `-c logical_decoding_work_mem=${blockMemory}`,
   }
   const client = new pg.Client(config)
   const ended = Promise.withResolvers<Error>()

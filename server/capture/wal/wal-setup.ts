@@ -136,19 +136,20 @@ async function ensureSlot(client: pg.Client, slot: string, anew: boolean): Promi
 
 /** A log that reaches beyond the slot's beginning was brought here from elsewhere: those positions are still to come. */
 async function forgetTheFuture(client: pg.Client, slot: string): Promise<void> {
-  const { rowCount } = await client.query(
-    `delete from sync_changes where seq > (select (confirmed_flush_lsn - '0/0')::bigint from pg_replication_slots where slot_name = $1)`,
+  const { entries } = await one<{ entries: string }>(
+    client,
+    `select sync.forget_after((confirmed_flush_lsn - '0/0')::bigint)::text as entries from pg_replication_slots where slot_name = $1`,
     [slot],
   )
-  if (rowCount)
+  if (entries !== '0')
     await client.query(
       'update sync_heads set epoch = gen_random_uuid()::text, pruned_through_seq = 0, updated_at = now()',
     )
 }
 
-async function one<R extends object>(client: pg.Client, sql: string): Promise<R> {
-  const { rows } = await client.query<R>(sql)
+async function one<R extends object>(client: pg.Client, sql: string, values: readonly unknown[] = []): Promise<R> {
+  const { rows } = await client.query<R>(sql, [...values])
   const [row] = rows
-  if (!row) throw new Error('sync.settings is empty: run `npx tidewire migrate`.')
+  if (!row) throw new Error('sync.settings is empty, or the slot is gone: run `npx tidewire doctor`.')
   return row
 }

@@ -23,6 +23,8 @@ export interface WalSourceOptions {
   readonly log: Log
   readonly news?: LogNews | undefined
   readonly troubles?: Troubles
+  /** Keys of open transactions that are held in memory; a commit that had to give some away is logged as one entry. */
+  readonly openKeys?: number
 }
 
 interface LogState {
@@ -73,6 +75,7 @@ export function createWalSource({
   log,
   news,
   troubles = new Troubles(clock, log),
+  openKeys = 10_000,
 }: WalSourceOptions): ChangeSource {
   const holder = Buffer.from(random.bytes(8)).toString('hex')
   /** Everything that was committed before these places in the WAL is in the log. */
@@ -138,6 +141,7 @@ export function createWalSource({
       names,
       holder,
       onRun: runs,
+      openKeys,
       onPosition: reached,
       onLogged: logged,
     })
