@@ -49,7 +49,7 @@ $$`
  * one, and answers the tables that were dropped and made again, or had a column dropped and made again: their rows changed
  * and nothing logged it. Then the epoch changes too. New tables and columns are no such change.
  */
-const compareShape = `
+export const compareShape = `
 create function sync.compare_shape(present jsonb) returns text[] language plpgsql as $$
 declare
   known jsonb;

@@ -41,10 +41,10 @@ export type Wanted = Pick<AdvanceRequest, 'organizations' | 'follows' | 'follows
 export function mayConcern(
   { table, organizationId, channel, oldChannel, op }: BigPart,
   { organizations, follows, followsTable = follows, watchAccess }: Wanted,
-  homes: Pick<Homes, 'nameOf' | 'isGrant'>,
+  homes: Pick<Homes, 'nameOf' | 'grantedBy'>,
 ): boolean {
   if (organizations && organizationId !== null && !organizations.has(organizationId)) return false
-  if (op === 'mark' || op === 'reset' || homes.nameOf(table) !== undefined || homes.isGrant(table)) return true
+  if (op === 'mark' || op === 'reset' || homes.nameOf(table) !== undefined || homes.grantedBy(table) !== undefined) return true
   if (watchAccess && table in accessColumns) return true
   return [channel, oldChannel].some((one) => one !== null && (isSubChannel(one) || followsTable(one, table)))
 }

@@ -100,7 +100,7 @@ export interface FoldOptions extends Wanted {
   readonly to: Seq
   /** More rows than that are not read. */
   readonly maxKeys: number
-  readonly homes: Pick<Homes, 'nameOf' | 'isGrant'>
+  readonly homes: Pick<Homes, 'nameOf' | 'grantedBy'>
 }
 
 /**

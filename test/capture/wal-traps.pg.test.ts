@@ -138,7 +138,7 @@ test('of two log writers the one that lost the slot is refused when it wakes, an
       const taking = await LogWriter.claim(second, slot, 'second')
       await taking.log([commit, later])
       await expect(sleeping.log([later])).rejects.toMatchObject({ code: 'TW001' })
-      await expect(sleeping.spill(3, [])).resolves.toBeUndefined()
+      await expect(sleeping.spill(3, [])).rejects.toMatchObject({ code: 'TW001' })
     }),
   )
   const { rows } = await pool().query('select seq::text from sync_changes where seq >= $1 order by seq', [at])
