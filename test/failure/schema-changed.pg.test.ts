@@ -28,10 +28,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await stage?.[Symbol.asyncDispose]()
     await cluster?.[Symbol.asyncDispose]()
   })
-  afterEach(async () => {
-    expect(stage.server.pid).toBe(pid)
-    await begin()
-  })
+  afterEach(() => begin())
 
   async function begin(): Promise<void> {
     since = stage.server.log.length
@@ -62,6 +59,17 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await addTask(stage, 'Well again')
     await addPlan('Well again')
     await stage.expectEqual(clients)
+    expect(stage.server.pid).toBe(pid)
+  }
+
+  /** Locks its neighbours too, which those who read and write have in another order. */
+  async function drop(table: string): Promise<void> {
+    const dropped = () =>
+      stage.sql(`drop table if exists ${table} cascade`).then(
+        () => true,
+        () => false,
+      )
+    await expect.poll(dropped, { timeout: 30_000 }).toBe(true)
   }
 
   const startsOver = ({ code }: LogLine): boolean => code === 'capture_gap'
@@ -71,7 +79,9 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await stage.sql(`update plans set colour = 'red', title = title || ', red'`)
     await stage.sql('alter table plans drop column colour, drop column weight')
     await wellAgain()
-    expect(stage.server.log.slice(since).filter(({ level }) => level === 50)).toEqual([])
+    const told = stage.server.log.slice(since).map(({ code }) => code)
+    expect(told).not.toContain('schema_mismatch')
+    expect(told).not.toContain('capture_gap')
     expect(await readEpoch()).toBe(epoch)
   })
 
@@ -130,6 +140,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await stage.sql('alter table plans enable trigger user, disable trigger capture_insert')
     await stage.server.logged(startsOver, since)
     await wellAgain()
+    expect(await readEpoch()).not.toBe(epoch)
   })
 
   test('is dropped and made again by hand: told until it is put back from a dump, as the remedy says', async () => {
@@ -144,12 +155,10 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await told('table task_dependencies is missing')
     const own = await ada.tasks.insert({ projectId: stage.projectId, title: 'While a table is missing' })
     since = stage.server.log.length
-    await stage.sql(`do $$ begin
-      create table task_dependencies (like set_aside including all);
-      drop table set_aside cascade;
-    end $$`)
+    await stage.sql('create table task_dependencies (like set_aside including all)')
+    await drop('set_aside')
     await told('task_dependencies lacks its triggers')
-    await stage.sql('drop table task_dependencies')
+    await drop('task_dependencies')
     // In a connection of its own: a dump changes its settings. Lines with a backslash are for psql.
     const restoring = new pg.Client({ connectionString: stage.url })
     await restoring.connect()
