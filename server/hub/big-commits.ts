@@ -44,7 +44,8 @@ export function mayConcern(
   homes: Pick<Homes, 'nameOf' | 'grantedBy'>,
 ): boolean {
   if (organizations && organizationId !== null && !organizations.has(organizationId)) return false
-  if (op === 'mark' || op === 'reset' || homes.nameOf(table) !== undefined || homes.grantedBy(table) !== undefined) return true
+  if (op === 'mark' || op === 'reset' || homes.nameOf(table) !== undefined || homes.grantedBy(table) !== undefined)
+    return true
   if (watchAccess && table in accessColumns) return true
   return [channel, oldChannel].some((one) => one !== null && (isSubChannel(one) || followsTable(one, table)))
 }
