@@ -198,6 +198,46 @@ export interface Actions {
     }
     readonly answer: { readonly run: RowOf<(typeof shippedSchema)['workflowRuns']> }
   }
+  /** Names the credential with which a webhook is signed. Takes an admin. */
+  readonly 'webhooks.secure': {
+    readonly input: { readonly webhookId: string; readonly credentialId: string }
+    readonly answer: Readonly<Record<string, never>>
+  }
+  /** Turns an integration on or off, and names the credential with which its platform is asked. Takes an admin. */
+  readonly 'integrations.configure': {
+    readonly input: {
+      readonly integrationId: string
+      readonly status: 'active' | 'paused' | 'revoked'
+      readonly credentialId?: string | null
+    }
+    readonly answer: { readonly status: string }
+  }
+  /** Stores what an analysis of a repository found. Large ones come in parts: all but the last say `running`, later ones name the `analysisId`. */
+  readonly 'analyses.store': {
+    readonly input: {
+      readonly repositoryId: string
+      readonly analysisId?: string
+      readonly kind: 'structure' | 'complexity' | 'security' | 'dependencies' | 'quality' | 'full'
+      readonly branch?: string
+      readonly commitSha?: string
+      readonly status?: 'running' | 'completed' | 'failed'
+      /** So far. */
+      readonly durationMs: number
+      /** Each becomes a row of `complexity_metrics`. */
+      readonly files?: readonly {
+        readonly path: string
+        readonly lines: number
+        /** From 0 to 100. */
+        readonly complexityScore: number
+        readonly cyclomaticComplexity?: number
+        readonly dependencies?: number
+      }[]
+      readonly findings?: readonly Json[]
+      readonly metrics?: Readonly<Record<string, Json>>
+      readonly error?: string
+    }
+    readonly answer: { readonly analysis: RowOf<(typeof shippedSchema)['repositoryAnalyses']> }
+  }
 }
 
 interface PipelineAnswer {

@@ -171,6 +171,10 @@ export const errorCodes = {
     meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
     remedy: 'Check both; after ten wrong passwords wait for the time that the message names.',
   },
+  signature_invalid: {
+    meaning: 'A webhook is not signed by whom its endpoint is for, or its time is not now.',
+    remedy: 'Give both sides the same secret, and correct their clocks; the message says what does not fit.',
+  },
   storage_full: {
     meaning: 'The database has no room.',
     remedy: 'Give Postgres more disk; the write waits and is sent again.',
@@ -178,6 +182,10 @@ export const errorCodes = {
   subscription_limit: {
     meaning: 'The session has as many subscriptions as are allowed.',
     remedy: 'Unsubscribe from one first.',
+  },
+  target_refused: {
+    meaning: 'A webhook is to be sent to an address that is not public, or without https.',
+    remedy: 'Correct the URL; in a closed network, set WEBHOOK_PRIVATE_TARGETS=true.',
   },
   timeout: {
     meaning: 'An answer did not come in time.',

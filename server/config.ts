@@ -56,6 +56,8 @@ export interface Config {
   }
   /** First encrypts, all decrypt. */
   readonly encryptionKeys: ReadonlyArray<{ readonly id: string; readonly key: Uint8Array }>
+  /** Whether webhooks may go to private addresses, and by plain http. */
+  readonly webhookPrivateTargets: boolean
   readonly logLevel: 'error' | 'info' | 'debug'
   /** `auto`: for people in a terminal, for programs elsewhere. */
   readonly logFormat: 'auto' | 'json' | 'pretty'
@@ -139,6 +141,7 @@ const variables = {
   EMBEDDING_MODEL: z.string().min(1, 'must be the name of a model').optional(),
   EMBEDDING_DIMENSION: whole(1, 2000).default(384),
   ENCRYPTION_KEYS: keyList.optional(),
+  WEBHOOK_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
   LOG_LEVEL: z.enum(['error', 'info', 'debug'], 'must be error, info or debug').default('info'),
   LOG_FORMAT: z.enum(['auto', 'json', 'pretty'], 'must be auto, json or pretty').default('auto'),
   SLOW_QUERY_MS: whole(1, 600_000).default(200),
@@ -225,6 +228,7 @@ function assemble(env: z.infer<typeof environment>): Config {
       dimension: env.EMBEDDING_DIMENSION,
     },
     encryptionKeys: env.ENCRYPTION_KEYS ?? [],
+    webhookPrivateTargets: env.WEBHOOK_PRIVATE_TARGETS === 'true',
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,
     slowQueryMs: env.SLOW_QUERY_MS,

@@ -17,6 +17,7 @@ import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
 import { createAuth, createDeviceRegistry, createSignIn, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource, readSlotFigures } from './capture/capture.ts'
+import { startIntegrations, type Integrations } from './integrations/integrations.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
 import type { ChangeSource } from './capture/change-source.ts'
 import { loadCatalog } from './catalog/catalog.ts'
@@ -88,6 +89,7 @@ interface Running {
   readonly hub: Hub
   readonly feed: SqlFeed
   readonly maintenance: Maintenance
+  readonly integrations: Integrations
   readonly gateway: Gateway
   readonly http: HttpServer
   readonly health: HealthWatch
@@ -155,7 +157,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       const retired = last.source
         .retire?.()
         .catch((error: unknown) => log.debug('Retiring failed', { error: String(error) }))
-      const drained = Promise.all([retired, last.gateway.drain(), last.maintenance.stop()])
+      const drained = Promise.all([retired, last.gateway.drain(), last.maintenance.stop(), last.integrations.stop()])
       await Promise.race([drained, new Promise<void>((resolve) => void clock.after(drainLimitMs, resolve))])
       running = undefined
       last.health.stop()
@@ -270,13 +272,17 @@ async function compose(
     signIn: createSignIn({ pool, auth, clock: time, random }),
     allowedOrigins: config.allowedOrigins,
   })
+  const wake = (): void => hub.wake()
+  const integrations = startIntegrations({ pool, config, clock: time, random, log, metrics, onCommitted: wake })
+  const systemHealth = oneAtATime(() => readSystemHealth(pool))
   const http = createHttpServer(
-    createHttpHandler({ readiness, systemHealth: oneAtATime(() => readSystemHealth(pool)), metrics, log, routes }),
+    createHttpHandler({ readiness, systemHealth, metrics, log, routes: [routes, integrations.routes] }),
   )
   try {
     await hub.start()
     await listen(http, config)
   } catch (error) {
+    await integrations.stop()
     health.stop()
     time.stop()
     await hub.stop()
@@ -341,6 +347,7 @@ async function compose(
     hub,
     feed,
     maintenance,
+    integrations,
     gateway,
     http,
     health,

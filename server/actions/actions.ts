@@ -15,8 +15,10 @@ import { inDeviceTransaction } from '../scope/device-transaction.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import type { ActionContext, AnyAction } from './action.ts'
+import { storeAnalysis } from './analyses.ts'
 import { failEvents, readEvents, replayEvents } from './event-reading.ts'
 import { pauseSubscription, resumeSubscription, subscribeToEvents } from './event-subscriptions.ts'
+import { configureIntegration, secureWebhook } from './integrations.ts'
 import { heartbeat } from './heartbeat.ts'
 import { approveStep, cancelPipeline, waiveGate } from './pipeline-decisions.ts'
 import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
@@ -45,6 +47,9 @@ export const shippedActions: readonly AnyAction[] = [
   approveStep,
   waiveGate,
   startWorkflow,
+  secureWebhook,
+  configureIntegration,
+  storeAnalysis,
 ]
 
 export interface ActionsOptions {

@@ -62,6 +62,8 @@ export interface Credentials {
   store(name: CredentialName, secret: CredentialSecret): Promise<string>
   /** Throws `not_found`, `secret_unreadable`. */
   read(name: CredentialName): Promise<CredentialSecret>
+  /** Of the organization's own, by id. Throws `not_found`, `secret_unreadable`. */
+  readById(organizationId: string, id: string): Promise<CredentialSecret>
   list(organizationId: string): Promise<readonly CredentialSummary[]>
   /** Ends a credential and destroys its secret. Throws `not_found`. */
   revoke(organizationId: string, id: string): Promise<void>
@@ -90,6 +92,10 @@ interface StoredRow {
 const livingSql = `
 select id, secret_ciphertext, refresh_ciphertext, key_id, expires_at from credentials
 where organization_id = $1 and user_id is not distinct from $2 and provider = $3 and kind = $4 and label = $5 and revoked_at is null`
+
+const byIdSql = `
+select id, secret_ciphertext, refresh_ciphertext, key_id, expires_at from credentials
+where organization_id = $1 and id = $2 and user_id is null and revoked_at is null`
 
 const listSql = `
 select id, organization_id as "organizationId", user_id as "userId", provider, kind, label, last_four as "lastFour", key_id as "keyId",
@@ -128,7 +134,7 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
   const living = async (name: CredentialName): Promise<StoredRow | undefined> =>
     (await pool.query<StoredRow>(livingSql, keyOf(name))).rows[0]
 
-  return { store, read, list, revoke, rotate }
+  return { store, read, readById, list, revoke, rotate }
 
   async function store(name: CredentialName, given: CredentialSecret): Promise<string> {
     if (given.secret === '') throw new TideError('invalid_value', 'The secret is empty.')
@@ -165,6 +171,17 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
       throw new TideError('not_found', `There is no ${name.kind} "${name.label}" of ${name.provider}.`, {
         remedy: 'Store it with `npx tidewire credentials set`.',
       })
+    return use(row)
+  }
+
+  async function readById(organizationId: string, id: string): Promise<CredentialSecret> {
+    const { rows } = await pool.query<StoredRow>(byIdSql, [organizationId, id])
+    const [row] = rows
+    if (!row) throw new TideError('not_found', `The organization has no living credential ${id}.`)
+    return use(row)
+  }
+
+  async function use(row: StoredRow): Promise<CredentialSecret> {
     const secret = unseal(row)
     await pool.query(
       `update credentials set last_used_at = now() where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`,

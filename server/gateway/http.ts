@@ -28,7 +28,7 @@ export interface HttpDeps {
   readonly metrics: { readonly contentType: string; text(): Promise<string> }
   readonly log: Log
   /** Further routes; undefined: not one of them. */
-  readonly routes: (request: IncomingMessage) => Promise<RouteReply | undefined>
+  readonly routes: readonly ((request: IncomingMessage) => Promise<RouteReply | undefined>)[]
 }
 
 interface Reply {
@@ -66,8 +66,10 @@ export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, re
 }
 
 async function reply(request: IncomingMessage, deps: HttpDeps): Promise<Reply> {
-  const routed = await deps.routes(request)
-  if (routed) return { ...json(routed.status, routed.body), headers: routed.headers ?? {} }
+  for (const route of deps.routes) {
+    const routed = await route(request)
+    if (routed) return { ...json(routed.status, routed.body), headers: routed.headers ?? {} }
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') return json(405, { error: 'method_not_allowed' })
   const [path] = (request.url ?? '/').split('?', 1)
   switch (path) {

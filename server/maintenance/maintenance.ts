@@ -113,6 +113,7 @@ export function startMaintenance({
         const entries = await pruneLog(pool, retention)
         if (entries > 0) log.info('Change log pruned', { entries })
         await pool.query(`delete from sync.calls where received_at < now() - interval '7 days'`)
+        await pool.query(`delete from sync.webhook_deliveries where received_at < now() - interval '90 days'`)
       }),
     ),
     every({ clock, log, job: 'sweep', ms: sweepIntervalMs }, async () => {

@@ -55,7 +55,7 @@ export interface Metrics {
   readonly names: readonly string[]
   /**
    * `message`: one of this type came. `error`: a client was told this code. `refused`: the same, and its connection ended before its
-   * welcome.
+   * welcome. `webhook`: one came, `delivery`: one was sent, and this was the result.
    */
   count(event: CountedEvent, label: string): void
   /** A push was answered after `ms`. */
@@ -79,7 +79,7 @@ export interface Metrics {
   text(): Promise<string>
 }
 
-export type CountedEvent = 'message' | 'error' | 'refused'
+export type CountedEvent = 'message' | 'error' | 'refused' | 'webhook' | 'delivery'
 
 const latencySeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const longSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
@@ -99,9 +99,17 @@ export function createMetrics(sources: Sources): Metrics {
   const messages = counter('messages_total', 'Messages of clients, by type.', 'type')
   const errors = counter('errors_total', 'Errors told to clients, by code.', 'code')
   const refusals = counter('connections_refused_total', 'Connections that ended before their welcome, by code.', 'code')
+  const webhooks = counter(
+    'webhooks_received_total',
+    'Webhooks that came, by how they ended: an outcome, or a code.',
+    'result',
+  )
+  const deliveries = counter('webhook_deliveries_total', 'Webhooks that were sent, by result.', 'result')
   const events: Readonly<Record<CountedEvent, (label: string) => void>> = {
     message: (type) => messages.inc({ type }),
     error: (code) => errors.inc({ code }),
+    webhook: (result) => webhooks.inc({ result }),
+    delivery: (result) => deliveries.inc({ result }),
     refused(code) {
       errors.inc({ code })
       refusals.inc({ code })

@@ -129,6 +129,21 @@ describe('a lease', () => {
     ])
   })
 
+  it('that runs out leaves the state of its project to be taken up again, and one that is given back does not', async () => {
+    const { id } = await world.addTask()
+    const { id: state } = await world.add('project_states', {
+      project_id: world.fixture.projectId,
+      current_task_id: id,
+    })
+    await claim()
+    await world.call(world.agent, 'tasks.release', { taskId: id })
+    expect(await world.read('project_states', state)).toMatchObject({ status: 'active' })
+    await claim()
+    await expire(id)
+    await sweep()
+    expect(await world.read('project_states', state)).toMatchObject({ status: 'recovering', current_task_id: id })
+  })
+
   it('is renewed by its holder, and by nobody once it is over', async () => {
     await world.addTask()
     const { task } = await claim({ leaseSeconds: 5 })

@@ -28,6 +28,8 @@ export interface TestServerOptions {
   readonly limits?: Partial<Config['limits']>
   readonly log?: Log
   readonly tracing?: Config['tracing']
+  /** Other settings. */
+  readonly config?: Partial<Config>
 }
 
 export async function startTestServer({
@@ -35,10 +37,11 @@ export async function startTestServer({
   limits = {},
   log = silentLog,
   tracing,
+  config: more = {},
 }: TestServerOptions = {}): Promise<TestServer> {
   const dataDir = await copyOfTemplate()
   const base = loadConfig({ TIDEWIRE_DATA: dataDir, PORT: '0' })
-  const config: Config = { ...base, limits: { ...base.limits, ...limits }, tracing }
+  const config: Config = { ...base, ...more, limits: { ...base.limits, ...limits }, tracing }
   const server = createServer(config, { clock, log })
   await server.listen()
   const { pool } = server.database

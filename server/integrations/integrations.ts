@@ -1,0 +1,111 @@
+/**
+ * What comes from other platforms and goes to them: webhooks that are taken when their signature is good, dealt with once and in
+ * order; issues that follow their tasks; events that are delivered to addresses somebody configured.
+ */
+import type { IncomingMessage } from 'node:http'
+import type pg from 'pg'
+import type { Clock, CancelTimer } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
+import { createCipher, createCredentials, type EncryptionKey } from '../credentials/credentials.ts'
+import type { Log } from '../telemetry/telemetry.ts'
+import { dispatch } from './dispatch.ts'
+import { createInbound } from './inbound.ts'
+import { createWebhookRoutes, type WebhookReply } from './routes.ts'
+import { workOne } from './work-queue.ts'
+
+export interface IntegrationsOptions {
+  readonly pool: pg.Pool
+  readonly config: {
+    readonly encryptionKeys: readonly EncryptionKey[]
+    /** Whether webhooks may go to private addresses and by plain http. */
+    readonly webhookPrivateTargets: boolean
+  }
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly metrics: {
+    /** `webhook`: one came, and how it ended. `delivery`: one was sent, `delivered` or `failed`. */
+    count(event: 'webhook' | 'delivery', result: string): void
+  }
+  /** Something was committed. */
+  readonly onCommitted: () => void
+  /** How often to look for work. Milliseconds. */
+  readonly intervalMs?: number
+}
+
+export interface Integrations {
+  readonly routes: (request: IncomingMessage) => Promise<WebhookReply | undefined>
+  /** Begins no more work; what is under way is waited for. */
+  stop(): Promise<void>
+}
+
+const timeoutMs = 10_000
+const maxAttempts = 8
+
+export function startIntegrations(options: IntegrationsOptions): Integrations {
+  const { pool, config, clock, random, log, metrics, onCommitted, intervalMs = 2000 } = options
+  const credentials = createCredentials({ pool, cipher: createCipher(config.encryptionKeys, random), clock, random })
+  const deps = {
+    pool,
+    credentials,
+    clock,
+    random,
+    log,
+    allowPrivate: config.webhookPrivateTargets,
+    timeoutMs,
+    maxAttempts,
+    count: (result: string) => metrics.count('delivery', result),
+  }
+  let stopped = false
+  let again = false
+  let running: Promise<void> | undefined
+  let cancel: CancelTimer = () => undefined
+
+  async function work(): Promise<void> {
+    // Both sides get a turn, however much waits on one.
+    for (let busy = true; busy && !stopped;) {
+      busy = false
+      for (let n = 0; n < 100 && !stopped && (await workOne(deps)); n++) busy = true
+      if (!stopped && (await dispatch(deps))) busy = true
+      if (busy) onCommitted()
+    }
+  }
+
+  function wake(): void {
+    if (stopped) return
+    if (running) {
+      again = true
+      return
+    }
+    cancel()
+    again = false
+    running = work()
+      .catch((error: unknown) =>
+        log.error('A maintenance job failed', {
+          job: 'integrations',
+          error: error instanceof Error ? error.message : String(error),
+        }),
+      )
+      .then(() => {
+        running = undefined
+        if (again) wake()
+        else if (!stopped) cancel = clock.after(intervalMs, wake)
+      })
+  }
+  cancel = clock.after(intervalMs, wake)
+
+  const receive = createInbound({ pool, credentials, clock, random })
+  return {
+    routes: createWebhookRoutes({
+      receive,
+      clock,
+      count: (result) => metrics.count('webhook', result),
+      onStored: wake,
+    }),
+    async stop() {
+      stopped = true
+      cancel()
+      await running
+    },
+  }
+}

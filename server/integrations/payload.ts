@@ -1,0 +1,179 @@
+/** What a webhook says, in the terms of Tidewire. Pure. */
+import type { IncomingHttpHeaders } from 'node:http'
+import { createHash } from 'node:crypto'
+import { TideError } from '../../protocol/error.ts'
+import type { Json } from '../../protocol/rows/row.ts'
+import type { Provider, Sent } from './signatures.ts'
+
+export type JsonObject = Readonly<Record<string, Json>>
+
+export interface Delivery {
+  /** As the platform names it: `push`, `issues.opened`, `Issue.update`, `app_mention`. */
+  readonly eventType: string
+  /** A repeat has the same. */
+  readonly externalId: string
+  readonly payload: JsonObject
+}
+
+/** An issue as a webhook shows it. */
+export interface IssueChange {
+  /** Every name by which a link may know it. */
+  readonly externalIds: readonly string[]
+  readonly title: string
+  readonly description: string | null
+  readonly state: 'open' | 'completed' | 'cancelled'
+  readonly url: string | null
+  /** Of the platform; null when it does not say. */
+  readonly updatedAt: string | null
+}
+
+/** Reads a body whose signature is good. Throws `bad_message` when it is not JSON, or the form that the platform sends. */
+export function readDelivery(provider: Provider, { headers, body }: Sent): Delivery {
+  const payload = parse(headers, body)
+  const header = (name: string): string | undefined => {
+    const value = headers[name]
+    return typeof value === 'string' && value !== '' ? value : undefined
+  }
+  const id = (given: string | undefined): string =>
+    given?.slice(0, 255) ?? createHash('sha256').update(body).digest('hex')
+  switch (provider) {
+    case 'github':
+      return {
+        eventType: named(header('x-github-event'), text(payload['action'])),
+        externalId: id(header('x-github-delivery')),
+        payload,
+      }
+    case 'linear':
+      return {
+        eventType: named(text(payload['type']) ?? header('linear-event'), text(payload['action'])),
+        externalId: id(header('linear-delivery')),
+        payload,
+      }
+    case 'slack':
+      return {
+        eventType: named(text(object(payload['event'])['type']) ?? text(payload['type']) ?? text(payload['command'])),
+        externalId: id(text(payload['event_id'])),
+        payload,
+      }
+    case 'generic':
+      return { eventType: named(text(payload['type'])), externalId: id(header('webhook-id')), payload }
+  }
+}
+
+/** Undefined: it is not about an issue. */
+export function issueChangeOf(
+  provider: string,
+  { eventType, payload }: Pick<Delivery, 'eventType' | 'payload'>,
+): IssueChange | undefined {
+  if (provider === 'github' && eventType.startsWith('issues.')) {
+    const issue = object(payload['issue'])
+    const number = issue['number']
+    const title = text(issue['title'])
+    if (typeof number !== 'number' || title === undefined) return undefined
+    const repository = text(object(payload['repository'])['full_name'])
+    const closed = issue['state'] === 'closed'
+    return {
+      externalIds: [String(number), ...(repository === undefined ? [] : [`${repository}#${number}`])],
+      title: title.slice(0, 255),
+      description: text(issue['body']) ?? null,
+      state:
+        eventType === 'issues.deleted' || (closed && issue['state_reason'] === 'not_planned')
+          ? 'cancelled'
+          : closed
+            ? 'completed'
+            : 'open',
+      url: text(issue['html_url']) ?? null,
+      updatedAt: time(issue['updated_at']),
+    }
+  }
+  if (provider === 'linear' && eventType.startsWith('Issue.')) {
+    const issue = object(payload['data'])
+    const [id, title] = [text(issue['id']), text(issue['title'])]
+    if (id === undefined || title === undefined) return undefined
+    const type = text(object(issue['state'])['type'])
+    const identifier = text(issue['identifier'])
+    return {
+      externalIds: [id, ...(identifier === undefined ? [] : [identifier])],
+      title: title.slice(0, 255),
+      description: text(issue['description']) ?? null,
+      state:
+        eventType === 'Issue.remove' || type === 'canceled' ? 'cancelled' : type === 'completed' ? 'completed' : 'open',
+      url: text(payload['url']) ?? null,
+      updatedAt: time(issue['updatedAt']),
+    }
+  }
+  return undefined
+}
+
+/** The commit that pipelines are to run for, of a push to a branch or a pull request that has new commits. */
+export function commitOf(
+  provider: string,
+  { eventType, payload }: Pick<Delivery, 'eventType' | 'payload'>,
+):
+  | {
+      readonly trigger: 'push' | 'pull_request'
+      readonly repository: string
+      readonly branch: string
+      readonly sha: string
+    }
+  | undefined {
+  if (provider !== 'github') return undefined
+  const repository = text(object(payload['repository'])['full_name'])
+  if (repository === undefined) return undefined
+  if (eventType === 'push' && payload['deleted'] !== true) {
+    const branch = /^refs\/heads\/(.+)$/.exec(text(payload['ref']) ?? '')?.[1]
+    const sha = text(payload['after'])
+    return branch === undefined || sha === undefined ? undefined : { trigger: 'push', repository, branch, sha }
+  }
+  if (['pull_request.opened', 'pull_request.reopened', 'pull_request.synchronize'].includes(eventType)) {
+    const head = object(object(payload['pull_request'])['head'])
+    const [branch, sha] = [text(head['ref']), text(head['sha'])]
+    return branch === undefined || sha === undefined ? undefined : { trigger: 'pull_request', repository, branch, sha }
+  }
+  return undefined
+}
+
+function parse(headers: IncomingHttpHeaders, body: Buffer): JsonObject {
+  try {
+    const raw = body.toString()
+    const parsed: unknown = headers['content-type']?.startsWith('application/x-www-form-urlencoded')
+      ? parseForm(raw)
+      : JSON.parse(raw)
+    if (isObject(parsed)) return parsed
+  } catch (cause) {
+    throw new TideError('bad_message', 'The body of the webhook is not JSON.', { cause })
+  }
+  throw new TideError('bad_message', 'The body of the webhook is no JSON object.')
+}
+
+/** Platforms put JSON into the field `payload`, or send plain fields (Slack's commands). */
+function parseForm(raw: string): unknown {
+  const fields = Object.fromEntries(new URLSearchParams(raw))
+  const { payload } = fields
+  return payload === undefined ? fields : JSON.parse(payload)
+}
+
+function named(...parts: readonly (string | undefined)[]): string {
+  return (
+    parts
+      .filter((part) => part !== undefined && part !== '')
+      .join('.')
+      .slice(0, 160) || 'unknown'
+  )
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function object(value: Json | undefined): JsonObject {
+  return isObject(value) ? value : {}
+}
+
+function text(value: Json | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function time(value: Json | undefined): string | null {
+  return typeof value === 'string' && !Number.isNaN(Date.parse(value)) ? value : null
+}
