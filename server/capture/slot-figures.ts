@@ -13,6 +13,8 @@ export interface SlotFigures {
   readonly written: number
   /** Everything before is in the change log. */
   readonly captured: number
+  /** The transaction that has been open for longest of those that wrote: the slot keeps all WAL since it began. Absent: there is none. */
+  readonly oldest?: { readonly by: string; readonly seconds: number } | undefined
 }
 
 const nameSql = 'select current_database() as name'
@@ -20,6 +22,12 @@ const slotSql = `
 select s.active, s.wal_status as state, (pg_current_wal_lsn() - s.restart_lsn)::float8 as "retainedBytes",
   (pg_current_wal_lsn() - '0/0')::float8 as written,
   greatest((s.confirmed_flush_lsn - '0/0')::float8, coalesce((select c.last_seq::float8 from sync_capture c where c.slot_name = s.slot_name), 0)) as captured,
+  (
+    select jsonb_build_object('by', o.by, 'seconds', extract(epoch from clock_timestamp() - o.since)) from (
+      select 'process ' || pid as by, xact_start as since from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()
+      union all select 'prepared transaction ' || gid, prepared from pg_prepared_xacts
+    ) o order by o.since limit 1
+  ) as oldest,
   (select nullif(setting, '-1')::float8 * 1024 * 1024 from pg_settings where name = 'max_slot_wal_keep_size') as "keepBytes"
 from pg_replication_slots s where s.slot_name = $1`
 
@@ -27,9 +35,14 @@ from pg_replication_slots s where s.slot_name = $1`
 export async function readSlotFigures(pool: Pick<pg.Pool, 'query'>): Promise<SlotFigures> {
   const [database] = (await pool.query<{ name: string }>(nameSql)).rows
   const { slot: name } = captureNames(database?.name ?? '')
-  const [found] = (await pool.query<Omit<SlotFigures, 'name'>>({ name: 'slot_figures', text: slotSql, values: [name] }))
-    .rows
+  const [found] = (
+    await pool.query<Omit<SlotFigures, 'name' | 'oldest'> & { readonly oldest: SlotFigures['oldest'] | null }>({
+      name: 'slot_figures',
+      text: slotSql,
+      values: [name],
+    })
+  ).rows
   return found
-    ? { name, ...found, retainedBytes: found.retainedBytes ?? 0 }
+    ? { name, ...found, retainedBytes: found.retainedBytes ?? 0, oldest: found.oldest ?? undefined }
     : { name, active: false, state: null, retainedBytes: 0, keepBytes: null, written: 0, captured: 0 }
 }

@@ -33,6 +33,14 @@ export interface SlotFigures {
   readonly keepBytes: number | null
   readonly written: number
   readonly captured: number
+  /** The transaction that has been open for longest of those that wrote: the slot keeps all WAL since it began. Absent: there is none. */
+  readonly oldest?: OpenTransaction | undefined
+}
+
+export interface OpenTransaction {
+  /** `process 123`, or `prepared transaction …`. */
+  readonly by: string
+  readonly seconds: number
 }
 
 export interface DatabaseFigures {
@@ -152,13 +160,15 @@ function capture({ slot: state, captureLagMs, database: figures }: Readings): He
   }
 }
 
-function slot({ name, active, state, retainedBytes, keepBytes }: SlotFigures): HealthCheck {
+function slot({ name, active, state, retainedBytes, keepBytes, oldest }: SlotFigures): HealthCheck {
   const limit = keepBytes === null ? healthLimits.slotBytes : keepBytes / 2
   const lost = state === null || state === 'lost' || state === 'unreserved'
-  const kept = `${name} keeps ${formatBytes(retainedBytes)} of WAL`
+  const much = retainedBytes > limit
+  const since = oldest && `, since ${oldest.by} began to write ${Math.round(oldest.seconds)} s ago and has not ended`
+  const kept = `${name} keeps ${formatBytes(retainedBytes)} of WAL${much && since ? since : ''}`
   return {
     name: 'slot',
-    ok: !lost && retainedBytes <= limit && active,
+    ok: !lost && !much && active,
     essential: false,
     value: state === null ? null : retainedBytes,
     limit,

@@ -11,6 +11,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { seedDemo } from '../../server/maintenance/maintenance.ts'
+import type { HealthCheck } from '../../server/telemetry/health.ts'
 import { clonePostgresTemplate } from '../support/database.ts'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
@@ -52,6 +53,7 @@ export interface Readiness {
   readonly status: number
   readonly body: {
     readonly ready?: boolean
+    readonly checks?: readonly Pick<HealthCheck, 'name' | 'ok' | 'value' | 'limit' | 'detail'>[]
     readonly troubles?: readonly { readonly part: string; readonly code: string; readonly remedy: string }[]
   }
 }

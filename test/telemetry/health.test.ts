@@ -55,6 +55,12 @@ test('the slot is well up to half of what Postgres keeps, while a server reads i
   expect(check('slot', { slot: { ...slot, keepBytes: null } })).toMatchObject({ ok: true, limit: 8 * 1024 ** 3 })
   expect(check('slot', { slot: { ...slot, active: false } })).toMatchObject({ ok: false })
   expect(check('slot', { slot: { ...slot, state: 'lost' } })).toMatchObject({ ok: false })
+  const oldest = { by: 'process 12', seconds: 40 }
+  expect(check('slot', { slot: { ...slot, oldest } }).detail).not.toContain('process')
+  expect(check('slot', { slot: { ...slot, oldest, retainedBytes: 4001 } })).toMatchObject({
+    ok: false,
+    detail: expect.stringContaining('process 12 began to write 40 s ago'),
+  })
   expect(check('slot', { slot: { ...slot, state: null } })).toMatchObject({ ok: false, value: null })
 })
 
