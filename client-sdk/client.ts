@@ -174,7 +174,7 @@ class TideClient implements ClientBase<Schema> {
     this.#connection = engine.connection
     this.#presence = new Presence({ send: (channel, state) => this.#connection.sendPresence(channel, state) })
     this.#channels = new Channels({ schema: parts.schema, replica, connection: this.#connection })
-    this.#searcher = new Searcher({ schema: parts.schema, replica, connection: this.#connection })
+    this.#searcher = new Searcher({ ...parts, replica, connection: this.#connection })
     this.writes = new Writes({
       writes: () => replica.writes(),
       retry: async (id) => void (await replica.retry(id)),

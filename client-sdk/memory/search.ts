@@ -37,6 +37,8 @@ export type SearchHits<R> = readonly SearchHit<R>[] & { readonly mode: 'local' |
 
 /** What search needs of the client. */
 export interface SearchSource {
+  /** Milliseconds since 1970. */
+  now(): number
   isOnline(): boolean
   heldSubscriptions(): readonly Subscription[]
   nearest(
@@ -73,6 +75,7 @@ export async function search(
     })
   }
   const where = request.where === undefined ? undefined : checkFilter(table, request.where)
+  const alive: Filter = { and: [where ?? {}, ...liveness(table, where, source.now())] }
   const limit = request.limit ?? defaultLimit
   const isHeld = holdsScope(table, where, source.heldSubscriptions())
   const mode = chosenMode(request.mode ?? 'auto', isHeld && embedding !== undefined, source.isOnline())
@@ -84,7 +87,7 @@ export async function search(
       column: property,
       vector,
       limit,
-      ...(where === undefined ? {} : { where }),
+      where: alive,
     })
     return hits(
       found.map(({ row, score }) => ({ row, score, parts: { vector: score } })),
@@ -101,7 +104,7 @@ export async function search(
     const any = words.flatMap((word) =>
       inText.map(([name]): Filter => ({ [name]: { ilike: `%${escapeLike(word)}%` } })),
     )
-    const rows = await source.find(table.name, { and: [where ?? {}, { or: any }] }, 1000)
+    const rows = await source.find(table.name, { and: [alive, { or: any }] }, 1000)
     const scored = rows.map((row) => {
       const text = inText
         .map(([name]) => String(row[name] ?? ''))
@@ -131,6 +134,17 @@ export async function search(
       true,
     )
   }
+}
+
+/** What has expired or been superseded is not found, unless the caller asks for such a state; as on the server. */
+function liveness({ columns }: TableDescriptor, where: Filter | undefined, now: number): readonly Filter[] {
+  const expiry = { or: [{ expiresAt: { isNull: true } }, { expiresAt: { gt: new Date(now).toISOString() } }] }
+  const namesStatus = JSON.stringify(where ?? {}).includes('"status"')
+  return [
+    ...(columns['expiresAt'] === undefined ? [] : [expiry]),
+    ...(columns['status']?.values?.includes('superseded') === true && !namesStatus ? [{ status: 'active' }] : []),
+    ...(columns['isCurrent'] === undefined ? [] : [{ isCurrent: true }]),
+  ]
 }
 
 function hits(found: readonly SearchHit<Row>[], mode: 'local' | 'server', complete: boolean): SearchHits<Row> {

@@ -18,6 +18,7 @@ export const jobs = {
   backup: 7,
   restoreTest: 8,
   eventStatistics: 9,
+  memoryDecay: 10,
 } as const
 
 /** Runs a job of all servers together; undefined: another one is at it, and nothing was done. */

@@ -11,6 +11,7 @@ import type { Database } from '../db/db.ts'
 import type { Log, StatementFigures, Troubles, Vitals } from '../telemetry/telemetry.ts'
 import { alone, jobs, maintenanceLock } from './alone.ts'
 import { refreshAnalytics } from './analytics.ts'
+import { decayMemories } from './decay.ts'
 import { checkIntegrity } from './integrity.ts'
 import { defaultLogRetention, pruneLog, type LogRetention } from './prune.ts'
 import { QueryStatistics, statisticsIntervalMs } from './query-statistics.ts'
@@ -21,6 +22,7 @@ import { vacuumStale } from './vacuum.ts'
 import { vitalsIntervalMs, writeVitals } from './vitals.ts'
 
 export { refreshAnalytics } from './analytics.ts'
+export { decayMemories } from './decay.ts'
 export { seedDemo } from './demo.ts'
 export { checkIntegrity } from './integrity.ts'
 export { pruneLog, type LogRetention } from './prune.ts'
@@ -80,6 +82,7 @@ select instances, sync.sweep_leases() as leases, sync.sweep_pipelines() as pipel
 
 /** Server time. */
 const retentionTime = '0 2 * * *'
+const decayTime = '30 2 * * *'
 const integrityTime = '30 3 * * *'
 /** Of several servers the first one does it; a server whose clock is a little late finds it done. */
 const nightlyDoneMs = 12 * 60 * 60_000
@@ -164,6 +167,10 @@ export function startMaintenance({
     nightly({ log, job: 'retention', time: retentionTime }, async () => {
       if (!(await wasDone(pool, 'retention', nightlyDoneMs)))
         report(log, await applyRetention({ pool, catalog, clock, archiveDir, signal: ending.signal }))
+    }),
+    nightly({ log, job: 'memory decay', time: decayTime }, async () => {
+      const memories = await decayMemories({ pool, signal: ending.signal })
+      if (memories !== undefined) log.info('Memories have faded', { memories })
     }),
     nightly({ log, job: 'integrity check', time: integrityTime }, async () => {
       if (await wasDone(pool, 'integrity_check', nightlyDoneMs)) return

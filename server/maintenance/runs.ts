@@ -2,7 +2,7 @@ import type pg from 'pg'
 
 export interface RunStart {
   /** As the CHECK of `maintenance_runs` lists them. */
-  readonly kind: 'retention' | 'partitions' | 'analytics' | 'integrity_check'
+  readonly kind: 'retention' | 'partitions' | 'analytics' | 'integrity_check' | 'memory_decay'
   readonly dryRun?: boolean
   readonly triggeredBy?: string
 }

@@ -25,29 +25,60 @@ export interface SearchSqlInput {
   readonly limit: number
 }
 
+/** The columns before those of the row. */
+export const partNames = ['vector', 'text', 'importance', 'recency'] as const
+
+/** What each part weighs where a search has both a vector and words. */
+const weights = { vector: 0.55, text: 0.2, importance: 0.15, recency: 0.1 } as const
+
 /**
- * One statement: score, its parts (vector, text), then the row. Rows outside the principal's channels are excluded in
- * the statement itself, before the limit.
+ * So many of the nearest, and of those with the words, are ranked anew: the index answers roughly in order, and what it leaves
+ * out among the first few it has among some more.
+ */
+const candidates = (limit: number): number => Math.max(100, 4 * limit)
+
+/**
+ * One statement: score, its parts (`partNames`, null where it has none), then the row. Rows outside the principal's channels
+ * are excluded in the statement itself, before the limit. With a vector and words, rows that are near and rows that have the
+ * words are ranked together, so that one without an embedding is found by its words.
  */
 export function searchSql(input: SearchSqlInput): string {
   const { table, ask, params, filter, columns, limit } = input
   const bind = (value: unknown): string => `$${params.push(value)}`
   const text = ask.text === undefined ? undefined : textRank(table, ask.text, bind)
   const vector = ask.kind === 'vector' ? vectorRank(ask, bind) : undefined
-  const conditions = [
-    visible(input, bind),
-    filter,
-    ...liveness(table, input.namesStatus),
-    vector?.condition,
-    vector ? undefined : text?.condition,
-  ]
-  const score = vector?.score ?? text?.score ?? '0'
-  return `select ${score} as score, ${vector?.score ?? 'null'} as vector, ${text?.score ?? 'null'} as text, ${columns}
-    from "${table.name}" t where ${conditions
-      .filter((condition) => condition !== undefined)
-      .map((condition) => `(${condition})`)
-      .join(' and ')}
-    order by ${vector?.order ?? `${score} desc`}, t.id limit ${limit}`
+  const found = allOf([visible(input, bind), filter, ...liveness(table, input.namesStatus)])
+  const parts = { vector: vector?.score, text: text?.score, ...(vector && text ? worth(table) : {}) }
+  const selected = partNames.map((name) => `${parts[name] ?? 'null'} as ${name}`).join(', ')
+  const from = `from "${table.name}" t where`
+  if (!vector) {
+    const { score, condition } = text ?? { score: '0', condition: 'false' }
+    return `select ${score} as score, ${selected}, ${columns}
+      ${from} ${allOf([found, condition])} order by score desc, t.id limit ${limit}`
+  }
+  const best = (condition: string, order: string): string =>
+    `(select t.id ${from} ${allOf([found, condition])} order by ${order} limit ${candidates(limit)})`
+  const chosen = [best(vector.condition, vector.order), ...(text ? [best(text.condition, `${text.score} desc`)] : [])]
+  const score = text ? weighed(parts) : vector.score
+  return `select ${score} as score, ${selected}, ${columns}
+    ${from} t.id in (${chosen.join(' union ')}) order by score desc, t.id limit ${limit}`
+}
+
+function weighed(parts: Readonly<Partial<Record<(typeof partNames)[number], string | undefined>>>): string {
+  return partNames
+    .flatMap((name) => (parts[name] === undefined ? [] : [`${weights[name]} * least(coalesce(${parts[name]}, 0), 1)`]))
+    .join(' + ')
+}
+
+function allOf(conditions: readonly string[]): string {
+  return conditions.map((condition) => `(${condition})`).join(' and ')
+}
+
+/** What a row is worth whatever is asked for, where its table has such columns. */
+function worth({ descriptor: { columns } }: SyncedTable): { readonly importance?: string; readonly recency?: string } {
+  if (!columns['importance'] || !columns['decayRate']) return {}
+  const days = `extract(epoch from now() - greatest(t.last_accessed_at, t.last_reinforced_at, t.created_at)) / 86400`
+  return { importance: 't.importance', recency: `exp(-t.decay_rate * ${days})` }
 }
 
 type Bind = (value: unknown) => string

@@ -10,7 +10,7 @@ import { rawRows, selectList, toRow, type RawRow } from '../db/row-codec.ts'
 import type { Access } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
-import { searchSql, type Ask } from './search-sql.ts'
+import { partNames, searchSql, type Ask } from './search-sql.ts'
 
 export interface Search {
   /**
@@ -42,10 +42,10 @@ export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readon
         namesStatus: JSON.stringify(where).includes('"status"'),
         columns: selectList(table, { embeddings: false }, 't'),
       })
-      const found = (await run(pool, sql, params)).map(([score, vector, text, ...raw]) => ({
+      const found = (await run(pool, sql, params)).map(([score, ...raw]) => ({
         score: Number(score),
-        parts: parts(vector, text),
-        row: toRow(table, raw),
+        parts: Object.fromEntries(partNames.flatMap((name, index) => (raw[index] ? [[name, Number(raw[index])]] : []))),
+        row: toRow(table, raw.slice(partNames.length)),
       }))
       const hits = found.map(({ row, score, parts }) => ({ id: String(row['id']), score, parts }))
       const block = packRows(
@@ -104,7 +104,7 @@ async function run(pool: pg.Pool, text: string, values: unknown[]): Promise<read
   let broken = true
   try {
     await client.query('begin read only')
-    await client.query("set local hnsw.iterative_scan = 'strict_order'")
+    await client.query("set local hnsw.iterative_scan = 'relaxed_order'; set local hnsw.ef_search = 200")
     const { rows } = await client.query<string[]>({ text, values, ...rawRows })
     await client.query('commit')
     broken = false
@@ -113,8 +113,4 @@ async function run(pool: pg.Pool, text: string, values: unknown[]): Promise<read
     // A connection in an unknown state is not given to others.
     client.release(broken)
   }
-}
-
-function parts(vector: string | null | undefined, text: string | null | undefined): Readonly<Record<string, number>> {
-  return { ...(vector ? { vector: Number(vector) } : {}), ...(text ? { text: Number(text) } : {}) }
 }

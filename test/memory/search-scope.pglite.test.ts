@@ -1,39 +1,26 @@
 // A search finds what the principal may follow, no more and no less: the same rows that their channels carry.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { systemClock } from '../../lib/clock.ts'
 import { seededRandom } from '../../lib/random.ts'
 import { parseDown } from '../../protocol/parse.ts'
-import { createTriggerSource } from '../../server/capture/capture.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
-import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { createSearch } from '../../server/memory/search.ts'
-import { silentLog } from '../../server/telemetry/telemetry.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { seedDevice, seedFixture } from '../support/fixtures.ts'
 import { rowsOfBlocks } from '../support/page-rows.ts'
+import { openScopeFeed } from '../support/scope-feed.ts'
 import { populate } from '../scope/populate.ts'
 
 const catalog = loadCatalog()
 /** Tables whose rows guests find, or that hang under such or other rows, with a word that all rows made here have. */
 const words = { projects: 'N', conversations: 'C', messages: 'hello', memories: 'remember' }
 
-let db: TestDatabase
-let feed: SqlFeed
-
+let scope: Awaited<ReturnType<typeof openScopeFeed>>
 beforeAll(async () => {
-  db = await createTestDatabase()
-  const { database } = db
-  const source = createTriggerSource({ database, clock: systemClock, log: silentLog })
-  await source.start(() => undefined)
-  await source.stop()
-  feed = createSqlFeed({ database, source, catalog })
+  scope = await openScopeFeed()
 })
-afterAll(async () => {
-  await feed.close()
-  await db.close()
-})
+afterAll(() => scope.close())
 
 test.each([1, 2])('a search finds exactly what the channels of the principal carry (seed %i)', async (seed) => {
+  const { db, feed } = scope
   const { pool } = db.database
   const it = await seedFixture(pool)
   const { organizationId } = it

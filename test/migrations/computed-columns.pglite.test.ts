@@ -93,8 +93,9 @@ test('members carry the profile of their user', async () => {
 })
 
 describe('a memory', () => {
+  let number = 0
   const remember = (values: SqlRow = {}) =>
-    add('memories', { scope: 'user', user_id: world.user, content: 'c', ...values })
+    add('memories', { scope: 'user', user_id: world.user, content: `c ${++number}`, ...values })
   const vector = `[${Array.from({ length: 384 }, () => 0.1).join(',')}]`
   const logOf = async (id: string) =>
     (await db.database.pool.query('select * from memory_logs where memory_id = $1 order by created_at, id', [id])).rows

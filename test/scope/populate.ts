@@ -88,7 +88,7 @@ export async function populate(
     await conflict(`conversation/${conversation}`)
   })
   await times(8, async () => {
-    const memory = await add('memories', { ...scope(), agent_id: it.agentId, content: 'remember' })
+    const memory = await add('memories', { ...scope(), agent_id: it.agentId, content: `remember ${newId()}` })
     await add('memory_tags', { memory_id: memory, tag: 'kept' }, uuidFromKey('memory_tags', [memory, 'kept']))
     await conflict(`memory/${memory}`)
   })

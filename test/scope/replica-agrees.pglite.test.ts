@@ -1,37 +1,23 @@
 // Where rows belong is told twice: by the server in SQL, by a replica from the rows that it holds. Both must agree.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { compileHolds, compileReach, tablesOf, type Here } from '../../client-sdk/store/holding.ts'
-import { systemClock } from '../../lib/clock.ts'
 import { seededRandom } from '../../lib/random.ts'
 import type { Row } from '../../protocol/rows/row.ts'
-import { createTriggerSource } from '../../server/capture/capture.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
-import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
-import { silentLog } from '../../server/telemetry/telemetry.ts'
-import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { seedFixture } from '../support/fixtures.ts'
 import { rowsOfBlocks } from '../support/page-rows.ts'
+import { openScopeFeed } from '../support/scope-feed.ts'
 import { populate } from './populate.ts'
 
 const catalog = loadCatalog()
 const tables = tablesOf(catalog.schema)
 const travelling = [...tables.values()].filter(({ direction }) => direction !== 'up').map(({ name }) => name)
 
-let db: TestDatabase
-let feed: SqlFeed
-
+let scope: Awaited<ReturnType<typeof openScopeFeed>>
 beforeAll(async () => {
-  db = await createTestDatabase()
-  const { database } = db
-  const source = createTriggerSource({ database, clock: systemClock, log: silentLog })
-  await source.start(() => undefined)
-  await source.stop()
-  feed = createSqlFeed({ database, source, catalog })
+  scope = await openScopeFeed()
 })
-afterAll(async () => {
-  await feed.close()
-  await db.close()
-})
+afterAll(() => scope.close())
 
 /** By SQL table name, then id. */
 type Rows = ReadonlyMap<string, ReadonlyMap<string, Row>>
@@ -39,7 +25,7 @@ type Rows = ReadonlyMap<string, ReadonlyMap<string, Row>>
 /** What a replica that follows the channel is sent. */
 async function carried(organizationId: string, channel: string): Promise<Rows> {
   const selection = { organizationId, channel, tables: travelling, where: {}, embeddings: false }
-  const page = await feed.page({ selection, after: null, maxRows: 10_000, maxBytes: 100_000_000 })
+  const page = await scope.feed.page({ selection, after: null, maxRows: 10_000, maxBytes: 100_000_000 })
   expect(page.next).toBeNull()
   const all = new Map<string, Map<string, Row>>()
   for (const { table, row } of rowsOfBlocks(catalog, page.blocks)) {
@@ -58,9 +44,9 @@ function union(parts: Iterable<Rows>): Map<string, Map<string, Row>> {
 
 test.each([1, 2, 3, 4])('a replica tells of each row which of its channels carry it (seed %i)', async (seed) => {
   const random = seededRandom(seed)
-  const it = await seedFixture(db.database.pool)
+  const it = await seedFixture(scope.db.database.pool)
   const { organizationId } = it
-  const { users, agents, teams, projects } = await populate(db.database.pool, it, random)
+  const { users, agents, teams, projects } = await populate(scope.db.database.pool, it, random)
   const guests = [
     ...users.map((id) => `user/${id}`),
     ...agents.map((id) => `agent/${id}`),
