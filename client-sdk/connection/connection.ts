@@ -242,7 +242,7 @@ export class Connection {
       },
       // A replica that holds nothing has nothing to continue.
       cursor: replica.subscriptions.some(({ state }) => state === 'held') ? meta.cursor : null,
-      clientSeq: meta.clientSeq,
+      clientSeq: Math.max(meta.clientSeq, meta.formerSeq),
     })
   }
 

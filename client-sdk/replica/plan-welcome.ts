@@ -23,12 +23,14 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
   const isRestored = lost.some(({ status, settled }) => status !== 'syncing' || settled)
   const mustStartOver = isRestored || !welcome.resume
   const isOtherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
+  const isCountedAnew = (isRestored || isOfAnother(mirror, welcome)) && meta.clientSeq > welcome.clientSeq
   const isFirst = meta.principal === null || meta.organizationId === null
   step.setMeta({
     principal: welcome.principal,
     organizationId: welcome.organizationId,
     deviceId: welcome.deviceId,
     schemaHash: welcome.schemaHash,
+    ...(isCountedAnew ? { formerSeq: Math.max(meta.clientSeq, meta.formerSeq) } : {}),
     // From nowhere: nothing is held as of it. It carries the epoch, to which staged pages belong.
     ...(mustStartOver || isOtherEpoch
       ? { cursor: { epoch: welcome.epoch, seq: mustStartOver ? zeroSeq : (meta.cursor?.seq ?? zeroSeq) } }
@@ -37,7 +39,8 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
   // Rows written before the replica knew whose it is take their organization and author now.
   if (isFirst) for (const { table, rowId } of mirror.states.all) step.rewrite({ table, rowId })
   const isCloned = isAheadOfUs(mirror, welcome)
-  if (!isCloned) renumber(step, mirror, lost, welcome.clientSeq)
+  if (!isCloned && (welcome.clientSeq < meta.clientSeq || hasOtherCounters(mirror, welcome)))
+    renumber(step, mirror, lost, welcome.clientSeq)
   const gone: readonly SubscriptionRecord['state'][] = mustStartOver ? ['held'] : []
   // Pages may have been read beyond the place where their epoch ended.
   return startOver(step, mirror, isOtherEpoch || isRestored ? [...gone, 'staging'] : gone)
@@ -48,9 +51,17 @@ function isOfAnother({ meta }: Mirror, { epoch, resume }: Welcome): boolean {
   return meta.cursor !== null && meta.cursor.epoch !== epoch && !resume
 }
 
+/**
+ * The ledger is of another history than the one in which counters were given anew, so they do not tell what it holds: it may
+ * be of a later backup than the one before, whose history that one ended. What it has it answers by the ids.
+ */
+function hasOtherCounters(mirror: Mirror, welcome: Welcome): boolean {
+  return mirror.meta.formerSeq > 0 && isOfAnother(mirror, welcome)
+}
+
 /** The ledger has counters that this replica never gave out: another copy of it has sent under its identity. */
 export function isAheadOfUs(mirror: Mirror, welcome: Welcome): boolean {
-  return welcome.clientSeq > mirror.meta.clientSeq
+  return welcome.clientSeq > Math.max(mirror.meta.clientSeq, mirror.meta.formerSeq)
 }
 
 function checkOwner(principal: Welcome['principal'] | null, organizationId: string | null, welcome: Welcome): void {
@@ -72,7 +83,7 @@ function checkOwner(principal: Welcome['principal'] | null, organizationId: stri
  */
 export function lostWrites(mirror: Mirror, welcome: Welcome): readonly StoredEntry[] {
   const { meta } = mirror
-  const known = welcome.clientSeq
+  const known = hasOtherCounters(mirror, welcome) ? 0 : welcome.clientSeq
   if (known >= meta.clientSeq) return []
   const isRestored = meta.deviceId === welcome.deviceId || isOfAnother(mirror, welcome)
   const pending = mirror.outbox.sent.filter(
@@ -85,7 +96,6 @@ export function lostWrites(mirror: Mirror, welcome: Welcome): readonly StoredEnt
 
 /** Lost writes go again under the same ids, counted on from where the ledger ends (it takes no gaps). */
 function renumber(step: Step, mirror: Mirror, lost: readonly StoredEntry[], known: number): void {
-  if (known >= mirror.meta.clientSeq) return
   let next = known
   for (const entry of lost) {
     if (entry.status === 'synced' && !mirror.tables.has(entry.mutation.table)) continue
@@ -132,7 +142,7 @@ export function startOver(step: Step, mirror: Mirror, states: readonly Subscript
  * never sent, and is counted from 1.
  */
 export function planNewIdentity(step: Step, mirror: Mirror, newId: () => string): void {
-  step.setMeta({ fingerprint: newId(), deviceId: null, clientSeq: 0 })
+  step.setMeta({ fingerprint: newId(), deviceId: null, clientSeq: 0, formerSeq: 0 })
   // Their counters are of the old identity, and nobody can tell any more what the server has of them.
   step.forgetEnded()
   for (const entry of mirror.outbox.sent)

@@ -62,6 +62,8 @@ export interface ReplicaMeta {
   readonly cursor: Cursor | null
   /** Highest clientSeq given out. */
   readonly clientSeq: number
+  /** Highest clientSeq of the time before counters were given anew, because a backup was restored; 0: they never were. */
+  readonly formerSeq: number
   readonly schemaHash: string | null
   /** Number of the last write of each other tab that writes through this replica. */
   readonly callers: Readonly<Record<string, number>> | null
@@ -74,6 +76,7 @@ export const emptyMeta: ReplicaMeta = {
   organizationId: null,
   cursor: null,
   clientSeq: 0,
+  formerSeq: 0,
   schemaHash: null,
   callers: null,
 }

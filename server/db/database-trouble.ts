@@ -41,7 +41,10 @@ function classify(error: Error): TideError | undefined {
   if (code === '57014') return new TideError('timeout', `The database was too slow: ${words}.`, { cause: error })
   // Connection exceptions, operator intervention, too many connections, and what the driver says of sockets.
   const away = /^(08|53|57P)/.test(code) || unreachable.has(code)
-  const broken = /connection terminated|connection error|timeout exceeded when trying to connect/i.test(error.message)
+  const broken =
+    /connection terminated|connection error|query read timeout|timeout exceeded when trying to connect/i.test(
+      error.message,
+    )
   if (!away && !broken) return undefined
   return new TideError('database_unreachable', `The database does not answer: ${words}.`, { cause: error })
 }

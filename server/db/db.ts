@@ -68,6 +68,7 @@ export interface OpenOptions {
 }
 
 const drainLimitMs = 10_000
+const connectTimeoutMs = 30_000
 
 /** Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`, `database_unreachable`. */
 export async function openDatabase(
@@ -160,7 +161,12 @@ async function drain(pool: pg.Pool, clock: Clock): Promise<void> {
 function connectionOf(config: DatabaseConfig, embedded: Embedded | undefined): pg.ClientConfig {
   if (embedded) return { host: embedded.host, port: 5432, user: 'postgres', database: 'postgres' }
   return config.kind === 'postgres'
-    ? { connectionString: config.url, keepAlive: true, application_name: 'tidewire' }
+    ? {
+        connectionString: config.url,
+        keepAlive: true,
+        connectionTimeoutMillis: connectTimeoutMs,
+        application_name: 'tidewire',
+      }
     : {}
 }
 
@@ -177,7 +183,7 @@ function createPool(connection: pg.ClientConfig, size: number, log: Log): pg.Poo
     max: size,
     idleTimeoutMillis: 30_000,
     maxLifetimeSeconds: 3600,
-    connectionTimeoutMillis: 30_000,
+    connectionTimeoutMillis: connectTimeoutMs,
   }
   return createSurvivingPool(options, lost)
 }

@@ -41,6 +41,8 @@ export interface SqlFeedOptions {
   readonly maxKeys?: number
 }
 
+const silentMs = 2000
+
 export interface SqlFeed extends Feed {
   /** Its own connections, for metrics. */
   readonly pool: Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount' | 'options'>
@@ -55,7 +57,13 @@ interface Floor {
 /** The feed over Postgres or the embedded database. */
 export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const { database, source, catalog, connections = 4, deadlineMs = 10_000, maxKeys = 250_000 } = options
-  const pool = createSurvivingPool({ ...database.connection, max: connections, stream: createBulkSocket })
+  const pool = createSurvivingPool({
+    ...database.connection,
+    max: connections,
+    stream: createBulkSocket,
+    // Postgres ends what takes too long; if it is gone without a word, this does.
+    query_timeout: deadlineMs + silentMs,
+  })
   database.observe(pool)
   const homes = createHomes(catalog)
   const sizes = new RowSizes()

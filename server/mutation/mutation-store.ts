@@ -82,6 +82,8 @@ export interface MutationTransaction {
   record(entries: readonly LedgerEntry[]): Promise<void>
   /** Logs a mark anew for mutations that were answered before: a device that begins anew has missed the first. */
   markAgain(mutationIds: readonly string[]): Promise<void>
+  /** Gives mutations of this device that have their outcomes the counters under which they come now. */
+  recount(mutations: readonly Pick<Mutation, 'id' | 'clientSeq'>[]): Promise<void>
 }
 
 /** The commit itself was refused, by a constraint that is checked only then. */

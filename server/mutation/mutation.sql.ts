@@ -49,6 +49,14 @@ export const markMutations = {
   text: 'select count(sync.mark(id, $2::uuid, $3::uuid)) from unnest($1::uuid[]) as id',
 } as const
 
+/** $1 device, $2 ids, $3 counters: all above those that the device has. */
+export const recountMutations = {
+  name: 'mutation_recount',
+  text: `
+    update sync_mutations m set client_seq = r.client_seq
+    from unnest($2::uuid[], $3::bigint[]) as r(id, client_seq) where m.device_id = $1 and m.id = r.id`,
+} as const
+
 /**
  * $1 ids, $2 organization. Accounts are private to their owners; what makes them known to others is a membership in the
  * writer's organization.

@@ -152,7 +152,8 @@ async function runPush(
   { transaction, principal, mutations }: Push,
 ): Promise<readonly Outcome[]> {
   const ledger = await transaction.begin(mutations)
-  const { answered, fresh } = checkOrder(mutations, ledger)
+  const { answered, fresh, recounted } = checkOrder(mutations, ledger)
+  if (recounted.length > 0) await transaction.recount(recounted)
   const foreign = ledger.foreign ?? new Set<string>()
   const refused = fresh
     .filter(({ id }) => foreign.has(id))
@@ -188,7 +189,8 @@ async function refuseAll(
   mutations: readonly Mutation[],
   refusal: Refusal,
 ): Promise<readonly Outcome[]> {
-  const { answered, fresh } = checkOrder(mutations, await transaction.begin(mutations))
+  const { answered, fresh, recounted } = checkOrder(mutations, await transaction.begin(mutations))
+  if (recounted.length > 0) await transaction.recount(recounted)
   const entries = fresh.map((mutation): LedgerEntry => ({
     id: mutation.id,
     mutation,

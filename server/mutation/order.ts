@@ -6,24 +6,31 @@ import { refuse } from './refusal.ts'
 export interface Ordered {
   /** Answers that are known already, by mutation id. */
   readonly answered: ReadonlyMap<string, Outcome>
-  /** What is new, in counter order without gap. */
+  /** What is new, in counter order. */
   readonly fresh: readonly Mutation[]
+  /** What is known and now has the next counter: of a device that counts anew, because an older ledger was restored in between. */
+  readonly recounted: readonly Mutation[]
 }
 
 /**
- * Tells repeats from new mutations by the device's ledger. Counters of new ones go on where the ledger ends. Throws
+ * Tells repeats from new mutations by the device's ledger. Counters of new and recounted ones go on where the ledger ends, without gap. Throws
  * `device_cloned` when a counter was used by another mutation, `mutation_out_of_order` when one is skipped; both mean
  * that nothing of the push is applied.
  */
 export function checkOrder(mutations: readonly Mutation[], ledger: DeviceLedger): Ordered {
   const answered = new Map<string, Outcome>()
   const fresh: Mutation[] = []
+  const recounted: Mutation[] = []
   let expected = ledger.lastClientSeq + 1
   for (const mutation of mutations) {
     const { id, clientSeq } = mutation
     const stored = ledger.outcomes.get(id)
     if (stored) {
       answered.set(id, stored.outcome)
+      if (clientSeq === expected) {
+        recounted.push(mutation)
+        expected++
+      }
     } else if (clientSeq <= ledger.lastClientSeq) {
       const other = ledger.idsBySeq.get(clientSeq)
       if (other !== undefined) {
@@ -43,7 +50,7 @@ export function checkOrder(mutations: readonly Mutation[], ledger: DeviceLedger)
       expected++
     }
   }
-  return { answered, fresh }
+  return { answered, fresh, recounted }
 }
 
 /** A repeat from before the ledger's retention: it was answered, and must not be applied twice. */

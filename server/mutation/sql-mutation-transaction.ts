@@ -1,4 +1,5 @@
 import { DatabaseError, type PoolClient } from 'pg'
+import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
@@ -20,7 +21,15 @@ import type {
   Write,
   WriteResult,
 } from './mutation-store.ts'
-import { keyColumns, lockDevice, markMutations, readLedger, recordMutations, referencedUsers } from './mutation.sql.ts'
+import {
+  keyColumns,
+  lockDevice,
+  markMutations,
+  readLedger,
+  recordMutations,
+  recountMutations,
+  referencedUsers,
+} from './mutation.sql.ts'
 import { isTakenId, toWriteRefusal, type WriteRefusal } from '../db/sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
 
@@ -215,6 +224,19 @@ export class SqlMutationTransaction implements MutationTransaction {
   async markAgain(mutationIds: readonly string[]): Promise<void> {
     const { deviceId, organizationId } = this.#principal
     await this.#query({ ...markMutations, values: [mutationIds, deviceId, organizationId] })
+  }
+
+  async recount(mutations: readonly Pick<Mutation, 'id' | 'clientSeq'>[]): Promise<void> {
+    const { deviceId } = this.#principal
+    // A mutation whose id is another device's has a row of another id.
+    const places = mutations.flatMap(({ id, clientSeq }) => [
+      { id, clientSeq },
+      { id: uuidFromKey('sync_mutations', [deviceId, id]), clientSeq },
+    ])
+    await this.#query({
+      ...recountMutations,
+      values: [deviceId, places.map(({ id }) => id), places.map(({ clientSeq }) => clientSeq)],
+    })
   }
 
   async #select(

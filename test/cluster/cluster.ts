@@ -7,7 +7,7 @@ import { connect, type Client } from '@tidewire/client'
 import pg from 'pg'
 import { findServices, startServices } from '../../scripts/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
-import { inTurns, startProxy } from '../support/tcp-proxy.ts'
+import { inTurns, startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
 /** Whether this machine can run a cluster. */
 export const canRun = findServices().postgres.kind !== 'missing' && findServices().redis.kind !== 'missing'
@@ -17,6 +17,8 @@ export interface ClusterOptions {
   readonly capture: 'wal' | 'trigger'
   /** Settings of every server beside those. */
   readonly env?: Readonly<Record<string, string>>
+  /** A Postgres of the test's own, to be killed; without it, one is started for the cluster. */
+  readonly postgresUrl?: string
 }
 
 export interface Cluster {
@@ -28,6 +30,8 @@ export interface Cluster {
   /** SIGTERM, its end, and its start; the load balancer sends nobody to it meanwhile. */
   restart(server: ServerProcess): Promise<void>
   bringBack(server: ServerProcess): void
+  /** What a server reaches Postgres by, to be cut. */
+  cableOf(server: ServerProcess): TcpProxy
   readonly databaseUrl: string
   readonly pool: pg.Pool
   readonly projectId: string
@@ -40,20 +44,22 @@ export interface Cluster {
   close(): Promise<void>
 }
 
-export async function startCluster({ servers: count, capture, env = {} }: ClusterOptions): Promise<Cluster> {
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const { servers: count, capture, env = {}, postgresUrl } = options
   const services = await startServices({
     ...findServices(),
+    ...(postgresUrl === undefined ? {} : { postgres: { kind: 'missing', why: 'the test has its own' } as const }),
     redis: { kind: 'missing', why: 'a cluster test starts its own' },
     chromium: { kind: 'missing', why: 'not needed' },
   })
   const home = await mkdtemp(join(tmpdir(), 'tidewire-cluster-'))
   const name = `cluster_${randomBytes(6).toString('hex')}`
-  const admin = new pg.Client({ connectionString: services.postgresUrl })
-  await admin.connect()
-  await admin.query(`create database ${name}`)
-  const databaseUrl = Object.assign(new URL(services.postgresUrl ?? ''), { pathname: `/${name}` }).href
+  const administration = postgresUrl ?? services.postgresUrl ?? ''
+  await administer(administration, `create database ${name}`)
+  const databaseUrl = Object.assign(new URL(administration), { pathname: `/${name}` }).href
+  const postgresPort = Number(new URL(administration).port)
+  const cables = await Promise.all(Array.from({ length: count }, () => startProxy(() => [postgresPort])))
   const settings = {
-    DATABASE_URL: databaseUrl,
     DATABASE_POOL_SIZE: '8',
     DATABASE_MAX_OVERFLOW: '0',
     AUTH_SECRET: randomBytes(32).toString('hex'),
@@ -61,11 +67,16 @@ export async function startCluster({ servers: count, capture, env = {} }: Cluste
     LOG_LEVEL: 'info',
     ...env,
   }
-  const start = (index: number): Promise<ServerProcess> => startServerProcess(join(home, String(index)), settings)
+  const start = (index: number): Promise<ServerProcess> =>
+    startServerProcess(join(home, String(index)), {
+      ...settings,
+      DATABASE_URL: Object.assign(new URL(databaseUrl), { port: cables[index]?.port }).href,
+    })
   const first = await start(0)
   await first.cli('seed', '--demo')
   const servers = [first, ...(await Promise.all(Array.from({ length: count - 1 }, (_, index) => start(index + 1))))]
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 })
+  pool.on('error', () => undefined)
   const { rows } = await pool.query<{ id: string }>(`select id from projects where slug = 'demo'`)
   const tokens = new Map<string, Promise<string>>()
   const tokenOf = (email: string): Promise<string> => {
@@ -93,6 +104,11 @@ export async function startCluster({ servers: count, capture, env = {} }: Cluste
       out.delete(portOf(server))
     },
     bringBack: (server) => void out.delete(portOf(server)),
+    cableOf(server) {
+      const cable = cables[servers.indexOf(server)]
+      if (!cable) throw new Error('The server is not of this cluster.')
+      return cable
+    },
     databaseUrl,
     pool,
     projectId,
@@ -116,13 +132,15 @@ export async function startCluster({ servers: count, capture, env = {} }: Cluste
       await Promise.all(clients.map((client) => client.close()))
       await balancer.close()
       for (const server of servers) server.signal('SIGCONT')
+      for (const cable of cables) cable.heal()
       await Promise.all(servers.map((server) => server.stop()))
       await pool.end()
-      await admin.query(
+      await Promise.all(cables.map((cable) => cable.close()))
+      await administer(
+        administration,
         `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '${name}' and not active`,
+        `drop database if exists ${name} with (force)`,
       )
-      await admin.query(`drop database if exists ${name} with (force)`)
-      await admin.end()
       await services[Symbol.asyncDispose]()
       await rm(home, { recursive: true, force: true })
       if (loadedAgain.length > 0) throw new Error(`Devices had to load again: ${loadedAgain.join(', ')}`)
@@ -133,6 +151,13 @@ export async function startCluster({ servers: count, capture, env = {} }: Cluste
 /** Waits until a replica shows a row as the server has it. */
 export async function seesTask(client: Client, id: string): Promise<void> {
   for await (const [row] of client.tasks.live({ where: { id } })) if (row?.$sync.status === 'synced') return
+}
+
+async function administer(url: string, ...statements: readonly string[]): Promise<void> {
+  const admin = new pg.Client({ connectionString: url })
+  await admin.connect()
+  for (const statement of statements) await admin.query(statement)
+  await admin.end()
 }
 
 function portOf({ url }: { readonly url: string }): number {
@@ -147,6 +172,7 @@ export async function readiness(server: ServerProcess): Promise<Readiness | unde
 
 export interface Readiness {
   readonly ready: boolean
+  readonly troubles?: readonly { readonly code: string }[]
   readonly log: 'writer' | 'follower' | null
   readonly redis: { readonly ok: boolean } | null
 }

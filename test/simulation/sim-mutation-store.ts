@@ -1,4 +1,4 @@
-import type { Outcome } from '../../protocol/messages/mutation.ts'
+import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type {
   LedgerEntry,
@@ -90,12 +90,14 @@ export class SimMutationStore implements MutationStore {
     const layers = [new SimRows(this.#database.rows)]
     const records: LedgerEntry[] = []
     const repeats: string[] = []
-    const result = await work(this.#transaction(principal, layers, records, repeats))
+    const recounted: Pick<Mutation, 'id' | 'clientSeq'>[] = []
+    const result = await work(this.#transaction(principal, layers, records, { repeats, recounted }))
     await this.#latency()
     if (generation !== this.#generation) throw new SimulatedCrash('The database was replaced.')
     const crash = this.#crash()
     if (crash === 'before_commit') throw new SimulatedCrash('The server died before the commit.')
     const [rows] = layers
+    for (const { id, clientSeq } of recounted) this.#count(principal, id, clientSeq)
     if (rows !== undefined) this.#commit(principal, rows, records, repeats)
     if (crash === 'after_commit') throw new SimulatedCrash('The server died after the commit.')
     return result
@@ -107,12 +109,10 @@ export class SimMutationStore implements MutationStore {
     records: readonly LedgerEntry[],
     repeats: readonly string[],
   ): void {
-    const device = this.#device(principal.deviceId)
     for (const { mutation, outcome } of records) {
       this.#ledger.set(mutation.id, { deviceId: principal.deviceId, op: mutation.op, outcome })
       if (outcome.kind === 'rejected') this.refused.add(mutation.id)
-      device.idsBySeq.set(mutation.clientSeq, mutation.id)
-      device.lastClientSeq = Math.max(device.lastClientSeq, mutation.clientSeq)
+      this.#count(principal, mutation.id, mutation.clientSeq)
       this.effects.set(mutation.id, (this.effects.get(mutation.id) ?? 0) + 1)
       const amount = mutation.inc?.['reinforcementCount']
       if (amount !== undefined && outcome.kind === 'applied')
@@ -121,6 +121,12 @@ export class SimMutationStore implements MutationStore {
     const marked = [...records.map(({ mutation }) => mutation.id), ...repeats]
     const marks = marked.map((mutationId) => ({ mutationId, deviceId: principal.deviceId }))
     this.#database.commit({ rows, marks, deviceId: principal.deviceId })
+  }
+
+  #count({ deviceId }: DevicePrincipal, id: string, clientSeq: number): void {
+    const device = this.#device(deviceId)
+    device.idsBySeq.set(clientSeq, id)
+    device.lastClientSeq = Math.max(device.lastClientSeq, clientSeq)
   }
 
   #device(id: string): Device {
@@ -133,7 +139,7 @@ export class SimMutationStore implements MutationStore {
     principal: DevicePrincipal,
     layers: SimRows[],
     records: LedgerEntry[],
-    repeats: string[],
+    { repeats, recounted }: { readonly repeats: string[]; readonly recounted: Pick<Mutation, 'id' | 'clientSeq'>[] },
   ): MutationTransaction {
     const database = this.#database
     const top = (): SimRows => layers.at(-1) ?? database.rows
@@ -197,6 +203,10 @@ export class SimMutationStore implements MutationStore {
       },
       record: (entries) => {
         records.push(...entries)
+        return Promise.resolve()
+      },
+      recount: (mutations) => {
+        recounted.push(...mutations)
         return Promise.resolve()
       },
       markAgain: (ids) => {

@@ -131,8 +131,6 @@ export class World {
   restore(): void {
     const backup = this.pick(this.#backups)
     if (backup === undefined) return
-    // Those taken later are of a history that is over; see docs/decisions.md.
-    this.#backups.length = this.#backups.indexOf(backup) + 1
     this.crashServer()
     backup()
     this.database.startAnew(this.newId())

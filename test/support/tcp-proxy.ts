@@ -76,6 +76,7 @@ export async function startProxy(targets: () => readonly number[]): Promise<TcpP
       for (const pair of pairs) hang(pair)
     },
     heal() {
+      if (!isCut) return
       isCut = false
       for (const { near, far } of pairs) {
         near.pipe(far)

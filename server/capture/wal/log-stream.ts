@@ -36,6 +36,7 @@ const batchKeys = 20_000
 const queuedKeys = 20_000
 /** Well below the age at which others take the slot away (`slot-watch.ts`). */
 const beatMs = 1000
+const closeMs = 5000
 
 /**
  * The slot's reader and the log's writer in one: what arrives is decoded and assembled at once and queued; one loop
@@ -174,11 +175,19 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     closing = true
+    // A Postgres that is gone without a word answers neither the last statement nor the goodbye.
+    const cancel = clock.after(closeMs, () => cutOff(client))
     await running
     await replication.close()
     await client.end().catch(() => undefined)
+    cancel()
   }
   return { ended: ended.promise, close: () => (closed ??= close()) }
+}
+
+function cutOff(client: pg.Client): void {
+  const { connection } = client as unknown as { readonly connection: { readonly stream: { destroy(): void } } }
+  connection.stream.destroy()
 }
 
 function weightOf(work: Work): number {

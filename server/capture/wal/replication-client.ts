@@ -54,14 +54,23 @@ interface ProtocolConnection {
  * its default of 64 MB, some 150,000 rows. The least there is allows is 64 kB.
  */
 const blockMemory = '4MB'
-const statusEveryMs = 10_000
-const confirmEveryMs = 200
+/** Each status asks for an answer, so that a Postgres which is gone without a word is noticed. */
+const statusEveryMs = 5000
+const startMs = 15_000
+const endMs = 1000
+/** Those who follow the log without Redis read there how far it is. */
+const confirmEveryMs = 5
+/** What pg's types leave out: a limit for one query. */
+const asks: pg.QueryConfig & { readonly query_timeout: number } = {
+  text: `select sync.postgres_run() as run, setting::integer as "timeoutMs" from pg_settings where name = 'wal_sender_timeout'`,
+  query_timeout: startMs,
+}
 const data = 0x77
 const keepalive = 0x6b
 
 /**
  * Reads a slot. Rejects when the server refuses, with its error: 55006 while another connection reads it. A status goes
- * out every 10 s and whenever the server asks, so that a stream where nothing happens stays open.
+ * out every 5 s and whenever the server asks, so that a stream where nothing happens stays open, and one whose server is gone ends.
  */
 export async function openReplication(options: ReplicationOptions): Promise<Replication> {
   const { clock, slot, publication } = options
@@ -76,22 +85,37 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   client.on('error', (error) => ended.resolve(error))
   client.on('end', () => ended.resolve(new Error('The replication connection was closed.')))
   await client.connect()
-  const { rows: runs } = await client.query<{ run: string }>('select sync.postgres_run() as run')
   const { connection } = client as unknown as { readonly connection: ProtocolConnection }
+  const end = async (): Promise<void> => {
+    // The server may be in the middle of a big transaction and not listen: it notices a closed socket at its next write.
+    const cancel = clock.after(endMs, () => connection.stream.destroy())
+    await client.end().catch(() => undefined)
+    cancel()
+  }
+  const about = await client.query<{ run: string; timeoutMs: number }>(asks).catch(async (error: unknown) => {
+    await end()
+    throw error
+  })
+  const { run = '', timeoutMs = 0 } = about.rows[0] ?? {}
+  // In the middle of a transaction that sends nothing, it answers only when half its own limit has passed.
+  const silentMs = timeoutMs === 0 ? 600_000 : Math.max(15_000, timeoutMs * 1.25)
   let [received, confirmed] = [0, 0]
-  let failed = false
+  let [failed, paused] = [false, false]
+  let heardAt = clock.monotonic()
 
-  const sendStatus = (): void => {
+  const sendStatus = (wantsAnswer = false): void => {
     const status = Buffer.alloc(34)
     status[0] = 0x72
     writeLsn(status, received, 1)
     writeLsn(status, confirmed, 9)
     writeLsn(status, confirmed, 17)
     status.writeBigInt64BE(BigInt(Math.round(clock.now()) - 946_684_800_000) * 1000n, 25)
+    status[33] = wantsAnswer ? 1 : 0
     connection.sendCopyFromChunk(status)
   }
   connection.on('copyData', ({ chunk }) => {
     if (failed) return
+    heardAt = clock.monotonic()
     try {
       if (chunk[0] === data) {
         received = Math.max(received, readLsn(chunk, 1))
@@ -113,17 +137,23 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     )
     .then(() => Promise.reject(new Error('The server ended the replication.')))
   running.catch((error: unknown) => ended.resolve(toReason(error)))
+  const late = Promise.withResolvers<never>()
+  const cancelLate = clock.after(startMs, () => late.reject(new Error('Postgres does not begin to send.')))
   try {
-    await Promise.race([started, running])
+    await Promise.race([started, running, late.promise])
   } catch (error) {
-    await client.end().catch(() => undefined)
+    await end()
     throw toReason(error)
+  } finally {
+    cancelLate()
   }
   let closed = false
   let telling = false
   const beat = (): void => {
     if (closed) return
-    sendStatus()
+    if (!paused && clock.monotonic() - heardAt > silentMs)
+      ended.resolve(new Error(`Postgres has not answered for ${silentMs / 1000} s.`))
+    sendStatus(true)
     clock.after(statusEveryMs, beat)
   }
   clock.after(statusEveryMs, beat)
@@ -131,7 +161,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     closed = true
   })
   return {
-    run: runs[0]?.run ?? '',
+    run,
     confirm(lsn) {
       if (lsn <= confirmed) return
       confirmed = lsn
@@ -142,17 +172,21 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
         if (!closed) sendStatus()
       })
     },
-    pause: () => connection.stream.pause(),
-    resume: () => connection.stream.resume(),
+    pause() {
+      paused = true
+      connection.stream.pause()
+    },
+    resume() {
+      paused = false
+      heardAt = clock.monotonic()
+      connection.stream.resume()
+    },
     ended: ended.promise,
     async close() {
       if (!closed) sendStatus()
       closed = true
       connection.stream.resume()
-      // The server may be in the middle of a big transaction and not listen: it notices a closed socket at its next write.
-      const cancel = clock.after(1000, () => connection.stream.destroy())
-      await client.end().catch(() => undefined)
-      cancel()
+      await end()
     },
   }
 }

@@ -43,6 +43,8 @@ const settleMs = 10_000
 /** How long to wait for others to flush the WAL before a commit of our own does. */
 const flushMs = 5
 const followMs = 20
+/** How often, and in which steps of time, a server without news asks what the writer has confirmed, before it commits a marker. */
+const [confirmedAsks, confirmedMs] = [8, 4]
 /** The writer tells news at most once in this time, and at every beat; when they are silent for longer than that they are not waited for. */
 const newsMs = 1
 const silentNewsMs = 3000
@@ -83,6 +85,7 @@ export function createWalSource({
   const pool = createSurvivingPool({
     ...database.connection,
     max: 3,
+    query_timeout: settleMs,
     application_name: 'tidewire capture',
     options: '-c synchronous_commit=local',
   })
@@ -254,6 +257,16 @@ export function createWalSource({
     await marking
   }
 
+  /** Asks the slot a few times: the writer says there how far it is, a moment after each commit. */
+  async function isConfirmed(inserted: number): Promise<boolean> {
+    for (let asked = 0; asked < confirmedAsks && !stopped; asked++) {
+      const confirmed = await slot.confirmed()
+      if (confirmed) captured.pass(confirmed.place, confirmed.run)
+      if (await captured.reaches(inserted, confirmedMs)) return true
+    }
+    return false
+  }
+
   async function reach({ flushed, inserted, run }: WalPlace): Promise<void> {
     const deadline = clock.monotonic() + settleMs
     runs(run)
@@ -261,6 +274,7 @@ export function createWalSource({
     // Positions come by themselves, also to those who follow as long as news come: no load for the database.
     const comes = stream !== undefined || clock.monotonic() - heardNewsAt < silentNewsMs
     if (comes && (await captured.reaches(inserted, inserted > flushed ? flushMs : 50))) return
+    if (!stream && (await isConfirmed(inserted))) return
     while (clock.monotonic() < deadline && !stopped) {
       await mark()
       // Followers hear of it by notification; should that be late, they look.
