@@ -35,6 +35,18 @@ describe('the order of a device', () => {
     expect(fresh.map(({ id }) => id)).toEqual(['m4'])
   })
 
+  it('lets what is known take the next counter, of a device that counts anew', () => {
+    const again = [mutation(4, { id: 'm2' }), mutation(5, { id: 'new' }), mutation(6, { id: 'm3' })]
+    const { answered, fresh, recounted } = checkOrder(again, ledger(1, 3))
+    expect([...answered.values()]).toEqual([outcome(2), outcome(3)])
+    expect(fresh.map(({ id }) => id)).toEqual(['new'])
+    expect(recounted.map(({ id, clientSeq }) => [id, clientSeq])).toEqual([
+      ['m2', 4],
+      ['m3', 6],
+    ])
+    expect(checkOrder([mutation(2), mutation(3)], ledger(1, 3)).recounted).toEqual([])
+  })
+
   it('refuses a gap, naming what is expected', () => {
     expect(() => checkOrder([mutation(5)], ledger(1, 3))).toThrow(/number 5, and 4 is the next/)
     expect(() => checkOrder([mutation(4), mutation(6)], ledger(1, 3))).toThrow(/5 is the next/)

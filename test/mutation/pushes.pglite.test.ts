@@ -86,6 +86,22 @@ describe('a push', () => {
     ])
   })
 
+  it('goes on from a counter under which something known came again', async () => {
+    const device = await world.device('user', world.ada.principal.id)
+    const [first, second] = [device.make(insertTask(world)), device.make(insertTask(world))]
+    const outcomes = await device.push([first, second])
+    expect(await device.push([{ ...first, clientSeq: 3 }])).toEqual([outcomes[0]])
+    expect(await device.push([{ ...second, clientSeq: 4 }])).toEqual([outcomes[1]])
+    const third = { ...device.make(insertTask(world)), clientSeq: 5 }
+    expect(await device.push([third])).toMatchObject([{ kind: 'applied' }])
+    const ledger = await world.query(
+      'select client_seq::integer as seq from sync_mutations where device_id = $1 order by 1',
+      [device.principal.deviceId],
+    )
+    expect(ledger).toEqual([{ seq: 3 }, { seq: 4 }, { seq: 5 }])
+    expect(await readTask(world, first.rowId)).toMatchObject({ version: 1 })
+  })
+
   it('applies concurrent repeats once', async () => {
     const mutation = world.ada.make(insertTask(world))
     const [one, other] = await Promise.all([world.ada.push([mutation]), world.ada.push([mutation])])

@@ -562,6 +562,21 @@ describe('a welcome', () => {
       }
     })
 
+    it('sends its whole tail to a ledger of yet another history, for counters were given anew in between', async () => {
+      const { replica } = await written()
+      const elsewhere = { epoch: 'second', resume: false }
+      await replica.applyWelcome(welcome({ ...elsewhere, clientSeq: 2 }))
+      const again = await replica.nextPush(100, 1e6)
+      expect(again.map(({ clientSeq }) => clientSeq)).toEqual([3, 4])
+      await replica.applyOutcomes(again.map((mutation) => outcomeOf({ mutation }, 'applied')))
+      await replica.applyBatch(batch(5, { settled: again.map(({ id }) => id) }))
+      // A later backup of the first history: its third and fourth write need not be the third and fourth of now.
+      await replica.applyWelcome(welcome({ epoch: 'third', resume: false, clientSeq: 4 }))
+      const all = await replica.nextPush(100, 1e6)
+      expect(all.map(({ clientSeq }) => clientSeq)).toEqual([5, 6, 7, 8])
+      expect(all.slice(2).map(({ id }) => id)).toEqual(again.map(({ id }) => id))
+    })
+
     it('sends nothing again to a server that knows this device no more, within one epoch', async () => {
       const { replica } = await written()
       await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0 }))
