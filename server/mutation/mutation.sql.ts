@@ -49,12 +49,10 @@ export const markMutations = {
   text: 'select count(sync.mark(id, $2::uuid, $3::uuid)) from unnest($1::uuid[]) as id',
 } as const
 
-/** $1 device, $2 ids, $3 counters: all above those that the device has. */
+/** $1 ids, $2 counters: all above those that the device has. */
 export const recountMutations = {
   name: 'mutation_recount',
-  text: `
-    update sync_mutations m set client_seq = r.client_seq
-    from unnest($2::uuid[], $3::bigint[]) as r(id, client_seq) where m.device_id = $1 and m.id = r.id`,
+  text: 'select sync.recount_mutations($1::uuid[], $2::bigint[])',
 } as const
 
 /**

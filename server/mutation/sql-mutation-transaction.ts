@@ -235,7 +235,7 @@ export class SqlMutationTransaction implements MutationTransaction {
     ])
     await this.#query({
       ...recountMutations,
-      values: [deviceId, places.map(({ id }) => id), places.map(({ clientSeq }) => clientSeq)],
+      values: [places.map(({ id }) => id), places.map(({ clientSeq }) => clientSeq)],
     })
   }
 
