@@ -389,18 +389,6 @@ describe('a batch', () => {
     expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 7 })
   })
 
-  it('goes on in the epoch after the one it knows, and drops pages that were staged in that', async () => {
-    const { replica } = await openHeld()
-    await replica.applyBatch(batch(2))
-    await replica.addSubscription({ id: 'more', channel, embeddings: false })
-    await replica.stagePage('more', { from: 2, next: 'next', blocks: [blockOf('tasks', [serverTask()])] })
-    await replica.applyWelcome(welcome({ epoch: 'second', resume: true }))
-    expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 2 })
-    expect(replica.subscriptions.map(({ state }) => state)).toEqual(['held', 'new'])
-    await replica.applyBatch(batch(3, { blocks: [blockOf('tasks', [serverTask()])] }))
-    expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 3 })
-  })
-
   it('older than the replica is refused and changes nothing', async () => {
     const opened = await openHeld()
     await opened.replica.applyBatch(batch(5))
@@ -560,21 +548,6 @@ describe('a welcome', () => {
         await reopened.replica.applyOutcomes([outcomeOf({ mutation: sure(last) }, 'rejected', { error: missing })])
         expect(reopened.replica.writes().map(({ status }) => status)).toEqual([expected])
       }
-    })
-
-    it('sends its whole tail to a ledger of yet another history, for counters were given anew in between', async () => {
-      const { replica } = await written()
-      const elsewhere = { epoch: 'second', resume: false }
-      await replica.applyWelcome(welcome({ ...elsewhere, clientSeq: 2 }))
-      const again = await replica.nextPush(100, 1e6)
-      expect(again.map(({ clientSeq }) => clientSeq)).toEqual([3, 4])
-      await replica.applyOutcomes(again.map((mutation) => outcomeOf({ mutation }, 'applied')))
-      await replica.applyBatch(batch(5, { settled: again.map(({ id }) => id) }))
-      // A later backup of the first history: its third and fourth write need not be the third and fourth of now.
-      await replica.applyWelcome(welcome({ epoch: 'third', resume: false, clientSeq: 4 }))
-      const all = await replica.nextPush(100, 1e6)
-      expect(all.map(({ clientSeq }) => clientSeq)).toEqual([5, 6, 7, 8])
-      expect(all.slice(2).map(({ id }) => id)).toEqual(again.map(({ id }) => id))
     })
 
     it('sends nothing again to a server that knows this device no more, within one epoch', async () => {

@@ -73,9 +73,10 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
         tide.status.connection === 'live' &&
         tide.status.channels.every(({ state }) => state === 'live' || state === 'revoked'),
     )
-  const cameToRest = await world.clock.run(restMs, isAtRest)
-  // Whatever was committed last still has to reach everybody.
+  await world.clock.run(restMs, isAtRest)
+  // Whatever was committed last still has to reach everybody; and a start of the database ends sessions a moment after it.
   await world.clock.run(5000)
+  const cameToRest = await world.clock.run(restMs, isAtRest)
   const problems = [...journal.problems, ...world.server.errors.map((error) => `server: ${error}`)]
   if (!cameToRest)
     problems.push(
