@@ -91,9 +91,9 @@ export async function dispatch(deps: DispatchDeps): Promise<boolean> {
   return rows.length > 0
 }
 
-/** As long as a page of events may take at most. */
+/** Renewed before each request, so that what a server leaves behind when it dies is soon another's. */
 function leaseMs({ timeoutMs }: DispatchDeps): number {
-  return (eventsAtOnce + 2) * timeoutMs
+  return 3 * timeoutMs
 }
 
 async function serve(deps: DispatchDeps, row: DueRow): Promise<void> {
@@ -101,7 +101,7 @@ async function serve(deps: DispatchDeps, row: DueRow): Promise<void> {
     const secret = await readSecret(deps, row)
     await deliver(deps, row, secret, undefined)
     if (row.replay !== null) await deliver(deps, row, secret, row.replay)
-    await release(deps, row.id, 0)
+    await keepAway(deps, row.id, 0)
   } catch (error) {
     await fail(deps, row, error instanceof Error ? error.message : String(error))
   }
@@ -128,6 +128,7 @@ async function deliver(deps: DispatchDeps, row: DueRow, secret: string, replay: 
   const page = rows[0]?.page ?? { through: from, events: [] }
   for (const event of page.events) {
     const wanted = row.types === null || row.types.length === 0 || row.types.includes(event.type)
+    if (wanted) await keepAway(deps, row.id, leaseMs(deps))
     if (wanted) await send(deps, row, secret, event, replay)
     await move(deps, row, event.seq, replay, wanted ? event : undefined)
   }
@@ -247,10 +248,11 @@ async function fail(deps: DispatchDeps, row: DueRow, message: string): Promise<v
     `select extract(epoch from sync.retry_delay($1::jsonb, $2))::float8 * 1000 as ms`,
     [JSON.stringify(policy), now?.failures ?? 1],
   )
-  await release(deps, row.id, Math.round(pauses[0]?.ms ?? 0))
+  await keepAway(deps, row.id, Math.round(pauses[0]?.ms ?? 0))
 }
 
-async function release({ pool }: DispatchDeps, id: string, ms: number): Promise<void> {
+/** Nobody looks at the subscription for this long. */
+async function keepAway({ pool }: DispatchDeps, id: string, ms: number): Promise<void> {
   await pool.query(
     `update sync.event_dispatch set due_at = now() + $2 * interval '1 millisecond' where subscription_id = $1`,
     [id, ms],

@@ -33,3 +33,35 @@ it('two children that end at the same time both count for their parent', async (
   await Promise.all(children.map(({ id }) => world.query(`update tasks set status = 'completed' where id = $1`, [id])))
   expect((await world.read('tasks', parent.id))['progress_percentage']).toBe('100.00')
 })
+
+it('steps that are claimed and finished at the same time are done once each, and their run ends once', async () => {
+  const { id: pipelineId } = await world.add('pipelines', { project_id: world.fixture.projectId, name: 'wide' })
+  const steps = 40
+  await world.query(
+    `insert into pipeline_steps (organization_id, pipeline_id, name) select $1, $2, 'S' || n from generate_series(1, $3) as n`,
+    [world.fixture.organizationId, pipelineId, steps],
+  )
+  const { execution } = (await world.call(world.agent, 'pipelines.start', { pipelineId })) as {
+    execution: { id: string }
+  }
+  const claims = await Promise.all(
+    Array.from({ length: 2 * steps }, () =>
+      world.call(world.agent, 'pipelines.claim', { agentId: world.fixture.agentId }),
+    ),
+  )
+  const taken = claims.flatMap((claim) => {
+    const { step } = claim as { readonly step: { readonly id: string } | null }
+    return step === null ? [] : [step.id]
+  })
+  expect(taken).toHaveLength(steps)
+  expect(new Set(taken).size).toBe(steps)
+  await Promise.all(
+    taken.map((stepExecutionId) =>
+      world.call(world.agent, 'pipelines.finish', { stepExecutionId, status: 'completed' }),
+    ),
+  )
+  expect(await world.read('pipeline_executions', execution.id)).toMatchObject({ status: 'completed' })
+  expect(await world.query('select type from events where subject_id = $1', [execution.id])).toEqual([
+    { type: 'pipeline.completed' },
+  ])
+})

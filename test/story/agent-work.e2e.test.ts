@@ -113,6 +113,10 @@ test('events that are published offline are dealt with once each, in order, also
   for (const n of [1, 2, 3]) await tide.events.insert({ source: 'test', type: `story.${n}`, eventData: { n } })
   tide.connect()
   await expect.poll(() => seen.map(({ type }) => type), { timeout: 60_000 }).toEqual(['story.1', 'story.2', 'story.3'])
+  await tide.call('events.replay', { subscriptionId, fromSeq: seen[1]?.seq ?? 0 })
+  await expect
+    .poll(() => seen.map(({ type, replay }) => `${type} ${replay}`), { timeout: 60_000 })
+    .toEqual(['story.1 false', 'story.2 false', 'story.3 false', 'story.2 true', 'story.3 true'])
   await consumer.stop()
   await consumer.done
   const { events } = await tide.call('events.read', { subscriptionId })
