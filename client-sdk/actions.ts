@@ -238,6 +238,41 @@ export interface Actions {
     }
     readonly answer: { readonly analysis: RowOf<(typeof shippedSchema)['repositoryAnalyses']> }
   }
+  /** Asks whether an agent may use a tool, and logs the answer. A denial is an answer. */
+  readonly 'tools.check': {
+    readonly input: {
+      readonly agentId: string
+      readonly toolName: string
+      /** `use` when absent. */
+      readonly operation?: string
+      /** Logged without secrets. */
+      readonly parameters?: Json
+      readonly projectId?: string
+      readonly taskId?: string
+    }
+    readonly answer: { readonly allowed: boolean; readonly reason: string | null; readonly decisionId: string }
+  }
+  /** Logs what the use of a tool came to, once. */
+  readonly 'tools.record': {
+    readonly input: { readonly decisionId: string; readonly result?: Json; readonly durationMs?: number }
+    readonly answer: Readonly<Record<string, never>>
+  }
+  /** Invites somebody into the organization. The token is told once: a repeat of the call has null in its place. */
+  readonly 'members.invite': {
+    readonly input: {
+      readonly email: string
+      /** `member` when absent; not above the caller's own. */
+      readonly role?: 'owner' | 'admin' | 'member' | 'viewer'
+      /** At most 720; a week when absent. */
+      readonly expiresInHours?: number
+    }
+    readonly answer: { readonly invitationId: string; readonly token: string | null; readonly expiresAt: string }
+  }
+  /** Ends an invitation that was not accepted. */
+  readonly 'members.withdraw': {
+    readonly input: { readonly invitationId: string }
+    readonly answer: Readonly<Record<string, never>>
+  }
 }
 
 interface PipelineAnswer {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
+import type { Random } from '../../lib/random.ts'
 import type { Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
@@ -14,6 +15,7 @@ export interface ActionContext {
   readonly access: Access
   /** A statement of the transaction. Write parameterised SQL; what it changes reaches all replicas like any other write. */
   readonly query: SqlQuery
+  readonly random: Random
   /** Rows of a synced table as clients know them: camelCase, canonical values, without embeddings. */
   rows(table: string, ids: readonly string[]): Promise<readonly JsonRow[]>
 }
@@ -29,6 +31,8 @@ export interface Action<Input> {
   readonly input: z.ZodType<Input>
   /** Doing it again does no harm, so its answers are not kept: for what is asked often. */
   readonly repeatable?: boolean
+  /** Fields of the answer that are told once and not kept: a repeat is answered with null in their place. */
+  readonly withheld?: readonly string[]
   readonly run: (context: ActionContext, input: Input) => Promise<Json>
 }
 
@@ -36,15 +40,17 @@ export interface Action<Input> {
 export interface AnyAction {
   readonly name: string
   readonly repeatable: boolean
+  readonly withheld: readonly string[]
   /** Checks the input and returns what is to be run with it. Throws `bad_message` that names the field. */
   prepare(input: Json): (context: ActionContext) => Promise<Json>
 }
 
 /** Declares an action; `run` gets the type of the schema. */
-export function defineAction<Input>({ name, input, repeatable = false, run }: Action<Input>): AnyAction {
+export function defineAction<Input>({ name, input, repeatable = false, withheld = [], run }: Action<Input>): AnyAction {
   return {
     name,
     repeatable,
+    withheld,
     prepare(given) {
       const checked = input.safeParse(given)
       if (!checked.success)

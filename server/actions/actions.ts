@@ -23,6 +23,8 @@ import { heartbeat } from './heartbeat.ts'
 import { approveStep, cancelPipeline, waiveGate } from './pipeline-decisions.ts'
 import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
+import { inviteMember, withdrawInvitation } from './invitations.ts'
+import { checkTool, recordTool } from './tools.ts'
 import { startWorkflow } from './workflows.ts'
 
 export { defineAction, type ActionContext, type AnyAction } from './action.ts'
@@ -50,6 +52,10 @@ export const shippedActions: readonly AnyAction[] = [
   secureWebhook,
   configureIntegration,
   storeAnalysis,
+  checkTool,
+  recordTool,
+  inviteMember,
+  withdrawInvitation,
 ]
 
 export interface ActionsOptions {
@@ -92,12 +98,13 @@ export function createActions(options: ActionsOptions): Actions {
         })
       const run = action.prepare(call.input)
       const answer = await inDeviceTransaction(options, principal, async ({ client }) => {
-        const context = await contextOf(options.catalog, client, principal)
+        const context = await contextOf(options, client, principal)
         if (action.repeatable) return run(context)
         const known = await storedAnswer(context.query, principal, call)
         if (known) return known.answer
         const fresh = await run(context)
-        await context.query({ ...storeAnswer, values: [...keyOf(principal, call), call.action, JSON.stringify(fresh)] })
+        const kept = JSON.stringify(fresh, (key, value: unknown) => (action.withheld.includes(key) ? null : value))
+        await context.query({ ...storeAnswer, values: [...keyOf(principal, call), call.action, kept] })
         return fresh
       })
       options.onCommitted?.()
@@ -106,7 +113,11 @@ export function createActions(options: ActionsOptions): Actions {
   }
 }
 
-async function contextOf(catalog: Catalog, client: PoolClient, principal: DevicePrincipal): Promise<ActionContext> {
+async function contextOf(
+  { catalog, random }: Pick<ActionsOptions, 'catalog' | 'random'>,
+  client: PoolClient,
+  principal: DevicePrincipal,
+): Promise<ActionContext> {
   const query: SqlQuery = async <R extends object>(statement: { text: string; values?: readonly unknown[] }) =>
     (await client.query<R>({ ...statement, values: [...(statement.values ?? [])] })).rows
   const access = await loadAccess(query, principal)
@@ -119,6 +130,7 @@ async function contextOf(catalog: Catalog, client: PoolClient, principal: Device
     principal,
     access,
     query,
+    random,
     async rows(name, ids) {
       const table = catalog.synced.get(name)
       if (!table) throw new TideError('unknown_table', `There is no synced table ${name}.`)

@@ -156,7 +156,7 @@ interface TokenRow {
 
 async function readAccessToken(token: string, { pool, clock }: AuthDeps): Promise<Authenticated> {
   const { rows } = await pool.query<TokenRow>(
-    'select id, organization_id, user_id, agent_id, expires_at, revoked_at from access_tokens where token_hash = $1',
+    'select id, organization_id, user_id, agent_id, expires_at, revoked_at from sync.authenticate_token($1)',
     [hashAccessToken(token)],
   )
   const [row] = rows

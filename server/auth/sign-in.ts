@@ -10,6 +10,7 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
 import { insertRow } from '../db/db.ts'
 import type { Principal } from '../scope/principal.ts'
+import { acceptInvitation, type Acceptance } from './accept-invitation.ts'
 import { hashPassword, isPassword } from './password.ts'
 
 export interface SignedIn {
@@ -35,6 +36,8 @@ export interface SignInRequest {
 export interface SignIn {
   /** Throws `sign_in_refused`, `not_found` when the user is not of the organization, `invalid_value` when it must be named. */
   signIn(request: SignInRequest): Promise<SignedIn>
+  /** Joins the organization of an invitation and signs in there. Throws as `acceptInvitation` does. */
+  accept(acceptance: Acceptance & Pick<SignInRequest, 'ipAddress' | 'userAgent'>): Promise<SignedIn>
   /** A new pair for a refresh token, which is used up. Throws `token_invalid`, `token_expired`. */
   refresh(refreshToken: string): Promise<SignedIn>
   /** Ends the session of a refresh token; one that is unknown has ended already. */
@@ -85,8 +88,7 @@ with reset as (update user_credentials set failed_attempts = 0, locked_until = n
 update users set last_login_at = now() where id = $1`
 
 const organizationsSql = `
-select o.id, o.slug from organization_members m join organizations o on o.id = m.organization_id and o.status = 'active' and o.deleted_at is null
-where m.user_id = $1 and m.status = 'active' and m.deleted_at is null and ($2::text is null or o.slug = $2) order by o.slug`
+select organization_id as id, slug from sync.memberships_of($1) where $2::text is null or slug = $2 order by slug`
 
 interface SessionRow {
   readonly id: string
@@ -178,7 +180,7 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
     await pool.query(setPasswordSql, [newId(), userId, passwordHash, mustChange])
   }
 
-  return {
+  const signIn: SignIn = {
     async signIn({ email, password, organization, ipAddress, userAgent }) {
       const account = await check(email, password)
       const organizationId = await organizationOf(account.user_id, organization)
@@ -198,6 +200,11 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
         refreshToken,
         account.must_change ?? false,
       )
+    },
+
+    async accept({ ipAddress, userAgent, ...acceptance }) {
+      const { email, organization } = await acceptInvitation({ pool, clock, random, check }, acceptance)
+      return signIn.signIn({ email, organization, password: acceptance.password, ipAddress, userAgent })
     },
 
     async refresh(used) {
@@ -233,6 +240,7 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
 
     setPassword,
   }
+  return signIn
 }
 
 function hashOf(refreshToken: string): Buffer {

@@ -28,6 +28,11 @@ const secret = z.string().min(1).max(400)
 const credentials = { email: z.string().min(3).max(320), password: secret }
 const signInSchema = z.strictObject({ ...credentials, organization: z.string().max(63).optional() })
 const passwordSchema = z.strictObject({ ...credentials, newPassword: secret })
+const acceptSchema = z.strictObject({
+  token: secret,
+  password: secret,
+  name: z.string().min(1).max(255).optional(),
+})
 const refreshSchema = z.strictObject({ refreshToken: secret })
 
 const statuses: Partial<Record<ErrorCode, number>> = {
@@ -43,7 +48,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 }
 
 /**
- * POST /auth/sign-in, /auth/refresh, /auth/sign-out and /auth/password, with JSON both ways. Returns undefined for other paths.
+ * POST /auth/sign-in, /auth/accept, /auth/refresh, /auth/sign-out and /auth/password, with JSON both ways. Returns undefined for other paths.
  * Nothing is kept in cookies, so there is nothing for a foreign page to ride on.
  */
 export function createSignInRoutes({
@@ -76,6 +81,12 @@ export function createSignInRoutes({
       const given = parse(signInSchema, body)
       return guarded(given.email, () =>
         signIn.signIn({ ...given, ipAddress: request.socket.remoteAddress, userAgent: request.headers['user-agent'] }),
+      )
+    },
+    async '/auth/accept'(body, request) {
+      const given = parse(acceptSchema, body)
+      return guarded(given.token, () =>
+        signIn.accept({ ...given, ipAddress: request.socket.remoteAddress, userAgent: request.headers['user-agent'] }),
       )
     },
     async '/auth/refresh'(body) {

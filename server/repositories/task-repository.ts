@@ -18,7 +18,7 @@ export class TaskRepository extends Repository<typeof tasks> {
   /** What may be begun now in a project, the most important first, then the oldest. */
   async ready(projectId: string, limit = 50): Promise<readonly RowOf<typeof tasks>[]> {
     const ready = await this.parts.query<{ readonly id: string }>({
-      text: `select id from sync.v_ready_tasks where project_id = $1 order by priority_rank desc, created_at, id limit $2`,
+      text: `select id from v_ready_tasks where project_id = $1 order by priority_rank desc, created_at, id limit $2`,
       values: [projectId, limit],
     })
     return inOrder(ready, await this.byIds(ready.map(({ id }) => id))).map(([, row]) => row)

@@ -1,0 +1,71 @@
+import { z } from 'zod'
+
+/** A row of `agent_permissions` that may concern the agent. */
+export interface Permission {
+  readonly id: string
+  readonly allowed: boolean
+  /** Empty: all. */
+  readonly operations: readonly string[]
+  readonly reason: string | null
+  /** Which one counts: of the agent, of its type in the organization, of its type as shipped. */
+  readonly of: 'agent' | 'organization' | 'shipped'
+}
+
+export interface ToolRequest {
+  readonly toolName: string
+  readonly operation: string
+  /** By a person who may act for the agent, which counts as their approval. */
+  readonly byUser: boolean
+  readonly permissions: readonly Permission[]
+  /** `agents.dna`, as it is stored. */
+  readonly dna: unknown
+}
+
+export interface ToolDecision {
+  readonly allowed: boolean
+  /** Why not. */
+  readonly reason: string | null
+  /** The row that decided. */
+  readonly permissionId: string | null
+}
+
+const order = ['agent', 'organization', 'shipped'] as const
+
+const dnaSchema = z.object({
+  guardrails: z
+    .object({
+      allowedTools: z.array(z.string()).nullable().default(null),
+      deniedTools: z.array(z.string()).default([]),
+      requireApprovalFor: z.array(z.string()).default([]),
+    })
+    .prefault({}),
+})
+
+/** Whether an agent may use a tool: no row, no use; the agent's own row before its type's; and its guardrails can only narrow that. */
+export function decideTool({ toolName, operation, byUser, permissions, dna }: ToolRequest): ToolDecision {
+  const [row] = permissions.toSorted((a, b) => order.indexOf(a.of) - order.indexOf(b.of))
+  const decided = (reason: string | null): ToolDecision => ({
+    allowed: reason === null,
+    reason,
+    permissionId: row?.id ?? null,
+  })
+  if (!row) return decided(`No permission names the tool ${toolName}.`)
+  if (!row.allowed) return decided(row.reason ?? `The permission of the ${nameOf(row)} denies ${toolName}.`)
+  if (row.operations.length > 0 && !row.operations.includes(operation))
+    return decided(
+      `The permission of the ${nameOf(row)} allows ${toolName} for ${row.operations.join(', ')}, not for ${operation}.`,
+    )
+  const parsed = dnaSchema.safeParse(dna ?? {})
+  if (!parsed.success) return decided('The guardrails of the agent cannot be read.')
+  const { allowedTools, deniedTools, requireApprovalFor } = parsed.data.guardrails
+  if (deniedTools.includes(toolName)) return decided(`The guardrails of the agent deny ${toolName}.`)
+  if (allowedTools && !allowedTools.includes(toolName))
+    return decided(`The guardrails of the agent do not allow ${toolName}.`)
+  const needsApproval = [toolName, `${toolName}.${operation}`].some((name) => requireApprovalFor.includes(name))
+  if (needsApproval && !byUser) return decided(`${toolName} needs approval: a person must ask for it.`)
+  return decided(null)
+}
+
+function nameOf({ of }: Permission): string {
+  return of === 'agent' ? 'agent' : of === 'organization' ? "agent's type" : "agent's type, as shipped,"
+}

@@ -1,0 +1,136 @@
+import { z } from 'zod'
+import { TideError } from '../../protocol/error.ts'
+import type { Json } from '../../protocol/rows/row.ts'
+import { actingAs } from './acting-as.ts'
+import { defineAction, type ActionContext } from './action.ts'
+import { redact } from './redact.ts'
+import { decideTool, type Permission } from './tool-decision.ts'
+
+const json: z.ZodType<Json> = z.json()
+
+/**
+ * Asks whether an agent may use a tool: `{ allowed, reason, decisionId }`. The decision is logged either way, with the parameters,
+ * whose secrets are taken out. A denial is an answer and no error.
+ */
+export const checkTool = defineAction({
+  name: 'tools.check',
+  input: z.strictObject({
+    agentId: z.uuid(),
+    toolName: z.string().min(1).max(100),
+    operation: z.string().min(1).max(100).default('use'),
+    parameters: json.optional(),
+    projectId: z.uuid().optional(),
+    taskId: z.uuid().optional(),
+  }),
+  async run(context, { agentId, toolName, operation, parameters, projectId, taskId }) {
+    await checkPlace(context, agentId, projectId)
+    const agent = await agentOf(context, agentId)
+    const { allowed, reason, permissionId } = decideTool({
+      toolName,
+      operation,
+      byUser: context.principal.kind === 'user',
+      permissions: await permissionsOf(context, agentId, agent.type, toolName),
+      dna: agent.dna,
+    })
+    const [logged] = await context.query<{ readonly id: string }>({
+      name: 'action_log_tool_decision',
+      text: `insert into tool_audit_logs (
+          organization_id, origin_device_id, agent_id, agent_label, project_id, task_id, tool_name, operation, allowed, denial_reason, permission_id, parameters
+        ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) returning id`,
+      values: [
+        context.principal.organizationId,
+        context.principal.deviceId,
+        agentId,
+        agent.name,
+        projectId ?? null,
+        taskId ?? null,
+        toolName,
+        operation,
+        allowed,
+        reason,
+        permissionId,
+        toJsonb(parameters),
+      ],
+    })
+    return { allowed, reason, decisionId: logged?.id ?? null }
+  },
+})
+
+/**
+ * Logs what the use of a tool came to: `{}`. It is a row of its own, since what happened is never changed; it has the id of the
+ * decision. Only of what was allowed, and once.
+ */
+export const recordTool = defineAction({
+  name: 'tools.record',
+  input: z.strictObject({
+    decisionId: z.uuid(),
+    result: json.optional(),
+    durationMs: z.number().int().min(0).max(2_147_483_647).optional(),
+  }),
+  async run(context, { decisionId, result, durationMs }) {
+    const decisions = await context.query<{ readonly agent: string | null; readonly allowed: boolean }>({
+      name: 'action_tool_decision',
+      text: 'select agent_id as agent, allowed from tool_audit_logs where id = $1 and organization_id = $2 limit 2',
+      values: [decisionId, context.principal.organizationId],
+    })
+    const [decision, recorded] = decisions
+    if (!decision?.agent) throw new TideError('not_found', `There is no decision ${decisionId} in this organization.`)
+    await actingAs(context, decision.agent)
+    if (!decision.allowed) throw new TideError('forbidden', `The use of ${decisionId} was denied.`)
+    if (recorded) throw new TideError('forbidden', `The result of ${decisionId} is recorded already.`)
+    await context.query({
+      name: 'action_log_tool_result',
+      text: `insert into tool_audit_logs (
+          id, occurred_at, organization_id, origin_device_id, agent_id, agent_label, project_id, task_id, tool_name, operation, allowed, permission_id, result, duration_ms
+        ) select id, greatest(clock_timestamp(), occurred_at + interval '1 millisecond'), organization_id, $2, agent_id, agent_label, project_id, task_id, tool_name, operation,
+            allowed, permission_id, $3, $4
+          from tool_audit_logs where id = $1`,
+      values: [decisionId, context.principal.deviceId, toJsonb(result), durationMs ?? null],
+    })
+    return {}
+  },
+})
+
+async function checkPlace(context: ActionContext, agentId: string, projectId: string | undefined): Promise<void> {
+  const projects = await actingAs(context, agentId)
+  if (projectId !== undefined && !projects.includes(projectId))
+    throw new TideError('forbidden', `The caller may not work in project ${projectId}.`)
+}
+
+interface AgentRow {
+  readonly name: string
+  readonly type: string
+  readonly dna: unknown
+}
+
+async function agentOf({ query }: ActionContext, agentId: string): Promise<AgentRow> {
+  const [agent] = await query<AgentRow>({
+    name: 'action_tool_agent',
+    text: 'select name, agent_type as type, dna from agents where id = $1',
+    values: [agentId],
+  })
+  if (!agent) throw new TideError('not_found', `There is no agent ${agentId} in this organization.`)
+  return agent
+}
+
+async function permissionsOf(
+  { query, principal }: ActionContext,
+  agentId: string,
+  type: string,
+  toolName: string,
+): Promise<readonly Permission[]> {
+  return query<Permission>({
+    name: 'action_tool_permissions',
+    text: `
+      select id, allowed, operations, reason,
+        case when agent_id is not null then 'agent' when organization_id is not null then 'organization' else 'shipped' end as of
+      from agent_permissions
+      where tool_name = $1 and deleted_at is null and (organization_id = $2 or organization_id is null)
+        and (agent_id = $3 or agent_id is null and agent_type = $4)`,
+    values: [toolName, principal.organizationId, agentId, type],
+  })
+}
+
+function toJsonb(value: Json | undefined): string | null {
+  return value === undefined ? null : JSON.stringify(redact(value))
+}

@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Json } from '../../protocol/rows/row.ts'
+import { createActionWorld, newId, type ActionWorld } from './world.ts'
+
+let world: ActionWorld
+beforeAll(async () => {
+  world = await createActionWorld()
+})
+afterAll(() => world.close())
+
+interface Answer {
+  readonly allowed: boolean
+  readonly reason: string | null
+  readonly decisionId: string
+}
+const check = async (input: Readonly<Record<string, Json>>, who = world.agent): Promise<Answer> =>
+  (await world.call(who, 'tools.check', { agentId: world.fixture.agentId, ...input })) as unknown as Answer
+const permit = (toolName: string, values: Readonly<Record<string, unknown>> = {}) =>
+  world.add('agent_permissions', { agent_type: 'generic', tool_name: toolName, allowed: true, ...values })
+const logged = (decisionId: string) =>
+  world.query('select * from tool_audit_logs where id = $1 order by occurred_at', [decisionId])
+
+describe('tools.check', () => {
+  test('denies a tool without permission, and logs it', async () => {
+    const { allowed, reason, decisionId } = await check({ toolName: 'rocket', parameters: { to: 'moon', apiKey: 'k' } })
+    expect([allowed, reason]).toEqual([false, 'No permission names the tool rocket.'])
+    expect(await logged(decisionId)).toEqual([
+      expect.objectContaining({
+        agent_id: world.fixture.agentId,
+        agent_label: 'scout',
+        tool_name: 'rocket',
+        operation: 'use',
+        allowed: false,
+        denial_reason: reason,
+        permission_id: null,
+        parameters: { to: 'moon', apiKey: '[redacted]' },
+        origin_device_id: world.agent.deviceId,
+      }),
+    ])
+  })
+
+  test('allows a tool with a row of its type, and logs which', async () => {
+    const permission = await permit('compass')
+    const { allowed, decisionId } = await check({ toolName: 'compass', projectId: world.fixture.projectId })
+    expect(allowed).toBe(true)
+    expect(await logged(decisionId)).toMatchObject([
+      { allowed: true, permission_id: permission.id, project_id: world.fixture.projectId, denial_reason: null },
+    ])
+  })
+
+  test("lets the agent's own row override its type's, and its guardrails narrow both", async () => {
+    await permit('sonar', { allowed: false })
+    expect(await check({ toolName: 'sonar' })).toMatchObject({ allowed: false })
+    await permit('sonar', { agent_id: world.fixture.agentId })
+    expect(await check({ toolName: 'sonar' })).toMatchObject({ allowed: true })
+    await world.query(
+      `update agents set dna = jsonb_set(dna, '{guardrails}', '{"deniedTools": ["sonar"]}') where id = $1`,
+      [world.fixture.agentId],
+    )
+    expect(await check({ toolName: 'sonar' })).toMatchObject({ allowed: false })
+  })
+
+  test('knows what is shipped', async () => {
+    expect(await check({ toolName: 'read' })).toMatchObject({ allowed: true })
+    expect(await check({ toolName: 'deploy' })).toMatchObject({ allowed: false })
+  })
+
+  test('is for the agent, its owner and admins', async () => {
+    expect(await check({ toolName: 'read' }, world.owner)).toMatchObject({ allowed: true })
+    await expect(check({ toolName: 'read' }, world.viewer)).rejects.toMatchObject({ code: 'forbidden' })
+    await expect(check({ toolName: 'read', projectId: newId() })).rejects.toMatchObject({ code: 'forbidden' })
+  })
+})
+
+describe('tools.record', () => {
+  test('logs the result beside the decision, once', async () => {
+    const { decisionId } = await check({ toolName: 'read', operation: 'file' })
+    const record = (): Promise<Json> =>
+      world.call(world.agent, 'tools.record', {
+        decisionId,
+        result: { lines: 3, token: 't' },
+        durationMs: 12,
+      })
+    await record()
+    expect(await logged(decisionId)).toMatchObject([
+      { result: null },
+      {
+        tool_name: 'read',
+        operation: 'file',
+        allowed: true,
+        result: { lines: 3, token: '[redacted]' },
+        duration_ms: 12,
+      },
+    ])
+    await expect(record()).rejects.toMatchObject({ code: 'forbidden' })
+  })
+
+  test('takes none of what was denied, and none of what is unknown', async () => {
+    const { decisionId } = await check({ toolName: 'rocket' })
+    await expect(world.call(world.agent, 'tools.record', { decisionId })).rejects.toMatchObject({
+      code: 'forbidden',
+    })
+    await expect(world.call(world.agent, 'tools.record', { decisionId: newId() })).rejects.toMatchObject({
+      code: 'not_found',
+    })
+  })
+})
