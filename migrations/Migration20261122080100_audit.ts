@@ -34,7 +34,6 @@ const audited = [
   'project_members',
   'prompts',
   'retention_policies',
-  'system_settings',
   'team_memberships',
   'teams',
   'user_credentials',
