@@ -5,7 +5,7 @@ import type { Json } from '../../protocol/rows/row.ts'
 import { createAuth, createSignIn, type SignIn } from '../../server/auth/auth.ts'
 import { createActionWorld, newId, type ActionWorld } from '../actions/world.ts'
 import { ManualClock } from '../support/manual-clock.ts'
-import { seedFixture } from '../support/fixtures.ts'
+import { seedDevice, seedFixture } from '../support/fixtures.ts'
 
 const password = 'correct horse battery staple'
 let world: ActionWorld
@@ -97,11 +97,14 @@ describe('an invitation', () => {
   test('is not withdrawn from another organization', async () => {
     const { invitationId } = await invite()
     const other = await seedFixture(world.pool)
-    const stranger = { ...(await world.device('user', other.ownerId)), organizationId: other.organizationId }
-    await world
-      .query('update devices set organization_id = $1 where id = $2', [other.organizationId, stranger.deviceId])
-      .catch(() => undefined)
-    await expect(world.call(stranger, 'members.withdraw', { invitationId })).rejects.toThrow()
+    const stranger = await seedDevice(world.pool, {
+      organizationId: other.organizationId,
+      kind: 'user',
+      id: other.ownerId,
+    })
+    await expect(world.call(stranger, 'members.withdraw', { invitationId })).rejects.toMatchObject({
+      code: 'not_found',
+    })
     const [row] = await world.query('select withdrawn_at from sync.invitations where id = $1', [invitationId])
     expect(row).toEqual({ withdrawn_at: null })
   })
