@@ -19,7 +19,7 @@ import { openStand, type Stand } from './stand/stand.ts'
 import type { Bench, Workload } from './workload.ts'
 import { workloads } from './workloads.ts'
 
-const deadlineMs = 240_000
+const usualDeadlineMs = 240_000
 
 interface Options {
   readonly databaseUrl: string | undefined
@@ -124,7 +124,7 @@ async function runOne(workload: Workload, bench: Bench): Promise<Result> {
   const seconds = (): number => Math.round((performance.now() - start) / 100) / 10
   try {
     forgetLightClients()
-    const figures = await withDeadline(workload.run(bench))
+    const figures = await withDeadline(workload.run(bench), workload.deadlineMs ?? usualDeadlineMs)
     return { workload: workload.name, figures, seconds: seconds() }
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
@@ -139,7 +139,7 @@ async function runOne(workload: Workload, bench: Bench): Promise<Result> {
 }
 
 /** A workload that hangs has failed, and the next one shall run all the same. */
-async function withDeadline<T>(running: Promise<T>): Promise<T> {
+async function withDeadline<T>(running: Promise<T>, deadlineMs: number): Promise<T> {
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => {
     late.reject(new Error(`It was not done within ${deadlineMs / 1000} s.`))

@@ -34,5 +34,12 @@ export const targets: Readonly<Record<string, Target>> = {
   'write-cost.share': { better: 'higher', goal: 95 },
   'capture-bulk.rate': { better: 'higher', goal: 40_000 },
   'capture-bulk.memory': { better: 'lower', goal: 100 },
+  'model.average': { better: 'lower', goal: 10 },
+  'model.p99': { better: 'lower', goal: 100 },
+  'model.concurrent-wrong': { better: 'lower', goal: 0 },
+  'model.usage-partitions': { better: 'lower', goal: 2 },
+  'model.usage-covered': { better: 'higher', goal: 1 },
+  'model.indexes-bad': { better: 'lower', goal: 0 },
+  'model.indexes-times': { better: 'higher', goal: 5 },
   'capture-rate.rate': { better: 'higher', goal: 10_000, zero: 2500, powersync: 4000 },
 }

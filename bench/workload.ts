@@ -16,5 +16,7 @@ export interface Workload {
   readonly title: string
   /** It measures what only a real Postgres has. */
   readonly needsPostgres?: true
+  /** Milliseconds after which it has failed; 240,000 when absent. */
+  readonly deadlineMs?: number
   run(bench: Bench): Promise<readonly Figure[]>
 }

@@ -10,6 +10,7 @@ import { live1 } from './workloads/live-1.ts'
 import { live100 } from './workloads/live-100.ts'
 import { live1000 } from './workloads/live-1000.ts'
 import { machine } from './workloads/machine.ts'
+import { model } from './workloads/model.ts'
 import { mutations } from './workloads/mutations.ts'
 import { open } from './workloads/open.ts'
 import { sendMemory } from './workloads/send-memory.ts'
@@ -32,4 +33,5 @@ export const workloads: readonly Workload[] = [
   sendMemory,
   captureBulk,
   captureRate,
+  model,
 ]

@@ -17,6 +17,8 @@ import { runCli, startServer, type Server } from './server.ts'
 export interface Stand extends AsyncDisposable {
   readonly database: 'embedded' | 'postgres'
   readonly databaseName: string
+  /** Where databases may be made; undefined: the embedded one. */
+  readonly databaseUrl: string | undefined
   readonly organizationId: string
   readonly userId: string
   readonly projects: { readonly [name in keyof typeof sizes]: Project }
@@ -62,6 +64,7 @@ export async function openStand({ databaseUrl, quick, profileDir, capture, progr
     return {
       ...seeded,
       database: own.config.kind,
+      databaseUrl,
       databaseName: capture ? `${own.name}, capture by ${capture}` : own.name,
       token: () => (token ??= runCli(env, ['token', '--user', 'ada@example.com', '--org', 'demo', '--ttl', '24h'])),
       startServer: () => startServer({ env, profileDir }),

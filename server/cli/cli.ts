@@ -73,11 +73,16 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
     ),
   )
   command('seed', 'make organization demo with people, an agent and a project')
-    .option('--demo', 'the demo data (the only kind there is)')
-    .action(async (options: { json?: boolean }) =>
+    .option('--demo', 'the demo data of a first start (what is made anyway)')
+    .option(
+      '--dev',
+      'something of everything besides: teams, plans, costs, a pipeline, a conflict, a second organization',
+    )
+    .action(async (options: { json?: boolean; dev?: boolean }) =>
       onDatabase(
         options,
-        async (database, config, console) => (await import('./database-commands.ts')).seed(database, config, console),
+        async (database, config, console) =>
+          (await import('./database-commands.ts')).seed(database, config, options.dev === true, console),
         true,
       ),
     )

@@ -26,17 +26,21 @@ export async function rollback(database: Database, console: Console): Promise<vo
 }
 
 /** Brings the schema up to date first, so that a fresh database can be seeded at once. */
-export async function seed(database: Database, config: Config, console: Console): Promise<void> {
+export async function seed(database: Database, config: Config, everything: boolean, console: Console): Promise<void> {
   await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding.dimension)
   const demo = await seedDemo(database.pool, {
     clock: systemClock,
     random: systemRandom,
     dimension: config.embedding.dimension,
+    everything,
   })
+  const more = everything
+    ? ' Also admin cy@example.com, agents pilot and critic, project launch, and organization harbor.'
+    : ''
   console.answer(
     demo,
     demo.created
-      ? 'Made organization demo with ada@example.com, ben@example.com, eve@example.com and agent scout.'
+      ? 'Made organization demo with ada@example.com, ben@example.com, eve@example.com and agent scout.' + more
       : 'Organization demo is there already; nothing was changed.',
   )
 }

@@ -4,6 +4,8 @@ import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { insertRow } from '../db/db.ts'
+import { makeLaunch } from './demo-launch.ts'
+import { agentOf } from './demo-row.ts'
 
 /** What the demo is made of, as its callers name it. */
 export interface Demo {
@@ -49,20 +51,27 @@ const memories = [
   'Support mail is answered within one working day',
 ] as const
 
+export interface DemoOptions {
+  readonly clock: Clock
+  readonly random: Random
+  /** Of embeddings. */
+  readonly dimension: number
+  /** Something of everything besides: an admin, more agents, project `launch`, and organization `harbor`. */
+  readonly everything?: boolean
+}
+
 /**
- * Makes organization `demo` with its people, an agent, a project and something to look at. Does nothing when it is
- * there already: what somebody changed in it stays.
+ * Makes organization `demo` with its people, an agent, a project and something to look at. What is there already is left
+ * as it is: what somebody changed in it stays.
  */
-export async function seedDemo(
-  pool: pg.Pool,
-  deps: { readonly clock: Clock; readonly random: Random; readonly dimension: number },
-): Promise<Demo> {
+export async function seedDemo(pool: pg.Pool, deps: DemoOptions): Promise<Demo> {
   const client = await pool.connect()
   try {
     await client.query('begin')
     const demo = (await findDemo(client)) ?? (await makeDemo(client, deps))
+    const created = deps.everything === true && (await makeEverything(client, demo, deps))
     await client.query('commit')
-    return demo
+    return { ...demo, created: demo.created || created }
   } catch (error) {
     await client.query('rollback')
     throw error
@@ -80,10 +89,7 @@ async function findDemo(client: pg.ClientBase): Promise<Demo | undefined> {
   return found && { organizationId: found.organization, projectId: found.project ?? '', created: false }
 }
 
-async function makeDemo(
-  client: pg.ClientBase,
-  { clock, random, dimension }: { readonly clock: Clock; readonly random: Random; readonly dimension: number },
-): Promise<Demo> {
+async function makeDemo(client: pg.ClientBase, { clock, random, dimension }: DemoOptions): Promise<Demo> {
   const uuid = createUuidSource(clock, random)
   const organizationId = uuid()
   const inOrganization = { organization_id: organizationId }
@@ -107,10 +113,8 @@ async function makeDemo(
   await insertRow(client, 'agents', {
     id: agentId,
     ...inOrganization,
+    ...agentOf('scout', 'researcher', 'Takes tasks of the demo project.'),
     owner_user_id: ada,
-    name: 'scout',
-    agent_type: 'researcher',
-    description: 'Takes tasks of the demo project.',
   })
   const projectId = uuid()
   const byAda = { ...inOrganization, created_by_user_id: ada }
@@ -157,6 +161,76 @@ async function makeDemo(
     })
   }
   return { organizationId, projectId, created: true }
+}
+
+/** False when it was there before. */
+async function makeEverything(
+  client: pg.ClientBase,
+  { organizationId }: Demo,
+  { clock, random, dimension }: DemoOptions,
+): Promise<boolean> {
+  const { rows: known } = await client.query(`select from projects where organization_id = $1 and slug = 'launch'`, [
+    organizationId,
+  ])
+  if (known.length > 0) return false
+  const uuid = createUuidSource(clock, random)
+  const cy = await userWithEmail(client, 'cy@example.com', 'Cy', uuid())
+  await insertRow(client, 'organization_members', {
+    id: uuidFromKey('organization_members', [organizationId, cy]),
+    organization_id: organizationId,
+    user_id: cy,
+    role: 'admin',
+    display_name: 'Cy',
+    email: 'cy@example.com',
+  })
+  const { rows } = await client.query<{ name: string; id: string }>(
+    `select u.name, u.id from organization_members m join users u on u.id = m.user_id where m.organization_id = $1
+     union all select name, id from agents where organization_id = $1`,
+    [organizationId],
+  )
+  const ids = new Map(rows.map(({ name, id }) => [name, id]))
+  const [scoutId = '', embed] = [ids.get('scout'), (text: string) => JSON.stringify(toyEmbedding(text, dimension))]
+  await makeLaunch({ client, uuid, now: clock.now(), organizationId, users: ids, scoutId, embed })
+  await makeNeighbours(client, uuid, cy)
+  return true
+}
+
+/** Organization `harbor`, of which nobody of `demo` sees anything but Cy, who is a viewer there. */
+async function makeNeighbours(client: pg.ClientBase, uuid: () => string, cy: string): Promise<void> {
+  const organizationId = uuid()
+  const inOrganization = { organization_id: organizationId }
+  await insertRow(client, 'organizations', { id: organizationId, name: 'Harbor', slug: 'harbor' })
+  const hana = await userWithEmail(client, 'hana@example.com', 'Hana', uuid())
+  for (const [userId, role, name, email] of [
+    [hana, 'owner', 'Hana', 'hana@example.com'],
+    [cy, 'viewer', 'Cy', 'cy@example.com'],
+  ] as const)
+    await insertRow(client, 'organization_members', {
+      id: uuidFromKey('organization_members', [organizationId, userId]),
+      ...inOrganization,
+      user_id: userId,
+      role,
+      display_name: name,
+      email,
+    })
+  const projectId = uuid()
+  await insertRow(client, 'projects', {
+    id: projectId,
+    ...inOrganization,
+    owner_user_id: hana,
+    created_by_user_id: hana,
+    name: 'Harbor',
+    slug: 'harbor',
+  })
+  for (const [position, title] of ['Count the boats', 'Paint the crane'].entries())
+    await insertRow(client, 'tasks', {
+      id: uuid(),
+      ...inOrganization,
+      created_by_user_id: hana,
+      project_id: projectId,
+      title,
+      position,
+    })
 }
 
 async function userWithEmail(client: pg.ClientBase, email: string, name: string, newId: string): Promise<string> {

@@ -33,6 +33,8 @@ export interface UnitOptions {
   readonly signal?: AbortSignal
   /** Nothing is written. Runs on one of DATABASE_READ_URLS where there are any, which may be a little behind. */
   readonly readOnly?: boolean
+  /** Default: read committed. */
+  readonly isolation?: 'repeatable read' | 'serializable'
 }
 
 export interface Repositories {
@@ -70,7 +72,7 @@ export function createRepositories({
   const cancelIn = ({ options }: pg.Pool): TransactionOptions['cancel'] =>
     database.embedded ? undefined : (backend) => cancelBackend(options, backend)
   return {
-    async withUnit(actor, work, { signal, readOnly = false } = {}) {
+    async withUnit(actor, work, { signal, isolation, readOnly = false } = {}) {
       // Before the transaction: it must not wait for a connection of its own while the unit holds the only one.
       const orm = await database.orm()
       const open = async ({ client }: Transaction): Promise<Unit> => {
@@ -87,9 +89,9 @@ export function createRepositories({
         }
         return new Unit({ em: fork(), query, catalog, actor, deleteTime }, fork, signal)
       }
-      const run = (options: Pick<TransactionOptions, 'pool' | 'signal' | 'readOnly'>) =>
+      const run = (options: Pick<TransactionOptions, 'pool' | 'readOnly'>) =>
         inTransaction(
-          { ...options, clock, random, cancel: cancelIn(options.pool) },
+          { ...options, clock, random, signal, isolation, cancel: cancelIn(options.pool) },
           settingsOf(actor),
           async (transaction) => {
             const unit = await open(transaction)
@@ -99,8 +101,8 @@ export function createRepositories({
           },
         )
       try {
-        if (readOnly) return await readIn(database, (pool) => run({ pool, signal, readOnly: true }))
-        const result = await run({ pool: database.pool, signal })
+        if (readOnly) return await readIn(database, (pool) => run({ pool, readOnly: true }))
+        const result = await run({ pool: database.pool })
         onCommitted()
         return result
       } catch (error) {

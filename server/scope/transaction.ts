@@ -32,6 +32,8 @@ export interface TransactionOptions {
   readonly asWriter?: boolean
   /** Nothing may be written; what a read replica of Postgres takes. */
   readonly readOnly?: boolean
+  /** Default: read committed. */
+  readonly isolation?: 'repeatable read' | 'serializable' | undefined
   /** Ends the transaction: no further attempt, no commit, and the statement under way is cancelled by `cancel`. */
   readonly signal?: AbortSignal | undefined
   /** Cancels what the backend of this process id is doing. Absent: a statement under way is waited for. */
@@ -80,7 +82,7 @@ export async function inTransaction<T>(
 }
 
 async function once<T>(
-  { pool, readOnly = false, asWriter = false, signal, cancel }: TransactionOptions,
+  { pool, readOnly = false, isolation, asWriter = false, signal, cancel }: TransactionOptions,
   settings: TransactionSettings,
   work: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
@@ -99,7 +101,7 @@ async function once<T>(
     await cancelling
   }
   try {
-    await client.query(beginSql(settings, { readOnly, asWriter }))
+    await client.query(beginSql(settings, { readOnly, isolation, asWriter }))
     if (signal && cancel) backend = await backendOf(client)
     signal?.throwIfAborted()
     const result = await work(client)
@@ -142,13 +144,14 @@ async function commit(client: PoolClient): Promise<void> {
 /** In one message with BEGIN: row-level security would hide the device from any statement before it. */
 function beginSql(
   settings: TransactionSettings,
-  { readOnly, asWriter }: { readonly readOnly: boolean; readonly asWriter: boolean },
+  { readOnly, isolation, asWriter }: Pick<TransactionOptions, 'readOnly' | 'isolation' | 'asWriter'>,
 ): string {
   const calls = Object.entries(settings).map(
     ([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`,
   )
   if (asWriter) calls.push(`set_config('role', sync.writer_role(), true)`)
-  return `begin${readOnly ? ' read only' : ''}; select ${calls.join(', ')}`
+  const mode = `${isolation ? ` isolation level ${isolation}` : ''}${readOnly ? ' read only' : ''}`
+  return `begin${mode}; select ${calls.join(', ')}`
 }
 
 /** Ends early when the signal does. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
+import { AgentDNA } from '../../protocol/agents/agent-dna.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { pruneLog, seedDemo, startMaintenance } from '../../server/maintenance/maintenance.ts'
 import { vacuumStale } from '../../server/maintenance/vacuum.ts'
@@ -100,4 +101,38 @@ test('demo data is made once, and what was changed in it stays', async () => {
     [first.projectId],
   )
   expect(rows).toEqual([{ count: 12, changed: 1 }])
+})
+
+test('development data has something of everything, once, and agents whose DNA is one', async () => {
+  const { pool } = home.database
+  const deps = { clock: systemClock, random: systemRandom, dimension: 384, everything: true }
+  expect(await seedDemo(pool, deps)).toMatchObject({ created: true })
+  expect(await seedDemo(pool, deps)).toMatchObject({ created: false })
+  const count = async (table: string, where = 'true') =>
+    (await pool.query<{ n: number }>(`select count(*)::int as n from ${table} where ${where}`)).rows[0]?.n
+  for (const table of [
+    'teams',
+    'plans',
+    'phases',
+    'macro_steps',
+    'task_dependencies',
+    'messages',
+    'memory_tags',
+    'documents',
+    'cost_estimates',
+    'pipeline_step_executions',
+    'quality_gate_results',
+  ])
+    expect.soft(await count(table), table).toBeGreaterThan(0)
+  expect(await count('organizations', `slug in ('demo', 'harbor')`)).toBe(2)
+  expect(await count('memories', 'embedding is not null')).toBeGreaterThan(5)
+  expect(await count('sync_conflicts', `status = 'open'`)).toBe(1)
+  const days = `select count(distinct occurred_at::date)::int as days, bool_and(cost_usd > 0) as priced from token_usages`
+  expect((await pool.query(days)).rows).toEqual([{ days: expect.toSatisfy((n: number) => n >= 9), priced: true }])
+  const roles = `select distinct role from organization_members order by 1`
+  expect((await pool.query(roles)).rows.map(({ role }) => role)).toEqual(['admin', 'member', 'owner', 'viewer'])
+  const { rows } = await pool.query<{ dna: unknown }>(
+    `select dna from agents where name in ('scout', 'pilot', 'critic')`,
+  )
+  expect(rows.map(({ dna }) => AgentDNA.parse(dna).runtime.concurrency)).toEqual([2, 2, 2])
 })
