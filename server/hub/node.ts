@@ -49,7 +49,10 @@ export class Node {
   readonly #ring: Ring
   #watch = new AccessWatch()
   readonly #bell = new Bell()
-  /** Cursors that were refused as too far behind, by device: its next hello must bootstrap. */
+  /**
+   * Where sessions stood that were too far behind, by device: its next hello must bootstrap. Its cursor may be an earlier one, for what
+   * was sent last may not have reached it.
+   */
   readonly #refused = new Map<string, Seq>()
   #epoch = ''
   /** Where the epochs before ended. */
@@ -147,7 +150,7 @@ export class Node {
     const resume =
       cursor !== null &&
       end !== undefined &&
-      cursor.seq !== refused &&
+      (refused === undefined || cursor.seq > refused) &&
       cursor.seq <= Math.min(end, Math.max(head, this.#position)) &&
       cursor.seq >= this.#prunedThrough
     return { epoch: this.#epoch, resume, seq: resume ? cursor.seq : this.#position }
