@@ -210,6 +210,33 @@ describe('a run of a pipeline', () => {
     expect(await finish(await claim())).toMatchObject({ status: 'completed' })
   })
 
+  it('publishes what a step is to tell, and that it has ended', async () => {
+    const { id } = await start(
+      await pipeline([
+        { name: 'tell', kind: 'notify', configuration: '{"text":"hello"}' },
+        { name: 'a', position: 1 },
+      ]),
+    )
+    await finish(await claim())
+    expect(
+      await world.query(
+        `select type, event_data#>>'{configuration,text}' as text from events where subject_id = $1 order by seq`,
+        [id],
+      ),
+    ).toEqual([
+      { type: 'pipeline.notice', text: 'hello' },
+      { type: 'pipeline.completed', text: null },
+    ])
+  })
+
+  it('that takes longer than its pipeline allows is ended', async () => {
+    const { id } = await start(await pipeline([{ name: 'a' }]))
+    await world.query(`update pipeline_executions set queued_at = now() - interval '2 hours' where id = $1`, [id])
+    await world.query('select sync.sweep_pipelines()')
+    expect(await world.read('pipeline_executions', id)).toMatchObject({ status: 'timed_out' })
+    expect(await steps(id)).toMatchObject([{ status: 'cancelled' }])
+  })
+
   it('is cancelled, and leaves its workers without a lease', async () => {
     const { id } = await start(await pipeline([{ name: 'long' }]))
     const claimed = await claim()

@@ -282,6 +282,57 @@ describe('an issue that is linked to a task', () => {
   })
 })
 
+describe('a task that is linked to an issue of Linear', () => {
+  it('brings it up to date, in the state that is named for its status', async () => {
+    const { integration } = await endpoint('linear')
+    const settings = { apiUrl: platform.url, states: { completed: 'state-done' } }
+    await query('update integrations set sync_settings = $2 where id = $1', [integration, settings])
+    const credentialId = await store('api_key', 'lin_api_x')
+    await owner.call('integrations.configure', { integrationId: integration, status: 'active', credentialId })
+    const task = await owner.tasks.insert({ projectId: test.fixture.projectId, title: 'Linear' })
+    await task.$write.wait('synced')
+    const link = { integration_id: integration, local_type: 'task', local_id: task.id, external_type: 'issue' }
+    await add('external_links', { ...link, external_id: 'issue-uuid' })
+    await (await owner.tasks.update(task.id, { status: 'completed' })).wait('synced')
+    await expect
+      .poll(() => platform.seen.filter(({ path }) => path === '/graphql'), { timeout: 60_000 })
+      .toMatchObject([
+        {
+          headers: { authorization: 'lin_api_x' },
+          body: { variables: { id: 'issue-uuid', input: { title: 'Linear', stateId: 'state-done' } } },
+        },
+      ])
+  })
+})
+
+describe('a push to GitHub', () => {
+  it('starts the pipelines of its repository, for the branches that they are for', async () => {
+    const { integration, path } = await endpoint('github')
+    const inProject = { project_id: test.fixture.projectId }
+    const { id: repository_id } = await add('repositories', { ...inProject, owner: 'acme', name: 'app' })
+    const pipeline = { ...inProject, repository_id, trigger_kind: 'push' }
+    const { id: main } = await add('pipelines', { ...pipeline, name: 'main', trigger_config: { branches: ['main'] } })
+    const { id: any } = await add('pipelines', { ...pipeline, name: 'any' })
+    await add('pipelines', { ...pipeline, name: 'manual', trigger_kind: 'manual' })
+    const push = (ref: string, after: string, more: Readonly<Record<string, unknown>> = {}) =>
+      send(path, letter('github', { ref, after, repository: { full_name: 'acme/app' }, ...more }, 'push'))
+    await push('refs/heads/main', 'aaa')
+    await push('refs/heads/other', 'bbb')
+    await push('refs/heads/gone', 'ccc', { deleted: true })
+    await settled(integration)
+    const runs = await query(
+      `select e.pipeline_id as pipeline, e.branch, e.commit_sha as sha, e.trigger_kind as trigger from pipeline_executions e
+       join pipelines p on p.id = e.pipeline_id where p.repository_id = $1 order by e.commit_sha, p.name`,
+      [repository_id],
+    )
+    expect(runs).toEqual([
+      { pipeline: any, branch: 'main', sha: 'aaa', trigger: 'push' },
+      { pipeline: main, branch: 'main', sha: 'aaa', trigger: 'push' },
+      { pipeline: any, branch: 'other', sha: 'bbb', trigger: 'push' },
+    ])
+  })
+})
+
 describe('an outgoing webhook', () => {
   async function outgoing(maxAttempts = 5) {
     const { id: integration } = await add('integrations', {
