@@ -52,7 +52,6 @@ describe('clocks that are set', () => {
     ['a day back', -day],
   ] as const)("the server's to %s: nobody is cut off or thought stale, and who comes is let in", async ([, skew]) => {
     const [ada, ben] = clients
-    const since = stage.server.log.length
     const writer = keepWriting(stage, ada)
     await writer.oneMore()
     await setServer(skew)
@@ -71,7 +70,6 @@ describe('clocks that are set', () => {
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
     await expectOnce(stage, await writer.stop().then(async (titles) => ada.synced().then(() => titles)))
     await stage.expectEqual(clients)
-    expect(stage.server.log.slice(since).filter(({ level }) => level === 50)).toEqual([])
   })
 
   test("a device's two hours wrong: neither side's writes win by their date", async () => {
