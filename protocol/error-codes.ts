@@ -3,6 +3,15 @@
  * this list by a test. Codes are never reused for another meaning.
  */
 export const errorCodes = {
+  backup_failed: {
+    meaning: 'A backup could not be made or restored.',
+    remedy:
+      'Do what the message says, and try again; a backup that failed leaves no file, a restore that failed changes nothing.',
+  },
+  backup_unreadable: {
+    meaning: 'A file is no backup, or a damaged one.',
+    remedy: 'Take another copy of the file, or an older backup.',
+  },
   bad_filter: {
     meaning:
       'A filter names an unknown column or operator, is too deep or too long, or compares with a value of another type.',
@@ -142,6 +151,10 @@ export const errorCodes = {
   port_in_use: {
     meaning: 'Another process listens on the port.',
     remedy: 'Stop it, or set PORT to another one.',
+  },
+  program_missing: {
+    meaning: 'A program of PostgreSQL that a backup needs is not there, or is older than the server.',
+    remedy: 'Install the client programs of the version of the server, or set POSTGRES_BIN to their folder.',
   },
   protocol_unsupported: {
     meaning: 'Client and server speak no common protocol version.',

@@ -9,7 +9,7 @@
 // Debian 12 has only PostgreSQL 15, so 17 is bootstrapped from the next Debian release into a folder of the cache
 // (${XDG_CACHE_HOME:-~/.cache}/tidewire), from the mirror that the machine's own apt uses, and runs there by chroot.
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,6 +62,25 @@ export function installedPostgres(): Installation | undefined {
   if (isRoot() && existsSync(join(ROOTFS, 'ready'))) return { kind: 'bootstrapped', root: ROOTFS }
   const bin = localPostgres()
   return bin === undefined ? undefined : { kind: 'local', bin }
+}
+
+/**
+ * Folder of pg_dump and pg_restore that fit the installed server, for programs that are told one (POSTGRES_BIN). Of a bootstrapped system:
+ * scripts that run them there by chroot. Undefined: nothing is installed here.
+ */
+export function postgresPrograms(): string | undefined {
+  const installation = installedPostgres()
+  if (installation?.kind !== 'bootstrapped') return installation?.bin
+  const folder = `${installation.root}.programs`
+  mkdirSync(folder, { recursive: true })
+  for (const name of ['pg_dump', 'pg_restore']) {
+    const draft = join(folder, `.${name}.${process.pid}`)
+    writeFileSync(draft, `#!/bin/sh\nexec chroot '${installation.root}' /usr/lib/postgresql/17/bin/${name} "$@"\n`, {
+      mode: 0o755,
+    })
+    renameSync(draft, join(folder, name))
+  }
+  return folder
 }
 
 /** A Debian-style PostgreSQL 16 or later on this machine that has pgvector, as the folder of its programs. */

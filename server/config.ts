@@ -61,6 +61,10 @@ export interface Config {
   readonly logLevel: 'error' | 'info' | 'debug'
   /** `auto`: for people in a terminal, for programs elsewhere. */
   readonly logFormat: 'auto' | 'json' | 'pretty'
+  /** Folder for backups; present: the server makes one every night. */
+  readonly backupDir: string | undefined
+  /** Folder of pg_dump and pg_restore; absent: those on the PATH. */
+  readonly postgresBin: string | undefined
   /** Statements that took so many milliseconds are counted as slow. */
   readonly slowQueryMs: number
   /** Where traces go; absent: nothing is traced. */
@@ -144,6 +148,8 @@ const variables = {
   WEBHOOK_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
   LOG_LEVEL: z.enum(['error', 'info', 'debug'], 'must be error, info or debug').default('info'),
   LOG_FORMAT: z.enum(['auto', 'json', 'pretty'], 'must be auto, json or pretty').default('auto'),
+  BACKUP_DIR: z.string().min(1, 'must be a folder').optional(),
+  POSTGRES_BIN: z.string().min(1, 'must be a folder').optional(),
   SLOW_QUERY_MS: whole(1, 600_000).default(200),
   OTEL_EXPORTER_OTLP_ENDPOINT: url('http:', 'https:').optional(),
   OTEL_SERVICE_NAME: z.string().max(200).default('tidewire'),
@@ -191,6 +197,10 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): re
     )
   }
   if (given['AUTH_SECRET'] && given['AUTH_JWKS_URL']) lines.push('AUTH_SECRET and AUTH_JWKS_URL are both set: keep one')
+  if (given['BACKUP_DIR'] && !given['ENCRYPTION_KEYS'])
+    lines.push(
+      'ENCRYPTION_KEYS is absent: it must be set together with BACKUP_DIR (e.g. to k1:$(openssl rand -base64 32)), for backups are encrypted',
+    )
   if (!given['DATABASE_URL'] && given['CAPTURE'] === 'wal') {
     lines.push(
       'CAPTURE is "wal" without DATABASE_URL: the embedded database has no logical replication; leave it out or set trigger',
@@ -231,6 +241,8 @@ function assemble(env: z.infer<typeof environment>): Config {
     webhookPrivateTargets: env.WEBHOOK_PRIVATE_TARGETS === 'true',
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,
+    backupDir: env.BACKUP_DIR === undefined ? undefined : resolve(env.BACKUP_DIR),
+    postgresBin: env.POSTGRES_BIN,
     slowQueryMs: env.SLOW_QUERY_MS,
     tracing:
       env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined

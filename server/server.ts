@@ -15,6 +15,7 @@ import { oneAtATime } from '../lib/one-at-a-time.ts'
 import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
+import { nightlyBackups } from './backup/backup.ts'
 import { createAuth, createDeviceRegistry, createSignIn, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource, readSlotFigures } from './capture/capture.ts'
 import { startIntegrations, type Integrations } from './integrations/integrations.ts'
@@ -336,6 +337,7 @@ async function compose(
     onCanary: () => hub.wake(),
     vitals,
     statements: () => statements.take(),
+    backups: nightlyBackups(config, { database, clock, random, log }),
   })
   const repositories = createRepositories({ database, catalog, clock, random, onCommitted: () => hub.wake() })
   return {

@@ -22,6 +22,7 @@ const ARROWS: rules.Arrows = {
   'server/auth': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],
   'server/credentials': ['server/db'],
   'server/integrations': ['server/credentials', 'server/telemetry'],
+  'server/backup': ['server/config', 'server/credentials', 'server/db', 'server/maintenance', 'server/telemetry'],
   'server/mutation': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   'server/memory': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],
   'server/actions': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
@@ -44,6 +45,7 @@ const ARROWS: rules.Arrows = {
   'server/main': ['server/config', 'server/server'],
   'server/cli': [
     'server/auth',
+    'server/backup',
     'server/capture',
     'server/catalog',
     'server/config',

@@ -150,6 +150,31 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
         (await import('./retention.ts')).retention(database, config, options, console),
       ),
     )
+  command(
+    'backup',
+    'save the database in one encrypted file, as every night with BACKUP_DIR; or try one by restoring it beside',
+  )
+    .option('--dir <folder>', 'where it goes (default: BACKUP_DIR, or backups in the data folder)')
+    .option('--unencrypted', 'without ENCRYPTION_KEYS')
+    .option('--restore-test [file]', 'restore this file, or the newest, into a database of its own, and compare')
+    .action(async (options: { json?: boolean; dir?: string; unencrypted?: boolean; restoreTest?: string | true }) =>
+      onDatabase(options, async (database, config, console) =>
+        (await import('./backup.ts')).backup(
+          database,
+          config,
+          { ...options, encrypted: options.unencrypted !== true },
+          console,
+        ),
+      ),
+    )
+  command('restore', 'put a backup in the place of the database; no server may run')
+    .argument('<file>', 'made by backup')
+    .option('--replace', 'also of one that is not empty; it is kept under another name')
+    .action(async (file: string, options: { json?: boolean; replace?: boolean }) =>
+      run(options, async ({ config, console }) =>
+        (await import('./backup.ts')).restore(file, config, options, console),
+      ),
+    )
   const conflicts = command('conflicts', 'list open conflicts').action(async (options: { json?: boolean }) =>
     onDatabase(options, async (database, _, console) =>
       (await import('./conflicts.ts')).listConflicts(database, console),

@@ -21,10 +21,11 @@ import { createSchemaWatch } from './schema-watch.ts'
 import { vacuumStale } from './vacuum.ts'
 import { vitalsIntervalMs, writeVitals } from './vitals.ts'
 
+export { alone, jobs } from './alone.ts'
 export { refreshAnalytics } from './analytics.ts'
 export { decayMemories } from './decay.ts'
 export { seedDemo } from './demo.ts'
-export { checkIntegrity } from './integrity.ts'
+export { checkIntegrity, readIntegrity } from './integrity.ts'
 export { pruneLog, type LogRetention } from './prune.ts'
 export { applyRetention, type RetentionReport } from './retention/retention.ts'
 export { reportStatements } from './statements-report.ts'
@@ -60,6 +61,8 @@ export interface MaintenanceOptions {
   readonly retention?: LogRetention
   /** What this server measured since it was last asked. Absent: nothing is written down. */
   readonly vitals?: () => Promise<Vitals>
+  /** Absent: this server makes no backups. */
+  readonly backups?: { make(signal: AbortSignal): Promise<void>; test(signal: AbortSignal): Promise<void> } | undefined
   /** Statements of this server since it was last asked. Absent: none are counted. */
   readonly statements?: () => readonly StatementFigures[]
 }
@@ -84,6 +87,9 @@ select instances, sync.sweep_leases() as leases, sync.sweep_pipelines() as pipel
 const retentionTime = '0 2 * * *'
 const decayTime = '30 2 * * *'
 const integrityTime = '30 3 * * *'
+const backupTime = '0 1 * * *'
+/** On the first of each month. */
+const restoreTestTime = '30 4 1 * *'
 /** Of several servers the first one does it; a server whose clock is a little late finds it done. */
 const nightlyDoneMs = 12 * 60 * 60_000
 
@@ -99,6 +105,7 @@ export function startMaintenance({
   retention = defaultLogRetention,
   vitals,
   statements,
+  backups,
 }: MaintenanceOptions): Maintenance {
   const { pool } = database
   const ending = new AbortController()
@@ -178,6 +185,12 @@ export function startMaintenance({
       if (problems.length > 0) log.error('The integrity check found problems', { problems })
     }),
   ]
+  if (backups) {
+    nights.push(
+      nightly({ log, job: 'backup', time: backupTime }, () => backups.make(ending.signal)),
+      nightly({ log, job: 'restore test', time: restoreTestTime }, () => backups.test(ending.signal)),
+    )
+  }
   return {
     async stop() {
       ending.abort()

@@ -1,0 +1,10 @@
+/**
+ * Backups: the whole database in one compressed and encrypted file, with the rows of every table counted in the same snapshot. Each is
+ * tried by restoring it. Postgres is dumped by its own pg_dump; the folder of the embedded database is copied.
+ *
+ *     snapshot ─ count ─ dump ─▶ zstd ─▶ AES-256-GCM ─▶ file        make-backup.ts
+ *     file ─▶ … ─▶ a database of its own ─ count, compare           restore.ts: for a test it is dropped, for service it takes the place
+ */
+export { makeBackup, type BackupOptions } from './make-backup.ts'
+export { nightlyBackups } from './nightly-backups.ts'
+export { restoreBackup, testRestore, type RestoreTest } from './restore.ts'
