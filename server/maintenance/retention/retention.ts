@@ -46,7 +46,7 @@ export interface RetentionReport {
 
 /** Whose days `retentionDays` sets. */
 const adjustable: ReadonlySet<string> = new Set(['integration_events', 'system_metrics'])
-/** Of files that nobody writes yet. */
+/** Of files: they go when the next backup is made. */
 const withoutFiles: ReadonlySet<string> = new Set(['backup_files'])
 
 const policiesSql = `
