@@ -43,7 +43,7 @@ export async function* packFolder(folder: string): AsyncGenerator<Uint8Array, vo
 export async function unpackFolder(folder: string, dump: AsyncIterable<Uint8Array>): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const unpacked = extract({ cwd: folder, strict: true })
-  const ended = finished(unpacked as unknown as NodeJS.WritableStream)
+  const ended = finished(unpacked)
   ended.catch(() => undefined)
   for await (const bytes of dump)
     if (!unpacked.write(Buffer.from(bytes)))

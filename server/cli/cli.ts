@@ -246,6 +246,16 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
         (await import('./credentials.ts')).rotateCredentials(database, config, console),
       ),
     )
+  command('consolidate', 'print all migrations as one SQL script, for a database that somebody else makes')
+    .option('--out <file>', 'write it to a file instead')
+    .action(async (options: { json?: boolean; out?: string }) => {
+      const { sql, migrations } = await (await import('../db/db.ts')).consolidateMigrations()
+      if (options.out !== undefined) await writeFile(options.out, sql)
+      createConsole(options.json ?? false).answer(
+        { migrations, ...(options.out === undefined ? { sql } : { out: options.out }) },
+        options.out === undefined ? sql : `Wrote ${migrations.length} migrations to ${options.out}.`,
+      )
+    })
   command('generate', 'print the TypeScript module from which the SDK infers its types')
     .option('--out <file>', 'write it to a file instead')
     .action(async (options: { json?: boolean; out?: string }) => {

@@ -12,6 +12,7 @@ import { migrateUp, openOrm, rollbackOne } from './orm.ts'
 
 export { openDatabaseClock, type DatabaseClock } from './database-clock.ts'
 export { databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts'
+export { consolidateMigrations } from './consolidate.ts'
 export { createSurvivingPool } from './surviving-pool.ts'
 export { insertRow } from './insert-row.ts'
 export type { EmbeddedMode } from './embedded.ts'

@@ -122,8 +122,12 @@ export function describeBackups(
     test('that are cancelled leave no file, and a row that says so', async () => {
       const before = await readdir(dir)
       const ending = new AbortController()
-      const cancelled = makeBackup({ ...options, signal: ending.signal, onProgress: () => ending.abort() })
-      await expect(cancelled).rejects.toThrow()
+      const cancelled = makeBackup({
+        ...options,
+        signal: ending.signal,
+        onProgress: () => ending.abort(new Error('Enough.')),
+      })
+      await expect(cancelled).rejects.toThrow('Enough.')
       expect((await readdir(dir)).toSorted()).toEqual(before.toSorted())
       expect(await query(`select status, error_message from backup_runs order by started_at desc limit 1`)).toEqual([
         { status: 'failed', error_message: 'It was cancelled.' },
