@@ -36,15 +36,13 @@ test('the log is pruned to nothing again and again while devices catch up: each 
         [stage.projectId, count],
       )
     await stage.sql(`delete from plans where title ~ '^[0-9]+$' and title::integer > 30`)
-    let caughtUp = false
+    // The last round is of a log that was pruned once, before they came. A log that is pruned without an end lets nobody begin anew.
     const pruning = (async () => {
-      // The last round is of a log that was pruned once, before they came.
-      while (!caughtUp && round < 3) await pruneLog(pool, { keepMs: 0, keepRows: round * 10_000 })
+      for (let n = 0; n < 5 && round < 3; n++) await pruneLog(pool, { keepMs: 0, keepRows: round * 10_000 })
     })()
     if (round === 3) await pruneLog(pool, { keepMs: 0, keepRows: 0 })
     for (const tide of away) tide.connect()
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
-    caughtUp = true
     await pruning
     await writer.oneMore()
     const titles = await writer.stop()
@@ -57,4 +55,4 @@ test('the log is pruned to nothing again and again while devices catch up: each 
   expect(stage.server.pid).toBe(pid)
   // Those who begin anew are no gap, and no trouble.
   expect(stage.server.log.slice(length).map(({ code }) => code)).not.toContain('capture_gap')
-}, 180_000)
+}, 300_000)

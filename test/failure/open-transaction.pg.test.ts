@@ -74,7 +74,9 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     await idle.query('commit')
     await idle.end()
     for (const tide of clients) await expect.poll(() => titled(tide, 'Late'), { timeout: 60_000 }).toBe(2)
-    await expectOnce(stage, await writer.stop())
+    const titles = await writer.stop()
+    await clients[0].synced()
+    await expectOnce(stage, titles)
     // Postgres lets the WAL go when it next writes down which transactions are open.
     await expect
       .poll(
