@@ -25,6 +25,8 @@ test('every metric of the dashboard is one that the server has, with the labels 
   metrics.count('message', 'push')
   metrics.count('error', 'internal')
   metrics.count('refused', 'token_invalid')
+  metrics.count('webhook', 'stored')
+  metrics.count('delivery', 'delivered')
   metrics.pushed(1, [{ kind: 'rejected', error: { code: 'internal' } }])
   metrics.pushFailed('internal')
   const samples = await metrics.text()
