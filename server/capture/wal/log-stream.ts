@@ -34,6 +34,12 @@ type Work = Action | { readonly kind: 'position'; readonly end: number }
 
 const batchKeys = 20_000
 const queuedKeys = 20_000
+/**
+ * Writes of the log begin at least so far apart, unless much waits: a transaction of its own for each commit would cost as much as the
+ * commit. The first commit after a pause of this length waits for nothing.
+ */
+const gatherMs = 3
+const muchKeys = 500
 /** Well below the age at which others take the slot away (`slot-watch.ts`). */
 const beatMs = 1000
 const closeMs = 5000
@@ -54,6 +60,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let closing = false
   let writer: LogWriter | undefined
   let running: Promise<void> | undefined
+  let wroteAt = Number.NEGATIVE_INFINITY
 
   const push = (work: Work): void => {
     queue.push(work)
@@ -90,13 +97,23 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 
   async function run(log: LogWriter): Promise<void> {
     try {
-      while (queue.length > 0 && !closing) await write(log, take())
+      while (queue.length > 0 && !closing) {
+        await gather()
+        await write(log, take())
+      }
     } catch (error) {
       closing = true
       ended.resolve(error instanceof Error ? error : new Error(String(error)))
     } finally {
       running = undefined
     }
+  }
+
+  async function gather(): Promise<void> {
+    if (queue[0]?.kind !== 'commit') return
+    const wait = wroteAt + gatherMs - clock.monotonic()
+    if (wait > 0 && weight < muchKeys) await new Promise<void>((resolve) => void clock.after(wait, resolve))
+    wroteAt = clock.monotonic()
   }
 
   /** The next work: commits as far as they fit in one transaction, or one thing of another kind. */
