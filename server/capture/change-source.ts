@@ -11,6 +11,20 @@ export interface WalPlace {
   readonly run: string
 }
 
+/** A commit as its entries in the log are, by the server that wrote them. `xid`: the lower half of the transaction's id. */
+export interface LoggedCommit {
+  readonly point: { readonly seq: Seq; readonly xid: number }
+  readonly keys: readonly {
+    readonly organizationId: string | null
+    readonly channel: string
+    readonly oldChannel: string | null
+    readonly table: string
+    readonly rowId: string | null
+    readonly op: 'upsert' | 'delete' | 'reset' | 'mark'
+    readonly origin: { readonly mutation_id: string | null; readonly origin_device_id: string | null }
+  }[]
+}
+
 /**
  * Where commits become entries of the change log `sync_changes`: keys only, in commit order. Two ways exist: triggers
  * that write the log inside the users' own transactions (`trigger-source.ts`), and logical replication, where the log is
@@ -39,6 +53,11 @@ export interface ChangeSource {
    * the log is part of the snapshot, another one when the log was written later than the snapshot was taken.
    */
   settle(snapshot: SqlQuery, place: WalPlace): Promise<SqlQuery>
+  /**
+   * All entries of the log after a position, as far as it has them in memory; undefined: they have to be read. To be asked after `settle`, for
+   * a snapshot of that epoch. Absent: it never has any.
+   */
+  recent?(from: Seq, epoch: string): readonly LoggedCommit[] | undefined
   /** The newest position in the log. */
   head(): Promise<Seq>
   /** Whether this server writes the log or follows another one that does. Absent: nobody does, the log is part of each commit. */

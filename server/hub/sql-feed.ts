@@ -25,6 +25,7 @@ import type {
 } from './feed.ts'
 import { canaryTime, foldLog, formerEpochs, visibleHead } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
+import { foldRecent, recentEnd } from './recent-log.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
 import { inSnapshot, type Snapshot } from './snapshot.ts'
@@ -80,9 +81,14 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   async function advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     return snapshot(async (snap) => {
       const log = await source.settle(snap.query, snap.place)
-      const { to, pending } = await endOf(snap, log, from)
+      const recent = source.recent?.(from, snap.epoch)
+      const { to, pending } = recent
+        ? passed(recentEnd(recent, snap.text, from), snap.place.run)
+        : await endOf(snap, log, from)
       if (from < snap.pruned) return { kind: 'too_far', epoch: snap.epoch, from, to, pending, moment: snap.moment }
-      const fold = await foldLog(log, { ...request, from, to, homes, maxKeys })
+      const fold = recent
+        ? foldRecent(recent, to, request.organizations, maxKeys)
+        : await foldLog(log, { ...request, from, to, homes, maxKeys })
       const read =
         fold &&
         (await readChanges(fold.keys(), request, {
@@ -132,7 +138,12 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     const end = await visibleHead(snap.text, log, from)
     // The log began anew after the snapshot was taken: what it lacks, the snapshot may see.
     if (end.epoch !== snap.epoch) throw new TideError('timeout', 'The epoch changed while the log was being read.')
-    if (seen.run !== snap.place.run || end.to > seen.seq) seen = { run: snap.place.run, seq: end.to }
+    return passed(end, snap.place.run)
+  }
+
+  /** What one snapshot saw, all later ones of the same run of Postgres see. */
+  function passed<T extends { readonly to: Seq }>(end: T, run: Floor['run']): T {
+    if (seen.run !== run || end.to > seen.seq) seen = { run, seq: end.to }
     return end
   }
 

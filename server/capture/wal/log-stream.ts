@@ -1,9 +1,11 @@
 import pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
-import { toSeq, type Seq } from '../../../protocol/seq.ts'
+import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
 import type { Action } from './captured-commit.ts'
 import { CommitAssembler } from './commit-assembler.ts'
-import { LogWriter, type LoggedCommit } from './log-writer.ts'
+import type { LoggedCommit } from '../change-source.ts'
+import { LogTail } from './log-tail.ts'
+import { LogWriter } from './log-writer.ts'
 import { PgoutputDecoder } from './pgoutput-decoder.ts'
 import { openReplication, type Replication } from './replication-client.ts'
 import type { CaptureNames } from './wal-setup.ts'
@@ -26,6 +28,8 @@ export interface LogStreamOptions {
 export interface LogStream {
   /** Resolves when it has ended, with the reason; nothing is written after. */
   readonly ended: Promise<Error>
+  /** See `ChangeSource.recent`. */
+  recent(from: Seq, epoch: string): readonly LoggedCommit[] | undefined
   close(): Promise<void>
 }
 
@@ -40,6 +44,8 @@ const queuedKeys = 20_000
  */
 const gatherMs = 3
 const muchKeys = 500
+/** Of the newest commits; a hub that is further behind reads them. A key takes about 300 bytes. */
+const tailKeys = 5000
 /** Well below the age at which others take the slot away (`slot-watch.ts`). */
 const beatMs = 1000
 const closeMs = 5000
@@ -59,6 +65,8 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let paused = false
   let closing = false
   let writer: LogWriter | undefined
+  let tail = new LogTail(zeroSeq, 0)
+  let epoch: string | undefined
   let running: Promise<void> | undefined
   let wroteAt = Number.NEGATIVE_INFINITY
 
@@ -141,6 +149,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     else if (first?.kind === 'forget') await log.forget(first.xid, first.subxid)
     else if (first?.kind === 'commit_spilled') {
       await log.logBig(first.point)
+      tail.restart(first.point.seq)
       reached(first.point.end)
       options.onLogged(first.point.seq)
     } else
@@ -154,8 +163,9 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     log: LogWriter,
     commits: readonly (Action & { readonly kind: 'commit' })[],
   ): Promise<void> {
-    const worthy: readonly LoggedCommit[] = commits.filter(({ keys, told }) => keys.length > 0 || told)
+    const worthy = commits.filter(({ keys, told }) => keys.length > 0 || told)
     if (worthy.length > 0) await log.log(worthy)
+    tail.add(worthy)
     reached(commits.at(-1)?.point.end ?? 0)
     const newest = commits.findLast(({ keys }) => keys.length > 0)
     if (newest) options.onLogged(toSeq(newest.point.seq))
@@ -172,7 +182,10 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     await client.connect()
     const claimed = await LogWriter.claim(client, names.slot, holder)
     if (claimed.run !== replication.run) throw new Error('Postgres was started anew while its slot was being taken.')
+    const begun = await claimed.begin()
     options.onRun(claimed.run)
+    tail = new LogTail(begun.newest, tailKeys)
+    epoch = begun.epoch
     writer = claimed
     const beat = (): void => {
       if (closing) return
@@ -199,7 +212,11 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     await client.end().catch(() => undefined)
     cancel()
   }
-  return { ended: ended.promise, close: () => (closed ??= close()) }
+  return {
+    ended: ended.promise,
+    recent: (from, ofEpoch) => (ofEpoch === epoch ? tail.after(from) : undefined),
+    close: () => (closed ??= close()),
+  }
 }
 
 function cutOff(client: pg.Client): void {

@@ -1,8 +1,9 @@
 import type pg from 'pg'
+import { toSeq, type Seq } from '../../../protocol/seq.ts'
 import type { CapturedKey, CommitPoint, SpilledKey } from './captured-commit.ts'
 
 /** A commit ready to be logged. */
-export interface LoggedCommit {
+export interface WritableCommit {
   readonly point: CommitPoint
   readonly keys: readonly CapturedKey[]
 }
@@ -41,9 +42,18 @@ export class LogWriter {
     return new LogWriter(client, slot, rows[0] ?? { term: '', run: '' })
   }
 
-  async log(commits: readonly LoggedCommit[]): Promise<void> {
+  /** What the term begins with: the history that is written, and the newest commit that it holds or leaves out. */
+  async begin(): Promise<{ readonly epoch: string; readonly newest: Seq }> {
+    const { rows } = await this.#client.query<{ epoch: string; newest: string }>(
+      `select epoch, greatest((select max(seq) from sync_changes), (select max(last_seq) from sync_capture), 0)::text as newest
+       from sync_heads where id = 1`,
+    )
+    return { epoch: rows[0]?.epoch ?? '', newest: toSeq(rows[0]?.newest ?? 0) }
+  }
+
+  async log(commits: readonly WritableCommit[]): Promise<void> {
     const keys = commits.flatMap((commit) => commit.keys)
-    const each = (of: (commit: LoggedCommit, ordinal: number) => number): string =>
+    const each = (of: (commit: WritableCommit, ordinal: number) => number): string =>
       plainArray(commits.flatMap((commit) => commit.keys.map((_, ordinal) => of(commit, ordinal))))
     await this.#client.query({
       name: 'log_commits',

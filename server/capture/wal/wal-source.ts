@@ -343,6 +343,7 @@ export function createWalSource({
       await reach(place)
       return logQuery
     },
+    recent: (from, epoch) => stream?.recent(from, epoch),
     async head() {
       const [place] = await logQuery<{ flushed: string; inserted: string; run: string }>({
         name: 'wal_place',
