@@ -5,17 +5,31 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import { createWalSource } from '../../server/capture/capture.ts'
-import type { ChangeSource } from '../../server/capture/change-source.ts'
+import type { ChangeSource, LoggedCommit } from '../../server/capture/change-source.ts'
 import { noOrigin } from '../../server/capture/wal/captured-commit.ts'
 import { LogWriter } from '../../server/capture/wal/log-writer.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
+interface LogRow {
+  readonly seq: string
+  readonly organization_id: string | null
+  readonly channel: string
+  readonly old_channel: string | null
+  readonly table_name: string
+  readonly row_id: string | null
+  readonly op: string
+  readonly mutation_id: string | null
+  readonly origin_device_id: string | null
+}
+
 let db: TestDatabase
 let world: World
 let source: ChangeSource
 let head = 0
+/** How often the log was compared with what its writer has of it in memory. */
+let compared = 0
 
 beforeAll(async () => {
   db = await createTestDatabase({ kind: 'postgres' })
@@ -36,8 +50,44 @@ const addTask = (client: Queryable, title = 'T') =>
 async function newChanges() {
   await source.head()
   const { rows } = await pool().query('select * from sync_changes where seq > $1 order by seq, ordinal', [head])
+  const { rows: heads } = await pool().query<{ epoch: string }>('select epoch from sync_heads')
+  const recent = source.recent?.(toSeq(head), heads[0]?.epoch ?? '')
+  if (recent) {
+    compared++
+    expect(recent.flatMap(({ point, keys }) => keys.map((key) => toLogRow(point, key)))).toMatchObject(
+      rows.map(toPlain),
+    )
+  }
   head = Number(rows.at(-1)?.seq ?? head)
   return rows
+}
+
+function toPlain({
+  seq,
+  organization_id,
+  channel,
+  old_channel,
+  table_name,
+  row_id,
+  op,
+  mutation_id,
+  origin_device_id,
+}: LogRow): LogRow {
+  return { seq, organization_id, channel, old_channel, table_name, row_id, op, mutation_id, origin_device_id }
+}
+
+function toLogRow({ seq }: LoggedCommit['point'], { origin, ...key }: LoggedCommit['keys'][number]): LogRow {
+  return {
+    seq: String(seq),
+    organization_id: key.organizationId,
+    channel: key.channel,
+    old_channel: key.oldChannel,
+    table_name: key.table,
+    row_id: key.rowId,
+    op: key.op,
+    mutation_id: origin.mutation_id,
+    origin_device_id: origin.origin_device_id,
+  }
 }
 
 async function withClient<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
@@ -49,6 +99,15 @@ async function withClient<T>(use: (client: pg.Client) => Promise<T>): Promise<T>
     await client.end()
   }
 }
+
+test('what the writer has in memory is what is in the log, from the first commit of its term on', async () => {
+  await addTask(pool())
+  await newChanges()
+  const before = compared
+  await addTask(pool())
+  expect(await newChanges()).toHaveLength(1)
+  expect(compared).toBe(before + 1)
+})
 
 test('a session that plays a replica is captured, with channels and origin', async () => {
   const task = await withClient(async (client) => {

@@ -42,7 +42,7 @@ export class LogWriter {
     return new LogWriter(client, slot, rows[0] ?? { term: '', run: '' })
   }
 
-  /** What the term begins with: the history that is written, and the newest commit that it holds or leaves out. */
+  /** What the term begins with: the history that is written, and a position up to which nothing more is logged. */
   async begin(): Promise<{ readonly epoch: string; readonly newest: Seq }> {
     const { rows } = await this.#client.query<{ epoch: string; newest: string }>(
       `select epoch, greatest((select max(seq) from sync_changes), (select max(last_seq) from sync_capture), 0)::text as newest
