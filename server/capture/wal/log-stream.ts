@@ -1,9 +1,9 @@
 import pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
-import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
-import type { Action } from './captured-commit.ts'
+import { zeroSeq, type Seq } from '../../../protocol/seq.ts'
 import { CommitAssembler } from './commit-assembler.ts'
 import type { LoggedCommit } from '../change-source.ts'
+import { LogQueue, type Work } from './log-queue.ts'
 import { LogTail } from './log-tail.ts'
 import { LogWriter } from './log-writer.ts'
 import { PgoutputDecoder } from './pgoutput-decoder.ts'
@@ -33,9 +33,6 @@ export interface LogStream {
   close(): Promise<void>
 }
 
-/** `position`: everything before has been sent. */
-type Work = Action | { readonly kind: 'position'; readonly end: number }
-
 const batchKeys = 20_000
 const queuedKeys = 20_000
 /**
@@ -60,8 +57,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   const decoder = new PgoutputDecoder()
   const assembler = new CommitAssembler({ openKeys })
   const ended = Promise.withResolvers<Error>()
-  let queue: Work[] = []
-  let weight = 0
+  const queue = new LogQueue(batchKeys)
   let paused = false
   let closing = false
   let writer: LogWriter | undefined
@@ -72,8 +68,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 
   const push = (work: Work): void => {
     queue.push(work)
-    weight += weightOf(work)
-    if (weight > queuedKeys && !paused) {
+    if (queue.weight > queuedKeys && !paused) {
       paused = true
       stream?.pause()
     }
@@ -90,7 +85,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     },
     onPosition: (end) => {
       // Nothing is on its way: said at once, so that the answer to the server already confirms it.
-      if (queue.length === 0 && !running && writer) reached(end)
+      if (queue.isEmpty && !running && writer) reached(end)
       else push({ kind: 'position', end })
     },
   })
@@ -105,9 +100,14 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 
   async function run(log: LogWriter): Promise<void> {
     try {
-      while (queue.length > 0 && !closing) {
+      while (!queue.isEmpty && !closing) {
         await gather()
-        await write(log, take())
+        const work = queue.take()
+        if (paused && queue.weight <= queuedKeys / 2) {
+          paused = false
+          replication.resume()
+        }
+        await write(log, work)
       }
     } catch (error) {
       closing = true
@@ -118,57 +118,29 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   }
 
   async function gather(): Promise<void> {
-    if (queue[0]?.kind !== 'commit') return
+    if (!queue.beginsWithCommit) return
     const wait = wroteAt + gatherMs - clock.monotonic()
-    if (wait > 0 && weight < muchKeys) await new Promise<void>((resolve) => void clock.after(wait, resolve))
+    if (wait > 0 && queue.weight < muchKeys) await new Promise<void>((resolve) => void clock.after(wait, resolve))
     wroteAt = clock.monotonic()
   }
 
-  /** The next work: commits as far as they fit in one transaction, or one thing of another kind. */
-  function take(): readonly Work[] {
-    let [count, keys] = [0, 0]
-    for (const work of queue) {
-      if (work.kind !== 'commit' || (count > 0 && keys + work.keys.length > batchKeys)) break
-      count++
-      keys += work.keys.length
+  async function write(log: LogWriter, work: ReturnType<LogQueue['take']>): Promise<void> {
+    if (work?.kind === 'position') reached(work.end)
+    else if (work?.kind === 'spill') await log.spill(work.xid, work.keys)
+    else if (work?.kind === 'forget') await log.forget(work.xid, work.subxid)
+    else if (work?.kind === 'commit_spilled') {
+      await log.logBig(work.point)
+      tail.restart(work.point.seq)
+      reached(work.point.end)
+      options.onLogged(work.point.seq)
+    } else if (work) {
+      const worthy = work.commits.filter(({ keys, told }) => keys.length > 0 || told)
+      if (worthy.length > 0) await log.log(worthy)
+      tail.add(worthy)
+      reached(work.end)
+      const newest = worthy.findLast(({ keys }) => keys.length > 0)
+      if (newest) options.onLogged(newest.point.seq)
     }
-    const taken = queue.slice(0, Math.max(1, count))
-    queue = queue.slice(taken.length)
-    for (const work of taken) weight -= weightOf(work)
-    if (paused && weight <= queuedKeys / 2) {
-      paused = false
-      replication.resume()
-    }
-    return taken
-  }
-
-  async function write(log: LogWriter, work: readonly Work[]): Promise<void> {
-    const [first] = work
-    if (first?.kind === 'position') reached(first.end)
-    else if (first?.kind === 'spill') await log.spill(first.xid, first.keys)
-    else if (first?.kind === 'forget') await log.forget(first.xid, first.subxid)
-    else if (first?.kind === 'commit_spilled') {
-      await log.logBig(first.point)
-      tail.restart(first.point.seq)
-      reached(first.point.end)
-      options.onLogged(first.point.seq)
-    } else
-      await writeCommits(
-        log,
-        work.filter((each) => each.kind === 'commit'),
-      )
-  }
-
-  async function writeCommits(
-    log: LogWriter,
-    commits: readonly (Action & { readonly kind: 'commit' })[],
-  ): Promise<void> {
-    const worthy = commits.filter(({ keys, told }) => keys.length > 0 || told)
-    if (worthy.length > 0) await log.log(worthy)
-    tail.add(worthy)
-    reached(commits.at(-1)?.point.end ?? 0)
-    const newest = commits.findLast(({ keys }) => keys.length > 0)
-    if (newest) options.onLogged(toSeq(newest.point.seq))
   }
 
   const client = new pg.Client({
@@ -196,7 +168,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
         .then(() => clock.after(beatMs, beat))
     }
     clock.after(beatMs, beat)
-    if (queue.length > 0) running = run(claimed)
+    if (!queue.isEmpty) running = run(claimed)
   } catch (error) {
     await Promise.all([replication.close(), client.end().catch(() => undefined)])
     throw error
@@ -222,8 +194,4 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 function cutOff(client: pg.Client): void {
   const { connection } = client as unknown as { readonly connection: { readonly stream: { destroy(): void } } }
   connection.stream.destroy()
-}
-
-function weightOf(work: Work): number {
-  return work.kind === 'commit' || work.kind === 'spill' ? work.keys.length + 1 : 1
 }
