@@ -38,7 +38,7 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
         : createWalSource({ ...options, ...openKeys, random: systemRandom })
     await source.start(() => undefined)
     feed = createSqlFeed({ database: db.database, source, catalog })
-    const { recent: _, ...follower } = source
+    const follower = { ...source, recent: () => undefined }
     following = createSqlFeed({ database: db.database, source: follower, catalog })
   })
   afterAll(async () => {

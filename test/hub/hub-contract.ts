@@ -5,6 +5,7 @@ import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
 import type { Cursor } from '../../protocol/seq.ts'
+import type { ChangeSource } from '../../server/capture/change-source.ts'
 import { createTriggerSource } from '../../server/capture/capture.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
@@ -29,6 +30,7 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
   const catalog = loadCatalog()
   let db: TestDatabase
   let feed: SqlFeed
+  let source: ChangeSource
   let hub: Hub
   let it: Fixture
   const open: HubSession[] = []
@@ -36,7 +38,7 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
   beforeAll(async () => {
     db = await createTestDatabase({ kind })
     const { database } = db
-    const source = makeSource(db)
+    source = makeSource(db)
     feed = createSqlFeed({ database, source, catalog })
     hub = createHub({ feed, source, catalog, clock: systemClock, log: silentLog, limits: { pageRows: 4 } })
     await hub.start()
@@ -61,6 +63,8 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
   async function connect(principal: DevicePrincipal, cursor: Cursor | null = null): Promise<Connected> {
     const log = new FrameLog((name) => catalog.synced.get(name)?.descriptor)
     const ended = Promise.withResolvers<string>()
+    // What was committed before comes with the pages, and in no batch of its own.
+    await source.head()
     const session = await hub.open({ principal, cursor, send: log.send, ended: (error) => ended.resolve(error.code) })
     open.push(session)
     return { log, session, ended: ended.promise }
