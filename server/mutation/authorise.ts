@@ -12,6 +12,8 @@ export interface Image {
   readonly homes: readonly string[]
   /** Those of `homes` that carry it only because somebody is a guest of its parent. */
   readonly guests?: readonly string[]
+  /** Those of `guests` that may change the row nevertheless, where it is. */
+  readonly editors?: readonly string[]
 }
 
 export interface AuthoriseInput {
@@ -42,13 +44,21 @@ export function authorise(input: AuthoriseInput): Refusal | undefined {
   for (const image of before ? [before, after] : [after]) {
     if (!ownOrganization(table, principal, image.row))
       return refuse('forbidden', `The row of ${table.name} is not one of this organization.`)
-    if (!mayWrite(table, principal, access, image, before !== null)) return needsWriter(table, principal, image)
+    if (mayWrite(table, principal, access, image, before !== null)) continue
+    const stays = op === 'patch' && before?.homes[0] === after.homes[0]
+    if (!stays || !mayWrite(table, principal, access, asEditors(image), true))
+      return needsWriter(table, principal, image)
   }
   const from = before?.row['status']
   if (principal.kind === 'agent' && typeof from === 'string' && from !== after.row['status'] && isFinal(table, from)) {
     return refuse('forbidden', `An agent cannot reopen a row of ${table.name} that is ${from}; members can.`)
   }
   return undefined
+}
+
+/** As if those who may edit were no guests. */
+function asEditors({ guests = [], editors = [], ...image }: Image): Image {
+  return { ...image, guests: guests.filter((home) => !editors.includes(home)) }
 }
 
 /** What nobody may do, whoever it is. */

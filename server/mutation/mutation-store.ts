@@ -1,5 +1,6 @@
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Access } from '../scope/access.ts'
+import type { Grantee } from '../scope/homes.ts'
 import type { Cascade } from '../scope/cascade.ts'
 import type { Patch, Row } from '../../protocol/rows/row.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
@@ -70,6 +71,8 @@ export interface MutationTransaction {
   rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
   /** Reads rows that others refer to, and keeps them from being deleted until the end. */
   references(table: string, ids: readonly string[]): Promise<readonly ReferenceTarget[]>
+  /** Those who find a row by a grant, where a grant may allow to change it. */
+  grantees(table: string, id: string): Promise<readonly Grantee[]>
   /** Locks and reads the principal's open conflicts about rows of these ids. */
   openConflicts(table: string, rowIds: readonly string[]): Promise<readonly Row[]>
   /** Writes all or, when the database refuses one, none. */

@@ -9,7 +9,7 @@ import { rawRows, selectList, toRow } from '../db/row-codec.ts'
 import { loadAccess, type Access } from '../scope/access.ts'
 import { cascade, type Cascade } from '../scope/cascade.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { Homes } from '../scope/homes.ts'
+import type { Grantee, Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { ledgerRecord } from './ledger-record.ts'
 import type {
@@ -146,6 +146,10 @@ export class SqlMutationTransaction implements MutationTransaction {
       text: `select ${selectList(table, { embeddings: false })} from "${name}" where id = any($1::uuid[]) order by id ${lock}`,
       values: [ids],
     })
+  }
+
+  grantees(name: string, id: string): Promise<readonly Grantee[]> {
+    return this.#homes.editorsOf(this.#query, name, id)
   }
 
   openConflicts(name: string, rowIds: readonly string[]): Promise<readonly Row[]> {

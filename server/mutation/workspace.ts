@@ -2,7 +2,9 @@ import type { Mutation } from '../../protocol/messages/mutation.ts'
 import { channelOf } from '../../protocol/rows/channel.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
+import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { accessColumns, type Access } from '../scope/access.ts'
+import type { Grantee } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Image } from './authorise.ts'
 import { conflictTable } from './conflict-row.ts'
@@ -25,6 +27,7 @@ export class Workspace {
   readonly #rows = new Map<string, Map<string, Row | null>>()
   readonly #targets = new Map<string, Map<string, Target | null>>()
   readonly #conflicts = new Map<string, readonly Row[]>()
+  readonly #grantees = new Map<string, readonly Grantee[]>()
   #access: Access | undefined
 
   constructor(transaction: MutationTransaction, catalog: Catalog, principal: DevicePrincipal) {
@@ -91,11 +94,24 @@ export class Workspace {
     const { scope } = descriptor
     const channel = scope.kind === 'conflict_home' ? String(row['channel']) : channelOf(descriptor, row)
     if (scope.kind === 'project_home') return { row, homes: [channel, `project/${rowId(row)}`] }
+    if (scope.kind === 'row' && descriptor.guests) return this.#shared(descriptor, row, channel)
     if (scope.kind !== 'via') return { row, homes: [channel] }
     // First the channel of the parent itself, which others may find in channels of their own.
     const [own, ...others] = (await this.target(scope.parent, String(row[scope.column])))?.homes ?? []
     const guests = others.filter((home) => home !== own)
     return { row, homes: [channel, ...(own === undefined ? [] : [own, ...others])], guests }
+  }
+
+  /** A row of a table whose rows may be shared with some who may change it, beside those who follow its channel. */
+  async #shared({ name }: TableDescriptor, row: Row, channel: string): Promise<Image> {
+    const id = rowId(row)
+    // Nobody was granted what is only being made.
+    const exists = this.#rows.get(name)?.get(id) != null
+    const grantees = this.#grantees.get(id) ?? (exists ? await this.#transaction.grantees(name, id) : [])
+    if (exists) this.#grantees.set(id, grantees)
+    const guests = grantees.map((grantee) => grantee.channel).filter((home) => home !== channel)
+    const editors = grantees.flatMap((grantee) => (grantee.edits ? [grantee.channel] : []))
+    return { row, homes: [channel, ...guests], guests, editors }
   }
 
   /** Takes in a row as the database stored it. */
@@ -115,6 +131,7 @@ export class Workspace {
     this.#rows.clear()
     this.#targets.clear()
     this.#conflicts.clear()
+    this.#grantees.clear()
     this.#access = undefined
   }
 

@@ -11,6 +11,11 @@ export interface Guests {
   /** Selects (id, channel) of all guests of the parents `$1::uuid[]`. */
   readonly homes: string
   /**
+   * Selects (channel, edits) of the guests of the parent `$1`: a table of guests with a column `can_edit` says who of them may
+   * also change what they are guests of.
+   */
+  readonly editors: string | undefined
+  /**
    * Rows of `alias` that guests of a kind find in their channels `kind/<id>`; undefined for kinds that are no guests.
    * `isOne` makes the condition that a column is the id of one of them.
    */
@@ -41,11 +46,12 @@ function toSql(catalog: Catalog, parent: string, rule: GuestRule, table: Catalog
   const isShared = (alias: string): string =>
     rule.ownChannel === undefined ? '' : `${alias}.channel = '${rule.ownChannel}/' || ${alias}.id`
 
+  const channel = `coalesce(${[...kinds].map(([kind, column]) => `'${kind}/' || g.${column}`).join(', ')})`
+
   function homes(): string {
-    const channels = [...kinds].map(([kind, column]) => `'${kind}/' || g.${column}`)
     const join = rule.ownChannel === undefined ? '' : `join ${parent} p on p.id = g.${shared} and ${isShared('p')}`
     const named = `
-    select g.${shared}::text, coalesce(${channels.join(', ')}) from ${rule.table} g ${join}
+    select g.${shared}::text, ${channel} from ${rule.table} g ${join}
     where g.${shared} = any($1::uuid[])${isLive}`
     if (!owner) return named
     const owned = ['p.id = any($1::uuid[])', isShared('p'), `p.${owner} is not null`].filter(Boolean).join(' and ')
@@ -57,6 +63,9 @@ function toSql(catalog: Catalog, parent: string, rule: GuestRule, table: Catalog
   return {
     rule,
     homes: homes(),
+    editors: table.sqlColumns.some(({ property }) => property === 'canEdit')
+      ? `select ${channel} as channel, g.can_edit as edits from ${rule.table} g where g.${shared} = $1${isLive}`
+      : undefined,
     condition: (alias, kind, isOne) => {
       const column = kinds.get(kind)
       if (column === undefined) return undefined

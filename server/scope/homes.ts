@@ -13,6 +13,8 @@ import { grantsOf, guestsOf, type Guests } from './guests.ts'
 export interface Homes {
   /** For each name the followable channels that carry it, as of the snapshot; nothing for parents that are gone. */
   homesOf(query: SqlQuery, channels: Iterable<string>): Promise<ReadonlyMap<string, readonly string[]>>
+  /** The guests of a row of a table where some guests may change it; none for other tables. */
+  editorsOf(query: SqlQuery, table: string, id: string): Promise<readonly Grantee[]>
   /** The kind of the names under which a table's rows are resolved, if anything hangs under them or they have guests: `conversation`. */
   nameOf(table: string): string | undefined
   /** Something can hang under a row of this name. */
@@ -30,6 +32,12 @@ export interface Homes {
   carriedBy(table: CatalogTable, alias: string, request: Carried): string | undefined
   /** The same for all channels that a principal may follow, at once. */
   carriedByAny(table: CatalogTable, alias: string, request: CarriedByAny): string
+}
+
+/** A channel in which a row is found by a grant, and whether that allows to change it. */
+export interface Grantee {
+  readonly channel: string
+  readonly edits: boolean
 }
 
 export interface Carried {
@@ -172,6 +180,10 @@ export function createHomes(catalog: Catalog): Homes {
 
   return {
     homesOf,
+    async editorsOf(query, table, id) {
+      const text = guests.get(table)?.editors
+      return text === undefined ? [] : query<Grantee>({ name: `editors_${table}`, text, values: [id] })
+    },
     carriedBy,
     carriedByAny,
     nameOf: (table) => kinds.get(table),

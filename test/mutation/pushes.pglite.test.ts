@@ -503,3 +503,42 @@ describe('rights', () => {
     ).toMatchObject({ error: { code: 'unknown_column' } })
   })
 })
+
+describe('a grant of knowledge', () => {
+  const entryOf = async (canEdit: boolean): Promise<string> => {
+    const entry = newId()
+    await world.query(
+      `insert into knowledge_entries (id, organization_id, scope, user_id, entry_type, title, content) values ($1, $2, 'user', $3, 'lesson', 'T', 'C')`,
+      [entry, world.organizationId, world.ada.principal.id],
+    )
+    await world.query(
+      'insert into knowledge_grants (organization_id, knowledge_entry_id, user_id, can_edit) values ($1, $2, $3, $4)',
+      [world.organizationId, entry, world.ben.principal.id, canEdit],
+    )
+    return entry
+  }
+  const patch = (rowId: string, set: Readonly<Record<string, string>>, base: Readonly<Record<string, string | null>>) =>
+    ({ table: 'knowledge_entries', op: 'patch', rowId, set, base }) as const
+
+  it('with can_edit lets its holder change the entry, not delete it, move it or share it', async () => {
+    const entry = await entryOf(true)
+    const { id } = world.ben.principal
+    expect(await world.ben.one(patch(entry, { title: 'U' }, { title: 'T' }))).toMatchObject({ kind: 'applied' })
+    expect(await world.ben.one(patch(entry, { userId: id }, { userId: world.ada.principal.id }))).toMatchObject({
+      error: { code: 'forbidden' },
+    })
+    expect(await world.ben.one({ table: 'knowledge_entries', op: 'delete', rowId: entry })).toMatchObject({
+      error: { code: 'forbidden' },
+    })
+    expect(await world.eve.one(patch(entry, { title: 'V' }, { title: 'U' }))).toMatchObject({
+      error: { code: 'not_found' },
+    })
+  })
+
+  it('without can_edit lets its holder read', async () => {
+    const entry = await entryOf(false)
+    expect(await world.ben.one(patch(entry, { title: 'U' }, { title: 'T' }))).toMatchObject({
+      error: { code: 'forbidden' },
+    })
+  })
+})
