@@ -5,6 +5,8 @@ import type { ModelData } from './model-data.ts'
 export interface ModelQuery {
   readonly name: string
   readonly what: string
+  /** Many statements, which the goal of one query is not for. */
+  readonly isMany?: true
   run(unit: Unit, round: number): Promise<unknown>
 }
 
@@ -75,6 +77,7 @@ export function modelQueries(data: ModelData, samples: Samples): readonly ModelQ
     {
       name: 'create-100',
       what: 'a hundred tasks, made',
+      isMany: true,
       run: ({ tasks }, n) =>
         tasks.createMany(Array.from({ length: 100 }, (_, i) => ({ projectId: project(n), title: `New ${n}.${i}` }))),
     },
@@ -86,6 +89,7 @@ export function modelQueries(data: ModelData, samples: Samples): readonly ModelQ
     {
       name: 'delete',
       what: 'a task, deleted with what belongs to it, and restored',
+      isMany: true,
       run: async ({ tasks }, n) => {
         const id = pick(samples.taskIds, n)
         await tasks.softDelete(id)
