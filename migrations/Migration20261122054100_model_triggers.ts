@@ -35,6 +35,21 @@ end $$`)
   }
 }
 
+/** The version that a new content of a document is. */
+export const computeDocumentVersion = `
+create function sync.compute_document_version() returns trigger language plpgsql as $$
+begin
+  insert into public.document_versions (
+    id, organization_id, document_id, parent_version_id, revision, title, content, origin_device_id, created_by_user_id, created_by_agent_id
+  )
+  values (
+    new.head_version_id, new.organization_id, new.id, old.head_version_id, new.revision, new.title, new.content,
+    nullif(current_setting('app.device_id', true), '')::uuid, nullif(current_setting('app.user_id', true), '')::uuid,
+    nullif(current_setting('app.agent_id', true), '')::uuid
+  );
+  return null;
+end $$`
+
 const functions = [
   /** As with memories: an embedding of older content serves until the new one is there. */
   `
@@ -109,19 +124,7 @@ begin
   end if;
   return new;
 end $$`,
-  `
-create function sync.compute_document_version() returns trigger language plpgsql as $$
-begin
-  insert into public.document_versions (
-    id, organization_id, document_id, parent_version_id, revision, title, content, origin_device_id, created_by_user_id, created_by_agent_id
-  )
-  values (
-    new.head_version_id, new.organization_id, new.id, old.head_version_id, new.revision, new.title, new.content,
-    nullif(current_setting('app.device_id', true), '')::uuid, nullif(current_setting('app.user_id', true), '')::uuid,
-    nullif(current_setting('app.agent_id', true), '')::uuid
-  );
-  return null;
-end $$`,
+  computeDocumentVersion,
 ]
 
 const triggers = [

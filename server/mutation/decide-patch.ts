@@ -30,13 +30,15 @@ export function decidePatch(input: DecideInput, row: Row, sent: Sent): Decision 
   if (isDeleted(row)) return patchOfDeleted(table, row, sent)
   const set: Record<string, Value> = {}
   const fields: Record<string, Disagreement> = {}
+  const texts: Record<string, Disagreement> = {}
   const kinds = new Set<ConflictKind>()
   let merged = false
   for (const [property, mine] of Object.entries(sent.set)) {
     const column = table.columns[property]
     if (!column) continue
     const theirs = row[property] ?? null
-    const result = decideColumn(table, property, column, { rule: ruleOf(input, row, column), sent, mine, theirs })
+    const rule = ruleOf(input, row, column)
+    const result = decideColumn(table, property, column, { rule, sent, mine, theirs })
     if (result.kind === 'rejected') return rejected(result.error)
     if (result.kind === 'conflict') {
       kinds.add(result.conflict)
@@ -44,13 +46,17 @@ export function decidePatch(input: DecideInput, row: Row, sent: Sent): Decision 
     } else {
       merged ||= result.merged
     }
+    if (result.kind === 'write' && result.merged && rule === 'text')
+      texts[property] = { base: sent.base[property] ?? null, mine, theirs }
     if (result.kind !== 'same' && !valuesEqual(column, result.value, theirs)) set[property] = result.value
   }
   const { ignored } = sent
+  const ofTexts = Object.keys(texts).length > 0 ? { texts } : {}
   const [kind, ...others] = kinds
-  if (kind) return { kind: 'conflict', conflict: others.length === 0 ? kind : 'field', apply: set, fields, ignored }
+  if (kind)
+    return { kind: 'conflict', conflict: others.length === 0 ? kind : 'field', apply: set, fields, ...ofTexts, ignored }
   if (Object.keys(set).length === 0) return { kind: 'noop', ignored }
-  return { kind: 'update', set, inc: {}, merged, ignored }
+  return { kind: 'update', set, inc: {}, merged, ...ofTexts, ignored }
 }
 
 /** A message that its own device is still writing may change as a whole, but for what it refers to. */

@@ -15,11 +15,17 @@ export type Disagreements = Readonly<Record<string, Disagreement>>
 export type ConflictKind = 'field' | 'text' | 'transition' | 'delete_update' | 'update_delete'
 export type Increments = Readonly<Record<string, number>>
 
-/** `ignored`: columns that were sent although only the server sets them. */
+/** `ignored`: columns that were sent although only the server sets them. `texts`: what was merged line by line, and of what. */
 export type Decision = { readonly ignored: readonly string[] } & (
   | { readonly kind: 'insert'; readonly values: Patch }
   /** `merged`: at least one value is not as sent, or had been written by somebody else already. */
-  | { readonly kind: 'update'; readonly set: Patch; readonly inc: Increments; readonly merged: boolean }
+  | {
+      readonly kind: 'update'
+      readonly set: Patch
+      readonly inc: Increments
+      readonly merged: boolean
+      readonly texts?: Disagreements
+    }
   | { readonly kind: 'noop' }
   /** `apply`: what does not overlap and is written all the same, outside groups. */
   | {
@@ -27,6 +33,7 @@ export type Decision = { readonly ignored: readonly string[] } & (
       readonly conflict: ConflictKind
       readonly apply: Patch
       readonly fields: Disagreements
+      readonly texts?: Disagreements
     }
   | { readonly kind: 'rejected'; readonly error: Refusal }
 )

@@ -5,7 +5,7 @@ import type { Cascade } from '../scope/cascade.ts'
 import type { Patch, Row } from '../../protocol/rows/row.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { WriteRefusal } from '../db/sql-refusal.ts'
-import type { Increments } from './decision.ts'
+import type { Disagreements, Increments } from './decision.ts'
 
 /** One change of one row, decided and authorised. Rows are canonical, columns camelCase. */
 export type Write =
@@ -16,6 +16,8 @@ export type Write =
       readonly id: string
       readonly set: Patch
       readonly inc: Increments
+      /** The columns that were merged line by line, and of what. */
+      readonly texts?: Disagreements
     }
 
 /** The rows as stored, in the order of the writes; or why nothing at all was written. */

@@ -81,3 +81,9 @@ export const keyColumns = {
     join pg_attribute a on a.attrelid = to_regclass($2) and a.attnum = part.place
     order by part.n`,
 } as const
+
+/** $1 what `mergedDocuments` makes: of which contents the documents are merged that the next statements write. */
+export const tellMergedDocuments = {
+  name: 'mutation_merged_documents',
+  text: `select set_config('app.merged_documents', $1, true)`,
+} as const

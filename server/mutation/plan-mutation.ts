@@ -281,7 +281,8 @@ function toWrite(table: SyncedTable, mutation: Mutation, decision: Decision, val
   if (decision.kind === 'insert') return { kind: 'insert', table: table.name, values }
   const inc = decision.kind === 'update' ? decision.inc : {}
   if (Object.keys(values).length === 0 && Object.keys(inc).length === 0) return undefined
-  return { kind: 'update', table: table.name, id: mutation.rowId, set: values, inc }
+  const texts = 'texts' in decision ? { texts: decision.texts } : {}
+  return { kind: 'update', table: table.name, id: mutation.rowId, set: values, inc, ...texts }
 }
 
 /** A row that the principal is not shown must look as if it did not exist, but for its id being taken. */

@@ -21,6 +21,7 @@ import type {
   Write,
   WriteResult,
 } from './mutation-store.ts'
+import { mergedDocuments } from './merged-documents.ts'
 import {
   keyColumns,
   lockDevice,
@@ -29,6 +30,7 @@ import {
   recordMutations,
   recountMutations,
   referencedUsers,
+  tellMergedDocuments,
 } from './mutation.sql.ts'
 import { isTakenId, toWriteRefusal, type WriteRefusal } from '../db/sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
@@ -187,8 +189,10 @@ export class SqlMutationTransaction implements MutationTransaction {
 
   async write(writes: readonly Write[]): Promise<WriteResult> {
     const statements = toStatements(this.#catalog, writes)
+    const merged = mergedDocuments(writes)
     const rows: Row[] = []
     const refusal = await this.#savepoint(async () => {
+      if (merged) await this.#query({ ...tellMergedDocuments, values: [merged] })
       for (const { table, ids, places, text, rows: values } of statements) {
         const stored = await this.#select(table, { text, values: [values] })
         const byId = new Map(stored.map((row) => [rowId(row), row]))
@@ -197,6 +201,7 @@ export class SqlMutationTransaction implements MutationTransaction {
           if (row) rows[places[index] ?? 0] = row
         }
       }
+      if (merged) await this.#query({ ...tellMergedDocuments, values: [''] })
     }, writes[0]?.table ?? '')
     return refusal ? { kind: 'refused', refusal } : { kind: 'written', rows }
   }
