@@ -1,5 +1,6 @@
 import type { DatabaseError } from 'pg'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
+import type { Patch } from '../../protocol/rows/row.ts'
 import { toProperty } from '../../protocol/rows/table.ts'
 
 /** What the database said against a write: data, since it becomes the outcome of the mutation. `columns` are camelCase. */
@@ -21,36 +22,40 @@ export function isTakenId(error: DatabaseError): boolean {
   return error.code === '23505' && error.constraint === `${error.table}_pkey`
 }
 
-/**
- * What a database error says about the write, or undefined when it is about something else. `keyColumns` are those of the
- * constraint: under row-level security Postgres keeps the key itself to itself.
- */
-export function toWriteRefusal(
-  error: SqlError,
-  table: string,
-  keyColumns: readonly string[] = [],
-): WriteRefusal | undefined {
+/** A key that Postgres keeps to itself, as it does under row-level security: its columns in SQL, and what was written, if that is known. */
+export interface BrokenKey {
+  readonly columns: readonly string[]
+  readonly written: Patch
+}
+
+/** What a database error says about the write, or undefined when it is about something else. `broken`: where it names no key. */
+export function toWriteRefusal(error: SqlError, table: string, broken?: BrokenKey): WriteRefusal | undefined {
   const where = error.table ?? table
   const key = /^Key \((.+?)\)=\((.*)\) (.*)$/s.exec(error.detail ?? '')
   const said = (key?.[1] ?? error.column)?.split(', ').map((name) => name.replaceAll('"', ''))
-  const columns = (said ?? keyColumns).map(toProperty)
-  const named = columns.join(', ')
+  const columns = (said ?? broken?.columns ?? []).map(toProperty)
+  const written = broken?.written ?? {}
+  // Such as the organization are the server's own.
+  const shown = key ? columns : columns.filter((column) => written[column] !== undefined)
+  const named = (shown.length === 0 ? columns : shown).join(', ')
+  const values = key?.[2] ?? (shown.length === 0 ? undefined : shown.map((column) => written[column]).join(', '))
   switch (error.code) {
     case '23505':
       return {
         code: 'unique_violated',
         table: where,
         columns,
-        message: key
-          ? `${where} has another row with ${named} = ${short(key[2])}.`
-          : `${where} has another row with the same ${named || 'key'}.`,
+        message:
+          values === undefined
+            ? `${where} has another row with the same ${named || 'key'}.`
+            : `${where} has another row with ${named} = ${short(values)}.`,
       }
     case '23503':
       return {
         code: 'foreign_key_violated',
         table: where,
         columns,
-        message: key ? `${where}.${named} = ${short(key[2])} refers to no row.` : `${where}.${named} refers to no row.`,
+        message: `${where}.${named}${values === undefined ? '' : ` = ${short(values)}`} refers to no row.`,
       }
     case '23502':
       return { code: 'invalid_value', table: where, columns, message: `${where}.${named} must have a value.` }
@@ -77,6 +82,6 @@ export function toWriteRefusal(
   }
 }
 
-function short(text = ''): string {
+function short(text: string): string {
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }

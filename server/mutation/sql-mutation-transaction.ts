@@ -32,7 +32,7 @@ import {
   referencedUsers,
   tellMergedDocuments,
 } from './mutation.sql.ts'
-import { isTakenId, toWriteRefusal, type WriteRefusal } from '../db/sql-refusal.ts'
+import { isTakenId, toWriteRefusal, type BrokenKey, type WriteRefusal } from '../db/sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
 
 /** Another transaction inserted a row that this one had looked for in vain; run again, this one will see it. */
@@ -191,18 +191,22 @@ export class SqlMutationTransaction implements MutationTransaction {
     const statements = toStatements(this.#catalog, writes)
     const merged = mergedDocuments(writes)
     const rows: Row[] = []
-    const refusal = await this.#savepoint(async () => {
-      if (merged) await this.#query({ ...tellMergedDocuments, values: [merged] })
-      for (const { table, ids, places, text, rows: values } of statements) {
-        const stored = await this.#select(table, { text, values: [values] })
-        const byId = new Map(stored.map((row) => [rowId(row), row]))
-        for (const [index, id] of ids.entries()) {
-          const row = byId.get(id)
-          if (row) rows[places[index] ?? 0] = row
+    const refusal = await this.#savepoint(
+      async () => {
+        if (merged) await this.#query({ ...tellMergedDocuments, values: [merged] })
+        for (const { table, ids, places, text, rows: values } of statements) {
+          const stored = await this.#select(table, { text, values: [values] })
+          const byId = new Map(stored.map((row) => [rowId(row), row]))
+          for (const [index, id] of ids.entries()) {
+            const row = byId.get(id)
+            if (row) rows[places[index] ?? 0] = row
+          }
         }
-      }
-      if (merged) await this.#query({ ...tellMergedDocuments, values: [''] })
-    }, writes[0]?.table ?? '')
+        if (merged) await this.#query({ ...tellMergedDocuments, values: [''] })
+      },
+      writes[0]?.table ?? '',
+      writes,
+    )
     return refusal ? { kind: 'refused', refusal } : { kind: 'written', rows }
   }
 
@@ -260,8 +264,12 @@ export class SqlMutationTransaction implements MutationTransaction {
     return rows.map((raw) => toRow(table, raw))
   }
 
-  /** Runs statements so that a refusal by the database undoes them and nothing else. */
-  async #savepoint(work: () => Promise<void>, table: string): Promise<WriteRefusal | undefined> {
+  /** Runs statements, made of the writes, so that a refusal by the database undoes them and nothing else. */
+  async #savepoint(
+    work: () => Promise<void>,
+    table: string,
+    writes: readonly Write[] = [],
+  ): Promise<WriteRefusal | undefined> {
     const name = await this.#openSavepoint()
     try {
       await work()
@@ -272,15 +280,18 @@ export class SqlMutationTransaction implements MutationTransaction {
       if (isTakenId(error) && !this.#isLastAttempt) throw new RowTakenError(error.message, { cause: error })
       if (!toWriteRefusal(error, table)) throw error
       await this.#client.query(`rollback to ${name}; release ${name}`)
-      return toWriteRefusal(error, table, await this.#keyColumns(error))
+      return toWriteRefusal(error, table, await this.#brokenKey(error, writes))
     }
   }
 
-  /** Of the key that was broken, when the error does not say so itself. */
-  async #keyColumns({ code, detail, constraint, schema, table }: DatabaseError): Promise<readonly string[]> {
-    if (detail !== undefined || constraint === undefined || !['23503', '23505'].includes(code ?? '')) return []
+  /** The key that was broken, when the error does not say so itself. */
+  async #brokenKey(error: DatabaseError, writes: readonly Write[]): Promise<BrokenKey | undefined> {
+    const { code, detail, constraint, schema, table } = error
+    if (detail !== undefined || constraint === undefined || !['23503', '23505'].includes(code ?? '')) return undefined
     const rows = await this.#query<{ name: string }>({ ...keyColumns, values: [constraint, `"${schema}"."${table}"`] })
-    return rows.map(({ name }) => name)
+    const [write, ...others] = writes.filter((one) => one.table === table)
+    const values = write?.kind === 'insert' ? write.values : write?.set
+    return { columns: rows.map(({ name }) => name), written: others.length === 0 ? (values ?? {}) : {} }
   }
 
   /** In one message with the release of the savepoint before, which need not be released before the commit. */

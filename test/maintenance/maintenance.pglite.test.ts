@@ -132,7 +132,7 @@ test('development data has something of everything, once, and agents whose DNA i
   const roles = `select distinct role from organization_members order by 1`
   expect((await pool.query(roles)).rows.map(({ role }) => role)).toEqual(['admin', 'member', 'owner', 'viewer'])
   const { rows } = await pool.query<{ dna: unknown }>(
-    `select dna from agents where name in ('scout', 'pilot', 'critic')`,
+    `select a.dna from agents a join organizations o on o.id = a.organization_id where o.slug = 'demo' and a.name in ('scout', 'pilot', 'critic')`,
   )
   expect(rows.map(({ dna }) => AgentDNA.parse(dna).runtime.concurrency)).toEqual([2, 2, 2])
 })
