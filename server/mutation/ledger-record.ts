@@ -1,8 +1,18 @@
 import { createHash } from 'node:crypto'
 import type { LedgerEntry } from './mutation-store.ts'
 
+/**
+ * Ledger rows as JSON. What PostgreSQL stores nowhere (U+0000, halves of surrogate pairs) is U+FFFD in it: a write that is refused
+ * for such a character must be recorded all the same, or its device would send it for ever.
+ */
+export function ledgerRecords(entries: readonly LedgerEntry[]): string {
+  // `JSON.stringify` escapes just these; a backslash of the text itself is two.
+  const unstorable = /\\\\|\\u0000|\\ud[89a-f][\da-f]{2}/g
+  return JSON.stringify(entries.map(ledgerRecord)).replace(unstorable, (found) => (found === '\\\\' ? found : '\ufffd'))
+}
+
 /** A ledger row. What a mutation said is kept only where somebody will want to look: when it was not simply applied. */
-export function ledgerRecord({ id, mutation, outcome }: LedgerEntry): Readonly<Record<string, unknown>> {
+function ledgerRecord({ id, mutation, outcome }: LedgerEntry): Readonly<Record<string, unknown>> {
   const text = JSON.stringify([mutation.table, mutation.rowId, mutation.op, mutation.set, mutation.base, mutation.inc])
   const isOpen = outcome.kind === 'conflict' || outcome.kind === 'rejected'
   return {

@@ -11,7 +11,7 @@ import { cascade, type Cascade } from '../scope/cascade.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Grantee, Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
-import { ledgerRecord } from './ledger-record.ts'
+import { ledgerRecords } from './ledger-record.ts'
 import type {
   DeviceLedger,
   LedgerEntry,
@@ -229,9 +229,8 @@ export class SqlMutationTransaction implements MutationTransaction {
 
   async record(entries: readonly LedgerEntry[]): Promise<void> {
     const { deviceId, organizationId, kind, id } = this.#principal
-    const records = JSON.stringify(entries.map(ledgerRecord))
     const [user, agent] = kind === 'user' ? [id, null] : [null, id]
-    await this.#query({ ...recordMutations, values: [records, deviceId, organizationId, user, agent] })
+    await this.#query({ ...recordMutations, values: [ledgerRecords(entries), deviceId, organizationId, user, agent] })
   }
 
   async markAgain(mutationIds: readonly string[]): Promise<void> {
