@@ -6,11 +6,15 @@ import type { ReceivedPage } from './received.ts'
 import type { TableChange } from './replica-change.ts'
 import type { BulkParts, Step } from './step.ts'
 
-/** A page of rows goes to the staging area; the first one fixes the position the catch-up will start from. */
-export function planPage(step: Step, record: SubscriptionRecord, page: ReceivedPage): BulkParts {
+/**
+ * A page of rows goes to the staging area; the first one fixes the position the catch-up will start from. Tables that are
+ * not known here are a newer server's: they come with the bootstrap after an upgrade.
+ */
+export function planPage(step: Step, mirror: Mirror, record: SubscriptionRecord, page: ReceivedPage): BulkParts {
   const { subscription } = record
   step.putSubscription({ subscription, state: 'staging', from: record.from ?? page.from, next: page.next })
-  return { commit: { stage: { subscription: subscription.id, blocks: page.blocks } } }
+  const blocks = page.blocks.filter(({ block }) => mirror.tables.has(block.table))
+  return { commit: { stage: { subscription: subscription.id, blocks } } }
 }
 
 /** Follows a channel, or follows it otherwise: the rows of the old subscription stay until the new one's are here. */

@@ -234,7 +234,7 @@ export class Replica {
   stagePage(subscription: string, page: ReceivedPage): Promise<void> {
     return this.#run(async (step) => {
       const record = this.#mirror.subscriptions.get(subscription)
-      if (record !== undefined && record.state !== 'held') step.addBulk(planPage(step, record, page))
+      if (record !== undefined && record.state !== 'held') step.addBulk(planPage(step, this.#mirror, record, page))
     })
   }
 

@@ -44,16 +44,19 @@ export async function verifyReplica(parts: VerifyParts): Promise<Verification> {
 }
 
 async function differencesOf(parts: VerifyParts, subscription: Subscription): Promise<readonly Difference[]> {
+  const known = new Set(Object.values(parts.schema).map(({ name }) => name))
   for (let attempt = 0; attempt < tries; attempt++) {
     const theirs = await parts.connection.verify(subscription.id)
+    // Of a newer server's tables nothing is here.
+    const tables = theirs.tables.filter(({ table }) => known.has(table))
     const mine = await sumsAt(
       parts,
       subscription,
       theirs.to,
-      theirs.tables.map(({ table }) => table),
+      tables.map(({ table }) => table),
     )
     if (mine === null) continue
-    return theirs.tables.flatMap(({ table, ranges }) =>
+    return tables.flatMap(({ table, ranges }) =>
       compareRanges(mine.get(table) ?? [], ranges).map((range) => ({ channel: subscription.channel, table, range })),
     )
   }
