@@ -25,12 +25,12 @@ type Price = {
 const PRICES: { readonly [name in Suffix]: Price } = {
   unit: { group: 0, workers: 2, test: 10_000, hook: 10_000 },
   property: { group: 0, workers: 2, test: 120_000, hook: 30_000 },
-  pglite: { group: 1, workers: 2, test: 60_000, hook: 120_000 },
+  pglite: { group: 1, workers: 2, test: 120_000, hook: 120_000 },
   pg: {
     group: 2,
     workers: 2,
-    test: 60_000,
-    hook: 120_000,
+    test: 180_000,
+    hook: 180_000,
     needs: services.postgres,
     setup: './test/support/services-setup.ts',
   },

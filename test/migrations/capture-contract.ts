@@ -1,4 +1,5 @@
 // What change capture by trigger promises, the same on both databases.
+import { randomUUID } from 'node:crypto'
 import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -48,7 +49,7 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
       scope,
       user_id: world.user,
       agent_id: world.agent,
-      content: 'c',
+      content: randomUUID(),
     })
   const pool = () => db.database.pool
 
