@@ -83,7 +83,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       const log = await source.settle(snap.query, snap.place)
       const recent = source.recent?.(from, snap.epoch)
       const { to, pending } = recent
-        ? passed(recentEnd(recent, snap.text, from), snap.place.run)
+        ? passed(recentEnd(recent, snap.text, from), from, snap.place.run)
         : await endOf(snap, log, from)
       if (from < snap.pruned) return { kind: 'too_far', epoch: snap.epoch, from, to, pending, moment: snap.moment }
       const fold = recent
@@ -138,12 +138,15 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     const end = await visibleHead(snap.text, log, from)
     // The log began anew after the snapshot was taken: what it lacks, the snapshot may see.
     if (end.epoch !== snap.epoch) throw new TideError('timeout', 'The epoch changed while the log was being read.')
-    return passed(end, snap.place.run)
+    return passed(end, from, snap.place.run)
   }
 
-  /** What one snapshot saw, all later ones of the same run of Postgres see. */
-  function passed<T extends { readonly to: Seq }>(end: T, run: Floor['run']): T {
-    if (seen.run !== run || end.to > seen.seq) seen = { run, seq: end.to }
+  /**
+   * What one snapshot saw, all later ones of the same run of Postgres see. Where nothing came after `from` it saw nothing: that
+   * position may be of a history that this database never had.
+   */
+  function passed<T extends { readonly to: Seq }>(end: T, from: Seq, run: Floor['run']): T {
+    if (end.to > from && (seen.run !== run || end.to > seen.seq)) seen = { run, seq: end.to }
     return end
   }
 
