@@ -26,7 +26,7 @@ export class Migration20261122120000_memory_keeping extends Migration {
       'move_frozen_knowledge',
     ])
       this.addSql(`drop function sync.${name}()`)
-    this.addSql('drop function sync.decay_memories(integer)')
+    this.addSql('drop function sync.decay_memories(integer, uuid)')
     for (const { table, function: name, used } of former) {
       this.addSql(formerFunction(name, used))
       this.addSql(
@@ -138,10 +138,11 @@ begin
 end $$`,
   /**
    * Strength is importance x confidence, fading with the days since it was last of use. At most so many memories become colder,
-   * are archived, or are told to have expired; answers how many, so that it is called until there are none.
+   * are archived, or are told to have expired, in the order of their ids; answers how many and the last of them, after which the
+   * next call goes on: a memory that has just become cold is not archived the same night.
    */
   `
-create function sync.decay_memories(at_most integer) returns integer language sql as $$
+create function sync.decay_memories(at_most integer, after_id uuid) returns table (changed integer, last_id uuid) language sql as $$
   with strength as (
     select id, tier, expires_at is not null and expires_at <= now() as expired, tier = 'core' or is_pinned as kept, importance * confidence
       * exp(-decay_rate * extract(epoch from now() - greatest(last_accessed_at, last_reinforced_at, created_at))::double precision / 86400) as value
@@ -162,12 +163,12 @@ create function sync.decay_memories(at_most integer) returns integer language sq
     from strength
   ), chosen as (
     select moved.* from moved join public.memories m using (id)
-    where (moved.status, moved.tier) is distinct from (m.status, m.tier)
+    where (moved.status, moved.tier) is distinct from (m.status, m.tier) and (after_id is null or id > after_id)
     order by id limit at_most
   ), done as (
-    update public.memories m set status = chosen.status, tier = chosen.tier from chosen where m.id = chosen.id returning 1
+    update public.memories m set status = chosen.status, tier = chosen.tier from chosen where m.id = chosen.id returning m.id
   )
-  select count(*)::integer from done
+  select count(*)::integer, (array_agg(id order by id desc))[1] from done
 $$`,
   `
 create function sync.freeze_knowledge() returns trigger language plpgsql as $$

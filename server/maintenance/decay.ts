@@ -29,11 +29,22 @@ export async function decayMemories({ pool, batch = 2000, signal }: DecayOptions
   })
 }
 
+/** In the order of their ids, so that none fades twice in one night. */
 async function decayAll(pool: pg.Pool, batch: number, signal: AbortSignal | undefined): Promise<number> {
   let total = 0
+  let last: string | null = null
   for (let changed = batch; changed >= batch && signal?.aborted !== true; total += changed) {
-    const { rows } = await pool.query<{ count: number }>('select sync.decay_memories($1) as count', [batch])
-    changed = rows[0]?.count ?? 0
+    const { rows }: pg.QueryResult<Decayed> = await pool.query(
+      'select changed, last_id from sync.decay_memories($1, $2)',
+      [batch, last],
+    )
+    changed = rows[0]?.changed ?? 0
+    last = rows[0]?.last_id ?? null
   }
   return total
+}
+
+interface Decayed {
+  readonly changed: number
+  readonly last_id: string | null
 }

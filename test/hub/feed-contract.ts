@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
-import { zeroSeq, type Seq } from '../../protocol/seq.ts'
+import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import { createTriggerSource } from '../../server/capture/capture.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -102,6 +102,18 @@ export function feedContract(kind: 'embedded' | 'postgres', makeSource = byTrigg
   }
 
   const keysOf = (step: Step) => step.changes.map(({ table, id }) => `${table} ${id}`)
+
+  test('a position that the log never reached is not taken for one that was seen', async () => {
+    const beyond = toSeq(head + 1_000_000)
+    await feed.advance(beyond, {
+      organizations: null,
+      follows: () => false,
+      watchAccess: false,
+      embeddings: false,
+      principals: () => [],
+    })
+    expect((await feed.state()).head).toBe(head)
+  })
 
   test('a step folds several changes of a row into its newest state', async () => {
     const id = await addTask('one')
