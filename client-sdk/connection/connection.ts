@@ -187,11 +187,8 @@ export class Connection {
     this.#silence.disarm()
     this.#tokens.stop()
     this.#freshness.disconnected()
-    const session = this.#session
-    const wire = this.#wire
-    this.#session = null
-    this.#wire = null
-    this.#early = null
+    const [session, wire] = [this.#session, this.#wire]
+    this.#session = this.#wire = this.#early = null
     if (session !== null) this.#ending = Promise.all([this.#ending, session.end()]).then(() => undefined)
     this.#requests.failAll(new TideError('offline', 'The connection ended before the answer came.'))
     wire?.close()
@@ -347,6 +344,10 @@ export class Connection {
     switch (error.code) {
       case 'device_cloned':
         return this.#identityLost()
+      case 'cursor_too_old':
+        this.#lost(error)
+        // What is staged too: pages from before the log was pruned would be refused again and again.
+        return this.#afterwards(() => this.#options.replica.rebuild())
       case 'token_expired':
       case 'token_invalid':
         this.#tokens.refused(error)
@@ -361,12 +362,9 @@ export class Connection {
   }
 
   #identityLost(): void {
-    this.#lost(
-      new TideError('device_cloned', 'Another copy of this replica has sent under its identity; it takes a new one.'),
-    )
-    this.#ending = this.#ending
-      .then(() => this.#options.replica.takeNewIdentity())
-      .catch((error: unknown) => this.reportError(error))
+    const why = 'Another copy of this replica has sent under its identity; it takes a new one.'
+    this.#lost(new TideError('device_cloned', why))
+    this.#afterwards(() => this.#options.replica.takeNewIdentity())
   }
 
   #lost(error: TideError): void {
@@ -380,9 +378,11 @@ export class Connection {
     this.#lost(toTideError(error))
     if (this.#failures < failuresBeforeRebuild) return
     this.#failures = 0
-    this.#ending = this.#ending
-      .then(() => this.#options.replica.rebuild())
-      .catch((cause: unknown) => this.reportError(cause))
+    this.#afterwards(() => this.#options.replica.rebuild())
+  }
+
+  #afterwards(work: () => Promise<void>): void {
+    this.#ending = this.#ending.then(work).catch((error: unknown) => this.reportError(error))
   }
 
   #send(message: Up): void {

@@ -85,7 +85,9 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       const { to, pending } = recent
         ? passed(recentEnd(recent, snap.text, from), from, snap.place.run)
         : await endOf(snap, log, from)
-      if (from < snap.pruned) return { kind: 'too_far', epoch: snap.epoch, from, to, pending, moment: snap.moment }
+      // What is gone was seen by this snapshot: who is told to go on from `to` is not too far behind again.
+      const beyond = { kind: 'too_far', epoch: snap.epoch, from, pending, moment: snap.moment } as const
+      if (from < snap.pruned) return { ...beyond, to: toSeq(Math.max(to, snap.pruned)) }
       const fold = recent
         ? foldRecent(recent, to, request.organizations, maxKeys)
         : await foldLog(log, { ...request, from, to, homes, maxKeys })
@@ -98,7 +100,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
           query: snap.query,
           maxKeys,
         }))
-      if (!fold || !read) return { kind: 'too_far', epoch: snap.epoch, from, to, pending, moment: snap.moment }
+      if (!fold || !read) return { ...beyond, to }
       const canaryAt = fold.canary && request.watchAccess ? await canaryTime(log, to) : undefined
       const verified = request.verify ? await verify(snap, request.verify) : null
       return {
@@ -155,7 +157,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
    * a later snapshot may have raised it since.
    */
   async function headOf(snap: Snapshot, floor: Floor): Promise<Seq> {
-    return (await endOf(snap, snap.query, floor.run === snap.place.run ? floor.seq : zeroSeq)).to
+    const from = floor.run === snap.place.run ? floor.seq : zeroSeq
+    return (await endOf(snap, snap.query, toSeq(Math.max(from, snap.pruned)))).to
   }
 
   function rowReader(snap: Snapshot, embeddings: boolean): RowReader {
