@@ -127,7 +127,8 @@ export async function* readBigKeys(
   }
 }
 
-function toEntry(seq: Seq, row: KeyRow): LogEntry {
+/** An entry as the log, or the spilled keys of a big commit, have it. */
+export function toEntry(seq: Seq, row: Omit<KeyRow, 'n'>): LogEntry {
   return {
     seq,
     organizationId: row.organization,

@@ -1,7 +1,15 @@
 import { toSeq, type Seq } from '../../protocol/seq.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
-import { bigCommitsTable, mayConcern, readBigCommit, readBigKeys, type BigPart, type Wanted } from './big-commits.ts'
+import {
+  bigCommitsTable,
+  mayConcern,
+  readBigCommit,
+  readBigKeys,
+  type BigPart,
+  type Wanted,
+  toEntry,
+} from './big-commits.ts'
 import { Fold, type LogEntry } from './fold.ts'
 
 /** Head, epoch, time and the place of the snapshot in one row; the first statement of a snapshot, taken before the WAL's positions are read. */
@@ -120,7 +128,7 @@ export async function foldLog(log: SqlQuery, options: FoldOptions): Promise<Fold
     if (Number(rows[0]?.pruned ?? 0) > from) return undefined
     for (const row of rows) {
       if (row.seq === null || Number(row.seq) > to) continue
-      if (row.table_name !== bigCommitsTable) fold.add(toEntry(row, toSeq(row.seq)))
+      if (row.table_name !== bigCommitsTable) fold.add(toEntry(toSeq(row.seq), row))
       else if (!(await addBigCommit(log, toSeq(row.seq), fold, options))) return undefined
       else big = true
     }
@@ -161,18 +169,4 @@ async function addBigCommit(log: SqlQuery, seq: Seq, fold: Fold, options: FoldOp
   if (fold.size + keys > options.maxKeys) return false
   for await (const entry of readBigKeys(log, commit, organizations, commit.parts && wanted)) fold.add(entry)
   return true
-}
-
-function toEntry(row: EntryRow, seq: Seq): LogEntry {
-  return {
-    seq,
-    organizationId: row.organization,
-    channel: row.channel,
-    oldChannel: row.old_channel,
-    table: row.table_name,
-    rowId: row.row_id,
-    op: row.op,
-    mutationId: row.mutation,
-    deviceId: row.device,
-  }
 }
