@@ -35,8 +35,13 @@ export interface ConnectionStatus {
 /** Milliseconds. */
 export const timing = {
   backoff: { minMs: 300, maxMs: 30_000 },
-  /** For a token, a transport and a welcome, each. */
-  greeting: 15_000,
+  /** For a token and a transport, each. */
+  opening: 15_000,
+  /**
+   * For the answer to `hello`: longer than the server takes at most (60 s, when a crowd waits for its database in line). A client that gave
+   * up earlier would come again while its first `hello` is still being worked on, and the crowd would never get smaller.
+   */
+  welcome: 75_000,
   request: 30_000,
   /** For the answer to a push or a page: they may wait behind others on the server. */
   answer: 120_000,

@@ -197,7 +197,7 @@ export class Connection {
   #open(): void {
     this.#cancelTimer()
     const run = ++this.#run
-    this.#lostAfter(timing.greeting, 'The server could not be reached in time.')
+    this.#lostAfter(timing.opening, 'The server could not be reached in time.')
     // What the last connection was applying must be done before the cursor is told again.
     this.#ending
       .then(() => this.#tokens.fetch())
@@ -225,7 +225,7 @@ export class Connection {
   #greet(): void {
     const { replica, device } = this.#options
     const { meta } = replica
-    this.#lostAfter(timing.greeting, 'The server did not answer the hello in time.')
+    this.#lostAfter(timing.welcome, 'The server did not answer the hello in time.')
     this.#send({
       type: 'hello',
       protocol: protocolVersion,

@@ -38,10 +38,22 @@ describe('greeting', () => {
   it('gives up on a server that stays silent and tries again', async () => {
     const { connection, server, clock } = await connectionOf()
     connection.connect()
-    await server.accept()
     await clock.advance(16_000)
     expect(server.opens).toBe(2)
+    await server.accept()
+    await clock.advance(80_000)
+    expect(server.opens).toBeGreaterThan(2)
     expect(connection.status.error?.code).toBe('timeout')
+  })
+
+  it('waits for a welcome as long as the server may take in a crowd', async () => {
+    const { connection, server, clock } = await connectionOf()
+    connection.connect()
+    await server.accept()
+    await clock.advance(60_000)
+    expect(server.opens).toBe(1)
+    await server.say(welcome({ resume: false }))
+    expect(connection.status.connection).toBe('live')
   })
 
   it('stops for good when the replica belongs to somebody else', async () => {
