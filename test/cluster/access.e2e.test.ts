@@ -1,3 +1,4 @@
+// Who may not be here any more is cut on every server, with Redis and without.
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
@@ -16,15 +17,19 @@ describe.skipIf(!canRun)('what one server of several is told', () => {
     cluster = await startCluster({ servers: 2, capture: 'wal', env: { REDIS_URL: redis.url } })
     const [first, second] = cluster.servers
     urls = [first?.url ?? '', second?.url ?? '']
-    await until(async () => {
-      const all = await Promise.all(cluster.servers.map(readiness))
-      return all.every((one) => one?.redis?.ok) || undefined
-    })
+    await redisIs(true)
   }, 240_000)
   afterAll(async () => {
     await cluster?.close()
     await redis?.kill()
   }, 120_000)
+
+  async function redisIs(ok: boolean): Promise<void> {
+    await until(async () => {
+      const all = await Promise.all(cluster.servers.map(readiness))
+      return all.every((one) => one?.redis?.ok === ok) || undefined
+    })
+  }
 
   /** Waits until the server has ended a client for good, and answers why. */
   async function stopped(client: Client): Promise<string | undefined> {
@@ -47,22 +52,6 @@ describe.skipIf(!canRun)('what one server of several is told', () => {
     at: 0,
   })
 
-  test('a device that is revoked is cut on whichever server it is', async () => {
-    const clients = await Promise.all(
-      cluster.servers.map((server, index) => cluster.follow(`to be revoked ${index}`, { server })),
-    )
-    await cluster.pool.query(`update devices set revoked_at = now() where name like 'to be revoked %'`)
-    expect(await Promise.all(clients.map(stopped))).toEqual(['device_revoked', 'device_revoked'])
-  }, 120_000)
-
-  test('a user who is suspended is cut on whichever server they are', async () => {
-    const clients = await Promise.all(
-      cluster.servers.map((server, index) => cluster.follow(`ben ${index}`, { server, email: 'ben@example.com' })),
-    )
-    await cluster.pool.query(`update users set status = 'suspended' where email = 'ben@example.com'`)
-    expect(await Promise.all(clients.map(stopped))).toEqual(['token_invalid', 'token_invalid'])
-  }, 120_000)
-
   test('a device that comes to another server ends its session on the first', async () => {
     const token = await cluster.tokenOf('ada@example.com')
     const hello = helloOf(token)
@@ -76,22 +65,47 @@ describe.skipIf(!canRun)('what one server of several is told', () => {
     newest.close()
   }, 60_000)
 
-  test('a write sent to one server and again to another is applied once, and a copy of its device is found out', async () => {
-    const token = await cluster.tokenOf('ada@example.com')
-    const hello = helloOf(token, { clientSeq: 1 })
-    const mutation = insertTask(1)
-    const { client: first } = await RawClient.greeted(urls[0], token, hello)
-    first.send({ type: 'push', mutations: [mutation] })
-    const { outcomes } = await first.next('outcomes')
-    const { client: second, welcome } = await RawClient.greeted(urls[1], token, hello)
-    expect(welcome.clientSeq).toBe(1)
-    second.send({ type: 'push', mutations: [mutation] })
-    expect((await second.next('outcomes')).outcomes).toEqual(outcomes)
-    const { rows } = await cluster.pool.query('select version from tasks where id = $1', [mutation.rowId])
-    expect(rows).toEqual([{ version: 1 }])
-    const copy = await RawClient.connect(urls[0])
-    copy.send({ ...hello, clientSeq: 0 })
-    expect(await copy.next('error')).toMatchObject({ fatal: true, error: { code: 'device_cloned' } })
-    second.close()
-  }, 60_000)
+  describe.each(['with Redis', 'without Redis'] as const)('%s', (redisState) => {
+    beforeAll(async () => {
+      if (redisState === 'with Redis') return
+      await redis.kill()
+      await redisIs(false)
+    })
+
+    test('a device that is revoked is cut on whichever server it is', async () => {
+      const clients = await Promise.all(
+        cluster.servers.map((server, index) => cluster.follow(`revoked ${redisState} ${index}`, { server })),
+      )
+      await cluster.pool.query(`update devices set revoked_at = now() where name like $1`, [`revoked ${redisState} %`])
+      expect(await Promise.all(clients.map(stopped))).toEqual(['device_revoked', 'device_revoked'])
+    }, 120_000)
+
+    test('a user who is suspended is cut on whichever server they are', async () => {
+      const clients = await Promise.all(
+        cluster.servers.map((server, index) => cluster.follow(`ben ${index}`, { server, email: 'ben@example.com' })),
+      )
+      await cluster.pool.query(`update users set status = 'suspended' where email = 'ben@example.com'`)
+      expect(await Promise.all(clients.map(stopped))).toEqual(['token_invalid', 'token_invalid'])
+      await cluster.pool.query(`update users set status = 'active' where email = 'ben@example.com'`)
+    }, 120_000)
+
+    test('a write sent to one server and again to another is applied once, and a copy of its device is found out', async () => {
+      const token = await cluster.tokenOf('ada@example.com')
+      const hello = helloOf(token, { clientSeq: 1 })
+      const mutation = insertTask(1)
+      const { client: first } = await RawClient.greeted(urls[0], token, hello)
+      first.send({ type: 'push', mutations: [mutation] })
+      const { outcomes } = await first.next('outcomes')
+      const { client: second, welcome } = await RawClient.greeted(urls[1], token, hello)
+      expect(welcome.clientSeq).toBe(1)
+      second.send({ type: 'push', mutations: [mutation] })
+      expect((await second.next('outcomes')).outcomes).toEqual(outcomes)
+      const { rows } = await cluster.pool.query('select version from tasks where id = $1', [mutation.rowId])
+      expect(rows).toEqual([{ version: 1 }])
+      const copy = await RawClient.connect(urls[0])
+      copy.send({ ...hello, clientSeq: 0 })
+      expect(await copy.next('error')).toMatchObject({ fatal: true, error: { code: 'device_cloned' } })
+      second.close()
+    }, 60_000)
+  })
 })

@@ -84,6 +84,9 @@ describe.skipIf(!canRun)('memberships of several servers', () => {
       }
       const after = await ada.tasks.insert({ projectId: project.id, title: 'Secret again' })
       await after.$write.wait('synced')
+      // What reaches them later says that this does not.
+      const marker = await ada.tasks.insert({ projectId: cluster.projectId, title: 'For everyone' })
+      for (const client of bens) await seesTask(client, marker.id)
       for (const client of bens) expect(await client.tasks.find({ where: { projectId: project.id } })).toEqual([])
     },
   )

@@ -11,7 +11,7 @@ interface SlotState {
 }
 
 /** A reader that has not said anything for so long is looked at again, and then is taken for hung. */
-const [suspectSeconds, silentSeconds] = [2, 3]
+const [suspectSeconds, silentSeconds] = [1.5, 2.5]
 
 const stateSql = `
 select s.slot_name as slot, s.active_pid as pid,
