@@ -11,8 +11,8 @@ export interface WalPlace {
   readonly run: string
 }
 
-/** A commit as its entries in the log are, by the server that wrote them. `xid`: the lower half of the transaction's id. */
-export interface LoggedCommit {
+/** A commit as its entries in the log are or will be, by the server that writes them. `xid`: the lower half of the transaction's id. */
+export interface RecentCommit {
   readonly point: { readonly seq: Seq; readonly xid: number }
   readonly keys: readonly {
     readonly organizationId: string | null
@@ -21,6 +21,8 @@ export interface LoggedCommit {
     readonly table: string
     readonly rowId: string | null
     readonly op: 'upsert' | 'delete' | 'reset' | 'mark'
+    /** Of the row after the change; null where it has none, or is gone. */
+    readonly version: number | null
     readonly origin: { readonly mutation_id: string | null; readonly origin_device_id: string | null }
   }[]
 }
@@ -54,10 +56,11 @@ export interface ChangeSource {
    */
   settle(snapshot: SqlQuery, place: WalPlace): Promise<SqlQuery>
   /**
-   * All entries of the log after a position, as far as it has them in memory; undefined: they have to be read. To be asked after `settle`, for
-   * a snapshot of that epoch. Absent: it never has any.
+   * All commits after a position that were read from the WAL so far, where it has them in memory, in order and without a gap; undefined: the log has to
+   * be read. `epoch`: of the snapshot that they are for. After `settle` nothing that the snapshot sees is missing at their end; before, something may be, and
+   * of those that are there some may not be in the log yet. Absent: it never has any.
    */
-  recent?(from: Seq, epoch: string): readonly LoggedCommit[] | undefined
+  recent?(from: Seq, epoch: string): readonly RecentCommit[] | undefined
   /** The newest position in the log. */
   head(): Promise<Seq>
   /** Whether this server writes the log or follows another one that does. Absent: nobody does, the log is part of each commit. */

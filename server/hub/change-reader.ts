@@ -1,19 +1,26 @@
 import { isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Seq } from '../../protocol/seq.ts'
-import type { Catalog } from '../catalog/catalog.ts'
+import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { accessColumns } from '../scope/access.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import type { AdvanceRequest, Change, Departure } from './feed.ts'
 import type { FoldedKey } from './fold.ts'
 import { findRehangs, type Rehang } from './rehang.ts'
-import type { RowReader } from './row-reader.ts'
+
+/** Where the newest rows of keys come from. */
+export interface RowSource {
+  /** Rows by id; those that are gone are missing. */
+  byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, Row>>
+  /** All rows that live in sub-channels; undefined when there are more than `limit`. */
+  inChannels(table: CatalogTable, channels: readonly string[], limit: number): Promise<readonly Row[] | undefined>
+}
 
 export interface ReadOptions {
   readonly catalog: Catalog
   readonly homes: Homes
-  readonly rows: RowReader
+  readonly rows: RowSource
   readonly query: SqlQuery
   readonly maxKeys: number
 }
@@ -99,7 +106,7 @@ function isWanted({ key, homes, formerHomes, everywhere }: Located, { follows, w
 async function readRows(
   located: readonly Located[],
   { follows, watchAccess }: Request,
-  reader: RowReader,
+  reader: RowSource,
 ): Promise<readonly Change[]> {
   const changes: Change[] = []
   for (const [table, some] of Map.groupBy(located, ({ key }) => key.table)) {

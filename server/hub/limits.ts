@@ -16,6 +16,12 @@ export interface HubLimits {
   readonly concurrentCatchUps: number
   /** Changes kept in memory for sessions that are a little behind. */
   readonly ringChanges: number
+  /**
+   * Milliseconds between the beginnings of two steps of the live loop, at least, so that what is committed in quick succession is one; the first
+   * after a while waits for nothing. And the same while there is no session that would be kept waiting.
+   */
+  readonly gatherMs: number
+  readonly idleGatherMs: number
 }
 
 export const defaultHubLimits: HubLimits = {
@@ -29,4 +35,6 @@ export const defaultHubLimits: HubLimits = {
   concurrentPages: 2,
   concurrentCatchUps: 2,
   ringChanges: 10_000,
+  gatherMs: 3,
+  idleGatherMs: 50,
 }

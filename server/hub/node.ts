@@ -31,8 +31,8 @@ export interface NodeOptions {
 
 /** Pauses between tries after failures. Milliseconds. */
 const [retryMs, slowestRetryMs] = [200, 2000]
-/** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later. */
-const pendingMs = 5
+/** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later: looked for less and less often. */
+const [pendingMs, slowestPendingMs] = [1, 16]
 const maxRefused = 10_000
 /** Sessions that were ended together come back one after the other. */
 const [comeBackMs, slowestComeBackMs] = [2, 5000]
@@ -66,6 +66,8 @@ export class Node {
   #asked = 0
   #adopted = 0
   #steps = 0
+  #steppedAt = Number.NEGATIVE_INFINITY
+  #pendings = 0
   #lastCanaryAt: number | null = null
   #running: Promise<void> | undefined
   #watched: WatchedStep | undefined
@@ -125,7 +127,6 @@ export class Node {
 
   wake(): void {
     this.#options.source.wake()
-    this.#notice()
   }
 
   /** There are commits up to a position, or up to one that is not known. */
@@ -168,6 +169,7 @@ export class Node {
       if (this.#stopped) return
       // One commit is often noticed twice: by its writer here, and by the source.
       if (this.#due <= this.#position) continue
+      await this.#gather()
       this.#due = 0
       try {
         await this.#step()
@@ -181,7 +183,16 @@ export class Node {
     }
   }
 
-  /** Before a read is tried again; a stop ends it. */
+  /** The first commit after a while waits for nothing. */
+  async #gather(): Promise<void> {
+    const { clock, limits } = this.#options
+    const gap = this.sessions.size === 0 ? limits.idleGatherMs : limits.gatherMs
+    const wait = this.#steppedAt + gap - clock.monotonic()
+    if (wait > 0) await this.#pause(wait)
+    this.#steppedAt = clock.monotonic()
+  }
+
+  /** A stop ends it. */
   async #pause(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#options.clock.after(ms, resolve)
@@ -202,12 +213,18 @@ export class Node {
     if (step.epoch !== undefined && step.epoch !== this.#epoch) return void (await this.#ask())
     this.#options.troubles.report('feed', undefined)
     if (step.kind === 'step') this.#at = step.at
-    if (step.pending) this.#options.clock.after(pendingMs, () => this.#notice())
+    this.#lookAgain(step.pending === true)
     if (this.#stopped || step.to === this.#position) return
     this.#steps++
     this.#position = step.to
     if (step.kind === 'step') this.#observe(step, askedAt, () => this.#dispatch(step, generation))
     else this.#skip(step.moment)
+  }
+
+  /** For what was committed and could not be seen yet. */
+  #lookAgain(isPending: boolean): void {
+    if (!isPending) return void (this.#pendings = 0)
+    this.#options.clock.after(Math.min(slowestPendingMs, pendingMs * 2 ** this.#pendings++), () => this.#notice())
   }
 
   #observe(step: Step, askedAt: number, feed: () => void): void {

@@ -1,11 +1,11 @@
 /** What `log-reader.ts` asks of the database, answered from commits that the log's writer still has in memory. */
-import type { LoggedCommit } from '../capture/change-source.ts'
+import type { RecentCommit } from '../capture/change-source.ts'
 import { toSeq, type Seq } from '../../protocol/seq.ts'
 import { Fold } from './fold.ts'
 
 /** Where a snapshot ends in the log: the last commit before the first that it does not see. `pending`: there are more, which will soon be visible. */
 export function recentEnd(
-  commits: readonly LoggedCommit[],
+  commits: readonly RecentCommit[],
   snapshot: string,
   from: Seq,
 ): { readonly to: Seq; readonly pending: boolean } {
@@ -18,7 +18,7 @@ export function recentEnd(
 
 /** Folds the entries up to `to`. Undefined: more than `maxKeys` rows were touched. */
 export function foldRecent(
-  commits: readonly LoggedCommit[],
+  commits: readonly RecentCommit[],
   to: Seq,
   organizations: ReadonlySet<string> | null,
   maxKeys: number,

@@ -1,12 +1,13 @@
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { binarySelectList, RowDecoder } from '../db/row-packer.ts'
+import type { RowSource } from './change-reader.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const chunk = 5000
 
 /** Reads the newest rows of keys, from one snapshot. */
-export class RowReader {
+export class RowReader implements RowSource {
   readonly #catalog: Catalog
   readonly #each: Snapshot['each']
   readonly #embeddings: boolean
@@ -17,7 +18,6 @@ export class RowReader {
     this.#embeddings = embeddings
   }
 
-  /** Rows by id; those that are gone are missing. */
   async byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
     const rows = new Map<string, Row>()
     const found = this.#catalog.synced.get(table)
@@ -28,7 +28,6 @@ export class RowReader {
     return rows
   }
 
-  /** All rows that live in sub-channels; undefined when there are more than `limit`. */
   async inChannels(
     table: CatalogTable,
     channels: readonly string[],

@@ -26,9 +26,10 @@ import type {
 import { canaryTime, foldLog, formerEpochs, visibleHead } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
 import { foldRecent, recentEnd } from './recent-log.ts'
+import { readQuickly } from './quick-step.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
-import { inSnapshot, type Snapshot } from './snapshot.ts'
+import { inSnapshot, momentOf, type Snapshot } from './snapshot.ts'
 
 export interface SqlFeedOptions {
   readonly database: Database
@@ -55,6 +56,15 @@ interface Floor {
   readonly seq: Seq
 }
 
+/** Where the last step of the live loop ended that was read in a snapshot, of which database, and the time as of which it saw everything. */
+interface Settled extends Floor {
+  readonly epoch: string
+  readonly at: number
+}
+
+/** For rows that are found in the channels which they name. */
+const unasked: SqlQuery = () => Promise.reject(new Error('A quick step resolves no channels.'))
+
 /** The feed over Postgres or the embedded database. */
 export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const { database, source, catalog, connections = 4, deadlineMs = 10_000, maxKeys = 250_000 } = options
@@ -70,6 +80,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   const sizes = new RowSizes()
   /** The newest commit that a snapshot has seen, and in which run of Postgres: what one saw, all later ones of the run see. */
   let seen: Floor = { run: '', seq: zeroSeq }
+  let settled: Settled = { run: '', seq: zeroSeq, epoch: '', at: 0 }
   const snapshot = <T>(read: (snapshot: Snapshot) => Promise<T>): Promise<T> => inSnapshot(pool, deadlineMs, read)
   const access = new Batcher<DevicePrincipal, AccessAnswer>((principals) =>
     snapshot(async ({ query, moment }) => {
@@ -79,6 +90,27 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   )
 
   async function advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
+    return (await quickStep(from, request)) ?? (await fullStep(from, request))
+  }
+
+  /** A step of the live loop that needs no snapshot, from where the last one ended that had one. */
+  async function quickStep(from: Seq, request: AdvanceRequest): Promise<Step | undefined> {
+    const { epoch, run, at } = settled
+    const recent = request.watchAccess && from >= settled.seq ? source.recent?.(from, epoch) : undefined
+    const read = recent && (await readQuickly(recent, from, request, { pool, catalog, homes }))
+    if (!read || read.epoch !== epoch || read.run !== run) return undefined
+    const { to, pending, fold, rows } = read
+    passed(read, from, run)
+    const found = await readChanges(fold.keys(), request, { catalog, homes, rows, query: unasked, maxKeys })
+    if (!found) return undefined
+    const { marks, resets, credentials, canary } = fold
+    const { embeddings } = request
+    const moment = momentOf(read.snapshot)
+    const said = { marks, resets, credentials, canary, verified: null, access: new Map() }
+    return { kind: 'step', epoch, from, to, pending, at, moment, embeddings, ...found, ...said }
+  }
+
+  async function fullStep(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     return snapshot(async (snap) => {
       const log = await source.settle(snap.query, snap.place)
       const recent = source.recent?.(from, snap.epoch)
@@ -103,6 +135,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       if (!fold || !read) return { ...beyond, to }
       const canaryAt = fold.canary && request.watchAccess ? await canaryTime(log, to) : undefined
       const verified = request.verify ? await verify(snap, request.verify) : null
+      if (request.watchAccess) settled = { run: snap.place.run, seq: to, epoch: snap.epoch, at: snap.at }
       return {
         kind: 'step',
         epoch: snap.epoch,

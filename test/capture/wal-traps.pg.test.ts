@@ -5,7 +5,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import { createWalSource } from '../../server/capture/capture.ts'
-import type { ChangeSource, LoggedCommit } from '../../server/capture/change-source.ts'
+import type { ChangeSource, RecentCommit } from '../../server/capture/change-source.ts'
 import { noOrigin } from '../../server/capture/wal/captured-commit.ts'
 import { LogWriter } from '../../server/capture/wal/log-writer.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
@@ -76,7 +76,7 @@ function toPlain({
   return { seq, organization_id, channel, old_channel, table_name, row_id, op, mutation_id, origin_device_id }
 }
 
-function toLogRow({ seq }: LoggedCommit['point'], { origin, ...key }: LoggedCommit['keys'][number]): LogRow {
+function toLogRow({ seq }: RecentCommit['point'], { origin, ...key }: RecentCommit['keys'][number]): LogRow {
   return {
     seq: String(seq),
     organization_id: key.organizationId,

@@ -145,7 +145,16 @@ async function run(scheduler: fc.Scheduler, warm: number, ops: readonly Op[]): P
     clock: systemClock,
     log: silentLog,
     catalog: { byName: new Map([...tables].map(([name, descriptor]) => [name, { descriptor }])) },
-    limits: { windowBatches: 3, partRows: 2, ringChanges: 6, concurrentCatchUps: 2, concurrentPages: 1, pageRows: 2 },
+    limits: {
+      windowBatches: 3,
+      partRows: 2,
+      ringChanges: 6,
+      concurrentCatchUps: 2,
+      concurrentPages: 1,
+      pageRows: 2,
+      gatherMs: 0,
+      idleGatherMs: 0,
+    },
   })
   const turn = async (): Promise<boolean> => {
     await new Promise((resolve) => setImmediate(resolve))

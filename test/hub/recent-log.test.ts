@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { toSeq, zeroSeq } from '../../protocol/seq.ts'
-import type { LoggedCommit } from '../../server/capture/change-source.ts'
+import type { RecentCommit } from '../../server/capture/change-source.ts'
 import { foldRecent, recentEnd } from '../../server/hub/recent-log.ts'
 
-type Key = LoggedCommit['keys'][number]
+type Key = RecentCommit['keys'][number]
 const origin = { mutation_id: null, origin_device_id: null }
 const key = (rowId: string, more: Partial<Key> = {}): Key => ({
   organizationId: 'acme',
@@ -12,10 +12,11 @@ const key = (rowId: string, more: Partial<Key> = {}): Key => ({
   table: 'tasks',
   rowId,
   op: 'upsert',
+  version: 1,
   origin,
   ...more,
 })
-const commit = (seq: number, xid: number, ...keys: Key[]): LoggedCommit => ({ point: { seq: toSeq(seq), xid }, keys })
+const commit = (seq: number, xid: number, ...keys: Key[]): RecentCommit => ({ point: { seq: toSeq(seq), xid }, keys })
 
 test.each([
   ['all are visible', '110:110:', 30, false],

@@ -1,8 +1,8 @@
 import pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
-import { zeroSeq, type Seq } from '../../../protocol/seq.ts'
+import type { Seq } from '../../../protocol/seq.ts'
 import { CommitAssembler } from './commit-assembler.ts'
-import type { LoggedCommit } from '../change-source.ts'
+import type { RecentCommit } from '../change-source.ts'
 import { LogQueue, type Work } from './log-queue.ts'
 import { LogTail } from './log-tail.ts'
 import { LogWriter } from './log-writer.ts'
@@ -21,6 +21,8 @@ export interface LogStreamOptions {
   readonly onPosition: (end: number, run: string) => void
   /** Keys of open transactions that are held in memory. */
   readonly openKeys: number
+  /** A commit with keys can be had from `recent`; it is not in the log yet. */
+  readonly onCommit: (seq: Seq) => void
   /** Commits with keys were logged. */
   readonly onLogged: (newest: Seq) => void
 }
@@ -29,7 +31,7 @@ export interface LogStream {
   /** Resolves when it has ended, with the reason; nothing is written after. */
   readonly ended: Promise<Error>
   /** See `ChangeSource.recent`. */
-  recent(from: Seq, epoch: string): readonly LoggedCommit[] | undefined
+  recent(from: Seq, epoch: string): readonly RecentCommit[] | undefined
   close(): Promise<void>
 }
 
@@ -61,18 +63,26 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let paused = false
   let closing = false
   let writer: LogWriter | undefined
-  let tail = new LogTail(zeroSeq, 0)
+  const tail = new LogTail(tailKeys)
   let epoch: string | undefined
   let running: Promise<void> | undefined
   let wroteAt = Number.NEGATIVE_INFINITY
 
   const push = (work: Work): void => {
     queue.push(work)
+    remember(work)
     if (queue.weight > queuedKeys && !paused) {
       paused = true
       stream?.pause()
     }
     if (writer && !running) running = run(writer)
+  }
+
+  function remember(work: Work): void {
+    if (work.kind === 'commit_spilled') tail.restart(work.point.seq)
+    if (work.kind !== 'commit' || work.keys.length === 0) return
+    tail.add(work)
+    if (writer) options.onCommit(work.point.seq)
   }
 
   let stream: Replication | undefined = undefined
@@ -130,13 +140,11 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     else if (work?.kind === 'forget') await log.forget(work.xid, work.subxid)
     else if (work?.kind === 'commit_spilled') {
       await log.logBig(work.point)
-      tail.restart(work.point.seq)
       reached(work.point.end)
       options.onLogged(work.point.seq)
     } else if (work) {
       const worthy = work.commits.filter(({ keys, told }) => keys.length > 0 || told)
       if (worthy.length > 0) await log.log(worthy)
-      tail.add(worthy)
       reached(work.end)
       const newest = worthy.findLast(({ keys }) => keys.length > 0)
       if (newest) options.onLogged(newest.point.seq)
@@ -156,7 +164,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     if (claimed.run !== replication.run) throw new Error('Postgres was started anew while its slot was being taken.')
     const begun = await claimed.begin()
     options.onRun(claimed.run)
-    tail = new LogTail(begun.newest, tailKeys)
+    tail.begin(begun.newest)
     epoch = begun.epoch
     writer = claimed
     const beat = (): void => {

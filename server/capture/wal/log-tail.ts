@@ -1,29 +1,33 @@
-import type { LoggedCommit } from '../change-source.ts'
-import type { Seq } from '../../../protocol/seq.ts'
+import type { RecentCommit } from '../change-source.ts'
+import { zeroSeq, type Seq } from '../../../protocol/seq.ts'
 
 /**
- * The newest commits of the log, in the memory of the server that wrote them: who reads on from a position in here needs no query.
- * Commits are added in order, once they are durable in the log.
+ * The newest commits, in the memory of the server that reads them from the WAL and writes the log: who reads on from a position in here needs no
+ * query. They are added in order as they come, before they are in the log: a commit's position is the same however often it comes.
  */
 export class LogTail {
   readonly #maxKeys: number
-  #commits: LoggedCommit[] = []
+  #commits: RecentCommit[] = []
   #keys = 0
-  /** Every entry of the log after this one is here. */
-  #since: Seq
+  /** Every commit after this one is here. */
+  #since = zeroSeq
 
-  constructor(since: Seq, maxKeys: number) {
-    this.#since = since
+  constructor(maxKeys: number) {
     this.#maxKeys = maxKeys
   }
 
-  add(commits: readonly LoggedCommit[]): void {
-    for (const commit of commits) {
-      // A commit that is sent again was left out by the log too.
-      if (commit.keys.length === 0 || commit.point.seq <= (this.#commits.at(-1)?.point.seq ?? this.#since)) continue
-      this.#commits.push(commit)
-      this.#keys += commit.keys.length
-    }
+  /** The log holds commits up to here, of which those that came again are to be forgotten. */
+  begin(since: Seq): void {
+    this.#commits = this.#commits.filter(({ point }) => point.seq > since)
+    this.#keys = this.#commits.reduce((keys, commit) => keys + commit.keys.length, 0)
+    if (since > this.#since) this.#since = since
+  }
+
+  add(commit: RecentCommit): void {
+    // One that is sent again was left out by the log too.
+    if (commit.keys.length === 0 || commit.point.seq <= (this.#commits.at(-1)?.point.seq ?? this.#since)) return
+    this.#commits.push(commit)
+    this.#keys += commit.keys.length
     let gone = 0
     for (const commit of this.#commits) {
       if (this.#keys <= this.#maxKeys) break
@@ -34,7 +38,7 @@ export class LogTail {
     if (gone > 0) this.#commits = this.#commits.slice(gone)
   }
 
-  /** A commit was logged that is not here: only what comes after it will be. */
+  /** A commit came that is not held here: only what comes after it will be. */
   restart(since: Seq): void {
     this.#commits = []
     this.#keys = 0
@@ -42,7 +46,7 @@ export class LogTail {
   }
 
   /** All commits after a position, in order; undefined when some of them are not here any more. */
-  after(from: Seq): readonly LoggedCommit[] | undefined {
+  after(from: Seq): readonly RecentCommit[] | undefined {
     if (from < this.#since) return undefined
     const first = this.#commits.findLastIndex(({ point }) => point.seq <= from) + 1
     return this.#commits.slice(first)

@@ -146,6 +146,9 @@ export function createWalSource({
       onRun: runs,
       openKeys,
       onPosition: reached,
+      onCommit: (seq) => {
+        if (!stopped) onCommits(seq)
+      },
       onLogged: logged,
     })
     if (stopped || retired) {
@@ -321,7 +324,8 @@ export function createWalSource({
       lookAgain()
     },
     wake() {
-      if (!stopped) onCommits()
+      // Who reads the WAL hears of it within the millisecond, and knows then what it is.
+      if (!stopped && !stream) onCommits()
     },
     async inspect() {
       if (!stream) return
