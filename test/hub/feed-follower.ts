@@ -13,6 +13,8 @@ export interface FollowerOptions {
   readonly projectId: string
   readonly writers: readonly CommitWriter[]
   readonly tick: Tick
+  /** Reads as the live loop does: steps may end before a commit of which it has not heard yet. */
+  readonly live?: boolean
 }
 
 export class FeedFollower {
@@ -21,6 +23,9 @@ export class FeedFollower {
   /** How many commits of each writer it has seen. */
   readonly #seen = new Map<CommitWriter, number>()
   seq: Seq
+  /** Steps that were read without waiting for the log: they say nothing newer about the time as of which all was seen. */
+  quickSteps = 0
+  #at = 0
 
   constructor(options: FollowerOptions, seq = zeroSeq) {
     this.#options = options
@@ -54,17 +59,19 @@ export class FeedFollower {
 
   /** One read from where it stands; the state after it must be one that was. */
   async advance(): Promise<Step> {
-    const { feed, organizationId, projectId, tick, writers } = this.#options
+    const { feed, organizationId, projectId, tick, writers, live = false } = this.#options
     const startedAt = tick()
-    const quiet = writers.every(({ commits }) => commits.every(({ ackedAt }) => ackedAt < startedAt))
+    const quiet = !live && writers.every(({ commits }) => commits.every(({ ackedAt }) => ackedAt < startedAt))
     const step = await feed.advance(this.seq, {
       organizations: new Set([organizationId]),
       follows: (channel) => channel === `project/${projectId}`,
-      watchAccess: false,
+      watchAccess: live,
       embeddings: false,
       principals: () => [],
     })
     if (step.kind === 'too_far') throw new Error('The follower fell behind what the log holds.')
+    if (step.kind === 'step' && step.at === this.#at) this.quickSteps++
+    this.#at = step.at
     if (step.to < this.seq) throw new Error(`The cursor went back from ${this.seq} to ${step.to}.`)
     for (const { table, id, row } of step.changes) {
       if (table !== 'tasks') continue
