@@ -13,7 +13,9 @@ import type { CallAction } from './actions.ts'
 import { createUuidSource } from '../lib/uuid.ts'
 import { systemClock, type CancelTimer } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
+import { Listeners } from '../lib/listeners.ts'
 import { stayAlive } from '../lib/stay-alive.ts'
+import { Waits } from '../lib/waits.ts'
 import { TideError } from '../protocol/error.ts'
 import type { Json, Row } from '../protocol/rows/row.ts'
 import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
@@ -65,7 +67,8 @@ export interface ClientBase<S extends Schema> {
   onStatus(listener: (status: ClientStatus) => void): () => void
   /**
    * Resolves when no write of this device is waiting for the server any more; refused and conflicting ones do not wait.
-   * Rejects when `signal` aborts, or when the server refuses this client for good (`status.connection` is `stopped`).
+   * Rejects when `signal` aborts, when the server refuses this client for good (`status.connection` is `stopped`), and
+   * with `closed` when the client is closed.
    */
   synced(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Compares this replica with the server and repairs what differs. Needs a connection. */
@@ -78,7 +81,10 @@ export interface ClientBase<S extends Schema> {
   /** Ends the connection and stays offline until `connect`. */
   disconnect(): void
   connect(): void
-  /** Ends the connection and closes the replica. What is not synced is kept and sent next time. */
+  /**
+   * Ends the connection and closes the replica. What is not synced is kept and sent next time. Live queries end; whoever
+   * waits for the server is told by `closed`.
+   */
   close(): Promise<void>
 }
 
@@ -163,7 +169,10 @@ class TideClient implements ClientBase<Schema> {
   readonly #searcher: Searcher
   readonly #newId: () => string
   #letGo: CancelTimer | undefined
-  readonly #statusListeners = new Set<(status: ClientStatus) => void>()
+  readonly #statusListeners = new Listeners<ClientStatus>()
+  readonly #closeListeners = new Listeners<null>()
+  readonly #waits = new Waits()
+  #closing: Promise<void> | null = null
 
   constructor(parts: EngineParts, engine: Engine) {
     const { replica } = engine
@@ -209,6 +218,7 @@ class TideClient implements ClientBase<Schema> {
       query: (name, query, use) => this.#replica.read(async (store) => use(await store.query(name, query))),
       syncOf: (name, id) => this.#replica.syncOf(name, id),
       onChange: (listener) => this.#replica.onChange(listener),
+      onClose: (listener) => this.#closeListeners.add(listener),
       reportError: (error) => this.#connection.reportError(error),
       search: (request) => this.#searcher.search(table, request),
     })
@@ -241,27 +251,17 @@ class TideClient implements ClientBase<Schema> {
   }
 
   onStatus(listener: (status: ClientStatus) => void): () => void {
-    this.#statusListeners.add(listener)
-    return () => this.#statusListeners.delete(listener)
+    return this.#statusListeners.add(listener)
   }
 
   async synced(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { signal } = options
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const look = (): void => {
+    const isSynced = (): boolean => {
       const { connection, error } = this.#connection.status
-      if (this.#replica.pendingCount === 0) resolve()
-      else if (connection === 'stopped') reject(error)
+      if (this.#replica.pendingCount === 0) return true
+      if (connection === 'stopped' && error !== undefined) throw error
+      return false
     }
-    const abort = (): void => reject(signal?.reason)
-    const stop = this.onStatus(look)
-    signal?.addEventListener('abort', abort)
-    signal?.throwIfAborted()
-    look()
-    return promise.finally(() => {
-      stop()
-      signal?.removeEventListener('abort', abort)
-    })
+    await this.#waits.until((look) => this.onStatus(look), isSynced, options.signal)
   }
 
   verify(): Promise<Verification> {
@@ -302,7 +302,18 @@ class TideClient implements ClientBase<Schema> {
     this.#connection.disconnect()
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const closed = new TideError('closed', 'The client was closed.', {
+      remedy: 'Open the replica again: what was not sent is kept.',
+    })
+    this.#waits.end(closed)
+    this.#channels.close(closed)
+    this.#closeListeners.tell(null)
     await this.#engine.close()
     this.#tracker.close()
   }
@@ -310,10 +321,10 @@ class TideClient implements ClientBase<Schema> {
   async #write(
     requests: readonly WriteRequest[],
     group: boolean,
-  ): Promise<readonly { readonly write: Write; readonly rowId: string }[]> {
+  ): Promise<readonly { readonly write: Write; readonly row: Row | null }[]> {
     const drafts = requests.map((request) => ({ ...request, rowId: request.rowId ?? this.#newId() }))
-    const entries = await this.#replica.write(drafts, { group })
-    return entries.map((entry) => ({ write: this.#tracker.follow(entry), rowId: entry.mutation.rowId }))
+    const written = await this.#replica.write(drafts, { group })
+    return written.map((entry) => ({ write: this.#tracker.follow(entry), row: entry.row }))
   }
 
   #stayWhile(isNeeded: boolean): void {
@@ -322,9 +333,7 @@ class TideClient implements ClientBase<Schema> {
   }
 
   #tellStatus(): void {
-    if (this.#statusListeners.size === 0) return
-    const { status } = this
-    for (const listener of [...this.#statusListeners]) listener(status)
+    if (!this.#statusListeners.isEmpty) this.#statusListeners.tell(this.status)
   }
 }
 

@@ -5,6 +5,10 @@
 export class Listeners<T> {
   readonly #listeners = new Set<(value: T) => void>()
 
+  get isEmpty(): boolean {
+    return this.#listeners.size === 0
+  }
+
   /** Returns the function that ends it. */
   add(listener: (value: T) => void): () => void {
     this.#listeners.add(listener)

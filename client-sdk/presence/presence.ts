@@ -1,3 +1,4 @@
+import { Listeners } from '../../lib/listeners.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 
@@ -22,7 +23,7 @@ export class Presence {
   readonly #source: PresenceSource
   readonly #own = new Map<string, Readonly<Record<string, Json>>>()
   readonly #peers = new Map<string, readonly Peer[]>()
-  readonly #listeners = new Map<string, Set<(peers: readonly Peer[]) => void>>()
+  readonly #listeners = new Map<string, Listeners<readonly Peer[]>>()
 
   constructor(source: PresenceSource) {
     this.#source = source
@@ -35,10 +36,11 @@ export class Presence {
         this.#source.send(channel, state)
       },
       live: (notify) => {
-        const listeners = this.#listeners.get(channel) ?? new Set()
-        this.#listeners.set(channel, listeners.add(notify))
+        const listeners = this.#listeners.get(channel) ?? new Listeners<readonly Peer[]>()
+        this.#listeners.set(channel, listeners)
+        const stop = listeners.add(notify)
         notify(this.#peers.get(channel) ?? [])
-        return () => listeners.delete(notify)
+        return stop
       },
       leave: () => {
         this.#own.delete(channel)
@@ -64,6 +66,6 @@ export class Presence {
   #tell(channel: string, peers: readonly Peer[]): void {
     if (peers.length === 0) this.#peers.delete(channel)
     else this.#peers.set(channel, peers)
-    for (const notify of [...(this.#listeners.get(channel) ?? [])]) notify(peers)
+    this.#listeners.get(channel)?.tell(peers)
   }
 }

@@ -28,8 +28,9 @@ export interface LiveQueryOptions<R> {
 }
 
 /**
- * Keeps one query's rows current. Changes of one turn are told in one call; a row outside the result costs one match and
- * nothing else; the store is read again only where the change cannot tell (windows that lose rows, bootstraps).
+ * Keeps one query's rows current. What changed in one turn is told in one call, in a microtask of its own; a row outside
+ * the result costs one match and nothing else; the store is read again only where the change cannot tell (windows that
+ * lose rows, bootstraps). A read that fails is told, and tried again at the next change of the replica.
  */
 export class LiveQuery<R> {
   readonly #options: LiveQueryOptions<R>
@@ -58,7 +59,9 @@ export class LiveQuery<R> {
 
   #take(change: ReplicaChange): void {
     // A read that waits for its turn will see this change.
-    if (!this.#isLoaded || this.#isReading) return
+    if (this.#isReading) return
+    // The last read has failed: what the rows are now, only another can tell.
+    if (!this.#isLoaded) return this.#read()
     const step = change.tables.get(this.#options.table)
     const result = step === undefined ? 'unchanged' : this.#results.apply(step)
     if (result === 'requery') return this.#read()
@@ -68,6 +71,7 @@ export class LiveQuery<R> {
 
   #read(): void {
     this.#isReading = true
+    this.#isLoaded = false
     this.#options.source
       .read((rows) => {
         this.#isReading = false

@@ -1,6 +1,6 @@
 import type { OutboxEntry, ReplicaMeta } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
-import type { WriteDraft } from './write-draft.ts'
+import type { CheckedDraft } from './write-draft.ts'
 
 /**
  * Whose call a write is, for those who may not learn whether it was carried out: another tab, when the one that has the
@@ -25,17 +25,17 @@ export function withCaller({ callers }: ReplicaMeta, { id, call }: Caller): Read
 }
 
 /** What is left of the writes that these drafts became: the last one of each row, or one that has ended. */
-export function entriesOf(mirror: Mirror, drafts: readonly WriteDraft[]): readonly OutboxEntry[] {
+export function entriesOf(mirror: Mirror, drafts: readonly CheckedDraft[]): readonly OutboxEntry[] {
   return drafts.map(({ table, rowId, op }) => {
-    const ref = { table, rowId: rowId ?? '' }
-    const mutation = { id: ref.rowId, clientSeq: 0, ...ref, op, at: 0 }
+    const ref = { table: table.name, rowId }
+    const mutation = { id: rowId, clientSeq: 0, ...ref, op, at: 0 }
     return (
       mirror.outbox.ofRow(ref).at(-1) ?? {
         position: 0,
         status: 'acknowledged',
         settled: true,
         mutation,
-        outcome: { mutationId: ref.rowId, clientSeq: 0, kind: 'noop' },
+        outcome: { mutationId: rowId, clientSeq: 0, kind: 'noop' },
       }
     )
   })

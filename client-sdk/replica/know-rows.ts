@@ -7,6 +7,7 @@ import type { Mirror } from './mirror.ts'
 import { fallenWith, isParked } from './plan-parked.ts'
 import { lostWrites, type Welcome } from './plan-welcome.ts'
 import type { Step } from './step.ts'
+import type { CheckedDraft } from './write-draft.ts'
 
 /** Reads rows that the step may touch and that have no pending writes: what the store shows of them is the server's image. */
 export async function knowRows(step: Step, store: ReplicaStore, refs: readonly RowRef[]): Promise<void> {
@@ -18,6 +19,16 @@ export async function knowRows(step: Step, store: ReplicaStore, refs: readonly R
     const rows = new Map((await store.rows(table, [...ids])).map((row) => [idOf(row), row]))
     for (const rowId of ids) step.know({ table, rowId }, rows.get(rowId) ?? null)
   }
+}
+
+/** Rows of drafts; a `resolve` also shows on the row that its conflict is about. */
+export async function knowDrafts(step: Step, store: ReplicaStore, drafts: readonly CheckedDraft[]): Promise<void> {
+  const refs = drafts.map(({ table, rowId }) => ({ table: table.name, rowId }))
+  await knowRows(step, store, refs)
+  const targets = refs.flatMap((ref, index) =>
+    drafts[index]?.op === 'resolve' ? (targetOf(step.image(ref)) ?? []) : [],
+  )
+  await knowRows(step, store, targets)
 }
 
 /** Rows of writes that are retried or discarded together. */

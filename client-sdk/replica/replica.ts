@@ -12,7 +12,6 @@ import { Listeners } from '../../lib/listeners.ts'
 import { Serial } from '../../lib/serial.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { conflictTable } from '../conflict/conflict.ts'
-import { targetOf } from '../conflict/resolution-effect.ts'
 import type { RowRef } from '../outbox/row-key.ts'
 import { selectPush } from '../outbox/select-push.ts'
 import { rowSync, type RowSync } from '../outbox/row-sync.ts'
@@ -28,7 +27,7 @@ import type {
 } from '../store/store.ts'
 import { entriesOf, isDone, withCaller, type Caller } from './callers.ts'
 import { checkDraft } from './check-draft.ts'
-import { knowFallen, knowLost, knowRows } from './know-rows.ts'
+import { knowDrafts, knowFallen, knowLost, knowRows } from './know-rows.ts'
 import { Mirror } from './mirror.ts'
 import { planBatch } from './plan-batch.ts'
 import { concernsConflicts, planConflicts } from './plan-conflicts.ts'
@@ -42,7 +41,8 @@ import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import { withStates, type ReplicaChange } from './replica-change.ts'
 import { visitServerRows } from './server-rows.ts'
 import { Step, type Plan } from './step.ts'
-import type { WriteDraft } from './write-draft.ts'
+import type { WriteDraft, Written } from './write-draft.ts'
+import { writtenOf } from './written.ts'
 
 export interface ReplicaOptions {
   readonly store: ReplicaStore
@@ -162,30 +162,22 @@ export class Replica {
   /**
    * Writes, at once and durably: when this resolves, the rows show the writes and no crash loses them. All drafts or
    * none; with `group`, also on the server. Answers an entry per draft. Drafts that fold into an unsent write share its
-   * entry; an entry that is `settled` has already ended (a row deleted before its insert was ever sent).
+   * entry; an entry that is `settled` has already ended (a row deleted before its insert was ever sent). Inserts come with
+   * their rows: who wrote needs no second read, which could fail.
    * With `caller`, a call that was carried out before answers what it then made, as far as that is still here.
    * Throws `TideError` when a draft cannot be right.
    */
-  write(drafts: readonly WriteDraft[], options: WriteOptions = {}): Promise<readonly OutboxEntry[]> {
+  write(drafts: readonly WriteDraft[], options: WriteOptions = {}): Promise<readonly Written[]> {
     return this.#run(async (step) => {
       const { group = false, caller } = options
-      if (caller !== undefined && isDone(this.meta, caller)) return entriesOf(this.#mirror, drafts)
       const tools = { tables: this.#mirror.tables, newId: this.#newId, organizationId: this.meta.organizationId }
       const checked = drafts.map((draft) => checkDraft(draft, tools))
-      await knowRows(
-        step,
-        this.#store,
-        checked.map(({ table, rowId }) => ({ table: table.name, rowId })),
-      )
-      await knowRows(
-        step,
-        this.#store,
-        checked.flatMap(({ table, rowId, op }) =>
-          op === 'resolve' ? (targetOf(step.image({ table: table.name, rowId })) ?? []) : [],
-        ),
-      )
+      await knowDrafts(step, this.#store, checked)
+      const now = this.#clock.now()
+      if (caller !== undefined && isDone(this.meta, caller))
+        return writtenOf(step, checked, entriesOf(this.#mirror, checked), now)
       if (caller !== undefined) step.setMeta({ callers: withCaller(this.meta, caller) })
-      return planWrite(step, checked, { newId: this.#newId, now: this.#clock.now(), group })
+      return writtenOf(step, checked, planWrite(step, checked, { newId: this.#newId, now, group }), now)
     })
   }
 

@@ -1,5 +1,6 @@
-import type { Patch } from '../../protocol/rows/row.ts'
+import type { Patch, Row } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import type { OutboxEntry } from '../store/store.ts'
 
 /** A write as the caller asks for it, values as JavaScript offers them. */
 export interface WriteDraft {
@@ -20,4 +21,10 @@ export interface CheckedDraft {
   readonly op: WriteDraft['op']
   readonly set: Patch
   readonly inc: Readonly<Record<string, number>>
+}
+
+/** What became of a draft. */
+export interface Written extends OutboxEntry {
+  /** Of an insert: its row, as it shows with this write; null for other writes. */
+  readonly row: Row | null
 }

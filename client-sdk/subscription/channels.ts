@@ -1,3 +1,5 @@
+import { Listeners } from '../../lib/listeners.ts'
+import { Waits } from '../../lib/waits.ts'
 import type { TideError } from '../../protocol/error.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import type { ConnectionStatus } from '../connection/connection.ts'
@@ -28,7 +30,9 @@ export class Channels {
   readonly #parts: ChannelsParts
   readonly #followed = new Map<string, FollowedChannel>()
   readonly #refusals = new Map<string, TideError>()
-  readonly #listeners = new Set<(channel: FollowedChannel, state: FollowState) => void>()
+  readonly #listeners = new Listeners<FollowState>()
+  readonly #waits = new Waits()
+  #closed: TideError | null = null
   #followsOwn = false
 
   constructor(parts: ChannelsParts) {
@@ -53,9 +57,16 @@ export class Channels {
     return [...this.#followed.values()]
   }
 
-  onState(listener: (channel: FollowedChannel, state: FollowState) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+  /** Calls back whenever the state of any channel changes. */
+  onState(listener: () => void): () => void {
+    return this.#listeners.add(listener)
+  }
+
+  /** Whoever waits for a channel is told that it will not come. */
+  close(error: TideError): void {
+    this.#closed = error
+    this.#waits.end(error)
+    this.#update()
   }
 
   channelOf(target: Target): string {
@@ -64,11 +75,13 @@ export class Channels {
 
   /**
    * Follows a channel. Resolves when that is durable here; `ready` of the answer tells when the rows are. Rejects if the
-   * target is one's own and the server refuses the first connection, so that nobody knows whose replica this is.
+   * target is one's own and the server refuses the first connection, so that nobody knows whose replica this is, when
+   * `signal` aborts meanwhile, and with `closed` when the client is closed.
    */
   async subscribe(target: Target, options: SubscribeOptions): Promise<FollowedChannel> {
     const { replica, schema } = this.#parts
-    if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome()
+    if (this.#closed !== null) throw this.#closed
+    if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome(options.signal)
     const spec = subscriptionSpec(schema, this.channelOf(target), options)
     this.#refusals.delete(spec.id)
     if (this.#record(spec.id) === undefined) {
@@ -102,17 +115,15 @@ export class Channels {
     }
   }
 
-  #firstWelcome(): Promise<void> {
+  #firstWelcome(signal?: AbortSignal): Promise<void> {
     const { connection } = this.#parts
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const look = (): void => {
+    const isKnown = (): boolean => {
+      if (this.#owner() !== null) return true
       const stopped = stopError(connection.status)
-      if (this.#owner() !== null) resolve()
-      else if (stopped !== null) reject(stopped)
+      if (stopped !== null) throw stopped
+      return false
     }
-    const stop = connection.onStatus(look)
-    look()
-    return promise.finally(stop)
+    return this.#waits.until((look) => connection.onStatus(look), isKnown, signal)
   }
 
   #follow(id: string): FollowedChannel {
@@ -124,9 +135,7 @@ export class Channels {
       this.#followed.delete(id)
       await this.#parts.replica.removeSubscription(id)
     })
-    channel.onState((state) => {
-      for (const listener of [...this.#listeners]) listener(channel, state)
-    })
+    channel.onState((state) => this.#listeners.tell(state))
     this.#followed.set(id, channel)
     return channel
   }
@@ -136,7 +145,7 @@ export class Channels {
     for (const { subscription } of replica.subscriptions) this.#follow(subscription.id)
     const { status } = connection
     const isLive = status.connection === 'live' && status.staleSince === null
-    const stopped = stopError(status)
+    const stopped = this.#closed ?? stopError(status)
     for (const [id, channel] of this.#followed) {
       const refusal = this.#refusals.get(id) ?? null
       channel.update({ record: this.#record(id)?.state ?? 'gone', isLive, refusal, stopped })

@@ -1,3 +1,4 @@
+import { Listeners } from '../../lib/listeners.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Subscription as SubscriptionSpec } from '../../protocol/messages/subscription.ts'
 
@@ -10,7 +11,7 @@ export interface FollowFacts {
   readonly isLive: boolean
   /** The server refused the subscription. */
   readonly refusal: TideError | null
-  /** The server refuses the whole client. */
+  /** Nothing more will come: the server refuses the whole client, or it was closed. */
   readonly stopped: TideError | null
 }
 
@@ -20,12 +21,13 @@ export class FollowedChannel {
   readonly channel: string
   /**
    * Resolves when the full state has arrived, at once if the replica held it from an earlier run; rejects if the server
-   * refuses the subscription, or this client altogether (`status.connection` is `stopped`).
+   * refuses the subscription, or this client altogether (`status.connection` is `stopped`), and with `closed` when the
+   * channel is unsubscribed or the client closed before.
    */
   readonly ready: Promise<void>
   #state: FollowState = 'bootstrapping'
   readonly #ready = Promise.withResolvers<void>()
-  readonly #listeners = new Set<(state: FollowState) => void>()
+  readonly #listeners = new Listeners<FollowState>()
   readonly #unsubscribe: () => Promise<void>
 
   constructor(spec: SubscriptionSpec, unsubscribe: () => Promise<void>) {
@@ -42,13 +44,13 @@ export class FollowedChannel {
 
   /** Calls back whenever `state` changes; returns the function that stops it. */
   onState(listener: (state: FollowState) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#listeners.add(listener)
   }
 
   /** Stops following and drops the rows that no other subscription holds. */
-  unsubscribe(): Promise<void> {
-    return this.#unsubscribe()
+  async unsubscribe(): Promise<void> {
+    await this.#unsubscribe()
+    this.#ready.reject(new TideError('closed', `${this.channel} is not followed any more.`))
   }
 
   /** @internal */
@@ -61,7 +63,7 @@ export class FollowedChannel {
     if (facts.stopped !== null) this.#ready.reject(facts.stopped)
     if (state === this.#state) return
     this.#state = state
-    for (const listener of [...this.#listeners]) listener(state)
+    this.#listeners.tell(state)
   }
 }
 

@@ -27,6 +27,8 @@ export interface SubscribeOptions {
   readonly where?: Readonly<Record<string, Filter>>
   /** Whether vectors are sent, so that search can run here. Default false: they are large. */
   readonly embeddings?: boolean
+  /** Ends the wait for the first connection, where the target is one's own and nobody knows yet whose replica this is. */
+  readonly signal?: AbortSignal
 }
 
 /** True when the channel's name can be told without knowing whose replica this is. */

@@ -47,12 +47,15 @@ export interface WriteRequest {
 
 /** What a table needs of the client. */
 export interface TableSource {
-  write(request: WriteRequest): Promise<{ readonly write: Write; readonly rowId: string }>
+  /** The row of an insert comes with it; null for other writes. */
+  write(request: WriteRequest): Promise<{ readonly write: Write; readonly row: Row | null }>
   row(table: string, id: string): Promise<Row | undefined>
   query(table: string, query: Query, use: (rows: readonly Row[]) => void): Promise<void>
   syncOf(table: string, id: string): SyncState
   onChange(listener: (change: ReplicaChange) => void): () => void
   search(request: SearchRequest): Promise<SearchHits<Row>>
+  /** Calls back when the client is closed. */
+  onClose(listener: () => void): () => void
   /** A live query failed and nobody asked for its error. */
   reportError(error: unknown): void
 }
@@ -74,8 +77,8 @@ export class TableHandle {
         remedy: 'Leave the id out, or give a UUIDv7.',
       })
     const made = await this.#source.write({ table: this.#table.name, rowId: id ?? null, op: 'insert', set })
-    const row = await this.#existing(made.rowId)
-    return Object.freeze(Object.assign({ ...row }, { $write: made.write }))
+    if (made.row === null) throw new TideError('internal', `The insert into ${this.#table.name} made no row.`)
+    return Object.freeze(Object.assign({ ...this.#track(made.row, undefined) }, { $write: made.write }))
   }
 
   async update(id: string, set: Patch): Promise<Write> {
@@ -116,7 +119,10 @@ export class TableHandle {
   ): (() => void) | LiveRows<TrackedRow> {
     const checked = checkQuery(this.#table, query)
     if (notify !== undefined) return this.#start(checked, notify, (error) => this.#source.reportError(error))
-    return liveRows((told, failed) => this.#start(checked, told, failed))
+    return liveRows(
+      (told, failed) => this.#start(checked, told, failed),
+      (listener) => this.#source.onClose(listener),
+    )
   }
 
   async search(request: SearchRequest): Promise<SearchHits<TrackedRow>> {
@@ -148,19 +154,16 @@ export class TableHandle {
       failed,
     })
     live.start()
-    return () => live.stop()
+    const forget = this.#source.onClose(() => live.stop())
+    return () => {
+      forget()
+      live.stop()
+    }
   }
 
   async #write(id: string, request: Omit<WriteRequest, 'table' | 'rowId'>): Promise<Write> {
     const { write } = await this.#source.write({ ...request, table: this.#table.name, rowId: id })
     return write
-  }
-
-  async #existing(id: string): Promise<TrackedRow> {
-    const row = await this.#source.row(this.#table.name, id)
-    if (row === undefined)
-      throw new TideError('not_found', `${this.#table.name} ${id} was removed while it was being inserted.`)
-    return this.#track(row, undefined)
   }
 
   #track(row: Row, before: TrackedRow | undefined): TrackedRow {
