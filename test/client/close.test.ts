@@ -40,8 +40,9 @@ test('live queries end with the client, also those that wait', async () => {
 
 test('a client is closed once, however often it is asked', async () => {
   const tide = await lonelyClient()
-  await Promise.all([tide.close(), tide.close()])
+  expect(tide.close()).toBe(tide.close())
   await tide.close()
+  expect(tide.status.connection).toBe('offline')
 })
 
 test('waits end when their signal aborts', async () => {
@@ -66,15 +67,15 @@ test('a channel that is not followed any more will not be ready', async () => {
 
 test('an insert answers its row without reading it again: it is durable whatever comes after', async () => {
   const store = createMemoryStore(shippedSchema)
-  let opened: Client | undefined
+  const opened: Client[] = []
   const tide = await lonelyClient({
     ...store,
     commit: async (commit) => {
       await store.commit(commit)
-      void opened?.close()
+      void opened[0]?.close()
     },
   })
-  opened = tide
+  opened.push(tide)
   const task = await tide.tasks.insert({ projectId, title: 'Durable' })
   expect(task).toMatchObject({ projectId, title: 'Durable', status: 'pending', version: 0 })
   const [stored] = await store.rows('tasks', [task.id])
