@@ -14,6 +14,12 @@ export function toSeq(value: number | string | bigint): Seq {
   return seq as Seq
 }
 
+/** A log position that somebody else wrote; undefined: it is none. */
+export function parseSeq(text: string): Seq | undefined {
+  const seq = Number(text)
+  return /^\d+$/.test(text) && Number.isSafeInteger(seq) ? toSeq(seq) : undefined
+}
+
 /** Before the first commit. */
 export const zeroSeq: Seq = toSeq(0)
 

@@ -46,7 +46,7 @@ import { createMetrics, poolFigures } from './telemetry/metrics.ts'
 import { createObservation } from './telemetry/observation.ts'
 import { startTracing, type Tracing } from './telemetry/tracing.ts'
 import { averageSince, silentLog, StatementLog, Troubles } from './telemetry/telemetry.ts'
-import type { Log, Trouble, Vitals } from './telemetry/telemetry.ts'
+import { errorText, type Log, type Trouble, type Vitals } from './telemetry/telemetry.ts'
 
 export { defineAction, type ActionContext } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
@@ -137,7 +137,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
         statements,
         mode: 'own',
         onCrash: (error) => {
-          log.error('The embedded database stopped', { error: error.message })
+          log.error('The embedded database stopped', { error: errorText(error) })
           failed.resolve(`The embedded database stopped (${error.message})`)
         },
       })
@@ -157,7 +157,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       // Another server writes the log from now on, so that nobody waits for this one's end.
       const retired = last.source
         .retire?.()
-        .catch((error: unknown) => log.debug('Retiring failed', { error: String(error) }))
+        .catch((error: unknown) => log.debug('Retiring failed', { error: errorText(error) }))
       const drained = Promise.all([retired, last.gateway.drain(), last.maintenance.stop(), last.integrations.stop()])
       await Promise.race([drained, new Promise<void>((resolve) => void clock.after(drainLimitMs, resolve))])
       running = undefined

@@ -1,3 +1,4 @@
+import { errorText } from '../telemetry/telemetry.ts'
 import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -81,7 +82,7 @@ export async function makeBackup(options: BackupOptions): Promise<MadeBackup | u
       const removed = await removeExpired(database.pool, dir)
       return { id, location, keyId: key?.id ?? null, rowCounts, removed, ...written }
     } catch (error) {
-      const told = signal?.aborted ? 'It was cancelled.' : error instanceof Error ? error.message : String(error)
+      const told = signal?.aborted ? 'It was cancelled.' : errorText(error)
       await endRun(database.pool, id, { rowCounts, error: told })
       throw error
     }

@@ -1,3 +1,4 @@
+import { errorText } from '../telemetry/telemetry.ts'
 import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises'
@@ -78,7 +79,7 @@ export async function testRestore(
       await endRun(pool, id, { rowCounts, ...(differences.length === 0 ? {} : { error: differences.join('\n') }) })
       return { id, location: path, rowCounts, differences, problems }
     } catch (error) {
-      await endRun(pool, id, { rowCounts, error: error instanceof Error ? error.message : String(error) })
+      await endRun(pool, id, { rowCounts, error: errorText(error) })
       throw error
     }
   })

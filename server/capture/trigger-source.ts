@@ -1,7 +1,7 @@
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
-import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
+import { parseSeq, toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { Database } from '../db/db.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews } from './change-source.ts'
 import { endWalCapture } from './wal/wal-removal.ts'
 
@@ -66,7 +66,7 @@ export function createTriggerSource({
       seen = newest
     } catch (error) {
       pause = poll.idleMs
-      log.debug('The change log could not be looked at', { error: String(error) })
+      log.debug('The change log could not be looked at', { error: errorText(error) })
     } finally {
       looking = false
       schedule()
@@ -109,7 +109,7 @@ export function createTriggerSource({
       await database.pool.query('update sync.settings set notify = true where not notify')
       // An empty channel name: the connection was lost for a while, and some may have been missed.
       stopNotifications = database.onNotify(({ channel, payload }) => {
-        if (channel === notifyChannel) onCommits(toSeq(payload))
+        if (channel === notifyChannel) onCommits(parseSeq(payload))
         else if (channel === '') onCommits()
       })
       await database.listen(notifyChannel)

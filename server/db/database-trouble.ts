@@ -1,3 +1,4 @@
+import { errorText } from '../telemetry/telemetry.ts'
 import { TideError } from '../../protocol/error.ts'
 
 const unreachable = new Set([
@@ -57,5 +58,5 @@ export function isOtherSchema(error: unknown): boolean {
 /** As an error with a code, whatever it is. */
 export function troubleOf(error: unknown): TideError {
   if (error instanceof TideError) return error
-  return databaseTrouble(error) ?? new TideError('internal', String(error), { cause: error })
+  return databaseTrouble(error) ?? new TideError('internal', errorText(error), { cause: error })
 }

@@ -3,7 +3,7 @@ import type pg from 'pg'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DatabaseConfig } from '../config.ts'
-import { silentLog, type Log, type StatementObserver } from '../telemetry/telemetry.ts'
+import { errorText, silentLog, type Log, type StatementObserver } from '../telemetry/telemetry.ts'
 import { observeStatements } from './observe-statements.ts'
 import { createSurvivingPool } from './surviving-pool.ts'
 import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
@@ -132,7 +132,7 @@ function assemble({ pool, readPools, connection, embedded, clock, log, observe, 
     // Only the next first start is slower for it: a cache that cannot be written is nobody's trouble.
     await embedded
       ?.keepTemplate?.()
-      .catch((error: unknown) => log.debug('No template was kept', { error: String(error) }))
+      .catch((error: unknown) => log.debug('No template was kept', { error: errorText(error) }))
   }
   const database: Database = {
     pool,
@@ -178,7 +178,7 @@ function readConnections(config: DatabaseConfig): readonly pg.ClientConfig[] {
 
 function createPool(connection: pg.ClientConfig, size: number, log: Log): pg.Pool {
   // An idle connection may break at any time; the next query gets a fresh one.
-  const lost = (error: Error): void => log.debug('An idle connection was lost', { error: error.message })
+  const lost = (error: Error): void => log.debug('An idle connection was lost', { error: errorText(error) })
   const options: pg.PoolConfig = {
     ...connection,
     max: size,

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 
 export interface Notification {
   readonly channel: string
@@ -28,12 +28,18 @@ export function createNotifications(
   let closed = false
 
   const emit = (notification: Notification): void => {
-    for (const listener of listeners) listener(notification)
+    for (const listener of listeners) {
+      try {
+        listener(notification)
+      } catch (error) {
+        deps.log.error('A listener to the database failed', { channel: notification.channel, error: errorText(error) })
+      }
+    }
   }
 
   async function open(): Promise<pg.Client> {
     const fresh = new pg.Client(connection)
-    fresh.on('error', (error) => deps.log.error('The listening connection broke', { error: error.message }))
+    fresh.on('error', (error) => deps.log.error('The listening connection broke', { error: errorText(error) }))
     fresh.on('notification', ({ channel, payload }) => emit({ channel, payload: payload ?? '' }))
     try {
       await fresh.connect()

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Health, Log, Trouble } from '../telemetry/telemetry.ts'
+import { errorText, type Health, type Log, type Trouble } from '../telemetry/telemetry.ts'
 import type { RouteReply } from './sign-in-routes.ts'
 
 /** What a browser sees: whether the server works, and what to type next. */
@@ -44,7 +44,7 @@ export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, re
     if ((request.url ?? '').startsWith('/socket.io/')) return
     reply(request, deps)
       .catch((error: unknown): Reply => {
-        deps.log.error('An HTTP request failed', { error: error instanceof Error ? error.message : String(error) })
+        deps.log.error('An HTTP request failed', { error: errorText(error) })
         return json(500, { error: 'internal' })
       })
       .then(

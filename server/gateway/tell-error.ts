@@ -1,6 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorStack, type Log } from '../telemetry/telemetry.ts'
 
 interface Explaining {
   readonly log: Log
@@ -18,6 +18,6 @@ export function toTideError(error: unknown, { log, explain }: Explaining): TideE
   if (error instanceof TideError) return error
   const explained = explain?.(error)
   if (explained) return explained
-  log.error('A request failed', { error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+  log.error('A request failed', { error: errorStack(error) })
   return new TideError('internal', 'The server failed at this request.', { cause: error })
 }

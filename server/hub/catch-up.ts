@@ -3,7 +3,7 @@ import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import { databaseTrouble } from '../db/db.ts'
-import type { Log, Troubles } from '../telemetry/telemetry.ts'
+import { errorText, type Log, type Troubles } from '../telemetry/telemetry.ts'
 import type { AdvanceRequest, Change, Feed, Moment, Step } from './feed.ts'
 import { foldSteps } from './fold-steps.ts'
 import type { ReadPlan } from './followed.ts'
@@ -78,7 +78,7 @@ export class CatchUp {
       else
         log.error('A session could not be caught up; trying again', {
           device: session.principal.deviceId,
-          error: String(error),
+          error: errorText(error),
         })
       clock.after(retryMs, () => this.feed(session))
     } finally {

@@ -6,7 +6,7 @@ import { retryPolicySchema } from '../../protocol/agents/retry-policy.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import type { Credentials } from '../credentials/credentials.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 import { post } from './post.ts'
 import { standardSignature } from './signatures.ts'
 
@@ -103,7 +103,7 @@ async function serve(deps: DispatchDeps, row: DueRow): Promise<void> {
     if (row.replay !== null) await deliver(deps, row, secret, row.replay)
     await keepAway(deps, row.id, 0)
   } catch (error) {
-    await fail(deps, row, error instanceof Error ? error.message : String(error))
+    await fail(deps, row, errorText(error))
   }
 }
 
@@ -172,7 +172,7 @@ async function send(
     status = answer.status
     if (status < 200 || status >= 300) wrong = `The webhook answered ${status}.`
   } catch (error) {
-    wrong = error instanceof Error ? error.message : String(error)
+    wrong = errorText(error)
   }
   deps.count(wrong === null ? 'delivered' : 'failed')
   await pool.query(

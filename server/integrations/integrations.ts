@@ -7,7 +7,7 @@ import type pg from 'pg'
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { createCipher, createCredentials, type EncryptionKey } from '../credentials/credentials.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 import { dispatch } from './dispatch.ts'
 import { createInbound } from './inbound.ts'
 import { createWebhookRoutes, type WebhookReply } from './routes.ts'
@@ -83,7 +83,7 @@ export function startIntegrations(options: IntegrationsOptions): Integrations {
       .catch((error: unknown) =>
         log.error('A maintenance job failed', {
           job: 'integrations',
-          error: error instanceof Error ? error.message : String(error),
+          error: errorText(error),
         }),
       )
       .then(() => {

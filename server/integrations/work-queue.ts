@@ -1,7 +1,7 @@
 import { backoffDelay } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 import { pushIssue, type IssuePushDeps } from './issue-push.ts'
 import { takeIn, type StoredEvent } from './take-in.ts'
 
@@ -55,7 +55,7 @@ export async function workOne(deps: WorkQueueDeps): Promise<boolean> {
     else if (row.direction === 'inbound') await inbound(deps, row)
     else await outbound(deps, row, startedAt)
   } catch (error) {
-    await failed(deps, row, error instanceof Error ? error.message : String(error), null)
+    await failed(deps, row, errorText(error), null)
   }
   return true
 }

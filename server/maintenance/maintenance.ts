@@ -8,7 +8,7 @@ import type pg from 'pg'
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
-import type { Log, StatementFigures, Troubles, Vitals } from '../telemetry/telemetry.ts'
+import { errorText, type Log, type StatementFigures, type Troubles, type Vitals } from '../telemetry/telemetry.ts'
 import { alone, jobs, maintenanceLock } from './alone.ts'
 import { refreshAnalytics } from './analytics.ts'
 import { decayMemories } from './decay.ts'
@@ -239,9 +239,7 @@ function nightly(
 ): () => Promise<void> {
   let running: Promise<void> = Promise.resolve()
   const timer = new Cron(time, { unref: true }, () => {
-    running = run().catch((error: unknown) =>
-      log.error('A maintenance job failed', { job, error: error instanceof Error ? error.message : String(error) }),
-    )
+    running = run().catch((error: unknown) => log.error('A maintenance job failed', { job, error: errorText(error) }))
   })
   return async () => {
     timer.stop()
@@ -256,9 +254,7 @@ function every({ clock, log, job, ms, firstMs = ms }: Schedule, run: () => Promi
   let cancel: CancelTimer
   const round = (): void => {
     running = run()
-      .catch((error: unknown) =>
-        log.error('A maintenance job failed', { job, error: error instanceof Error ? error.message : String(error) }),
-      )
+      .catch((error: unknown) => log.error('A maintenance job failed', { job, error: errorText(error) }))
       .then(() => {
         if (!stopped) cancel = clock.after(ms, round)
       })

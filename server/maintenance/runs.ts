@@ -1,3 +1,4 @@
+import { errorText } from '../telemetry/telemetry.ts'
 import type pg from 'pg'
 
 export interface RunStart {
@@ -44,7 +45,7 @@ export async function recordRun<T>(
     await end(endOf(result))
     return result
   } catch (error) {
-    await end({ status: 'failed', affected: 0, details: {}, error: String(error) })
+    await end({ status: 'failed', affected: 0, details: {}, error: errorText(error) })
     throw error
   }
 }

@@ -19,7 +19,7 @@ import { TideError } from '../../protocol/error.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import { silentLog, type Log } from '../telemetry/telemetry.ts'
+import { errorText, silentLog, type Log } from '../telemetry/telemetry.ts'
 import {
   CommitRefusedError,
   StatementFailedError,
@@ -119,7 +119,7 @@ export function createMutations(options: MutationsOptions): Mutations {
     async function settleFailed(error: unknown, unit: readonly Mutation[] = mutations): Promise<readonly Outcome[]> {
       if (!isFault(error)) throw error
       if (!(error instanceof CommitRefusedError))
-        log.error('A mutation failed', { mutations: unit.map(({ id }) => id), error: String(error) })
+        log.error('A mutation failed', { mutations: unit.map(({ id }) => id), error: errorText(error) })
       const refusal =
         error instanceof CommitRefusedError
           ? refuse(error.refusal.code, error.refusal.message)

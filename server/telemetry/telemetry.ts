@@ -3,6 +3,7 @@ import pretty from 'pino-pretty'
 
 export { formatBytes, type Health, type HealthCheck } from './health.ts'
 
+export { errorStack, errorText } from './error-text.ts'
 export { StatementLog, type StatementFigures, type StatementObserver } from './statement-log.ts'
 export { averageSince, type Vitals } from './vitals.ts'
 export { Troubles, type Trouble } from './troubles.ts'

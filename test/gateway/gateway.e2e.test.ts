@@ -8,9 +8,11 @@ import { startTestServer, type TestServer } from '../support/server.ts'
 let home: TestServer
 let token: string
 const open: RawClient[] = []
+const logged: string[] = []
 
 beforeAll(async () => {
-  home = await startTestServer({ limits: { helloMs: 2000 } })
+  const note = (message: string, details?: object): void => void logged.push(JSON.stringify({ message, ...details }))
+  home = await startTestServer({ limits: { helloMs: 2000 }, log: { error: note, info: note, debug: note } })
   token = await home.userToken(home.fixture.memberId)
 })
 afterEach(() => {
@@ -329,5 +331,40 @@ describe('the HTTP side', () => {
     expect(await metrics?.text()).toContain('tidewire_messages_total{type="hello"}')
     expect(await page?.text()).toContain('<h1>Tidewire</h1>')
     expect((await fetch(`${home.url}/health`, { method: 'POST' })).status).toBe(405)
+  })
+})
+
+describe('the log', () => {
+  /** From now on Postgres complains of each row that is inserted, and quotes the value. */
+  async function complainOf(table: string, column: string): Promise<void> {
+    await home.server.database.pool.query(`
+      create or replace function sync.quote_${column}() returns trigger language plpgsql as $$
+        begin raise exception 'no room for "%"', new.${column} using errcode = 'P0002'; end $$;
+      create trigger quote before insert on ${table} for each row execute function sync.quote_${column}()`)
+  }
+
+  test('has no value that Postgres quotes, neither of a write nor of a request', async () => {
+    const { client } = await greeted(await home.userToken(home.fixture.ownerId))
+    await complainOf('tasks', 'title')
+    await complainOf('sync.invitations', 'email')
+    try {
+      client.send({ type: 'push', mutations: [insertTask(1, 'hunter2')] })
+      expect((await client.next('outcomes')).outcomes).toMatchObject([
+        { kind: 'rejected', error: { code: 'internal' } },
+      ])
+      client.send({
+        type: 'call',
+        ref: 1,
+        id: newId(),
+        action: 'members.invite',
+        input: { email: 'hunter2@example.com' },
+      })
+      expect(await client.next('error')).toMatchObject({ ref: 1, error: { code: 'internal' } })
+    } finally {
+      await home.server.database.pool.query('drop trigger quote on tasks; drop trigger quote on sync.invitations')
+    }
+    const lines = logged.filter((line) => line.includes('SQLSTATE P0002'))
+    expect(lines.map((line) => /"message":"(.*?)"/.exec(line)?.[1])).toEqual(['A mutation failed', 'A request failed'])
+    expect(logged.join('\n')).not.toContain('hunter2')
   })
 })

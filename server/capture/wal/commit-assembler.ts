@@ -27,25 +27,34 @@ interface OpenTransaction {
   told: boolean
 }
 
-const uuid = z
-  .string()
-  .nullish()
-  .transform((value) => value ?? null)
-const originMessage = z.object({
-  mutation_id: uuid,
-  origin_device_id: uuid,
-  actor_user_id: uuid,
-  actor_agent_id: uuid,
-})
-const keyMessage = originMessage.extend({
-  organization_id: uuid,
-  channel: z.string(),
-  old_channel: uuid,
-  table_name: z.string(),
-  row_id: uuid,
-  op: z.enum(['upsert', 'delete', 'reset', 'mark']),
-  born: z.boolean(),
-})
+/** As Postgres writes them, of whatever version. */
+const id = z.guid().nullish().default(null)
+/** A setting may be anything (`set app.user_id = 'bob'`): then it is not known who wrote, and the commit counts all the same. */
+const origin = z.guid().nullable().catch(null)
+const name = (most: number): z.ZodString =>
+  z
+    .string()
+    .max(most)
+    .regex(/^[^\p{Cc}]+$/u)
+const origins = {
+  mutation_id: origin,
+  origin_device_id: origin,
+  actor_user_id: origin,
+  actor_agent_id: origin,
+}
+const originMessage = z.object(origins)
+const keyMessage = z
+  .object({
+    ...origins,
+    organization_id: id,
+    channel: name(200),
+    old_channel: name(200).nullish().default(null),
+    table_name: name(63),
+    row_id: id,
+    op: z.enum(['upsert', 'delete', 'reset', 'mark']),
+    born: z.boolean(),
+  })
+  .refine(({ op, row_id }) => row_id !== null || op === 'reset' || op === 'mark')
 
 /** Prefixes of logical messages that are ours; migrations write the first two, followers of the log the third. */
 export const messagePrefix = { key: 'tidewire.key', origin: 'tidewire.origin', tell: 'tidewire.tell' } as const
@@ -109,11 +118,11 @@ export class CommitAssembler {
     const transaction = this.#current
     if (!transactional || !transaction) return []
     if (prefix === messagePrefix.tell) transaction.told = true
-    if (prefix === messagePrefix.origin) {
-      transaction.origins.push({ subxid: subxid ?? transaction.xid, origin: originMessage.parse(JSON.parse(content)) })
-    }
+    if (prefix === messagePrefix.origin)
+      transaction.origins.push({ subxid: subxid ?? transaction.xid, origin: read(originMessage, content) ?? noOrigin })
     if (prefix !== messagePrefix.key) return []
-    const key = keyMessage.parse(JSON.parse(content))
+    const key = read(keyMessage, content)
+    if (!key) return []
     return this.#add(subxid, () => ({
       organizationId: key.organization_id,
       channel: key.channel,
@@ -176,6 +185,15 @@ export class CommitAssembler {
     this.#openKeys -= transaction.keys.length
     if (this.#current === transaction) this.#current = undefined
     return transaction
+  }
+}
+
+/** Whoever logs in to the database can emit messages under our prefixes; undefined: it is none of ours. */
+function read<T>(schema: z.ZodType<T>, content: string): T | undefined {
+  try {
+    return schema.safeParse(JSON.parse(content)).data
+  } catch {
+    return undefined
   }
 }
 

@@ -14,8 +14,9 @@ export class Position {
     return this.#value
   }
 
+  /** What is no number, or not beyond it, changes nothing. */
   pass(value: number): void {
-    if (value <= this.#value) return
+    if (!(value > this.#value) || !Number.isFinite(value)) return
     this.#value = value
     for (const waiter of this.#waiters) if (waiter.target <= value) waiter.done(true)
   }

@@ -6,9 +6,10 @@ import { TideError } from '../../../protocol/error.ts'
 import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
 import type { SqlQuery } from '../../scope/sql-query.ts'
 import { createSurvivingPool, databaseTrouble, type Database } from '../../db/db.ts'
-import { Troubles, type Log } from '../../telemetry/telemetry.ts'
+import { errorText, Troubles, type Log } from '../../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews, WalPlace } from '../change-source.ts'
 import { messagePrefix } from './commit-assembler.ts'
+import { formatHint, parseHint, type LogHint } from './log-hint.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
 import { Places } from './places.ts'
 import { UnreadableStream } from './unreadable-stream.ts'
@@ -130,7 +131,7 @@ export function createWalSource({
     telling = true
     clock.after(newsMs, () => {
       telling = false
-      if (stream) news.tell(`${told} ${captured.value} ${captured.run}`)
+      if (stream) news.tell(formatHint({ head: told, upto: captured.value, run: captured.run }))
     })
   }
 
@@ -166,7 +167,7 @@ export function createWalSource({
     await opened.close()
     stream = undefined
     unreadable.saw(reason, captured.value)
-    if (!stopped && !retired) log.error('The stream of changes ended; opening it again', { error: reason.message })
+    if (!stopped && !retired) log.error('The stream of changes ended; opening it again', { error: errorText(reason) })
     return backoffDelay(retry, attempt, random)
   }
 
@@ -232,16 +233,25 @@ export function createWalSource({
     })
   }
 
-  function hear(payload: string): void {
+  /** Whoever logs in to the database can NOTIFY: what it says is a reason to look, and no position is believed. */
+  function hearDatabase(payload: string): void {
     if (stream) return
-    if (payload === slotFree) {
-      if (following) endPause()
-      return
-    }
-    // What the writer's commits say by NOTIFY names no run: it is only a hint.
-    const [head = '0', upto = '0', run = ''] = payload.split(' ')
-    captured.pass(Number(upto), run)
-    if (toSeq(head) > told) onCommits()
+    if (payload !== slotFree) hearHead(payload)
+    else if (following) endPause()
+  }
+
+  /** From another server over Redis, where nobody but servers may write. */
+  function hearServer(text: string): void {
+    heardNewsAt = clock.monotonic()
+    if (stream) return
+    const hint = hearHead(text)
+    if (hint) captured.pass(hint.upto, hint.run)
+  }
+
+  function hearHead(text: string): LogHint | undefined {
+    const hint = parseHint(text)
+    if (hint && hint.head > told) onCommits()
+    return hint
   }
 
   let marking: Promise<void> | undefined
@@ -305,13 +315,9 @@ export function createWalSource({
       await pool.query('select sync.ensure_epoch()')
       await requireWal(pool)
       stopListening = database.onNotify(({ channel, payload }) => {
-        if (channel === notifyChannel) hear(payload)
+        if (channel === notifyChannel) hearDatabase(payload)
       })
-      if (news)
-        stopNews = news.hear((text) => {
-          heardNewsAt = clock.monotonic()
-          hear(text)
-        })
+      if (news) stopNews = news.hear(hearServer)
       await database.listen(notifyChannel)
       running = run()
       try {
@@ -385,7 +391,7 @@ function toTrouble(error: unknown): TideError {
   if (error instanceof TideError) return error
   return (
     databaseTrouble(error) ??
-    new TideError('capture_unavailable', `Changes cannot be captured from the WAL: ${String(error)}`, {
+    new TideError('capture_unavailable', `Changes cannot be captured from the WAL: ${errorText(error)}`, {
       cause: error,
       remedy: 'Run `npx tidewire doctor`: it names what is missing.',
     })

@@ -1,3 +1,4 @@
+import { errorText } from '../../telemetry/telemetry.ts'
 /**
  * Retention: deletes what has outlived its policy (rows of `retention_policies`), in batches, summing up or archiving first
  * where the policy says so. One run at a time among all servers of a Postgres (the embedded database has one backend, and two runs
@@ -92,7 +93,7 @@ async function run(options: RetentionOptions): Promise<RetentionReport> {
       if (rowsGone > 0) tables[step.table] = (tables[step.table] ?? 0) + rowsGone
       if (!dryRun) await note(pool, step, rowsGone)
     } catch (error) {
-      failures[step.table] = error instanceof Error ? error.message : String(error)
+      failures[step.table] = errorText(error)
     }
   }
   return { status: Object.keys(failures).length === 0 ? 'completed' : 'failed', dryRun, tables, failures }
