@@ -1,4 +1,7 @@
 import type pg from 'pg'
+import { TideError } from '../../../protocol/error.ts'
+import { databaseTrouble } from '../../db/db.ts'
+import { errorText } from '../../telemetry/telemetry.ts'
 import { captureNames } from './capture-names.ts'
 
 /** One thing that capture from the WAL needs. `fix` is the statement that mends it. */
@@ -175,4 +178,26 @@ function tableFindings(publication: string, tables: readonly TableState[]): read
       made: true,
     },
   ]
+}
+
+/** Throws `capture_unavailable` with what is missing and the statement that mends it. */
+export async function requireWal(pool: pg.Pool): Promise<void> {
+  const missing = (await walRequirements(pool)).filter(({ ok, made }) => !ok && !made)
+  if (missing.length === 0) return
+  throw new TideError(
+    'capture_unavailable',
+    `Changes cannot be captured from the WAL:\n${missing.map(({ what, found, fix }) => `  ${what}: ${found}\n    → ${fix}`).join('\n')}`,
+  )
+}
+
+/** Why the slot is not read, with a code. */
+export function toTrouble(error: unknown): TideError {
+  if (error instanceof TideError) return error
+  return (
+    databaseTrouble(error) ??
+    new TideError('capture_unavailable', `Changes cannot be captured from the WAL: ${errorText(error)}`, {
+      cause: error,
+      remedy: 'Run `npx tidewire doctor`: it names what is missing.',
+    })
+  )
 }

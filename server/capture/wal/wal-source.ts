@@ -1,11 +1,10 @@
-import type pg from 'pg'
 import { backoffDelay, type BackoffPolicy } from '../../../lib/backoff.ts'
 import type { CancelTimer, Clock } from '../../../lib/clock.ts'
 import type { Random } from '../../../lib/random.ts'
 import { TideError } from '../../../protocol/error.ts'
 import { toSeq, zeroSeq, type Seq } from '../../../protocol/seq.ts'
 import type { SqlQuery } from '../../scope/sql-query.ts'
-import { createSurvivingPool, databaseTrouble, type Database } from '../../db/db.ts'
+import { createSurvivingPool, type Database } from '../../db/db.ts'
 import { errorText, Troubles, type Log } from '../../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews, WalPlace } from '../change-source.ts'
 import { messagePrefix } from './commit-assembler.ts'
@@ -15,7 +14,7 @@ import { Places } from './places.ts'
 import { UnreadableStream } from './unreadable-stream.ts'
 import { SlotWatch } from './slot-watch.ts'
 import { setUpCapture } from './wal-setup.ts'
-import { walRequirements } from './wal-requirements.ts'
+import { requireWal, toTrouble } from './wal-requirements.ts'
 
 export interface WalSourceOptions {
   readonly database: Database
@@ -375,27 +374,6 @@ export function createWalSource({
       await pool.end()
     },
   }
-}
-
-/** Throws `capture_unavailable` with what is missing and the statement that mends it. */
-async function requireWal(pool: pg.Pool): Promise<void> {
-  const missing = (await walRequirements(pool)).filter(({ ok, made }) => !ok && !made)
-  if (missing.length === 0) return
-  throw new TideError(
-    'capture_unavailable',
-    `Changes cannot be captured from the WAL:\n${missing.map(({ what, found, fix }) => `  ${what}: ${found}\n    → ${fix}`).join('\n')}`,
-  )
-}
-
-function toTrouble(error: unknown): TideError {
-  if (error instanceof TideError) return error
-  return (
-    databaseTrouble(error) ??
-    new TideError('capture_unavailable', `Changes cannot be captured from the WAL: ${errorText(error)}`, {
-      cause: error,
-      remedy: 'Run `npx tidewire doctor`: it names what is missing.',
-    })
-  )
 }
 
 function codeOf(error: unknown): string | undefined {
