@@ -103,23 +103,11 @@ const copied = [
   ...['expires_at', 'metadata'],
 ]
 
-const functions = [
-  `
-create function sync.compute_embedding() returns trigger language plpgsql as $$
-begin${embeddingRules}
-  return new;
-end $$`,
-  /** Sets the column that is its argument to now. */
-  `
-create function sync.stamp_now() returns trigger language plpgsql as $$
-begin
-  return jsonb_populate_record(new, jsonb_build_object(tg_argv[0], now()));
-end $$`,
-  /**
-   * What is remembered already, word for word, in the same place and by the same owner, is reinforced. The new row stays, for
-   * its id is known to whoever made it and to what refers to it (its tags), but it is superseded from the beginning.
-   */
-  `
+/**
+ * What is remembered already, word for word, in the same place and by the same owner, is reinforced. The new row stays, for
+ * its id is known to whoever made it and to what refers to it (its tags), but it is superseded from the beginning.
+ */
+export const computeDuplicate = `
 create function sync.compute_duplicate() returns trigger language plpgsql as $$
 begin
   update public.memories m set reinforcement_count = m.reinforcement_count + 1
@@ -135,7 +123,21 @@ begin
     new.status := 'superseded';
   end if;
   return new;
+end $$`
+
+const functions = [
+  `
+create function sync.compute_embedding() returns trigger language plpgsql as $$
+begin${embeddingRules}
+  return new;
 end $$`,
+  /** Sets the column that is its argument to now. */
+  `
+create function sync.stamp_now() returns trigger language plpgsql as $$
+begin
+  return jsonb_populate_record(new, jsonb_build_object(tg_argv[0], now()));
+end $$`,
+  computeDuplicate,
   /**
    * Strength is importance x confidence, fading with the days since it was last of use. At most so many memories become colder,
    * are archived, or are told to have expired, in the order of their ids; answers how many and the last of them, after which the

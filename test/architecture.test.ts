@@ -26,7 +26,8 @@ const ARROWS: rules.Arrows = {
   'server/mutation': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   'server/memory': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],
   'server/actions': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
-  'server/repositories': ['server/catalog', 'server/db', 'server/entities', 'server/scope'],
+  // One way to find what is near, for clients and for code in the server.
+  'server/repositories': ['server/catalog', 'server/db', 'server/entities', 'server/memory', 'server/scope'],
   'server/hub': ['server/capture', 'server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   'server/maintenance': ['server/capture', 'server/catalog', 'server/db', 'server/telemetry'],
   'server/gateway': [
@@ -119,6 +120,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/db/row-codec.ts',
   'server/db/row-packer.ts',
   'server/db/sql-refusal.ts',
+  'server/memory/nearest.ts',
   'server/mutation/mutations.ts',
   'server/mutation/sql-mutation-store.ts',
   'server/scope/access.ts',

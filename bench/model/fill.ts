@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { loadCatalog, type CatalogTable } from '../../server/catalog/catalog.ts'
 import { tableSpec } from '../../server/entities/define.ts'
+import { withIndexesAfterwards } from './bulk.ts'
 
 type Client = Pick<pg.ClientBase, 'query'>
 
@@ -19,9 +20,18 @@ export async function fillEveryTable(on: Client, rows: number, progress: (line: 
   // The same rows in every run.
   await on.query('select setseed(0.5)')
   const tables = [...loadCatalog().byName.values()].filter(({ name }) => !unfilled.has(name))
-  for (const table of tables) {
-    await on.query(fillSql(table), [rows])
+  const fill = async (): Promise<void> => {
+    for (const [index, table] of tables.entries()) {
+      await on.query(fillSql(table), [rows])
+      if ((index + 1) % 20 === 0) progress(`  ${index + 1} of ${tables.length} tables`)
+    }
   }
+  await withIndexesAfterwards(
+    on,
+    tables.map(({ name }) => name),
+    fill,
+    progress,
+  )
   progress('Moving the logs into their months')
   await on.query('select sync.ensure_partitions(1)')
   await on.query('analyze')

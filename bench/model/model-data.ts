@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { withIndexesAfterwards } from './bulk.ts'
 import { vectorSql } from './fill.ts'
 
 export interface ModelSizes {
@@ -22,7 +23,7 @@ export const usageDays = 180
 
 /**
  * One organization with so much in it, made in SQL: triggers that would compute for each row what is written here anyway are
- * off meanwhile, and the graph over the vectors is built once at the end. Rows are what the triggers would have made of them.
+ * off meanwhile, and indexes are made at the end. Rows are what the triggers would have made of them.
  */
 export async function seedModel(
   on: pg.ClientBase,
@@ -51,28 +52,31 @@ export async function seedModel(
   const { rows: always } = await on.query<{ statement: string }>(enabledAlways)
   await triggers('disable')
   progress(`Making ${sizes.tasks} tasks`)
-  await on.query(insertTasks, [organizationId, projectIds, agentIds, sizes.tasks])
+  const fillTasks = async (): Promise<void> => {
+    await on.query(insertTasks, [organizationId, projectIds, agentIds, sizes.tasks])
+  }
+  await withIndexesAfterwards(on, ['tasks'], fillTasks, progress)
   progress(`Making ${sizes.usages} usages`)
   // One row of each month makes its partition, so that nothing has to be moved.
   await on.query(insertUsages, [organizationId, projectIds, agentIds, usageDays, usageDays])
   await on.query('select sync.ensure_partitions(1)')
-  const chunk = 100_000
-  for (let made = 0; made < sizes.usages; made += chunk)
-    await on.query(insertUsages, [
-      organizationId,
-      projectIds,
-      agentIds,
-      Math.min(chunk, sizes.usages - made),
-      usageDays,
-    ])
+  const fillUsages = async (): Promise<void> => {
+    const chunk = 100_000
+    for (let made = 0; made < sizes.usages; made += chunk)
+      await on.query(insertUsages, [
+        organizationId,
+        projectIds,
+        agentIds,
+        Math.min(chunk, sizes.usages - made),
+        usageDays,
+      ])
+  }
+  await withIndexesAfterwards(on, ['token_usages'], fillUsages, progress)
   progress(`Making ${sizes.memories} memories`)
-  await on.query('drop index memories_embedding_hnsw')
-  await on.query(insertMemories, [organizationId, projectIds, agentIds, sizes.memories])
-  progress('Building the graph over their vectors')
-  await on.query(`set maintenance_work_mem = '512MB'`)
-  await on.query(
-    `create index memories_embedding_hnsw on memories using hnsw (embedding vector_cosine_ops) with (m = 16, ef_construction = 64) where status = 'active' and deleted_at is null`,
-  )
+  const fillMemories = async (): Promise<void> => {
+    await on.query(insertMemories, [organizationId, projectIds, agentIds, sizes.memories])
+  }
+  await withIndexesAfterwards(on, ['memories'], fillMemories, progress)
   await triggers('enable')
   for (const { statement } of always) await on.query(statement)
   await on.query('vacuum analyze')
@@ -101,11 +105,11 @@ select $1, ($2::uuid[])[1 + i % cardinality($2::uuid[])], ($3::uuid[])[1 + (i / 
   1000 + i % 4000, 100 + i % 900, round((random() / 10)::numeric, 8), now() - (i::float8 / $4) * $5::int * interval '1 day'
 from generate_series(1, $4::int) i`
 
-/** $1 organization, $2 projects, $3 agents, $4 how many. Vectors lie around 500 centres, as those of texts do. */
+/** $1 organization, $2 projects, $3 agents, $4 how many. Vectors lie around 500 centres, as those of texts do; each centre is one project's. */
 const insertMemories = `
 with centres as materialized (select c, ${vectorSql(384).replace('i > 0', 'c > 0')} as centre from generate_series(1, 500) c)
 insert into memories (organization_id, channel, scope, project_id, memory_type, tier, content, embedding, embedding_model, embedding_status, source_agent_id, importance)
-select $1, 'project/' || p.id, 'project', p.id, (array['semantic','episodic','procedural','decision'])[1 + i % 4], (array['hot','warm','cold'])[1 + i % 3],
+select $1, 'project/' || p.id, 'project', p.id, (array['semantic','episodic','procedural','decision'])[1 + (i / 500) % 4], (array['hot','warm','cold'])[1 + i % 3],
   'Memory ' || i || ' of ' || left(md5(i::text), 6) || ' about topic' || i % 997 || ' and ' || left(md5((i % 5000)::text), 7),
   c.centre + (select array_agg((random() - 0.5) / 3) from generate_series(1, 384) where i > 0)::vector, 'random', 'ready', ($3::uuid[])[1 + i % cardinality($3::uuid[])], round(random()::numeric, 3)
 from generate_series(1, $4::int) i join centres c on c.c = 1 + i % 500, lateral (select ($2::uuid[])[1 + i % cardinality($2::uuid[])] as id) p`

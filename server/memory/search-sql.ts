@@ -2,6 +2,7 @@ import type { SyncedTable } from '../catalog/catalog.ts'
 import type { Access } from '../scope/access.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
+import { vectorText } from './nearest.ts'
 
 /** What to rank by. */
 export type Ask =
@@ -35,19 +36,28 @@ const weights = { vector: 0.55, text: 0.2, importance: 0.15, recency: 0.1 } as c
  * So many of the nearest, and of those with the words, are ranked anew: the index answers roughly in order, and what it leaves
  * out among the first few it has among some more.
  */
-const candidates = (limit: number): number => Math.max(100, 4 * limit)
+export const candidatesOf = (limit: number): number => Math.max(100, 4 * limit)
+
+/** Which rows may be found at all, over alias `t`: those of the principal's channels that are live and pass the filter. */
+export function foundSql(input: Omit<SearchSqlInput, 'ask' | 'columns' | 'limit'>): string {
+  const bind = (value: unknown): string => `$${input.params.push(value)}`
+  return allOf([visible(input, bind), input.filter, ...liveness(input.table, input.namesStatus)])
+}
 
 /**
- * One statement: score, its parts (`partNames`, null where it has none), then the row. Rows outside the principal's channels
- * are excluded in the statement itself, before the limit. With a vector and words, rows that are near and rows that have the
- * words are ranked together, so that one without an embedding is found by its words.
+ * One statement: score, its parts (`partNames`, null where it has none), then the row. `found` is `foundSql` of the same
+ * input, `nearest` the ids of the nearest such rows where there is a vector. With a vector and words, rows that are near and
+ * rows that have the words are ranked together, so that one without an embedding is found by its words.
  */
-export function searchSql(input: SearchSqlInput): string {
-  const { table, ask, params, filter, columns, limit } = input
+export function rankSql(
+  input: Pick<SearchSqlInput, 'table' | 'ask' | 'params' | 'columns' | 'limit'>,
+  found: string,
+  nearest: readonly string[],
+): string {
+  const { table, ask, params, columns, limit } = input
   const bind = (value: unknown): string => `$${params.push(value)}`
   const text = ask.text === undefined ? undefined : textRank(table, ask.text, bind)
   const vector = ask.kind === 'vector' ? vectorRank(ask, bind) : undefined
-  const found = allOf([visible(input, bind), filter, ...liveness(table, input.namesStatus)])
   const parts = { vector: vector?.score, text: text?.score, ...(vector && text ? worth(table) : {}) }
   const selected = partNames.map((name) => `${parts[name] ?? 'null'} as ${name}`).join(', ')
   const from = `from "${table.name}" t where`
@@ -56,12 +66,14 @@ export function searchSql(input: SearchSqlInput): string {
     return `select ${score} as score, ${selected}, ${columns}
       ${from} ${allOf([found, condition])} order by score desc, t.id limit ${limit}`
   }
-  const best = (condition: string, order: string): string =>
-    `(select t.id ${from} ${allOf([found, condition])} order by ${order} limit ${candidates(limit)})`
-  const chosen = [best(vector.condition, vector.order), ...(text ? [best(text.condition, `${text.score} desc`)] : [])]
+  const isNear = `t.id = any (${bind(nearest)}::uuid[])`
+  const hasWords =
+    text &&
+    `t.id in (select t.id ${from} ${allOf([found, text.condition])} order by ${text.score} desc limit ${candidatesOf(limit)})`
   const score = text ? weighed(parts) : vector.score
+  // What was near a moment ago may have gone since.
   return `select ${score} as score, ${selected}, ${columns}
-    ${from} t.id in (${chosen.join(' union ')}) order by score desc, t.id limit ${limit}`
+    ${from} ${allOf([found, hasWords ? `${isNear} or ${hasWords}` : isNear])} order by score desc, t.id limit ${limit}`
 }
 
 function weighed(parts: Readonly<Partial<Record<(typeof partNames)[number], string | undefined>>>): string {
@@ -84,7 +96,10 @@ function worth({ descriptor: { columns } }: SyncedTable): { readonly importance?
 type Bind = (value: unknown) => string
 
 /** A channel that the principal may follow carries the row, as its home or for a guest, and it is not deleted. */
-function visible({ homes, table, principal, access }: SearchSqlInput, bind: Bind): string {
+function visible(
+  { homes, table, principal, access }: Pick<SearchSqlInput, 'homes' | 'table' | 'principal' | 'access'>,
+  bind: Bind,
+): string {
   const carried = homes.carriedByAny(table, 't', {
     channels: access.channels.keys(),
     organizationId: principal.organizationId,
@@ -103,12 +118,8 @@ function liveness({ descriptor }: SyncedTable, namesStatus: boolean): readonly s
   ]
 }
 
-function vectorRank(
-  { column, vector }: Extract<Ask, { kind: 'vector' }>,
-  bind: Bind,
-): { readonly score: string; readonly order: string; readonly condition: string } {
-  const distance = `t."${column}" <=> ${bind(JSON.stringify(vector))}::vector`
-  return { score: `1 - (${distance})`, order: distance, condition: `t."${column}" is not null` }
+function vectorRank({ column, vector }: Extract<Ask, { kind: 'vector' }>, bind: Bind): { readonly score: string } {
+  return { score: `1 - (t."${column}" <=> ${bind(vectorText(vector))}::vector)` }
 }
 
 /**

@@ -6,11 +6,13 @@ import { packRows } from '../../protocol/rows/block-codec.ts'
 import { checkFilter } from '../../protocol/rows/filter-check.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
-import { rawRows, selectList, toRow, type RawRow } from '../db/row-codec.ts'
+import { rawRows, selectList, toRow } from '../db/row-codec.ts'
 import type { Access } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
-import { partNames, searchSql, type Ask } from './search-sql.ts'
+import type { SqlQuery } from '../scope/sql-query.ts'
+import { nearestIds } from './nearest.ts'
+import { candidatesOf, foundSql, partNames, rankSql, type Ask } from './search-sql.ts'
 
 export interface Search {
   /**
@@ -20,8 +22,15 @@ export interface Search {
   search(principal: Principal, access: Access, request: UpOf<'search'>): Promise<Uint8Array>
 }
 
+export interface SearchOptions {
+  readonly pool: pg.Pool
+  readonly catalog: Catalog
+  /** See `Nearest`. */
+  readonly exactRows?: number
+}
+
 /** Searches in Postgres: cosine distance over the vector column (HNSW where there is one), full text over the words. */
-export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readonly catalog: Catalog }): Search {
+export function createSearch({ pool, catalog, exactRows }: SearchOptions): Search {
   const homes = createHomes(catalog)
   return {
     async search(principal, access, request) {
@@ -30,19 +39,29 @@ export function createSearch({ pool, catalog }: { readonly pool: pg.Pool; readon
         throw new TideError('unknown_table', `Table ${request.table} cannot be searched: it is not synced.`)
       const params: unknown[] = []
       const where = request.where === undefined ? {} : checkFilter(table.descriptor, request.where)
-      const sql = searchSql({
-        homes,
-        table,
-        params,
-        principal,
-        access,
-        ask: askOf(table, request),
-        limit: request.limit,
-        filter: filterToSql(table.descriptor, where, params, { alias: 't' }),
-        namesStatus: JSON.stringify(where).includes('"status"'),
-        columns: selectList(table, { embeddings: false }, 't'),
+      const { limit } = request
+      const ask = askOf(table, request)
+      const filter = filterToSql(table.descriptor, where, params, { alias: 't' })
+      const namesStatus = JSON.stringify(where).includes('"status"')
+      const condition = foundSql({ homes, table, params, principal, access, filter, namesStatus })
+      const rows = await inReading(pool, async (client) => {
+        const nearest =
+          ask.kind === 'text'
+            ? []
+            : await nearestIds(queryOn(client), {
+                table: `"${table.name}"`,
+                column: `"${ask.column}"`,
+                condition,
+                values: [...params],
+                vector: ask.vector,
+                limit: candidatesOf(limit),
+                exactRows,
+              })
+        const columns = selectList(table, { embeddings: false }, 't')
+        const text = rankSql({ table, ask, params, columns, limit }, condition, nearest)
+        return (await client.query<string[]>({ text, values: params, ...rawRows })).rows
       })
-      const found = (await run(pool, sql, params)).map(([score, ...raw]) => ({
+      const found = rows.map(([score, ...raw]) => ({
         score: Number(score),
         parts: Object.fromEntries(partNames.flatMap((name, index) => (raw[index] ? [[name, Number(raw[index])]] : []))),
         row: toRow(table, raw.slice(partNames.length)),
@@ -98,19 +117,23 @@ function readVector(base64: string, dimension: number): readonly number[] {
   return vector
 }
 
-/** In a transaction, since the index must go on beyond its first candidates when the filter refuses them. */
-async function run(pool: pg.Pool, text: string, values: unknown[]): Promise<readonly RawRow[]> {
+/** In a transaction, so that what the index is searched with ends with it. */
+async function inReading<T>(pool: pg.Pool, read: (client: pg.ClientBase) => Promise<T>): Promise<T> {
   const client = await pool.connect()
   let broken = true
   try {
     await client.query('begin read only')
-    await client.query("set local hnsw.iterative_scan = 'relaxed_order'; set local hnsw.ef_search = 200")
-    const { rows } = await client.query<string[]>({ text, values, ...rawRows })
+    const answer = await read(client)
     await client.query('commit')
     broken = false
-    return rows
+    return answer
   } finally {
     // A connection in an unknown state is not given to others.
     client.release(broken)
   }
+}
+
+function queryOn(client: pg.ClientBase): SqlQuery {
+  return async <R extends object>({ values = [], ...statement }: Parameters<SqlQuery>[0]) =>
+    (await client.query<R>({ ...statement, values: [...values] })).rows
 }

@@ -3,6 +3,7 @@ import type { Row } from '../../protocol/rows/row.ts'
 import type { Refusal } from './refusal.ts'
 
 type Named = Pick<Mutation, 'id' | 'clientSeq'>
+type Made = Pick<Mutation, 'id' | 'clientSeq' | 'op'>
 
 export function rejectedOutcome({ id, clientSeq }: Named, error: Refusal): Outcome {
   return { mutationId: id, clientSeq, kind: 'rejected', error }
@@ -10,12 +11,19 @@ export function rejectedOutcome({ id, clientSeq }: Named, error: Refusal): Outco
 
 /** `columns`: values that were not taken as sent. */
 export function takenOutcome(
-  { id, clientSeq }: Named,
+  { id, clientSeq, op }: Made,
   kind: 'applied' | 'merged' | 'noop',
   row: Row | null | undefined,
   columns: readonly string[] = [],
 ): Outcome {
-  return { mutationId: id, clientSeq, kind, ...versionOf(row), ...columnsOf(columns) }
+  return {
+    mutationId: id,
+    clientSeq,
+    kind,
+    ...versionOf(row),
+    ...columnsOf(columns),
+    ...(op === 'insert' ? heirOf(row) : {}),
+  }
 }
 
 export function conflictOutcome(
@@ -30,6 +38,12 @@ export function conflictOutcome(
 function versionOf(row: Row | null | undefined): { readonly version?: number } {
   const version = row?.['version']
   return typeof version === 'number' ? { version } : {}
+}
+
+/** What was remembered already stands for what has just been remembered again. */
+function heirOf(row: Row | null | undefined): { readonly standsFor?: string } {
+  const heir = row?.['supersededById']
+  return typeof heir === 'string' ? { standsFor: heir } : {}
 }
 
 function columnsOf(columns: readonly string[]): { readonly columns?: string[] } {

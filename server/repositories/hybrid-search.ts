@@ -1,4 +1,5 @@
 import { TideError } from '../../protocol/error.ts'
+import { nearestIds, vectorText } from '../memory/nearest.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 
 /** How much each part counts; they need not sum to 1. */
@@ -36,6 +37,14 @@ export interface Searched {
   readonly live: string
   readonly importance: string
   readonly confidence: string
+  /** Whether a row has the words that are bound as `words`, and how well, 0 to 1. */
+  readonly text: (words: string) => { readonly condition: string; readonly rank: string }
+}
+
+/** Words by the full-text index over `search_vector`; any of them may match. */
+export function fullText(words: string): ReturnType<Searched['text']> {
+  const query = `(select replace(plainto_tsquery('english', ${words})::text, '&', '|')::tsquery)`
+  return { condition: `t.search_vector @@ ${query}`, rank: `ts_rank(t.search_vector, ${query}, 32)` }
 }
 
 const defaults: Weights = { similarity: 0.55, text: 0.2, importance: 0.15, recency: 0.1 }
@@ -44,14 +53,14 @@ const defaults: Weights = { similarity: 0.55, text: 0.2, importance: 0.15, recen
 const candidatesPerHit = 4
 
 /**
- * The best rows by vector, words, importance and age together. Candidates are the nearest by the HNSW index and the best
- * by the full-text index; `filter` is a condition over `t` with parameters from `$1` on, and holds within both searches, so
- * that it never starves the result. Runs inside a transaction.
+ * The best rows by vector, words, importance and age together. Candidates are the nearest and those that have the words;
+ * `filter` is a condition over `t` with parameters from `$1` on, and holds within both searches, so that it never starves
+ * the result. Runs inside a transaction.
  */
 export async function hybridSearch(
   query: SqlQuery,
-  searched: Searched,
-  { text, parameters }: { readonly text: string; readonly parameters: readonly unknown[] },
+  { table, live, importance, confidence, text: textOf }: Searched,
+  filter: { readonly text: string; readonly parameters: readonly unknown[] },
   options: SearchOptions,
 ): Promise<readonly Ranked[]> {
   const { limit = 10, embedding, text: words = '', minConfidence = 0 } = options
@@ -59,30 +68,37 @@ export async function hybridSearch(
   if (!Number.isInteger(limit) || limit < 1 || limit > 200)
     throw new TideError('invalid_value', `A search for ${limit} rows was asked for; it may find 1 to 200.`)
   if (embedding === undefined && !hasWords)
-    throw new TideError('invalid_value', `A search of ${searched.table} has neither text nor embedding.`, {
+    throw new TideError('invalid_value', `A search of ${table} has neither text nor embedding.`, {
       remedy: 'Give one of them.',
     })
-  const values = [...parameters]
+  const values = [...filter.parameters]
   const bind = (value: unknown): string => `$${values.push(value)}`
   const candidates = limit * candidatesPerHit
-  const vector = embedding && `${bind(`[${Array.from(embedding).join()}]`)}::vector`
-  const tsquery = hasWords
-    ? `(select replace(plainto_tsquery('english', ${bind(words)})::text, '&', '|')::tsquery)`
-    : undefined
-  const where = `${searched.live} and ${searched.confidence} >= ${bind(minConfidence)}${text === '' ? '' : ` and (${text})`}`
-  const from = `from ${searched.table} t where ${where}`
+  const condition = [
+    live,
+    `${confidence} >= ${bind(minConfidence)}`,
+    ...(filter.text === '' ? [] : [`(${filter.text})`]),
+  ].join(' and ')
+  const nearest =
+    embedding &&
+    (await nearestIds(query, {
+      table,
+      column: 'embedding',
+      condition,
+      values: [...values],
+      vector: embedding,
+      limit: candidates,
+    }))
+  const text = hasWords ? textOf(bind(words)) : undefined
   const sources = [
-    ...(vector
-      ? [`(select t.id ${from} and t.embedding is not null order by t.embedding <=> ${vector} limit ${candidates})`]
-      : []),
-    ...(tsquery
+    ...(nearest ? [`(select unnest(${bind(nearest)}::uuid[]) as id)`] : []),
+    ...(text
       ? [
-          `(select t.id ${from} and t.search_vector @@ ${tsquery} order by ts_rank(t.search_vector, ${tsquery}, 32) desc limit ${candidates})`,
+          `(select t.id from ${table} t where ${condition} and ${text.condition} order by ${text.rank} desc limit ${candidates})`,
         ]
       : []),
   ]
-  const similarity = vector ? `coalesce(1 - (t.embedding <=> ${vector}), 0)` : '0'
-  const rank = tsquery ? `ts_rank(t.search_vector, ${tsquery}, 32)` : '0'
+  const similarity = embedding ? `coalesce(1 - (t.embedding <=> ${bind(vectorText(embedding))}::vector), 0)` : '0'
   const weights = { ...defaults, ...options.weights }
   const score = [
     `${bind(weights.similarity)}::float8 * similarity`,
@@ -91,13 +107,11 @@ export async function hybridSearch(
     // Halves in a month.
     `${bind(weights.recency)}::float8 * exp(-0.0231 * extract(epoch from now() - updated_at) / 86400)`,
   ].join(' + ')
-  // Filters may refuse the first candidates of the index; it goes on until there are enough.
-  if (vector) await query({ text: `set local hnsw.iterative_scan = 'relaxed_order'` })
   return query<Ranked & object>({
     text: `with candidates as (${sources.join(' union ')}),
       parts as (
-        select t.id, (${similarity})::float8 as similarity, (${rank})::float8 as text, (${searched.importance})::float8 as importance, t.updated_at
-        from candidates join ${searched.table} t using (id)
+        select t.id, (${similarity})::float8 as similarity, (${text?.rank ?? '0'})::float8 as text, (${importance})::float8 as importance, t.updated_at
+        from candidates join ${table} t using (id) where ${condition}
       )
       select id, (${score})::float8 as score, similarity, text from parts order by score desc, id limit ${limit}`,
     values,

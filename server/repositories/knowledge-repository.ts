@@ -1,5 +1,5 @@
 import { knowledgeEntries } from '../entities/memory/knowledge-entries.ts'
-import { hybridSearch, type SearchOptions } from './hybrid-search.ts'
+import { fullText, hybridSearch, type SearchOptions } from './hybrid-search.ts'
 import type { Found } from './memory-repository.ts'
 import { inOrder } from './ranked.ts'
 import { Repository, type RepositoryParts, type RowOf } from './repository.ts'
@@ -16,6 +16,7 @@ const searched = {
   live: 't.is_current and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())',
   importance: 'coalesce(t.quality_score, 0.5)',
   confidence: 'coalesce(t.confidence_score, 1)',
+  text: fullText,
 }
 
 /** The knowledge base: current entries are searched, frozen ones are its history. */

@@ -1,5 +1,5 @@
 import { memories } from '../entities/memory/memories.ts'
-import { hybridSearch, type Ranked, type SearchOptions } from './hybrid-search.ts'
+import { fullText, hybridSearch, type Ranked, type SearchOptions } from './hybrid-search.ts'
 import { inOrder } from './ranked.ts'
 import { Repository, type RepositoryParts, type RowOf } from './repository.ts'
 
@@ -23,6 +23,7 @@ const searched = {
   live: `t.status = 'active' and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())`,
   importance: 't.importance',
   confidence: 't.confidence',
+  text: fullText,
 }
 
 /** Memories, and the search among them: what is expired, superseded or another organization's is never found. */

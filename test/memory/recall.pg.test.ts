@@ -1,4 +1,4 @@
-// Vector search finds the true nearest neighbours among many rows, through the index and with filters.
+// Vector search finds the true nearest neighbours among many rows: through the index, and by comparing one by one.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { seededRandom } from '../../lib/random.ts'
 import { parseDown } from '../../protocol/parse.ts'
@@ -16,7 +16,9 @@ const dimension = 384
 const limit = 10
 
 let scope: Awaited<ReturnType<typeof openScopeFeed>>
+/** As it is, which compares so many rows one by one, and by the graph alone. */
 let search: Search
+let byGraph: Search
 let principal: DevicePrincipal
 let access: Access
 /** By number of the memory. */
@@ -40,6 +42,7 @@ beforeAll(async () => {
   scope = await openScopeFeed('postgres')
   const { pool } = scope.db.database
   search = createSearch({ pool, catalog: loadCatalog() })
+  byGraph = createSearch({ pool, catalog: loadCatalog(), exactRows: 0 })
   const { organizationId, memberId, projectId } = await seedFixture(pool)
   principal = await seedDevice(pool, { organizationId, kind: 'user', id: memberId })
   ;({ access } = await scope.feed.access(principal))
@@ -66,6 +69,8 @@ beforeAll(async () => {
 }, 600_000)
 afterAll(() => scope.close())
 
+const byNumber = (a: number, b: number): number => a - b
+
 function cosine(a: Float32Array, b: Float32Array): number {
   let [dot, aa, bb] = [0, 0, 0]
   for (const [index, x] of a.entries()) {
@@ -77,7 +82,7 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return dot / Math.sqrt(aa * bb)
 }
 
-async function found(vector: Float32Array, where: Filter): Promise<readonly number[]> {
+async function found(by: Search, vector: Float32Array, where: Filter): Promise<readonly number[]> {
   const request = {
     type: 'search',
     ref: 1,
@@ -86,7 +91,7 @@ async function found(vector: Float32Array, where: Filter): Promise<readonly numb
     where,
     limit,
   } as const
-  const { message } = parseDown(await search.search(principal, access, request))
+  const { message } = parseDown(await by.search(principal, access, request))
   if (message.type !== 'found') throw new Error('This is no answer to a search.')
   const ids = message.hits.map((hit) => hit.id)
   const { rows: contents } = await scope.db.database.pool.query<{ content: string }>(
@@ -107,20 +112,24 @@ test.each<readonly [string, Filter, (number: number) => boolean]>([
     { scope: 'user', memoryType: 'episodic', tier: 'hot', entities: { contains: 'tag3' } },
     (n) => n % 60 === 0 && n % 7 === 3,
   ],
-])('nine and a half of the ten nearest are found, filtered by %s', async (_, where, matches) => {
-  const candidates = vectors.flatMap((vector, number) => (matches(number) ? [{ vector, number }] : []))
-  let hits = 0
-  const questions = 20
-  for (let question = 0; question < questions; question++) {
-    const vector = near(subjectOf(question))
-    const truth = candidates
-      .map(({ vector: other, number }) => ({ number, score: cosine(vector, other) }))
-      .toSorted((a, b) => b.score - a.score)
-      .slice(0, limit)
-      .map(({ number }) => number)
-    const answer = await found(vector, where)
-    expect(answer).toHaveLength(limit)
-    hits += truth.filter((number) => answer.includes(number)).length
-  }
-  expect(hits / (questions * limit)).toBeGreaterThanOrEqual(0.95)
-})
+])(
+  'nine and a half of the ten nearest are found by the graph, and all of them by comparing, filtered by %s',
+  async (_, where, matches) => {
+    const candidates = vectors.flatMap((vector, number) => (matches(number) ? [{ vector, number }] : []))
+    let hits = 0
+    const questions = 20
+    for (let question = 0; question < questions; question++) {
+      const vector = near(subjectOf(question))
+      const truth = candidates
+        .map(({ vector: other, number }) => ({ number, score: cosine(vector, other) }))
+        .toSorted((a, b) => b.score - a.score)
+        .slice(0, limit)
+        .map(({ number }) => number)
+      expect((await found(search, vector, where)).toSorted(byNumber)).toEqual(truth.toSorted(byNumber))
+      const answer = await found(byGraph, vector, where)
+      expect(answer).toHaveLength(limit)
+      hits += truth.filter((number) => answer.includes(number)).length
+    }
+    expect(hits / (questions * limit)).toBeGreaterThanOrEqual(0.95)
+  },
+)

@@ -54,6 +54,14 @@ it('the same tag added by ten offline devices is one row', async () => {
   ])
 })
 
+it('the same memory of two devices is one, and the second is told which', async () => {
+  const [first, second] = [newId(), newId()]
+  const set = { scope: 'project', projectId: world.projectId, content: 'Both remember this' }
+  const remember = (device: TestDevice, rowId: string) => device.one({ table: 'memories', op: 'insert', rowId, set })
+  expect(await remember(world.ada, first)).not.toHaveProperty('standsFor')
+  expect(await remember(world.ben, second)).toMatchObject({ kind: 'applied', standsFor: first })
+})
+
 it('each mutation repeated three times changes the server once', async () => {
   const [device] = devices
   if (!device) throw new Error('There is no device.')
