@@ -72,17 +72,22 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
       (await import('./database-commands.ts')).rollback(database, console),
     ),
   )
-  command('seed', 'make organization demo with people, an agent and a project')
-    .option('--demo', 'the demo data of a first start (what is made anyway)')
+  command('seed', 'make organization demo, with something of everything in it; what is there already stays as it is')
     .option(
-      '--dev',
-      'something of everything besides: teams, plans, costs, a pipeline, a conflict, a second organization',
+      '--demo',
+      'people, a team, agents, plans, conversations, memories, costs, a pipeline, a conflict (what is made anyway)',
     )
+    .option('--dev', 'also a second organization, harbor, with a person of both')
     .action(async (options: { json?: boolean; dev?: boolean }) =>
       onDatabase(
         options,
         async (database, config, console) =>
-          (await import('./database-commands.ts')).seed(database, config, options.dev === true, console),
+          (await import('./database-commands.ts')).seed(
+            database,
+            config,
+            options.dev === true ? 'neighbours' : 'lively',
+            console,
+          ),
         true,
       ),
     )

@@ -2,7 +2,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/db.ts'
-import { seedDemo } from '../maintenance/maintenance.ts'
+import { seedDemo, type DemoExtent } from '../maintenance/maintenance.ts'
 import type { Console } from './console.ts'
 import { findPrincipal, type PrincipalQuery } from './find-principal.ts'
 import { openAuth } from './use-database.ts'
@@ -26,22 +26,28 @@ export async function rollback(database: Database, console: Console): Promise<vo
 }
 
 /** Brings the schema up to date first, so that a fresh database can be seeded at once. */
-export async function seed(database: Database, config: Config, everything: boolean, console: Console): Promise<void> {
+export async function seed(
+  database: Database,
+  config: Config,
+  extent: Exclude<DemoExtent, 'small'>,
+  console: Console,
+): Promise<void> {
   await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding.dimension)
   const demo = await seedDemo(database.pool, {
     clock: systemClock,
     random: systemRandom,
     dimension: config.embedding.dimension,
-    everything,
+    extent,
   })
-  const more = everything
-    ? ' Also admin cy@example.com, agents pilot and critic, project launch, and organization harbor.'
-    : ''
+  const [first, more] =
+    extent === 'neighbours'
+      ? ['Organizations demo and harbor are', ' Organization harbor is of hana@example.com.']
+      : ['Organization demo is', '']
   console.answer(
     demo,
     demo.created
-      ? 'Made organization demo with ada@example.com, ben@example.com, eve@example.com and agent scout.' + more
-      : 'Organization demo is there already; nothing was changed.',
+      ? `Organization demo has ada@example.com (owner), ben@, cy@ and eve@example.com, agents scout, pilot and critic, and projects demo and launch.${more}`
+      : `${first} there already; nothing was changed.`,
   )
 }
 

@@ -56,9 +56,15 @@ export interface DemoOptions {
   readonly random: Random
   /** Of embeddings. */
   readonly dimension: number
-  /** Something of everything besides: an admin, more agents, project `launch`, and organization `harbor`. */
-  readonly everything?: boolean
+  /** `small` when absent. */
+  readonly extent?: DemoExtent
 }
+
+/**
+ * `small`: people, an agent, a project with tasks, a conversation and memories. `lively`: something of everything besides: an admin, a team,
+ * more agents, and project `launch` with a plan, costs, a pipeline and a conflict. `neighbours`: also organization `harbor`.
+ */
+export type DemoExtent = 'small' | 'lively' | 'neighbours'
 
 /**
  * Makes organization `demo` with its people, an agent, a project and something to look at. What is there already is left
@@ -69,9 +75,11 @@ export async function seedDemo(pool: pg.Pool, deps: DemoOptions): Promise<Demo> 
   try {
     await client.query('begin')
     const demo = (await findDemo(client)) ?? (await makeDemo(client, deps))
-    const created = deps.everything === true && (await makeEverything(client, demo, deps))
+    const { extent = 'small' } = deps
+    const enlivened = extent !== 'small' && (await makeLively(client, demo, deps))
+    const joined = extent === 'neighbours' && (await makeNeighbours(client, deps))
     await client.query('commit')
-    return { ...demo, created: demo.created || created }
+    return { ...demo, created: demo.created || enlivened || joined }
   } catch (error) {
     await client.query('rollback')
     throw error
@@ -164,7 +172,7 @@ async function makeDemo(client: pg.ClientBase, { clock, random, dimension }: Dem
 }
 
 /** False when it was there before. */
-async function makeEverything(
+async function makeLively(
   client: pg.ClientBase,
   { organizationId }: Demo,
   { clock, random, dimension }: DemoOptions,
@@ -191,12 +199,15 @@ async function makeEverything(
   const ids = new Map(rows.map(({ name, id }) => [name, id]))
   const [scoutId = '', embed] = [ids.get('scout'), (text: string) => JSON.stringify(toyEmbedding(text, dimension))]
   await makeLaunch({ client, uuid, now: clock.now(), organizationId, users: ids, scoutId, embed })
-  await makeNeighbours(client, uuid, cy)
   return true
 }
 
-/** Organization `harbor`, of which nobody of `demo` sees anything but Cy, who is a viewer there. */
-async function makeNeighbours(client: pg.ClientBase, uuid: () => string, cy: string): Promise<void> {
+/** Organization `harbor`, of which nobody of `demo` sees anything but Cy, who is a viewer there. False when it was there before. */
+async function makeNeighbours(client: pg.ClientBase, { clock, random }: DemoOptions): Promise<boolean> {
+  const { rows: known } = await client.query(`select from organizations where slug = 'harbor'`)
+  if (known.length > 0) return false
+  const uuid = createUuidSource(clock, random)
+  const cy = await userWithEmail(client, 'cy@example.com', 'Cy', uuid())
   const organizationId = uuid()
   const inOrganization = { organization_id: organizationId }
   await insertRow(client, 'organizations', { id: organizationId, name: 'Harbor', slug: 'harbor' })
@@ -231,6 +242,7 @@ async function makeNeighbours(client: pg.ClientBase, uuid: () => string, cy: str
       title,
       position,
     })
+  return true
 }
 
 async function userWithEmail(client: pg.ClientBase, email: string, name: string, newId: string): Promise<string> {

@@ -103,9 +103,11 @@ test('demo data is made once, and what was changed in it stays', async () => {
   expect(rows).toEqual([{ count: 12, changed: 1 }])
 })
 
-test('development data has something of everything, once, and agents whose DNA is one', async () => {
+test('the lively demo has something of everything, once, and agents whose DNA is one', async () => {
   const { pool } = home.database
-  const deps = { clock: systemClock, random: systemRandom, dimension: 384, everything: true }
+  const deps = { clock: systemClock, random: systemRandom, dimension: 384, extent: 'neighbours' } as const
+  expect(await seedDemo(pool, { ...deps, extent: 'lively' })).toMatchObject({ created: true })
+  expect(await seedDemo(pool, { ...deps, extent: 'lively' })).toMatchObject({ created: false })
   expect(await seedDemo(pool, deps)).toMatchObject({ created: true })
   expect(await seedDemo(pool, deps)).toMatchObject({ created: false })
   const count = async (table: string, where = 'true') =>
