@@ -73,9 +73,31 @@ describe('a usage costs', () => {
       await query(`select severity, context from error_logs where fingerprint = 'price_missing:test:unknown'`),
     ).toEqual([{ severity: 'warning', context: { provider: 'test', model: 'unknown' } }])
     await price({ model: 'unknown', effective_from: '2026-05-01T00:00:00Z' })
-    expect(await query(`select sync.reprice_usage('2026-01-01', '2027-01-01')::int as n`)).toEqual([{ n: 2 }])
     expect((await query(`select cost_usd from token_usages where model = 'unknown'`)).map(costOf)).toEqual([3, 3])
-    expect(await query(`select sync.reprice_usage('2026-01-01', '2027-01-01')::int as n`)).toEqual([{ n: 0 }])
+    expect(await query(`select sync.reprice_usage()::int as n`)).toEqual([{ n: 0 }])
+  })
+
+  test('what a late price says, of those whom and the time that it is for', async () => {
+    const [other, before, inForce] = [
+      await createWorld(db.database.pool),
+      await use({ model: 'late', occurred_at: '2026-04-30T23:59:59Z' }),
+      await use({ model: 'late' }),
+    ]
+    const others = await use({ model: 'late', organization_id: other.organization })
+    await price({ model: 'late', organization_id: world.organization, effective_from: '2026-05-01T00:00:00Z' })
+    const costs = async () =>
+      Object.fromEntries(
+        (await query(`select id, cost_usd from token_usages where model = 'late'`)).map((row) => [row.id, costOf(row)]),
+      )
+    expect(await costs()).toEqual({ [before.id]: null, [inForce.id]: 3, [others.id]: null })
+  })
+
+  test('the price in batches, when there is more than a transaction should take', async () => {
+    await price({ model: 'many' })
+    for (let n = 0; n < 3; n++) await use({ model: 'many' })
+    await query(`update token_usages set cost_usd = null, model_price_id = null where model = 'many'`)
+    const batch = async () => (await query('select sync.reprice_usage(2)::int as n'))[0]?.['n']
+    expect([await batch(), await batch(), await batch()]).toEqual([2, 1, 0])
   })
 
   test('once when it is uploaded twice', async () => {
@@ -85,26 +107,58 @@ describe('a usage costs', () => {
   })
 })
 
-test('an estimate that is closed shows what it came to, and how far off it was', async () => {
-  await price({ model: 'estimated' })
-  const phase = await add('phases', { project_id: world.project, title: 'P' })
-  const step = await add('macro_steps', { project_id: world.project, phase_id: phase.id, title: 'S' })
-  const task = await add('tasks', { project_id: world.project, title: 'T', macro_step_id: step.id })
-  await use({ model: 'estimated', project_id: world.project, task_id: task.id })
-  await use({ model: 'estimated', project_id: world.project, macro_step_id: step.id })
-  await use({ model: 'estimated', project_id: world.project })
-  for (const [subject, expected] of [
-    [{ task_id: task.id }, 3],
-    [{ macro_step_id: step.id }, 6],
-    [{ phase_id: phase.id }, 6],
-  ] as const) {
-    const estimate = await add('cost_estimates', { project_id: world.project, cost_expected: 2, ...subject })
-    expect(estimate).toMatchObject({ actual_cost: null, closed_at: null })
-    await query(`update cost_estimates set status = 'closed' where id = $1`, [estimate.id])
-    const closed = await rowOf(db.database.pool, 'cost_estimates', estimate.id)
-    expect(Number(closed['actual_cost'])).toBe(expected)
-    expect(closed).toMatchObject({ variance_ratio: (expected - 2) / 2, closed_at: expect.any(Date) })
-  }
+describe('an estimate that is closed', () => {
+  test('shows what its subject came to with all that is in it, and how far off it was', async () => {
+    await price({ model: 'estimated' })
+    const here = { project_id: world.project }
+    const plan = await add('plans', { ...here, title: 'Plan' })
+    const phase = await add('phases', { ...here, title: 'P', plan_id: plan.id })
+    const step = await add('macro_steps', { ...here, phase_id: phase.id, title: 'S' })
+    const task = await add('tasks', { ...here, title: 'T', macro_step_id: step.id })
+    const below = await add('tasks', { ...here, title: 'B', parent_task_id: task.id })
+    const deep = await add('tasks', { ...here, title: 'D', parent_task_id: below.id })
+    const planned = await add('tasks', { ...here, title: 'L', plan_id: plan.id })
+    const run = await add('task_runs', { ...here, task_id: planned.id })
+    for (const of of [
+      { task_id: task.id },
+      { task_id: deep.id },
+      { macro_step_id: step.id },
+      { task_run_id: run.id },
+      {},
+    ])
+      await use({ model: 'estimated', ...here, ...of })
+    const day = { usage_date: '2025-01-01', provider: 'test', model: 'estimated', cost_usd: 7 }
+    await add('token_usage_daily', { ...here, ...day })
+    for (const [subject, expected] of [
+      [{ task_id: deep.id }, 3],
+      [{ task_id: task.id }, 6],
+      [{ macro_step_id: step.id }, 9],
+      [{ phase_id: phase.id }, 9],
+      [{ plan_id: plan.id }, 12],
+      [{}, 22],
+    ] as const) {
+      const estimate = await add('cost_estimates', { ...here, cost_expected: 2, ...subject })
+      expect(estimate).toMatchObject({ actual_cost: null, closed_at: null })
+      await query(`update cost_estimates set status = 'closed' where id = $1`, [estimate.id])
+      const closed = await rowOf(db.database.pool, 'cost_estimates', estimate.id)
+      expect.soft(Number(closed['actual_cost']), Object.keys(subject).join()).toBe(expected)
+      expect(closed).toMatchObject({ variance_ratio: (expected - 2) / 2, closed_at: expect.any(Date) })
+    }
+  })
+
+  test('is worked out anew when a price comes, and keeps its figure when the detail goes', async () => {
+    const task = await add('tasks', { project_id: world.project, title: 'T' })
+    await use({ model: 'priced later', project_id: world.project, task_id: task.id })
+    const of = { project_id: world.project, task_id: task.id, cost_expected: 2 }
+    const estimate = await add('cost_estimates', { ...of, status: 'closed' })
+    const actual = async () => (await rowOf(db.database.pool, 'cost_estimates', estimate.id))['actual_cost']
+    expect(await actual()).toBeNull()
+    await price({ model: 'priced later' })
+    expect(Number(await actual())).toBe(3)
+    await query('delete from token_usages where task_id = $1', [task.id])
+    await query('update cost_estimates set confidence = 0.5 where id = $1', [estimate.id])
+    expect(Number(await actual())).toBe(3)
+  })
 })
 
 describe('billing', () => {

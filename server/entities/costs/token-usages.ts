@@ -48,5 +48,6 @@ export const tokenUsages = defineTable({
     index(['projectId', 'occurredAt'], { include: ['agentId', 'model', 'inputTokens', 'outputTokens', 'costUsd'] }),
     index(['taskRunId']),
     index(['requestId'], { where: 'request_id is not null' }),
+    index(['provider', 'model', 'occurredAt'], { where: 'cost_usd is null' }),
   ],
 })
