@@ -273,6 +273,39 @@ export interface Actions {
     readonly input: { readonly invitationId: string }
     readonly answer: Readonly<Record<string, never>>
   }
+  /** What the organization was charged, newest month first, 500 charges at a time. For admins. */
+  readonly 'charges.list': {
+    readonly input: {
+      /** `YYYY-MM`; all months when absent. */
+      readonly month?: string
+      /** `next` of the page before. */
+      readonly after?: string
+    }
+    readonly answer: { readonly charges: readonly Charge[]; readonly next: string | null }
+  }
+}
+
+/** What an organization pays for a month's usage of one model by one person in one project. Money is decimal text. */
+export interface Charge {
+  readonly id: string
+  readonly userId: string | null
+  readonly projectId: string | null
+  /** Days, as `YYYY-MM-DD`; the end is not part of it. */
+  readonly periodStart: string
+  readonly periodEnd: string
+  readonly provider: string
+  readonly model: string
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly usageCost: string
+  readonly markup: string
+  /** `usageCost` and `markup` together. */
+  readonly amount: string
+  readonly currency: string
+  readonly status: 'pending' | 'invoiced' | 'paid' | 'void' | 'refunded'
+  readonly invoiceRef: string | null
+  /** The charge that this one takes back. */
+  readonly reversesId: string | null
 }
 
 interface PipelineAnswer {

@@ -16,6 +16,7 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import type { ActionContext, AnyAction } from './action.ts'
 import { storeAnalysis } from './analyses.ts'
+import { listCharges } from './charges.ts'
 import { failEvents, readEvents, replayEvents } from './event-reading.ts'
 import { pauseSubscription, resumeSubscription, subscribeToEvents } from './event-subscriptions.ts'
 import { configureIntegration, secureWebhook } from './integrations.ts'
@@ -56,6 +57,7 @@ export const shippedActions: readonly AnyAction[] = [
   recordTool,
   inviteMember,
   withdrawInvitation,
+  listCharges,
 ]
 
 export interface ActionsOptions {

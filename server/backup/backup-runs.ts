@@ -69,17 +69,28 @@ export async function newestBackup(pool: pg.Pool, location?: string): Promise<Ba
   return rows[0]
 }
 
-/** Removes files that have expired, of this folder, but never the newest. Their rows stay. Answers how many. */
-export async function removeExpired(pool: pg.Pool, dir: string): Promise<number> {
+/** Backups of this folder whose time is over, but for the newest; with `another`, as it would be after one more. */
+export async function expiredBackups(
+  pool: pg.Pool,
+  dir: string,
+  { another = false }: { readonly another?: boolean } = {},
+): Promise<readonly { readonly id: string; readonly location: string }[]> {
   const { rows } = await pool.query<{ id: string; location: string }>(
     `select id, location from backup_runs where kind = 'full' and status = 'completed' and deleted_at is null and expires_at < now()
-       and id <> (select id from backup_runs where kind = 'full' and status = 'completed' and deleted_at is null order by started_at desc limit 1)
-       and not exists (select from retention_policies where name = 'backup_files' and organization_id is null and (legal_hold or not is_enabled or action = 'keep'))`,
+       and ($1 or id <> (select id from backup_runs where kind = 'full' and status = 'completed' and deleted_at is null order by started_at desc limit 1))
+       and not exists (select from retention_policies where name = 'backup_files' and organization_id is null and (legal_hold or not is_enabled or action = 'keep'))
+     order by started_at`,
+    [another],
   )
-  const mine = rows.filter(({ location }) => resolve(location).startsWith(resolve(dir) + sep))
-  for (const { id, location } of mine) {
+  return rows.filter(({ location }) => resolve(location).startsWith(resolve(dir) + sep))
+}
+
+/** Removes their files. Their rows stay. Answers how many. */
+export async function removeExpired(pool: pg.Pool, dir: string): Promise<number> {
+  const expired = await expiredBackups(pool, dir)
+  for (const { id, location } of expired) {
     await rm(location, { force: true })
     await pool.query('update backup_runs set deleted_at = now(), updated_at = now() where id = $1', [id])
   }
-  return mine.length
+  return expired.length
 }

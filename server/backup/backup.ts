@@ -5,6 +5,7 @@
  *     snapshot ─ count ─ dump ─▶ zstd ─▶ AES-256-GCM ─▶ file        make-backup.ts
  *     file ─▶ … ─▶ a database of its own ─ count, compare           restore.ts: for a test it is dropped, for service it takes the place
  */
+export { expiredBackups } from './backup-runs.ts'
 export { makeBackup, type BackupOptions } from './make-backup.ts'
 export { nightlyBackups } from './nightly-backups.ts'
 export { restoreBackup, testRestore, type RestoreTest } from './restore.ts'

@@ -1,7 +1,14 @@
 import { join } from 'node:path'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
-import { makeBackup, restoreBackup, testRestore, type BackupOptions, type RestoreTest } from '../backup/backup.ts'
+import {
+  expiredBackups,
+  makeBackup,
+  restoreBackup,
+  testRestore,
+  type BackupOptions,
+  type RestoreTest,
+} from '../backup/backup.ts'
 import { processEnvironment, type Config } from '../config.ts'
 import type { Database } from '../db/db.ts'
 import { formatBytes } from '../telemetry/telemetry.ts'
@@ -12,20 +19,31 @@ export interface BackupCommandOptions {
   readonly encrypted: boolean
   /** True: the newest. */
   readonly restoreTest?: string | true
+  /** Only says which would be removed. */
+  readonly dryRun?: boolean
 }
 
 /** Makes a backup, or tries one by restoring it beside. Ctrl-C ends it and leaves nothing behind. */
 export async function backup(
   database: Database,
   config: Config,
-  { dir, encrypted, restoreTest }: BackupCommandOptions,
+  { dir, encrypted, restoreTest, dryRun = false }: BackupCommandOptions,
   console: Console,
 ): Promise<number> {
+  const folder = dir ?? config.backupDir ?? join(config.dataDir, 'backups')
+  if (dryRun) {
+    const removed = (await expiredBackups(database.pool, folder, { another: true })).map(({ location }) => location)
+    console.answer(
+      { dryRun, dir: folder, removed },
+      [`A backup would go to ${folder}.`, ...removed.map((location) => `It would remove ${location}.`)].join('\n'),
+    )
+    return exitCodes.ok
+  }
   return cancellable(async (signal) => {
     const options: BackupOptions = {
       database,
       settings: config.database,
-      dir: dir ?? config.backupDir ?? join(config.dataDir, 'backups'),
+      dir: folder,
       keys: config.encryptionKeys,
       encrypt: encrypted,
       programs: programsOf(config),

@@ -3,15 +3,17 @@
  * when the embedded one is in use), does one thing, and ends with one of the exit codes of `console.ts`.
  */
 import { writeFile } from 'node:fs/promises'
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { loadConfig, processEnvironment, type Config } from '../config.ts'
 import { schemaHash } from '../catalog/generate.ts'
 import type { Database } from '../db/db.ts'
 import { credentialKinds } from '../credentials/credentials.ts'
+import type { BillOptions, NewPrice } from './costs.ts'
 import type { CredentialOptions } from './credentials.ts'
 import type { RetentionCommandOptions } from './retention.ts'
 import { createConsole, exitCodeHelp, exitCodes, parseDuration, reportError, type Console } from './console.ts'
+import { upkeepJobs, type UpkeepJob } from './upkeep-jobs.ts'
 import { useDatabase } from './use-database.ts'
 
 const { version } = packageJson
@@ -32,6 +34,13 @@ async function runCli(args: readonly string[], env: Readonly<Record<string, stri
   }
 }
 
+interface BackupOptions {
+  readonly json?: boolean
+  readonly dir?: string
+  readonly unencrypted?: boolean
+  readonly restoreTest?: string | true
+  readonly dryRun?: boolean
+}
 type Job = (given: { readonly config: Config; readonly console: Console }) => Promise<number | void>
 type DatabaseJob = (database: Database, config: Config, console: Console) => Promise<number | void>
 
@@ -67,11 +76,13 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
       true,
     ),
   )
-  command('rollback', 'revert the newest migration').action(async (options: { json?: boolean }) =>
-    onDatabase(options, async (database, _, console) =>
-      (await import('./database-commands.ts')).rollback(database, console),
-    ),
-  )
+  command('rollback', 'revert the newest migration')
+    .option('--dry-run', 'only say which one that is')
+    .action(async (options: { json?: boolean; dryRun?: boolean }) =>
+      onDatabase(options, async (database, _, console) =>
+        (await import('./database-commands.ts')).rollback(database, options, console),
+      ),
+    )
   command('seed', 'make organization demo, with something of everything in it; what is there already stays as it is')
     .option(
       '--demo',
@@ -155,6 +166,50 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
         (await import('./retention.ts')).retention(database, config, options, console),
       ),
     )
+  command('run', 'do a job of upkeep now, which the server does by itself otherwise')
+    .addArgument(new Argument('<job>', 'which').choices(Object.keys(upkeepJobs)))
+    .option('--dry-run', 'only say what it would change')
+    .addHelpText(
+      'after',
+      `\nJobs:\n${Object.entries(upkeepJobs)
+        .map(([job, does]) => `  ${job.padEnd(12)}${does}`)
+        .join('\n')}`,
+    )
+    .action(async (job: UpkeepJob, options: { json?: boolean; dryRun?: boolean }) =>
+      onDatabase(options, async (database, _, console) =>
+        (await import('./upkeep.ts')).runJob(database, job, options, console),
+      ),
+    )
+  const prices = command('prices', 'list what models cost, in US dollars for a million tokens').action(
+    async (options: { json?: boolean }) =>
+      onDatabase(options, async (database, _, console) => (await import('./costs.ts')).listPrices(database, console)),
+  )
+  prices
+    .command('add')
+    .description('add a price; usage that waited for it gets its cost')
+    .requiredOption('--provider <name>', 'openrouter, openai, …')
+    .requiredOption('--model <name>', 'as usage names it')
+    .requiredOption('--input <usd>', 'for a million input tokens', asMoney)
+    .requiredOption('--output <usd>', 'for a million output tokens', asMoney)
+    .option('--cached <usd>', 'for a million input tokens that were cached', asMoney)
+    .option('--from <time>', 'in force from then on: 2026-11-01, 2026-11-01T12:00:00Z (default now)', asTime)
+    .option('--org <slug>', 'for this organization alone')
+    .action(async (options: NewPrice, self: Command) => {
+      const json = self.optsWithGlobals<{ json?: boolean }>().json ?? false
+      await onDatabase({ json }, async (database, _, console) =>
+        (await import('./costs.ts')).addPrice(database, options, console),
+      )
+    })
+  command('bill', 'charge an organization for a month: its usage and a markup; done again it changes nothing')
+    .requiredOption('--month <month>', 'as 2026-10', asMonth)
+    .option('--markup <part>', 'of the cost: 0.2 for 20 %', asMoney, 0)
+    .option('--org <slug>', 'which, when there are several')
+    .option('--dry-run', 'only say what would be charged')
+    .action(async (options: BillOptions & { json?: boolean }) =>
+      onDatabase(options, async (database, _, console) =>
+        (await import('./costs.ts')).bill(database, options, console),
+      ),
+    )
   command(
     'backup',
     'save the database in one encrypted file, as every night with BACKUP_DIR; or try one by restoring it beside',
@@ -162,14 +217,10 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
     .option('--dir <folder>', 'where it goes (default: BACKUP_DIR, or backups in the data folder)')
     .option('--unencrypted', 'without ENCRYPTION_KEYS')
     .option('--restore-test [file]', 'restore this file, or the newest, into a database of its own, and compare')
-    .action(async (options: { json?: boolean; dir?: string; unencrypted?: boolean; restoreTest?: string | true }) =>
+    .option('--dry-run', 'make none, and say which old ones would be removed')
+    .action(async ({ unencrypted = false, ...options }: BackupOptions) =>
       onDatabase(options, async (database, config, console) =>
-        (await import('./backup.ts')).backup(
-          database,
-          config,
-          { ...options, encrypted: options.unencrypted !== true },
-          console,
-        ),
+        (await import('./backup.ts')).backup(database, config, { ...options, encrypted: !unencrypted }, console),
       ),
     )
   command('restore', 'put a backup in the place of the database; no server may run')
@@ -288,6 +339,23 @@ function asDays(text: string): number {
   const days = Number(text)
   if (Number.isInteger(days) && days >= 1 && days <= 36_500) return days
   throw new InvalidArgumentError('It must be a whole number of days from 1 to 36500.')
+}
+
+function asMoney(text: string): number {
+  const amount = Number(text)
+  if (text.trim() !== '' && amount >= 0 && amount < 1_000_000) return amount
+  throw new InvalidArgumentError('It must be a number from 0 up.')
+}
+
+function asMonth(text: string): string {
+  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return `${text}-01`
+  throw new InvalidArgumentError('It must be a month: 2026-10.')
+}
+
+function asTime(text: string): Date {
+  const time = new Date(text)
+  if (!Number.isNaN(time.getTime())) return time
+  throw new InvalidArgumentError('It must be a time: 2026-11-01, 2026-11-01T12:00:00Z.')
 }
 
 function asLimit(text: string): number {

@@ -17,12 +17,25 @@ export async function migrate(database: Database, config: Config, console: Conso
   )
 }
 
-export async function rollback(database: Database, console: Console): Promise<void> {
-  const reverted = (await database.rollback()) ?? null
+export async function rollback(
+  database: Database,
+  { dryRun = false }: { readonly dryRun?: boolean },
+  console: Console,
+): Promise<void> {
+  const reverted = (dryRun ? await newestMigration(database) : await database.rollback()) ?? null
   console.answer(
-    { reverted },
-    reverted === null ? 'Nothing to revert: no migration is applied.' : `Reverted ${reverted}.`,
+    { reverted, dryRun },
+    reverted === null
+      ? 'Nothing to revert: no migration is applied.'
+      : dryRun
+        ? `It would revert ${reverted}.`
+        : `Reverted ${reverted}.`,
   )
+}
+
+async function newestMigration({ pool }: Database): Promise<string | undefined> {
+  const { rows } = await pool.query<{ name: string }>('select name from mikro_orm_migrations order by id desc limit 1')
+  return rows[0]?.name
 }
 
 /** Brings the schema up to date first, so that a fresh database can be seeded at once. */

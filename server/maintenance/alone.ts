@@ -19,6 +19,7 @@ export const jobs = {
   restoreTest: 8,
   eventStatistics: 9,
   memoryDecay: 10,
+  repricing: 11,
 } as const
 
 /** Runs a job of all servers together; undefined: another one is at it, and nothing was done. */

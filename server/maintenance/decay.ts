@@ -6,6 +6,13 @@ export interface DecayOptions {
   readonly pool: pg.Pool
   /** Memories in one statement, so that nobody waits long for a row. */
   readonly batch?: number
+  /** Also when it was done this night; two runs in one night let a memory fade two steps. */
+  readonly again?: boolean
+  /** In one transaction that is taken back: it only says how many would change. */
+  readonly dryRun?: boolean
+  readonly triggeredBy?: string
+  /** After each batch: memories changed so far. */
+  readonly onProgress?: (memories: number) => void
   /** Ends after the batch under way. */
   readonly signal?: AbortSignal
 }
@@ -17,29 +24,46 @@ const doneMs = 12 * 60 * 60_000
  * Lets memories fade: those that are of little use become colder, cold ones are archived, and what has expired says so. Answers
  * how many changed; undefined when it was done already, or another server is at it.
  */
-export async function decayMemories({ pool, batch = 2000, signal }: DecayOptions): Promise<number | undefined> {
+export async function decayMemories(options: DecayOptions): Promise<number | undefined> {
+  const { pool, again = false, dryRun = false, triggeredBy = 'schedule' } = options
   return alone(pool, jobs.memoryDecay, async () => {
-    if (await wasDone(pool, 'memory_decay', doneMs)) return undefined
+    if (!again && !dryRun && (await wasDone(pool, 'memory_decay', doneMs))) return undefined
     return recordRun(
       pool,
-      { kind: 'memory_decay' },
-      () => decayAll(pool, batch, signal),
+      { kind: 'memory_decay', dryRun, triggeredBy },
+      () => (dryRun ? takenBack(pool, (client) => decayAll(client, options)) : decayAll(pool, options)),
       (affected) => ({ status: 'completed', affected, details: {} }),
     )
   })
 }
 
+async function takenBack<T>(pool: pg.Pool, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+  const client = await pool.connect()
+  try {
+    await client.query('begin')
+    return await work(client)
+  } finally {
+    await client.query('rollback')
+    client.release()
+  }
+}
+
 /** In the order of their ids, so that none fades twice in one night. */
-async function decayAll(pool: pg.Pool, batch: number, signal: AbortSignal | undefined): Promise<number> {
+async function decayAll(
+  on: Pick<pg.ClientBase, 'query'>,
+  { batch = 2000, onProgress, signal }: DecayOptions,
+): Promise<number> {
   let total = 0
   let last: string | null = null
-  for (let changed = batch; changed >= batch && signal?.aborted !== true; total += changed) {
-    const { rows }: pg.QueryResult<Decayed> = await pool.query(
+  for (let changed = batch; changed >= batch && signal?.aborted !== true;) {
+    const { rows }: pg.QueryResult<Decayed> = await on.query(
       'select changed, last_id from sync.decay_memories($1, $2)',
       [batch, last],
     )
     changed = rows[0]?.changed ?? 0
     last = rows[0]?.last_id ?? null
+    total += changed
+    if (changed > 0) onProgress?.(total)
   }
   return total
 }

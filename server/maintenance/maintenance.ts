@@ -4,7 +4,6 @@
  * the embedded database, vacuuming.
  */
 import { Cron } from 'croner'
-import type pg from 'pg'
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
@@ -13,11 +12,14 @@ import { alone, jobs, maintenanceLock } from './alone.ts'
 import { refreshAnalytics } from './analytics.ts'
 import { decayMemories } from './decay.ts'
 import { checkIntegrity } from './integrity.ts'
-import { defaultLogRetention, pruneLog, type LogRetention } from './prune.ts'
+import { ensurePartitions } from './partitions.ts'
+import { prune } from './prune.ts'
 import { QueryStatistics, statisticsIntervalMs } from './query-statistics.ts'
 import { applyRetention, type RetentionReport } from './retention/retention.ts'
-import { recordRun, wasDone } from './runs.ts'
+import { repriceUsage } from './repricing.ts'
+import { recordEffect, wasDone } from './runs.ts'
 import { createSchemaWatch } from './schema-watch.ts'
+import { sweepWork } from './sweep.ts'
 import { vacuumStale } from './vacuum.ts'
 import { vitalsIntervalMs, writeVitals } from './vitals.ts'
 
@@ -26,13 +28,17 @@ export { refreshAnalytics } from './analytics.ts'
 export { decayMemories } from './decay.ts'
 export { seedDemo, type DemoExtent } from './demo.ts'
 export { checkIntegrity, readIntegrity } from './integrity.ts'
-export { pruneLog, type LogRetention } from './prune.ts'
+export { ensurePartitions, wantingPartitions } from './partitions.ts'
+export { prune } from './prune.ts'
+export { repriceUsage } from './repricing.ts'
+export { sweepWork } from './sweep.ts'
 export { applyRetention, type RetentionReport } from './retention/retention.ts'
 export { reportStatements } from './statements-report.ts'
 export { neglected, readSuccessMetrics, readSystemHealth } from './system-health.ts'
 
 export const canaryIntervalMs = 5000
 const pruneIntervalMs = 10 * 60_000
+const repricingIntervalMs = 10 * 60_000
 const vacuumIntervalMs = 5 * 60_000
 const sweepIntervalMs = 5000
 const statsIntervalMs = 60_000
@@ -58,7 +64,6 @@ export interface MaintenanceOptions {
   readonly inspectCapture?: () => Promise<void>
   /** A canary was committed. */
   readonly onCanary: () => void
-  readonly retention?: LogRetention
   /** What this server measured since it was last asked. Absent: nothing is written down. */
   readonly vitals?: () => Promise<Vitals>
   /** Absent: this server makes no backups. */
@@ -79,10 +84,6 @@ select sync.mark_canary() where pg_try_advisory_xact_lock(${maintenanceLock}, 0)
   where occurred_at > clock_timestamp() - interval '4 seconds'
 )`
 
-/** Instances first: what they held is then over. Several servers may do it at once; each row is taken by one. */
-const sweepSql = `
-select instances, sync.sweep_leases() as leases, sync.sweep_pipelines() as pipelines from (select sync.sweep_instances() as instances offset 0) swept`
-
 /** Server time. */
 const retentionTime = '0 2 * * *'
 const decayTime = '30 2 * * *'
@@ -102,7 +103,6 @@ export function startMaintenance({
   troubles,
   inspectCapture,
   onCanary,
-  retention = defaultLogRetention,
   vitals,
   statements,
   backups,
@@ -118,26 +118,30 @@ export function startMaintenance({
       const { rowCount } = await pool.query(canarySql)
       if (rowCount) onCanary()
     }),
-    every({ clock, log, job: 'prune', ms: pruneIntervalMs }, () =>
-      alone(pool, jobs.prune, async () => {
-        const entries = await pruneLog(pool, retention)
-        if (entries > 0) log.info('Change log pruned', { entries })
-        await pool.query(`delete from sync.calls where received_at < now() - interval '7 days'`)
-        await pool.query(`delete from sync.webhook_deliveries where received_at < now() - interval '90 days'`)
-      }),
-    ),
+    every({ clock, log, job: 'prune', ms: pruneIntervalMs }, async () => {
+      const { changes = 0 } = (await prune({ pool, clock })) ?? {}
+      if (changes > 0) log.info('Change log pruned', { entries: changes })
+    }),
     every({ clock, log, job: 'sweep', ms: sweepIntervalMs }, async () => {
-      const { rows } = await pool.query<{ instances: number; leases: number; pipelines: number }>(sweepSql)
-      const [{ instances, leases, pipelines } = { instances: 0, leases: 0, pipelines: 0 }] = rows
+      const { instances, leases, pipelines } = await sweepWork({ pool, clock })
       if (instances + leases + pipelines > 0) log.info('Work was taken back', { instances, leases, pipelines })
     }),
-    every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, () =>
-      // The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it.
-      alone(pool, jobs.partitions, () => ensurePartitions(pool, database.embedded ? 1 : 3)),
-    ),
+    every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, async () => {
+      await ensurePartitions({ pool, monthsAhead: monthsAhead(database) })
+    }),
+    every({ clock, log, job: 'repricing', ms: repricingIntervalMs }, async () => {
+      const usages = await repriceUsage(pool, { clock, signal: ending.signal })
+      if (usages) log.info('Usage was priced', { usages })
+    }),
     every({ clock, log, job: 'event statistics', ms: statsIntervalMs }, () =>
       alone(pool, jobs.eventStatistics, async () => {
-        await pool.query('select sync.summarise_events()')
+        const began = clock.monotonic()
+        const { rows } = await pool.query<{ written: number }>('select sync.summarise_events() as written')
+        await recordEffect(
+          pool,
+          { kind: 'rollup' },
+          { ms: clock.monotonic() - began, affected: rows[0]?.written ?? 0, details: { into: 'event_metrics' } },
+        )
       }),
     ),
     every({ clock, log, job: 'analytics', ms: analyticsIntervalMs, firstMs: firstAnalyticsMs }, async () => {
@@ -152,8 +156,14 @@ export function startMaintenance({
   if (database.embedded) {
     rounds.push(
       every({ clock, log, job: 'vacuum', ms: vacuumIntervalMs }, async () => {
+        const began = clock.monotonic()
         const tables = await vacuumStale(pool)
         if (tables.length > 0) log.debug('Vacuumed', { tables })
+        await recordEffect(
+          pool,
+          { kind: 'analyze' },
+          { ms: clock.monotonic() - began, affected: tables.length, details: { tables } },
+        )
       }),
     )
   }
@@ -206,22 +216,9 @@ function report(log: Log, { status, tables, failures }: RetentionReport): void {
   if (status !== 'skipped') log.info('Retention has run', { tables })
 }
 
-/** Recorded when there was something to do, and the first time. */
-async function ensurePartitions(pool: pg.Pool, monthsAhead: number): Promise<void> {
-  const make = async (): Promise<number> => {
-    const { rows } = await pool.query<{ made: number }>('select sync.ensure_partitions($1) as made', [monthsAhead])
-    return rows[0]?.made ?? 0
-  }
-  const { rows } = await pool.query<{ wanting: boolean }>(
-    `select bool_or(cardinality(missing) > 0 or in_default > 0) as wanting from sync.log_partitions()`,
-  )
-  if (!rows[0]?.wanting) await make()
-  else
-    await recordRun(pool, { kind: 'partitions' }, make, (made) => ({
-      status: 'completed',
-      affected: made,
-      details: {},
-    }))
+/** The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it. */
+export function monthsAhead({ embedded }: Database): number {
+  return embedded ? 1 : 3
 }
 
 interface Schedule {

@@ -3,7 +3,17 @@ import type pg from 'pg'
 
 export interface RunStart {
   /** As the CHECK of `maintenance_runs` lists them. */
-  readonly kind: 'retention' | 'partitions' | 'analytics' | 'integrity_check' | 'memory_decay'
+  readonly kind:
+    | 'retention'
+    | 'partitions'
+    | 'analytics'
+    | 'rollup'
+    | 'memory_decay'
+    | 'lease_sweep'
+    | 'analyze'
+    | 'integrity_check'
+    | 'prune'
+    | 'repricing'
   readonly dryRun?: boolean
   readonly triggeredBy?: string
 }
@@ -57,4 +67,18 @@ export async function wasDone(pool: pg.Pool, kind: RunStart['kind'], withinMs: n
     [kind, withinMs],
   )
   return (rowCount ?? 0) > 0
+}
+
+/** Writes down, afterwards, a run of a job that is done so often that only those count that had an effect. */
+export async function recordEffect(
+  pool: pg.Pool,
+  { kind, triggeredBy = 'schedule' }: RunStart,
+  { ms, affected, details = {} }: { readonly ms: number; readonly affected: number; readonly details?: unknown },
+): Promise<void> {
+  if (affected === 0) return
+  await pool.query(
+    `insert into maintenance_runs (kind, status, started_at, finished_at, rows_affected, triggered_by, details)
+     values ($1, 'completed', now() - $2 * interval '1 millisecond', now(), $3, $4, $5)`,
+    [kind, ms, affected, triggeredBy, JSON.stringify(details)],
+  )
 }

@@ -47,6 +47,8 @@ export interface DatabaseFigures {
   readonly head: number
   /** Age of the oldest entry of the log in seconds; null: the log is empty. */
   readonly oldestSeconds: number | null
+  /** How long the log's entries are kept; null: for ever, as under a legal hold. */
+  readonly keepSeconds: number | null
   /** At most `countedConflicts`. */
   readonly openConflicts: number
 }
@@ -83,13 +85,15 @@ export const healthLimits = {
   captureLagMs: 30_000,
   /** Where `max_slot_wal_keep_size` is unlimited; else half of that. */
   slotBytes: 8 * 1024 ** 3,
-  /** A day more than the log is kept for. */
-  retentionSeconds: 15 * 24 * 3600,
+  /** How much older than its retention an entry of the log may become. */
+  retentionGraceSeconds: 24 * 3600,
 } as const
 
 const figuresSql = `
 select (select coalesce(max(seq), 0)::float8 from sync_changes) as head,
   (select extract(epoch from clock_timestamp() - occurred_at)::float8 from sync_changes order by seq, ordinal limit 1) as "oldestSeconds",
+  (select extract(epoch from keep_for)::float8 from retention_policies
+    where name = 'sync_changes' and organization_id is null and is_enabled and not legal_hold and action <> 'keep') as "keepSeconds",
   (select count(*)::integer from (select from sync_conflicts where status = 'open' limit ${countedConflicts}) open) as "openConflicts"`
 
 export type Query = <R extends object>(text: string) => Promise<readonly R[]>
@@ -199,9 +203,10 @@ function redis({ ok, detail }: RedisFigures): HealthCheck {
 }
 
 function retention({ database: figures }: Readings): HealthCheck {
-  const limit = healthLimits.retentionSeconds
+  const keep = figures?.keepSeconds ?? null
+  const limit = keep === null ? null : keep + healthLimits.retentionGraceSeconds
   const oldest = figures?.oldestSeconds ?? null
-  const ok = figures !== null && (oldest ?? 0) <= limit
+  const ok = figures !== null && (limit === null || (oldest ?? 0) <= limit)
   return {
     name: 'retention',
     ok,

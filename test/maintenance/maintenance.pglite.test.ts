@@ -3,7 +3,8 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { AgentDNA } from '../../protocol/agents/agent-dna.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
-import { pruneLog, seedDemo, startMaintenance } from '../../server/maintenance/maintenance.ts'
+import { seedDemo, startMaintenance } from '../../server/maintenance/maintenance.ts'
+import { prune, pruneLog } from '../../server/maintenance/prune.ts'
 import { vacuumStale } from '../../server/maintenance/vacuum.ts'
 import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -48,6 +49,17 @@ describe('pruning the change log', () => {
     expect(after.count).toBeLessThanOrEqual(3)
     expect(after.pruned).toBeGreaterThan(before.pruned)
     expect(after.oldest).toBeGreaterThan(after.pruned)
+  })
+
+  test('takes canaries of yesterday, and raises no horizon for them', async () => {
+    const { pool } = home.database
+    const mark = async (): Promise<unknown> => pool.query('select sync.mark_canary()')
+    await mark()
+    await pool.query(`update sync_changes set occurred_at = now() - interval '2 days' where channel = 'canary'`)
+    await mark()
+    const before = await log()
+    await prune({ pool, clock: systemClock })
+    expect(await log()).toEqual({ ...before, count: before.count - 1, oldest: expect.any(Number) })
   })
 
   test('takes what is too old', async () => {

@@ -87,7 +87,10 @@ describe('a usage costs', () => {
     await price({ model: 'late', organization_id: world.organization, effective_from: '2026-05-01T00:00:00Z' })
     const costs = async () =>
       Object.fromEntries(
-        (await query(`select id, cost_usd from token_usages where model = 'late'`)).map((row) => [row.id, costOf(row)]),
+        (await query(`select id, cost_usd from token_usages where model = 'late'`)).map((row) => [
+          row['id'],
+          costOf(row),
+        ]),
       )
     expect(await costs()).toEqual({ [before.id]: null, [inForce.id]: 3, [others.id]: null })
   })

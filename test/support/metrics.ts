@@ -19,7 +19,7 @@ export const quietHub: HubFigures = {
 /** A healthy server that captures by trigger. */
 export const healthy: Readings = {
   databaseMs: 3,
-  database: { head: 42, oldestSeconds: 60, openConflicts: 0 },
+  database: { head: 42, oldestSeconds: 60, keepSeconds: 90 * 86_400, openConflicts: 0 },
   slot: null,
   captureLagMs: null,
   canaryAgeMs: 1200,

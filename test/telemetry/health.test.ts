@@ -65,8 +65,10 @@ test('the slot is well up to half of what Postgres keeps, while a server reads i
 })
 
 test('a log older than its retention says that nobody prunes it', () => {
-  const old = { head: 1, oldestSeconds: 16 * 86_400, openConflicts: 0 }
-  expect(check('retention', { database: old })).toMatchObject({ ok: false, value: 16 * 86_400 })
+  const old = { head: 1, oldestSeconds: 16 * 86_400, keepSeconds: 14 * 86_400, openConflicts: 0 }
+  expect(check('retention', { database: old })).toMatchObject({ ok: false, value: 16 * 86_400, limit: 15 * 86_400 })
+  expect(check('retention', { database: { ...old, keepSeconds: 90 * 86_400 } })).toMatchObject({ ok: true })
+  expect(check('retention', { database: { ...old, keepSeconds: null } })).toMatchObject({ ok: true, limit: null })
 })
 
 test('lag is since the oldest look at which what has not arrived was written already', () => {
@@ -107,7 +109,7 @@ test('those who ask within a second share one measurement', async () => {
     clock,
     query: <R extends object>() => {
       asked++
-      return Promise.resolve([{ head: 1, oldestSeconds: 1, openConflicts: 0 } as unknown as R])
+      return Promise.resolve([{ head: 1, oldestSeconds: 1, keepSeconds: 1, openConflicts: 0 } as unknown as R])
     },
     canaryAgeMs: () => 100,
     pool: { waiting: () => 0, size: 10 },

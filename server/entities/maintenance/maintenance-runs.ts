@@ -21,6 +21,8 @@ export const maintenanceRuns = defineTable({
       'analyze',
       'integrity_check',
       'backup_check',
+      'prune',
+      'repricing',
     ]),
     status: enumeration(['running', 'completed', 'failed', 'skipped']).default('running'),
     startedAt: timestamp().defaultSql('now()'),

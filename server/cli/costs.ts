@@ -1,0 +1,164 @@
+/** Commands about money: what models cost, and what organizations are charged. */
+import { TideError } from '../../protocol/error.ts'
+import { insertRow, type Database } from '../db/db.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { createUuidSource } from '../../lib/uuid.ts'
+import { repriceUsage } from '../maintenance/maintenance.ts'
+import { table, type Console } from './console.ts'
+import { findOrganization } from './find-principal.ts'
+
+interface Price {
+  readonly id: string
+  readonly organization: string | null
+  readonly provider: string
+  readonly model: string
+  readonly input: string
+  readonly cachedInput: string | null
+  readonly output: string
+  readonly from: Date
+  readonly to: Date | null
+}
+
+/** Lists the prices, those in force and those of other times, by model. */
+export async function listPrices({ pool }: Database, console: Console): Promise<void> {
+  const { rows } = await pool.query<Price>(
+    `select p.id, o.slug as organization, p.provider, p.model, p.input_cost_per_million as input, p.cached_input_cost_per_million as "cachedInput",
+       p.output_cost_per_million as output, p.effective_from as from, p.effective_to as to
+     from model_prices p left join organizations o on o.id = p.organization_id
+     order by p.provider, p.model, o.slug nulls first, p.effective_from limit 1000`,
+  )
+  const money = (amount: string | null): number | null => (amount === null ? null : Number(amount))
+  const prices = rows.map((row) => ({
+    ...row,
+    input: money(row.input),
+    cachedInput: money(row.cachedInput),
+    output: money(row.output),
+  }))
+  console.answer(
+    { prices },
+    table(
+      ['provider', 'model', 'input', 'cached', 'output', 'from', 'until', 'of'],
+      prices.map((one) => [
+        one.provider,
+        one.model,
+        one.input,
+        one.cachedInput,
+        one.output,
+        one.from.toISOString(),
+        one.to?.toISOString(),
+        one.organization ?? 'all',
+      ]),
+    ),
+  )
+}
+
+export interface NewPrice {
+  readonly provider: string
+  readonly model: string
+  /** US dollars for a million tokens. */
+  readonly input: number
+  readonly output: number
+  readonly cached?: number
+  readonly from?: Date
+  /** Slug of the organization that it is for; for all when absent. */
+  readonly org?: string
+}
+
+/** Adds a price, and gives usage that waited for it its cost. */
+export async function addPrice({ pool }: Database, price: NewPrice, console: Console): Promise<void> {
+  const id = createUuidSource(systemClock, systemRandom)()
+  const from = price.from ?? new Date(systemClock.now())
+  const added = await insertRow(pool, 'model_prices', {
+    id,
+    organization_id: price.org === undefined ? null : await findOrganization(pool, price.org),
+    provider: price.provider,
+    model: price.model,
+    input_cost_per_million: price.input,
+    output_cost_per_million: price.output,
+    cached_input_cost_per_million: price.cached ?? null,
+    effective_from: from,
+    updated_by_label: 'tidewire prices',
+  })
+  if (!added)
+    throw new TideError(
+      'unique_violated',
+      `${price.model} of ${price.provider} has a price from ${from.toISOString()} on already.`,
+      { remedy: 'Give another moment with --from, or change that row.' },
+    )
+  await repriceUsage(pool, { triggeredBy: 'cli', onProgress: (n) => console.progress(`${n} usages priced`) })
+  const { rows } = await pool.query<{ n: number }>(
+    'select count(*)::integer as n from token_usages where model_price_id = $1',
+    [id],
+  )
+  const priced = rows[0]?.n ?? 0
+  console.answer(
+    { id, from, priced },
+    `The price is in force from ${from.toISOString()}; ${priced} usages that waited have it.`,
+  )
+}
+
+export interface BillOptions {
+  /** First day of the month, as `YYYY-MM-01`. */
+  readonly month: string
+  /** Part of the cost that is added: 0.2 for 20 %. */
+  readonly markup: number
+  readonly org?: string
+  readonly dryRun?: boolean
+}
+
+/** Charges a month. With `dryRun` it is worked out in a transaction that is taken back, so that it says exactly what would be charged. */
+export async function bill({ pool }: Database, options: BillOptions, console: Console): Promise<void> {
+  const { month, markup, org, dryRun = false } = options
+  const organization = await findOrganization(pool, org)
+  const client = await pool.connect()
+  try {
+    await client.query('begin')
+    await client.query(`select sync.bill($1, $2::date, ($2::date + interval '1 month')::date, $3)`, [
+      organization,
+      month,
+      markup,
+    ])
+    const { rows } = await client.query<{
+      user: string | null
+      project: string | null
+      provider: string
+      model: string
+      cost: number
+      markup: number
+      amount: number
+      status: string
+    }>(
+      `select u.email as user, p.slug as project, b.provider, b.model, b.usage_cost::float8 as cost, b.markup::float8, b.amount::float8, b.status
+       from billing_records b left join users u on u.id = b.user_id left join projects p on p.id = b.project_id
+       where b.organization_id = $1 and b.period_start = $2::date order by b.provider, b.model, p.slug, u.email`,
+      [organization, month],
+    )
+    await client.query(dryRun ? 'rollback' : 'commit')
+    const total = rows.reduce((sum, { amount }) => sum + amount, 0)
+    const text = table(
+      ['user', 'project', 'provider', 'model', 'cost', 'markup', 'amount', 'status'],
+      rows.map((row) => [row.user, row.project, row.provider, row.model, row.cost, row.markup, row.amount, row.status]),
+    )
+    console.answer(
+      { month, dryRun, total, charges: rows },
+      rows.length === 0
+        ? `Nothing was used in ${month.slice(0, 7)}.`
+        : `${text}\n\n${total.toFixed(2)} USD ${dryRun ? 'would be charged' : 'charged'} for ${month.slice(0, 7)}.`,
+    )
+  } catch (error) {
+    await client.query('rollback')
+    throw isUnpriced(error)
+      ? new TideError('constraint_violated', error.message, {
+          remedy: 'Add the missing prices with `npx tidewire prices add`; the log and error_logs name the models.',
+          cause: error,
+        })
+      : error
+  } finally {
+    client.release()
+  }
+}
+
+function isUnpriced(error: unknown): error is Error {
+  return error instanceof Error && 'column' in error && error.column === 'cost_usd'
+}
