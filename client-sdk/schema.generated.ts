@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = '490fbb90b2c00041'
+export const schemaHash = '56ce648739425914'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -814,7 +814,7 @@ export const shippedSchema = {
       documentId: { name: 'document_id', type: 'uuid', nullable: true, optional: true, references: 'documents' },
       chunkIndex: { name: 'chunk_index', type: 'integer', nullable: true, optional: true, min: 0 },
       revision: { name: 'revision', type: 'integer', optional: true, default: 1, class: 'server', min: 1 },
-      previousVersionId: { name: 'previous_version_id', type: 'uuid', nullable: true, optional: true, references: 'knowledge_entries' },
+      previousVersionId: { name: 'previous_version_id', type: 'uuid', nullable: true, optional: true, class: 'server', references: 'knowledge_entries' },
       isCurrent: { name: 'is_current', type: 'boolean', optional: true, default: true, class: 'server' },
       confidenceScore: { name: 'confidence_score', type: 'numeric', nullable: true, optional: true, precision: 3, scale: 2, min: 0, max: 1 },
       qualityScore: { name: 'quality_score', type: 'numeric', nullable: true, optional: true, precision: 3, scale: 2, min: 0, max: 1 },

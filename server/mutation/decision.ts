@@ -12,7 +12,7 @@ export interface Disagreement {
 }
 export type Disagreements = Readonly<Record<string, Disagreement>>
 
-export type ConflictKind = 'field' | 'text' | 'transition' | 'delete_update' | 'update_delete'
+export type ConflictKind = 'field' | 'text' | 'unique' | 'transition' | 'delete_update' | 'update_delete'
 export type Increments = Readonly<Record<string, number>>
 
 /** `ignored`: columns that were sent although only the server sets them. `texts`: what was merged line by line, and of what. */

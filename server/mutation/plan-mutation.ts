@@ -13,6 +13,7 @@ import type { Write } from './mutation-store.ts'
 import { conflictOutcome, takenOutcome } from './outcome.ts'
 import { cascadesOf, refusedPlan, settledPlan, type Moment, type Plan } from './plan.ts'
 import { planResolve } from './plan-resolve.ts'
+import { planSuccession } from './plan-succession.ts'
 import { refuse, show, type Refusal } from './refusal.ts'
 import type { Workspace } from './workspace.ts'
 
@@ -116,9 +117,12 @@ async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mut
     (await checkReferences(workspace, table, values, after)) ??
     authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after })
   if (refusal) return refusedPlan(mutation, refusal)
+  const kindOfConflict = decision.kind === 'conflict' ? decision.conflict : conflict ? 'field' : undefined
+  const succession = await planSuccession(workspace, table, mutation, { values, kind: kindOfConflict })
+  if (succession.kind === 'refused') return refusedPlan(mutation, succession.refusal)
 
   const write = toWrite(table, mutation, decision, values)
-  const writes = write ? [write] : []
+  const writes = write ? [write, ...succession.writes] : []
   if (row && (conflict || decision.kind === 'conflict')) {
     return conflictPlan({ workspace, table, mutation, row, decision, joined, conflict, open, writes })
   }

@@ -6,6 +6,7 @@ import { conflictTable, patchToJson } from './conflict-row.ts'
 import type { Write } from './mutation-store.ts'
 import { takenOutcome } from './outcome.ts'
 import { cascadesOf, refusedPlan, settledPlan, type Moment, type Plan } from './plan.ts'
+import { settleSuccession } from './plan-succession.ts'
 import { refuse, show } from './refusal.ts'
 import { resolveConflict } from './resolve-conflict.ts'
 import type { Workspace } from './workspace.ts'
@@ -60,7 +61,9 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
     const deletedAt = new Date(moment.deleteTime()).toISOString()
     const result = resolveConflict({ table: table.descriptor, row: before.row, conflict, resolution, deletedAt })
     if (result.kind === 'refused') return refusedPlan(mutation, result.refusal)
-    settlement = result.set
+    const succession = resolution.take === 'client' && (await settleSuccession(workspace, table, before.row, conflict))
+    if (succession && 'refusal' in succession) return refusedPlan(mutation, succession.refusal)
+    settlement = { ...result.set, ...(succession ? succession.set : {}) }
     const after = await workspace.image(table, { ...before.row, ...settlement })
     const refusal =
       checkDocuments(table.name, settlement) ??

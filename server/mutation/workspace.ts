@@ -50,7 +50,10 @@ export class Workspace {
       rowIds.add(mutation.table, mutation.rowId)
       for (const [property, value] of Object.entries(mutation.set ?? {})) {
         const references = table.descriptor.columns[property]?.references
-        if (references !== undefined && typeof value === 'string') targets.add(references, value)
+        if (references === undefined || typeof value !== 'string') continue
+        targets.add(references, value)
+        // Locked before it is shared: it will be written.
+        if (property === 'supersedesId') rowIds.add(references, value)
       }
     }
     for (const [table, ids] of rowIds.sorted()) {

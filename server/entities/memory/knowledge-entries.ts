@@ -90,7 +90,7 @@ export const knowledgeEntries = defineTable({
   revisions: { revision: 'content' },
   classes: {
     counter: ['useCount', 'helpfulCount', 'unhelpfulCount'],
-    server: ['revision', 'isCurrent', 'embeddingStatus', 'embeddedAt', 'lastUsedAt'],
+    server: ['revision', 'previousVersionId', 'isCurrent', 'embeddingStatus', 'embeddedAt', 'lastUsedAt'],
     silent: ['mobileSynced'],
     text3: ['content'],
   },
