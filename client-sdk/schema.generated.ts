@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = '56ce648739425914'
+export const schemaHash = 'a608d8907587d4ae'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -913,6 +913,7 @@ export const shippedSchema = {
       startedAt: { name: 'started_at', type: 'timestamptz', nullable: true, optional: true },
       completedAt: { name: 'completed_at', type: 'timestamptz', nullable: true, optional: true },
       metadata: { name: 'metadata', type: 'jsonb', optional: true, default: {} },
+      mobileVisible: { name: 'mobile_visible', type: 'boolean', optional: true, default: true, class: 'server' },
     },
   },
   memories: {
@@ -1213,6 +1214,7 @@ export const shippedSchema = {
       startedAt: { name: 'started_at', type: 'timestamptz', nullable: true, optional: true },
       completedAt: { name: 'completed_at', type: 'timestamptz', nullable: true, optional: true },
       metadata: { name: 'metadata', type: 'jsonb', optional: true, default: {} },
+      mobileVisible: { name: 'mobile_visible', type: 'boolean', optional: true, default: true, class: 'server' },
     },
   },
   pipelineArtifacts: {
@@ -1927,6 +1929,7 @@ export const shippedSchema = {
       startedAt: { name: 'started_at', type: 'timestamptz', nullable: true, optional: true, class: 'server' },
       completedAt: { name: 'completed_at', type: 'timestamptz', nullable: true, optional: true, class: 'server' },
       metadata: { name: 'metadata', type: 'jsonb', optional: true, default: {} },
+      mobileVisible: { name: 'mobile_visible', type: 'boolean', optional: true, default: true, class: 'server' },
     },
   },
   teamMemberships: {

@@ -16,7 +16,7 @@ import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
 import { nightlyBackups } from './backup/backup.ts'
-import { createAuth, createDeviceRegistry, createSignIn, openSigningKey } from './auth/auth.ts'
+import { createAuth, createDeviceRegistry, createDeviceStandings, createSignIn, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource, readSlotFigures } from './capture/capture.ts'
 import { startIntegrations, type Integrations } from './integrations/integrations.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
@@ -24,7 +24,15 @@ import type { ChangeSource } from './capture/change-source.ts'
 import { loadCatalog } from './catalog/catalog.ts'
 import { schemaHash } from './catalog/generate.ts'
 import type { Config } from './config.ts'
-import { databaseTrouble, openDatabase, openDatabaseClock, type Database, type DatabaseClock } from './db/db.ts'
+import {
+  databaseTrouble,
+  nameOf,
+  openDatabase,
+  openDatabaseClock,
+  timeOf,
+  type Database,
+  type DatabaseClock,
+} from './db/db.ts'
 import {
   attachGateway,
   createHttpHandler,
@@ -295,6 +303,7 @@ async function compose(
   const gateway = attachGateway(http, {
     auth,
     devices: createDeviceRegistry({ pool, clock: time, random }),
+    standings: createDeviceStandings({ pool, clock: time, log }),
     hub,
     mutations,
     clock: time,
@@ -376,22 +385,6 @@ export function createPusher(
   const catalog = loadCatalog()
   const store = createSqlMutationStore({ pool: database.pool, catalog })
   return createMutations({ store, catalog, clock, log, onCommitted, ...(observer ? { observer } : {}) })
-}
-
-async function timeOf({ pool }: Database): Promise<number> {
-  const { rows } = await pool.query<{ ms: number }>({
-    name: 'clock',
-    text: 'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
-  })
-  return Number(rows[0]?.ms)
-}
-
-/** Servers that have this in common serve the same database. */
-async function nameOf({ pool }: Database): Promise<string> {
-  const { rows } = await pool.query<{ name: string }>(
-    `select concat_ws('-', system_identifier, (select oid from pg_database where datname = current_database())) as name from pg_control_system()`,
-  )
-  return rows[0]?.name ?? ''
 }
 
 const packageVersion = (

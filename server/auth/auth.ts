@@ -19,6 +19,7 @@ import { hashAccessToken, isAccessToken, makeAccessToken } from './access-token.
 import type { SigningKey } from './signing-key.ts'
 import { VerifiedTokens } from './verified-tokens.ts'
 
+export { createDeviceStandings, type DeviceStandings, type Standing } from './device-standings.ts'
 export { createDeviceRegistry, type DeviceRegistry } from './devices.ts'
 export { createSignIn, type SignIn } from './sign-in.ts'
 export { openSigningKey, type SigningKey } from './signing-key.ts'

@@ -14,6 +14,7 @@ interface DeviceRow {
   readonly user_id: string | null
   readonly agent_id: string | null
   readonly revoked_at: Date | null
+  readonly form_factor: 'mobile' | 'desktop'
   readonly client_seq: string
 }
 
@@ -23,7 +24,7 @@ interface Asked {
 }
 
 const find = `
-select d.id, d.organization_id, d.fingerprint, d.user_id, d.agent_id, d.revoked_at,
+select d.id, d.organization_id, d.fingerprint, d.user_id, d.agent_id, d.revoked_at, d.form_factor,
   coalesce((select max(m.client_seq) from sync_mutations m where m.device_id = d.id), 0) as client_seq
 from unnest($1::uuid[], $2::text[]) as asked(organization_id, fingerprint)
 join devices d on d.organization_id = asked.organization_id and d.fingerprint = asked.fingerprint and d.deleted_at is null`
@@ -44,6 +45,7 @@ export interface RegisteredDevice {
   readonly deviceId: string
   /** Highest counter of this device that was ever answered. */
   readonly clientSeq: number
+  readonly formFactor?: 'mobile' | 'desktop'
 }
 
 export interface DeviceRegistry {
@@ -111,7 +113,7 @@ export function createDeviceRegistry(deps: {
       const row = await batch.ask({ principal, device })
       if (!row) throw new TideError('internal', `The device ${device.name} vanished while it was registered.`)
       check(row, principal, device.name, clientSeq)
-      return { deviceId: row.id, clientSeq: Number(row.client_seq) }
+      return { deviceId: row.id, clientSeq: Number(row.client_seq), formFactor: row.form_factor }
     },
   }
 }

@@ -10,6 +10,7 @@ import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
 import { migrateUp, openOrm, rollbackOne } from './orm.ts'
 
+export { nameOf, timeOf } from './ask-database.ts'
 export { openDatabaseClock, type DatabaseClock } from './database-clock.ts'
 export { databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts'
 export { consolidateMigrations } from './consolidate.ts'

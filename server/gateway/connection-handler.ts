@@ -6,7 +6,7 @@ import type { Up, UpOf } from '../../protocol/messages/up.ts'
 import { messageFrame, parseUp } from '../../protocol/parse.ts'
 import { oldestSupported, protocolVersion } from '../../protocol/protocol-version.ts'
 import { toSeq } from '../../protocol/seq.ts'
-import type { Auth, DeviceRegistry } from '../auth/auth.ts'
+import type { Auth, DeviceRegistry, DeviceStandings } from '../auth/auth.ts'
 import type { Limits } from '../config.ts'
 import type { Hub, HubSession } from '../hub/hub.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -23,6 +23,8 @@ import { welcomeFrame } from './welcome.ts'
 export interface GatewayDeps {
   readonly auth: Pick<Auth, 'authenticate'>
   readonly devices: DeviceRegistry
+  /** Hears how far each device is. */
+  readonly standings?: DeviceStandings
   readonly hub: Pick<Hub, 'open'>
   readonly mutations: Pusher
   readonly search: Searcher
@@ -123,6 +125,7 @@ export class GatewaySession implements Wire, Expiring {
       const { presence, expiries, byDevice } = this.#deps
       const { visitor, hub } = phase
       visitor.pushes?.clear()
+      visitor.standing?.ended()
       hub.close()
       presence.leave(visitor)
       expiries.delete(this)
@@ -174,17 +177,20 @@ export class GatewaySession implements Wire, Expiring {
       case 'subscribe':
         return this.#ask({}, this.#subscribe(visitor, hub, message))
       case 'unsubscribe':
+        visitor.standing?.unsubscribed(message.id)
         return hub.unsubscribe(message.id)
       case 'page':
         return this.#ask({ subscription: message.subscription }, hub.page(message.subscription, message.after))
       case 'activate':
+        visitor.standing?.activated(message.subscription)
         return hub.activate(message.subscription, message.from)
       case 'ack':
-        return hub.ack(message.seq)
+        hub.ack(message.seq)
+        return visitor.standing?.acknowledged()
       case 'verify':
         return this.#ask({ ref: message.ref }, hub.verify(message.subscription, message.ref))
       case 'push':
-        return (visitor.pushes ??= this.#pushQueue(principal)).add(message)
+        return (visitor.pushes ??= this.#pushQueue(visitor)).add(message)
       case 'search':
         return this.#answer(message.ref, this.#deps.search.search(principal, hub.access, message))
       case 'call':
@@ -216,6 +222,7 @@ export class GatewaySession implements Wire, Expiring {
         id: who.id,
         organizationId: who.organizationId,
         deviceId: device.deviceId,
+        ...(device.formFactor === undefined ? {} : { formFactor: device.formFactor }),
       }
       const visitor = new Visitor(this, {
         principal,
@@ -227,6 +234,11 @@ export class GatewaySession implements Wire, Expiring {
       if (this.#phase.name === 'closed') return hub.close()
       this.#cancelTimer()
       this.#cancelTimer = noTimer
+      visitor.standing = this.#deps.standings?.open(principal, {
+        given: hello.clientSeq,
+        answered: device.clientSeq,
+        caughtUp: () => hub.caughtUp,
+      })
       this.#open(visitor, hub, device.clientSeq, expiresAt)
     } catch (error) {
       this.fatal(toTideError(error, this.#deps))
@@ -290,16 +302,24 @@ export class GatewaySession implements Wire, Expiring {
 
   async #subscribe(visitor: Visitor, hub: HubSession, { subscriptions }: UpOf<'subscribe'>): Promise<void> {
     await hub.subscribe(subscriptions)
+    for (const subscription of subscriptions)
+      if (hub.follows(subscription.channel)) visitor.standing?.subscribed(subscription)
     for (const channel of new Set(subscriptions.map((subscription) => subscription.channel))) {
       if (hub.follows(channel)) this.#deps.presence.greet(visitor, channel)
     }
   }
 
-  #pushQueue(principal: DevicePrincipal): PushQueue {
+  #pushQueue({ principal, standing }: Visitor): PushQueue {
     return new PushQueue({
       limits: this.#deps.limits,
-      push: (mutations) => this.#deps.mutations.push(principal, mutations),
-      answered: (outcomes) => this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] })),
+      push: (mutations) => {
+        standing?.pushed(mutations)
+        return this.#deps.mutations.push(principal, mutations)
+      },
+      answered: (outcomes) => {
+        this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] }))
+        standing?.answered(outcomes)
+      },
       refused: (error) => this.#refuse(toTideError(error, this.#deps), {}),
       overrun: (error) => this.fatal(error),
     })

@@ -140,6 +140,7 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
       presence.stop()
       for (const session of sessions) session.close()
       await io.close()
+      await deps.standings?.stop()
     },
   }
 }

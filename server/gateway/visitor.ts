@@ -1,6 +1,7 @@
 import type { TideError } from '../../protocol/error.ts'
 import type { Cursor } from '../../protocol/seq.ts'
 import type { HubSession, SessionOptions } from '../hub/hub.ts'
+import type { Standing } from '../auth/auth.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Attendant } from './presence.ts'
 import type { PushQueue } from './push-queue.ts'
@@ -25,6 +26,7 @@ export class Visitor implements Attendant, SessionOptions {
   hub: HubSession | undefined
   pushes: PushQueue | undefined
   presenceRate: TokenBucket | undefined
+  standing: Standing | undefined
   readonly #wire: Wire
 
   constructor(wire: Wire, who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>) {

@@ -36,6 +36,8 @@ export interface HubSession {
   readonly epoch: string
   /** As last evaluated. For presence and search; batches are checked by the hub itself. */
   readonly access: Access
+  /** Nothing that was sent to it is still to be acknowledged. */
+  readonly caughtUp: boolean
   /** True while a subscription of this session follows the channel. */
   follows(channel: string): boolean
   subscribe(subscriptions: readonly (Subscription & { readonly held: boolean })[]): Promise<void>

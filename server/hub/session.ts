@@ -95,6 +95,10 @@ export class Session implements HubSession {
     return this.#state
   }
 
+  get caughtUp(): boolean {
+    return this.#window.empty
+  }
+
   /** Everything up to here was sent. */
   get seq(): Seq {
     return this.#seq
@@ -151,7 +155,7 @@ export class Session implements HubSession {
     const { id, channel } = subscription
     try {
       this.#admit(subscription, held)
-      const spec = toSpec(subscription, this.principal.organizationId, this.#host.tables)
+      const spec = toSpec(subscription, this.principal, this.#host.tables)
       if (held)
         this.#followed.hold(
           id,

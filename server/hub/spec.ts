@@ -5,6 +5,7 @@ import type { Filter } from '../../protocol/rows/filter.ts'
 import { compileFilter } from '../../protocol/rows/matcher.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Selection } from './feed.ts'
 
 /**
@@ -30,9 +31,13 @@ export interface Pin {
 export type DownTables = ReadonlyMap<string, TableDescriptor>
 
 /** Checks a subscription against the schema. Throws `TideError` `unknown_table` or `bad_filter`. */
-export function toSpec(subscription: Subscription, organizationId: string, tables: DownTables): Spec {
+export function toSpec(
+  subscription: Subscription,
+  { organizationId, formFactor }: Pick<DevicePrincipal, 'organizationId' | 'formFactor'>,
+  tables: DownTables,
+): Spec {
   const names = [...new Set(subscription.tables ?? tables.keys())].toSorted()
-  const where = Object.fromEntries(
+  const asked = Object.fromEntries(
     Object.entries(subscription.where ?? {})
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([table, filter]) => {
@@ -41,6 +46,7 @@ export function toSpec(subscription: Subscription, organizationId: string, table
       }),
   )
   for (const name of names) describe(tables, name)
+  const where = formFactor === 'mobile' ? forMobiles(asked, names, tables) : asked
   const selection = {
     organizationId,
     channel: subscription.channel,
@@ -55,6 +61,30 @@ export function toSpec(subscription: Subscription, organizationId: string, table
     matchers: compile(where, tables),
     pins: pinsOf(where, tables),
   }
+}
+
+/** Columns that say whether a row is for mobile devices; of these a table has one or none. */
+const mobileGates = ['mobileSyncEnabled', 'mobileVisible'] as const
+
+/**
+ * A mobile device follows fewer rows of some tables, whatever it asks for. As a filter like any other it holds for pages, live
+ * batches, catch-up and verification alike, and a row that changes sides comes and goes.
+ */
+function forMobiles(
+  asked: Readonly<Record<string, Filter>>,
+  names: readonly string[],
+  tables: DownTables,
+): Readonly<Record<string, Filter>> {
+  const where: Record<string, Filter> = {}
+  for (const name of names) {
+    const { columns } = describe(tables, name)
+    const gate = mobileGates.find((column) => column in columns)
+    const filter = asked[name]
+    if (gate !== undefined)
+      where[name] = filter && gate in filter ? { and: [filter, { [gate]: true }] } : { ...filter, [gate]: true }
+    else if (filter) where[name] = filter
+  }
+  return where
 }
 
 /** Only of texts and ids, whose equality is that of strings. */

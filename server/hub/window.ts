@@ -27,6 +27,11 @@ export class Window {
     this.#full ||= this.#sent.length >= this.#maxBatches || this.#bytes >= this.#maxBytes
   }
 
+  /** Nothing that was sent is still to be acknowledged. */
+  get empty(): boolean {
+    return this.#sent.length === 0
+  }
+
   /** Everything up to `seq` has arrived. Older positions than before change nothing. */
   acknowledged(seq: number): void {
     const rest = this.#sent.findIndex((batch) => batch.seq > seq)

@@ -13,4 +13,6 @@ export function principalKey({ kind, organizationId, id }: Principal): string {
 /** A principal on a registered device: what a session and its writes are attributed to. */
 export interface DevicePrincipal extends Principal {
   readonly deviceId: string
+  /** As the device was registered, whatever it says of itself now. Absent: not known, and not a mobile one. */
+  readonly formFactor?: 'mobile' | 'desktop'
 }

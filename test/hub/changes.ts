@@ -50,7 +50,7 @@ export function change(number: number, rest: Partial<Change> = {}): Change {
 }
 
 export function spec(rest: Partial<Subscription> = {}, organizationId = organization): Spec {
-  return toSpec({ id: 's', channel: 'global', embeddings: false, ...rest }, organizationId, tables)
+  return toSpec({ id: 's', channel: 'global', embeddings: false, ...rest }, { organizationId }, tables)
 }
 
 export function step(changes: readonly Change[], rest: Partial<Step> = {}): Step {

@@ -145,6 +145,37 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     expect(JSON.stringify(one.log.heard.map((heard) => heard.message))).not.toContain(low)
   })
 
+  test('a mobile device is shown what hangs under a plan while the plan is for mobiles, and what has none', async () => {
+    const mine = { organization_id: it.organizationId, project_id: it.projectId }
+    const [plan, phase, step] = [newId(), newId(), newId()]
+    await insertRow(pool(), 'plans', { id: plan, ...mine, title: 'P' })
+    await insertRow(pool(), 'phases', { id: phase, ...mine, plan_id: plan, title: 'F' })
+    await insertRow(pool(), 'macro_steps', { id: step, ...mine, phase_id: phase, title: 'M' })
+    const tasks = [await addTask({ plan_id: plan }), await addTask({ macro_step_id: step })]
+    const under = [plan, phase, step, ...tasks, await addTask({ parent_task_id: tasks[1] })].toSorted()
+    const free = await addTask()
+    const followed = inProject({ tables: ['plans', 'phases', 'macro_steps', 'tasks'] })
+    const phone = { ...(await device()), formFactor: 'mobile' } as const
+    const one = await connect(phone)
+    const { ids, cursor } = await bootstrap(one, followed)
+    expect(ids).toEqual([free])
+    const turn = (on: boolean) => pool().query('update plans set mobile_sync_enabled = $2 where id = $1', [plan, on])
+    const idsOf = (rows: ReadonlyMap<string, readonly { readonly [key: string]: unknown }[]>) =>
+      [...rows.values()].flatMap((list) => list.map((row) => String(row['id']))).toSorted()
+    await turn(true)
+    expect(idsOf((await one.log.next('batch')).rows)).toEqual(under)
+    one.session.close()
+    await turn(false)
+    const again = await connect(phone, cursor)
+    await again.session.subscribe([{ ...followed, where: { plans: { mobileSyncEnabled: false } }, held: true }])
+    const { message, rows } = await again.log.next('batch')
+    expect(idsOf(rows)).toEqual([])
+    expect(message.deletes.flatMap((gone) => gone.ids).toSorted()).toEqual(under)
+    await again.session.verify('s', 1)
+    const [counted] = (await again.log.next('verified')).message.tables.filter(({ table }) => table === 'plans')
+    expect((counted?.ranges ?? []).every(({ count }) => count === 0)).toBe(true)
+  })
+
   test('a replica goes on from its cursor', async () => {
     const principal = await device()
     const one = await connect(principal)

@@ -12,7 +12,7 @@ import { loadCatalog } from '../../server/catalog/catalog.ts'
 const tables = new Map([...loadCatalog().synced].map(([name, { descriptor }]) => [name, descriptor]))
 const spec = toSpec(
   { id: 's', channel: 'global', embeddings: false, tables: ['tasks'] },
-  '01a20131-04be-71c0-b2f5-6dcd62c2842a',
+  { organizationId: '01a20131-04be-71c0-b2f5-6dcd62c2842a' },
   tables,
 )
 

@@ -1,4 +1,4 @@
-import { enumeration, integer, json, numeric, reference, text, timestamp } from '../column.ts'
+import { boolean, enumeration, integer, json, numeric, reference, text, timestamp } from '../column.ts'
 import { defineTable } from '../define.ts'
 import { executionMode, priority, stepStatus } from '../enums.ts'
 import { index } from '../indexes.ts'
@@ -34,9 +34,11 @@ export const macroSteps = defineTable({
     startedAt: timestamp().nullable(),
     completedAt: timestamp().nullable(),
     metadata: json().default({}),
+    mobileVisible: boolean().default(true),
   },
   classes: {
     fixed: ['projectId'],
+    server: ['mobileVisible'],
   },
   indexes: [index(['phaseId', 'position']), index(['projectId', 'status'])],
 })

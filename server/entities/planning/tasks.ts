@@ -1,4 +1,15 @@
-import { enumeration, integer, json, numeric, reference, smallint, text, textArray, timestamp } from '../column.ts'
+import {
+  boolean,
+  enumeration,
+  integer,
+  json,
+  numeric,
+  reference,
+  smallint,
+  text,
+  textArray,
+  timestamp,
+} from '../column.ts'
 import { defineTable } from '../define.ts'
 import { priority, taskStatus } from '../enums.ts'
 import { gin, index, trigram, unique } from '../indexes.ts'
@@ -63,6 +74,7 @@ export const tasks = defineTable({
     startedAt: timestamp().nullable(),
     completedAt: timestamp().nullable(),
     metadata: json().default({}),
+    mobileVisible: boolean().default(true),
   },
   stamps: {
     startedAt: { when: "{}.status = 'in_progress'", keep: true },
@@ -70,7 +82,15 @@ export const tasks = defineTable({
   },
   classes: {
     fixed: ['projectId'],
-    server: ['attemptCount', 'nextRetryAt', 'claimedByInstanceId', 'leaseExpiresAt', 'startedAt', 'completedAt'],
+    server: [
+      'attemptCount',
+      'nextRetryAt',
+      'claimedByInstanceId',
+      'leaseExpiresAt',
+      'startedAt',
+      'completedAt',
+      'mobileVisible',
+    ],
     text3: ['description'],
   },
   indexes: [
