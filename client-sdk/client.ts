@@ -179,7 +179,7 @@ class TideClient implements ClientBase<Schema> {
     this.#parts = parts
     this.#engine = engine
     this.#replica = replica
-    this.#newId = createUuidSource(parts.clock, parts.random)
+    this.#newId = createUuidSource({ now: () => replica.now() }, parts.random)
     this.#connection = engine.connection
     this.#presence = new Presence({ send: (channel, state) => this.#connection.sendPresence(channel, state) })
     this.#channels = new Channels({ schema: parts.schema, replica, connection: this.#connection })

@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
 
 /** Makes UUIDs version 7 (RFC 9562): ordered by the clock's milliseconds, 74 random bits. */
-export function createUuidSource(clock: Clock, random: Random): () => string {
+export function createUuidSource(clock: Pick<Clock, 'now'>, random: Random): () => string {
   return () => v7({ msecs: clock.now(), random: random.bytes(16), seq: Math.floor(random.next() * 2 ** 31) })
 }
 

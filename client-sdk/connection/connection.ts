@@ -187,6 +187,7 @@ export class Connection {
     this.#silence.disarm()
     this.#tokens.stop()
     this.#freshness.disconnected()
+    this.#options.replica.tellTime(null)
     const [session, wire] = [this.#session, this.#wire]
     this.#session = this.#wire = this.#early = null
     if (session !== null) this.#ending = Promise.all([this.#ending, session.end()]).then(() => undefined)
@@ -223,23 +224,22 @@ export class Connection {
   }
 
   #greet(): void {
-    const { replica, device } = this.#options
-    const { meta } = replica
+    const { device, replica, schemaHash = replica.meta.schemaHash ?? '' } = this.#options
     this.#lostAfter(timing.welcome, 'The server did not answer the hello in time.')
     this.#send({
       type: 'hello',
       protocol: protocolVersion,
       token: this.#tokens.current,
-      schemaHash: this.#options.schemaHash ?? meta.schemaHash ?? '',
+      schemaHash,
       device: {
         name: device.name,
         kind: device.kind,
         storageEngine: device.storageEngine ?? 'other',
-        fingerprint: meta.fingerprint ?? '',
+        fingerprint: replica.meta.fingerprint ?? '',
       },
       // A replica that holds nothing has nothing to continue.
-      cursor: replica.subscriptions.some(({ state }) => state === 'held') ? meta.cursor : null,
-      clientSeq: Math.max(meta.clientSeq, meta.formerSeq),
+      cursor: replica.subscriptions.some(({ state }) => state === 'held') ? replica.meta.cursor : null,
+      clientSeq: Math.max(replica.meta.clientSeq, replica.meta.formerSeq),
     })
   }
 

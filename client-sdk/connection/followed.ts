@@ -78,7 +78,7 @@ export class Followed {
     puller.stop(id)
     const end = final[error.code]
     if (end !== undefined) {
-      if (end === 'lost') later(() => replica.revoke(id))
+      if (end === 'lost') later(() => replica.removeSubscription(id))
       return refused(id, error)
     }
     if (error.code === 'cursor_ahead') return later(() => replica.refetch(id))

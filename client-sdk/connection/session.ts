@@ -139,8 +139,9 @@ export class Session {
     })
   }
 
-  async #reached({ seq }: DownOf<'frontier'>): Promise<void> {
+  async #reached({ seq, at }: DownOf<'frontier'>): Promise<void> {
     const { replica, clock } = this.#options
+    replica.tellTime(at)
     if (this.#unsettled.length > 0 && replica.subscriptions.every(({ state }) => state === 'held')) {
       await replica.settle(this.#unsettled)
       this.#unsettled = []

@@ -1,4 +1,3 @@
-import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { toProperty, type Schema, type TableDescriptor } from '../../protocol/rows/table.ts'
@@ -10,7 +9,6 @@ export interface SearcherParts {
   readonly schema: Schema
   readonly replica: ReplicaView
   readonly connection: ConnectionView
-  readonly clock: Pick<Clock, 'now'>
 }
 
 /** Search with the replica and the connection behind it. */
@@ -18,10 +16,10 @@ export class Searcher {
   readonly #schema: Schema
   readonly #source: SearchSource
 
-  constructor({ schema, replica, connection, clock }: SearcherParts) {
+  constructor({ schema, replica, connection }: SearcherParts) {
     this.#schema = schema
     this.#source = {
-      now: () => clock.now(),
+      now: () => replica.now(),
       isOnline: () => connection.status.connection === 'live',
       heldSubscriptions: () =>
         replica.subscriptions.filter(({ state }) => state === 'held').map(({ subscription }) => subscription),

@@ -1,11 +1,12 @@
 import { TideError } from '../../protocol/error.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import { zeroSeq } from '../../protocol/seq.ts'
-import { withNewIds } from '../outbox/renew.ts'
 import { tableOf } from '../store/holding.ts'
 import type { StoredEntry, SubscriptionRecord } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
+import { planRedate } from './plan-redate.ts'
 import { applyEffect } from './rebase.ts'
+import { renameWrites } from './rename-writes.ts'
 import type { BulkParts, Step } from './step.ts'
 
 export type Welcome = DownOf<'welcome'>
@@ -15,7 +16,7 @@ export type Welcome = DownOf<'welcome'>
  * that cannot resume from the replica's cursor makes all subscriptions new; their rows stay visible until they are
  * replaced, and no write is lost: what the server does not know of any more is sent again.
  */
-export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkParts {
+export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId: () => string): BulkParts {
   const { meta } = mirror
   checkOwner(meta.principal, meta.organizationId, welcome)
   const lost = lostWrites(mirror, welcome)
@@ -36,6 +37,7 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome): BulkP
       ? { cursor: { epoch: welcome.epoch, seq: mustStartOver ? zeroSeq : (meta.cursor?.seq ?? zeroSeq) } }
       : {}),
   })
+  planRedate(step, mirror, welcome.serverTime, newId)
   // Rows written before the replica knew whose it is take their organization and author now.
   if (isFirst) for (const { table, rowId } of mirror.states.all) step.rewrite({ table, rowId })
   const isCloned = isAheadOfUs(mirror, welcome)
@@ -150,16 +152,10 @@ export function planNewIdentity(step: Step, mirror: Mirror, newId: () => string)
   const unanswered = mirror.outbox.entries.filter((entry) => entry.status === 'syncing')
   // Its effect has come back: only the answer is missing, and the new device would never get it.
   for (const entry of unanswered) if (entry.settled) step.end(entry.mutation.id, 'synced')
-  const renewed = withNewIds(
+  renameWrites(
+    step,
+    mirror,
     unanswered.filter((entry) => !entry.settled),
     newId,
   )
-  for (const { oldId, entry } of renewed)
-    step.replace(oldId, { ...entry, status: 'local', mutation: { ...entry.mutation, clientSeq: 0 } })
-  const newIds = new Map(renewed.map(({ oldId, entry }) => [oldId, entry.mutation.id]))
-  for (const entry of mirror.outbox.local) {
-    const { dependsOn } = entry.mutation
-    if (dependsOn?.some((id) => newIds.has(id)))
-      step.put({ ...entry, mutation: { ...entry.mutation, dependsOn: dependsOn.map((id) => newIds.get(id) ?? id) } })
-  }
 }

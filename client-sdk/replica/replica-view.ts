@@ -3,7 +3,7 @@ import type { Replica } from './replica.ts'
 /** What a replica knows of itself at once, without asking its store. */
 export type ReplicaState = Pick<
   Replica,
-  'meta' | 'subscriptions' | 'pendingCount' | 'openConflicts' | 'writes' | 'syncOf'
+  'meta' | 'now' | 'subscriptions' | 'pendingCount' | 'openConflicts' | 'writes' | 'syncOf'
 >
 
 /** What the rest of the SDK needs of a replica, whichever tab of a browser has it. */

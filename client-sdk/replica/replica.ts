@@ -40,6 +40,7 @@ import { planWrite } from './plan-write.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import { withStates, type ReplicaChange } from './replica-change.ts'
 import { visitServerRows } from './server-rows.ts'
+import { ServerTime } from './server-time.ts'
 import { Step, type Plan } from './step.ts'
 import type { WriteDraft, Written } from './write-draft.ts'
 import { writtenOf } from './written.ts'
@@ -67,6 +68,7 @@ export interface WriteOptions {
 export class Replica {
   readonly #store: ReplicaStore
   readonly #clock: Clock
+  readonly #time: ServerTime
   readonly #newId: () => string
   readonly #mirror: Mirror
   readonly #steps = new Serial()
@@ -76,7 +78,8 @@ export class Replica {
   private constructor(options: ReplicaOptions, mirror: Mirror) {
     this.#store = options.store
     this.#clock = options.clock
-    this.#newId = createUuidSource(options.clock, options.random)
+    this.#time = new ServerTime(options.clock, mirror.meta.clockAheadMs)
+    this.#newId = createUuidSource(this.#time, options.random)
     this.#mirror = mirror
   }
 
@@ -93,6 +96,11 @@ export class Replica {
 
   get meta(): ReplicaMeta {
     return this.#mirror.meta
+  }
+
+  /** The server's time, as far as it is known here, in milliseconds since 1970. */
+  now(): number {
+    return this.#time.now()
   }
 
   get subscriptions(): readonly SubscriptionRecord[] {
@@ -173,7 +181,7 @@ export class Replica {
       const tools = { tables: this.#mirror.tables, newId: this.#newId, organizationId: this.meta.organizationId }
       const checked = drafts.map((draft) => checkDraft(draft, tools))
       await knowDrafts(step, this.#store, checked)
-      const now = this.#clock.now()
+      const now = this.now()
       if (caller !== undefined && isDone(this.meta, caller))
         return writtenOf(step, checked, entriesOf(this.#mirror, checked), now)
       if (caller !== undefined) step.setMeta({ callers: withCaller(this.meta, caller) })
@@ -187,9 +195,8 @@ export class Replica {
    */
   nextPush(limit: number, maxBytes: number, after = 0): Promise<readonly Mutation[]> {
     return this.#run(async (step) => {
-      const { outbox } = this.#mirror
-      const sent = outbox.syncing.filter((entry) => entry.mutation.clientSeq > after)
-      const chosen = selectPush(queue(sent, outbox.local), { mutations: limit, bytes: maxBytes })
+      const sent = this.#mirror.outbox.syncing.filter((entry) => entry.mutation.clientSeq > after)
+      const chosen = selectPush(queue(sent, this.#mirror.outbox.local), { mutations: limit, bytes: maxBytes })
       let { clientSeq } = this.meta
       const mutations = chosen.map((entry): Mutation => {
         if (entry.status === 'syncing') return entry.mutation
@@ -237,9 +244,15 @@ export class Replica {
   applyWelcome(welcome: Welcome): Promise<{ readonly ahead: boolean }> {
     return this.#run(async (step) => {
       await knowLost(step, this.#mirror, this.#store, welcome)
-      step.addBulk(planWelcome(step, this.#mirror, welcome))
+      step.setMeta({ clockAheadMs: this.#time.connected(welcome.serverTime) })
+      step.addBulk(planWelcome(step, this.#mirror, welcome, this.#newId))
       return { ahead: isAheadOfUs(this.#mirror, welcome) }
     })
+  }
+
+  /** The server's time, in milliseconds since 1970; null: there is no connection any more that could tell it. */
+  tellTime(serverTime: number | null): void {
+    this.#time.told(serverTime)
   }
 
   /** Becomes a new device: another copy of this replica has sent under the old identity. */
@@ -304,16 +317,11 @@ export class Replica {
     })
   }
 
-  /** The server refuses the subscription. */
-  revoke(id: string): Promise<void> {
-    return this.removeSubscription(id)
-  }
-
   /** Sends a refused write again as a new one, with what fell with it. Answers the new entries. */
   retry(id: string): Promise<readonly OutboxEntry[]> {
     return this.#run(async (step) => {
       await knowFallen(step, this.#mirror, this.#store, id)
-      return planRetry(step, id, this.writes(), this.#newId, this.#clock.now())
+      return planRetry(step, id, this.writes(), this.#newId, this.now())
     })
   }
 
@@ -343,7 +351,7 @@ export class Replica {
       const mirror = this.#mirror
       if (concernsConflicts(mirror, plan.change)) await this.#also((also) => planConflicts(also, mirror, this.#store))
       if (concernsWaiting(mirror, plan.change))
-        await this.#also((also) => planWaiting(also, mirror, this.#store, this.#newId, this.#clock.now()))
+        await this.#also((also) => planWaiting(also, mirror, this.#store, this.#newId, this.now()))
       return result
     })
   }

@@ -65,6 +65,8 @@ export interface ReplicaMeta {
   /** Highest clientSeq of the time before counters were given anew, because a backup was restored; 0: they never were. */
   readonly formerSeq: number
   readonly schemaHash: string | null
+  /** How far the server's clock was ahead of this device's when they last met, in milliseconds; negative: behind. */
+  readonly clockAheadMs: number
   /** Number of the last write of each other tab that writes through this replica. */
   readonly callers: Readonly<Record<string, number>> | null
 }
@@ -78,6 +80,7 @@ export const emptyMeta: ReplicaMeta = {
   clientSeq: 0,
   formerSeq: 0,
   schemaHash: null,
+  clockAheadMs: 0,
   callers: null,
 }
 

@@ -1,3 +1,4 @@
+import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import { rowId as idOf } from '../../protocol/rows/row.ts'
@@ -14,6 +15,7 @@ export interface FollowerParts {
   readonly id: string
   readonly leader: string
   readonly tables: Tables
+  readonly clock: Pick<Clock, 'now'>
   readonly snapshot: Snapshot
   readonly post: (message: TabMessage) => void
   readonly tell: (event: EngineEvent) => void
@@ -46,6 +48,7 @@ export class Follower implements Backend {
     const mirror = this.#mirror
     return {
       meta: mirror.meta,
+      now: () => this.#parts.clock.now() + mirror.meta.clockAheadMs,
       subscriptions: [...mirror.subscriptions.values()],
       pendingCount: mirror.outbox.pendingCount,
       openConflicts: mirror.conflicts.rows,

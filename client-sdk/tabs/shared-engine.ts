@@ -178,6 +178,7 @@ class SharedEngine implements Engine {
       id: this.#tabs.id,
       leader: from,
       tables: tablesOf(this.#parts.schema),
+      clock: this.#parts.clock,
       snapshot,
       post: (message) => this.#tabs.post(message),
       tell: (event) => this.#shared.take(event),

@@ -152,6 +152,7 @@ export class SharedReplica {
       get meta() {
         return state().meta
       },
+      now: () => state().now(),
       get subscriptions() {
         return state().subscriptions
       },

@@ -30,7 +30,7 @@ export const mutationSchema = z.strictObject({
   group: rowIdSchema.optional(),
   /** Earlier mutations of this device without which this one makes no sense. */
   dependsOn: z.array(rowIdSchema).max(100).optional(),
-  /** The device's time of the write, milliseconds since 1970. Informative: order is the server's. */
+  /** When it was written as far as the device knew, milliseconds since 1970. Informative: order is the server's; refused when over 24 hours ahead. */
   at: z.number(),
 })
 export type Mutation = z.infer<typeof mutationSchema>

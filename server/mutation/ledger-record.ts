@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { LedgerEntry } from './mutation-store.ts'
 
+/** The last moment of JavaScript's dates; PostgreSQL's go on a little longer. Milliseconds since 1970. */
+const latestMs = 8.64e15
+
 /**
  * Ledger rows as JSON. What PostgreSQL stores nowhere (U+0000, halves of surrogate pairs) is U+FFFD in it: a write that is refused
  * for such a character must be recorded all the same, or its device would send it for ever.
@@ -29,6 +32,6 @@ function ledgerRecord({ id, mutation, outcome }: LedgerEntry): Readonly<Record<s
     conflict_id: outcome.conflictId ?? null,
     error_code: outcome.error?.code ?? null,
     result: outcome,
-    client_ms: mutation.at,
+    client_ms: Math.min(Math.max(mutation.at, 0), latestMs),
   }
 }

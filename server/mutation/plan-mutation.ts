@@ -17,7 +17,7 @@ import { planSuccession } from './plan-succession.ts'
 import { refuse, show, type Refusal } from './refusal.ts'
 import type { Workspace } from './workspace.ts'
 
-/** Ids may be this far ahead of the server's clock. */
+/** Ids and dates may be this far ahead of the server's clock. */
 const maxAheadMs = 24 * 3_600_000
 /** Characters of JSON that one mutation may have. */
 const maxMutationLength = 1_000_000
@@ -46,7 +46,7 @@ export async function planMutation(workspace: Workspace, mutation: Mutation, mom
 }
 
 function checkForm(table: SyncedTable, { principal }: Workspace, mutation: Mutation, now: number): Refusal | undefined {
-  const { id, rowId, set } = mutation
+  const { id, rowId, set, at } = mutation
   for (const [what, value] of [
     ['mutation', id],
     ['row', rowId],
@@ -61,6 +61,12 @@ function checkForm(table: SyncedTable, { principal }: Workspace, mutation: Mutat
       )
     }
   }
+  if (at > now + maxAheadMs)
+    return refuse(
+      'invalid_value',
+      `The mutation is dated ${at} ms since 1970, more than 24 hours ahead of the server.`,
+      "Correct the device's clock.",
+    )
   if (id[14] !== '7') return refuse('invalid_value', `The id ${id} of the mutation is not of version 7.`)
   const length = JSON.stringify(mutation).length
   if (length > maxMutationLength)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Outcome } from '../../protocol/messages/mutation.ts'
+import { startOfTests } from '../support/manual-clock.ts'
 import { outcomeOf, shown, sure, welcome } from '../replica/open-replica.ts'
 import { blockOf, channel, projectId, serverTask, testIds } from '../replica/replica-schema.ts'
 import { batchMessage, connectionOf, goLive, liveAndHeld } from './scripted-server.ts'
@@ -340,7 +341,7 @@ describe('requests', () => {
     const tokens = ['one', 'two']
     const connected = await connectionOf(async () => tokens.shift() ?? 'three')
     const { server, clock } = connected
-    await goLive(connected, { resume: false, serverTime: 0, tokenExpiresAt: 600_000 })
+    await goLive(connected, { resume: false, tokenExpiresAt: startOfTests + 600_000 })
     await server.heard()
     for (let second = 0; second < 541; second += 60) {
       await clock.advance(60_000)

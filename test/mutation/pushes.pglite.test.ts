@@ -4,6 +4,8 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { insertTask, newTask, patchTask, readTask } from './tasks.ts'
 import { createWorld, newId, type World } from './world.ts'
 
+const team = { table: 'teams', op: 'insert', set: { name: 'x', slug: 'x' } } as const
+
 let test: TestDatabase
 let world: World
 let commits = 0
@@ -282,6 +284,9 @@ describe('a push', () => {
       { table: 'teams', op: 'insert', rowId: 'ffffffff-ffff-7fff-bfff-ffffffffffff', set: { name: 'x', slug: 'x' } },
       'invalid_value',
     ],
+    ['a date of the day after tomorrow', { ...team, at: Date.now() + 48 * 3_600_000 }, 'invalid_value'],
+    ['a date that no calendar has', { ...team, at: 1e300 }, 'invalid_value'],
+    ['a write whose id is of the future', { ...team, id: 'ffffffff-ffff-7fff-bfff-ffffffffffff' }, 'invalid_value'],
     [
       'a tag whose id does not follow from it',
       { table: 'memory_tags', op: 'insert', set: { memoryId: '01a2010e-0c45-77c9-82b7-38d9bd3b37cc', tag: 'x' } },
@@ -301,6 +306,16 @@ describe('a push', () => {
     expect(await world.query('select status, error_code from sync_mutations where id = $1', [mutation.id])).toEqual([
       { status: 'rejected', error_code: code },
     ])
+  })
+
+  it.each([-1e300, 0, Date.now() + 23 * 3_600_000])('takes a write of a clock that says %s', async (at) => {
+    const mutation = world.ada.make({ ...insertTask(world), at })
+    expect(await world.ada.push([mutation])).toMatchObject([{ kind: 'applied' }])
+    const [task] = await world.query<{ right: boolean }>(
+      `select created_at between now() - interval '1 hour' and now() as right from tasks where id = $1`,
+      [mutation.rowId],
+    )
+    expect(task).toEqual({ right: true })
   })
 
   it('takes what agents upload, once, and no times of the future', async () => {

@@ -12,7 +12,7 @@ import type { Database } from '../../server/db/db.ts'
 export const newId = createUuidSource(systemClock, systemRandom)
 export const catalog = loadCatalog()
 
-type Fields = Partial<Omit<Mutation, 'id' | 'clientSeq' | 'at'>> & Pick<Mutation, 'table' | 'op'>
+type Fields = Partial<Omit<Mutation, 'clientSeq'>> & Pick<Mutation, 'table' | 'op'>
 
 /** A device with its counter. `push` sends mutations as they are, `send` makes and pushes them. */
 export class TestDevice {

@@ -6,7 +6,7 @@ import type { ReceivedBatch } from '../../client-sdk/replica/received.ts'
 import { Replica } from '../../client-sdk/replica/replica.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import type { OutboxEntry, ReplicaStore } from '../../client-sdk/store/store.ts'
-import { ManualClock } from '../support/manual-clock.ts'
+import { ManualClock, startOfTests } from '../support/manual-clock.ts'
 import { channel, organizationId, replicaSchema, testIds, userId } from './replica-schema.ts'
 
 export const deviceId = testIds()
@@ -38,8 +38,8 @@ export function welcome(values: Partial<DownOf<'welcome'>> = {}): DownOf<'welcom
     principal: { kind: 'user', id: userId },
     deviceId,
     clientSeq: 0,
-    serverTime: 0,
-    tokenExpiresAt: 3_600_000,
+    serverTime: startOfTests,
+    tokenExpiresAt: startOfTests + 3_600_000,
     limits: { messageBytes: 1e6, subscriptions: 500, pushMutations: 100, windowBatches: 64 },
     ...values,
   }

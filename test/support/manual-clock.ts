@@ -1,11 +1,14 @@
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
 
+/** Milliseconds since 1970. */
+export const startOfTests = Date.UTC(2026, 10, 22, 1, 0, 0)
+
 /** A clock that stands still until it is told to go on. */
 export class ManualClock implements Clock {
   #now: number
   #timers: { readonly at: number; readonly run: () => void }[] = []
 
-  constructor(now = Date.UTC(2026, 10, 22, 1, 0, 0)) {
+  constructor(now = startOfTests) {
     this.#now = now
   }
 
