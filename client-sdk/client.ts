@@ -18,8 +18,10 @@ import { stayAlive } from '../lib/stay-alive.ts'
 import { Waits } from '../lib/waits.ts'
 import { TideError } from '../protocol/error.ts'
 import type { Json, Row } from '../protocol/rows/row.ts'
+import type { PatchOf } from '../protocol/rows/row-type.ts'
 import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
-import { Conflicts } from './conflict/conflicts.ts'
+import type { Conflict } from './conflict/conflict.ts'
+import { Conflicts, type ResolutionChoice } from './conflict/conflicts.ts'
 import type { ConnectionStatus } from './connection/connection.ts'
 import type { ConnectionView } from './connection/connection-view.ts'
 import { createSocketTransport } from './connection/socket-transport.ts'
@@ -28,17 +30,21 @@ import type { SearchHits, SearchRequest } from './memory/search.ts'
 import { Searcher } from './memory/searcher.ts'
 import { Writes } from './outbox/writes.ts'
 import { Presence, type PresenceRoom } from './presence/presence.ts'
+import type { HasVector, SearchableName, TableName, TableNamed } from './query/schema-names.ts'
+import type { FilterOf, QueryOf } from './query/typed-query.ts'
+import { checkValues } from './replica/check-draft.ts'
 import type { ReplicaView } from './replica/replica-view.ts'
 import { shippedSchema } from './schema.generated.ts'
 import { openStore } from './store/open-store.ts'
 import type { ReplicaStore } from './store/store.ts'
 import { Channels } from './subscription/channels.ts'
 import type { FollowedChannel } from './subscription/followed-channel.ts'
-import type { SubscribeOptions, Target } from './subscription/subscription.ts'
+import type { FollowOptions, Target } from './subscription/subscription.ts'
 import { canShare, openBrowserTabs } from './tabs/browser-tabs.ts'
 import { openEngine, type Engine, type EngineParts } from './tabs/engine.ts'
 import { openSharedEngine } from './tabs/shared-engine.ts'
 import { TableHandle, type Table, type WriteRequest } from './tables/table.ts'
+import type { Tracked, TrackedRow } from './tables/tracked-row.ts'
 import { TransactionRecorder, type TransactionTable } from './tables/transaction.ts'
 import { WriteTracker, type Write } from './tables/write.ts'
 import { verifyReplica, type Verification } from './verify/verify.ts'
@@ -53,14 +59,35 @@ export interface ClientStatus extends ConnectionStatus {
   readonly channels: readonly { readonly channel: string; readonly state: FollowedChannel['state'] }[]
 }
 
+/** How a scope is followed: which tables, which rows of them, and whether with vectors. */
+export type SubscribeOptions<S extends Schema = typeof shippedSchema> = FollowOptions<
+  TableName<S>,
+  { readonly [N in TableName<S>]?: FilterOf<TableNamed<S, N>> }
+>
+
+/** Values for a row of any table: which one, only the conflict says. */
+type AnyPatch<S extends Schema> = {
+  readonly [K in keyof S]: keyof PatchOf<S[K]> extends never ? never : PatchOf<S[K]>
+}[keyof S]
+
+/** Conflicts that this replica can see: writes that met another write on the same column. */
+export interface ConflictsOf<S extends Schema> {
+  find(query?: QueryOf<TableNamed<S, 'syncConflicts'>>): Promise<readonly Conflict[]>
+  /** Open conflicts, now and whenever they change. */
+  live(notify: (open: readonly Conflict[]) => void): () => void
+  live(): AsyncIterable<readonly Conflict[]>
+  /** Settles a conflict, offline too: the row changes at once here, everywhere when the server has it. */
+  resolve(id: string, choice: ResolutionChoice<AnyPatch<S>>): Promise<Write>
+}
+
 /** Members of the client that are not tables: no table may have such a name. */
 export interface ClientBase<S extends Schema> {
-  subscribe(target: Target, options?: SubscribeOptions): Promise<FollowedChannel>
+  subscribe(target: Target, options?: SubscribeOptions<S>): Promise<FollowedChannel>
   /** Collects writes and applies them in one step: all or nothing, here and everywhere. Nothing is applied if `work` throws. */
   transaction(
     work: (tx: { readonly [K in keyof S]: TransactionTable<S[K]> }) => Promise<void>,
   ): Promise<readonly Write[]>
-  readonly conflicts: Conflicts
+  readonly conflicts: ConflictsOf<S>
   readonly writes: Writes
   readonly status: ClientStatus
   /** Calls back whenever `status` may differ. Returns the function that stops it. */
@@ -73,7 +100,11 @@ export interface ClientBase<S extends Schema> {
   synced(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** Compares this replica with the server and repairs what differs. Needs a connection. */
   verify(): Promise<Verification>
-  search(table: string, request: SearchRequest): Promise<SearchHits<Row>>
+  /** Searches a table that has an embedding; `tide.<table>.search` does the same. */
+  search<N extends SearchableName<S>>(
+    table: N,
+    request: SearchRequest<FilterOf<TableNamed<S, N>>>,
+  ): Promise<SearchHits<Tracked<TableNamed<S, N>>>>
   readonly call: CallAction
   presence(target: Target): PresenceRoom
   /** Read-only SQL on the replica; PGlite replicas only. */
@@ -89,10 +120,8 @@ export interface ClientBase<S extends Schema> {
 }
 
 interface Searchable<T extends TableDescriptor> {
-  search(request: SearchRequest): Promise<SearchHits<Awaited<ReturnType<Table<T>['find']>>[number]>>
+  search(request: SearchRequest<FilterOf<T>>): Promise<SearchHits<Tracked<T>>>
 }
-
-type HasVector<T extends TableDescriptor> = 'vector' extends T['columns'][string]['type'] ? true : false
 
 /** A connected client of schema `S`: its base, and one member per table. */
 export type ClientOf<S extends Schema> = ClientBase<S> & {
@@ -156,8 +185,9 @@ export function clientOf<S extends Schema>(parts: EngineParts, engine: Engine): 
   return Object.assign(client, handles) as unknown as ClientOf<S>
 }
 
-class TideClient implements ClientBase<Schema> {
-  readonly conflicts: Conflicts
+/** Untyped inside: what its types are, `ClientOf` says. */
+class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 'subscribe'> {
+  readonly conflicts: Conflicts<Write>
   readonly writes: Writes
   readonly #parts: EngineParts
   readonly #engine: Engine
@@ -189,8 +219,11 @@ class TideClient implements ClientBase<Schema> {
       retry: async (id) => void (await replica.retry(id)),
       discard: async (id) => void (await replica.discard(id)),
     })
-    this.conflicts = new Conflicts(this.handle(tableOf(parts.schema, 'syncConflicts')), async (id, set) => {
-      await this.#write([{ table: 'sync_conflicts', rowId: id, op: 'resolve', set }], false)
+    this.conflicts = new Conflicts({
+      rows: this.handle(tableOf(parts.schema, 'syncConflicts')),
+      check: (name, values) => checkValues(this.#searcher.tableByName(name), values),
+      resolve: async (id, set) =>
+        this.#one({ table: 'sync_conflicts', rowId: id, op: 'resolve', set }).then(({ write }) => write),
     })
     replica.onChange((change) => {
       this.#tracker.take(change)
@@ -209,11 +242,7 @@ class TideClient implements ClientBase<Schema> {
 
   handle(table: TableDescriptor): TableHandle {
     return new TableHandle(table, {
-      write: async (request) => {
-        const [made] = await this.#write([request], false)
-        if (made === undefined) throw new TideError('internal', 'A write left no trace.')
-        return made
-      },
+      write: (request) => this.#one(request),
       row: async (name, id) => (await this.#replica.read((store) => store.rows(name, [id])))[0],
       query: (name, query, use) => this.#replica.read(async (store) => use(await store.query(name, query))),
       syncOf: (name, id) => this.#replica.syncOf(name, id),
@@ -224,7 +253,7 @@ class TideClient implements ClientBase<Schema> {
     })
   }
 
-  subscribe(target: Target, options: SubscribeOptions = {}): Promise<FollowedChannel> {
+  subscribe(target: Target, options: FollowOptions = {}): Promise<FollowedChannel> {
     return this.#channels.subscribe(target, options)
   }
 
@@ -268,8 +297,8 @@ class TideClient implements ClientBase<Schema> {
     return verifyReplica({ schema: this.#parts.schema, replica: this.#replica, connection: this.#connection })
   }
 
-  async search(name: string, request: SearchRequest): Promise<SearchHits<Row>> {
-    return this.#searcher.search(this.#searcher.tableByName(name), request)
+  async search(name: string, request: SearchRequest): Promise<SearchHits<TrackedRow>> {
+    return this.handle(this.#searcher.tableByName(name)).search(request)
   }
 
   // The server's answer to a shipped action has the type that `Actions` says; tests call each of them.
@@ -316,6 +345,12 @@ class TideClient implements ClientBase<Schema> {
     this.#closeListeners.tell(null)
     await this.#engine.close()
     this.#tracker.close()
+  }
+
+  async #one(request: WriteRequest): Promise<{ readonly write: Write; readonly row: Row | null }> {
+    const [made] = await this.#write([request], false)
+    if (made === undefined) throw new TideError('internal', 'A write left no trace.')
+    return made
   }
 
   async #write(

@@ -43,7 +43,11 @@ for (const content of notes) {
 }
 await tide.synced()
 
-const query = { embedding: embed('why does the staging deploy hang'), where: { scope: 'organization' }, limit: 3 }
+const query = {
+  embedding: embed('why does the staging deploy hang'),
+  where: { scope: 'organization' },
+  limit: 3,
+} as const
 show('On the server', await tide.memories.search({ ...query, mode: 'server' }))
 tide.disconnect()
 show('Here, without a network', await tide.memories.search({ ...query, mode: 'local' }))

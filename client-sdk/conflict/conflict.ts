@@ -15,12 +15,12 @@ export interface Conflict {
   readonly base: Readonly<Record<string, Json>>
   readonly mine: Readonly<Record<string, Json>>
   readonly theirs: Readonly<Record<string, Json>>
-  /** The device whose write lost; null when it is gone. */
-  readonly deviceId: string | null
+  /** Id of the device whose write lost; null when it is gone. */
+  readonly device: string | null
   readonly actor: { readonly kind: 'user' | 'agent'; readonly id: string } | null
   readonly mutationId: string
   /** ISO time. */
-  readonly at: string
+  readonly when: string
 }
 
 /** A row of sync_conflicts as its reader wants it. */
@@ -42,10 +42,10 @@ export function toConflict(row: Row): Conflict {
     base: side('base'),
     mine: { ...side('mine'), ...objectOf(row['clientPatch']) },
     theirs: side('theirs'),
-    deviceId: idOf(row['deviceId']),
+    device: idOf(row['deviceId']),
     actor: actorOf(row),
     mutationId: textOf(row['mutationId']),
-    at: textOf(row['createdAt']),
+    when: textOf(row['createdAt']),
   }
 }
 

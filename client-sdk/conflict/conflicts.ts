@@ -1,10 +1,11 @@
 import { TideError } from '../../protocol/error.ts'
 import type { Query } from '../../protocol/rows/filter.ts'
-import type { Json, Patch, Row } from '../../protocol/rows/row.ts'
+import type { Patch, Row } from '../../protocol/rows/row.ts'
+import { patchToWire } from '../outbox/wire-value.ts'
 import { toConflict, type Conflict } from './conflict.ts'
 
 /** How to settle: take the losing values, keep the server's, or these. */
-export type ResolutionChoice = 'client' | 'server' | Readonly<Record<string, Json>>
+export type ResolutionChoice<Values = Patch> = 'client' | 'server' | Values
 
 /** A list that follows its query, with a callback or as an async iterable. */
 export interface ConflictRows {
@@ -13,18 +14,24 @@ export interface ConflictRows {
   live(query: Query): AsyncIterable<readonly Row[]>
 }
 
-/** Conflicts that this replica can see: writes that met another write on the same column. */
-export class Conflicts {
-  readonly #rows: ConflictRows
-  readonly #resolve: (id: string, set: Patch) => Promise<void>
+/** What conflicts need of the client. `W`: a write of this device. */
+export interface ConflictsSource<W> {
+  readonly rows: ConflictRows
+  /** Values for a table by SQL name, canonical. Throws `TideError` for what cannot stand in it. */
+  check(table: string, values: Patch): Patch
+  resolve(id: string, set: Patch): Promise<W>
+}
 
-  constructor(rows: ConflictRows, resolve: (id: string, set: Patch) => Promise<void>) {
-    this.#rows = rows
-    this.#resolve = resolve
+/** Conflicts that this replica can see: writes that met another write on the same column. */
+export class Conflicts<W> {
+  readonly #source: ConflictsSource<W>
+
+  constructor(source: ConflictsSource<W>) {
+    this.#source = source
   }
 
   async find(query: Query = {}): Promise<readonly Conflict[]> {
-    return (await this.#rows.find(query)).map(toConflict)
+    return (await this.#source.rows.find(query)).map(toConflict)
   }
 
   /** Open conflicts, now and whenever they change. */
@@ -32,17 +39,19 @@ export class Conflicts {
   live(): AsyncIterable<readonly Conflict[]>
   live(notify?: (open: readonly Conflict[]) => void): (() => void) | AsyncIterable<readonly Conflict[]> {
     const query: Query = { where: { status: 'open' }, orderBy: [{ createdAt: 'asc' }] }
-    if (notify !== undefined) return this.#rows.live(query, (rows) => notify(rows.map(toConflict)))
-    return mapRows(this.#rows.live(query))
+    if (notify !== undefined) return this.#source.rows.live(query, (rows) => notify(rows.map(toConflict)))
+    return mapRows(this.#source.rows.live(query))
   }
 
   /** Settles a conflict, offline too: the row changes at once here, everywhere when the server has it. */
-  async resolve(id: string, choice: ResolutionChoice): Promise<void> {
+  async resolve(id: string, choice: ResolutionChoice): Promise<W> {
     const [conflict] = await this.find({ where: { id } })
     if (conflict === undefined) throw new TideError('not_found', `There is no conflict ${id} on this replica.`)
     if (conflict.status !== 'open')
       throw new TideError('conflict_already_resolved', `Conflict ${id} is ${conflict.status}.`)
-    await this.#resolve(id, typeof choice === 'string' ? { take: choice } : { take: 'manual', patch: choice })
+    if (typeof choice === 'string') return this.#source.resolve(id, { take: choice })
+    const patch = patchToWire(this.#source.check(conflict.table, choice))
+    return this.#source.resolve(id, { take: 'manual', patch })
   }
 }
 

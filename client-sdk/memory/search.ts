@@ -7,12 +7,12 @@ import { vectorToBase64 } from '../../protocol/rows/base64.ts'
 import { canonicalValue } from '../../protocol/rows/value.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 
-export interface SearchRequest {
+export interface SearchRequest<Where = Filter> {
   /** Found by meaning only when the server has an embedding provider; otherwise by its words. */
   readonly text?: string
   /** As many numbers as the column has dimensions. */
   readonly embedding?: Float32Array | readonly number[]
-  readonly where?: Filter
+  readonly where?: Where
   /** 1 to 200; default 10. */
   readonly limit?: number
   /**

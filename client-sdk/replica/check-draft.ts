@@ -46,13 +46,21 @@ function checkDirection(table: TableDescriptor, op: WriteDraft['op']): void {
   }
 }
 
-function checkSet(table: TableDescriptor, draft: WriteDraft): Patch {
+/** Values of a patch, canonical. Throws `TideError` `unknown_column`, `invalid_value`. */
+export function checkValues(
+  table: TableDescriptor,
+  values: Readonly<Record<string, unknown>>,
+  op: WriteDraft['op'] = 'patch',
+): Patch {
   const set: Record<string, Value> = {}
-  for (const [name, value] of Object.entries(draft.set ?? {})) {
-    if (value === undefined) continue
-    const column = writableColumn(table, name, draft.op)
-    set[name] = canonical(table, column, value)
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined) set[name] = canonical(table, writableColumn(table, name, op), value)
   }
+  return set
+}
+
+function checkSet(table: TableDescriptor, draft: WriteDraft): Patch {
+  const set = checkValues(table, draft.set ?? {}, draft.op)
   if (draft.op === 'insert') checkComplete(table, set)
   if (draft.op === 'patch' && Object.keys(set).length === 0) {
     throw new TideError('invalid_value', `The patch of ${table.name} ${String(draft.rowId)} names no column.`, {

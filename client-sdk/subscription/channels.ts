@@ -12,7 +12,7 @@ import {
   isSelfContained,
   subscriptionSpec,
   type Owner,
-  type SubscribeOptions,
+  type FollowOptions,
   type Target,
 } from './subscription.ts'
 
@@ -78,7 +78,7 @@ export class Channels {
    * target is one's own and the server refuses the first connection, so that nobody knows whose replica this is, when
    * `signal` aborts meanwhile, and with `closed` when the client is closed.
    */
-  async subscribe(target: Target, options: SubscribeOptions): Promise<FollowedChannel> {
+  async subscribe(target: Target, options: FollowOptions): Promise<FollowedChannel> {
     const { replica, schema } = this.#parts
     if (this.#closed !== null) throw this.#closed
     if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome(options.signal)

@@ -20,11 +20,12 @@ export interface Owner {
   readonly principal: { readonly kind: 'user' | 'agent'; readonly id: string }
 }
 
-export interface SubscribeOptions {
+/** How a scope is followed; `Name` and `Where` are narrowed to a schema by `client.ts`. */
+export interface FollowOptions<Name extends string = string, Where = Readonly<Record<string, Filter>>> {
   /** SQL names or properties; absent: all synced tables. Conflicts come in any case. */
-  readonly tables?: readonly string[]
+  readonly tables?: readonly Name[]
   /** Narrows tables, by SQL name or property. */
-  readonly where?: Readonly<Record<string, Filter>>
+  readonly where?: Where
   /** Whether vectors are sent, so that search can run here. Default false: they are large. */
   readonly embeddings?: boolean
   /** Ends the wait for the first connection, where the target is one's own and nobody knows yet whose replica this is. */
@@ -74,7 +75,7 @@ function channelOfId(kind: string, id: string): string {
  * The subscription as the protocol has it. Its id follows from what is asked for, so that asking again after a restart
  * finds what the replica already holds.
  */
-export function subscriptionSpec(schema: Schema, channel: string, options: SubscribeOptions): SubscriptionSpec {
+export function subscriptionSpec(schema: Schema, channel: string, options: FollowOptions): SubscriptionSpec {
   // Without its conflicts a replica could neither show nor settle what its writes came to.
   const tables =
     options.tables &&

@@ -36,10 +36,10 @@ it('a conflict names its row and the three sides of each column', () => {
     base: { title: 'base' },
     mine: { title: 'mine' },
     theirs: { title: 'theirs' },
-    deviceId,
+    device: deviceId,
     actor: { kind: 'user', id: userId },
     mutationId,
-    at: '2026-11-22T00:00:00.000Z',
+    when: '2026-11-22T00:00:00.000Z',
   })
   expect(targetOf(row)).toEqual({ table: 'tasks', rowId: task['id'] })
   expect([

@@ -103,8 +103,9 @@ describe('tabs of one browser', () => {
     const { tide } = (await browser.open('a'), await browser.open('b'))
     await expect(tide.tasks.update(newId(), { title: 'x' })).rejects.toMatchObject({ code: 'not_found' })
     await expect(tide.sql`select 1`).rejects.toMatchObject({ code: 'not_found' })
+    // @ts-expect-error There is no such table.
     await expect(tide.search('nothing', { text: 'x' })).rejects.toMatchObject({ code: 'unknown_table' })
-    await expect(tide.call('tasks.claim', {})).rejects.toMatchObject({ code: 'offline' })
+    await expect(tide.call('tasks.claim', { agentId: newId() })).rejects.toMatchObject({ code: 'offline' })
     const embedding = Float32Array.from({ length: 384 }, (_, index) => index / 384)
     const memory = await tide.memories.insert({
       projectId,
