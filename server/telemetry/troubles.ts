@@ -71,8 +71,9 @@ export class Troubles {
       this.#cancelCalm = this.#clock.after(requestsCalmMs, () => this.report('requests', undefined))
     }
     const known = this.#current.get(part)
-    // Of the schema the words say what is wrong, and are the same for as long as it is the same.
-    if (known?.code === error?.code && (part !== 'schema' || known?.message === error?.message)) return
+    // Here the words say what is wrong, and are the same for as long as it is the same.
+    const worded = part === 'schema' || error?.code === 'capture_unavailable'
+    if (known?.code === error?.code && (!worded || known?.message === error?.message)) return
     if (error) this.#begin(part, error)
     else this.#end(part)
     this.#onChange()

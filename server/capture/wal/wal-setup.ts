@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { Log } from '../../telemetry/telemetry.ts'
 import { captureNames } from './capture-names.ts'
 import { patiently, withSetupLock } from './setup-lock.ts'
+import type { SetupWatch } from './setup-watch.ts'
 
 export interface CaptureNames {
   readonly publication: string
@@ -43,8 +44,13 @@ const avoid = {
  * publication) was lost while it was the only witness, changes were missed: the epoch changes, and replicas start over. So it
  * is when what the slot holds is `unreadable`: its words.
  */
-export function setUpCapture(connection: pg.ClientConfig, log: Log, unreadable?: string): Promise<CaptureNames> {
-  return withSetupLock(connection, (client) => setUp(client, log, unreadable))
+export function setUpCapture(
+  connection: pg.ClientConfig,
+  log: Log,
+  watch: SetupWatch,
+  unreadable?: string,
+): Promise<CaptureNames> {
+  return withSetupLock(connection, (client) => setUp(client, log, unreadable), watch)
 }
 
 async function setUp(client: pg.Client, log: Log, unreadable: string | undefined): Promise<CaptureNames> {
@@ -126,7 +132,7 @@ async function ensureSlot(client: pg.Client, slot: string, anew: boolean): Promi
   const [known] = rows
   if (known && !known.lost && !anew) return false
   if (known) await client.query('select pg_drop_replication_slot($1)', [slot])
-  // Waits for all transactions that are open now, the longest of them too.
+  // Waits for all transactions that are open now, the longest of them too; `SetupWatch` says for whom.
   await client.query('set lock_timeout = 0')
   await client.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot])
   await client.query(`set lock_timeout = '3s'`)

@@ -13,6 +13,7 @@ import { openLogStream, type LogStream } from './log-stream.ts'
 import { Places } from './places.ts'
 import { UnreadableStream } from './unreadable-stream.ts'
 import { SlotWatch } from './slot-watch.ts'
+import { SetupWatch } from './setup-watch.ts'
 import { setUpCapture } from './wal-setup.ts'
 import { requireWal, toTrouble } from './wal-requirements.ts'
 
@@ -48,6 +49,8 @@ const [confirmedAsks, confirmedMs] = [8, 4]
 /** The writer tells news at most once in this time, and at every beat; when they are silent for longer than that they are not waited for. */
 const newsMs = 1
 const silentNewsMs = 3000
+/** So often the first start is told that it waits for somebody, every 5 s, before the server listens all the same. */
+const startLooks = 3
 const slotInUse = '55006'
 /** On the channel of news: the writer of the log goes in order, and the slot is free. */
 const slotFree = 'free'
@@ -103,6 +106,7 @@ export function createWalSource({
   let following = false
   let retired = false
   const slot = new SlotWatch(pool, log)
+  const setup = new SetupWatch({ pool, clock, onBlocked: blocked })
   let publication = ''
   const unreadable = new UnreadableStream()
 
@@ -136,7 +140,7 @@ export function createWalSource({
 
   /** One time at the slot: until the stream ends, or at once when another server reads it. Returns how long to wait. */
   async function serve(attempt: number): Promise<number> {
-    const names = await setUpCapture(database.connection, log, unreadable.verdict())
+    const names = await setUpCapture(database.connection, log, setup, unreadable.verdict())
     publication = names.publication
     const opened = await openLogStream({
       connection: database.connection,
@@ -170,6 +174,13 @@ export function createWalSource({
     return backoffDelay(retry, attempt, random)
   }
 
+  /** The first start waits a while, for it may be over soon; then the server listens, so that it can be asked what it waits for. */
+  function blocked(trouble: TideError, looks: number): void {
+    if (stopped || retired) return
+    troubles.report('capture', trouble)
+    if (looks >= startLooks) ready.resolve()
+  }
+
   async function run(): Promise<void> {
     for (let attempt = 0; !stopped;) {
       if (following || retired) await untilMine()
@@ -200,7 +211,7 @@ export function createWalSource({
     }
     ready.reject(error)
     unreadable.saw(error, captured.value)
-    if (!stopped) troubles.report('capture', toTrouble(error))
+    if (!stopped && !retired) troubles.report('capture', toTrouble(error))
     return backoffDelay(retry, attempt, random)
   }
 
@@ -342,6 +353,7 @@ export function createWalSource({
     },
     async retire() {
       retired = true
+      await setup.cancel()
       const last = stream
       if (!last) return
       await last.close()
@@ -369,6 +381,7 @@ export function createWalSource({
       stopNews()
       cancelLook()
       endPause()
+      await setup.cancel()
       await stream?.close()
       await running
       await pool.end()
