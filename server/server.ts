@@ -88,6 +88,9 @@ export interface TideServer {
 /** The most that a stop waits for pushes in flight, and for clients to be sent elsewhere. Milliseconds. */
 const drainLimitMs = 10_000
 
+/** How long an answer of /health/system stands: measuring is heavy work for the database. Milliseconds. */
+const systemHealthMs = 5000
+
 /** All that runs while the server listens. */
 interface Running {
   readonly database: Database
@@ -283,7 +286,7 @@ async function compose(
   })
   const wake = (): void => hub.wake()
   const integrations = startIntegrations({ pool, config, clock: time, random, log, metrics, onCommitted: wake })
-  const systemHealth = oneAtATime(() => readSystemHealth(pool))
+  const systemHealth = oneAtATime(() => readSystemHealth(pool), { clock, ms: systemHealthMs })
   const http = createHttpServer(
     createHttpHandler({ readiness, systemHealth, metrics, log, routes: [routes, integrations.routes] }),
   )

@@ -56,14 +56,53 @@ test('the statements of the findings mend it, without a superuser', async () => 
   )
   for (const { name } of rows) await admin.query(`alter table ${name} owner to ${role}`)
   expect(await missing()).toEqual([])
-  const one = source()
-  await one.start(() => undefined)
-  await one.stop()
+  await restartServer()
   expect((await walRequirements(own.pool)).find(({ what }) => what === 'replication slot')?.found).toMatch(
     /nobody reads it, holds/,
   )
   expect((await walRequirements(own.pool)).find(({ what }) => what === 'capture')?.found).toBe('from the WAL')
 })
+
+/** Of a database whose server captured from the WAL and is stopped. */
+const spoilt = [
+  ['that was dropped', 'drop publication %', 'does not exist'],
+  ['that leaves out updates', `alter publication % set (publish = 'insert')`, 'leaves out some kinds'],
+  ['robbed of a table', 'alter publication % drop table tasks', 'lacks tasks'],
+  [
+    'that has a filter',
+    'alter publication % drop table tasks; alter publication % add table tasks (id, channel, organization_id, version) where (id is null)',
+    'has a filter',
+  ],
+] as const
+
+test.for(spoilt)('a publication %s is a problem, and its statement mends it', async ([, spoil, found]) => {
+  const { rows } = await own.pool.query<{ name: string }>('select pubname as name from pg_publication')
+  await own.pool.query(spoil.replaceAll('%', `"${rows[0]?.name}"`))
+  const findings = await missing()
+  expect(findings).toMatchObject([{ what: 'publication', made: true, found: expect.stringContaining(found) }])
+  await mend(findings)
+  // The statement names one table, or makes an empty publication: the server does the rest.
+  if ((await missing()).length > 0) await restartServer()
+  expect(await missing()).toEqual([])
+})
+
+test('a replica identity that was changed is a problem, and its statement mends it', async () => {
+  await own.pool.query('alter table tasks replica identity default')
+  const findings = await missing()
+  expect(findings).toMatchObject([{ what: 'replica identity', found: expect.stringContaining('tasks') }])
+  await mend(findings)
+  expect(await missing()).toEqual([])
+})
+
+async function mend(findings: readonly WalFinding[]): Promise<void> {
+  for (const { fix } of findings) await own.pool.query(/^(?:(?:ALTER|SELECT|CREATE) [^;]*;\s*)+/.exec(fix)?.[0] ?? '')
+}
+
+async function restartServer(): Promise<void> {
+  const one = source()
+  await one.start(() => undefined)
+  await one.stop()
+}
 
 test('a lost slot is a problem, and says that replicas will start over', async () => {
   const client = new pg.Client({ connectionString: db.url })

@@ -41,8 +41,9 @@ async function openTransaction(): Promise<number> {
 }
 
 /** Other tests write on this Postgres too, so what is waited for may be theirs for a moment. */
-const toldOf = (text: string): Promise<void> =>
-  expect.poll(() => troubles.all[0]?.message ?? '', { timeout: 60_000, interval: 5 }).toContain(text)
+async function toldOf(text: string): Promise<void> {
+  await expect.poll(() => troubles.all[0]?.message ?? '', { timeout: 60_000, interval: 5 }).toContain(text)
+}
 
 test('the start says whose transaction it waits for and how to end it, and goes on when it has ended', async () => {
   const pid = await openTransaction()

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { freePort, stop, untilAnswering } from '../../scripts/processes.ts'
 import { findServices } from '../../scripts/services.ts'
 import { canRun, seesTask, startCluster, type Cluster } from '../cluster/cluster.ts'
+import { RawClient } from '../support/raw-client.ts'
 import type { ServerProcess } from '../support/server-process.ts'
 
 const configuration = fileURLToPath(new URL('../../deploy/haproxy.cfg', import.meta.url))
@@ -30,6 +31,8 @@ async function startHaproxy(
   )
   return { url, process: child }
 }
+
+const connectWith = (url: string, cookie: string): Promise<RawClient> => RawClient.connect(url, undefined, { cookie })
 
 async function connectionsOf({ url }: ServerProcess): Promise<number> {
   const answer = (await (await fetch(`${url}/ready`)).json()) as { readonly connections: number }
@@ -78,11 +81,25 @@ describe.skipIf(!canRun || haproxy.kind === 'missing')('two servers behind the p
     expect(titles).toEqual(Array(4).fill('Through the proxy'))
   })
 
-  test('pages and health go through; metrics do not', async () => {
+  test('pages and health go through; what is for the monitoring inside does not', async () => {
     const status = async (path: string): Promise<number> => (await fetch(`${proxy.url}${path}`)).status
-    expect([await status('/'), await status('/health'), await status('/ready'), await status('/metrics')]).toEqual([
-      200, 200, 200, 404,
-    ])
+    const paths = ['/', '/health', '/ready', '/metrics', '/metrics?x', '/health/system']
+    expect(await Promise.all(paths.map(status))).toEqual([200, 200, 200, 404, 404, 404])
+    // Denied by the proxy, not by the server.
+    expect((await fetch(`${cluster.servers[0]?.url}/health/system`)).status).toBe(200)
+  })
+
+  test('who keeps the cookie comes back to the same server', async () => {
+    const first = await fetch(`${proxy.url}/health`)
+    const [given = ''] = first.headers.getSetCookie()
+    expect(given).toMatch(/^tidewire=(one|two); .*HttpOnly/i)
+    const [cookie = ''] = given.split(';')
+    const server = cluster.servers[cookie.endsWith('one') ? 0 : 1] ?? expect.unreachable()
+    const before = await connectionsOf(server)
+    const sockets = await Promise.all(Array.from({ length: 4 }, () => connectWith(proxy.url, cookie)))
+    expect(await connectionsOf(server)).toBe(before + 4)
+    for (const socket of sockets) socket.close()
+    await expect.poll(() => connectionsOf(server), { timeout: 60_000 }).toBe(before)
   })
 
   test('when a server is killed its clients go on with the other one', async () => {
@@ -91,22 +108,34 @@ describe.skipIf(!canRun || haproxy.kind === 'missing')('two servers behind the p
     const task = await first?.tasks.insert({ projectId: cluster.projectId, title: 'After the crash' })
     await Promise.all([...others, ...(first ? [first] : [])].map((client) => seesTask(client, task?.id ?? '')))
     expect(await connectionsOf(cluster.servers[0] ?? expect.unreachable())).toBe(4)
+    // A cookie of the one that is gone leads to the other.
+    const socket = await connectWith(proxy.url, 'tidewire=two')
+    expect(await connectionsOf(cluster.servers[0] ?? expect.unreachable())).toBe(5)
+    socket.close()
   }, 180_000)
 })
 
-test.skipIf(haproxy.kind === 'missing')('the proxy finds nothing wrong with its configuration', async () => {
-  const child = spawn(haproxy.kind === 'missing' ? '' : haproxy.at, ['-c', '-f', configuration], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...process.env,
-      TIDEWIRE_LISTEN: ':4600',
-      TIDEWIRE_SERVER_1: '127.0.0.1:1',
-      TIDEWIRE_SERVER_2: '127.0.0.1:2',
-    },
-  })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
-  const [code] = await once(child, 'close')
-  expect(said).not.toMatch(/warning/i)
-  expect(code).toBe(0)
-})
+const names = [
+  ['addresses', '127.0.0.1:1', '127.0.0.1:2'],
+  ['names that nobody knows yet', 'server1.invalid:4600', 'server2.invalid:4600'],
+] as const
+
+test.skipIf(haproxy.kind === 'missing').for(names)(
+  'the proxy starts with %s, and finds nothing wrong',
+  async ([, one, two]) => {
+    const child = spawn(haproxy.kind === 'missing' ? '' : haproxy.at, ['-c', '-f', configuration], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        TIDEWIRE_LISTEN: ':4600',
+        TIDEWIRE_SERVER_1: one,
+        TIDEWIRE_SERVER_2: two,
+      },
+    })
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    const [code] = await once(child, 'close')
+    expect(said.replaceAll(/.*could not resolve address.*|Warnings were found.*/g, '')).not.toMatch(/warning/i)
+    expect(code).toBe(0)
+  },
+)

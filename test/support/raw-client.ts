@@ -45,14 +45,18 @@ export class RawClient {
     })
   }
 
-  /** With `origin` as the page of a browser would. */
-  static async connect(url: string, origin?: string): Promise<RawClient> {
+  /** With `origin` as the page of a browser would, and with what else it sends. */
+  static async connect(
+    url: string,
+    origin?: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<RawClient> {
     const socket = io(url, {
       transports: ['websocket'],
       parser: { Encoder, Decoder },
       reconnection: false,
       forceNew: true,
-      ...(origin === undefined ? {} : { extraHeaders: { origin } }),
+      extraHeaders: { ...headers, ...(origin === undefined ? {} : { origin }) },
     })
     // Before it connects: what the server says at once, and then goes, must be heard.
     const client = new RawClient(socket)

@@ -29,7 +29,8 @@ interface Standing {
   readonly capture: 'trigger' | 'wal'
 }
 
-interface SlotState {
+/** Of the slot, as `pg_replication_slots` says. */
+export interface SlotState {
   readonly active: boolean
   readonly status: string | null
   readonly held: string
@@ -40,6 +41,15 @@ interface TableState {
   readonly identity: string | null
   readonly identified: boolean
   readonly published: boolean
+  /** Its triggers still write keys: nothing of it is missed. */
+  readonly listens: boolean
+}
+
+interface PublicationState {
+  /** It tells of all kinds of changes. */
+  readonly whole: boolean
+  /** Tables that it publishes with a filter, or without their keys. */
+  readonly distorted: readonly string[]
 }
 
 const standingSql = `
@@ -60,18 +70,24 @@ const slotSql = `
 select active, wal_status as status, pg_size_pretty(pg_current_wal_lsn() - confirmed_flush_lsn) as held
 from pg_replication_slots where slot_name = $1`
 
+const publicationSql = `
+select pubinsert and pubupdate and pubdelete and pubtruncate as whole, array(select sync.distorted_tables(pubname::text)) as distorted
+from pg_publication where pubname = $1`
+
 /** What capture from the WAL needs, each with what was found. Reads only. */
 export async function walRequirements(pool: pg.Pool): Promise<readonly WalFinding[]> {
   const [standing] = (await pool.query<Standing>(standingSql)).rows
   if (!standing) return []
   const { publication, slot } = captureNames(standing.database)
   const [state] = (await pool.query<SlotState>(slotSql, [slot])).rows
+  const [published] = (await pool.query<PublicationState>(publicationSql, [publication])).rows
   const tables = (await pool.query<TableState>('select * from sync.captured_tables($1)', [publication])).rows
   return [
     ...rights(standing, state),
-    slotFinding(slot, standing, state),
+    slotFinding(slot, standing.capture, state),
     keptFinding(standing),
-    ...tableFindings(publication, tables),
+    identityFinding(tables, standing.capture),
+    publicationFinding(publication, { tables, published, capture: standing.capture }),
     {
       what: 'capture',
       ok: true,
@@ -137,47 +153,100 @@ function rights(standing: Standing, slot: SlotState | undefined): readonly WalFi
   ]
 }
 
-function slotFinding(slot: string, { capture }: Standing, state: SlotState | undefined): WalFinding {
-  const lost = state?.status === 'lost'
+/** `unreserved`: Postgres will remove what the slot needs at its next checkpoint. */
+export function slotFinding(slot: string, capture: Standing['capture'], state: SlotState | undefined): WalFinding {
+  const [lost, endangered] = [state?.status === 'lost', state?.status === 'unreserved']
+  const use = state?.active ? 'in use' : 'nobody reads it'
   return {
     what: 'replication slot',
-    ok: state ? !lost : capture === 'trigger',
+    ok: state ? !lost && !endangered : capture === 'trigger',
     found: !state
       ? `${slot} does not exist${capture === 'wal' ? ', though changes are captured by it' : ' yet'}`
-      : `${slot}, ${state.active ? 'in use' : 'nobody reads it'}, ${lost ? 'lost' : `holds ${state.held} of WAL`}`,
+      : lost
+        ? `${slot}, ${use}, lost`
+        : `${slot}, ${use}, holds ${state.held} of WAL${endangered ? ', more than it may: it is lost at the next checkpoint' : ''}`,
     fix: lost
       ? `SELECT pg_drop_replication_slot('${slot}'); the server makes a new one, and replicas start over. Raise max_slot_wal_keep_size.`
-      : 'Start the server: it makes the slot, and replicas start over.',
+      : endangered
+        ? `ALTER SYSTEM SET max_slot_wal_keep_size = '-1'; SELECT pg_reload_conf(); then start a server, or end the transaction that it waits for.`
+        : 'Start the server: it makes the slot, and replicas start over.',
     made: true,
   }
 }
 
-function tableFindings(publication: string, tables: readonly TableState[]): readonly WalFinding[] {
+/** Where changes are captured from the WAL already, and the triggers rest: nothing else tells of the table. */
+function unwitnessed(tables: readonly TableState[], capture: Standing['capture']): readonly TableState[] {
+  return capture === 'wal' ? tables.filter(({ listens }) => !listens) : []
+}
+
+function identityFinding(tables: readonly TableState[], capture: Standing['capture']): WalFinding {
+  const what = 'replica identity'
   const unfit = tables.filter(({ identity, identified }) => !identified && identity === null)
-  const waiting = tables.filter(({ published, identified }) => !published || !identified)
-  const [example] = unfit
-  return [
-    {
-      what: 'replica identity',
-      ok: unfit.length === 0,
-      found:
-        unfit.length === 0
-          ? `${tables.length} tables have (id, channel)`
-          : `no unique index on (id, channel): ${unfit.map(({ name }) => name).join(', ')}; captured by trigger meanwhile`,
-      fix: `ALTER TABLE "${example?.name ?? ''}" ADD UNIQUE (id, channel);`,
+  const changed = unwitnessed(tables, capture).filter(({ identified }) => !identified)
+  const [without, other] = [unfit[0], changed.find(({ identity }) => identity !== null)]
+  if (without)
+    return {
+      what,
+      ok: false,
+      found: `no unique index on (id, channel): ${unfit.map(({ name }) => name).join(', ')}; captured by trigger meanwhile`,
+      fix: `ALTER TABLE "${without.name}" ADD UNIQUE (id, channel);`,
       made: true,
-    },
-    {
-      what: 'publication',
-      ok: true,
-      found:
-        waiting.length === 0
-          ? `${publication} has all ${tables.length} tables`
-          : `${publication} gets ${waiting.length} tables at the next start`,
-      fix: 'Start the server.',
-      made: true,
-    },
-  ]
+    }
+  return {
+    what,
+    ok: other === undefined,
+    found: other
+      ? `not (id, channel): ${changed.map(({ name }) => name).join(', ')}; the WAL does not say which channel a row left`
+      : `${tables.length} tables have (id, channel)`,
+    fix: `ALTER TABLE "${other?.name ?? ''}" REPLICA IDENTITY USING INDEX "${other?.identity ?? ''}"; the server notices, and replicas start over.`,
+    made: true,
+  }
+}
+
+interface Published {
+  readonly tables: readonly TableState[]
+  readonly published: PublicationState | undefined
+  readonly capture: Standing['capture']
+}
+
+function publicationFinding(name: string, { tables, published, capture }: Published): WalFinding {
+  const finding = { what: 'publication', ok: false, made: true } as const
+  const over = 'the server notices, and replicas start over.'
+  const waiting = tables.filter((table) => !table.published || !table.identified).length
+  if (!published && capture === 'wal')
+    return {
+      ...finding,
+      found: `${name} does not exist, though changes are captured by it`,
+      fix: `CREATE PUBLICATION "${name}"; the server fills it and makes a new slot, and replicas start over.`,
+    }
+  if (published && !published.whole)
+    return {
+      ...finding,
+      found: `${name} leaves out some kinds of changes`,
+      fix: `ALTER PUBLICATION "${name}" SET (publish = 'insert, update, delete, truncate'); ${over}`,
+    }
+  const [distorted] = published?.distorted ?? []
+  if (distorted !== undefined)
+    return {
+      ...finding,
+      found: `${name} has a filter, or not all key columns, for ${published?.distorted.join(', ')}`,
+      fix: `ALTER PUBLICATION "${name}" DROP TABLE "${distorted}"; SELECT sync.publish_table('${name}', '${distorted}'); ${over}`,
+    }
+  const robbed = unwitnessed(tables, capture).filter((table) => !table.published)
+  const [missing] = robbed
+  if (missing)
+    return {
+      ...finding,
+      found: `${name} lacks ${robbed.map((table) => table.name).join(', ')}`,
+      fix: `SELECT sync.publish_table('${name}', '${missing.name}'); ${over}`,
+    }
+  return {
+    ...finding,
+    ok: true,
+    found:
+      waiting === 0 ? `${name} has all ${tables.length} tables` : `${name} gets ${waiting} tables at the next start`,
+    fix: 'Start the server.',
+  }
 }
 
 /** Throws `capture_unavailable` with what is missing and the statement that mends it. */
