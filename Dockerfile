@@ -16,11 +16,18 @@ FROM node:24-slim
 LABEL org.opencontainers.image.title="Tidewire" \
       org.opencontainers.image.description="One live state for AI agents, devices and apps: Postgres is the truth, every client keeps a replica." \
       org.opencontainers.image.licenses="Apache-2.0"
+# pg_dump and pg_restore, for backups: they must not be older than the Postgres they save, so they come from the PostgreSQL project itself.
+RUN mkdir -p /usr/share/man/man1 /usr/share/man/man7 \
+    && apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates postgresql-common \
+    && /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y \
+    && apt-get install -y --no-install-recommends postgresql-client-17 \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY . .
-# A number, so that an orchestrator can see that it is not root. The folder must be theirs before it becomes a volume.
-RUN mkdir /data && chown 1000:1000 /data
+# A number, so that an orchestrator can see that it is not root. The folders must be theirs before they become volumes.
+RUN mkdir /data /backups && chown 1000:1000 /data /backups
 USER 1000:1000
 VOLUME /data
 ENV NODE_ENV=production \

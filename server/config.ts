@@ -157,6 +157,9 @@ const variables = {
 }
 const environment = z.object(variables)
 
+/** Of all variables that are read. */
+export const settingNames: readonly string[] = Object.keys(variables)
+
 /** Their values never appear in a message. */
 const secret = new Set(['DATABASE_URL', 'DATABASE_READ_URLS', 'REDIS_URL', 'AUTH_SECRET', 'ENCRYPTION_KEYS'])
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { loadConfig } from '../../server/config.ts'
+import { loadConfig, settingNames } from '../../server/config.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8')
@@ -42,10 +42,12 @@ const serviceSchema = z.strictObject({
 
 type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value }
 
-/** `${NAME:-default}` in every text, from `env`; an empty variable counts as absent. */
+/** `${NAME:-default}` and `${NAME:+other}` in every text, from `env`; an empty variable counts as absent. */
 function fill(value: Value, env: Readonly<Record<string, string>>): Value {
   if (typeof value === 'string')
-    return value.replaceAll(/\$\{([A-Z_0-9]+):-([^}]*)\}/g, (_, name: string, other: string) => env[name] || other)
+    return value.replaceAll(/\$\{([A-Z_0-9]+):([-+])([^}]*)\}/g, (_, name: string, sign: string, other: string) =>
+      sign === '+' ? (env[name] ? other : '') : env[name] || other,
+    )
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map((one: Value) => fill(one, env))
   return Object.fromEntries(Object.entries(value).map(([key, one]: [string, Value]) => [key, fill(one, env)]))
@@ -95,6 +97,31 @@ test('servers take the settings they are given, and refuse to start without a se
   expect(() => loadConfig(compose().service('server1').environment ?? {})).toThrow('AUTH_SECRET')
   // The development password is for nobody but developers.
   expect(compose().service('server1').environment?.['DATABASE_URL']).toBe('postgres://tidewire:@postgres:5432/tidewire')
+})
+
+test('every setting of a server can be given, but for those of the machine it runs on', () => {
+  const own = ['HOST', 'PORT', 'TIDEWIRE_DATA', 'TIDEWIRE_CACHE', 'POSTGRES_BIN']
+  const given = Object.keys(compose().service('server1').environment ?? {})
+  expect(given.toSorted()).toEqual(settingNames.filter((name) => !own.includes(name)).toSorted())
+})
+
+test('backups are made where they can be encrypted, into a volume that every server and command has', () => {
+  const secrets = { POSTGRES_PASSWORD: 'p'.repeat(32), AUTH_SECRET: 's'.repeat(64) }
+  const keys = { ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 7).toString('base64')}` }
+  expect(loadConfig(compose(secrets).service('server1').environment ?? {}).backupDir).toBeUndefined()
+  for (const name of ['server1', 'server2', 'migrate']) {
+    const service = compose({ ...secrets, ...keys }).service(name)
+    expect(loadConfig(service.environment ?? {}).backupDir).toBe('/backups')
+    expect(service.volumes).toEqual(['data:/data', 'backups:/backups'])
+  }
+})
+
+test('the image has the programs of the Postgres that is started', () => {
+  const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8')
+  const [, major = ''] = /postgresql-client-(\d+)/.exec(dockerfile) ?? []
+  expect(compose().service('postgres').image).toBe(`pgvector/pgvector:pg${major}`)
+  // A volume takes its owner from the folder in the image.
+  expect(dockerfile).toContain('chown 1000:1000 /data /backups')
 })
 
 test('the proxy is given the servers, by the names that its configuration asks for', () => {

@@ -20,6 +20,8 @@ export interface Image {
   readonly volumes: readonly string[]
   readonly stopSignal: string
   readonly labels: readonly string[]
+  /** Of the distribution, by name: the one step that is not done here, for it would change this machine. */
+  readonly packages: readonly string[]
 }
 
 type Draft = { -readonly [K in keyof Image]: Image[K] }
@@ -74,6 +76,7 @@ function emptyStage(root: string): Draft {
     volumes: [],
     stopSignal: 'SIGTERM',
     labels: [],
+    packages: [],
   }
 }
 
@@ -152,6 +155,10 @@ function copy(instruction: Copy, words: readonly string[], { stage, stages, cont
 
 /** In a shell, in the working directory; a path that begins at `/` begins at the stage's folder. */
 function run(words: readonly string[], stage: Draft): void {
+  if (words.includes('apt-get')) {
+    stage.packages = words.filter((word) => /^postgresql-client/.test(word))
+    return
+  }
   const command = words.join(' ').replaceAll(/(?<=\s)\/(?=\w)/g, `${stage.root}/`)
   const result = spawnSync('sh', ['-ec', command], {
     cwd: join(stage.root, stage.workdir),

@@ -58,6 +58,7 @@ test('is not root, says where it listens and what it keeps, and hears SIGTERM it
   expect(image.user).toMatch(/^[1-9]\d*:[1-9]\d*$/)
   expect(image.ports).toEqual(['4600'])
   expect(image.volumes).toEqual(['/data'])
+  expect(image.packages).toEqual(['postgresql-client-17'])
   expect(image.stopSignal).toBe('SIGTERM')
   expect(image.entrypoint[0]).toBe('node')
   expect(image.labels).toContain('org.opencontainers.image.licenses')
