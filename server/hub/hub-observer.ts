@@ -27,6 +27,8 @@ export interface HubObserver {
   /** The live loop has read a step and is about to feed it: asked to watch it or not. */
   reading(step: Omit<ObservedStep, 'fedAt'>): WatchedStep | undefined
   stepped(step: ObservedStep): void
+  /** A session has everything up to a position, durably. */
+  acknowledged(seq: number): void
   /** A session's window was full. */
   stalled(): void
   /** A subscription has all rows it asked for, `ms` after it was made; null: it was given up before. */
@@ -36,6 +38,7 @@ export interface HubObserver {
 export const silentObserver: HubObserver = {
   reading: () => undefined,
   stepped: () => undefined,
+  acknowledged: () => undefined,
   stalled: () => undefined,
   bootstrapped: () => undefined,
 }

@@ -235,6 +235,7 @@ export class Session implements HubSession {
   ack(seq: number): void {
     if (seq > this.#acknowledged && seq <= this.#seq) this.#acknowledged = toSeq(seq)
     this.#window.acknowledged(seq)
+    this.#host.observer.acknowledged(seq)
     if (this.#watched && seq >= this.#watched.to) {
       this.#watched.acknowledged()
       this.#watched = undefined

@@ -51,7 +51,8 @@ export interface PushObserver {
 
 /** Told in this order. A push that is tried again write by write tells `decided` and `committed` for each; one that fails, `failed` last. */
 export interface PushStages {
-  decided(): void
+  /** Before the commit; what is rejected leaves nothing in the log. */
+  decided(outcomes: readonly Outcome[]): void
   committed(): void
   answered(outcomes: readonly Outcome[]): void
   failed(code: string): void
@@ -76,7 +77,7 @@ export function createMutations(options: MutationsOptions): Mutations {
   ): Promise<readonly Outcome[]> => {
     const outcomes = await options.store.transaction(principal, async (transaction) => {
       const decided = await runPush(options, moments, { transaction, principal, mutations })
-      stages?.decided()
+      stages?.decided(decided)
       return decided
     })
     stages?.committed()

@@ -68,6 +68,8 @@ export interface Metrics {
   stepped(step: { readonly readMs: number; readonly feedMs: number; readonly changes: number }): void
   /** Milliseconds from a commit until the hub had handed it to all live sessions, measured on a canary. */
   delivered(ms: number): void
+  /** Milliseconds from the commit of a canary until a session had everything up to it, durably. */
+  reached(ms: number): void
   /** Milliseconds from the commit of a client's write until a session had it durably. */
   acknowledged(ms: number): void
   /** Of all pushes, and of all canaries that were handed out. */
@@ -132,6 +134,11 @@ export function createMetrics(sources: Sources): Metrics {
     'From the commit of a canary until the hub had handed it to all live sessions.',
     latencySeconds,
   )
+  const commitToClient = histogram(
+    'commit_to_client_seconds',
+    'From the commit of a canary until a session said that it holds everything up to it.',
+    latencySeconds,
+  )
   const commitToAck = histogram(
     'commit_to_ack_seconds',
     'From the commit of a write until a live session said that it holds it; sampled.',
@@ -175,6 +182,7 @@ export function createMetrics(sources: Sources): Metrics {
       delivered = plus(delivered, ms)
     },
     totals: { pushes: () => pushed, deliveries: () => delivered },
+    reached: (ms) => commitToClient.observe(ms / 1000),
     acknowledged: (ms) => commitToAck.observe(ms / 1000),
     stalled: () => stalls.inc(),
     bootstrapped(ms) {

@@ -4,13 +4,14 @@ import type { Metrics } from './metrics.ts'
 import type { PushTrace, Tracing } from './tracing.ts'
 
 interface Answer {
+  readonly mutationId: string
   readonly kind: string
   readonly error?: { readonly code: string } | undefined
 }
 
 /** What the mutations tell of one push, in this order; `failed` instead of what has not been told yet. */
 interface PushStages {
-  decided(): void
+  decided(outcomes: readonly Answer[]): void
   committed(): void
   answered(outcomes: readonly Answer[]): void
   failed(code: string): void
@@ -32,6 +33,7 @@ export interface Observation {
   readonly hub: {
     reading<S extends Step>(step: S): { readonly to: S['to']; acknowledged(): void } | undefined
     stepped(step: Step & { readonly fedAt: number }): void
+    acknowledged(seq: number): void
     stalled(): void
     bootstrapped(ms: number | null): void
   }
@@ -49,13 +51,33 @@ const sampleMs = 1000
 /** Acknowledgements that are shown in one trace. */
 const tracedSessions = 16
 
+/** Some minutes: who has not acknowledged by then is gone. */
+const keptCanaries = 60
+
 interface Push {
   committedAt?: number
   readonly trace: PushTrace | undefined
 }
 
+/** The newest canaries, by the position of their step: a session acknowledges just that, when it has all before. One comes every five seconds. */
+class Canaries {
+  readonly #committed = new Map<number, number>()
+
+  add(seq: number, committedAt: number): void {
+    this.#committed.set(seq, committedAt)
+    const oldest = this.#committed.keys().next()
+    if (this.#committed.size > keptCanaries && !oldest.done) this.#committed.delete(oldest.value)
+  }
+
+  /** Undefined: no canary was there, or it is long ago. */
+  committedAt(seq: number): number | undefined {
+    return this.#committed.get(seq)
+  }
+}
+
 export function createObservation({ clock, metrics, tracing }: ObservationOptions): Observation {
   const watch = new CommitWatch<Push>(clock)
+  const canaries = new Canaries()
   let fed: readonly Push[] = []
   let sampledAt = Number.NEGATIVE_INFINITY
 
@@ -64,17 +86,24 @@ export function createObservation({ clock, metrics, tracing }: ObservationOption
     const first = mutations[0]?.id ?? ''
     const trace = tracing?.begin(first, takenAt, mutations.length)
     const push: Push = { trace }
-    // Before the commit: on another connection it may be read back sooner than its answer comes here.
-    watch.add(first, push)
+    /** A write that the log will have; once it is committed it stays the one. */
+    let watched: string | undefined
     let decidedAt = takenAt
     return {
-      decided() {
+      decided(outcomes) {
         decidedAt = clock.monotonic()
+        if (push.committedAt === undefined) {
+          if (watched !== undefined) watch.forget(watched)
+          watched = outcomes.find(({ kind }) => kind !== 'rejected')?.mutationId
+          // Before the commit: on another connection it may be read back sooner than its answer comes here.
+          if (watched !== undefined) watch.add(watched, push)
+        }
         trace?.span('decide', takenAt, decidedAt)
       },
       committed() {
-        push.committedAt = clock.monotonic()
-        trace?.span('commit', decidedAt, push.committedAt)
+        const now = clock.monotonic()
+        if (watched !== undefined) push.committedAt ??= now
+        trace?.span('commit', decidedAt, now)
       },
       answered(outcomes) {
         const now = clock.monotonic()
@@ -82,7 +111,7 @@ export function createObservation({ clock, metrics, tracing }: ObservationOption
         trace?.answered(now, outcomes)
       },
       failed(code) {
-        watch.forget(first)
+        if (watched !== undefined && push.committedAt === undefined) watch.forget(watched)
         metrics.pushFailed(code)
         trace?.failed(clock.monotonic(), code)
       },
@@ -91,6 +120,8 @@ export function createObservation({ clock, metrics, tracing }: ObservationOption
 
   function reading<S extends Step>(step: S): { readonly to: S['to']; acknowledged(): void } | undefined {
     fed = watch.take(step.marks)
+    // The snapshot was taken after the read was asked for, so this is a little too early rather than too late.
+    if (step.canaryMs !== null) canaries.add(step.to, step.askedAt - step.canaryMs)
     const last = fed.at(-1)
     if (!last) return undefined
     const traced = fed.flatMap(({ trace }) => trace ?? [])
@@ -124,6 +155,10 @@ export function createObservation({ clock, metrics, tracing }: ObservationOption
           trace?.span('batch', readAt, fedAt)
         }
         fed = []
+      },
+      acknowledged(seq) {
+        const committedAt = canaries.committedAt(seq)
+        if (committedAt !== undefined) metrics.reached(clock.monotonic() - committedAt)
       },
       stalled: () => metrics.stalled(),
       bootstrapped: (ms) => metrics.bootstrapped(ms),

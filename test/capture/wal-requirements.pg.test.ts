@@ -102,6 +102,9 @@ async function restartServer(): Promise<void> {
   const one = source()
   await one.start(() => undefined)
   await one.stop()
+  // Postgres takes a moment to see that the reader has gone.
+  const busy = 'select from pg_replication_slots where database = current_database() and active'
+  await expect.poll(async () => (await own.pool.query(busy)).rowCount, { timeout: 60_000 }).toBe(0)
 }
 
 test('a lost slot is a problem, and says that replicas will start over', async () => {

@@ -76,7 +76,8 @@ test('starts, becomes healthy by its own check, and ends with 0 when it is told 
   )
   ended.catch(() => undefined)
   await Promise.race([healthy, ended])
-  expect(said).toContain('Tidewire is ready')
+  // It serves while the demo data is being made.
+  await vi.waitFor(() => expect(said).toContain('Tidewire is ready'), { timeout: 240_000 })
   server.kill(image.stopSignal as NodeJS.Signals)
   expect(await exitCodeOf(server)).toBe(0)
   // Nobody answers: the check says so.
