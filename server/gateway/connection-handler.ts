@@ -59,6 +59,9 @@ const greeting: Phase = { name: 'greeting' }
 const closed: Phase = { name: 'closed' }
 const noTimer: CancelTimer = () => undefined
 
+/** Of a message. Acknowledgements answer what the server sends, hundreds a second to a client that is quick. */
+const ackCost = 0.02
+
 /** Between hello and welcome: a thousand clients that come at once wait for the database in line. Milliseconds. */
 const greetingMs = 60_000
 
@@ -73,6 +76,7 @@ const greetingMs = 60_000
  * - G3 pushes are handled one after the other, in the order they came; other requests do not wait for them
  * - G4 a bad frame is answered with a code and changes nothing; `limits.badFrames` in a row close the connection
  * - G5 after `closed` nothing is sent and no room hears of the session any more
+ * - G6 every frame counts against one rate, whatever it says and also when it cannot be read; beyond it the connection ends
  */
 export class GatewaySession implements Wire, Expiring {
   readonly #deps: GatewayDeps
@@ -98,6 +102,7 @@ export class GatewaySession implements Wire, Expiring {
   /** One frame from the client. */
   receive(bytes: Uint8Array): void {
     if (this.#phase.name === 'closed') return
+    let unpaid = 1
     try {
       const { messageBytes } = this.#deps.limits
       if (bytes.byteLength > messageBytes) {
@@ -109,9 +114,12 @@ export class GatewaySession implements Wire, Expiring {
       const { message } = parseUp(bytes)
       this.#badInARow = 0
       this.#deps.count?.('message', message.type)
-      this.#hear(message)
+      const cost = message.type === 'ack' ? ackCost : 1
+      unpaid -= cost
+      if (this.#isWithinRate(cost)) this.#hear(message)
     } catch (error) {
-      this.#bad(toTideError(error, this.#deps))
+      // A message that could be read and is refused has an answer, so it costs as much as any.
+      this.#bad(toTideError(error, this.#deps), unpaid)
     }
   }
 
@@ -164,8 +172,6 @@ export class GatewaySession implements Wire, Expiring {
     }
     if (phase.name !== 'open')
       throw new TideError('bad_message', `A message of type ${message.type} came before the welcome.`)
-    // Acknowledgements answer what the server sends, so their rate is the server's; presence has a bucket of its own.
-    if (message.type !== 'ack' && message.type !== 'presence' && !this.#isWithinRate()) return
     this.#route(phase, message)
   }
 
@@ -341,8 +347,9 @@ export class GatewaySession implements Wire, Expiring {
     this.#deps.presence.set(visitor, channel, state)
   }
 
-  #isWithinRate(): boolean {
-    const retryAfterMs = this.#messages.take()
+  /** Ends the connection where not. */
+  #isWithinRate(cost: number): boolean {
+    const retryAfterMs = this.#messages.take(cost)
     if (retryAfterMs === 0) return true
     this.fatal(
       new TideError('rate_limited', `More than ${this.#deps.limits.messagesPerSecond} messages a second came.`, {
@@ -363,7 +370,8 @@ export class GatewaySession implements Wire, Expiring {
     work.catch((error: unknown) => this.#refuse(toTideError(error, this.#deps), about))
   }
 
-  #bad(error: TideError): void {
+  #bad(error: TideError, cost: number): void {
+    if (!this.#isWithinRate(cost)) return
     this.#badInARow += 1
     if (this.#phase.name === 'new' || this.#badInARow >= this.#deps.limits.badFrames) this.fatal(error)
     else this.#refuse(error, {})

@@ -16,13 +16,13 @@ export class TokenBucket {
     this.#at = clock.monotonic()
   }
 
-  /** Takes one; returns 0 when there was one, else in how many milliseconds there will be. */
-  take(): number {
+  /** Takes one, or a part of one; returns 0 when there was as much, else in how many milliseconds there will be. */
+  take(cost = 1): number {
     const now = this.#clock.monotonic()
     this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1000)
     this.#at = now
-    if (this.#tokens < 1) return Math.ceil(((1 - this.#tokens) * 1000) / this.#perSecond)
-    this.#tokens -= 1
+    if (this.#tokens < cost) return Math.ceil(((cost - this.#tokens) * 1000) / this.#perSecond)
+    this.#tokens -= cost
     return 0
   }
 }

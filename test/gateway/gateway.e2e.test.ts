@@ -255,6 +255,41 @@ describe('presence', () => {
   })
 })
 
+describe('the rate of a connection', () => {
+  const bad = new Uint8Array([1, 2, 3])
+  const presence = (state: object) => ({
+    type: 'presence' as const,
+    channel: `organization/${home.fixture.organizationId}`,
+    state: { ...state },
+  })
+  const floods: readonly (readonly [string, (client: RawClient, index: number) => void])[] = [
+    ['presence', (client, index) => client.send(presence({ index }))],
+    [
+      'broken frames among good ones',
+      (client) => {
+        client.send({ type: 'ack', seq: 0 })
+        client.sendBytes(bad)
+      },
+    ],
+  ]
+
+  test.for(floods)('ends it when too many come: %s', async ([, send]) => {
+    const { client } = await greeted()
+    // Twice the burst: a machine that is slow to send them gives some back.
+    for (let index = 0; index < home.config.limits.messageBurst * 2; index++) send(client, index)
+    const { error } = await client.next('error', ({ fatal }) => fatal)
+    expect(error).toMatchObject({ code: 'rate_limited', retryAfterMs: expect.any(Number) as number })
+    await client.closed
+  })
+
+  test('is not that of acknowledgements, which follow what the server sends', async () => {
+    const { client } = await greeted()
+    for (let index = 0; index < home.config.limits.messageBurst * 5; index++) client.send({ type: 'ack', seq: 0 })
+    client.send({ type: 'search', ref: 1, table: 'access_tokens', text: 'x', limit: 10 })
+    expect(await client.next('error')).toMatchObject({ ref: 1, fatal: false })
+  })
+})
+
 describe('search', () => {
   test('finds by vector and by words only what the principal may read', async () => {
     const { pool } = home.server.database
