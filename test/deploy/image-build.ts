@@ -156,7 +156,7 @@ function copy(instruction: Copy, words: readonly string[], { stage, stages, cont
 /** In a shell, in the working directory; a path that begins at `/` begins at the stage's folder. */
 function run(words: readonly string[], stage: Draft): void {
   if (words.includes('apt-get')) {
-    stage.packages = words.filter((word) => /^postgresql-client/.test(word))
+    stage.packages = words.filter((word) => word.startsWith('postgresql-client'))
     return
   }
   const command = words.join(' ').replaceAll(/(?<=\s)\/(?=\w)/g, `${stage.root}/`)
