@@ -2,11 +2,12 @@ import type pg from 'pg'
 import { until } from '../pause.ts'
 import type { Stand } from '../stand/stand.ts'
 
-/** How many keys the change log holds above a position. */
+/** How many keys the change log holds above a position, those of commits that are one entry included. */
 export async function loggedSince(client: pg.Client, seq: string): Promise<number> {
   const { rows } = await client.query<{ n: number }>({
     name: 'bench_logged',
-    text: 'select count(*)::int as n from sync_changes where seq > $1',
+    text: `select ((select count(*) from sync_changes where seq > $1 and table_name <> 'sync.big_commits')
+      + (select coalesce(sum(keys), 0) from sync.big_commits where seq > $1))::int as n`,
     values: [seq],
   })
   return rows[0]?.n ?? 0

@@ -39,9 +39,11 @@ const batchKeys = 20_000
 const queuedKeys = 20_000
 /**
  * Writes of the log begin at least so far apart, unless much waits: a transaction of its own for each commit would cost as much as the
- * commit. The first commit after a pause of this length waits for nothing.
+ * commit. The first commit after a pause of this length waits for nothing; while more than `manyCommits` come at once the pause doubles, up to the second:
+ * those who are connected here get them from memory, and do not wait for the log.
  */
-const gatherMs = 3
+const [gatherMs, longestGatherMs] = [3, 12]
+const manyCommits = 4
 const muchKeys = 500
 /** Of the newest commits; a hub that is further behind reads them. A key takes about 300 bytes. */
 const tailKeys = 5000
@@ -67,6 +69,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let epoch: string | undefined
   let running: Promise<void> | undefined
   let wroteAt = Number.NEGATIVE_INFINITY
+  let pauseMs = gatherMs
 
   const push = (work: Work): void => {
     queue.push(work)
@@ -129,7 +132,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 
   async function gather(): Promise<void> {
     if (!queue.beginsWithCommit) return
-    const wait = wroteAt + gatherMs - clock.monotonic()
+    const wait = wroteAt + pauseMs - clock.monotonic()
     if (wait > 0 && queue.weight < muchKeys) await new Promise<void>((resolve) => void clock.after(wait, resolve))
     wroteAt = clock.monotonic()
   }
@@ -145,6 +148,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     } else if (work) {
       const worthy = work.commits.filter(({ keys, told }) => keys.length > 0 || told)
       if (worthy.length > 0) await log.log(worthy)
+      pauseMs = worthy.length > manyCommits ? Math.min(longestGatherMs, pauseMs * 2) : gatherMs
       reached(work.end)
       const newest = worthy.findLast(({ keys }) => keys.length > 0)
       if (newest) options.onLogged(newest.point.seq)

@@ -41,8 +41,8 @@ const watchMs = 500
 const lookMs = 1000
 /** How long a commit that is visible may take to be logged before a reader gives up, to try again with a new snapshot. */
 const settleMs = 10_000
-/** How long to wait for others to flush the WAL before a commit of our own does. */
-const flushMs = 5
+/** How long to wait for others to flush the WAL before a commit of our own does: longer than the log's writer gathers commits. */
+const flushMs = 15
 const followMs = 20
 /** How often, and in which steps of time, a server without news asks what the writer has confirmed, before it commits a marker. */
 const [confirmedAsks, confirmedMs] = [8, 4]
