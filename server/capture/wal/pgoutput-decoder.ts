@@ -1,3 +1,5 @@
+import { readUuid } from '../../../protocol/rows/uuid-bytes.ts'
+
 /**
  * The binary messages of Postgres' output plugin `pgoutput`, protocol version 2 (streaming of open transactions), as
  * objects. Pure but for what the protocol itself remembers: the relations it has described, and whether a block of an
@@ -232,7 +234,6 @@ class Reader {
 
   uuid(): string {
     this.#at += 16
-    const hex = this.#bytes.toString('hex', this.#at - 16, this.#at)
-    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+    return readUuid(this.#bytes, this.#at - 16)
   }
 }
