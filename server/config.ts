@@ -61,6 +61,8 @@ export interface Config {
   readonly logLevel: 'error' | 'info' | 'debug'
   /** `auto`: for people in a terminal, for programs elsewhere. */
   readonly logFormat: 'auto' | 'json' | 'pretty'
+  /** Where artifacts of pipelines lie whose files go when the artifacts expire. */
+  readonly artifactDir: string | undefined
   /** Folder for backups; present: the server makes one every night. */
   readonly backupDir: string | undefined
   /** Folder of pg_dump and pg_restore; absent: those on the PATH. */
@@ -148,6 +150,7 @@ const variables = {
   WEBHOOK_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
   LOG_LEVEL: z.enum(['error', 'info', 'debug'], 'must be error, info or debug').default('info'),
   LOG_FORMAT: z.enum(['auto', 'json', 'pretty'], 'must be auto, json or pretty').default('auto'),
+  ARTIFACT_DIR: z.string().min(1, 'must be a folder').optional(),
   BACKUP_DIR: z.string().min(1, 'must be a folder').optional(),
   POSTGRES_BIN: z.string().min(1, 'must be a folder').optional(),
   SLOW_QUERY_MS: whole(1, 600_000).default(200),
@@ -244,6 +247,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     webhookPrivateTargets: env.WEBHOOK_PRIVATE_TARGETS === 'true',
     logLevel: env.LOG_LEVEL,
     logFormat: env.LOG_FORMAT,
+    artifactDir: env.ARTIFACT_DIR === undefined ? undefined : resolve(env.ARTIFACT_DIR),
     backupDir: env.BACKUP_DIR === undefined ? undefined : resolve(env.BACKUP_DIR),
     postgresBin: env.POSTGRES_BIN,
     slowQueryMs: env.SLOW_QUERY_MS,

@@ -153,7 +153,11 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
         },
       })
       try {
-        await database.migrate((name) => onProgress(`Applying ${name}`), config.embedding.dimension)
+        await database.migrate(
+          (name) => onProgress(`Applying ${name}`),
+          config.embedding.dimension,
+          config.embedding.model,
+        )
         running = await compose(database, config, { clock, log, actions, statements })
         log.debug('Listening', { host: config.host, port: this.address.port })
       } catch (error) {
@@ -342,6 +346,7 @@ async function compose(
     database,
     catalog,
     archiveDir: join(config.dataDir, 'archive'),
+    artifactDir: config.artifactDir,
     clock,
     log,
     troubles,

@@ -21,6 +21,7 @@ import { VerifiedTokens } from './verified-tokens.ts'
 
 export { createDeviceStandings, type DeviceStandings, type Standing } from './device-standings.ts'
 export { createDeviceRegistry, type DeviceRegistry } from './devices.ts'
+export { anonymiseUser, deactivateUser } from './leaving.ts'
 export { createSignIn, type SignIn } from './sign-in.ts'
 export { openSigningKey, type SigningKey } from './signing-key.ts'
 

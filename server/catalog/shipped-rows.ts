@@ -14,6 +14,7 @@ import { documentTemplates } from './shipped/document-templates.ts'
 import { modelPrices, pricesFrom, type ModelPrice } from './shipped/model-prices.ts'
 import { promptOf } from './shipped/prompts.ts'
 import { retentionPolicies } from './shipped/retention-policies.ts'
+import { healthSettings } from './shipped/settings.ts'
 
 export interface ShippedTable {
   readonly table: string
@@ -39,6 +40,14 @@ export function shippedRows(catalog: Catalog): readonly ShippedTable[] {
     theirs('prompts', agentTypes.map(promptRow)),
     theirs('agent_permissions', agentTypes.flatMap(permissionRows)),
     theirs('retention_policies', retentionPolicies.map(policyRow)),
+    ours('system_settings', [
+      settingRow({
+        key: 'schema.version',
+        value: schemaVersion,
+        description: 'Version of the schema that clients are told.',
+      }),
+    ]),
+    theirs('system_settings', healthSettings.map(settingRow)),
   ]
 }
 
@@ -57,7 +66,9 @@ function row(table: string, key: readonly (string | null)[], values: Values): Va
 }
 
 function agentTypeRows(): readonly Values[] {
-  return agentTypes.map(({ key, name, description }) => row('agent_types', [null, key], { key, name, description }))
+  return agentTypes.map(({ key, name, description, capabilities }) =>
+    row('agent_types', [null, key], { key, name, description, default_capabilities: [...capabilities] }),
+  )
 }
 
 /** Every list of values that a client may meet, by `<table>.<column>`; lists that have a name, by that too. */
@@ -125,6 +136,10 @@ function promptRow(type: AgentType): Values {
     status: 'approved',
     is_active: true,
   })
+}
+
+function settingRow(setting: { readonly key: string; readonly value: number; readonly description: string }): Values {
+  return row('system_settings', [setting.key], setting)
 }
 
 /** No row means denied; these say it, so that whoever looks finds a decision. */

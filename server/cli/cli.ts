@@ -15,6 +15,7 @@ import type { RetentionCommandOptions } from './retention.ts'
 import { createConsole, exitCodeHelp, exitCodes, parseDuration, reportError, type Console } from './console.ts'
 import { upkeepJobs, type UpkeepJob } from './upkeep-jobs.ts'
 import { useDatabase } from './use-database.ts'
+import type { UserOptions } from './user.ts'
 
 const { version } = packageJson
 const defaultTtlSeconds = 3600
@@ -255,6 +256,23 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
         (await import('./password.ts')).setPassword(database, config, options, console),
       ),
     )
+  const user = command('user', 'people who leave: deactivate, anonymise')
+  for (const [job, description] of [
+    ['deactivate', 'end all that somebody can do, and hand on what they own'],
+    ['anonymise', 'deactivate somebody, and take out of the database who they were; it cannot be undone'],
+  ] as const)
+    user
+      .command(job)
+      .description(description)
+      .requiredOption('--user <email>', 'who')
+      .option('--transfer-to <email>', 'who gets their projects, teams and agents (default: another owner or admin)')
+      .option('--dry-run', 'only say what would change')
+      .action(async (options: UserOptions, self: Command) => {
+        const json = self.optsWithGlobals<{ json?: boolean }>().json ?? false
+        await onDatabase({ json }, async (database, _, console) =>
+          (await import('./user.ts')).leave(database, job, options, console),
+        )
+      })
   const credentials = command('credentials', 'list the stored secrets of third parties, without the secrets')
     .option('--org <slug>', 'of which organization, when there are several')
     .action(async (options: { json?: boolean; org?: string }) =>

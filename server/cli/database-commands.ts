@@ -8,7 +8,11 @@ import { findPrincipal, type PrincipalQuery } from './find-principal.ts'
 import { openAuth } from './use-database.ts'
 
 export async function migrate(database: Database, config: Config, console: Console): Promise<void> {
-  const applied = await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding.dimension)
+  const applied = await database.migrate(
+    (name) => console.progress(`Applying ${name}`),
+    config.embedding.dimension,
+    config.embedding.model,
+  )
   console.answer(
     { applied },
     applied.length === 0
@@ -45,7 +49,11 @@ export async function seed(
   extent: Exclude<DemoExtent, 'small'>,
   console: Console,
 ): Promise<void> {
-  await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding.dimension)
+  await database.migrate(
+    (name) => console.progress(`Applying ${name}`),
+    config.embedding.dimension,
+    config.embedding.model,
+  )
   const demo = await seedDemo(database.pool, {
     clock: systemClock,
     random: systemRandom,

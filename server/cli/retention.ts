@@ -23,6 +23,7 @@ export async function retention(
     catalog: loadCatalog(),
     clock: systemClock,
     archiveDir: join(config.dataDir, 'archive'),
+    artifactDir: config.artifactDir,
     dryRun,
     triggeredBy: 'cli',
     onProgress: (policy, from, rows) => console.progress(`${policy}: ${rows} rows of ${from}`),
@@ -35,8 +36,13 @@ export async function retention(
       : lines.length === 0
         ? 'Nothing has outlived its policy.'
         : table(['table', dryRun ? 'rows that would go' : 'rows gone'], lines),
+    ...Object.entries(report.months).map(([name, n]) => `${name}: ${n} empty months were dropped`),
+    ...(report.files.removed > 0 ? [`${report.files.removed} files of artifacts were removed.`] : []),
+    ...(report.files.left > 0
+      ? [`${report.files.left} files of artifacts are left, in other places than ARTIFACT_DIR:`, ...report.files.places]
+      : []),
     ...Object.entries(report.failures).map(([name, message]) => `${name} failed: ${message}`),
   ].join('\n')
-  console.answer({ ...report, timestamp: new Date(systemClock.now()).toISOString(), retentionDays: days ?? null }, text)
+  console.answer(report, text)
   return report.status === 'failed' ? exitCodes.failed : exitCodes.ok
 }

@@ -49,9 +49,14 @@ export interface Database {
   orm(): Promise<MikroORM>
   /**
    * Applies what is pending, ships the rows that Tidewire brings, and returns the names of the migrations; concurrent callers wait
-   * for each other. Embeddings of a new database get `embeddingDimension`; throws `config_invalid` when an older one has another.
+   * for each other. Embeddings of a new database get `embeddingDimension`; throws `config_invalid` when an older one has another. The
+   * model that makes them is noted.
    */
-  migrate(onProgress?: (migration: string) => void, embeddingDimension?: number): Promise<readonly string[]>
+  migrate(
+    onProgress?: (migration: string) => void,
+    embeddingDimension?: number,
+    embeddingModel?: string,
+  ): Promise<readonly string[]>
   /** Reverts the newest migration and returns its name. */
   rollback(): Promise<string | undefined>
   /** Ends all connections; embedded: checkpoint, close, unlock. Queries in flight finish first. */
@@ -145,8 +150,8 @@ function assemble({ pool, readPools, connection, embedded, clock, log, observe, 
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
     orm: () => (orm ??= openOrm(connection)),
-    migrate: (onProgress, embeddingDimension) =>
-      migrateUp(connection, { orm: () => database.orm(), onProgress, embeddingDimension, onMigrated }),
+    migrate: (onProgress, embeddingDimension, embeddingModel) =>
+      migrateUp(connection, { orm: () => database.orm(), onProgress, embeddingDimension, embeddingModel, onMigrated }),
     rollback: async () => rollbackOne(await database.orm(), connection),
     close: () => (closing ??= close()),
   }

@@ -47,6 +47,7 @@ export interface MigrateOptions {
   readonly orm: () => Promise<MikroORM>
   readonly onProgress?: ((migration: string) => void) | undefined
   readonly embeddingDimension?: number | undefined
+  readonly embeddingModel?: string | undefined
   /** The schema is there and no row has been shipped yet. Not called when nothing was pending. */
   readonly onMigrated?: (() => Promise<void>) | undefined
 }
@@ -65,7 +66,7 @@ export async function migrateUp(connection: pg.ClientConfig, options: MigrateOpt
       }
     }
     if (done.length > 0) await options.onMigrated?.()
-    await prepare(connection, options.embeddingDimension)
+    await prepare(connection, options.embeddingDimension, options.embeddingModel)
     return done
   })
 }

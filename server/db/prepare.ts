@@ -10,13 +10,18 @@ import { embeddingDimension } from '../entities/define.ts'
 import { TideError } from '../../protocol/error.ts'
 
 const dimensionKey = 'embedding.dimension'
+const modelKey = 'embedding.model'
 const shippedKey = 'shipped.hash'
 
 /**
  * Secures the tables, ships rows and settles the dimension of embeddings: that of `configured` on a database that has none yet. Throws
  * `config_invalid` when the database was made with another one.
  */
-export async function prepare(connection: pg.ClientConfig, configured: number | undefined): Promise<void> {
+export async function prepare(
+  connection: pg.ClientConfig,
+  configured: number | undefined,
+  embeddingModel?: string,
+): Promise<void> {
   const shipped = shippedRows(loadCatalog())
   const hash = createHash('sha256').update(JSON.stringify(shipped)).digest('hex').slice(0, 16)
   const client = new pg.Client(connection)
@@ -25,6 +30,8 @@ export async function prepare(connection: pg.ClientConfig, configured: number | 
     await client.query('begin')
     await client.query('select sync.ensure_roles(), sync.secure()')
     await settleDimension(client, configured)
+    if (embeddingModel !== undefined && (await settingOf(client, modelKey)) !== embeddingModel)
+      await keepSetting(client, modelKey, embeddingModel, 'Model of the embeddings that the server makes.')
     if ((await settingOf(client, shippedKey)) !== hash) {
       for (const table of shipped) await ship(client, table)
       await keepSetting(client, shippedKey, hash, 'Fingerprint of the rows that were shipped last.')

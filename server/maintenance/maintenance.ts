@@ -57,6 +57,8 @@ export interface MaintenanceOptions {
   readonly catalog: Catalog
   /** Folder for what is archived before it is deleted. */
   readonly archiveDir: string
+  /** Where artifacts of pipelines lie; absent: files of expired ones stay. */
+  readonly artifactDir?: string | undefined
   readonly clock: Clock
   readonly log: Log
   readonly troubles: Troubles
@@ -98,6 +100,7 @@ export function startMaintenance({
   database,
   catalog,
   archiveDir,
+  artifactDir,
   clock,
   log,
   troubles,
@@ -183,7 +186,7 @@ export function startMaintenance({
   const nights = [
     nightly({ log, job: 'retention', time: retentionTime }, async () => {
       if (!(await wasDone(pool, 'retention', nightlyDoneMs)))
-        report(log, await applyRetention({ pool, catalog, clock, archiveDir, signal: ending.signal }))
+        report(log, await applyRetention({ pool, catalog, clock, archiveDir, artifactDir, signal: ending.signal }))
     }),
     nightly({ log, job: 'memory decay', time: decayTime }, async () => {
       const memories = await decayMemories({ pool, signal: ending.signal })
@@ -211,8 +214,9 @@ export function startMaintenance({
   }
 }
 
-function report(log: Log, { status, tables, failures }: RetentionReport): void {
+function report(log: Log, { status, tables, failures, files }: RetentionReport): void {
   if (status === 'failed') log.error('Retention failed for some tables', { failures })
+  if (files.left > 0) log.info('Files of artifacts are left', files)
   if (status !== 'skipped') log.info('Retention has run', { tables })
 }
 

@@ -23,13 +23,19 @@ afterAll(async () => {
 /** Commits of many sizes; the greatest are logged as one entry each. */
 const sizes = [1, 40, 11_000, 3, 500, 1]
 
-test('the log is pruned to nothing again and again while devices catch up: each has all, or begins anew', async () => {
+test('the log is pruned to nothing again and again while devices catch up: each has all or begins anew, and keeps what it had not sent', async () => {
   const [ada, ...away] = clients
   const { pid } = stage.server
   const { length } = stage.server.log
   for (let round = 0; round < 4; round++) {
     const writer = keepWriting(stage, ada)
-    for (const tide of away) tide.disconnect()
+    const unsent: string[] = []
+    for (const [n, tide] of away.entries()) {
+      tide.disconnect()
+      const title = `Unsent ${round}.${n}`
+      await tide.tasks.insert({ projectId: stage.projectId, title })
+      unsent.push(title)
+    }
     for (const count of sizes)
       await stage.sql(
         `insert into plans (organization_id, project_id, title) select organization_id, id, n::text from projects, generate_series(1, $2::integer) n where id = $1`,
@@ -46,8 +52,8 @@ test('the log is pruned to nothing again and again while devices catch up: each 
     await pruning
     await writer.oneMore()
     const titles = await writer.stop()
-    await ada.synced()
-    await expectOnce(stage, titles)
+    await Promise.all(clients.map((tide) => tide.synced()))
+    await expectOnce(stage, new Set([...titles, ...unsent]))
     await addTask(stage, `Round ${round}`)
     await stage.expectEqual(clients)
   }

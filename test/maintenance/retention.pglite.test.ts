@@ -1,6 +1,8 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -119,8 +121,49 @@ describe('each policy', () => {
     for (const days of [29, 31, 91]) {
       await metric(days)
       await failure(days)
+      await add('integration_events', { provider: 'github', event_type: 'push', occurred_at: ago(days) })
     }
-    expect((await retain({ retentionDays: 30 })).tables).toMatchObject({ system_metrics: 2, error_logs: 1 })
+    expect(await retain({ retentionDays: 30 })).toMatchObject({
+      status: 'completed',
+      retentionDays: 30,
+      timestamp: expect.any(String),
+      tables: { system_metrics: 2, integration_events: 2, error_logs: 1 },
+    })
+  })
+})
+
+describe('months', () => {
+  const months = async (table: string): Promise<readonly string[]> =>
+    (
+      await query(
+        `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = $1::regclass and c.relname !~ '_default$' order by 1`,
+        [table],
+      )
+    ).map((row) => String(row['name']))
+
+  test('go as tables when they are over for everybody, and stay while an organization keeps a row there', async () => {
+    for (const days of [800, 400, 200, 1]) {
+      await add('tool_audit_logs', { tool_name: 't', operation: 'use', allowed: true, occurred_at: ago(days) })
+      await failure(days)
+    }
+    await add('retention_policies', {
+      name: 'error_log',
+      table_name: 'error_logs',
+      time_column: 'occurred_at',
+      action: 'delete',
+      keep_for: '500 days',
+    })
+    await query('select sync.ensure_partitions(1)')
+    const before = [await months('tool_audit_logs'), await months('error_logs')]
+    const dry = await retain({ dryRun: true })
+    expect(dry.tables).toMatchObject({ tool_audit_logs: 2, error_logs: 1 })
+    const report = await retain()
+    expect(report.tables).toEqual(dry.tables)
+    expect([await left('tool_audit_logs'), await left('error_logs')]).toEqual([2, 3])
+    expect(before[0]?.length).toBe((await months('tool_audit_logs')).length + 2)
+    // The month of 400 days ago has a row that the organization keeps.
+    expect(report.months).toEqual({ error_logs: 1 })
+    expect(before[1]?.length).toBe((await months('error_logs')).length + 1)
   })
 })
 
@@ -241,6 +284,54 @@ describe('deleted rows', () => {
     expect([await exists('tasks', parent.id), await exists('tasks', child.id)]).toEqual([true, true])
   })
 
+  test('stay while a policy keeps what would go with them, at any depth', async () => {
+    const prompt = (semver: string) => add('prompts', { agent_type: 'generic', name: 'kept', semver, prompt_text: 'x' })
+    const [tested, untested] = [await prompt('1.0.0'), await prompt('1.1.0')]
+    await add('prompt_test_results', { prompt_id: tested.id, test_name: 't', passed: true })
+    const plan = await add('plans', { project_id: world.project, title: 'P' })
+    const estimate = await add('cost_estimates', { project_id: world.project, plan_id: plan.id, cost_expected: 1 })
+    for (const [table, { id }] of [
+      ['prompts', tested],
+      ['prompts', untested],
+      ['plans', plan],
+      ['cost_estimates', estimate],
+    ] as const)
+      await remove(table, id, 31)
+    const hold = await add('retention_policies', {
+      name: 'estimates',
+      table_name: 'cost_estimates',
+      time_column: 'created_at',
+      action: 'delete',
+      keep_for: '1 day',
+      legal_hold: true,
+    })
+    const there = async () =>
+      Promise.all([exists('prompts', tested.id), exists('prompts', untested.id), exists('plans', plan.id)])
+    await retain()
+    expect(await there()).toEqual([true, false, true])
+    await query('update retention_policies set legal_hold = false where id = $1', [hold.id])
+    await retain()
+    expect(await there()).toEqual([true, false, false])
+    await query('delete from retention_policies where id = $1', [hold.id])
+  })
+
+  test('are counted with what goes with them, in a dry run too', async () => {
+    const document = await add('documents', { scope: 'organization', title: 'D', content: 'one' })
+    await query(`update documents set content = 'two' where id = $1`, [document.id])
+    const [{ n } = { n: 0 }] = await query('select count(*)::int as n from document_versions where document_id = $1', [
+      document.id,
+    ])
+    expect(n).toBeGreaterThan(0)
+    const parent = await add('tasks', { project_id: world.project, title: 'parent' })
+    const child = await add('tasks', { project_id: world.project, title: 'child', parent_task_id: parent.id })
+    for (const { id } of [parent, child]) await remove('tasks', id, 31)
+    await remove('documents', document.id, 31)
+    const dry = await retain({ dryRun: true })
+    expect(dry.tables).toMatchObject({ documents: 1, document_versions: n, tasks: 2 })
+    expect(await exists('documents', document.id)).toBe(true)
+    expect((await retain()).tables).toEqual(dry.tables)
+  })
+
   test('reach replicas as deletes', async () => {
     const task = await add('tasks', { project_id: world.project, title: 'gone' })
     await remove('tasks', task.id, 31)
@@ -259,7 +350,58 @@ describe('deleted rows', () => {
   })
 })
 
+test('the file of an expired artifact goes before its row, when it is in the folder for that; others are named', async () => {
+  const [folder, outside] = [join(archiveDir, 'artifacts'), join(archiveDir, 'outside')]
+  await Promise.all([folder, outside].map((name) => mkdir(name)))
+  const [ours, theirs] = [join(folder, 'ours.log'), join(outside, 'theirs.log')]
+  await Promise.all([ours, theirs].map((name) => writeFile(name, 'x')))
+  await symlink(outside, join(folder, 'link'))
+  const pipeline = await add('pipelines', { project_id: world.project, name: 'P' })
+  const execution = await add('pipeline_executions', {
+    project_id: world.project,
+    pipeline_id: pipeline.id,
+    run_number: 1,
+    definition_revision: 1,
+    trigger_kind: 'push',
+  })
+  const places = [
+    pathToFileURL(ours).href,
+    pathToFileURL(theirs).href,
+    pathToFileURL(join(folder, 'link', 'theirs.log')).href,
+    's3://bucket/key',
+  ]
+  for (const [n, storage_uri] of places.entries())
+    await add('pipeline_artifacts', {
+      project_id: world.project,
+      execution_id: execution.id,
+      name: `a${n}`,
+      storage_uri,
+      expires_at: ago(1),
+    })
+  const report = await retain({ artifactDir: folder })
+  expect(report).toMatchObject({ tables: { pipeline_artifacts: 4 }, files: { removed: 1, left: 3 } })
+  expect(report.files.places.toSorted()).toEqual(places.slice(1).toSorted())
+  expect([existsSync(ours), existsSync(theirs)]).toEqual([false, true])
+})
+
 describe('a run', () => {
+  test('that is cut says what it had deleted by then', async () => {
+    await query(`update retention_policies set batch_size = 2 where name = 'error_log' and organization_id is null`)
+    for (let n = 0; n < 3; n++) await failure(100 + n)
+    await query(`
+      create function refuse_oldest() returns trigger language plpgsql as $$
+      begin if old.message = 'stays' then raise exception 'It stays.'; end if; return old; end $$`)
+    await query(
+      `update error_logs set message = 'stays' where occurred_at = (select max(occurred_at) from error_logs where organization_id = $1)`,
+      [world.organization],
+    )
+    await query('create trigger refuse before delete on error_logs for each row execute function refuse_oldest()')
+    const report = await retain()
+    expect(report).toMatchObject({ status: 'failed', tables: { error_logs: 2 }, failures: { error_logs: 'It stays.' } })
+    await query('drop function refuse_oldest cascade')
+    await query('delete from error_logs')
+  })
+
   test('is recorded, and goes on past a table that fails', async () => {
     await query(
       `insert into retention_policies (name, table_name, time_column, action, keep_for) values ('broken', 'teams', 'no_such_column', 'delete', '1 day')`,

@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createWorld, insert, type World } from './rows.ts'
@@ -11,13 +12,14 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
-test('a reader never sees a commit before one of a lower seq, however many write', async () => {
-  const writers = 6
-  const commits = 40
+test('a reader never sees a commit before one of a lower seq, while fifty write at once', async () => {
+  const writers = 50
+  const commits = 10
+  const pool = new pg.Pool({ connectionString: db.url, max: writers })
   let writing = true
   const write = async () => {
     for (let n = 0; n < commits; n++) {
-      const client = await db.database.pool.connect()
+      const client = await pool.connect()
       try {
         await client.query('begin')
         await insert(client, 'tasks', { organization_id: world.organization, project_id: world.project, title: 'T' })
@@ -48,6 +50,8 @@ test('a reader never sees a commit before one of a lower seq, however many write
   await Promise.all(Array.from({ length: writers }, write))
   writing = false
   await reading
+  expect(pool.totalCount).toBe(writers)
+  await pool.end()
   expect(late).toEqual([])
   expect(seen.size).toBe((writers * commits * 4) / 5)
   expect(new Set(seen.values())).toEqual(new Set([2]))

@@ -1,23 +1,17 @@
-import { errorText } from '../../telemetry/telemetry.ts'
 /**
- * Retention: deletes what has outlived its policy (rows of `retention_policies`), in batches, summing up or archiving first
- * where the policy says so. One run at a time among all servers of a Postgres (the embedded database has one backend, and two runs
+ * Retention: deletes what has outlived its policy (rows of `retention_policies`), in batches and whole months, summing up or archiving
+ * first where the policy says so. One run at a time among all servers of a Postgres (the embedded database has one backend, and two runs
  * at once there only share the work); a run that is stopped is simply run again.
  */
-import { createWriteStream } from 'node:fs'
-import { mkdir, open, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import { createGzip } from 'node:zlib'
 import type pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Catalog } from '../../catalog/catalog.ts'
 import { alone, jobs } from '../alone.ts'
-import { pruneLog } from '../prune.ts'
+import { countPrunable, mostLogRows, pruneLog } from '../prune.ts'
 import { recordRun, type RunEnd } from '../runs.ts'
-import { planRetention, type Policy, type RetentionStep } from './retention-plan.ts'
-import { summaries } from './summaries.ts'
+import { removeArtifactFiles } from './artifact-files.ts'
+import { archiveBatch, deleteBatch, deleteCounting, dropMonths, type Gone } from './remove-rows.ts'
+import { longestKeep, planRetention, type Policy, type RetentionStep } from './retention-plan.ts'
 
 export interface RetentionOptions {
   readonly pool: pg.Pool
@@ -25,6 +19,8 @@ export interface RetentionOptions {
   readonly clock: Clock
   /** Where rows go that are archived first: `<folder>/<table>/<time>-<organization or all>-<n>.jsonl.gz`. */
   readonly archiveDir: string
+  /** Where artifacts of pipelines lie whose files go with their rows; absent: no file goes. */
+  readonly artifactDir?: string | undefined
   /** Counts only; changes nothing. */
   readonly dryRun?: boolean
   /** Instead of what their policies say, for integration events and system metrics. */
@@ -39,16 +35,27 @@ export interface RetentionOptions {
 export interface RetentionReport {
   /** `skipped`: another server is at it. `failed`: at least one table failed; the others were done. */
   readonly status: 'completed' | 'failed' | 'skipped'
+  /** By this time rows had outlived their policy, or not. */
+  readonly timestamp: string
+  /** What was given for integration events and system metrics; null: their policies were. */
+  readonly retentionDays: number | null
   readonly dryRun: boolean
-  /** Rows deleted, or that would be, by table. */
+  /** Rows deleted, or that would be, by table; those that went with others are counted too. */
   readonly tables: Readonly<Record<string, number>>
   readonly failures: Readonly<Record<string, string>>
+  /** Months of logs that were dropped because nothing was left in them, by table. */
+  readonly months: Readonly<Record<string, number>>
+  /** Files of artifacts: how many are gone, and where others are left, of which the first hundred are named. */
+  readonly files: { readonly removed: number; readonly left: number; readonly places: readonly string[] }
 }
 
 /** Whose days `retentionDays` sets. */
 const adjustable: ReadonlySet<string> = new Set(['integration_events', 'system_metrics'])
 /** Of files: they go when the next backup is made. */
 const withoutFiles: ReadonlySet<string> = new Set(['backup_files'])
+/** Of so many rows less the planner is told. */
+const analyzeFrom = 1000
+const namedPlaces = 100
 
 const policiesSql = `
 select organization_id as "organizationId", name, table_name as "tableName", time_column as "timeColumn", condition, keep_for::text as "keepFor",
@@ -60,7 +67,7 @@ export async function applyRetention(options: RetentionOptions): Promise<Retenti
   const report = await alone(pool, jobs.retention, () =>
     recordRun(pool, { kind: 'retention', dryRun, triggeredBy }, () => run(options), endOf),
   )
-  return report ?? { status: 'skipped', dryRun, tables: {}, failures: {} }
+  return report ?? { ...new Tally(options).report(), status: 'skipped' }
 }
 
 function endOf(report: RetentionReport): RunEnd {
@@ -73,8 +80,61 @@ function endOf(report: RetentionReport): RunEnd {
   }
 }
 
+/** What a run has come to so far: also what a table had lost before it failed. */
+class Tally {
+  readonly now: string
+  readonly #options: RetentionOptions
+  readonly #tables = new Map<string, number>()
+  readonly #failures = new Map<string, string>()
+  readonly #months = new Map<string, number>()
+  readonly #places: string[] = []
+  #removedFiles = 0
+  #leftFiles = 0
+
+  constructor(options: RetentionOptions) {
+    this.#options = options
+    this.now = new Date(options.clock.now()).toISOString()
+  }
+
+  add(gone: Gone): void {
+    for (const [table, rows] of gone) this.#tables.set(table, (this.#tables.get(table) ?? 0) + rows)
+  }
+
+  addMonths(table: string, months: number): void {
+    if (months > 0) this.#months.set(table, months)
+  }
+
+  addFiles(removed: number, left: readonly string[]): void {
+    this.#removedFiles += removed
+    this.#leftFiles += left.length
+    this.#places.push(...left.slice(0, namedPlaces - this.#places.length))
+  }
+
+  fail(table: string, error: unknown): void {
+    this.#failures.set(table, error instanceof Error ? error.message : String(error))
+  }
+
+  /** Tables that lost so many rows. */
+  lost(rows: number): readonly string[] {
+    return [...this.#tables].flatMap(([table, n]) => (n >= rows ? [table] : []))
+  }
+
+  report(): RetentionReport {
+    return {
+      status: this.#failures.size === 0 ? 'completed' : 'failed',
+      timestamp: this.now,
+      retentionDays: this.#options.retentionDays ?? null,
+      dryRun: this.#options.dryRun ?? false,
+      tables: Object.fromEntries(this.#tables),
+      failures: Object.fromEntries(this.#failures),
+      months: Object.fromEntries(this.#months),
+      files: { removed: this.#removedFiles, left: this.#leftFiles, places: this.#places },
+    }
+  }
+}
+
 async function run(options: RetentionOptions): Promise<RetentionReport> {
-  const { pool, catalog, clock, dryRun = false, retentionDays, signal } = options
+  const { pool, catalog, dryRun = false, retentionDays, signal } = options
   const { rows } = await pool.query<Policy>(policiesSql)
   const policies = rows
     .filter(({ name }) => !withoutFiles.has(name))
@@ -83,28 +143,30 @@ async function run(options: RetentionOptions): Promise<RetentionReport> {
         ? { ...policy, keepFor: `${retentionDays} days` }
         : policy,
     )
-  const now = new Date(clock.now()).toISOString()
-  const tables: Record<string, number> = {}
-  const failures: Record<string, string> = {}
-  for (const step of planRetention(catalog, policies)) {
-    if (signal?.aborted) break
-    try {
-      const rowsGone = dryRun ? await count(pool, step, now) : await remove(options, step, now)
-      if (rowsGone > 0) tables[step.table] = (tables[step.table] ?? 0) + rowsGone
-      if (!dryRun) await note(pool, step, rowsGone)
-    } catch (error) {
-      failures[step.table] = errorText(error)
-    }
+  const tally = new Tally(options)
+  const steps = planRetention(catalog, policies)
+  if (dryRun) {
+    await countAll(options, steps, tally)
+    return tally.report()
   }
-  return { status: Object.keys(failures).length === 0 ? 'completed' : 'failed', dryRun, tables, failures }
-}
-
-async function count(pool: pg.Pool, { table, where, values }: RetentionStep, now: string): Promise<number> {
-  const { rows } = await pool.query<{ n: string }>(`select count(*) as n from "${table}" t where ${where}`, [
-    now,
-    ...values,
-  ])
-  return Number(rows[0]?.n)
+  for (const step of steps) {
+    if (signal?.aborted) break
+    let total = 0
+    const onGone = (gone: Gone): void => {
+      tally.add(gone)
+      total += gone.get(step.table) ?? 0
+      if (gone.size > 0) options.onProgress?.(step.policy.name, step.table, total)
+    }
+    try {
+      await remove(options, step, tally, onGone)
+    } catch (error) {
+      tally.fail(step.table, error)
+    }
+    await note(pool, step, total).catch((error: unknown) => tally.fail(step.table, error))
+  }
+  await dropEmptyMonths(options, steps, policies, tally)
+  for (const table of tally.lost(analyzeFrom)) await pool.query(`analyze "${table}"`)
+  return tally.report()
 }
 
 async function note(pool: pg.Pool, { policy }: RetentionStep, affected: number): Promise<void> {
@@ -114,87 +176,125 @@ async function note(pool: pg.Pool, { policy }: RetentionStep, affected: number):
   )
 }
 
-async function remove(options: RetentionOptions, step: RetentionStep, now: string): Promise<number> {
-  const { pool, onProgress, signal } = options
-  if (step.table === 'sync_changes')
-    return pruneLog(pool, { keepMs: await milliseconds(pool, step), keepRows: 2_000_000_000 })
-  let total = 0
-  for (let part = 0; !signal?.aborted; part++) {
-    const rows =
-      step.policy.action === 'archive_then_delete'
-        ? await archiveBatch(options, step, now, part)
-        : await deleteBatch(pool, step, now)
-    if (rows === 0) break
-    total += rows
-    onProgress?.(step.policy.name, step.table, total)
+async function remove(
+  options: RetentionOptions,
+  step: RetentionStep,
+  tally: Tally,
+  onGone: (gone: Gone) => void,
+): Promise<void> {
+  const { pool, archiveDir, signal } = options
+  const { now } = tally
+  if (step.table === 'sync_changes') {
+    onGone(goneOf(step.table, await pruneLog(pool, await logRetention(pool, step))))
+    return
   }
-  return total
+  if (step.wholeMonths) onGone(await dropMonths(pool, step, now))
+  for (let part = 0; !signal?.aborted; part++) {
+    const gone =
+      step.table === 'pipeline_artifacts' && step.policy.condition === 'expired'
+        ? await removeArtifacts(options, step, tally)
+        : step.policy.action === 'archive_then_delete'
+          ? await archiveBatch(pool, archiveDir, step, now, part)
+          : await deleteBatch(pool, step, now)
+    if (gone.size === 0) break
+    onGone(gone)
+  }
 }
 
-async function milliseconds(pool: pg.Pool, { values: [keepFor] }: RetentionStep): Promise<number> {
+function goneOf(table: string, rows: number): Gone {
+  return rows === 0 ? new Map() : new Map([[table, rows]])
+}
+
+/** As the job that prunes the log has it. */
+async function logRetention(
+  pool: pg.Pool,
+  { values: [keepFor] }: RetentionStep,
+): Promise<{ readonly keepMs: number; readonly keepRows: number }> {
   const { rows } = await pool.query<{ ms: number }>('select extract(epoch from $1::interval)::float8 * 1000 as ms', [
     keepFor,
   ])
-  return rows[0]?.ms ?? 0
+  return { keepMs: rows[0]?.ms ?? 0, keepRows: mostLogRows }
 }
 
-/** By id: the place of a row (`ctid`) is not its own among partitions. */
-async function deleteBatch(
-  pool: pg.Pool,
-  { policy, table, where, values }: RetentionStep,
-  now: string,
-): Promise<number> {
-  const summary = policy.action === 'summarize_then_delete' ? summaries[table] : undefined
-  const time = `"${policy.timeColumn}"`
-  const chosen = summary?.byDay
-    ? `select id from "${table}" t where ${where} and ${time} < (select date_trunc('day', min(${time}), 'UTC') + interval '1 day' from "${table}" t where ${where})`
-    : `select id from "${table}" t where ${where} order by ${time} limit ${policy.batchSize}`
-  const removal = `delete from "${table}" where id = any (array(${chosen}))`
-  const { rows } = await pool.query<{ n: string }>(
-    `with gone as (${removal} returning *)${summary ? `, summed as (${summary.insert})` : ''} select count(*) as n from gone`,
-    [now, ...values],
+/** The files first: a row whose file could not be removed is found again. */
+async function removeArtifacts(
+  { pool, artifactDir }: RetentionOptions,
+  { table, where, values, policy }: RetentionStep,
+  tally: Tally,
+): Promise<Gone> {
+  const { rows } = await pool.query<{ id: string; place: string }>(
+    `select t.id, t.storage_uri as place from "${table}" t where ${where} order by t."${policy.timeColumn}" limit ${policy.batchSize}`,
+    [tally.now, ...values],
   )
-  return Number(rows[0]?.n)
+  if (rows.length === 0) return new Map()
+  const { removed, left } = await removeArtifactFiles(
+    rows.map(({ place }) => place),
+    artifactDir,
+  )
+  tally.addFiles(removed, left)
+  const { rowCount } = await pool.query(`delete from "${table}" where id = any ($1::uuid[])`, [
+    rows.map(({ id }) => id),
+  ])
+  return goneOf(table, rowCount ?? 0)
 }
 
-/** The file is on the disk before the rows are gone; should the commit fail, the same rows are archived again, under another name. */
-async function archiveBatch(
-  { pool, archiveDir }: RetentionOptions,
-  { policy, table, where, values }: RetentionStep,
-  now: string,
-  part: number,
-): Promise<number> {
-  const { rows } = await pool.query<{ id: string; line: string }>(
-    `select t.id, row_to_json(t)::text as line from "${table}" t where ${where} order by "${policy.timeColumn}" limit ${policy.batchSize}`,
-    [now, ...values],
-  )
-  if (rows.length === 0) return 0
-  const path = join(
-    archiveDir,
-    table,
-    `${now.replaceAll(/[:.]/g, '-')}-${policy.organizationId ?? 'all'}-${part}.jsonl.gz`,
-  )
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  try {
-    await pipeline(
-      Readable.from(rows.map(({ line }) => `${line}\n`)),
-      createGzip(),
-      createWriteStream(path, { mode: 0o600, flags: 'wx' }),
-    )
-    await flush(path)
-  } catch (error) {
-    await rm(path, { force: true })
-    throw error
+/** What is over for everybody, and empty: whatever kept a row there, an organization or a hold, keeps its month. */
+async function dropEmptyMonths(
+  { pool }: RetentionOptions,
+  steps: readonly RetentionStep[],
+  policies: readonly Policy[],
+  tally: Tally,
+): Promise<void> {
+  for (const table of new Set(steps.flatMap((step) => (step.monthly ? [step.table] : [])))) {
+    try {
+      const { rows } = await pool.query<{ n: number }>(
+        `select sync.drop_empty_partitions($1, $2::timestamptz - (select max(keep) from unnest($3::interval[]) as keep)) as n`,
+        [table, tally.now, longestKeep(policies, table)],
+      )
+      tally.addMonths(table, rows[0]?.n ?? 0)
+    } catch (error) {
+      tally.fail(table, error)
+    }
   }
-  await pool.query(`delete from "${table}" where id = any ($1::uuid[])`, [rows.map(({ id }) => id)])
-  return rows.length
 }
 
-async function flush(path: string): Promise<void> {
-  const file = await open(path, 'r+')
+/**
+ * The same figures without the effect. Where rows go with others, or would have gone with others by then, they are deleted in one
+ * transaction that is taken back: only Postgres knows what goes with what. All else is counted.
+ */
+async function countAll(options: RetentionOptions, steps: readonly RetentionStep[], tally: Tally): Promise<void> {
+  const { pool, signal } = options
+  const entangled = steps.filter(({ cascades, cascadedLater }) => cascades || cascadedLater)
+  const client = await pool.connect()
   try {
-    await file.sync()
+    await client.query('begin')
+    for (const step of steps) {
+      if (signal?.aborted) break
+      await client.query('savepoint step')
+      try {
+        if (entangled.includes(step)) {
+          for (let gone = await deleteCounting(client, step, tally.now); gone.size > 0;) {
+            tally.add(gone)
+            gone = await deleteCounting(client, step, tally.now)
+          }
+        } else if (step.table !== 'sync_changes') tally.add(await count(client, step, tally.now))
+      } catch (error) {
+        await client.query('rollback to savepoint step')
+        tally.fail(step.table, error)
+      }
+    }
   } finally {
-    await file.close()
+    await client.query('rollback')
+    client.release()
   }
+  const log = steps.find(({ table }) => table === 'sync_changes')
+  if (log) tally.add(goneOf(log.table, await countPrunable(pool, await logRetention(pool, log))))
+}
+
+async function count(client: pg.ClientBase, { table, where, values }: RetentionStep, now: string): Promise<Gone> {
+  const { rows } = await client.query<{ n: string }>(`select count(*) as n from "${table}" t where ${where}`, [
+    now,
+    ...values,
+  ])
+  return goneOf(table, Number(rows[0]?.n))
 }
