@@ -3,16 +3,17 @@
  * when the embedded one is in use), does one thing, and ends with one of the exit codes of `console.ts`.
  */
 import { writeFile } from 'node:fs/promises'
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, CommanderError, Option } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { loadConfig, processEnvironment, type Config } from '../config.ts'
 import { schemaHash } from '../catalog/generate.ts'
 import type { Database } from '../db/db.ts'
 import { credentialKinds } from '../credentials/credentials.ts'
+import { asDays, asDuration, asLimit, asMoney, asMonth, asTime } from './arguments.ts'
 import type { BillOptions, NewPrice } from './costs.ts'
 import type { CredentialOptions } from './credentials.ts'
 import type { RetentionCommandOptions } from './retention.ts'
-import { createConsole, exitCodeHelp, exitCodes, parseDuration, reportError, type Console } from './console.ts'
+import { createConsole, exitCodeHelp, exitCodes, reportError, type Console } from './console.ts'
 import { upkeepJobs, type UpkeepJob } from './upkeep-jobs.ts'
 import { useDatabase } from './use-database.ts'
 import type { UserOptions } from './user.ts'
@@ -108,7 +109,7 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
     .option('--agent <name>', 'whose token')
     .option('--org <slug>', 'in which organization, when there are several')
     .option('--ttl <duration>', 'how long it is good for: 90s, 15m, 1h, 7d (default 1h)', (text: string) =>
-      asArgument(text),
+      asDuration(text),
     )
     .action(async (options: { json?: boolean; user?: string; agent?: string; org?: string; ttl?: number }) =>
       onDatabase(options, async (database, config, console) =>
@@ -145,7 +146,7 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
       onDatabase(options, async (database, _, console) => (await import('./operation.ts')).check(database, console)),
   )
   command('queries', 'the slowest statements, indexes nobody uses, and what is large')
-    .option('--since <duration>', 'of how long: 90s, 15m, 1h, 7d', asArgument, 3600)
+    .option('--since <duration>', 'of how long: 90s, 15m, 1h, 7d', asDuration, 3600)
     .option('--limit <n>', 'how many of each', asLimit, 20)
     .action(async (options: { json?: boolean; since: number; limit: number }) =>
       onDatabase(options, async (database, _, console) =>
@@ -351,43 +352,6 @@ async function generate(console: Console, out: string | undefined, embeddingDime
     { tables: Object.keys(schema).length, hash: schemaHash(schema), ...(out === undefined ? { module } : { out }) },
     out === undefined ? module : `Wrote ${Object.keys(schema).length} tables to ${out}.`,
   )
-}
-
-function asDays(text: string): number {
-  const days = Number(text)
-  if (Number.isInteger(days) && days >= 1 && days <= 36_500) return days
-  throw new InvalidArgumentError('It must be a whole number of days from 1 to 36500.')
-}
-
-function asMoney(text: string): number {
-  const amount = Number(text)
-  if (text.trim() !== '' && amount >= 0 && amount < 1_000_000) return amount
-  throw new InvalidArgumentError('It must be a number from 0 up.')
-}
-
-function asMonth(text: string): string {
-  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return `${text}-01`
-  throw new InvalidArgumentError('It must be a month: 2026-10.')
-}
-
-function asTime(text: string): Date {
-  const time = new Date(text)
-  if (!Number.isNaN(time.getTime())) return time
-  throw new InvalidArgumentError('It must be a time: 2026-11-01, 2026-11-01T12:00:00Z.')
-}
-
-function asLimit(text: string): number {
-  const limit = Number(text)
-  if (Number.isInteger(limit) && limit >= 1 && limit <= 1000) return limit
-  throw new InvalidArgumentError('It must be a whole number from 1 to 1000.')
-}
-
-function asArgument(text: string): number {
-  try {
-    return parseDuration(text)
-  } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? error.message : 'It cannot be read.')
-  }
 }
 
 process.exitCode = await runCli(process.argv.slice(2), processEnvironment())
