@@ -153,11 +153,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
         },
       })
       try {
-        await database.migrate(
-          (name) => onProgress(`Applying ${name}`),
-          config.embedding.dimension,
-          config.embedding.model,
-        )
+        await database.migrate((name) => onProgress(`Applying ${name}`), config.embedding)
         running = await compose(database, config, { clock, log, actions, statements })
         log.debug('Listening', { host: config.host, port: this.address.port })
       } catch (error) {

@@ -8,11 +8,7 @@ import { findPrincipal, type PrincipalQuery } from './find-principal.ts'
 import { openAuth } from './use-database.ts'
 
 export async function migrate(database: Database, config: Config, console: Console): Promise<void> {
-  const applied = await database.migrate(
-    (name) => console.progress(`Applying ${name}`),
-    config.embedding.dimension,
-    config.embedding.model,
-  )
+  const applied = await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding)
   console.answer(
     { applied },
     applied.length === 0
@@ -49,11 +45,7 @@ export async function seed(
   extent: Exclude<DemoExtent, 'small'>,
   console: Console,
 ): Promise<void> {
-  await database.migrate(
-    (name) => console.progress(`Applying ${name}`),
-    config.embedding.dimension,
-    config.embedding.model,
-  )
+  await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding)
   const demo = await seedDemo(database.pool, {
     clock: systemClock,
     random: systemRandom,

@@ -9,6 +9,7 @@ import { createSurvivingPool } from './surviving-pool.ts'
 import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
 import { migrateUp, openOrm, rollbackOne } from './orm.ts'
+import type { EmbeddingChoice } from './prepare.ts'
 
 export { nameOf, timeOf } from './ask-database.ts'
 export { openDatabaseClock, type DatabaseClock } from './database-clock.ts'
@@ -49,14 +50,10 @@ export interface Database {
   orm(): Promise<MikroORM>
   /**
    * Applies what is pending, ships the rows that Tidewire brings, and returns the names of the migrations; concurrent callers wait
-   * for each other. Embeddings of a new database get `embeddingDimension`; throws `config_invalid` when an older one has another. The
-   * model that makes them is noted.
+   * for each other. Embeddings of a new database get the dimension of `embedding`; throws `config_invalid` when an older one has
+   * another. The model is noted.
    */
-  migrate(
-    onProgress?: (migration: string) => void,
-    embeddingDimension?: number,
-    embeddingModel?: string,
-  ): Promise<readonly string[]>
+  migrate(onProgress?: (migration: string) => void, embedding?: EmbeddingChoice): Promise<readonly string[]>
   /** Reverts the newest migration and returns its name. */
   rollback(): Promise<string | undefined>
   /** Ends all connections; embedded: checkpoint, close, unlock. Queries in flight finish first. */
@@ -150,8 +147,8 @@ function assemble({ pool, readPools, connection, embedded, clock, log, observe, 
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
     orm: () => (orm ??= openOrm(connection)),
-    migrate: (onProgress, embeddingDimension, embeddingModel) =>
-      migrateUp(connection, { orm: () => database.orm(), onProgress, embeddingDimension, embeddingModel, onMigrated }),
+    migrate: (onProgress, embedding) =>
+      migrateUp(connection, { orm: () => database.orm(), onProgress, embedding, onMigrated }),
     rollback: async () => rollbackOne(await database.orm(), connection),
     close: () => (closing ??= close()),
   }

@@ -3,7 +3,7 @@ import { parse } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import pg from 'pg'
-import { prepare } from './prepare.ts'
+import { prepare, type EmbeddingChoice } from './prepare.ts'
 
 /** Held while migrations run, so that servers that start together do not migrate together. Any constant does. */
 const migrationLock = 7_164_902_331
@@ -46,8 +46,7 @@ export interface MigrateOptions {
   /** Made only when something is pending, for it takes a moment. */
   readonly orm: () => Promise<MikroORM>
   readonly onProgress?: ((migration: string) => void) | undefined
-  readonly embeddingDimension?: number | undefined
-  readonly embeddingModel?: string | undefined
+  readonly embedding?: EmbeddingChoice | undefined
   /** The schema is there and no row has been shipped yet. Not called when nothing was pending. */
   readonly onMigrated?: (() => Promise<void>) | undefined
 }
@@ -66,7 +65,7 @@ export async function migrateUp(connection: pg.ClientConfig, options: MigrateOpt
       }
     }
     if (done.length > 0) await options.onMigrated?.()
-    await prepare(connection, options.embeddingDimension, options.embeddingModel)
+    await prepare(connection, options.embedding)
     return done
   })
 }

@@ -13,15 +13,18 @@ const dimensionKey = 'embedding.dimension'
 const modelKey = 'embedding.model'
 const shippedKey = 'shipped.hash'
 
+/** What embeddings are made with; each is left as it is where it is absent. */
+export interface EmbeddingChoice {
+  readonly dimension?: number
+  readonly model?: string | undefined
+}
+
 /**
- * Secures the tables, ships rows and settles the dimension of embeddings: that of `configured` on a database that has none yet. Throws
+ * Secures the tables, ships rows and settles the dimension of embeddings: that of `embedding` on a database that has none yet. Throws
  * `config_invalid` when the database was made with another one.
  */
-export async function prepare(
-  connection: pg.ClientConfig,
-  configured: number | undefined,
-  embeddingModel?: string,
-): Promise<void> {
+export async function prepare(connection: pg.ClientConfig, embedding: EmbeddingChoice = {}): Promise<void> {
+  const { dimension, model } = embedding
   const shipped = shippedRows(loadCatalog())
   const hash = createHash('sha256').update(JSON.stringify(shipped)).digest('hex').slice(0, 16)
   const client = new pg.Client(connection)
@@ -29,9 +32,9 @@ export async function prepare(
   try {
     await client.query('begin')
     await client.query('select sync.ensure_roles(), sync.secure()')
-    await settleDimension(client, configured)
-    if (embeddingModel !== undefined && (await settingOf(client, modelKey)) !== embeddingModel)
-      await keepSetting(client, modelKey, embeddingModel, 'Model of the embeddings that the server makes.')
+    await settleDimension(client, dimension)
+    if (model !== undefined && (await settingOf(client, modelKey)) !== model)
+      await keepSetting(client, modelKey, model, 'Model of the embeddings that the server makes.')
     if ((await settingOf(client, shippedKey)) !== hash) {
       for (const table of shipped) await ship(client, table)
       await keepSetting(client, shippedKey, hash, 'Fingerprint of the rows that were shipped last.')

@@ -37,7 +37,7 @@ describe('shipped rows', () => {
       await query(`select key from agent_types where organization_id is null and default_capabilities = '{}'`),
     ).toEqual([])
     expect(await setting('schema.version')).toEqual(expect.any(Number))
-    await db.database.migrate(undefined, undefined, 'some-model')
+    await db.database.migrate(undefined, { model: 'some-model' })
     expect(await setting('embedding.model')).toBe('some-model')
     await query(`update system_settings set value = '7' where key = 'health.backup_hours'`)
     await shipAgain()
@@ -150,16 +150,16 @@ describe('an agent type', () => {
 describe('embeddings', () => {
   test('have the dimension that the database was made with, and no other', async () => {
     await using other = await createTestDatabase({ migrated: false })
-    await other.database.migrate(undefined, 768)
+    await other.database.migrate(undefined, { dimension: 768 })
     const { rows } = await other.database.pool.query(`
       select distinct a.atttypmod as dimension from pg_attribute a join pg_class c on c.oid = a.attrelid
       where a.atttypid = 'vector'::regtype and c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace`)
     expect(rows).toEqual([{ dimension: 768 }])
-    await expect(other.database.migrate(undefined, 384)).rejects.toMatchObject({
+    await expect(other.database.migrate(undefined, { dimension: 384 })).rejects.toMatchObject({
       code: 'config_invalid',
       message: expect.stringMatching(/EMBEDDING_DIMENSION is 384.*768/),
     })
-    await expect(other.database.migrate(undefined, 768)).resolves.toEqual([])
+    await expect(other.database.migrate(undefined, { dimension: 768 })).resolves.toEqual([])
     await expect(other.database.migrate()).resolves.toEqual([])
   })
 
