@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(() => home.close())
 
 const pool = () => home.server.database.pool
-const one = async (text: string, values: readonly unknown[]): Promise<unknown> =>
+const one = async (text: string, values: readonly unknown[] = []): Promise<unknown> =>
   Object.values((await pool().query<Record<string, unknown>>(text, [...values])).rows[0] ?? {})[0]
 
 test('who is deactivated loses the connection at once, and what they own goes to another owner', async () => {
@@ -34,7 +34,7 @@ test('who is deactivated loses the connection at once, and what they own goes to
   expect(await deactivateUser(leaves)).toEqual(dry)
 
   await client.closed
-  await expect(RawClient.greeted(home.url, token)).rejects.toThrow()
+  await expect(RawClient.greeted(home.url, token)).rejects.toThrow('The connection ended')
   expect(await one('select owner_user_id from projects where id = $1', [projectId])).toBe(heir)
   expect(await one('select owner_user_id from agents where id = $1', [agentId])).toBe(heir)
   expect(
@@ -71,11 +71,10 @@ test('of who is anonymised nothing is found in the database but their id', async
      where n.nspname in ('public', 'sync') and c.relkind in ('r', 'p') and not c.relispartition`,
   )
   expect(rows.length).toBeGreaterThan(80)
+  const found: string[] = []
   for (const { name: table } of rows)
-    expect(
-      await one(`select count(*)::int from ${table} t where t::text ilike any (array['%rumpel%'])`, []),
-      table,
-    ).toBe(0)
+    if ((await one(`select count(*)::int from ${table} t where t::text ilike '%rumpel%'`)) !== 0) found.push(table)
+  expect(found).toEqual([])
   expect(await one('select count(*)::int from tasks where created_by_user_id = $1', [userId])).toBe(1)
   expect(await one('select status from users where id = $1', [userId])).toBe('deactivated')
 })

@@ -30,7 +30,7 @@ describe('every index', () => {
     async () => {
       await using filled = await createTestDatabase({ kind: 'postgres' })
       const client = await filled.database.pool.connect()
-      await fillEveryTable(client, 2000, () => undefined)
+      await fillEveryTable(client, 2500, () => undefined)
       const probed = await probeIndexes(client).finally(() => client.release())
       expect(probed.length).toBeGreaterThan(300)
       // Inverted lists and graphs pay off later than trees: the benchmark asks the same of them at 20,000 rows.
