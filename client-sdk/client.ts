@@ -98,8 +98,11 @@ export interface ClientBase<S extends Schema> {
    * with `closed` when the client is closed.
    */
   synced(options?: { readonly signal?: AbortSignal }): Promise<void>
-  /** Compares this replica with the server and repairs what differs. Needs a connection. */
-  verify(): Promise<Verification>
+  /**
+   * Compares this replica with the server, and fetches the channels that differ again; resolves when they are here. Needs a
+   * connection; a repair goes on after one that is lost meanwhile. Rejects when `signal` aborts, and with `closed`.
+   */
+  verify(options?: { readonly signal?: AbortSignal }): Promise<Verification>
   /** Searches a table that has an embedding; `tide.<table>.search` does the same. */
   search<N extends SearchableName<S>>(
     table: N,
@@ -293,8 +296,11 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     await this.#waits.until((look) => this.onStatus(look), isSynced, options.signal)
   }
 
-  verify(): Promise<Verification> {
-    return verifyReplica({ schema: this.#parts.schema, replica: this.#replica, connection: this.#connection })
+  verify({ signal }: { readonly signal?: AbortSignal } = {}): Promise<Verification> {
+    const [replica, connection] = [this.#replica, this.#connection]
+    const until = (isThere: () => boolean): Promise<void> =>
+      this.#waits.until((look) => replica.onChange(look), isThere, signal)
+    return verifyReplica({ schema: this.#parts.schema, replica, connection, until })
   }
 
   async search(name: string, request: SearchRequest): Promise<SearchHits<TrackedRow>> {

@@ -4,20 +4,25 @@ import type { Filter } from '../../protocol/rows/filter.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { ColumnDescriptor, TableDescriptor } from '../../protocol/rows/table.ts'
 import { vectorToBase64 } from '../../protocol/rows/base64.ts'
+import { namesColumn } from '../../protocol/rows/search-rank.ts'
 import { canonicalValue } from '../../protocol/rows/value.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
+import { holdsScope, type Owner } from './held-scope.ts'
+import { localSearch, type LocalRows } from './local-search.ts'
 
 export interface SearchRequest<Where = Filter> {
-  /** Found by meaning only when the server has an embedding provider; otherwise by its words. */
+  /** Found by its words. */
   readonly text?: string
   /** As many numbers as the column has dimensions. */
   readonly embedding?: Float32Array | readonly number[]
+  /** Compares only rows that were embedded by this model (`embeddingModel`): vectors of different models have nothing in common. */
+  readonly model?: string
   readonly where?: Where
   /** 1 to 200; default 10. */
   readonly limit?: number
   /**
-   * `auto`: here when offline, or when `where` names one channel of which this replica holds all embeddings; else on the
-   * server.
+   * `auto`: here when offline, or when it is by `embedding` alone and `where` names one channel of which this replica holds
+   * all embeddings; else on the server.
    */
   readonly mode?: 'auto' | 'local' | 'server'
 }
@@ -30,22 +35,18 @@ export interface SearchHit<R> {
 }
 
 /**
- * Hits, best first. `complete`: this search had in reach all that it can have. On the server that is all the principal may
- * read; here it is a followed channel with all its embeddings, and channels that are not followed are not looked at.
+ * Hits, best first. `complete`: the server could not have found more or other rows. Of a search here that is sure when it is
+ * by `embedding` alone, in one channel that is followed with all its embeddings.
  */
 export type SearchHits<R> = readonly SearchHit<R>[] & { readonly mode: 'local' | 'server'; readonly complete: boolean }
 
 /** What search needs of the client. */
-export interface SearchSource {
+export interface SearchSource extends LocalRows {
   /** Milliseconds since 1970. */
   now(): number
   isOnline(): boolean
+  owner(): Owner | null
   heldSubscriptions(): readonly Subscription[]
-  nearest(
-    table: string,
-    request: { column: string; vector: Float32Array; where?: Filter; limit: number },
-  ): Promise<readonly { readonly row: Row; readonly score: number }[]>
-  find(table: string, where: Filter, limit: number): Promise<readonly Row[]>
   ask(request: { table: string; embedding?: string; text?: string; where?: Filter; limit: number }): Promise<Found>
 }
 
@@ -59,74 +60,55 @@ export interface Found {
   }[]
 }
 
-const defaultLimit = 10
+const limits = { default: 10, max: 200 } as const
 
-/** Searches one table, here or on the server. Throws `TideError` `invalid_value` for a vector of another dimension. */
+/** Searches one table, here or on the server. Throws `TideError` `invalid_value`, `bad_filter`, `unknown_table`. */
 export async function search(
   table: TableDescriptor,
   request: SearchRequest,
   source: SearchSource,
 ): Promise<SearchHits<Row>> {
+  const { limit = limits.default } = request
+  if (!Number.isInteger(limit) || limit < 1 || limit > limits.max)
+    throw new TideError('invalid_value', `A search cannot have the limit ${limit}.`, {
+      remedy: `Give a whole number from 1 to ${limits.max}.`,
+    })
   const [property, column] = vectorColumn(table)
-  const embedding = request.embedding === undefined ? undefined : checkedVector(table, column, request.embedding)
-  if (embedding === undefined && request.text === undefined) {
-    throw new TideError('invalid_value', `A search of ${table.name} needs \`text\` or \`embedding\`.`, {
+  const vector = request.embedding === undefined ? undefined : checkedVector(table, column, request.embedding)
+  const text = request.text?.trim() === '' ? undefined : request.text?.trim()
+  if (vector === undefined && text === undefined) {
+    throw new TideError('invalid_value', `A search of ${table.name} has neither text nor embedding.`, {
       remedy: 'Give one of them.',
     })
   }
-  const where = request.where === undefined ? undefined : checkFilter(table, request.where)
-  const alive: Filter = { and: [where ?? {}, ...liveness(table, where, source.now())] }
-  const limit = request.limit ?? defaultLimit
-  const isHeld = holdsScope(table, where, source.heldSubscriptions())
-  const mode = chosenMode(request.mode ?? 'auto', isHeld && embedding !== undefined, source.isOnline())
-  if (mode === 'server') return onServer()
-  return embedding === undefined ? byWords(request.text ?? '') : byVector(embedding)
-
-  async function byVector(vector: Float32Array): Promise<SearchHits<Row>> {
-    const found = await source.nearest(table.name, {
+  const where = checkFilter(table, withModel(request.where ?? {}, request.model))
+  const isHeld = text === undefined && holdsScope(table, request.where, source.heldSubscriptions(), source.owner())
+  if (chosenMode(request.mode ?? 'auto', isHeld, source.isOnline()) === 'server') return onServer()
+  const found = await localSearch(
+    table,
+    {
       column: property,
-      vector,
+      where: { and: [where, ...liveness(table, where, source.now())] },
       limit,
-      where: alive,
-    })
-    return hits(
-      found.map(({ row, score }) => ({ row, score, parts: { vector: score } })),
-      'local',
-      isHeld,
-    )
-  }
-
-  async function byWords(text: string): Promise<SearchHits<Row>> {
-    const words = text.split(/\s+/).filter((word) => word.length > 0)
-    const inText = Object.entries(table.columns).filter(
-      ([name, { type }]) => type === 'text' && ['title', 'content', 'name'].includes(name),
-    )
-    const any = words.flatMap((word) =>
-      inText.map(([name]): Filter => ({ [name]: { ilike: `%${escapeLike(word)}%` } })),
-    )
-    const rows = await source.find(table.name, { and: [alive, { or: any }] }, 1000)
-    const scored = rows.map((row) => {
-      const text = inText
-        .map(([name]) => String(row[name] ?? ''))
-        .join(' ')
-        .toLowerCase()
-      const score = words.filter((word) => text.includes(word.toLowerCase())).length / words.length
-      return { row, score, parts: { text: score } }
-    })
-    return hits(scored.toSorted((a, b) => b.score - a.score).slice(0, limit), 'local', isHeld)
-  }
+      now: source.now(),
+      ...(vector === undefined ? {} : { vector }),
+      ...(text === undefined ? {} : { text }),
+    },
+    source,
+  )
+  return hits(found, 'local', isHeld)
 
   async function onServer(): Promise<SearchHits<Row>> {
-    const found = await source.ask({
+    const answer = await source.ask({
       table: table.name,
       limit,
-      ...(embedding === undefined ? {} : { embedding: vectorToBase64(embedding) }),
-      ...(request.text === undefined ? {} : { text: request.text }),
-      ...(where === undefined ? {} : { where }),
+      where,
+      ...(vector === undefined ? {} : { embedding: vectorToBase64(vector) }),
+      ...(text === undefined ? {} : { text }),
     })
-    const rows = new Map(found.rows.map((row) => [rowId(row), row]))
+    const rows = new Map(answer.rows.map((row) => [rowId(row), row]))
     return hits(
-      found.hits.flatMap(({ id, score, parts }) => {
+      answer.hits.flatMap(({ id, score, parts }) => {
         const row = rows.get(id)
         return row === undefined ? [] : [{ row, score, parts }]
       }),
@@ -136,13 +118,17 @@ export async function search(
   }
 }
 
+function withModel(where: Filter, model: string | undefined): Filter {
+  return model === undefined ? where : { and: [where, { embeddingModel: model }] }
+}
+
 /** What has expired or been superseded is not found, unless the caller asks for such a state; as on the server. */
-function liveness({ columns }: TableDescriptor, where: Filter | undefined, now: number): readonly Filter[] {
+function liveness({ columns }: TableDescriptor, where: Filter, now: number): readonly Filter[] {
   const expiry = { or: [{ expiresAt: { isNull: true } }, { expiresAt: { gt: new Date(now).toISOString() } }] }
-  const namesStatus = JSON.stringify(where ?? {}).includes('"status"')
+  const hidesOld = columns['status']?.values?.includes('superseded') === true && !namesColumn(where, 'status')
   return [
     ...(columns['expiresAt'] === undefined ? [] : [expiry]),
-    ...(columns['status']?.values?.includes('superseded') === true && !namesStatus ? [{ status: 'active' }] : []),
+    ...(hidesOld ? [{ status: 'active' }] : []),
     ...(columns['isCurrent'] === undefined ? [] : [{ isCurrent: true }]),
   ]
 }
@@ -154,36 +140,6 @@ function hits(found: readonly SearchHit<Row>[], mode: 'local' | 'server', comple
 function chosenMode(asked: 'auto' | 'local' | 'server', isBetterHere: boolean, isOnline: boolean): 'local' | 'server' {
   if (asked !== 'auto') return asked
   return isBetterHere || !isOnline ? 'local' : 'server'
-}
-
-/**
- * The search asks for one channel only, and an unfiltered, held subscription has all of its embeddings here: then the
- * server could not find more. A search that names no channel may always find more on the server.
- */
-function holdsScope(table: TableDescriptor, where: Filter | undefined, held: readonly Subscription[]): boolean {
-  const asked = where === undefined ? undefined : channelAskedFor(where)
-  return held.some(
-    ({ channel, embeddings, tables, where: filters }) =>
-      channel === asked &&
-      embeddings &&
-      (tables === undefined || tables.includes(table.name)) &&
-      filters?.[table.name] === undefined,
-  )
-}
-
-/** `{ channel }`, or `{ scope, <scope>Id }` of tables whose rows name their own scope. */
-function channelAskedFor(where: Filter): string | undefined {
-  const channel = equalTo(where['channel'])
-  if (channel !== undefined) return channel
-  const scope = equalTo(where['scope'])
-  const id = scope === undefined ? undefined : equalTo(where[`${scope}Id`])
-  return id === undefined ? undefined : `${scope}/${id}`
-}
-
-function equalTo(comparison: Filter[string]): string | undefined {
-  if (typeof comparison === 'string') return comparison
-  if (typeof comparison !== 'object' || comparison === null || !('eq' in comparison)) return undefined
-  return typeof comparison.eq === 'string' ? comparison.eq : undefined
 }
 
 function vectorColumn(table: TableDescriptor): readonly [string, ColumnDescriptor] {
@@ -201,10 +157,11 @@ function checkedVector(
   value: Float32Array | readonly number[],
 ): Float32Array {
   const vector = canonicalValue(column, value)
-  if (vector instanceof Float32Array) return vector
-  throw new TideError('invalid_value', `The embedding for ${table.name}.${column.name} is not a vector.`)
-}
-
-function escapeLike(word: string): string {
-  return word.replace(/[\\%_]/g, (special) => `\\${special}`)
+  if (!(vector instanceof Float32Array))
+    throw new TideError('invalid_value', `The embedding for ${table.name}.${column.name} is not a vector.`)
+  if (vector.some((number) => number !== 0)) return vector
+  throw new TideError(
+    'invalid_value',
+    `The embedding for ${table.name}.${column.name} is all zeros and has no direction.`,
+  )
 }

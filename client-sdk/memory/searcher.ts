@@ -20,11 +20,16 @@ export class Searcher {
     this.#schema = schema
     this.#source = {
       now: () => replica.now(),
+      owner: () => {
+        const { organizationId, principal } = replica.meta
+        return organizationId === null || principal === null ? null : { organizationId, principal }
+      },
       isOnline: () => connection.status.connection === 'live',
       heldSubscriptions: () =>
         replica.subscriptions.filter(({ state }) => state === 'held').map(({ subscription }) => subscription),
       nearest: (table, request) => replica.read((store) => store.nearest(table, request)),
-      find: (table, where, limit) => replica.read((store) => store.query(table, { where, limit })),
+      find: (table, where, limit) =>
+        replica.read((store) => store.query(table, { where, limit, orderBy: [{ id: 'asc' }] })),
       ask: (request) => connection.search(request),
     }
   }

@@ -6,7 +6,7 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { ConnectionView } from '../connection/connection-view.ts'
 import type { ReplicaView } from '../replica/replica-view.ts'
 
-/** Where replica and server differed; the channels concerned are being fetched again. */
+/** Where replica and server differed; the whole subscription concerned was fetched again. */
 export interface Difference {
   readonly channel: string
   /** SQL name. */
@@ -23,6 +23,8 @@ export interface VerifyParts {
   readonly schema: Schema
   readonly replica: ReplicaView
   readonly connection: ConnectionView
+  /** Resolves when a change of the replica has made it true. */
+  until(isThere: () => boolean): Promise<void>
 }
 
 /** The answer is as of a log position that the replica may have passed already; then it is asked for again. */
@@ -30,16 +32,24 @@ const tries = 10
 
 /**
  * Compares each held subscription with the server: counts and hashes of ids and versions, at the same log position.
- * A subscription that differs is fetched again, its old rows staying visible until the new ones are complete.
+ * A subscription that differs is fetched again as a whole, its old rows staying visible until the new ones are complete;
+ * resolves when they are.
  */
 export async function verifyReplica(parts: VerifyParts): Promise<Verification> {
   const differences: Difference[] = []
+  const refetched = new Set<string>()
   for (const { subscription, state } of parts.replica.subscriptions) {
     if (state !== 'held') continue
     const found = await differencesOf(parts, subscription)
     differences.push(...found)
-    if (found.length > 0) await parts.replica.refetch(subscription.id)
+    if (found.length === 0) continue
+    await parts.replica.refetch(subscription.id)
+    refetched.add(subscription.id)
   }
+  const isRepaired = (): boolean =>
+    // One that is gone meanwhile, unsubscribed or revoked, needs no repair.
+    parts.replica.subscriptions.every(({ subscription: { id }, state }) => state === 'held' || !refetched.has(id))
+  if (refetched.size > 0) await parts.until(isRepaired)
   return differences.length === 0 ? { equal: true } : { equal: false, repaired: differences }
 }
 

@@ -1,3 +1,4 @@
+import { literalColumns, searchCandidates, searchWeights } from '../../protocol/rows/search-rank.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
 import type { Access } from '../scope/access.ts'
 import type { Homes } from '../scope/homes.ts'
@@ -29,15 +30,6 @@ export interface SearchSqlInput {
 /** The columns before those of the row. */
 export const partNames = ['vector', 'text', 'importance', 'recency'] as const
 
-/** What each part weighs where a search has both a vector and words. */
-const weights = { vector: 0.55, text: 0.2, importance: 0.15, recency: 0.1 } as const
-
-/**
- * So many of the nearest, and of those with the words, are ranked anew: the index answers roughly in order, and what it leaves
- * out among the first few it has among some more.
- */
-export const candidatesOf = (limit: number): number => Math.max(100, 4 * limit)
-
 /** Which rows may be found at all, over alias `t`: those of the principal's channels that are live and pass the filter. */
 export function foundSql(input: Omit<SearchSqlInput, 'ask' | 'columns' | 'limit'>): string {
   const bind = (value: unknown): string => `$${input.params.push(value)}`
@@ -66,10 +58,10 @@ export function rankSql(
     return `select ${score} as score, ${selected}, ${columns}
       ${from} ${allOf([found, condition])} order by score desc, t.id limit ${limit}`
   }
-  const isNear = `t.id = any (${bind(nearest)}::uuid[])`
+  const isNear = `t.id = any (${bind(nearest)}::uuid[]) and ${vector.score} is not null`
   const hasWords =
     text &&
-    `t.id in (select t.id ${from} ${allOf([found, text.condition])} order by ${text.score} desc limit ${candidatesOf(limit)})`
+    `t.id in (select t.id ${from} ${allOf([found, text.condition])} order by ${text.score} desc limit ${searchCandidates(limit)})`
   const score = text ? weighed(parts) : vector.score
   // What was near a moment ago may have gone since.
   return `select ${score} as score, ${selected}, ${columns}
@@ -78,7 +70,9 @@ export function rankSql(
 
 function weighed(parts: Readonly<Partial<Record<(typeof partNames)[number], string | undefined>>>): string {
   return partNames
-    .flatMap((name) => (parts[name] === undefined ? [] : [`${weights[name]} * least(coalesce(${parts[name]}, 0), 1)`]))
+    .flatMap((name) =>
+      parts[name] === undefined ? [] : [`${searchWeights[name]} * least(coalesce(${parts[name]}, 0), 1)`],
+    )
     .join(' + ')
 }
 
@@ -119,7 +113,8 @@ function liveness({ descriptor }: SyncedTable, namesStatus: boolean): readonly s
 }
 
 function vectorRank({ column, vector }: Extract<Ask, { kind: 'vector' }>, bind: Bind): { readonly score: string } {
-  return { score: `1 - (t."${column}" <=> ${bind(vectorText(vector))}::vector)` }
+  // A vector of length 0 has no direction: its distance is NaN.
+  return { score: `nullif(1 - (t."${column}" <=> ${bind(vectorText(vector))}::vector), 'NaN')` }
 }
 
 /**
@@ -132,7 +127,7 @@ function textRank(
   bind: Bind,
 ): { readonly score: string; readonly condition: string } {
   const phrase = bind(`%${text.trim().replace(/[\\%_]/g, String.raw`\$&`)}%`)
-  const literal = ['title', 'name', 'content', 'summary']
+  const literal = literalColumns
     .filter((property) => table.descriptor.columns[property]?.type === 'text')
     .map((property) => `t."${property}" ilike ${phrase}`)
   const hasVector = table.sqlColumns.some(({ name }) => name === 'search_vector')

@@ -5,6 +5,7 @@ import type { UpOf } from '../../protocol/messages/up.ts'
 import { packRows } from '../../protocol/rows/block-codec.ts'
 import { checkFilter } from '../../protocol/rows/filter-check.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
+import { namesColumn, searchCandidates } from '../../protocol/rows/search-rank.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
 import { rawRows, selectList, toRow } from '../db/row-codec.ts'
 import type { Access } from '../scope/access.ts'
@@ -12,7 +13,7 @@ import { createHomes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { nearestIds } from './nearest.ts'
-import { candidatesOf, foundSql, partNames, rankSql, type Ask } from './search-sql.ts'
+import { foundSql, partNames, rankSql, type Ask } from './search-sql.ts'
 
 export interface Search {
   /**
@@ -42,7 +43,7 @@ export function createSearch({ pool, catalog, exactRows }: SearchOptions): Searc
       const { limit } = request
       const ask = askOf(table, request)
       const filter = filterToSql(table.descriptor, where, params, { alias: 't' })
-      const namesStatus = JSON.stringify(where).includes('"status"')
+      const namesStatus = namesColumn(where, 'status')
       const condition = foundSql({ homes, table, params, principal, access, filter, namesStatus })
       const rows = await inReading(pool, async (client) => {
         const nearest =
@@ -54,7 +55,8 @@ export function createSearch({ pool, catalog, exactRows }: SearchOptions): Searc
                 condition,
                 values: [...params],
                 vector: ask.vector,
-                limit: candidatesOf(limit),
+                // The graph answers roughly in order: what it leaves out among the first few it has among some more.
+                limit: searchCandidates(limit),
                 exactRows,
               })
         const columns = selectList(table, { embeddings: false }, 't')
@@ -77,7 +79,8 @@ export function createSearch({ pool, catalog, exactRows }: SearchOptions): Searc
   }
 }
 
-function askOf(table: SyncedTable, { embedding, text }: UpOf<'search'>): Ask {
+function askOf(table: SyncedTable, { embedding, text: sent }: UpOf<'search'>): Ask {
+  const text = sent?.trim() === '' ? undefined : sent
   if (embedding !== undefined) {
     const vector = Object.entries(table.descriptor.columns).find(([, column]) => column.type === 'vector')
     if (!vector)
@@ -92,7 +95,7 @@ function askOf(table: SyncedTable, { embedding, text }: UpOf<'search'>): Ask {
       ...(text === undefined ? {} : { text }),
     }
   }
-  if (text === undefined || text.trim() === '')
+  if (text === undefined)
     throw new TideError('invalid_value', `A search of ${table.name} has neither text nor embedding.`, {
       remedy: 'Give one of them.',
     })
@@ -114,6 +117,8 @@ function readVector(base64: string, dimension: number): readonly number[] {
   }
   if (!vector.every(Number.isFinite))
     throw new TideError('invalid_value', 'The embedding holds a value that is no finite number.')
+  if (vector.every((number) => number === 0))
+    throw new TideError('invalid_value', 'The embedding is all zeros and has no direction.')
   return vector
 }
 

@@ -1,0 +1,152 @@
+// The same call, here and on the server, over the same rows.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { search, type SearchRequest } from '../../client-sdk/memory/search.ts'
+import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
+import { shippedSchema } from '../../client-sdk/schema.generated.ts'
+import { seededRandom } from '../../lib/random.ts'
+import { parseDown } from '../../protocol/parse.ts'
+import { vectorToBase64 } from '../../protocol/rows/base64.ts'
+import type { Filter } from '../../protocol/rows/filter.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { insertRow } from '../../server/db/insert-row.ts'
+import { rawRows, selectList, toRow } from '../../server/db/row-codec.ts'
+import { createSearch } from '../../server/memory/search.ts'
+import { newId, seedDevice, seedFixture } from '../support/fixtures.ts'
+import { openScopeFeed } from '../support/scope-feed.ts'
+
+let scope: Awaited<ReturnType<typeof openScopeFeed>>
+let both: Awaited<ReturnType<typeof world>>
+beforeAll(async () => {
+  scope = await openScopeFeed()
+  both = await world()
+})
+afterAll(() => scope.close())
+
+const random = seededRandom(20)
+const oneOf = <T>(...choices: readonly [T, ...T[]]): T =>
+  choices[Math.floor(random.next() * choices.length)] ?? choices[0]
+const vector = (): Float32Array => Float32Array.from({ length: 384 }, () => random.next() - 0.5)
+// Words that are their own stems, so that both sides know them.
+const sentence = (): string =>
+  Array.from({ length: 4 }, () => oneOf('vpn', 'deploy', 'camel', 'tent', 'lamp', '50%')).join(' ')
+
+const catalog = loadCatalog()
+const table = shippedSchema.memories
+
+async function world() {
+  const { pool } = scope.db.database
+  const { organizationId, projectId, memberId } = await seedFixture(pool)
+  const principal = await seedDevice(pool, { organizationId, kind: 'user', id: memberId })
+  const { access } = await scope.feed.access(principal)
+  const server = createSearch({ pool, catalog })
+  const known = [vector(), vector(), new Float32Array(384)]
+  for (let row = 0; row < 80; row++) {
+    const embedding = oneOf<Float32Array | null>(vector(), vector(), null, oneOf(...(known as [Float32Array])))
+    await insertRow(pool, 'memories', {
+      id: newId(),
+      organization_id: organizationId,
+      scope: 'project',
+      project_id: projectId,
+      title: oneOf(null, sentence()),
+      content: sentence(),
+      importance: random.next().toFixed(3),
+      embedding: embedding && JSON.stringify([...embedding]),
+      embedding_model: embedding && oneOf('small', 'large'),
+      memory_type: oneOf('semantic', 'episodic'),
+      status: oneOf('active', 'active', 'active', 'archived'),
+      expires_at: oneOf(null, null, null, '2026-01-01T00:00:00Z', '2126-01-01T00:00:00Z'),
+      deleted_at: oneOf(null, null, null, null, '2026-01-01T00:00:00Z'),
+    })
+  }
+  const synced = catalog.byName.get('memories')
+  if (synced === undefined) throw new Error('There are no memories.')
+  const { rows } = await pool.query<string[]>({
+    text: `select ${selectList(synced, { embeddings: true })} from memories where organization_id = $1`,
+    values: [organizationId],
+    ...rawRows,
+  })
+  const store = createMemoryStore(shippedSchema)
+  await store.commit({ rows: [{ table: 'memories', upserts: rows.map((raw) => toRow(synced, raw)), deletes: [] }] })
+  const local = (request: SearchRequest) =>
+    search(
+      table,
+      { ...request, mode: 'local' },
+      {
+        now: () => Date.now(),
+        isOnline: () => false,
+        owner: () => null,
+        heldSubscriptions: () => [],
+        nearest: (name, asked) => store.nearest(name, asked),
+        find: (name, where, limit) => store.query(name, { where, limit, orderBy: [{ id: 'asc' }] }),
+        ask: () => Promise.reject(new Error('It asks the server.')),
+      },
+    )
+  const remote = async ({ text, embedding, where, limit }: SearchRequest) => {
+    const frame = await server.search(principal, access, {
+      type: 'search',
+      ref: 1,
+      table: 'memories',
+      limit: limit ?? 10,
+      ...(text === undefined ? {} : { text }),
+      ...(embedding === undefined ? {} : { embedding: vectorToBase64(Float32Array.from(embedding)) }),
+      ...(where === undefined ? {} : { where }),
+    })
+    const { message } = parseDown(frame)
+    if (message.type !== 'found') throw new Error('This is no answer to a search.')
+    return message.hits
+  }
+  return { local, remote, known }
+}
+
+const filters: readonly [Filter, ...Filter[]] = [
+  {},
+  { memoryType: 'semantic' },
+  { status: { in: ['active', 'archived'] } },
+  { not: { embeddingModel: 'large' } },
+  { importance: { gte: 0.4 } },
+]
+
+test('a search by vector finds the same rows in the same order with the same scores, here and there', async () => {
+  const { local, remote, known } = both
+  for (let round = 0; round < 25; round++) {
+    const request = {
+      embedding: oneOf(vector(), known[0] ?? vector()),
+      where: oneOf(...filters),
+      limit: oneOf(1, 7, 200),
+    }
+    const [mine, theirs] = [await local(request), await remote(request)]
+    expect(mine.map(({ row }) => row['id'])).toEqual(theirs.map(({ id }) => id))
+    for (const [index, hit] of mine.entries()) expect(hit.score).toBeCloseTo(theirs[index]?.score ?? NaN, 5)
+  }
+})
+
+test('a search by words, alone or with a vector, finds the same rows, and weighs their worth alike', async () => {
+  const { local, remote } = both
+  for (let round = 0; round < 15; round++) {
+    const text = oneOf('camel', 'the lamp, VPN!', 'deploy tent', ' Vpn ')
+    const words = { text, where: oneOf(...filters), limit: 200 }
+    const near = { ...words, embedding: vector() }
+    const ids = async (request: SearchRequest): Promise<readonly [readonly unknown[], readonly unknown[]]> => [
+      (await local(request)).map(({ row }) => row['id']).toSorted(),
+      (await remote(request)).map(({ id }) => id).toSorted(),
+    ]
+    for (const request of [words, near]) {
+      const [mine, theirs] = await ids(request)
+      expect(mine).toEqual(theirs)
+    }
+    const theirs = new Map((await remote(near)).map((hit) => [hit.id, hit.parts]))
+    for (const { row, parts } of await local(near)) {
+      const there = theirs.get(String(row['id'])) ?? {}
+      for (const name of ['vector', 'importance', 'recency'])
+        expect(parts[name] ?? 0, name).toBeCloseTo(there[name] ?? 0, 4)
+      expect('text' in parts).toBe((there['text'] ?? 0) > 0)
+    }
+  }
+})
+
+test('a row whose vector has no direction is never near, and a question without one is refused', async () => {
+  const { remote } = both
+  for (const { score } of await remote({ embedding: vector(), limit: 200 })) expect(score).toBeGreaterThanOrEqual(-1)
+  await expect(remote({ embedding: new Float32Array(384) })).rejects.toMatchObject({ code: 'invalid_value' })
+  await expect(remote({ text: ' ' })).rejects.toMatchObject({ code: 'invalid_value' })
+})
