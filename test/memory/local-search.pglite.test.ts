@@ -126,8 +126,8 @@ test('a search by words, alone or with a vector, finds the same rows, and weighs
     const text = oneOf('camel', 'the lamp, VPN!', 'deploy tent', ' Vpn ')
     const words = { text, where: oneOf(...filters), limit: 200 }
     const near = { ...words, embedding: vector() }
-    const ids = async (request: SearchRequest): Promise<readonly [readonly unknown[], readonly unknown[]]> => [
-      (await local(request)).map(({ row }) => row['id']).toSorted(),
+    const ids = async (request: SearchRequest): Promise<readonly [readonly string[], readonly string[]]> => [
+      (await local(request)).map(({ row }) => String(row['id'])).toSorted(),
       (await remote(request)).map(({ id }) => id).toSorted(),
     ]
     for (const request of [words, near]) {
@@ -137,8 +137,7 @@ test('a search by words, alone or with a vector, finds the same rows, and weighs
     const theirs = new Map((await remote(near)).map((hit) => [hit.id, hit.parts]))
     for (const { row, parts } of await local(near)) {
       const there = theirs.get(String(row['id'])) ?? {}
-      for (const name of ['vector', 'importance', 'recency'])
-        expect(parts[name] ?? 0, name).toBeCloseTo(there[name] ?? 0, 4)
+      for (const name of ['vector', 'importance', 'recency']) expect(parts[name] ?? 0).toBeCloseTo(there[name] ?? 0, 4)
       expect('text' in parts).toBe((there['text'] ?? 0) > 0)
     }
   }
