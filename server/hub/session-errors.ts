@@ -38,3 +38,7 @@ export function notHeld(subscription: string): TideError {
     `Subscription ${subscription} is said to be held, but its cursor cannot be continued here.`,
   )
 }
+
+export function tooManyVerifies(): TideError {
+  return new TideError('rate_limited', 'Too many verifications wait to be answered.', { retryAfterMs: 1000 })
+}

@@ -9,7 +9,7 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import { BootstrapTimes } from './bootstrap-times.ts'
 import type { AccessAnswer, Moment, Step } from './feed.ts'
 import { PageStream, type Pages } from './pages.ts'
-import { FollowedSet, type Followed, type ReadPlan } from './followed.ts'
+import { FollowedSet, type ReadPlan } from './followed.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
 import type { Beginning, HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
@@ -18,6 +18,7 @@ import { noSubscription, notHeld, notOpen, refused, tooMany } from './session-er
 import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
 import { toSpec, type DownTables, type Spec } from './spec.ts'
 import { noExtras, type Batch, type Extras, type StepFrames } from './step-frames.ts'
+import { VerifyQueue, type VerifyRequest } from './verify-queue.ts'
 import { Window } from './window.ts'
 
 /** What a session needs of its node. */
@@ -38,13 +39,7 @@ export interface SessionHost {
   watched(seq: Seq): WatchedStep | undefined
 }
 
-export interface VerifyRequest {
-  readonly ref: number
-  readonly followed: Followed
-}
-
 const noLeaves: Extras['leaves'] = []
-const noVerifies: readonly VerifyRequest[] = []
 const done = Promise.resolve()
 
 export class Session implements HubSession {
@@ -55,7 +50,6 @@ export class Session implements HubSession {
   readonly #host: SessionHost
   readonly #followed: FollowedSet
   readonly #window: Window
-  #verifies = noVerifies
   /** These two while a bootstrap is under way. */
   #pages: PageStream | undefined
   #bootstraps: BootstrapTimes | undefined
@@ -69,6 +63,7 @@ export class Session implements HubSession {
   #acknowledged: Seq
   #last = done
   #watched: WatchedStep | undefined
+  #verifies: VerifyQueue | undefined
 
   constructor(options: SessionOptions, host: SessionHost, at: Beginning) {
     this.#options = options
@@ -228,7 +223,8 @@ export class Session implements HubSession {
     const followed = this.#followed.get(subscription)
     if (!followed.active)
       throw new TideError('not_found', `Subscription ${subscription} has no full state yet that could be verified.`)
-    this.#verifies = [...this.#verifies, { ref, followed }]
+    this.#verifies ??= new VerifyQueue()
+    this.#verifies.add(followed, ref, this.#host.limits.subscriptions)
     this.#need()
   }
 
@@ -274,7 +270,7 @@ export class Session implements HubSession {
 
   /** The verification to be answered with the next read. */
   get verification(): VerifyRequest | undefined {
-    return this.#verifies[0]
+    return this.#verifies?.first
   }
 
   get view(): View {
@@ -283,7 +279,7 @@ export class Session implements HubSession {
 
   /** True when steps read for others are enough: nothing must be read from before where it stands, or counted. */
   get sharesSteps(): boolean {
-    return this.#verifies.length === 0 && this.#followed.settled
+    return this.verification === undefined && this.#followed.settled
   }
 
   /** Ends the subscriptions whose channels were lost; they are told at once, or with the batch that `deliver` is about to send. */
@@ -319,9 +315,9 @@ export class Session implements HubSession {
       verification !== undefined,
     )
     if (!verification) return
-    this.#verifies = this.#verifies.filter((one) => one !== verification)
+    this.#verifies?.remove(verification)
     const tables = (frames.step.verified ?? []).map(({ table, ranges }) => ({ table, ranges: [...ranges] }))
-    this.#send(messageFrame({ type: 'verified', ref: verification.ref, to: frames.step.to, tables }))
+    for (const ref of verification.refs) this.#send(messageFrame({ type: 'verified', ref, to: frames.step.to, tables }))
   }
 
   /** It has all that the live loop has sent. */

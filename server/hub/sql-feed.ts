@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import { Batcher } from '../../lib/batcher.ts'
-import { RangeSums } from '../../protocol/rows/verify.ts'
 import { TideError } from '../../protocol/error.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
@@ -30,6 +29,7 @@ import { readQuickly } from './quick-step.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
 import { inSnapshot, momentOf, type Snapshot } from './snapshot.ts'
+import { summedColumns, sumRows } from './verify-rows.ts'
 
 export interface SqlFeedOptions {
   readonly database: Database
@@ -201,10 +201,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   async function verify(snap: Snapshot, selection: Selection): Promise<readonly VerifiedTable[]> {
     const tables: VerifiedTable[] = []
     for (const table of selection.tables) {
-      const sums = new RangeSums()
-      const statement = selectionSql({ catalog, homes, selection, table, columns: 't.id, t.version' })
-      for (const [id, version] of statement ? await snap.raw(statement) : []) sums.add(id ?? '', Number(version))
-      tables.push({ table, ranges: sums.toRanges() })
+      const statement = selectionSql({ catalog, homes, selection, table, columns: summedColumns })
+      tables.push(await sumRows(table, statement, snap.each))
     }
     return tables
   }

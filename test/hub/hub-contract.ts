@@ -257,6 +257,22 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     expect(one.log.heard.findLast((heard) => heard.message.type === 'batch')?.message).toMatchObject({ to: message.to })
   })
 
+  test('a subscription is counted once for all who ask meanwhile, and not for too many', async () => {
+    const one = await connect(await device())
+    await bootstrap(one, inProject())
+    const asked = Array.from({ length: 40 }, (_, ref) => one.session.verify('s', ref))
+    const ends = await Promise.allSettled(asked)
+    const refused = ends.filter((end) => end.status === 'rejected')
+    expect(refused.map(({ reason }) => (reason as { code: string }).code)).toEqual(Array(24).fill('rate_limited'))
+    const answers = [await one.log.next('verified')]
+    while (answers.length < 16) answers.push(await one.log.next('verified'))
+    expect(new Set(answers.map(({ message }) => message.ref)).size).toBe(16)
+    expect(new Set(answers.map(({ message }) => message.to)).size).toBe(1)
+    // What has been answered makes room.
+    await one.session.verify('s', 99)
+    expect((await one.log.next('verified')).message.ref).toBe(99)
+  })
+
   test('a project that becomes private is taken from those outside, in one batch', async () => {
     const outsider = await connect(await device(await seedUser(pool(), it.organizationId, 'member')))
     await bootstrap(outsider, inProject())
