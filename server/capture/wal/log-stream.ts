@@ -45,8 +45,8 @@ const queuedKeys = 20_000
 const [gatherMs, longestGatherMs] = [3, 12]
 const manyCommits = 4
 const muchKeys = 500
-/** Of the newest commits; a hub that is further behind reads them. A key takes about 300 bytes. */
-const tailKeys = 5000
+/** Of the newest commits; who is further behind reads the log. A key takes about 300 bytes. */
+const tailKeys = 15_000
 /** Well below the age at which others take the slot away (`slot-watch.ts`). */
 const beatMs = 1000
 const closeMs = 5000
