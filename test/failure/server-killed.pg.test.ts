@@ -79,8 +79,9 @@ describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
 
   test('after telling clients of a commit that is not in the log yet: what they have stays true, and nobody loads anything again', async () => {
     const id = await addTask(stage, 'To be told')
-    const has = (tide: Client, title: string): Promise<void> =>
-      expect.poll(async () => (await tide.tasks.get(id))?.title, { timeout: 60_000 }).toBe(title)
+    const has = async (tide: Client, title: string): Promise<void> => {
+      await expect.poll(async () => (await tide.tasks.get(id))?.title, { timeout: 60_000 }).toBe(title)
+    }
     for (const tide of clients) await has(tide, 'To be told')
     const entries = (): ReturnType<Stage['sql']> => stage.sql('select seq from sync_changes where row_id = $1', [id])
     const before = await entries()
