@@ -145,7 +145,7 @@ const variables = {
     .default('none'),
   EMBEDDING_URL: url('https:', 'http:').optional(),
   EMBEDDING_MODEL: z.string().min(1, 'must be the name of a model').optional(),
-  EMBEDDING_DIMENSION: whole(1, 2000).default(384),
+  EMBEDDING_DIMENSION: whole(1, 4000).default(384),
   ENCRYPTION_KEYS: keyList.optional(),
   WEBHOOK_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
   LOG_LEVEL: z.enum(['error', 'info', 'debug'], 'must be error, info or debug').default('info'),

@@ -111,9 +111,11 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/entities/define.ts',
   'server/entities/enums.ts',
   // Tables with queries of their own.
+  'server/entities/agents/context-vectors.ts',
   'server/entities/costs/token-usages.ts',
   'server/entities/memory/knowledge-entries.ts',
   'server/entities/memory/memories.ts',
+  'server/entities/memory/patterns.ts',
   'server/entities/planning/tasks.ts',
   'server/entities/sync/sync-conflicts.ts',
   'server/capture/change-source.ts',

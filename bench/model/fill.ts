@@ -11,18 +11,40 @@ const unfilled = new Set(['sync_heads'])
 /** What most rows have where that is not the default. */
 const usualValues: Readonly<Record<string, string>> = { embedding_status: 'ready' }
 
+export interface FillOptions {
+  /** Rows of tables with inverted lists or graphs over vectors, which pay off later than trees. */
+  readonly rowsWithLists?: number
+}
+
+const tablesWithLists = `
+select distinct x.indrelid::regclass::text as name
+from pg_index x join pg_class i on i.oid = x.indexrelid join pg_am m on m.oid = i.relam
+where m.amname in ('gin', 'hnsw')`
+
 /**
  * Fills every table of a database that is used for nothing else with `rows` synthetic rows: no rule holds there any more, only
  * what the planner looks at is as it would be. Columns with a list of values, and flags, have their usual value nearly everywhere, times are spread over 60 days, everything else differs from row to row.
  */
-export async function fillEveryTable(on: Client, rows: number, progress: (line: string) => void): Promise<void> {
+export async function fillEveryTable(
+  on: Client,
+  rows: number,
+  progress: (line: string) => void,
+  { rowsWithLists = rows }: FillOptions = {},
+): Promise<void> {
   await liftRules(on)
   // The same rows in every run.
   await on.query('select setseed(0.5)')
+  const { rows: withLists } = await on.query<{ name: string }>(tablesWithLists)
+  const more = new Set(withLists.map(({ name }) => name))
   const tables = [...loadCatalog().byName.values()].filter(({ name }) => !unfilled.has(name))
+  const { rows: logs } = await on.query<{ name: string }>(partitionedTables)
+  const partitioned = new Set(logs.map(({ name }) => name))
+  // A few rows in each month make its partition, so that the others are put there at once.
+  for (const table of tables.filter(({ name }) => partitioned.has(name))) await on.query(fillSql(table), [100])
+  await on.query('select sync.ensure_partitions(1)')
   const fill = async (): Promise<void> => {
     for (const [index, table] of tables.entries()) {
-      await on.query(fillSql(table), [rows])
+      await on.query(fillSql(table), [more.has(table.name) ? rowsWithLists : rows])
       if ((index + 1) % 20 === 0) progress(`  ${index + 1} of ${tables.length} tables`)
     }
   }
@@ -32,10 +54,10 @@ export async function fillEveryTable(on: Client, rows: number, progress: (line: 
     fill,
     progress,
   )
-  progress('Moving the logs into their months')
-  await on.query('select sync.ensure_partitions(1)')
   await on.query('analyze')
 }
+
+const partitionedTables = `select partrelid::regclass::text as name from pg_partitioned_table`
 
 async function liftRules(on: Client): Promise<void> {
   await on.query(`do $$ declare one record; begin

@@ -37,7 +37,7 @@ export const model: Workload = {
       figures.push(...(await measureConcurrent(database, data, stand.size(1000, 100), progress)))
     })
     await onOwnDatabase(stand.databaseUrl, async (database) => {
-      figures.push(...(await measureIndexes(database, stand.size(20_000, 2000), progress)))
+      figures.push(...(await measureIndexes(database, stand.size(10_000, 2000), progress)))
     })
     return figures
   },

@@ -67,14 +67,27 @@ async function settleDimension(client: pg.Client, configured: number | undefined
   )
 }
 
+/** A graph takes vectors of at most so many dimensions, and twice as many in half precision. */
+const longestWhole = 2000
+
 /** Only of a database without embeddings: no vector has another number of dimensions than its column. */
 async function resizeVectors(client: pg.Client, dimension: number): Promise<void> {
+  const { rows: graphs } = await client.query<{ name: string; definition: string }>(`
+    select x.indexrelid::regclass::text as name, pg_get_indexdef(x.indexrelid) as definition
+    from pg_index x join pg_class i on i.oid = x.indexrelid join pg_am m on m.oid = i.relam where m.amname = 'hnsw'`)
+  for (const { name } of graphs) await client.query(`drop index ${name}`)
   const { rows } = await client.query<{ table: string; column: string }>(`
     select c.oid::regclass::text as table, a.attname as column
     from pg_class c join pg_attribute a on a.attrelid = c.oid
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and a.atttypid = 'vector'::regtype and not a.attisdropped`)
   for (const { table, column } of rows)
     await client.query(`alter table ${table} alter column ${pg.escapeIdentifier(column)} type vector(${dimension})`)
+  for (const { definition } of graphs)
+    await client.query(
+      dimension > longestWhole
+        ? definition.replace(/\((\w+) vector_cosine_ops\)/, `(($1::halfvec(${dimension})) halfvec_cosine_ops)`)
+        : definition,
+    )
 }
 
 async function ship(client: pg.Client, { table, rows, upkeep }: ShippedTable): Promise<void> {

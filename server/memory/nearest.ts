@@ -25,7 +25,7 @@ const exactRowsByDefault = 10_000
 /** The planner may be wrong by this factor before comparing one by one is given up. */
 const patience = 4
 
-/** Vectors of more dimensions are indexed in half precision. */
+/** Vectors of more dimensions are indexed in half precision (`server/db/prepare.ts`). */
 const longestIndexed = 2000
 
 /**
@@ -88,7 +88,7 @@ async function byGraph(
 }
 
 /** As the HNSW index has the column. */
-export function indexedVector(column: string, dimension: number): string {
+function indexedVector(column: string, dimension: number): string {
   return dimension > longestIndexed ? `(${column}::${indexedType(dimension)})` : column
 }
 

@@ -39,16 +39,18 @@ export function foundSql(input: Omit<SearchSqlInput, 'ask' | 'columns' | 'limit'
 /**
  * One statement: score, its parts (`partNames`, null where it has none), then the row. `found` is `foundSql` of the same
  * input, `nearest` the ids of the nearest such rows where there is a vector. With a vector and words, rows that are near and
- * rows that have the words are ranked together, so that one without an embedding is found by its words.
+ * rows that have the words are ranked together, so that one without an embedding is found by its words. Words are looked
+ * for in the full-text index where the table has one, and `literally` as parts of words too, which reads every row.
  */
 export function rankSql(
   input: Pick<SearchSqlInput, 'table' | 'ask' | 'params' | 'columns' | 'limit'>,
   found: string,
   nearest: readonly string[],
+  { literally = false }: { readonly literally?: boolean } = {},
 ): string {
   const { table, ask, params, columns, limit } = input
   const bind = (value: unknown): string => `$${params.push(value)}`
-  const text = ask.text === undefined ? undefined : textRank(table, ask.text, bind)
+  const text = ask.text === undefined ? undefined : textRank(table, ask.text, bind, literally)
   const vector = ask.kind === 'vector' ? vectorRank(ask, bind) : undefined
   const parts = { vector: vector?.score, text: text?.score, ...(vector && text ? worth(table) : {}) }
   const selected = partNames.map((name) => `${parts[name] ?? 'null'} as ${name}`).join(', ')
@@ -117,6 +119,10 @@ function vectorRank({ column, vector }: Extract<Ask, { kind: 'vector' }>, bind: 
   return { score: `nullif(1 - (t."${column}" <=> ${bind(vectorText(vector))}::vector), 'NaN')` }
 }
 
+export function hasFullText(table: SyncedTable): boolean {
+  return table.sqlColumns.some(({ name }) => name === 'search_vector')
+}
+
 /**
  * Any of the words may match, the more the better: people ask in sentences. Names and codes that stemming would break
  * are found by ILIKE.
@@ -125,14 +131,15 @@ function textRank(
   table: SyncedTable,
   text: string,
   bind: Bind,
+  literally: boolean,
 ): { readonly score: string; readonly condition: string } {
   const phrase = bind(`%${text.trim().replace(/[\\%_]/g, String.raw`\$&`)}%`)
   const literal = literalColumns
     .filter((property) => table.descriptor.columns[property]?.type === 'text')
     .map((property) => `t."${property}" ilike ${phrase}`)
-  const hasVector = table.sqlColumns.some(({ name }) => name === 'search_vector')
+  const hasVector = hasFullText(table)
   const query = hasVector ? `replace(plainto_tsquery('english', ${bind(text)})::text, '&', '|')::tsquery` : ''
-  const matches = [...literal, ...(hasVector ? [`t.search_vector @@ ${query}`] : [])]
+  const matches = [...(literally || !hasVector ? literal : []), ...(hasVector ? [`t.search_vector @@ ${query}`] : [])]
   const isLiteral = literal.length === 0 ? '0' : `(case when ${literal.join(' or ')} then 0.5 else 0 end)`
   return {
     score: hasVector ? `(ts_rank(t.search_vector, ${query}, 32) + ${isLiteral})` : isLiteral,

@@ -13,7 +13,7 @@ import { createHomes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { nearestIds } from './nearest.ts'
-import { foundSql, partNames, rankSql, type Ask } from './search-sql.ts'
+import { foundSql, hasFullText, partNames, rankSql, type Ask } from './search-sql.ts'
 
 export interface Search {
   /**
@@ -60,8 +60,14 @@ export function createSearch({ pool, catalog, exactRows }: SearchOptions): Searc
                 exactRows,
               })
         const columns = selectList(table, { embeddings: false }, 't')
-        const text = rankSql({ table, ask, params, columns, limit }, condition, nearest)
-        return (await client.query<string[]>({ text, values: params, ...rawRows })).rows
+        const ranked = async (literally: boolean): Promise<readonly string[][]> => {
+          const values = [...params]
+          const text = rankSql({ table, ask, params: values, columns, limit }, condition, nearest, { literally })
+          return (await client.query<string[]>({ text, values, ...rawRows })).rows
+        }
+        const found = await ranked(false)
+        const isAll = found.length === limit || ask.kind === 'vector' || !hasFullText(table)
+        return isAll ? found : ranked(true)
       })
       const found = rows.map(([score, ...raw]) => ({
         score: Number(score),

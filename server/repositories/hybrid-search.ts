@@ -41,10 +41,20 @@ export interface Searched {
   readonly text: (words: string) => { readonly condition: string; readonly rank: string }
 }
 
-/** Words by the full-text index over `search_vector`; any of them may match. */
-export function fullText(words: string): ReturnType<Searched['text']> {
-  const query = `(select replace(plainto_tsquery('english', ${words})::text, '&', '|')::tsquery)`
-  return { condition: `t.search_vector @@ ${query}`, rank: `ts_rank(t.search_vector, ${query}, 32)` }
+/**
+ * Words by full text, any of which may match, and by what looks like a name (trigrams), where there is one. `vector` and
+ * `name` are SQL over alias `t`; an index serves them when they are what it is over.
+ */
+export function fullText(vector: string, name?: string): Searched['text'] {
+  return (words) => {
+    const query = `(select replace(plainto_tsquery('english', ${words})::text, '&', '|')::tsquery)`
+    const [matches, rank] = [`${vector} @@ ${query}`, `ts_rank(${vector}, ${query}, 32)`]
+    if (name === undefined) return { condition: matches, rank }
+    return {
+      condition: `(${matches} or ${name} % ${words})`,
+      rank: `greatest(${rank}, coalesce(similarity(${name}, ${words}), 0))`,
+    }
+  }
 }
 
 const defaults: Weights = { similarity: 0.55, text: 0.2, importance: 0.15, recency: 0.1 }

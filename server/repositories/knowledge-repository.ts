@@ -1,8 +1,8 @@
 import { knowledgeEntries } from '../entities/memory/knowledge-entries.ts'
-import { fullText, hybridSearch, type SearchOptions } from './hybrid-search.ts'
-import type { Found } from './memory-repository.ts'
+import { fullText, type SearchOptions } from './hybrid-search.ts'
 import { inOrder } from './ranked.ts'
-import { Repository, type RepositoryParts, type RowOf } from './repository.ts'
+import type { RepositoryParts, RowOf } from './repository.ts'
+import { SearchingRepository, type Found } from './searching-repository.ts'
 
 export interface KnowledgeSearch extends SearchOptions {
   readonly entryTypes?: readonly string[]
@@ -12,35 +12,29 @@ export interface KnowledgeSearch extends SearchOptions {
 }
 
 const searched = {
-  table: 'knowledge_entries',
   live: 't.is_current and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())',
   importance: 'coalesce(t.quality_score, 0.5)',
   confidence: 'coalesce(t.confidence_score, 1)',
-  text: fullText,
+  text: fullText('t.search_vector', 't.title'),
 }
 
 /** The knowledge base: current entries are searched, frozen ones are its history. */
-export class KnowledgeRepository extends Repository<typeof knowledgeEntries> {
+export class KnowledgeRepository extends SearchingRepository<typeof knowledgeEntries> {
   constructor(parts: RepositoryParts) {
     super(parts, knowledgeEntries)
   }
 
   /** Best first, by vector, by words, or by both. */
   async search(options: KnowledgeSearch): Promise<readonly Found<RowOf<typeof knowledgeEntries>>[]> {
-    const filters: readonly (readonly [condition: string, value: unknown])[] = [
-      ['t.organization_id = ?', this.parts.actor.organizationId],
-      ['t.entry_type = any (?::text[])', options.entryTypes],
-      ['t.project_id = ?', options.projectId],
-      ['t.tags && ?::text[]', options.tags],
-    ]
-    const used = filters.filter(([, value]) => value !== undefined)
-    const filter = {
-      text: used.map(([condition], index) => condition.replace('?', `$${index + 1}`)).join(' and '),
-      parameters: used.map(([, value]) => value),
-    }
-    const ranked = await hybridSearch(this.parts.query, searched, filter, options)
-    const rows = await this.byIds(ranked.map(({ id }) => id))
-    return inOrder(ranked, rows).map(([{ score, similarity, text }, row]) => ({ row, score, similarity, text }))
+    return this.ranked(
+      searched,
+      [
+        ['t.entry_type = any (?::text[])', options.entryTypes],
+        ['t.project_id = ?', options.projectId],
+        ['t.tags && ?::text[]', options.tags],
+      ],
+      options,
+    )
   }
 
   /** The entry and its frozen former contents, newest first. */

@@ -59,7 +59,8 @@ export interface RepositoryParts {
   readonly deleteTime: () => string
 }
 
-const pageLimit = 1000
+/** Rows of the largest page. */
+export const pageLimit = 1000
 /** Rows of one INSERT. */
 const bulkRows = 500
 
@@ -102,9 +103,8 @@ export class Repository<T extends Table> {
 
   /** One page, which stays the same whatever is inserted before it. */
   async list(options: ListOptions<T> = {}): Promise<Page<T>> {
-    const { where, orderBy = [], limit = 50, after, withDeleted = false, embeddings = false } = options
-    if (!Number.isInteger(limit) || limit < 1 || limit > pageLimit)
-      throw new TideError('invalid_value', `A page of ${limit} rows was asked for; it may have 1 to ${pageLimit}.`)
+    const { where, orderBy = [], withDeleted = false, embeddings = false, after } = options
+    const limit = pageSize(options.limit ?? 50)
     const order = totalOrder(this.table, orderBy)
     const conditions = [where, this.#readable(withDeleted), after && afterCursor(this.table, order, after)]
     const found = await this.#find(conditions, order, limit + 1, embeddings)
@@ -142,7 +142,9 @@ export class Repository<T extends Table> {
 
   /** Changes all rows that the condition selects; answers how many. */
   async patchMany(where: Where<T>, set: PatchOf<T>): Promise<number> {
-    return (await this.#update([where, this.#writable()], set)).length
+    const selected = this.#all([where, this.#writable()])
+    if (Object.keys(set).length === 0) return this.#run(() => this.parts.em.count(this.#entity, selected))
+    return this.#run(() => this.parts.em.nativeUpdate(this.#entity, selected, set), set)
   }
 
   /** Deletes a row and what belongs to it, so that `restore` brings it back. Of a table without soft delete: `remove`. */
@@ -306,6 +308,12 @@ export class Repository<T extends Table> {
   #missing(key: Key): never {
     throw new TideError('not_found', `There is no row ${shownKey(key)} in ${this.table.name} for this actor.`)
   }
+}
+
+/** Throws `invalid_value` for what is no number of rows of a page. */
+export function pageSize(limit: number): number {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= pageLimit) return limit
+  throw new TideError('invalid_value', `A page of ${limit} rows was asked for; it may have 1 to ${pageLimit}.`)
 }
 
 function tableOf(catalog: Catalog, name: string): CatalogTable {

@@ -1,6 +1,6 @@
 import { tasks } from '../entities/planning/tasks.ts'
 import { inOrder } from './ranked.ts'
-import { Repository, type RepositoryParts, type RowOf } from './repository.ts'
+import { pageSize, Repository, type RepositoryParts, type RowOf } from './repository.ts'
 
 export interface Claim {
   readonly agentId: string
@@ -15,11 +15,11 @@ export class TaskRepository extends Repository<typeof tasks> {
     super(parts, tasks)
   }
 
-  /** What may be begun now in a project, the most important first, then the oldest. */
+  /** What may be begun now in a project, the most important first, then the oldest; at most `limit` tasks, 1 to 1,000. */
   async ready(projectId: string, limit = 50): Promise<readonly RowOf<typeof tasks>[]> {
     const ready = await this.parts.query<{ readonly id: string }>({
       text: `select id from v_ready_tasks where project_id = $1 order by priority_rank desc, created_at, id limit $2`,
-      values: [projectId, limit],
+      values: [projectId, pageSize(limit)],
     })
     return inOrder(ready, await this.byIds(ready.map(({ id }) => id))).map(([, row]) => row)
   }

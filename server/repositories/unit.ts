@@ -1,8 +1,10 @@
 import type { EntityManager } from '@mikro-orm/postgresql'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import type { Actor } from './actor.ts'
+import { ContextRepository } from './context-repository.ts'
 import { KnowledgeRepository } from './knowledge-repository.ts'
 import { MemoryRepository } from './memory-repository.ts'
+import { PatternRepository } from './pattern-repository.ts'
 import { Repository, type RepositoryParts, type Table } from './repository.ts'
 import { SyncRepository } from './sync-repository.ts'
 import { TaskRepository } from './task-repository.ts'
@@ -42,6 +44,14 @@ export class Unit {
 
   get knowledge(): KnowledgeRepository {
     return new KnowledgeRepository(this.#parts)
+  }
+
+  get contexts(): ContextRepository {
+    return new ContextRepository(this.#parts)
+  }
+
+  get patterns(): PatternRepository {
+    return new PatternRepository(this.#parts)
   }
 
   get usage(): UsageRepository {

@@ -79,6 +79,16 @@ test('a row without an embedding is ranked by its words among those that are nea
   )
 })
 
+test('a part of a word is found where there is room beside those that have the words', async () => {
+  const { add, find } = await world()
+  await add('The pump failed with E4711-B')
+  await add('4711 is a number')
+  expect((await find({ text: '4711' })).map(({ name }) => name)).toEqual([
+    '4711 is a number',
+    'The pump failed with E4711-B',
+  ])
+})
+
 test('what has expired, was superseded, archived or deleted, or is of others, is never found', async () => {
   const { add, find, ownerId } = await world()
   const stranger = await world()

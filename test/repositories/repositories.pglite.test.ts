@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { agentTypes } from '../../server/entities/agents/agent-types.ts'
+import { agentSessions } from '../../server/entities/agents/agent-sessions.ts'
 import { memoryTags } from '../../server/entities/memory/memory-tags.ts'
 import { plans } from '../../server/entities/planning/plans.ts'
 import { taskRuns } from '../../server/entities/planning/task-runs.ts'
@@ -361,6 +362,50 @@ describe('memories', () => {
   })
 })
 
+describe('what is like something', () => {
+  const axis = (n: number) => Float32Array.from({ length: 384 }, (_, index) => Number(index === n))
+
+  test('is found among the contexts of a session, by vector and by words, unless it has expired', async () => {
+    const agentId = on.world.agent
+    const [session, other] = await unit((here) => here.of(agentSessions).createMany([{ agentId }, { agentId }]))
+    const context = (content: string, n: number, more: object = {}) =>
+      unit((here) =>
+        here.contexts.create({
+          ...{ agentId, sessionId: session?.id ?? '', embedding: axis(n), embeddingModel: 'test', content },
+          ...more,
+        }),
+      )
+    const near = await context('The tunnel is down', 3)
+    const far = await context('Lunch', 4)
+    await context('The tunnel of another session', 3, { sessionId: other?.id })
+    await context('The tunnel of yesterday', 3, { expiresAt: new Date(0) })
+    const similar = async (asked: object) => {
+      const hits = await unit((here) => here.contexts.similar({ sessionId: session?.id ?? '', ...asked }))
+      return hits.map(({ row }) => row.id)
+    }
+    expect(await similar({ embedding: axis(3) })).toEqual([near.id, far.id])
+    expect(await similar({ text: 'tunnels' })).toEqual([near.id])
+    expect(await similar({ embedding: axis(3), types: ['task'] })).toEqual([])
+  })
+
+  test('is found among the patterns, by vector, by words and by what looks like the name, unless it is deprecated', async () => {
+    const pattern = (name: string, n: number, more: object = {}) =>
+      unit((here) => here.patterns.create({ name, kind: 'code', embedding: axis(n), ...more }))
+    const near = await pattern('Retry with backoff', 5, { solution: 'Double the pause after each failure' })
+    const far = await pattern('Bulkhead', 6, { tags: ['isolation'] })
+    await pattern('Retry for ever', 5, { status: 'deprecated' })
+    const similar = async (asked: object) => {
+      const hits = await unit((here) => here.patterns.similar(asked))
+      return hits.map(({ row }) => row.id)
+    }
+    expect(await similar({ embedding: axis(5) })).toEqual([near.id, far.id])
+    expect(await similar({ embedding: axis(5), tags: ['isolation'] })).toEqual([far.id])
+    expect(await similar({ text: 'pauses' })).toEqual([near.id])
+    expect(await similar({ text: 'bulkheads' })).toEqual([far.id])
+    expect(await similar({ text: 'retri with backof' })).toEqual([near.id])
+  })
+})
+
 describe('knowledge', () => {
   test('is found while it is current, with its former contents behind it', async () => {
     const adr = (content: string, more: object) => ({
@@ -426,5 +471,32 @@ describe('the change log', () => {
       here.sync.create({ mutationId: id, tableName: 'tasks', rowId: id, kind: 'field', userId: on.world.user }),
     )
     expect(await unit((here) => here.sync.openConflicts('tasks', id))).toEqual([conflict.id])
+  })
+})
+
+describe('an actor of another organization', () => {
+  test('gets nothing of what is summed, listed or logged about a project', async () => {
+    await addTask()
+    const { organization } = await createWorld(on.db.database.pool)
+    const { project } = on.world
+    const asked = (organizationId: string) =>
+      on.repositories.withUnit({ organizationId }, async ({ tasks, usage, sync }) => [
+        (await tasks.ready(project, 1)).length,
+        (await usage.totals(project, new Date(0), new Date())).length,
+        (await sync.changes(`project/${project}`, 0, 1)).length,
+      ])
+    expect(await asked(organization)).toEqual([0, 0, 0])
+    const own = await asked(on.world.organization)
+    expect(own).toEqual([1, expect.any(Number), 1])
+    expect(own[1]).toBeGreaterThan(0)
+  })
+
+  test.each([0, 1001, 1.5])('no list has %d rows', async (limit) => {
+    for (const work of [
+      ({ tasks }: Unit) => tasks.ready(on.world.project, limit),
+      ({ sync }: Unit) => sync.changes('global', 0, limit),
+      ({ tasks }: Unit) => tasks.list({ limit }),
+    ])
+      await expect(unit<unknown>(work)).rejects.toMatchObject({ code: 'invalid_value' })
   })
 })

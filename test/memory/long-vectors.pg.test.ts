@@ -1,0 +1,3 @@
+import { describeLongVectors } from './long-vectors-contract.ts'
+
+describeLongVectors('postgres')
