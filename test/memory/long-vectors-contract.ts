@@ -13,7 +13,7 @@ export function describeLongVectors(kind: 'embedded' | 'postgres'): void {
     db = await createTestDatabase({ kind })
     // As new again, which is quicker than new.
     await db.database.pool.query(`delete from system_settings where key = 'embedding.dimension'`)
-    await db.database.migrate(undefined, dimension)
+    await db.database.migrate(undefined, { dimension })
     world = await createWorld(db.database.pool)
   })
   afterAll(() => db.close())
