@@ -56,7 +56,7 @@ export function describeLongVectors(kind: 'embedded' | 'postgres'): void {
     client.release()
     expect(found[0]).toBe(ids[5])
     // What points the same way a little, and so lies nearer than the rest.
-    expect([...found].toSorted()).toEqual([ids[5], ids[12], ids[19]].toSorted())
+    expect(new Set(found)).toEqual(new Set([ids[5], ids[12], ids[19]]))
     expect(plans.some((plan) => plan.includes('memories_embedding_hnsw'))).toBe(exactRows === 0)
   })
 }
