@@ -152,6 +152,7 @@ export async function connect<const S extends Schema = typeof shippedSchema>(
     token: checked.token,
     device: checked.device,
     tail: checked.tail,
+    outbox: checked.outbox,
     stayAlive,
   }
   const open = (): Promise<ReplicaStore> => openStore(replica, schema)

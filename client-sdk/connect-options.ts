@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { TideError } from '../protocol/error.ts'
 import type { Schema } from '../protocol/rows/table.ts'
 import type { shippedSchema } from './schema.generated.ts'
+import { defaultOutbox, type OutboxLimits } from './outbox/outbox.ts'
 import { defaultTail, type TailLimits } from './outbox/tail.ts'
 import type { ReplicaOptions } from './store/open-store.ts'
 
@@ -19,6 +20,11 @@ export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
    * restored from a backup that lacks them. Default: 10,000 writes, 48 hours; `{ writes: 0 }` keeps none.
    */
   readonly keepSettled?: { readonly writes?: number; readonly hours?: number }
+  /**
+   * How much may wait to be sent, refused writes included: a write beyond fails with `outbox_full`. Default: 100,000 writes
+   * and 64,000,000 characters of JSON.
+   */
+  readonly outbox?: { readonly writes?: number; readonly bytes?: number }
   /** The tables, as `tidewire generate` prints them; default: the shipped ones. */
   readonly schema?: S
 }
@@ -45,6 +51,7 @@ const optionsSchema = z.object({
   keepSettled: z
     .strictObject({ writes: z.int().min(0).max(1_000_000).optional(), hours: z.number().positive().optional() })
     .optional(),
+  outbox: z.strictObject({ writes: z.int().min(1).optional(), bytes: z.int().min(1).optional() }).optional(),
 })
 
 export interface CheckedOptions {
@@ -52,6 +59,7 @@ export interface CheckedOptions {
   readonly token: () => Promise<string>
   readonly device: { readonly name: string; readonly kind: DeviceKind }
   readonly tail: TailLimits
+  readonly outbox: OutboxLimits
 }
 
 /** Checks the options of `connect`, all at once. Throws `TideError` `config_invalid`; a token never shows in the message. */
@@ -63,12 +71,13 @@ export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
       remedy: 'Correct the named options.',
     })
   }
-  const { url, token, device, keepSettled = {} } = options
+  const { url, token, device, keepSettled = {}, outbox = {} } = options
   const { writes = defaultTail.writes, hours } = keepSettled
   return {
     url,
     device,
     token: typeof token === 'string' ? () => Promise.resolve(token) : async () => token(),
+    outbox: { ...defaultOutbox, ...outbox },
     tail: { ...defaultTail, writes, ms: hours === undefined ? defaultTail.ms : hours * 3_600_000 },
   }
 }

@@ -1,8 +1,29 @@
 import type { OutboxEntry } from '../store/store.ts'
 import { keyOf, type RowRef } from './row-key.ts'
 
-/** Most writes that may wait at once; a write beyond is refused with `outbox_full`. */
-export const outboxLimit = 100_000
+/** How much may wait at once, parked writes included; a write beyond is refused with `outbox_full`. */
+export interface OutboxLimits {
+  readonly writes: number
+  /** Of JSON text, in characters: all of them are in memory. */
+  readonly bytes: number
+}
+
+export const defaultOutbox: OutboxLimits = { writes: 100_000, bytes: 64_000_000 }
+
+const sizes = new WeakMap<OutboxEntry['mutation'], number>()
+
+/** Characters of a write as JSON text, measured once. */
+export function sizeOf({ mutation }: OutboxEntry): number {
+  const size = sizes.get(mutation) ?? JSON.stringify(mutation).length
+  sizes.set(mutation, size)
+  return size
+}
+
+/** The same write with another counter, say, need not be measured again. */
+function keepSize(before: OutboxEntry, { mutation }: OutboxEntry): void {
+  if (before.mutation.set === mutation.set && before.mutation.base === mutation.base)
+    sizes.set(mutation, sizeOf(before))
+}
 
 /** Says which other row a write shows on: the row that a `resolve` settles. */
 export type TargetOf = (entry: OutboxEntry) => RowRef | null
@@ -34,9 +55,15 @@ export class Outbox {
   /** How many writes name this one as their dependency. */
   readonly #references = new Map<string, number>()
   #lastPosition = 0
+  #bytes = 0
 
   get size(): number {
     return this.#byId.size
+  }
+
+  /** Of all writes as JSON text, in characters. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Writes under way: all but parked ones and those that lost. */
@@ -120,6 +147,8 @@ export class Outbox {
     const { id, table, rowId } = entry.mutation
     const before = this.#byId.get(id)
     this.#lastPosition = Math.max(this.#lastPosition, entry.position)
+    if (before !== undefined) keepSize(before, entry)
+    this.#bytes += sizeOf(entry) - (before === undefined ? 0 : sizeOf(before))
     this.#count(before, -1)
     this.#count(entry, 1)
     this.#byId.set(id, entry)
@@ -145,6 +174,7 @@ export class Outbox {
   #drop(id: string): void {
     const entry = this.#byId.get(id)
     if (entry === undefined) return
+    this.#bytes -= sizeOf(entry)
     this.#count(entry, -1)
     this.#byId.delete(id)
     this.#byStatus[entry.status].delete(id)

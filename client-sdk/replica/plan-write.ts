@@ -4,7 +4,7 @@ import type { Json, Row } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { dependenciesOf } from '../outbox/depends.ts'
 import { cancels, fold } from '../outbox/fold.ts'
-import { isActive, outboxLimit } from '../outbox/outbox.ts'
+import { isActive, type OutboxLimits } from '../outbox/outbox.ts'
 import { patchToWire, toWire } from '../outbox/wire-value.ts'
 import type { OutboxEntry } from '../store/store.ts'
 import { systemColumns } from './rebase.ts'
@@ -23,6 +23,8 @@ export interface WriteTools {
   readonly now: number
   /** All or nothing, here and on the server. */
   readonly group: boolean
+  /** What may wait at once. */
+  readonly limits: OutboxLimits
 }
 
 /**
@@ -40,8 +42,7 @@ export function planWrite(step: Step, drafts: readonly CheckedDraft[], tools: Wr
   const group = tools.group && drafts.length > 1 ? { group: tools.newId() } : {}
   const ended = new Map<string, OutboxEntry>()
   const ids = drafts.map((draft) => planDraft(step, draft, tools, group, ended))
-  if (step.outboxSize > outboxLimit)
-    throw new TideError('outbox_full', `${outboxLimit} writes already wait to be sent.`)
+  checkRoom(step.outboxSize, tools.limits)
   return ids.map((id) => step.entry(id) ?? ended.get(id)).filter((entry) => entry !== undefined)
 }
 
@@ -90,6 +91,14 @@ function planDraft(
   step.put(entry)
   if (op === 'insert' && row === null) checkHome(table, step.visible(ref))
   return entry.mutation.id
+}
+
+function checkRoom({ writes, bytes }: OutboxLimits, limits: OutboxLimits): void {
+  if (writes <= limits.writes && bytes <= limits.bytes) return
+  throw new TideError(
+    'outbox_full',
+    `With this write ${writes} of ${bytes} characters would wait to be sent; at most ${limits.writes} of ${limits.bytes} may.`,
+  )
 }
 
 /** Refused here rather than by the server, much later, with everything behind it. */

@@ -4,18 +4,16 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { packedToRows } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
-import type { Schema } from '../../protocol/rows/table.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { Random } from '../../lib/random.ts'
 import { Listeners } from '../../lib/listeners.ts'
 import { Serial } from '../../lib/serial.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { conflictTable } from '../conflict/conflict.ts'
 import type { RowRef } from '../outbox/row-key.ts'
+import { defaultOutbox, type OutboxLimits } from '../outbox/outbox.ts'
 import { selectPush } from '../outbox/select-push.ts'
 import { rowSync, type RowSync } from '../outbox/row-sync.ts'
-import type { TailLimits } from '../outbox/tail.ts'
 import { tablesOf } from '../store/holding.ts'
 import type {
   OutboxEntry,
@@ -25,7 +23,7 @@ import type {
   StoredState,
   SubscriptionRecord,
 } from '../store/store.ts'
-import { entriesOf, isDone, withCaller, type Caller } from './callers.ts'
+import { entriesOf, isDone, withCaller } from './callers.ts'
 import { checkDraft } from './check-draft.ts'
 import { knowDrafts, knowFallen, knowLost, knowRows } from './know-rows.ts'
 import { Mirror } from './mirror.ts'
@@ -39,25 +37,14 @@ import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } fr
 import { planWrite } from './plan-write.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import { withStates, type ReplicaChange } from './replica-change.ts'
+import type { ReplicaOptions, WriteOptions } from './replica-options.ts'
 import { visitServerRows } from './server-rows.ts'
 import { ServerTime } from './server-time.ts'
 import { Step, type Plan } from './step.ts'
 import type { WriteDraft, Written } from './write-draft.ts'
 import { writtenOf } from './written.ts'
 
-export interface ReplicaOptions {
-  readonly store: ReplicaStore
-  readonly schema: Schema
-  readonly clock: Clock
-  readonly random: Random
-  /** Ended writes that are kept, for a server that is restored from a backup. */
-  readonly tail?: TailLimits
-}
-
-export interface WriteOptions {
-  readonly group?: boolean
-  readonly caller?: Caller
-}
+export type { ReplicaOptions, WriteOptions } from './replica-options.ts'
 
 /**
  * The local copy of what a principal follows, with its own writes laid over. A thin shell: every operation waits its
@@ -69,6 +56,7 @@ export class Replica {
   readonly #store: ReplicaStore
   readonly #clock: Clock
   readonly #time: ServerTime
+  readonly #limits: OutboxLimits
   readonly #newId: () => string
   readonly #mirror: Mirror
   readonly #steps = new Serial()
@@ -78,6 +66,7 @@ export class Replica {
   private constructor(options: ReplicaOptions, mirror: Mirror) {
     this.#store = options.store
     this.#clock = options.clock
+    this.#limits = options.outbox ?? defaultOutbox
     this.#time = new ServerTime(options.clock, mirror.meta.clockAheadMs)
     this.#newId = createUuidSource(this.#time, options.random)
     this.#mirror = mirror
@@ -185,7 +174,12 @@ export class Replica {
       if (caller !== undefined && isDone(this.meta, caller))
         return writtenOf(step, checked, entriesOf(this.#mirror, checked), now)
       if (caller !== undefined) step.setMeta({ callers: withCaller(this.meta, caller) })
-      return writtenOf(step, checked, planWrite(step, checked, { newId: this.#newId, now, group }), now)
+      return writtenOf(
+        step,
+        checked,
+        planWrite(step, checked, { newId: this.#newId, now, group, limits: this.#limits }),
+        now,
+      )
     })
   }
 

@@ -2,7 +2,7 @@ import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { resolutionEffects, targetOf } from '../conflict/resolution-effect.ts'
 import type { Effect } from '../outbox/effect.ts'
-import { isActive } from '../outbox/outbox.ts'
+import { isActive, sizeOf, type OutboxLimits } from '../outbox/outbox.ts'
 import { keyOf, type RowRef } from '../outbox/row-key.ts'
 import { tableOf } from '../store/holding.ts'
 import type {
@@ -69,11 +69,16 @@ export class Step {
     return { ...this.#mirror.meta, ...this.#meta }
   }
 
-  get outboxSize(): number {
-    let size = this.#mirror.outbox.size
-    for (const [id, entry] of this.#entries)
-      size += Number(entry !== null) - Number(this.#mirror.outbox.get(id) !== undefined)
-    return size
+  /** How many writes wait, and how long they are as JSON text, as this step leaves them. */
+  get outboxSize(): OutboxLimits {
+    const { outbox } = this.#mirror
+    let { size: writes, bytes } = outbox
+    for (const [id, entry] of this.#entries) {
+      const before = outbox.get(id)
+      writes += Number(entry !== null) - Number(before !== undefined)
+      bytes += (entry === null ? 0 : sizeOf(entry)) - (before === undefined ? 0 : sizeOf(before))
+    }
+    return { writes, bytes }
   }
 
   entry(id: string): OutboxEntry | undefined {

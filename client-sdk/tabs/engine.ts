@@ -3,6 +3,7 @@ import type { Random } from '../../lib/random.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { Connection, type ConnectionOptions } from '../connection/connection.ts'
 import type { ConnectionView } from '../connection/connection-view.ts'
+import type { OutboxLimits } from '../outbox/outbox.ts'
 import type { TailLimits } from '../outbox/tail.ts'
 import { Replica } from '../replica/replica.ts'
 import type { ReplicaView } from '../replica/replica-view.ts'
@@ -27,6 +28,7 @@ export interface EngineParts {
   readonly token: ConnectionOptions['token']
   readonly device: ConnectionOptions['device']
   readonly tail?: TailLimits
+  readonly outbox?: OutboxLimits
   /** Keeps the process running while the connection is being made: between two tries there is nothing else that would. */
   readonly stayAlive?: () => CancelTimer
 }
@@ -39,8 +41,8 @@ export interface LocalEngine extends Engine {
 
 /** Opens what the store holds, in this very tab or process. */
 export async function openEngine(parts: EngineParts, store: ReplicaStore): Promise<LocalEngine> {
-  const { schema, clock, random, transport, token, device, tail } = parts
-  const replica = await Replica.open({ store, schema, clock, random, ...(tail === undefined ? {} : { tail }) })
+  const { schema, clock, random, transport, token, device, tail, outbox } = parts
+  const replica = await Replica.open({ store, schema, clock, random, tail, outbox })
   const connection = new Connection({ replica, transport, clock, random, token, device })
   return {
     replica,

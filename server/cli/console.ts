@@ -31,18 +31,22 @@ export function createConsole(json: boolean): Console {
 
 /** Says what went wrong and what to do, and returns the exit code for it. */
 export function reportError(error: unknown, json: boolean): number {
-  const known = error instanceof TideError ? error : undefined
-  const message = known?.message ?? (error instanceof Error ? error.message : String(error))
-  if (json) process.stderr.write(`${JSON.stringify({ error: known?.toBody() ?? { code: 'internal', message } })}\n`)
-  else
-    process.stderr.write(
-      `${message}\n${known ? `${known.remedy}\n` : `${error instanceof Error ? (error.stack ?? '') : ''}\n`}`,
-    )
+  const known =
+    error instanceof TideError
+      ? error
+      : new TideError('internal', error instanceof Error ? error.message : String(error), {
+          remedy: 'This is a bug: report it with all that is said here.',
+        })
+  // Where it happened matters only of what nobody foresaw.
+  const where = known !== error && error instanceof Error ? `${error.stack}\n` : ''
+  process.stderr.write(
+    json ? `${JSON.stringify({ error: known.toBody() })}\n` : `${known.message}\n${known.remedy}\n${where}`,
+  )
   return exitCodeOf(known)
 }
 
-function exitCodeOf(error: TideError | undefined): number {
-  switch (error?.code) {
+function exitCodeOf(error: TideError): number {
+  switch (error.code) {
     case 'config_invalid':
     case 'invalid_value':
       return exitCodes.usage

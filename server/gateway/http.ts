@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { errorText, type Health, type Log, type Trouble } from '../telemetry/telemetry.ts'
+import { TideError } from '../../protocol/error.ts'
 import type { RouteReply } from './sign-in-routes.ts'
 
 /** What a browser sees: whether the server works, and what to type next. */
@@ -45,7 +46,12 @@ export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, re
     reply(request, deps)
       .catch((error: unknown): Reply => {
         deps.log.error('An HTTP request failed', { error: errorText(error) })
-        return json(500, { error: 'internal' })
+        return refusal(
+          500,
+          new TideError('internal', 'The request failed inside the server.', {
+            remedy: 'Report it with the line of the log.',
+          }),
+        )
       })
       .then(
         ({ status, type, body, headers }) => {
@@ -70,8 +76,17 @@ async function reply(request: IncomingMessage, deps: HttpDeps): Promise<Reply> {
     const routed = await route(request)
     if (routed) return { ...json(routed.status, routed.body), headers: routed.headers ?? {} }
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') return json(405, { error: 'method_not_allowed' })
-  const [path] = (request.url ?? '/').split('?', 1)
+  const [path = '/'] = (request.url ?? '/').split('?', 1)
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return {
+      ...refusal(
+        405,
+        new TideError('bad_message', `${path.slice(0, 200)} takes GET, and this is a ${request.method}.`, {
+          remedy: 'Use GET.',
+        }),
+      ),
+      headers: { allow: 'GET, HEAD' },
+    }
   switch (path) {
     case '/health':
       return json(200, { ok: true })
@@ -86,8 +101,17 @@ async function reply(request: IncomingMessage, deps: HttpDeps): Promise<Reply> {
     case '/':
       return { status: 200, type: 'text/html; charset=utf-8', body: statusPage }
     default:
-      return json(404, { error: 'not_found' })
+      return refusal(
+        404,
+        new TideError('not_found', `There is nothing at ${path.slice(0, 200)}.`, {
+          remedy: 'Ask for /, /health, /health/system, /ready or /metrics; the WebSocket is at /socket.io/.',
+        }),
+      )
   }
+}
+
+function refusal(status: number, error: TideError): Reply {
+  return json(status, { error: error.toBody() })
 }
 
 function json(status: number, body: unknown): Reply {

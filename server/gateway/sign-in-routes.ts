@@ -119,7 +119,9 @@ export function createSignInRoutes({
       if (request.method !== 'POST')
         return {
           status: 405,
-          body: { error: { code: 'bad_message', message: `${path} takes POST.` } },
+          body: {
+            error: new TideError('bad_message', `${path} takes POST.`, { remedy: 'Use POST.' }).toBody(),
+          },
           headers: { ...headers, allow: 'POST' },
         }
       return { status: 200, body: await route(await readJson(request), request), headers }

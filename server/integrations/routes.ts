@@ -2,14 +2,14 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
-import type { Json } from '../../protocol/rows/row.ts'
 import type { Received } from './inbound.ts'
 import type { Sent } from './signatures.ts'
 
 /** An answer in JSON. */
 export interface WebhookReply {
   readonly status: number
-  readonly body: Json
+  /** JSON. */
+  readonly body: unknown
 }
 
 export interface WebhookRoutesDeps {
@@ -58,7 +58,10 @@ export function createWebhookRoutes({
     const key = /^\/webhooks\/([0-9A-Za-z_-]{16,200})$/.exec((request.url ?? '').split('?', 1)[0] ?? '')?.[1]
     if (key === undefined) return undefined
     if (request.method !== 'POST')
-      return { status: 405, body: { error: { code: 'bad_message', message: 'A webhook is a POST.' } } }
+      return {
+        status: 405,
+        body: { error: new TideError('bad_message', 'A webhook is a POST.', { remedy: 'Use POST.' }).toBody() },
+      }
     try {
       const { body, outcome } = await take(request, key)
       count(outcome)
@@ -67,7 +70,7 @@ export function createWebhookRoutes({
     } catch (error) {
       if (!(error instanceof TideError)) throw error
       count(error.code)
-      return { status: statuses[error.code] ?? 400, body: { error: { code: error.code, message: error.message } } }
+      return { status: statuses[error.code] ?? 400, body: { error: error.toBody() } }
     }
   }
 }

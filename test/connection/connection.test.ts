@@ -351,6 +351,31 @@ describe('requests', () => {
   })
 })
 
+describe('limits', () => {
+  it('of subscriptions are told to whoever waits', async () => {
+    const { connection, server, replica } = await liveAndHeld()
+    const refused: unknown[] = []
+    connection.onRefused((id, { code }) => refused.push([id, code]))
+    await replica.addSubscription({ id: 'one-more', channel, embeddings: false })
+    const error = { code: 'subscription_limit', message: 'too many', remedy: 'fewer' } as const
+    await server.say({ type: 'subscribed', id: 'one-more', error })
+    expect(refused).toEqual([['one-more', 'subscription_limit']])
+  })
+
+  it('of what the log keeps make a replica fetch everything anew, with its writes', async () => {
+    const connected = await liveAndHeld()
+    const { server, replica, clock } = connected
+    await replica.write([insertTask])
+    const error = { code: 'cursor_too_old', message: 'too far', remedy: 'none' } as const
+    await server.say({ type: 'error', fatal: true, error })
+    expect(replica.subscriptions.map(({ state }) => state)).toEqual(['new'])
+    await clock.advance(1000)
+    await goLive(connected, { resume: false })
+    expect(replica.writes()).toHaveLength(1)
+    expect(replica.pendingCount).toBe(1)
+  })
+})
+
 describe('the end', () => {
   it('of a connection by hand lasts until connect', async () => {
     const { connection, server, clock } = await liveAndHeld()
