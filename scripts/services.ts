@@ -83,9 +83,9 @@ export function postgresPrograms(): string | undefined {
   return folder
 }
 
-/** A Debian-style PostgreSQL 16 or later on this machine that has pgvector, as the folder of its programs. */
+/** A Debian-style PostgreSQL 16 or later on this machine that has pgvector, as the folder of its programs: 17 first, which is what is promised. */
 function localPostgres(): string | undefined {
-  return ['18', '17', '16']
+  return ['17', '18', '16']
     .filter((version) => existsSync(`/usr/share/postgresql/${version}/extension/vector.control`))
     .map((version) => `/usr/lib/postgresql/${version}/bin`)
     .find((bin) => existsSync(join(bin, 'initdb')))

@@ -10,6 +10,7 @@ import { findServices, startServices } from '../../scripts/services.ts'
 import { watchPace } from '../support/pace.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { inTurns, startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import type { RedisProcess } from './redis-process.ts'
 
 /** Whether this machine can run a cluster. */
 export const canRun = findServices().postgres.kind !== 'missing' && findServices().redis.kind !== 'missing'
@@ -19,6 +20,8 @@ export interface ClusterOptions {
   readonly capture: 'wal' | 'trigger'
   /** Settings of every server beside those. */
   readonly env?: Readonly<Record<string, string>>
+  /** A Redis to join them by, each with a cable of its own. */
+  readonly redis?: RedisProcess
   /** A Postgres of the test's own, to be killed; without it, one is started for the cluster. */
   readonly postgresUrl?: string
 }
@@ -34,6 +37,8 @@ export interface Cluster {
   bringBack(server: ServerProcess): void
   /** What a server reaches Postgres by, to be cut. */
   cableOf(server: ServerProcess): TcpProxy
+  /** What it reaches Redis by. */
+  redisCableOf(server: ServerProcess): TcpProxy
   readonly databaseUrl: string
   readonly pool: pg.Pool
   readonly projectId: string
@@ -42,12 +47,14 @@ export interface Cluster {
    * A device with a replica in memory that follows the tasks of the demo project, on a server or behind the load balancer.
    * That it loads them a second time is an error, told by `close`.
    */
+  /** Who loaded a second time; `close` throws when there is anybody. */
+  readonly loadedAgain: readonly string[]
   follow(name: string, options?: { readonly server?: ServerProcess; readonly email?: string }): Promise<Client>
   close(): Promise<void>
 }
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { servers: count, capture, env = {}, postgresUrl } = options
+  const { servers: count, capture, env = {}, postgresUrl, redis } = options
   const services = await startServices({
     ...findServices(),
     ...(postgresUrl === undefined ? {} : { postgres: { kind: 'missing', why: 'the test has its own' } as const }),
@@ -60,7 +67,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   await administer(administration, `create database ${name}`)
   const databaseUrl = Object.assign(new URL(administration), { pathname: `/${name}` }).href
   const postgresPort = Number(new URL(administration).port)
-  const cables = await Promise.all(Array.from({ length: count }, () => startProxy(() => [postgresPort])))
+  const proxies = (port: number): Promise<readonly TcpProxy[]> =>
+    Promise.all(Array.from({ length: count }, () => startProxy(() => [port])))
+  const cables = await proxies(postgresPort)
+  const redisCables = redis ? await proxies(redis.port) : []
   const settings = {
     DATABASE_POOL_SIZE: '8',
     DATABASE_MAX_OVERFLOW: '0',
@@ -73,6 +83,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     startServerProcess(join(home, String(index)), {
       ...settings,
       DATABASE_URL: Object.assign(new URL(databaseUrl), { port: cables[index]?.port }).href,
+      ...(redis ? { REDIS_URL: `redis://127.0.0.1:${redisCables[index]?.port}` } : {}),
     })
   const first = await start(0)
   await first.cli('seed', '--demo')
@@ -92,6 +103,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const projectId = rows[0]?.id ?? ''
   const clients: Client[] = []
   const loadedAgain: string[] = []
+  const cableIn = (those: readonly TcpProxy[], server: ServerProcess): TcpProxy => {
+    const cable = those[servers.indexOf(server)]
+    if (!cable) throw new Error('This cluster has no such server, or the server has no such cable.')
+    return cable
+  }
   return {
     servers,
     url,
@@ -106,11 +122,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       out.delete(portOf(server))
     },
     bringBack: (server) => void out.delete(portOf(server)),
-    cableOf(server) {
-      const cable = cables[servers.indexOf(server)]
-      if (!cable) throw new Error('The server is not of this cluster.')
-      return cable
-    },
+    cableOf: (server) => cableIn(cables, server),
+    redisCableOf: (server) => cableIn(redisCables, server),
+    loadedAgain,
     databaseUrl,
     pool,
     projectId,
@@ -134,10 +148,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       await Promise.all(clients.map((client) => client.close()))
       await balancer.close()
       for (const server of servers) server.signal('SIGCONT')
-      for (const cable of cables) cable.heal()
+      for (const cable of [...cables, ...redisCables]) cable.heal()
       await Promise.all(servers.map((server) => server.stop()))
       await pool.end()
-      await Promise.all(cables.map((cable) => cable.close()))
+      await Promise.all([...cables, ...redisCables].map((cable) => cable.close()))
       await administer(
         administration,
         `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '${name}' and not active`,
@@ -148,6 +162,16 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       if (loadedAgain.length > 0) throw new Error(`Devices had to load again: ${loadedAgain.join(', ')}`)
     },
   }
+}
+
+/** Waits until a client sees just these present in a project, by what they show as `at`: `name: at`, in alphabetical order. */
+export async function seesPresent(client: Client, projectId: string, shown: readonly string[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const stop = client.presence({ project: projectId }).live((peers) => {
+    const found = peers.map(({ name, state }) => `${name}: ${String(state['at'])}`)
+    if (found.toSorted((a, b) => a.localeCompare(b)).join() === shown.join()) resolve()
+  })
+  await promise.finally(stop)
 }
 
 /** Waits until a replica shows a row as the server has it. */

@@ -1,6 +1,6 @@
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { canRun, readiness, seesTask, startCluster, until, type Cluster } from './cluster.ts'
+import { canRun, readiness, seesPresent, seesTask, startCluster, until, type Cluster } from './cluster.ts'
 import { startRedis, type RedisProcess } from './redis-process.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
@@ -35,17 +35,8 @@ describe.skipIf(!canRun)('several servers with Redis between them', () => {
     })
   }
 
-  /** Waits until a client sees just these devices present, by what they show. */
-  async function sees(client: Client, shown: readonly string[]): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const stop = client.presence({ project: cluster.projectId }).live((peers) => {
-      const found = peers.map(({ name, state }) => `${name}: ${String(state['at'])}`)
-      if (found.toSorted((a, b) => a.localeCompare(b)).join() === shown.join()) resolve()
-    })
-    await promise
-    stop()
-  }
-
+  const sees = (client: Client, shown: readonly string[]): Promise<void> =>
+    seesPresent(client, cluster.projectId, shown)
   const everywhere = (at: string): readonly string[] => [0, 1, 2].map((index) => `direct ${index}: ${at}`)
   const show = (at: string): void => {
     for (const client of clients) client.presence({ project: cluster.projectId }).set({ at })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Client } from '@tidewire/client'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { RawClient } from '../support/raw-client.ts'
 import { isCurrent, openStage, untilStatus, type Stage } from './stage.ts'
 import { addTask, expectOnce, keepWriting } from './writers.ts'
 
@@ -41,10 +42,18 @@ describe('clocks that are set', () => {
   }
 
   async function setServer(skew: number): Promise<void> {
+    const since = stage.server.log.length
     await writeFile(join(home, 'skew'), String(skew))
     process.kill(stage.server.pid, 'SIGUSR2')
-    // By what it tells a device of the time, or what it logs: here only that it goes on.
-    await stage.ready()
+    const line = await stage.server.logged(({ msg }) => msg === 'clock set', since)
+    expect(Math.abs(Number(line['now']) - machineNow() - skew)).toBeLessThan(10 * 60_000)
+  }
+
+  /** By how much what the server tells devices of the time is wrong, milliseconds. */
+  async function toldWrong(): Promise<number> {
+    const { client, welcome } = await RawClient.greeted(stage.server.url, await stage.tokenFor(3600))
+    client.close()
+    return Math.abs(welcome.serverTime - machineNow())
   }
 
   test.for([
@@ -52,11 +61,12 @@ describe('clocks that are set', () => {
     ['a day back', -day],
   ] as const)("the server's to %s: nobody is cut off or thought stale, and who comes is let in", async ([, skew]) => {
     const [ada, ben] = clients
-    const writer = keepWriting(stage, ada)
+    const [writer, health] = [keepWriting(stage, ada), stage.watchHealth()]
     await writer.oneMore()
     await setServer(skew)
     await stage.untilReady()
     expect(await stage.metric('tidewire_canary_age_seconds')).toBeLessThan(60)
+    expect(await toldWrong()).toBeLessThan(10 * 60_000)
     ben.disconnect()
     ben.connect()
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
@@ -67,6 +77,7 @@ describe('clocks that are set', () => {
     await expect.poll(canaries, { timeout: 60_000 }).toBeGreaterThan(before + 1)
     await stage.untilReady()
     await setServer(0)
+    expect(await health.end()).toEqual([])
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
     await expectOnce(stage, await writer.stop().then(async (titles) => ada.synced().then(() => titles)))
     await stage.expectEqual(clients)

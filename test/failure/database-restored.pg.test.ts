@@ -51,11 +51,12 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
 
   test('a start of Postgres alone begins another epoch, and nobody loads anything again', async () => {
     const epoch = async (): Promise<unknown> => (await stage.sql('select epoch from sync_heads'))[0]
-    const [before, loads] = [await epoch(), countLoads(clients)]
+    const [before, loads, health] = [await epoch(), countLoads(clients), stage.watchHealth()]
     const [ada, ben] = clients
     ben.disconnect()
     await cluster.stop()
     await Promise.all([ada, ben].map((tide) => untilStatus(tide, isStale)))
+    await health.until('database_unreachable')
     cluster.copyTo('backup')
     await cluster.start()
     await addTask(stage, 'After the start')
@@ -63,6 +64,7 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
     await stage.expectEqual(clients)
     expect(await epoch()).not.toEqual(before)
     expect(loads()).toBe(0)
+    await health.end()
   })
 
   test.for(['lives through it', 'is down meanwhile'] as const)(
@@ -77,13 +79,14 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
       const own = await ada.tasks.insert({ projectId: stage.projectId, title: `Acknowledged ${name}` })
       await own.$write.wait('synced')
       await stage.expectEqual(clients)
-      const end = await written()
+      const [end, health] = [await written(), stage.watchHealth()]
       // One has a cursor of the time after the copy and is away, one is away with a write, one stays.
       ben.disconnect()
       cy.disconnect()
       const offline = await cy.tasks.insert({ projectId: stage.projectId, title: `Offline ${name}` })
       if (server === 'is down meanwhile') await stage.server.crash()
       await cluster.stop()
+      await health.until(server === 'is down meanwhile' ? '0' : 'database_unreachable')
       cluster.restoreFrom('backup')
       await cluster.start()
       const other = await addTask(stage, `Other history ${name}`)
@@ -106,7 +109,7 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
       }
       await expectOnce(stage, new Set([`Acknowledged ${name}`, `Offline ${name}`]))
       await expectLoggedOnce(stage)
-      expect((await stage.ready()).status).toBe(200)
+      await health.end()
       if (server === 'lives through it') expect(stage.server.pid).toBe(pid)
     },
   )

@@ -32,8 +32,11 @@ describe.skipIf(!hasOwnCluster)('Postgres restarted under load', () => {
     const writers = [...clients.map((tide) => keepWriting(stage, tide)), keepWritingSql(stage)]
     await Promise.all(writers.map((writer) => writer.oneMore()))
     await end()
-    const { body } = await stage.untilReady(({ status, body }) => status === 503 && (body.troubles?.length ?? 0) > 0)
-    expect(new Set(body.troubles?.map(({ code }) => code))).toEqual(new Set(['database_unreachable']))
+    // What was under way when it ended may have failed in another way: in the end all say the same.
+    await stage.untilReady(
+      ({ status, body: { troubles = [] } }) =>
+        status === 503 && troubles.length > 0 && troubles.every(({ code }) => code === 'database_unreachable'),
+    )
     await stage.server.logged(({ code, remedy }) => code === 'database_unreachable' && remedy !== undefined, since)
     await cluster.start()
     await stage.untilReady()

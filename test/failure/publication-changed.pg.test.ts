@@ -53,15 +53,15 @@ test.for(ways)(
 
 test('a replica identity that is changed makes the WAL unreadable: the slot is made anew, and nobody misses a thing', async () => {
   const since = stage.server.log.length
-  const { pid } = stage.server
+  const [{ pid }, health] = [stage.server, stage.watchHealth()]
   await stage.sql('alter table task_dependencies replica identity default')
   await stage.sql(
     `insert into task_dependencies (organization_id, project_id, task_id, depends_on_task_id)
      select organization_id, project_id, id, before from (select t.*, lag(t.id) over (order by t.id) as before from tasks t) b where before is not null`,
   )
   await stage.sql('delete from task_dependencies where id in (select id from task_dependencies limit 2)')
-  await stage.server.logged(({ code }) => code === 'capture_gap', since)
-  await stage.untilReady()
+  await stage.server.logged(({ code, slot }) => code === 'capture_gap' && slot === 'unreadable', since)
+  expect(await health.end()).not.toEqual([])
   for (const tide of clients) tide.connect()
   await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
   await stage.expectEqual(clients)

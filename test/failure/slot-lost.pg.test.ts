@@ -1,5 +1,6 @@
 // The one witness of commits goes: dropped by hand, thrown away by Postgres, or its publication taken away.
 import type { Client } from '@tidewire/client'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
@@ -35,28 +36,39 @@ describe.skipIf(!hasOwnCluster)('a slot that is lost', () => {
 
   test('is noticed when it is dropped under a running server: a new one, a new epoch, nobody misses what nothing captured', async () => {
     const [ada, ben] = clients
+    await addTask(stage, 'Before the slot')
     const [before, since, { pid }] = [await epoch(), stage.server.log.length, stage.server]
-    const writer = keepWriting(stage, ada)
+    const [writer, health] = [keepWriting(stage, ada), stage.watchHealth()]
     await writer.oneMore()
     ben.disconnect()
+    // Nobody can make a slot while a transaction is open that has written: the trouble lasts until it ends.
+    const open = new pg.Client({ connectionString: stage.url })
+    await open.connect()
+    await open.query('begin')
+    await open.query(`update tasks set description = 'While a slot was made' where title = 'Before the slot'`)
     // Stopped as a whole, the server cannot take the slot again before it is dropped.
     process.kill(pid, 'SIGSTOP')
     await stage.sql(`select pg_terminate_backend(active_pid, 5000) ${inThisDatabase} and active`)
     await stage.sql(`select pg_drop_replication_slot(slot_name) ${inThisDatabase}`)
     await addTask(stage, 'While nothing captured')
     process.kill(pid, 'SIGCONT')
+    await health.until('capture_unavailable')
+    await open.query('commit')
+    await open.end()
     expect(await stage.server.logged(gap, since)).toMatchObject({ level: 50, slot: 'lost', remedy: expect.any(String) })
     const titles = await writer.stop()
     await everyoneIsBack()
     expect(await epoch()).not.toBe(before)
     await expectOnce(stage, titles)
+    expect(await health.end()).toContain('capture_unavailable')
     expect(stage.server.pid).toBe(pid)
   })
 
   test('is noticed when Postgres threw it away while the server was down', async () => {
     const [ada] = clients
-    const [before, since] = [await epoch(), stage.server.log.length]
+    const [before, since, health] = [await epoch(), stage.server.log.length, stage.watchHealth()]
     await stage.server.crash()
+    await health.until('0')
     const own = await ada.tasks.insert({ projectId: stage.projectId, title: 'Written offline' })
     await addTask(stage, 'Captured by nobody')
     for (;;) {
@@ -65,12 +77,16 @@ describe.skipIf(!hasOwnCluster)('a slot that is lost', () => {
       await stage.sql(`select pg_logical_emit_message(false, 'noise', repeat('x', 8000000)) from generate_series(1, 3)`)
       await stage.sql('select pg_switch_wal()')
       await stage.sql('checkpoint')
+      await new Promise((resolve) => setTimeout(resolve, 50))
     }
+    // Of a server that is down nobody says that it is well.
+    expect(health.said.at(-1)).toBe('0')
     await stage.server.restart()
     expect(await stage.server.logged(gap, since)).toMatchObject({ slot: 'lost' })
     await everyoneIsBack()
     await own.$write.wait('synced')
     await expectOnce(stage, new Set(['Written offline', 'Captured by nobody']))
     expect(await epoch()).not.toBe(before)
+    await health.end()
   })
 })

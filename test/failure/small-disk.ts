@@ -29,8 +29,12 @@ export function openSmallDisk(cluster: Cluster): SmallDisk {
     run(['mount', '-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'tmpfs', disk], { quiet: true })
   } catch {
     rmdirSync(disk)
+    process.stderr.write(
+      'NO SMALL DISK: nothing may be mounted here (CAP_SYS_ADMIN), so a trigger refuses what needs room.\n',
+    )
     return quota
   }
+  process.stderr.write(`A small disk of ${megabytes} MB is mounted, with the database on it.\n`)
   mkdirSync(join(disk, 'space'), { mode: 0o700 })
   for (const path of [disk, join(disk, 'space')]) chownSync(path, uid, gid)
   const ballast = join(disk, 'ballast')

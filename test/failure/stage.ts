@@ -40,6 +40,8 @@ export interface Stage extends AsyncDisposable {
   ready(): Promise<Readiness>
   /** Waits until /ready answers as wanted. */
   untilReady(wanted?: (readiness: Readiness) => boolean): Promise<Readiness>
+  /** Asks /ready again and again from now on, and remembers what it says. */
+  watchHealth(): HealthRecord
   /** A number of /metrics, by name and labels as printed. */
   metric(name: string): Promise<number>
   /**
@@ -57,6 +59,19 @@ export interface Readiness {
     readonly troubles?: readonly { readonly part: string; readonly code: string; readonly remedy: string }[]
   }
 }
+
+/** What a server said of itself while something happened to it. */
+export interface HealthRecord {
+  /** Every answer that differs from the one before it: its status, then the codes of its troubles and the names of parts that are not well. */
+  readonly said: readonly string[]
+  /** Waits for an answer with this word in it, from the beginning of the record. */
+  until(word: string): Promise<void>
+  /** Waits until all is well, then ends. Answers every word that was said of troubles and parts that were not well, each once. */
+  end(): Promise<readonly string[]>
+}
+
+/** Of a busy machine, where nothing is wrong. */
+const onlySlow: ReadonlySet<string> = new Set(['200', '503', 'pool'])
 
 /** By their names in the SDK. */
 const followed = ['tasks', 'plans', 'taskDependencies', 'projects'] as const
@@ -117,6 +132,7 @@ export async function openStage({ cluster: own, tablespace, env = {} }: StageOpt
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
     },
+    watchHealth: () => recordHealth(server.url),
     async metric(name) {
       const text = await fetch(`${server.url}/metrics`).then((answer) => answer.text())
       const line = text.split('\n').find((each) => each.startsWith(`${name} `))
@@ -185,15 +201,65 @@ async function askReady(url: string): Promise<Readiness> {
   }
 }
 
+/** The database is late, and nothing that needs it has failed. */
+function slowDatabase(words: readonly string[]): boolean {
+  return words.includes('database') && !words.some((word) => word.startsWith('database_'))
+}
+
+function recordHealth(url: string): HealthRecord {
+  const said: string[] = []
+  let [stopped, answers] = [false, 0]
+  const heard = new Set<() => void>()
+  const run = async (): Promise<void> => {
+    while (!stopped) {
+      const { status, body } = await askReady(url)
+      const unwell = (body.checks ?? []).filter(({ ok }) => !ok).map(({ name }) => name)
+      const words = [status, ...(body.troubles ?? []).map(({ code }) => code), ...unwell].join(' ')
+      if (said.at(-1) !== words) said.push(words)
+      answers++
+      for (const look of heard) look()
+      await new Promise((resolve) => setTimeout(resolve, 30))
+    }
+  }
+  const running = run()
+  const when = async (fits: () => boolean): Promise<void> => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const look = (): void => {
+      if (fits()) resolve()
+    }
+    heard.add(look)
+    look()
+    await promise.finally(() => heard.delete(look))
+  }
+  return {
+    said,
+    until: (word) => when(() => said.some((words) => words.split(' ').includes(word))),
+    async end() {
+      const before = answers
+      await when(() => answers > before + 1 && said.at(-1) === '200')
+      stopped = true
+      await running
+      // A database that answers late leaves other parts unknown.
+      const meant = said.map((words) => words.split(' ')).filter((words) => words.length === 1 || !slowDatabase(words))
+      return [...new Set(meant.flat())].filter((word) => !onlySlow.has(word)).toSorted()
+    },
+  }
+}
+
 /** A row as JSON, by SQL names; times and numerics made comparable. */
 type PlainRow = Readonly<Record<string, unknown>>
 
-async function expectEqual(
+/**
+ * Waits until every client has what the database has, then compares all rows of the tables, which it follows, column by column, and
+ * lets each client verify itself.
+ */
+export async function expectEqual(
   clients: readonly Client[],
   sql: (text: string) => Promise<readonly Record<string, unknown>[]>,
+  tables: readonly (typeof followed)[number][] = followed,
 ): Promise<void> {
   for (const tide of clients) await tide.synced()
-  for (const table of followed) {
+  for (const table of tables) {
     const truth = await sql(
       `select to_jsonb(t) as row from ${shippedSchema[table].name} t where deleted_at is null order by id`,
     )
@@ -227,7 +293,7 @@ function comparable(type: string, value: unknown): unknown {
 }
 
 /** The log has no key twice within one commit of the WAL. */
-export async function expectLoggedOnce(stage: Stage): Promise<void> {
+export async function expectLoggedOnce(stage: Pick<Stage, 'sql'>): Promise<void> {
   const doubled = await stage.sql(
     `select seq, table_name, row_id from sync_changes where row_id is not null group by seq, table_name, row_id having count(*) > 1`,
   )

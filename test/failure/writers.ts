@@ -4,6 +4,9 @@ import type { Client } from '@tidewire/client'
 import { expect } from 'vitest'
 import type { Stage } from './stage.ts'
 
+/** Where is written: as much of a stage as is needed for it. */
+export type Place = Pick<Stage, 'projectId' | 'sql'>
+
 /** Somebody who inserts one task after the other, and remembers what the server acknowledged. */
 export interface Writer {
   /** Titles the server has acknowledged. */
@@ -14,8 +17,11 @@ export interface Writer {
   stop(): Promise<ReadonlySet<string>>
 }
 
-/** Writes as a client does; the next task when the one before was taken by the replica, with at most `open` unanswered. */
-export function keepWriting(stage: Stage, tide: Client, open = 10): Writer {
+/** At most so many writes of one writer are unanswered. */
+const open = 10
+
+/** Writes as a client does; the next task when the one before was taken by the replica, and `pauseMs` later. */
+export function keepWriting(stage: Pick<Place, 'projectId'>, tide: Client, pauseMs = 2): Writer {
   const [name, acknowledged, all] = [randomUUID().slice(0, 8), new Set<string>(), new Set<string>()]
   let [stopped, unanswered] = [false, 0]
   let wake = Promise.withResolvers<void>()
@@ -36,7 +42,7 @@ export function keepWriting(stage: Stage, tide: Client, open = 10): Writer {
         () => undefined,
       )
       while (unanswered >= open && !stopped) await Promise.race([wake.promise, pause(200)])
-      await pause(2)
+      await pause(pauseMs)
     }
   }
   const running = run()
@@ -54,7 +60,7 @@ export function keepWriting(stage: Stage, tide: Client, open = 10): Writer {
 }
 
 /** Writes as a service of its own does: with SQL, one commit after the other; what fails is tried again with a new title. */
-export function keepWritingSql(stage: Stage): Writer {
+export function keepWritingSql(stage: Place, pauseMs = 5): Writer {
   const [name, acknowledged] = [`sql ${randomUUID().slice(0, 8)}`, new Set<string>()]
   let stopped = false
   let wake = Promise.withResolvers<void>()
@@ -70,7 +76,7 @@ export function keepWritingSql(stage: Stage): Writer {
         wake.resolve()
         wake = Promise.withResolvers()
       }
-      await pause(written ? 5 : 50)
+      await pause(written ? pauseMs : 50)
     }
   }
   const running = run()
@@ -86,7 +92,7 @@ export function keepWritingSql(stage: Stage): Writer {
 }
 
 /** One task by plain SQL. Answers its id. */
-export async function addTask(stage: Stage, title: string): Promise<string> {
+export async function addTask(stage: Place, title: string): Promise<string> {
   const [row] = await stage.sql(
     'insert into tasks (organization_id, project_id, title) select organization_id, id, $2 from projects where id = $1 returning id',
     [stage.projectId, title],
@@ -95,7 +101,7 @@ export async function addTask(stage: Stage, title: string): Promise<string> {
 }
 
 /** Every title is in the database exactly once. */
-export async function expectOnce(stage: Stage, titles: ReadonlySet<string>): Promise<void> {
+export async function expectOnce(stage: Place, titles: ReadonlySet<string>): Promise<void> {
   const rows = await stage.sql<{ title: string; count: number }>(
     'select t as title, (select count(*)::integer from tasks where title = t) as count from unnest($1::text[]) t',
     [[...titles]],
