@@ -2,12 +2,13 @@
 import { defaultServerConditions } from 'vite'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 import { findServices, INSTALL, type Service } from './scripts/services.ts'
+import { onPostgresToo } from './test/support/on-postgres-too.ts'
 
 const inCi = Boolean(process.env['CI'])
 const services = findServices()
 
-/** The last part of a test's file name before `.test.ts`. `unit` has none. */
-type Suffix = 'unit' | 'property' | 'pglite' | 'pg' | 'e2e' | 'browser'
+/** The last part of a test's file name before `.test.ts`. `unit` has none; `both` is for those of `pglite` that run on Postgres as well. */
+type Suffix = 'unit' | 'property' | 'pglite' | 'pg' | 'both' | 'e2e' | 'browser'
 
 type Price = {
   /** Projects of a higher group start when the lower ones are done, so that two cores are never asked for more. */
@@ -34,8 +35,16 @@ const PRICES: { readonly [name in Suffix]: Price } = {
     needs: services.postgres,
     setup: './test/support/services-setup.ts',
   },
-  e2e: { group: 3, workers: 2, test: 120_000, hook: 120_000 },
-  browser: { group: 4, workers: 1, test: 180_000, hook: 180_000, needs: services.chromium },
+  both: {
+    group: 3,
+    workers: 2,
+    test: 180_000,
+    hook: 180_000,
+    needs: services.postgres,
+    setup: './test/support/services-setup.ts',
+  },
+  e2e: { group: 4, workers: 2, test: 120_000, hook: 120_000 },
+  browser: { group: 5, workers: 1, test: 180_000, hook: 180_000, needs: services.chromium },
 }
 
 const suffixes = Object.keys(PRICES) as Suffix[]
@@ -47,7 +56,9 @@ function project(name: Suffix): TestProjectInlineConfiguration {
     extends: true,
     test: {
       name,
-      include: [name === 'unit' ? 'test/**/*.test.ts' : `test/**/*.${name}.test.ts`],
+      include:
+        name === 'both' ? [...onPostgresToo] : [name === 'unit' ? 'test/**/*.test.ts' : `test/**/*.${name}.test.ts`],
+      env: name === 'both' ? { TEST_DATABASE: 'postgres' } : {},
       exclude: name === 'unit' ? others : [],
       pool: 'forks',
       maxWorkers: price.workers,

@@ -23,7 +23,7 @@ const addTask = defineAction({
 
 let world: ActionWorld
 beforeAll(async () => {
-  world = await createActionWorld('embedded', [addTask])
+  world = await createActionWorld(undefined, [addTask])
 })
 afterAll(() => world.close())
 

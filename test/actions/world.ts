@@ -9,11 +9,8 @@ import { createTestDatabase, type TestDatabaseOptions } from '../support/databas
 import { newId, seedDevice, seedFixture } from '../support/fixtures.ts'
 import { insert, rowOf, type SqlRow } from '../migrations/rows.ts'
 
-export async function createActionWorld(
-  kind: NonNullable<TestDatabaseOptions['kind']> = 'embedded',
-  more: readonly AnyAction[] = [],
-) {
-  const test = await createTestDatabase({ kind })
+export async function createActionWorld(kind?: TestDatabaseOptions['kind'], more: readonly AnyAction[] = []) {
+  const test = await createTestDatabase(kind === undefined ? {} : { kind })
   const { pool } = test.database
   const fixture = await seedFixture(pool)
   const actions = createActions({

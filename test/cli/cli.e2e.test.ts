@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connect } from '@tidewire/client'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { insertRow, openDatabase } from '../../server/db/db.ts'
 import { copyOfTemplate } from '../support/database.ts'
 import { newId } from '../support/fixtures.ts'
@@ -152,6 +153,27 @@ describe('while the embedded server runs', () => {
     expect(await run(['credentials', 'revoke', id], env)).toMatchObject({ code: 1 })
     expect(await run(['credentials', 'revoke', 'nonsense'], env)).toMatchObject({ code: 2 })
   })
+
+  test('rollback and migrate take back the newest migration and bring it again; who is connected goes on, or comes back', async () => {
+    const tide = await connect({
+      url: server.url,
+      token: () => server.cli('token', '--user', 'ada@example.com'),
+      replica: { kind: 'memory' },
+      device: { name: 'beside', kind: 'cli' },
+    })
+    const { ready } = await tide.subscribe({ organization: true })
+    await ready
+    const newest = JSON.parse((await run(['rollback', '--dry-run', '--json'])).out) as { reverted: string }
+    expect(JSON.parse((await run(['rollback', '--json'])).out)).toEqual({ ...newest, dryRun: false })
+    expect(JSON.parse((await run(['migrate', '--json'])).out)).toEqual({ applied: [newest.reverted] })
+    await vi.waitFor(async () => expect((await fetch(`${server.url}/ready`)).status).toBe(200), { timeout: 90_000 })
+    const written = await tide.teams.insert({ name: 'After it', slug: 'after-it' })
+    await written.$write.wait('synced')
+    expect(
+      await withPool(async (pool) => (await pool.query(`select from teams where slug = 'after-it'`)).rowCount),
+    ).toBe(1)
+    await tide.close()
+  }, 300_000)
 
   type Pool = Awaited<ReturnType<typeof openDatabase>>['pool']
 

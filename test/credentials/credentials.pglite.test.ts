@@ -45,12 +45,19 @@ const name = (more: Partial<CredentialName> = {}): CredentialName => ({
   ...more,
 })
 
-/** All of the database that a dump would have. */
+/** All rows of all tables, as an unencrypted dump has them. */
 async function dump(): Promise<string> {
-  const { rows } = await test.database.pool.query<{ line: string }>(
-    `select t::text as line from credentials t union all select t::text from sync_changes t union all select t::text from user_credentials t`,
+  const { pool } = test.database
+  const { rows: tables } = await pool.query<{ name: string }>(
+    `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname in ('public', 'sync') and c.relkind in ('r', 'p') and not c.relispartition`,
   )
-  return rows.map(({ line }) => line).join('\n')
+  const parts: string[] = []
+  for (const { name: table } of tables) {
+    const { rows } = await pool.query<{ line: string }>(`select t::text as line from ${table} t`)
+    parts.push(...rows.map(({ line }) => line))
+  }
+  return parts.join('\n')
 }
 
 describe('a credential', () => {

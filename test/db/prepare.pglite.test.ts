@@ -48,6 +48,50 @@ describe('shipped rows', () => {
     expect(health).toEqual([{ limit: 7 * 3600 }])
   })
 
+  test('keep each log as long as the data model says', async () => {
+    const policies = await query(
+      `select name, table_name || '.' || time_column as of, condition, extract(day from keep_for)::int as days, action, summary_table as into
+       from retention_policies where organization_id is null order by name`,
+    )
+    expect(
+      policies.map((policy) =>
+        Object.values(policy)
+          .map((value) => value ?? '-')
+          .join(' '),
+      ),
+    ).toEqual([
+      'access_tokens access_tokens.expires_at expired 30 delete -',
+      'agent_events agent_events.occurred_at none 90 delete -',
+      'agent_instances agent_instances.stopped_at stopped 30 delete -',
+      'archived_projects project_closures.closed_at none - keep -',
+      'audit_logs audit_logs.occurred_at none 730 archive_then_delete -',
+      'auth_sessions auth_sessions.expires_at expired 30 delete -',
+      'backup_files backup_runs.started_at none 30 archive_then_delete -',
+      'cancelled_projects project_closures.closed_at none - keep -',
+      'context_vectors context_vectors.expires_at expired - delete -',
+      'error_log error_logs.occurred_at none 90 summarize_then_delete error_log_summaries',
+      'error_log_summary error_log_summaries.summary_date none 365 delete -',
+      'event_metrics event_metrics.occurred_at none 90 delete -',
+      'events events.occurred_at none 180 delete -',
+      'integration_events integration_events.occurred_at none 90 delete -',
+      'maintenance_runs maintenance_runs.started_at none 180 delete -',
+      'memories_expired memories.expires_at expired 30 delete -',
+      'memory_logs memory_logs.occurred_at none 730 archive_then_delete -',
+      'notifications notifications.created_at read 90 delete -',
+      'pipeline_artifacts pipeline_artifacts.expires_at expired - delete -',
+      'prompt_test_results prompt_test_results.tested_at none - keep -',
+      'query_statistics query_statistics.bucket_start none 14 delete -',
+      'rag_knowledge knowledge_entries.expires_at expired - delete -',
+      'soft_deleted_rows *.deleted_at soft_deleted 30 delete -',
+      'sync_changes sync_changes.occurred_at none 90 delete -',
+      'sync_conflicts sync_conflicts.resolved_at terminal 180 delete -',
+      'sync_mutations sync_mutations.received_at terminal 90 delete -',
+      'system_metrics system_metrics.occurred_at none 90 summarize_then_delete system_metric_rollups',
+      'token_usage token_usages.occurred_at none 365 summarize_then_delete token_usage_daily',
+      'tool_audit_log tool_audit_logs.occurred_at none 365 delete -',
+    ])
+  })
+
   test('belong to everyone', async () => {
     for (const table of [
       'agent_types',

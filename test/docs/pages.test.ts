@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { metricsOfNobody } from '../support/metrics.ts'
+import { onPostgresToo } from '../support/on-postgres-too.ts'
 import { pages, readPage } from '../support/markdown.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -48,6 +49,30 @@ test('docs/acceptance.md answers each of the 60 criteria', () => {
     ...text('docs/acceptance.md').matchAll(/^(\d+)\. .*?(Proven: “|Partly: “|Not built yet|Measured, not tested)/gm),
   ]
   expect(answers.map(([, number]) => Number(number))).toEqual(Array.from({ length: 60 }, (_, index) => index + 1))
+})
+
+test('docs/acceptance.md proves each criterion on both databases, or says why not', () => {
+  const isContract = (file: string): boolean => file.endsWith('-contract.ts')
+  const onPostgres = (file: string): boolean =>
+    isContract(file) || file.endsWith('.pg.test.ts') || onPostgresToo.some((one) => one === file)
+  const embedded = (file: string): boolean => isContract(file) || /\.(pglite|e2e)\.test\.ts$/.test(file)
+  const lines = [...text('docs/acceptance.md').matchAll(/^(\d+)\. (.*(?:Proven|Partly): “.*)$/gm)]
+  expect(lines.length).toBeGreaterThan(50)
+  const wrong = lines.flatMap(([, number, line = '']) => {
+    const files = [...line.matchAll(/\(`(test\/[^`]+)`/g)].map(([, file = '']) => file)
+    const reason = /\*(No database|Postgres alone|Embedded alone):\*/.exec(line)?.[1]
+    const wanted =
+      files.some(onPostgres) && files.some(embedded)
+        ? undefined
+        : files.some(onPostgres)
+          ? 'Postgres alone'
+          : files.some(embedded) && reason !== 'No database'
+            ? 'Embedded alone'
+            : 'No database'
+    return reason === wanted ? [] : [`${number}: ${reason ?? 'no reason'}, should be ${wanted ?? 'none'}`]
+  })
+  expect(wrong).toEqual([])
+  expect(onPostgresToo.filter((file) => !existsSync(join(root, file)))).toEqual([])
 })
 
 describe('the README', () => {

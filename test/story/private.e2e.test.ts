@@ -1,7 +1,10 @@
 // What is private reaches who it is for, and comes and goes with its place and with those it is granted to.
 import { connect, type Client } from '@tidewire/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
+import { applyRetention } from '../../server/maintenance/maintenance.ts'
 import { newId } from '../support/fixtures.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
@@ -56,6 +59,31 @@ test('a private entry reaches its owner and whom it is granted to, as long as it
   await until(member.knowledgeEntries.live({ where: { id: entry.id } }), false)
   expect(await seen(owner)).toBe(true)
   for (const tide of [owner, member, scout]) expect(await tide.verify()).toEqual({ equal: true })
+})
+
+test('an entry that has expired goes from every replica with the nightly job, and one that never expires stays', async () => {
+  const { owner, member } = clients
+  const entry = (title: string, expires_at: string | null) =>
+    add('knowledge_entries', { scope: 'organization', entry_type: 'lesson', title, expires_at })
+  const [gone, stays] = [
+    await entry('Old news', new Date(Date.now() + 3_600_000).toISOString()),
+    await entry('For ever', null),
+  ]
+  for (const tide of [owner, member]) {
+    await (
+      await tide.subscribe({ organization: true })
+    ).ready
+    for (const id of [gone, stays]) await until(tide.knowledgeEntries.live({ where: { id } }), true)
+  }
+  const { pool } = home.server.database
+  await pool.query(`update knowledge_entries set expires_at = now() - interval '1 hour' where id = $1`, [gone])
+  const report = await applyRetention({ pool, catalog: loadCatalog(), clock: systemClock, archiveDir: '/nonexistent' })
+  expect(report).toMatchObject({ status: 'completed', tables: { knowledge_entries: 1 } })
+  for (const tide of [owner, member]) {
+    await until(tide.knowledgeEntries.live({ where: { id: gone } }), false)
+    expect(await tide.knowledgeEntries.get(stays)).toBeDefined()
+    expect(await tide.verify()).toEqual({ equal: true })
+  }
 })
 
 test('an agent’s memory moves to its team and back, and comes to the members and goes, with its tags', async () => {

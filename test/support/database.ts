@@ -22,7 +22,7 @@ export interface TestDatabase extends AsyncDisposable {
 }
 
 export interface TestDatabaseOptions {
-  /** `embedded` when absent; `postgres` only in tests of suffix `.pg`. */
+  /** `embedded` when absent, but `postgres` in the project of those that run on both; `postgres` only in tests of suffix `.pg`. */
   readonly kind?: 'embedded' | 'postgres'
   /** False: an empty database, to test migrations. */
   readonly migrated?: boolean
@@ -33,8 +33,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 /** Of what tests make once: nothing of it is put into the home of whoever runs them. */
 export const testCache = join(root, 'node_modules/.cache/tidewire')
 
+/** What a test of suffix `.pglite` runs on. */
+const usualKind = process.env['TEST_DATABASE'] === 'postgres' ? 'postgres' : 'embedded'
+
 export async function createTestDatabase({
-  kind = 'embedded',
+  kind = usualKind,
   migrated = true,
 }: TestDatabaseOptions = {}): Promise<TestDatabase> {
   return kind === 'postgres' ? createOnPostgres(migrated) : createEmbedded(migrated)

@@ -6,12 +6,12 @@ import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 
 /** A database of its own and a feed over it that nobody wakes: what channels carry is asked for. */
-export async function openScopeFeed(kind: 'embedded' | 'postgres' = 'embedded'): Promise<{
+export async function openScopeFeed(kind?: 'embedded' | 'postgres'): Promise<{
   readonly db: TestDatabase
   readonly feed: SqlFeed
   close(): Promise<void>
 }> {
-  const db = await createTestDatabase({ kind })
+  const db = await createTestDatabase(kind === undefined ? {} : { kind })
   const { database } = db
   const source = createTriggerSource({ database, clock: systemClock, log: silentLog })
   await source.start(() => undefined)

@@ -1,0 +1,35 @@
+/**
+ * Files of suffix `.pglite` that run on Postgres as well, in project `both`: what proves a criterion of docs/acceptance.md and has no other
+ * proof there. Their databases are made by `createTestDatabase` without a kind.
+ */
+export const onPostgresToo = [
+  'test/actions/analyses.pglite.test.ts',
+  'test/actions/events.pglite.test.ts',
+  'test/actions/pipelines.pglite.test.ts',
+  'test/actions/task-claims.pglite.test.ts',
+  'test/actions/tools.pglite.test.ts',
+  'test/auth/invitations.pglite.test.ts',
+  'test/catalog/catalog.pglite.test.ts',
+  'test/cli/upkeep.pglite.test.ts',
+  'test/credentials/credentials.pglite.test.ts',
+  'test/db/prepare.pglite.test.ts',
+  'test/entities/constraints.pglite.test.ts',
+  'test/maintenance/maintenance.pglite.test.ts',
+  'test/maintenance/retention.pglite.test.ts',
+  'test/memory/hybrid.pglite.test.ts',
+  'test/memory/search-scope.pglite.test.ts',
+  'test/migrations/audit.pglite.test.ts',
+  'test/migrations/computed-columns.pglite.test.ts',
+  'test/migrations/consolidate.pglite.test.ts',
+  'test/migrations/costs.pglite.test.ts',
+  'test/migrations/migrations.pglite.test.ts',
+  'test/migrations/model-columns.pglite.test.ts',
+  'test/migrations/rollback.pglite.test.ts',
+  'test/migrations/views.pglite.test.ts',
+  'test/mutation/column-classes.pglite.test.ts',
+  'test/mutation/document-versions.pglite.test.ts',
+  'test/mutation/many-devices.pglite.test.ts',
+  'test/mutation/sync-rules.pglite.test.ts',
+  'test/repositories/every-table.pglite.test.ts',
+  'test/scope/access.pglite.test.ts',
+] as const
