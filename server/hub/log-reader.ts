@@ -12,14 +12,6 @@ import {
 } from './big-commits.ts'
 import { Fold, type LogEntry } from './fold.ts'
 
-/** Head, epoch, time and the place of the snapshot in one row; the first statement of a snapshot, taken before the WAL's positions are read. */
-export const stateSql = `
-select h.epoch, h.pruned_through_seq::text as pruned, (select coalesce(max(c.seq), 0)::text from sync_changes c) as head,
-  (extract(epoch from clock_timestamp()) * 1000)::float8 as at, pg_current_snapshot()::text as snapshot,
-  (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted,
-  sync.postgres_run() as run, (select capture from sync.settings) as capture
-from sync_heads h where h.id = 1`
-
 const formerSql = `
 select f.epoch, f.ended_at::text as ended from sync.former_epochs f join sync_heads h on h.epoch = f.heir`
 

@@ -4,7 +4,6 @@ import { queryRaw, type TakeRow } from '../db/row-packer.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
 import type { WalPlace } from '../capture/change-source.ts'
 import type { Moment } from './feed.ts'
-import { stateSql } from './log-reader.ts'
 
 /** One REPEATABLE READ transaction: everything read through it is of one moment. */
 export interface Snapshot {
@@ -83,7 +82,7 @@ export function momentOf(snapshot: string): Moment {
 }
 
 async function open(client: pg.PoolClient, deadlineMs: number): Promise<StateRow> {
-  const text = `begin isolation level repeatable read read only; set local statement_timeout = ${deadlineMs}; ${stateSql}`
+  const text = `begin isolation level repeatable read read only; set local statement_timeout = ${deadlineMs}; select * from sync.feed_state()`
   // Several statements in one text give several results, which pg's types do not know.
   const results = (await client.query(text)) as unknown as readonly pg.QueryResult<StateRow>[]
   const state = results.at(-1)?.rows[0]
