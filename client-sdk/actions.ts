@@ -14,7 +14,7 @@ type RetryPolicyInput = z.input<typeof retryPolicySchema>
  *     declare module '@tidewire/client' { interface Actions { 'orders.ship': { input: { orderId: string }; answer: { trackingId: string } } } }
  */
 export interface Actions {
-  /** Takes the most important, then oldest ready task for an agent; both null when none is ready. The lease: 5 to 86,400 seconds, 300 when absent. */
+  /** Takes the most important, then oldest ready task for an agent; both null when none is ready. The lease: 5 to 86,400 seconds, 300 when absent. Throws `agent_unavailable`. */
   readonly 'tasks.claim': {
     readonly input: {
       readonly agentId: string

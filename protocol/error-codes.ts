@@ -3,6 +3,11 @@
  * this list by a test. Codes are never reused for another meaning.
  */
 export const errorCodes = {
+  agent_unavailable: {
+    meaning:
+      'An agent may begin no work now: it is not active, under maintenance, low on battery, or has as many tasks as it works on at a time.',
+    remedy: 'Do what the message says of the agent, or claim again when that has passed.',
+  },
   backup_failed: {
     meaning: 'A backup could not be made or restored.',
     remedy:
@@ -187,6 +192,10 @@ export const errorCodes = {
   signature_invalid: {
     meaning: 'A webhook is not signed by whom its endpoint is for, or its time is not now.',
     remedy: 'Give both sides the same secret, and correct their clocks; the message says what does not fit.',
+  },
+  spend_limit_reached: {
+    meaning: 'What a credential was used for this month has cost as much as its limit allows.',
+    remedy: 'Raise the limit, use another credential, or wait for the next month (UTC).',
   },
   storage_full: {
     meaning: 'The database has no room.',

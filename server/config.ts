@@ -49,8 +49,10 @@ export interface Config {
   readonly redisUrl: string | undefined
   readonly auth: AuthConfig
   readonly embedding: {
-    readonly provider: string
+    /** `openai`: any service that speaks their call. */
+    readonly provider: 'none' | 'openai'
     readonly url: string | undefined
+    readonly key: string | undefined
     readonly model: string | undefined
     readonly dimension: number
   }
@@ -139,11 +141,9 @@ const variables = {
   REDIS_URL: url('redis:', 'rediss:').optional(),
   AUTH_SECRET: z.string().min(32, 'must have at least 32 characters, e.g. from `openssl rand -base64 32`').optional(),
   AUTH_JWKS_URL: url('https:', 'http:').optional(),
-  EMBEDDING_PROVIDER: z
-    .string()
-    .regex(/^[a-z][a-z0-9_-]{0,59}$/, 'must be a name in lower case, e.g. none')
-    .default('none'),
+  EMBEDDING_PROVIDER: z.enum(['none', 'openai'], 'must be none or openai').default('none'),
   EMBEDDING_URL: url('https:', 'http:').optional(),
+  EMBEDDING_KEY: z.string().min(1, 'must be the key of the embedding service').optional(),
   EMBEDDING_MODEL: z.string().min(1, 'must be the name of a model').optional(),
   EMBEDDING_DIMENSION: whole(1, 4000).default(384),
   ENCRYPTION_KEYS: keyList.optional(),
@@ -164,7 +164,14 @@ const environment = z.object(variables)
 export const settingNames: readonly string[] = Object.keys(variables)
 
 /** Their values never appear in a message. */
-const secret = new Set(['DATABASE_URL', 'DATABASE_READ_URLS', 'REDIS_URL', 'AUTH_SECRET', 'ENCRYPTION_KEYS'])
+const secret = new Set([
+  'DATABASE_URL',
+  'DATABASE_READ_URLS',
+  'REDIS_URL',
+  'AUTH_SECRET',
+  'ENCRYPTION_KEYS',
+  'EMBEDDING_KEY',
+])
 
 /** The one reader of the process environment. */
 export function processEnvironment(): Readonly<Record<string, string | undefined>> {
@@ -212,10 +219,9 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): re
       'CAPTURE is "wal" without DATABASE_URL: the embedded database has no logical replication; leave it out or set trigger',
     )
   }
-  if (given['EMBEDDING_PROVIDER'] && given['EMBEDDING_PROVIDER'] !== 'none' && !given['EMBEDDING_URL']) {
-    lines.push(
-      `EMBEDDING_URL is absent: it must be set with EMBEDDING_PROVIDER ${JSON.stringify(given['EMBEDDING_PROVIDER'])}`,
-    )
+  if (given['EMBEDDING_PROVIDER'] === 'openai') {
+    for (const name of ['EMBEDDING_URL', 'EMBEDDING_MODEL'])
+      if (!given[name]) lines.push(`${name} is absent: it must be set with EMBEDDING_PROVIDER "openai"`)
   }
   return lines
 }
@@ -240,6 +246,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     embedding: {
       provider: env.EMBEDDING_PROVIDER,
       url: env.EMBEDDING_URL,
+      key: env.EMBEDDING_KEY,
       model: env.EMBEDDING_MODEL,
       dimension: env.EMBEDDING_DIMENSION,
     },

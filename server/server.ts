@@ -44,7 +44,13 @@ import {
 } from './gateway/gateway.ts'
 import { createHub, type Hub } from './hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from './hub/sql-feed.ts'
-import { neglected, readSystemHealth, startMaintenance, type Maintenance } from './maintenance/maintenance.ts'
+import {
+  embeddingService,
+  neglected,
+  readSystemHealth,
+  startMaintenance,
+  type Maintenance,
+} from './maintenance/maintenance.ts'
 import { createSearch } from './memory/search.ts'
 import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
@@ -350,6 +356,7 @@ async function compose(
     onCanary: () => hub.wake(),
     vitals,
     statements: () => statements.take(),
+    embedding: embeddingService(config.embedding, { clock, random }),
     backups: nightlyBackups(config, { database, clock, random, log }),
   })
   const repositories = createRepositories({ database, catalog, clock, random, onCommitted: () => hub.wake() })

@@ -8,7 +8,8 @@ const leaseSeconds = z.number().int().min(5).max(86_400)
 
 /**
  * Takes the most important, then oldest task that is ready, for an agent: `{ task, runId }`, both null when there is none.
- * The task is `in_progress` until the lease is over; renew it, or finish by patching the task's status.
+ * The task is `in_progress` until the lease is over; renew it, or finish by patching the task's status. An agent that may begin
+ * nothing now is told so with `agent_unavailable`.
  */
 export const claimTask = defineAction({
   name: 'tasks.claim',
@@ -30,11 +31,24 @@ export const claimTask = defineAction({
       text: 'select task_id, run_id from sync.claim_next_task($1, $2, make_interval(secs => $3), $4::uuid[])',
       values: [agentId, instanceId ?? null, seconds, projectId === undefined ? projects : [projectId]],
     })
-    if (!claim) return { task: null, runId: null }
+    if (!claim) {
+      await checkMayBegin(context, agentId, instanceId)
+      return { task: null, runId: null }
+    }
     const [task = null] = await context.rows('tasks', [claim.task_id])
     return { task, runId: claim.run_id }
   },
 })
+
+/** Asked only when nothing was claimed: most claims find the agent at work. Throws `agent_unavailable`. */
+async function checkMayBegin({ query }: ActionContext, agentId: string, instanceId: string | undefined): Promise<void> {
+  const [asked] = await query<{ readonly refusal: string | null }>({
+    name: 'action_claim_refusal',
+    text: 'select sync.claim_refusal($1, $2) as refusal',
+    values: [agentId, instanceId ?? null],
+  })
+  if (asked?.refusal) throw new TideError('agent_unavailable', asked.refusal)
+}
 
 /** Makes the lease of a claimed task end later: `{ leaseExpiresAt }`. */
 export const renewLease = defineAction({

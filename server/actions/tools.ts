@@ -4,7 +4,7 @@ import type { Json } from '../../protocol/rows/row.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
 import { redact } from './redact.ts'
-import { decideTool, type Permission } from './tool-decision.ts'
+import { decideTool, isLimited, nothingUsed, type Permission, type Used } from './tool-decision.ts'
 
 const json: z.ZodType<Json> = z.json()
 
@@ -31,6 +31,7 @@ export const checkTool = defineAction({
       byUser: context.principal.kind === 'user',
       permissions: await permissionsOf(context, agentId, agent.type, toolName),
       dna: agent.dna,
+      used: isLimited(agent.dna) ? await usedBy(context, agentId, taskId) : nothingUsed,
     })
     const [logged] = await context.query<{ readonly id: string }>({
       name: 'action_log_tool_decision',
@@ -111,6 +112,35 @@ async function agentOf({ query }: ActionContext, agentId: string): Promise<Agent
   })
   if (!agent) throw new TideError('not_found', `There is no agent ${agentId} in this organization.`)
   return agent
+}
+
+/** Of the run under way of the task that the tool is for, if it is for one. */
+async function usedBy({ query }: ActionContext, agentId: string, taskId: string | undefined): Promise<Used> {
+  const [row] = await query<{
+    readonly run: string | null
+    readonly tokens: number
+    readonly cost: number
+    readonly seconds: number
+    readonly today: number
+  }>({
+    name: 'action_tool_used',
+    text: `
+      select r.id as run, coalesce(u.tokens, 0)::float8 as tokens, coalesce(u.cost, 0)::float8 as cost,
+        floor(coalesce(extract(epoch from clock_timestamp() - coalesce(r.started_at, r.created_at)), 0))::float8 as seconds, (
+          select coalesce(sum(cost_usd), 0)::float8 from token_usages
+          where agent_id = $1 and occurred_at >= date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'
+        ) as today
+      from (select) one
+      left join lateral (
+        select id, started_at, created_at from task_runs
+        where task_id = $2 and agent_id = $1 and status = 'running' order by created_at desc limit 1
+      ) r on true
+      left join lateral (select sum(total_tokens) as tokens, sum(cost_usd) as cost from token_usages where task_run_id = r.id) u on true`,
+    values: [agentId, taskId ?? null],
+  })
+  if (!row) return nothingUsed
+  const { run, tokens, cost, seconds, today } = row
+  return { run: run === null ? null : { tokens, costUsd: cost, seconds }, todayUsd: today }
 }
 
 async function permissionsOf(

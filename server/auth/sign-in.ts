@@ -77,6 +77,11 @@ select u.id as user_id, c.password_hash, c.locked_until, c.must_change
 from users u left join user_credentials c on c.user_id = u.id
 where u.email = lower($1) and u.status = 'active' and u.deleted_at is null`
 
+/** Of an unknown address nothing is kept: it may be a password in the wrong place. */
+const refusedSql = `
+insert into audit_logs (actor_user_id, action, table_name, row_id, outcome, ip_address, details)
+values ($1, 'sign_in', 'users', $1, 'denied', $2, jsonb_build_object('reason', $3::text))`
+
 /** Counted before the password is looked at, so that many at once do not get more tries. */
 const attemptSql = `
 update user_credentials set failed_attempts = failed_attempts + 1,
@@ -158,7 +163,7 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
   }
 
   /** The account of a right password. Says the same of an unknown address as of a wrong password. */
-  async function check(email: string, password: string): Promise<Account> {
+  async function check(email: string, password: string, ipAddress?: string): Promise<Account> {
     const { rows } = await pool.query<Account>(accountSql, [email])
     const [account] = rows
     const now = clock.now()
@@ -166,11 +171,14 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
       const { rowCount } = await pool.query(attemptSql, [account.user_id, attempts, now + lockMs, now])
       if (!rowCount) {
         const until = account.locked_until ?? new Date(now + lockMs)
+        await pool.query(refusedSql, [account.user_id, ipAddress ?? null, 'locked'])
         throw refused(`Too many wrong passwords; try again after ${until.toISOString()}.`)
       }
     }
-    if (!(await isPassword(password, account?.password_hash ?? undefined)) || !account)
+    if (!(await isPassword(password, account?.password_hash ?? undefined)) || !account) {
+      await pool.query(refusedSql, [account?.user_id ?? null, ipAddress ?? null, account ? 'password' : 'unknown'])
       throw refused('The e-mail address or the password is wrong.')
+    }
     await pool.query(successSql, [account.user_id])
     return account
   }
@@ -182,7 +190,7 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
 
   const signIn: SignIn = {
     async signIn({ email, password, organization, ipAddress, userAgent }) {
-      const account = await check(email, password)
+      const account = await check(email, password, ipAddress)
       const organizationId = await organizationOf(account.user_id, organization)
       const refreshToken = makeRefreshToken(organizationId)
       const id = newId()

@@ -67,6 +67,8 @@ export interface CatalogTable {
   readonly stamps: NonNullable<TableSpec['stamps']>
   readonly revisions: NonNullable<TableSpec['revisions']>
   readonly foreignKeys: readonly ForeignKey[]
+  /** Columns that name a row of whichever table another column names. */
+  readonly polymorphic: NonNullable<TableSpec['polymorphic']>
   readonly softDelete: boolean
   readonly hasOrganization: boolean
 }
@@ -157,6 +159,7 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec, dimension: number
       const { table, onDelete } = column.references
       return [{ property: prop.name, column: prop.fieldNames[0] ?? '', table, onDelete, author: column.author }]
     }),
+    polymorphic: spec.polymorphic ?? [],
     softDelete: 'deletedAt' in spec.columns,
     hasOrganization: 'organizationId' in spec.columns,
   }

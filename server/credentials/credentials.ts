@@ -60,9 +60,9 @@ export interface Rotation {
 export interface Credentials {
   /** Stores a secret, in the place of a living one of the same name. Returns its id. Throws `encryption_unavailable`. */
   store(name: CredentialName, secret: CredentialSecret): Promise<string>
-  /** Throws `not_found`, `secret_unreadable`. */
+  /** Throws `not_found`, `secret_unreadable`, `spend_limit_reached`. Reading is audited, at most once a minute. */
   read(name: CredentialName): Promise<CredentialSecret>
-  /** Of the organization's own, by id. Throws `not_found`, `secret_unreadable`. */
+  /** Of the organization's own, by id. Throws as `read`. */
   readById(organizationId: string, id: string): Promise<CredentialSecret>
   list(organizationId: string): Promise<readonly CredentialSummary[]>
   /** Ends a credential and destroys its secret. Throws `not_found`. */
@@ -110,6 +110,29 @@ update credentials set secret_ciphertext = $2, refresh_ciphertext = $3, key_id =
 const rotateSql = `
 update credentials set secret_ciphertext = $2, refresh_ciphertext = $3, key_id = $4, fingerprint = $5, updated_at = now()
 where id = $1 and secret_ciphertext = $6`
+
+/** Recorded use, and its audit row with it: not each use of a key that is needed all the time. */
+const usedSql = `
+with used as (
+  update credentials set last_used_at = now() where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')
+  returning id, organization_id, provider, kind, label
+)
+insert into audit_logs (organization_id, action, table_name, row_id, details)
+select organization_id, 'credential.read', 'credentials', id, jsonb_build_object('provider', provider, 'kind', kind, 'label', label) from used`
+
+/** What its usage of this month (UTC) has cost, where it has a limit. */
+const spentSql = `
+select c.spend_limit_usd::float8 as "limit", (
+  select coalesce(sum(u.cost_usd), 0)::float8 from token_usages u
+  where u.credential_id = c.id and u.occurred_at >= date_trunc('month', now() at time zone 'UTC') at time zone 'UTC'
+) as spent
+from credentials c where c.id = $1 and c.spend_limit_usd is not null`
+
+const deniedSql = `
+insert into audit_logs (organization_id, action, table_name, row_id, outcome, details)
+select organization_id, 'credential.read', 'credentials', id, 'denied',
+  jsonb_build_object('provider', provider, 'kind', kind, 'label', label, 'limitUsd', $2::float8, 'spentUsd', $3::float8)
+from credentials where id = $1`
 
 export function createCredentials({ pool, cipher, clock, random }: CredentialsDeps): Credentials {
   const newId = createUuidSource(clock, random)
@@ -182,12 +205,22 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
   }
 
   async function use(row: StoredRow): Promise<CredentialSecret> {
+    await checkSpent(row.id)
     const secret = unseal(row)
-    await pool.query(
-      `update credentials set last_used_at = now() where id = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')`,
-      [row.id],
-    )
+    await pool.query(usedSql, [row.id])
     return secret
+  }
+
+  async function checkSpent(id: string): Promise<void> {
+    const { rows } = await pool.query<{ readonly limit: number; readonly spent: number }>(spentSql, [id])
+    const [figures] = rows
+    if (!figures || figures.spent < figures.limit) return
+    const { limit, spent } = figures
+    await pool.query(deniedSql, [id, limit, spent])
+    throw new TideError(
+      'spend_limit_reached',
+      `Credential ${id} has a limit of ${limit} USD a month, and its usage of this month has cost ${spent} USD.`,
+    )
   }
 
   async function list(organizationId: string): Promise<readonly CredentialSummary[]> {

@@ -50,8 +50,15 @@ export interface TableOptions<Property extends string = string> {
    * `{}`: the channel, and the columns whose change counts.
    */
   readonly capture?: { readonly channel: string; readonly watched: readonly Property[] }
+  /** Ids of rows of whichever table another column names, in the singular (`task`) or by its SQL name: there is no foreign key, so writes and the integrity check look. */
+  readonly polymorphic?: readonly Polymorphic<Property>[]
   readonly indexes?: readonly IndexSpec[]
   readonly checks?: Readonly<Record<string, string>>
+}
+
+export interface Polymorphic<Property extends string = string> {
+  readonly type: Property
+  readonly id: Property
 }
 
 /** A table's declaration as the catalog reads it. */

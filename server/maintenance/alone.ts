@@ -20,6 +20,7 @@ export const jobs = {
   eventStatistics: 9,
   memoryDecay: 10,
   repricing: 11,
+  embedding: 12,
 } as const
 
 /** Runs a job of all servers together; undefined: another one is at it, and nothing was done. */

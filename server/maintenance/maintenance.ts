@@ -11,6 +11,8 @@ import { errorText, type Log, type StatementFigures, type Troubles, type Vitals 
 import { alone, jobs, maintenanceLock } from './alone.ts'
 import { refreshAnalytics } from './analytics.ts'
 import { decayMemories } from './decay.ts'
+import { embedRows, settleEmbedding } from './embedding/embed-rows.ts'
+import type { EmbeddingProvider } from './embedding/provider.ts'
 import { checkIntegrity } from './integrity.ts'
 import { ensurePartitions } from './partitions.ts'
 import { prune } from './prune.ts'
@@ -26,6 +28,8 @@ import { vitalsIntervalMs, writeVitals } from './vitals.ts'
 export { alone, jobs } from './alone.ts'
 export { refreshAnalytics } from './analytics.ts'
 export { decayMemories } from './decay.ts'
+export { embedRows, settleEmbedding } from './embedding/embed-rows.ts'
+export { createHttpProvider, embeddingService } from './embedding/provider.ts'
 export { seedDemo, type DemoExtent } from './demo.ts'
 export { checkIntegrity, readIntegrity } from './integrity.ts'
 export { ensurePartitions, wantingPartitions } from './partitions.ts'
@@ -39,6 +43,9 @@ export { neglected, readSuccessMetrics, readSystemHealth } from './system-health
 export const canaryIntervalMs = 5000
 const pruneIntervalMs = 10 * 60_000
 const repricingIntervalMs = 10 * 60_000
+const embeddingIntervalMs = 5000
+/** After a round that failed: the service is away, or is set up wrongly. */
+const embeddingPauseMs = 60_000
 const vacuumIntervalMs = 5 * 60_000
 const sweepIntervalMs = 5000
 const statsIntervalMs = 60_000
@@ -70,8 +77,17 @@ export interface MaintenanceOptions {
   readonly vitals?: () => Promise<Vitals>
   /** Absent: this server makes no backups. */
   readonly backups?: { make(signal: AbortSignal): Promise<void>; test(signal: AbortSignal): Promise<void> } | undefined
+  /** Who makes embeddings. Absent: nobody, and it is not noted. */
+  readonly embedding?: EmbeddingService
   /** Statements of this server since it was last asked. Absent: none are counted. */
   readonly statements?: () => readonly StatementFigures[]
+}
+
+export interface EmbeddingService {
+  readonly name: string
+  readonly model: string | undefined
+  /** Undefined: rows wait for no embedding. */
+  readonly provider: EmbeddingProvider | undefined
 }
 
 export interface Maintenance {
@@ -109,6 +125,7 @@ export function startMaintenance({
   vitals,
   statements,
   backups,
+  embedding,
 }: MaintenanceOptions): Maintenance {
   const { pool } = database
   const ending = new AbortController()
@@ -177,6 +194,7 @@ export function startMaintenance({
       ),
     )
   }
+  if (embedding) rounds.push(embeddingRounds({ pool, catalog, clock, log, embedding, signal: ending.signal }))
   const statistics = new QueryStatistics(pool, () => clock.now())
   if (statements) {
     rounds.push(
@@ -212,6 +230,29 @@ export function startMaintenance({
       if (statements) await statistics.write(statements()).catch(() => undefined)
     },
   }
+}
+
+function embeddingRounds(options: {
+  readonly pool: Database['pool']
+  readonly catalog: Catalog
+  readonly clock: Clock
+  readonly log: Log
+  readonly embedding: EmbeddingService
+  readonly signal: AbortSignal
+}): () => Promise<void> {
+  const { pool, catalog, clock, log, signal } = options
+  const { name, model, provider } = options.embedding
+  let isSettled = false
+  let pausedUntil = 0
+  return every({ clock, log, job: 'embedding', ms: embeddingIntervalMs, firstMs: 0 }, async () => {
+    if (!isSettled) await settleEmbedding({ pool, catalog, provider: name, model, log, signal })
+    isSettled = true
+    if (!provider || clock.monotonic() < pausedUntil) return
+    pausedUntil = clock.monotonic() + embeddingPauseMs
+    const done = await embedRows({ pool, catalog, provider, signal })
+    pausedUntil = 0
+    if (done) log.debug('Embeddings were made', { rows: done.embedded, refused: done.failed.length })
+  })
 }
 
 function report(log: Log, { status, tables, failures, files }: RetentionReport): void {

@@ -14,6 +14,7 @@ export interface RunStart {
     | 'integrity_check'
     | 'prune'
     | 'repricing'
+    | 'embedding'
   readonly dryRun?: boolean
   readonly triggeredBy?: string
 }

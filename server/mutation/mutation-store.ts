@@ -73,6 +73,8 @@ export interface MutationTransaction {
   rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
   /** Reads rows that others refer to, and keeps them from being deleted until the end. */
   references(table: string, ids: readonly string[]): Promise<readonly ReferenceTarget[]>
+  /** How long rows of a log are kept, milliseconds; null: for ever, as far as their time goes. */
+  keepsFor(table: string): Promise<number | null>
   /** Those who find a row by a grant, where a grant may allow to change it. */
   grantees(table: string, id: string): Promise<readonly Grantee[]>
   /** Locks and reads the principal's open conflicts about rows of these ids. */

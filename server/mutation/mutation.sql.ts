@@ -87,3 +87,13 @@ export const tellMergedDocuments = {
   name: 'mutation_merged_documents',
   text: `select set_config('app.merged_documents', $1, true)`,
 } as const
+
+/** $1 table, $2 organization, whose own policy overrides the shipped one. Milliseconds; null or no row: nothing is deleted for its age. */
+export const readRetention = {
+  name: 'mutation_retention',
+  text: `
+    select case when p.is_enabled and not p.legal_hold and p.action <> 'keep' then (extract(epoch from p.keep_for) * 1000)::float8 end as ms
+    from retention_policies p
+    where p.table_name = $1 and p.time_column = 'occurred_at' and p.condition = 'none' and (p.organization_id = $2 or p.organization_id is null)
+    order by p.organization_id nulls last limit 1`,
+} as const

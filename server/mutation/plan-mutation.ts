@@ -14,6 +14,7 @@ import { conflictOutcome, takenOutcome } from './outcome.ts'
 import { cascadesOf, refusedPlan, settledPlan, type Moment, type Plan } from './plan.ts'
 import { planResolve } from './plan-resolve.ts'
 import { planSuccession } from './plan-succession.ts'
+import { checkAge, checkSubjects } from './check-subjects.ts'
 import { refuse, show, type Refusal } from './refusal.ts'
 import type { Workspace } from './workspace.ts'
 
@@ -121,6 +122,8 @@ async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mut
   const refusal =
     checkDocuments(table.name, values) ??
     (await checkReferences(workspace, table, values, after)) ??
+    (await checkSubjects(workspace, table, values, after)) ??
+    (await checkAge(workspace, table, values, moment.now)) ??
     authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after })
   if (refusal) return refusedPlan(mutation, refusal)
   const kindOfConflict = decision.kind === 'conflict' ? decision.conflict : conflict ? 'field' : undefined

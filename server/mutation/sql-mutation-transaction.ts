@@ -27,6 +27,7 @@ import {
   lockDevice,
   markMutations,
   readLedger,
+  readRetention,
   recordMutations,
   recountMutations,
   referencedUsers,
@@ -185,6 +186,14 @@ export class SqlMutationTransaction implements MutationTransaction {
     const homes =
       shared.length === 0 ? new Map<string, readonly string[]>() : await this.#homes.homesOf(this.#query, shared)
     return targets.map((target) => ({ ...target, also: homes.get(channelOf(target)) ?? [] }))
+  }
+
+  async keepsFor(table: string): Promise<number | null> {
+    const [policy] = await this.#query<{ ms: number | null }>({
+      ...readRetention,
+      values: [table, this.#principal.organizationId],
+    })
+    return policy?.ms ?? null
   }
 
   async write(writes: readonly Write[]): Promise<WriteResult> {

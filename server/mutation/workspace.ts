@@ -28,6 +28,7 @@ export class Workspace {
   readonly #targets = new Map<string, Map<string, Target | null>>()
   readonly #conflicts = new Map<string, readonly Row[]>()
   readonly #grantees = new Map<string, readonly Grantee[]>()
+  readonly #kept = new Map<string, number | null>()
   #access: Access | undefined
 
   constructor(transaction: MutationTransaction, catalog: Catalog, principal: DevicePrincipal) {
@@ -84,6 +85,15 @@ export class Workspace {
   async target(table: string, id: string): Promise<Target | null> {
     if (this.#targets.get(table)?.get(id) === undefined) await this.#loadTargets(table, [id])
     return this.#targets.get(table)?.get(id) ?? null
+  }
+
+  /** How long rows of a log are kept, milliseconds; null: for ever. */
+  async keepsFor(table: string): Promise<number | null> {
+    const known = this.#kept.get(table)
+    if (known !== undefined) return known
+    const kept = await this.#transaction.keepsFor(table)
+    this.#kept.set(table, kept)
+    return kept
   }
 
   /** The principal's open conflicts about a row. */

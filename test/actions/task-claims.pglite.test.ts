@@ -333,3 +333,68 @@ it('a parent is as far as its children', async () => {
   await world.query('update tasks set parent_task_id = null where id = $1', [a.id])
   expect(await progress()).toBe('100.00')
 })
+
+describe('an agent', () => {
+  const set = (values: SqlRow) =>
+    world.query(
+      `update agents set lifecycle = coalesce($2, 'active'), status = coalesce($3, 'online'), battery_aware = coalesce($4, false), dna = coalesce($5::jsonb, '{}') where id = $1`,
+      [world.fixture.agentId, values['lifecycle'], values['status'], values['battery_aware'], values['dna']],
+    )
+  const refused = (message: string) => ({ code: 'agent_unavailable', message: expect.stringContaining(message) })
+
+  it.each([
+    [{ lifecycle: 'paused' }, 'is paused'],
+    [{ lifecycle: 'retired' }, 'is retired'],
+    [{ status: 'maintenance' }, 'is under maintenance'],
+  ])('that is %j claims nothing', async (values, message) => {
+    await world.addTask()
+    await set(values)
+    await expect(claim()).rejects.toMatchObject(refused(message))
+    await set({})
+    expect((await claim()).task).toMatchObject({ status: 'in_progress' })
+  })
+
+  it('that minds its battery claims nothing below its limit, by the instance or by its device', async () => {
+    await world.addTask()
+    await world.addTask()
+    const { id: instanceId } = await world.add('agent_instances', {
+      agent_id: world.fixture.agentId,
+      battery_percent: 14,
+    })
+    const charge = (percent: number) =>
+      world.query('update agent_instances set battery_percent = $2 where id = $1', [instanceId, percent])
+    await set({ battery_aware: true })
+    await expect(claim({ instanceId: String(instanceId) })).rejects.toMatchObject(refused('is at 14'))
+    await set({ dna: { runtime: { batteryAware: true, minBatteryPercent: 10, concurrency: 9 } } })
+    expect((await claim({ instanceId: String(instanceId) })).task).not.toBeNull()
+    await charge(9)
+    await expect(claim({ instanceId: String(instanceId) })).rejects.toMatchObject(refused('below 10'))
+    await world.query('update devices set battery_percent = 5 where id = $1', [world.agent.deviceId])
+    await expect(claim()).rejects.toMatchObject(refused('is at 5'))
+    await world.query('update devices set battery_percent = 80 where id = $1', [world.agent.deviceId])
+    expect((await claim()).task).not.toBeNull()
+    await set({})
+  })
+
+  it('works on as many tasks at a time as its DNA says', async () => {
+    for (let n = 0; n < 4; n++) await world.addTask()
+    await set({ dna: { runtime: { concurrency: 2 } } })
+    const [first] = [await claim(), await claim()]
+    await expect(claim()).rejects.toMatchObject(refused('holds 2 tasks'))
+    await world.query(`update tasks set status = 'completed' where id = $1`, [first.task?.id])
+    expect((await claim()).task).not.toBeNull()
+    await set({ dna: { runtime: {} } })
+    await expect(claim()).rejects.toMatchObject(refused('works on 1 at a time'))
+    await set({})
+    expect((await claim()).task).not.toBeNull()
+  })
+
+  it('says where it is only while it allows that', async () => {
+    const info = { model: 'P1', location: { lat: 1 }, latitude: 1 }
+    const session = await world.add('agent_sessions', { agent_id: world.fixture.agentId, device_info: info })
+    expect(session).toMatchObject({ device_info: { model: 'P1' } })
+    await world.query('update agents set location_enabled = true where id = $1', [world.fixture.agentId])
+    await world.query('update agent_sessions set device_info = $2 where id = $1', [session.id, info])
+    expect(await world.read('agent_sessions', String(session.id))).toMatchObject({ device_info: info })
+  })
+})

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { redact } from '../../server/actions/redact.ts'
-import { decideTool, type Permission, type ToolRequest } from '../../server/actions/tool-decision.ts'
+import { decideTool, nothingUsed, type Permission, type ToolRequest } from '../../server/actions/tool-decision.ts'
 
 const row = (of: Permission['of'], allowed: boolean, operations: readonly string[] = []): Permission => ({
   id: of,
@@ -16,6 +16,7 @@ const decide = (more: Partial<ToolRequest>) =>
     byUser: false,
     permissions: [row('shipped', true)],
     dna: {},
+    used: nothingUsed,
     ...more,
   })
 
@@ -56,6 +57,20 @@ describe('a tool', () => {
     expect(
       decide({ permissions: [row('agent', false)], dna: { guardrails: { allowedTools: ['shell'] } } }),
     ).toMatchObject({ allowed: false })
+  })
+
+  test.each([
+    ['maxTokensPerRun', { guardrails: { maxTokensPerRun: 10 } }, { tokens: 10 }],
+    ['maxTokensPerRun', { guardrails: {} }, { tokens: 200_000 }],
+    ['maxRunSeconds', { guardrails: { maxRunSeconds: 60 } }, { seconds: 61 }],
+    ['costCeilingUsdPerRun', { model: { costCeilingUsdPerRun: 0.5 } }, { costUsd: 0.5 }],
+    ['maxCostUsdPerDay', { guardrails: { maxCostUsdPerDay: 2 } }, { todayUsd: 2.5 }],
+  ])('is denied when %s is reached', (limit, dna, { todayUsd = 0, ...run }: Readonly<Record<string, number>>) => {
+    const used = { run: { tokens: 0, costUsd: 0, seconds: 0, ...run }, todayUsd }
+    expect(decide({ dna, used })).toMatchObject({ allowed: false, reason: expect.stringContaining(limit) })
+    expect(decide({ dna, used, byUser: true })).toMatchObject({ allowed: false })
+    expect(decide({ dna, used: nothingUsed })).toMatchObject({ allowed: true })
+    expect(decide({ dna: {}, used })).toMatchObject({ allowed: true })
   })
 
   test('that needs approval is allowed when a person asks', () => {

@@ -65,6 +65,45 @@ describe('tools.check', () => {
     expect(await check({ toolName: 'deploy' })).toMatchObject({ allowed: false })
   })
 
+  test('counts what a run and a day have used up', async () => {
+    const { agentId, projectId } = world.fixture
+    const limits = (guardrails: Json) =>
+      world.query('update agents set dna = $2 where id = $1', [agentId, JSON.stringify({ guardrails })])
+    await limits({ maxTokensPerRun: 100, maxCostUsdPerDay: 5 })
+    const task = await world.addTask()
+    const run = await world.add('task_runs', {
+      agent_id: agentId,
+      task_id: task.id,
+      project_id: projectId,
+      status: 'running',
+    })
+    const use = async (tokens: number, cost: number, at = new Date()) => {
+      const usage = {
+        agent_id: agentId,
+        task_run_id: run.id,
+        model: 'm',
+        input_tokens: tokens,
+        output_tokens: 0,
+        occurred_at: at,
+      }
+      const { id } = await world.add('token_usages', usage)
+      // Of a model without a price.
+      await world.query('update token_usages set cost_usd = $2 where id = $1', [id, cost])
+    }
+    const inTask = { toolName: 'read', taskId: String(task.id) }
+    await use(99, 4, new Date(Date.now() - 2 * 86_400_000))
+    expect(await check(inTask)).toMatchObject({ allowed: true })
+    await use(1, 1)
+    expect(await check(inTask)).toMatchObject({ allowed: false, reason: expect.stringContaining('maxTokensPerRun') })
+    expect(await check({ toolName: 'read' })).toMatchObject({ allowed: true })
+    await use(2, 4.5)
+    expect(await check({ toolName: 'read' })).toMatchObject({
+      allowed: false,
+      reason: expect.stringContaining('maxCostUsdPerDay'),
+    })
+    await limits({})
+  })
+
   test('is for the agent, its owner and admins', async () => {
     expect(await check({ toolName: 'read' }, world.owner)).toMatchObject({ allowed: true })
     await expect(check({ toolName: 'read' }, world.viewer)).rejects.toMatchObject({ code: 'forbidden' })

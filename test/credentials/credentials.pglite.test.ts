@@ -72,6 +72,41 @@ describe('a credential', () => {
         expect(all).not.toContain(form)
   })
 
+  it('is audited when it is read, once a minute, and not handed out beyond its limit of the month', async () => {
+    const { pool } = test.database
+    const credentials = open(old)
+    const id = await credentials.store(name(), { secret: 'sk-1' })
+    const audited = async () =>
+      (
+        await pool.query(
+          `select outcome, details from audit_logs where action = 'credential.read' and row_id = $1 order by occurred_at`,
+          [id],
+        )
+      ).rows
+    await credentials.read(name())
+    await credentials.readById(fixture.organizationId, id)
+    expect(await audited()).toMatchObject([
+      { outcome: 'success', details: { provider: 'openrouter', kind: 'api_key' } },
+    ])
+    await pool.query('update credentials set spend_limit_usd = 10 where id = $1', [id])
+    const spend = async (usd: number, at: string): Promise<void> => {
+      const { rows } = await pool.query<{ id: string }>(
+        `insert into token_usages (organization_id, credential_id, model, input_tokens, output_tokens, occurred_at)
+         values ($1, $2, 'm', 1, 1, date_trunc('month', now() at time zone 'UTC') at time zone 'UTC' + $3::interval) returning id`,
+        [fixture.organizationId, id, at],
+      )
+      // Of a model without a price.
+      await pool.query('update token_usages set cost_usd = $2 where id = $1', [rows[0]?.id, usd])
+    }
+    await spend(99, '-1 second')
+    await spend(9.5, '1 second')
+    await expect(credentials.read(name())).resolves.toMatchObject({ secret: 'sk-1' })
+    await spend(0.5, '2 seconds')
+    await expect(credentials.read(name())).rejects.toMatchObject({ code: 'spend_limit_reached' })
+    expect((await audited()).at(-1)).toMatchObject({ outcome: 'denied', details: { limitUsd: 10, spentUsd: 10 } })
+    expect(JSON.stringify(await audited())).not.toContain('sk-1')
+  })
+
   it('of a user is not the one of the organization', async () => {
     const credentials = open(old)
     await credentials.store(name(), { secret: 'organization' })

@@ -64,6 +64,11 @@ describe('signing in', () => {
     const unknown = await enter({ email: 'nobody@example.com' })
     expect(wrong).toEqual(unknown)
     expect(wrong).toMatchObject({ status: 401, body: { error: { code: 'sign_in_refused' } } })
+    const { rows } = await test.server.database.pool.query(
+      `select outcome, details, ip_address is not null as known from audit_logs where action = 'sign_in' and actor_user_id = $1`,
+      [userId],
+    )
+    expect(rows).toEqual([{ outcome: 'denied', details: { reason: 'password' }, known: true }])
   })
 
   it('takes the password in any form of Unicode, and not cut short', async () => {

@@ -100,7 +100,8 @@ describe('a memory', () => {
   const logOf = async (id: string) =>
     (await db.database.pool.query('select * from memory_logs where memory_id = $1 order by created_at, id', [id])).rows
 
-  test('waits for an embedding again when its content changes', async () => {
+  test('waits for an embedding again when its content changes, where somebody makes them', async () => {
+    await db.database.pool.query(`insert into system_settings (key, value) values ('embedding.provider', '"openai"')`)
     const memory = await remember()
     expect(memory).toMatchObject({ embedding_status: 'pending', embedded_at: null })
     expect(await set('memories', memory.id, { embedding: vector })).toMatchObject({

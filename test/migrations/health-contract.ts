@@ -127,6 +127,37 @@ export function describeHealth(kind: 'embedded' | 'postgres'): void {
         { looked_at: 'references', table_name: 'feedback_loops', problems: 1, example: orphan.id },
         { looked_at: 'counters', table_name: 'conversations', problems: 1, example: conversation.id },
       ])
+      await query('update feedback_loops set subject_id = $1, applied_to_type = $2, applied_to_id = $3 where id = $4', [
+        task.id,
+        'memory',
+        world.user,
+        orphan.id,
+      ])
+      await query('update conversations set message_count = 1 where id = $1', [conversation.id])
+      const message = {
+        ...inOrganization,
+        conversation_id: conversation.id,
+        role: 'user',
+        content: 'c',
+        input_tokens: 5,
+      }
+      await insert(db.database.pool, 'messages', message)
+      await query('update conversations set message_count = 1, total_tokens = 4 where id = $1', [conversation.id])
+      await insert(db.database.pool, 'tasks', {
+        ...inOrganization,
+        project_id: world.project,
+        title: 'C',
+        parent_task_id: task.id,
+        progress_percentage: 30,
+      })
+      await query('update tasks set progress_percentage = 90 where id = $1', [task.id])
+      expect(await query('select progress_percentage::int as progress from tasks where id = $1', [task.id])).toEqual([
+        { progress: 30 },
+      ])
+      expect((await problems()).map(({ table_name: name }) => name)).toEqual([
+        'feedback_loops',
+        'conversations (tokens and cost)',
+      ])
     })
   })
 }

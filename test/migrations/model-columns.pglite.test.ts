@@ -96,6 +96,7 @@ describe('a pipeline', () => {
 
 describe('a knowledge entry', () => {
   test('waits for an embedding again when its content changes, which is a revision', async () => {
+    await db.database.pool.query(`insert into system_settings (key, value) values ('embedding.provider', '"openai"')`)
     const embedding = `[${Array.from({ length: 384 }, () => 0.1).join()}]`
     const entry = await add('knowledge_entries', { scope: 'organization', entry_type: 'lesson', title: 'T', embedding })
     expect(await read('knowledge_entries', entry)).toMatchObject({

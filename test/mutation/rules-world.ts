@@ -110,6 +110,11 @@ export class RulesWorld {
       ['self', 'user_id'],
     ] as const)
       if (isAbout(table, part, name) && !(name in row)) row[name] = this.idOf(part)
+    // What a row is about must be there; these are seen by everybody of the organization.
+    if (table.name === 'feedback_loops')
+      Object.assign(row, { subject_type: 'agent', subject_id: this.idOf('agent'), ...given })
+    if (table.name === 'external_links')
+      Object.assign(row, { local_type: 'user', local_id: this.idOf('self'), ...given })
     const alternatives = oneOf[table.name] ?? []
     if (alternatives.length > 0 && alternatives.every((name) => row[name] === undefined)) {
       const [chosen = ''] = alternatives

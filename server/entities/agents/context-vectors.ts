@@ -26,6 +26,7 @@ export const contextVectors = defineTable({
     expiresAt: timestamp().nullable(),
     metadata: json().default({}),
   },
+  polymorphic: [{ type: 'sourceTable', id: 'sourceId' }],
   indexes: [
     index(['sessionId', 'createdAt']),
     index(['agentId', 'contextType']),

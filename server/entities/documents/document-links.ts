@@ -44,6 +44,7 @@ export const documentLinks = defineTable({
   classes: {
     fixed: ['documentId', 'targetType', 'targetDocumentId', 'targetId', 'targetUrl', 'linkKind'],
   },
+  polymorphic: [{ type: 'targetType', id: 'targetId' }],
   indexes: [
     index(['documentId']),
     index(['targetDocumentId']),

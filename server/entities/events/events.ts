@@ -32,6 +32,7 @@ export const events = defineTable({
   classes: {
     server: ['seq'],
   },
+  polymorphic: [{ type: 'subjectType', id: 'subjectId' }],
   indexes: [
     index(['source', 'type', 'occurredAt']),
     index(['seq']),

@@ -39,5 +39,6 @@ export const externalLinks = defineTable({
     fixed: ['integrationId', 'externalType', 'externalId'],
     server: ['lastLocalVersion', 'lastExternalAt', 'state'],
   },
+  polymorphic: [{ type: 'localType', id: 'localId' }],
   indexes: [unique(['integrationId', 'externalType', 'externalId'], { where: live }), index(['localType', 'localId'])],
 })

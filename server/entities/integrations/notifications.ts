@@ -31,5 +31,6 @@ export const notifications = defineTable({
     fixed: ['userId', 'kind', 'title', 'body'],
     server: ['deliveredAt'],
   },
+  polymorphic: [{ type: 'subjectType', id: 'subjectId' }],
   indexes: [index(['userId', 'createdAt'], { where: 'read_at is null' }), index(['organizationId', 'createdAt'])],
 })

@@ -41,5 +41,9 @@ export const feedbackLoops = defineTable({
     iteration: integer().default(1),
     closedAt: timestamp().nullable(),
   },
+  polymorphic: [
+    { type: 'subjectType', id: 'subjectId' },
+    { type: 'appliedToType', id: 'appliedToId' },
+  ],
   indexes: [index(['subjectType', 'subjectId']), index(['organizationId', 'status', 'createdAt'])],
 })

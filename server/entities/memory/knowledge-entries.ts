@@ -104,6 +104,7 @@ export const knowledgeEntries = defineTable({
     index(['previousVersionId']),
     index(['mobileSynced'], { where: 'mobile_synced' }),
     index(['organizationId', 'contentHash']),
+    index(['embeddingStatus'], { where: "embedding_status = 'pending'" }),
     gin(['tags']),
     gin(['categories']),
     gin(['searchVector']),

@@ -1,0 +1,123 @@
+// What a write leads to in other rows, and what it may name there.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { createWorld, newId, type World } from './world.ts'
+
+let db: TestDatabase
+let world: World
+beforeAll(async () => {
+  db = await createTestDatabase()
+  world = await createWorld(db.database)
+})
+afterAll(() => db.close())
+
+describe('a project', () => {
+  const newProject = async (): Promise<string> => {
+    const rowId = newId()
+    const set = { name: 'Short', slug: `short-${rowId}`, language: 'en', currentStage: 'build' }
+    expect(await world.ada.one({ table: 'projects', op: 'insert', rowId, set })).toMatchObject({ kind: 'applied' })
+    return rowId
+  }
+  const end = (rowId: string, status: string) =>
+    world.ada.one({ table: 'projects', op: 'patch', rowId, set: { status }, base: { status: 'active' } })
+  const tasksIn = async (projectId: string) => {
+    for (const status of ['pending', 'in_progress', 'blocked', 'completed', 'failed'])
+      await world.query(
+        `insert into tasks (organization_id, project_id, title, status, lease_expires_at) values ($1, $2, $3, $3, case $3 when 'in_progress' then now() + interval '1 hour' end)`,
+        [world.organizationId, projectId, status],
+      )
+  }
+
+  test.each([
+    ['cancelled', 'cancelled_projects', 'cancelled_at'],
+    ['archived', 'archived_projects', 'archived_at'],
+  ])('that is %s leaves a record, and stops its open tasks', async (status, view, time) => {
+    const id = await newProject()
+    await tasksIn(id)
+    expect(await end(id, status)).toMatchObject({ kind: 'applied' })
+    expect(await world.query(`select ${time} from projects where id = $1`, [id])).toEqual([
+      { [time]: expect.any(Date) },
+    ])
+    expect(await world.query(`select * from ${view} where project_id = $1`, [id])).toMatchObject([
+      {
+        project_name: 'Short',
+        language: 'en',
+        stage: 'build',
+        closed_by_user_id: world.ada.principal.id,
+        closed_by_label: 'ada',
+        owner_user_id: world.ada.principal.id,
+        [time]: expect.any(Date),
+        ...(status === 'archived' ? { completed_at: expect.any(Date) } : {}),
+      },
+    ])
+    expect(
+      await world.query(
+        'select title, status, lease_expires_at as lease from tasks where project_id = $1 order by title',
+        [id],
+      ),
+    ).toEqual(
+      ['blocked', 'completed', 'failed', 'in_progress', 'pending'].map((title) => ({
+        title,
+        status: ['completed', 'failed'].includes(title) ? title : 'cancelled',
+        lease: null,
+      })),
+    )
+    await world.ada.one({ table: 'projects', op: 'patch', rowId: id, set: { name: 'Other' }, base: { name: 'Short' } })
+    expect(await world.query('select kind from project_closures where project_id = $1', [id])).toEqual([
+      { kind: status },
+    ])
+  })
+})
+
+describe('what a row is about', () => {
+  const feedback = (subjectType: string, subjectId: string) =>
+    ({
+      table: 'feedback_loops',
+      op: 'insert',
+      set: { subjectType, subjectId, comment: 'good' },
+    }) as const
+
+  test('must be there, and visible to the writer', async () => {
+    const subject = newId()
+    expect(await world.ben.one(feedback('task', subject))).toMatchObject({
+      kind: 'rejected',
+      error: {
+        code: 'foreign_key_violated',
+        message: `feedback_loops.subjectId refers to ${subject} of tasks, which does not exist or is not visible here.`,
+      },
+    })
+    const memory = { scope: 'user', userId: world.ada.principal.id, content: 'private' }
+    await world.ada.one({ table: 'memories', op: 'insert', rowId: subject, set: memory })
+    expect(await world.ben.one(feedback('memory', subject))).toMatchObject({ error: { code: 'foreign_key_violated' } })
+    expect(await world.ada.one(feedback('memory', subject))).toMatchObject({ kind: 'applied' })
+    // Also after its end.
+    await world.ada.one({ table: 'memories', op: 'delete', rowId: subject })
+    expect(await world.ada.one(feedback('memory', subject))).toMatchObject({ kind: 'applied' })
+  })
+
+  test('may be of a kind that is no table', async () => {
+    const set = { source: 'ci', type: 'build.done', subjectType: 'build', subjectId: newId() }
+    expect(await world.ben.one({ table: 'events', op: 'insert', set })).toMatchObject({ kind: 'applied' })
+    expect(await world.ben.one({ table: 'events', op: 'insert', set: { ...set, subjectType: 'task' } })).toMatchObject({
+      error: { code: 'foreign_key_violated' },
+    })
+  })
+})
+
+test('what is older than its log is kept for is refused, and says so', async () => {
+  const event = (days: number) => {
+    const occurredAt = new Date(Date.now() - days * 86_400_000).toISOString()
+    return { table: 'events', op: 'insert', set: { source: 'ci', type: 'build.done', occurredAt } } as const
+  }
+  expect(await world.ben.one(event(179))).toMatchObject({ kind: 'applied' })
+  expect(await world.ben.one(event(181))).toMatchObject({
+    kind: 'rejected',
+    error: { code: 'invalid_value', message: expect.stringMatching(/^events\.occurredAt is .* kept for 180 days\.$/) },
+  })
+  await world.query(
+    `insert into retention_policies (organization_id, name, table_name, time_column, keep_for, action) values ($1, 'events', 'events', 'occurred_at', '10 days', 'delete')`,
+    [world.organizationId],
+  )
+  expect(await world.ben.one(event(11))).toMatchObject({ error: { code: 'invalid_value' } })
+  expect(await world.ben.one(event(9))).toMatchObject({ kind: 'applied' })
+})
