@@ -12,8 +12,8 @@ import type { Log } from '../telemetry/telemetry.ts'
  */
 export interface DeviceStandings {
   open(principal: DevicePrincipal, session: StandingSession): Standing
-  /** Writes what is left. */
-  stop(): Promise<void>
+  /** What is not written yet is not written any more: a server that ends waits for no database. */
+  stop(): void
 }
 
 export interface StandingSession {
@@ -283,12 +283,10 @@ export function createDeviceStandings({ pool, clock, log, everyMs = 1000 }: Stan
 
   return {
     open: (principal, session) => new Device(principal, session, clock, touch),
-    async stop() {
+    stop() {
       isStopped = true
       cancel?.()
       cancelSweep?.()
-      await writing
-      await writeSome()
     },
   }
 }

@@ -138,9 +138,9 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
     },
     async close() {
       presence.stop()
+      deps.standings?.stop()
       for (const session of sessions) session.close()
       await io.close()
-      await deps.standings?.stop()
     },
   }
 }

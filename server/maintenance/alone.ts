@@ -21,6 +21,7 @@ export const jobs = {
   memoryDecay: 10,
   repricing: 11,
   embedding: 12,
+  pipelineSchedules: 13,
 } as const
 
 /** Runs a job of all servers together; undefined: another one is at it, and nothing was done. */

@@ -16,6 +16,7 @@ import type { EmbeddingProvider } from './embedding/provider.ts'
 import { checkIntegrity } from './integrity.ts'
 import { ensurePartitions } from './partitions.ts'
 import { prune } from './prune.ts'
+import { startScheduledPipelines } from './pipeline-schedules.ts'
 import { QueryStatistics, statisticsIntervalMs } from './query-statistics.ts'
 import { applyRetention, type RetentionReport } from './retention/retention.ts'
 import { repriceUsage } from './repricing.ts'
@@ -33,6 +34,7 @@ export { createHttpProvider, embeddingService } from './embedding/provider.ts'
 export { seedDemo, type DemoExtent } from './demo.ts'
 export { checkIntegrity, readIntegrity } from './integrity.ts'
 export { ensurePartitions, wantingPartitions } from './partitions.ts'
+export { startScheduledPipelines } from './pipeline-schedules.ts'
 export { prune } from './prune.ts'
 export { repriceUsage } from './repricing.ts'
 export { sweepWork } from './sweep.ts'
@@ -48,6 +50,7 @@ const embeddingIntervalMs = 5000
 const embeddingPauseMs = 60_000
 const vacuumIntervalMs = 5 * 60_000
 const sweepIntervalMs = 5000
+const schedulesIntervalMs = 15_000
 const statsIntervalMs = 60_000
 const partitionsIntervalMs = 24 * 60 * 60_000
 /** Not while the server starts: until there are months, rows go to the default partitions. */
@@ -166,6 +169,10 @@ export function startMaintenance({
     ),
     every({ clock, log, job: 'analytics', ms: analyticsIntervalMs, firstMs: firstAnalyticsMs }, async () => {
       if (!(await wasDone(pool, 'analytics', analyticsDoneMs))) await refreshAnalytics(pool, { signal: ending.signal })
+    }),
+    every({ clock, log, job: 'pipeline schedules', ms: schedulesIntervalMs }, async () => {
+      const started = await startScheduledPipelines({ pool, clock, log })
+      if (started) log.info('Pipelines were started by their schedules', { started })
     }),
     every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, () =>
       alone(pool, jobs.agentStatistics, async () => {

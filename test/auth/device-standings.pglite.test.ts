@@ -40,7 +40,7 @@ beforeAll(async () => {
   standings = createDeviceStandings({ pool: pool as never, clock, log: silentLog })
 })
 afterAll(async () => {
-  await standings.stop()
+  standings.stop()
   await db.close()
 })
 

@@ -150,7 +150,7 @@ describe('a memory without embedding', () => {
     troubles = [401]
     await expect(embed()).rejects.toThrow('answered 401')
     expect(await read(memory)).toMatchObject({ embedding_status: 'pending' })
-    expect((await runs()).map(({ status }) => status).toSorted()).toEqual(['completed', 'failed', 'failed'])
+    expect((await runs()).map(({ status }) => String(status)).toSorted()).toEqual(['completed', 'failed', 'failed'])
   })
 
   test('is made anew by another model, but not what a client has sent', async () => {
