@@ -346,10 +346,11 @@ describe('an agent', () => {
     [{ lifecycle: 'paused' }, 'is paused'],
     [{ lifecycle: 'retired' }, 'is retired'],
     [{ status: 'maintenance' }, 'is under maintenance'],
-  ])('that is %j claims nothing', async (values, message) => {
+  ])('that is %j claims nothing, also when its owner asks', async (values, message) => {
     await world.addTask()
     await set(values)
-    await expect(claim()).rejects.toMatchObject(refused(message))
+    const byOwner = world.call(world.owner, 'tasks.claim', { agentId: world.fixture.agentId })
+    await expect(byOwner).rejects.toMatchObject(refused(message))
     await set({})
     expect((await claim()).task).toMatchObject({ status: 'in_progress' })
   })
