@@ -44,13 +44,8 @@ import {
 } from './gateway/gateway.ts'
 import { createHub, type Hub } from './hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from './hub/sql-feed.ts'
-import {
-  embeddingService,
-  neglected,
-  readSystemHealth,
-  startMaintenance,
-  type Maintenance,
-} from './maintenance/maintenance.ts'
+import { embeddingService, neglected, readSystemHealth, startMaintenance } from './maintenance/maintenance.ts'
+import type { Maintenance } from './maintenance/maintenance.ts'
 import { createSearch } from './memory/search.ts'
 import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'

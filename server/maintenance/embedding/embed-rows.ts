@@ -167,12 +167,12 @@ export async function settleEmbedding(options: {
   const { pool, provider, model, log, signal } = options
   const { rows } = await pool.query<{ key: string; value: unknown }>(
     `select key, value from system_settings where key = any($1)`,
-    [['embedding.provider', 'embedding.model']],
+    [['embedding.provider', 'embedding.made_with']],
   )
   const stored = new Map(rows.map(({ key, value }) => [key, value]))
   const isMade = provider !== 'none'
-  const former = stored.get('embedding.model')
-  const values = { 'embedding.provider': provider, ...(isMade ? { 'embedding.model': model ?? '' } : {}) }
+  const former = stored.get('embedding.made_with')
+  const values = { 'embedding.provider': provider, ...(isMade ? { 'embedding.made_with': model ?? '' } : {}) }
   for (const [key, value] of Object.entries(values))
     if (stored.get(key) !== value)
       await pool.query(
