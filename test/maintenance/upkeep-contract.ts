@@ -117,7 +117,7 @@ export function describeUpkeep(kind: 'embedded' | 'postgres'): void {
       await query(`insert into maintenance_runs (kind) values ('analytics')`)
       const views = await refreshAnalytics(database.pool, { only: ['cost_daily'], triggeredBy: 'test' })
       expect(views).toEqual([{ name: 'mv_cost_daily', rows: 0, ms: expect.any(Number) as number }])
-      expect(await checkIntegrity(database.pool)).toHaveLength(18)
+      expect(await checkIntegrity(database.pool)).toHaveLength(24)
       expect(
         await query('select kind, status, triggered_by, error_message from maintenance_runs order by started_at'),
       ).toEqual([
