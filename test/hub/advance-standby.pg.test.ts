@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import pg from 'pg'
 import { systemClock } from '../../lib/clock.ts'
-import { systemRandom } from '../../lib/random.ts'
+import { seededRandom, systemRandom } from '../../lib/random.ts'
 import { createWalSource } from '../../server/capture/capture.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -15,6 +15,7 @@ import { hasOwnCluster, openCluster } from '../failure/own-cluster.ts'
 import { seedFixture } from '../support/fixtures.ts'
 import { CommitWriter } from './commit-writer.ts'
 import { FeedFollower } from './feed-follower.ts'
+import { runOracle, seedsOf, type RunReport, type Standby as OracleStandby } from './oracle-run.ts'
 
 const catalog = loadCatalog()
 
@@ -26,7 +27,8 @@ describe.runIf(hasOwnCluster)('behind a standby that does not apply', () => {
   let feed: SqlFeed
 
   beforeAll(async () => {
-    cluster = await openCluster()
+    // Asynchronous commits are not on the disk for a long time, unless somebody waits for them.
+    cluster = await openCluster({ wal_writer_delay: '10s' })
     database = await openDatabase({ database: { kind: 'postgres', url: cluster.url, poolSize: 4, readUrls: [] } })
     await database.migrate()
     standby = await startStandby(cluster)
@@ -79,6 +81,39 @@ describe.runIf(hasOwnCluster)('behind a standby that does not apply', () => {
     }
     await Promise.all([slow.end(), quick.end()])
   }, 120_000)
+
+  async function run(seed: number, standby?: OracleStandby): Promise<RunReport> {
+    const report = await runOracle({
+      database,
+      url: cluster.url,
+      feed,
+      random: seededRandom(seed),
+      mayLeavePrepared: true,
+      ...(standby ? { standby } : {}),
+    })
+    expect(report.readings).toBeGreaterThan(20)
+    return report
+  }
+
+  test('where commits are visible seconds before they are on the disk, every reader goes from one committed state to a later one', async () => {
+    const reports: RunReport[] = []
+    for (const seed of seedsOf(2)) reports.push(await run(seed))
+    expect(Math.max(...reports.map(({ unflushed }) => unflushed))).toBeGreaterThan(0)
+    expect(Math.max(...reports.map(({ quickSteps }) => quickSteps))).toBeGreaterThan(0)
+  }, 300_000)
+
+  // Known to fail: what a snapshot sees beyond a commit that is logged and not visible is told with rows of before it. STANDBY=1 runs it.
+  test.runIf(process.env['STANDBY'] !== undefined).each(seedsOf(3))(
+    'with a standby that stops to apply and goes on, every reader goes from one committed state to a later one (seed %i)',
+    async (seed) => {
+      const { pending } = await run(seed, {
+        pause: async () => void (await standby.query('select pg_wal_replay_pause()')),
+        resume: async () => void (await standby.query('select pg_wal_replay_resume()')),
+      })
+      expect(pending).toBeGreaterThan(0)
+    },
+    300_000,
+  )
 })
 
 interface Standby {
