@@ -111,7 +111,7 @@ function valueOf(sqlType: string, name: string): string {
     case 'uuid':
       return 'gen_random_uuid()'
     case 'text':
-      return name === 'channel' ? `'channel/' || (i / 20)` : `md5(i::text) || ' ' || md5('${name}' || i)`
+      return name === 'channel' ? `'channel/' || (i / 4)` : `md5(i::text) || ' ' || md5('${name}' || i)`
     case 'int':
     case 'bigint':
     case 'smallint':
