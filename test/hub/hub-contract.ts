@@ -40,7 +40,7 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     const { database } = db
     source = makeSource(db)
     feed = createSqlFeed({ database, source, catalog })
-    hub = createHub({ feed, source, catalog, clock: systemClock, log: silentLog, limits: { pageRows: 4 } })
+    hub = createHub({ feed, source, catalog, clock: systemClock, log: silentLog, limits: { pageRows: 4, subscriptions: 12 } })
     await hub.start()
   })
   beforeEach(async () => {
@@ -174,6 +174,15 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     await again.session.verify('s', 1)
     const [counted] = (await again.log.next('verified')).message.tables.filter(({ table }) => table === 'plans')
     expect((counted?.ranges ?? []).every(({ count }) => count === 0)).toBe(true)
+  })
+
+  test('a session has so many subscriptions and no more', async () => {
+    const { session, log } = await connect(await device())
+    const many = Array.from({ length: 13 }, (_, index) => ({ ...inProject({ id: `s${index}` }), held: false }))
+    await session.subscribe(many)
+    const codes: (string | undefined)[] = []
+    for (const _ of many) codes.push((await log.next('subscribed')).message.error?.code)
+    expect(codes).toEqual([...Array.from({ length: 12 }, () => undefined), 'subscription_limit'])
   })
 
   test('a replica goes on from its cursor', async () => {
