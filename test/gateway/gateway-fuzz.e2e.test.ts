@@ -25,7 +25,7 @@ const written = new Set(['tasks', 'devices'])
 /** What is in each table that a client may write to, and in some that none may ever: the server writes to others by itself. */
 async function digests(): Promise<ReadonlyMap<string, string>> {
   const { pool } = home.server.database
-  const writable = Object.values(shippedSchema).filter(({ direction }) => direction !== 'ro' && policy !== 'server')
+  const writable = Object.values(shippedSchema).filter(({ direction }) => direction !== 'ro')
   const tables = [...writable.map(({ name }) => name), 'users', 'user_credentials', 'access_tokens']
   const found = new Map<string, string>()
   for (const name of tables) {
