@@ -40,7 +40,14 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     const { database } = db
     source = makeSource(db)
     feed = createSqlFeed({ database, source, catalog })
-    hub = createHub({ feed, source, catalog, clock: systemClock, log: silentLog, limits: { pageRows: 4, subscriptions: 12 } })
+    hub = createHub({
+      feed,
+      source,
+      catalog,
+      clock: systemClock,
+      log: silentLog,
+      limits: { pageRows: 4, subscriptions: 12 },
+    })
     await hub.start()
   })
   beforeEach(async () => {
