@@ -58,8 +58,8 @@ export class FeedFollower {
   }
 
   /** One read from where it stands; the state after it must be one that was. */
-  async advance(): Promise<Step> {
-    const { feed, organizationId, projectId, tick, writers, live = false } = this.#options
+  async advance(live = this.#options.live ?? false): Promise<Step> {
+    const { feed, organizationId, projectId, tick, writers } = this.#options
     const startedAt = tick()
     const quiet = !live && writers.every(({ commits }) => commits.every(({ ackedAt }) => ackedAt < startedAt))
     const step = await feed.advance(this.seq, {

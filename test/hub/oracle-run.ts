@@ -26,9 +26,13 @@ export interface RunOptions {
   readonly random: Random
   /** With triggers a prepared transaction holds the lock of the log: nobody else can commit until it has ended. */
   readonly mayLeavePrepared: boolean
+  /** Of its transactions; without it: all that a Postgres without standbys tells apart. */
+  readonly levels?: readonly SynchronousCommit[]
   /** A synchronous standby, and how it stops to apply what it gets and goes on. */
   readonly standby?: Standby
 }
+
+type SynchronousCommit = Parameters<CommitWriter['begin']>[0]
 
 export interface Standby {
   pause(): Promise<void>
@@ -65,7 +69,15 @@ interface Reading {
   readonly moment: number
 }
 
-async function openRun({ database, url, feed, random, mayLeavePrepared, standby }: RunOptions): Promise<Run> {
+async function openRun({
+  database,
+  url,
+  feed,
+  random,
+  mayLeavePrepared,
+  standby,
+  levels = ['on', 'off', 'local'],
+}: RunOptions): Promise<Run> {
   const { organizationId, projectId, memberId } = await seedFixture(database.pool)
   const principal = await seedDevice(database.pool, { organizationId, kind: 'user', id: memberId })
   let time = 0
@@ -85,9 +97,6 @@ async function openRun({ database, url, feed, random, mayLeavePrepared, standby 
   /** Commits that wait for the standby, which does not apply. */
   const waiting = new Map<CommitWriter, Promise<void>>()
   const waitsForStandby = new Set<CommitWriter>()
-  const levels = standby
-    ? (['on', 'off', 'local', 'remote_apply', 'remote_apply'] as const)
-    : (['on', 'off', 'local'] as const)
   let [paused, unflushed, pending] = [false, 0, 0]
 
   const chance = (part: number): boolean => random.next() < part
@@ -109,7 +118,7 @@ async function openRun({ database, url, feed, random, mayLeavePrepared, standby 
   }
 
   async function begin(writer: CommitWriter): Promise<void> {
-    const level = pick<(typeof levels)[number]>(levels) ?? 'on'
+    const level = pick(levels) ?? 'on'
     if (level === 'remote_apply') waitsForStandby.add(writer)
     else waitsForStandby.delete(writer)
     await writer.begin(level)
@@ -241,7 +250,8 @@ async function openRun({ database, url, feed, random, mayLeavePrepared, standby 
       const writer = pick(free())
       if (writer && (mayLeavePrepared || writer.state !== 'prepared')) await write(writer)
     })
-    await advance(follower)
+    // No live loop begins where pages end: a session reads for itself until it has what they showed.
+    await read(() => follower.advance(false))
     quickSteps += followers.splice(place, 1, follower)[0]?.quickSteps ?? 0
   }
 }
