@@ -31,6 +31,8 @@ export interface CatchUpOptions {
   readonly accessChangedAt: () => Moment
   /** A read was of another epoch than its session: finds out what that means for all sessions. */
   readonly otherEpoch: () => Promise<void>
+  /** The session goes on with the live loop. */
+  readonly joined: (session: Session) => void
   /** The session cannot be fed from where it stands. */
   readonly tooFar: (session: Session) => void
 }
@@ -93,6 +95,7 @@ export class CatchUp {
     if (!session.sharesSteps) return this.#shareFold(session)
     if (session.seq >= this.#options.position()) {
       session.joinLive()
+      this.#options.joined(session)
       // The next sign of life may be seconds away, and until then its replica could not say that it is up to date.
       const at = this.#options.at()
       if (at !== null) session.frontier(this.#frontier(session.seq, at))

@@ -48,6 +48,8 @@ export class Node {
   readonly #options: NodeOptions
   readonly #ring: Ring
   #watch = new AccessWatch()
+  /** Sessions that became live since the last step began to be read, which may not have looked at their access. */
+  readonly #joined = new Set<Session>()
   readonly #bell = new Bell()
   /**
    * Where sessions stood that were too far behind, by device: its next hello must bootstrap. Its cursor may be an earlier one, for what
@@ -83,6 +85,7 @@ export class Node {
       position: () => this.#position,
       at: () => (options.troubles.feeding ? null : this.#at),
       accessChangedAt: () => this.#watch.changedAt,
+      joined: (session) => this.#joined.add(session),
       tooFar: (session) => this.#refuse(session),
       otherEpoch: () => this.#checkEpoch(),
     })
@@ -202,6 +205,7 @@ export class Node {
 
   async #step(): Promise<void> {
     const { generation } = this.index
+    this.#joined.clear()
     const askedAt = this.#options.clock.monotonic()
     const step = await this.#options.feed.advance(this.#position, {
       organizations: new Set([...this.sessions].map(({ principal }) => principal.organizationId)),
@@ -270,7 +274,8 @@ export class Node {
     if (access) session.applyAccess(access, step, fed && complete)
     if (step.credentials.includes(session.principal.id)) session.credentialsChanged()
     if (!fed) return
-    if (complete) session.deliver(frames)
+    const isAssessed = !this.#joined.has(session) || session.accessOf >= this.#watch.changedAt
+    if (complete && isAssessed) session.deliver(frames)
     else session.missed()
   }
 
