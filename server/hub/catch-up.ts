@@ -123,7 +123,7 @@ export class CatchUp {
     if (session.verification || session.seq > position) return false
     const plan = session.plan()
     const floors = [...plan.floors.values()]
-    if (floors.some((floor) => floor > position)) return false
+    if (plan.reach > position || floors.some((floor) => floor > position)) return false
     const { view } = session
     const name = `${plan.from} ${position} ${floors.join()}`
     if (this.#folded?.view !== view || this.#folded.name !== name) {

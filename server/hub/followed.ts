@@ -13,6 +13,8 @@ export interface Followed {
   readonly since: Seq | null
   /** Its next batch names it in `activated`. */
   readonly announced: boolean
+  /** The newest commit that its pages show: what completes them must not end before. Infinity: some came in an earlier session. */
+  readonly shown: number
 }
 
 /** What one read of a session's own covers: taken when the read begins, since subscriptions may come and go meanwhile. */
@@ -21,6 +23,8 @@ export interface ReadPlan {
   readonly followed: readonly Followed[]
   /** Changes at or before this are known to the followers of the spec. */
   readonly floors: ReadonlyMap<Spec, Seq>
+  /** Where it must end at least; Infinity: where a snapshot of its own ends. */
+  readonly reach: number
   readonly embeddings: boolean
 }
 
@@ -102,7 +106,15 @@ export class FollowedSet {
   stage(id: string, spec: Spec): void {
     if (this.#find(id)?.spec.key === spec.key) return
     this.remove(id)
-    this.#set({ id, spec, active: false, since: null, announced: false })
+    this.#set({ id, spec, active: false, since: null, announced: false, shown: Number.POSITIVE_INFINITY })
+  }
+
+  /** A page of it was read. */
+  show(id: string, after: string | null, shows: Seq): void {
+    const followed = this.#find(id)
+    if (!followed || followed.active) return
+    const before = after === null ? 0 : followed.shown
+    this.#set({ ...followed, shown: Math.max(before, shows) })
   }
 
   /**
@@ -113,13 +125,13 @@ export class FollowedSet {
     const known = this.#find(id)
     if (known?.active && known.spec.key === spec.key) return
     this.remove(id)
-    this.#set({ id, spec: this.#index.add(spec), active: true, since, announced: false })
+    this.#set({ id, spec: this.#index.add(spec), active: true, since, announced: false, shown: 0 })
   }
 
   /** All pages are there, the first of them read at `from`. */
   activate(id: string, from: Seq): void {
-    const { active, spec } = this.get(id)
-    this.#set({ id, spec: active ? spec : this.#index.add(spec), active: true, since: from, announced: true })
+    const { active, spec, shown } = this.get(id)
+    this.#set({ id, spec: active ? spec : this.#index.add(spec), active: true, since: from, announced: true, shown })
   }
 
   remove(id: string): void {
@@ -141,13 +153,14 @@ export class FollowedSet {
     const { embeddings } = this.view
     const floors = new Map<Spec, Seq>()
     for (const { spec, since } of followed) floors.set(spec, least(since ?? seq, floors.get(spec)))
-    return { from: [...floors.values()].reduce(least, seq), followed, floors, embeddings }
+    const reach = Math.max(0, ...followed.map(({ shown }) => shown))
+    return { from: [...floors.values()].reduce(least, seq), followed, floors, reach, embeddings }
   }
 
   /** The plan was carried out. Those that were changed meanwhile wait for the next. */
   reached({ followed }: ReadPlan): void {
     for (const one of followed)
-      if (this.has(one) && (one.since !== null || one.announced)) this.#set({ ...one, since: null, announced: false })
+      if (this.has(one) && (one.since !== null || one.announced)) this.#set({ ...one, since: null, announced: false, shown: 0 })
   }
 }
 

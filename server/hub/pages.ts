@@ -3,6 +3,7 @@ import { deflateRaw } from 'node:zlib'
 import type { Clock } from '../../lib/clock.ts'
 import { frameOf, packBlocks } from '../../protocol/block-frame.ts'
 import { encodeFrame } from '../../protocol/frame.ts'
+import type { Seq } from '../../protocol/seq.ts'
 import type { Feed, PageResult } from './feed.ts'
 import type { HubLimits } from './limits.ts'
 import { Slots } from './slots.ts'
@@ -20,6 +21,8 @@ export interface PageAsked {
 /** A page as it is sent. */
 export interface PageFrame {
   readonly frame: Uint8Array
+  /** The newest commit that it shows. */
+  readonly shows: Seq
   /** Where the next one begins; null: this is the last. */
   readonly next: string | null
 }
@@ -102,7 +105,7 @@ export class Pages {
       const { pageRows: maxRows, pageBytes: maxBytes } = this.#limits
       const page = await this.#feed.page({ selection: spec.selection, after, maxRows, maxBytes })
       const frame = await toFrame(subscription, page)
-      return { frame, next: page.next }
+      return { frame, shows: page.from, next: page.next }
     })
   }
 }

@@ -198,10 +198,10 @@ export class Session implements HubSession {
     await this.#last
     const { spec } = this.#followed.get(subscription)
     this.#pages ??= new PageStream(this.#host.pages)
-    const { frame, next } = await this.#pages.get({ epoch: this.epoch, spec, subscription, after })
+    const { frame, shows, next } = await this.#pages.get({ epoch: this.epoch, spec, subscription, after })
     if (next === null) this.#endPages()
     // It may have been unsubscribed meanwhile.
-    this.#followed.get(subscription)
+    if (this.#followed.get(subscription).spec === spec) this.#followed.show(subscription, after, shows)
     this.#send(frame)
   }
 
