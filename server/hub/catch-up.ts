@@ -38,6 +38,8 @@ export interface CatchUpOptions {
 }
 
 const retryMs = 500
+/** Until a snapshot is hoped to see all commits before those that it sees. */
+const [tornMs, slowestTornMs] = [5, 500]
 
 /**
  * Feeds sessions that are behind, each from its own position, until they have reached the live loop: from the ring where
@@ -70,9 +72,13 @@ export class CatchUp {
 
   async #feed(session: Session): Promise<void> {
     const { clock, log, troubles } = this.#options
+    let torn = 0
     try {
       while (session.state === 'behind') {
-        if (!this.#share(session)) await this.#slots.run(() => this.#read(session))
+        if (this.#share(session)) continue
+        const isRead = await this.#slots.run(() => this.#read(session))
+        torn = isRead ? 0 : torn + 1
+        if (torn > 0) await this.#pause(Math.min(slowestTornMs, tornMs * 2 ** Math.min(torn, 10)))
       }
     } catch (error) {
       const trouble = databaseTrouble(error)
@@ -86,6 +92,10 @@ export class CatchUp {
     } finally {
       this.#fed.delete(session)
     }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => void this.#options.clock.after(ms, resolve))
   }
 
   /** Does what can be done without reading. False: a read is needed. */
@@ -144,9 +154,10 @@ export class CatchUp {
     return steps && foldSteps(steps.map(({ step }) => step))
   }
 
-  async #read(session: Session): Promise<void> {
+  /** False: the snapshot was torn, and has to be taken again. */
+  async #read(session: Session): Promise<boolean> {
     // It may have waited long for its turn.
-    if (session.state !== 'behind') return
+    if (session.state !== 'behind') return true
     const { feed, tables, limits } = this.#options
     const plan = session.plan()
     const { verification } = session
@@ -160,7 +171,7 @@ export class CatchUp {
       ...(verification ? { verify: verification.followed.spec.selection } : {}),
     })
     if (step.epoch !== undefined && step.epoch !== session.epoch) await this.#options.otherEpoch()
-    if (hasEnded(session)) return
+    if (hasEnded(session)) return true
     if (step.epoch !== undefined && step.epoch !== session.epoch)
       throw new TideError('timeout', 'The epoch changed while the log was being read.')
     if (step.kind === 'too_far') {
@@ -171,11 +182,13 @@ export class CatchUp {
           `The replica stands at ${plan.from}; more has changed up to ${step.to} than is sent as one batch.`,
         ),
       )
-      return
+      return true
     }
     const access = step.access.get(session.principal)
-    if (access) session.applyAccess(access, step, true)
+    if (access) session.applyAccess(access, step, step.torn !== true)
+    if (step.torn) return false
     session.deliverOwn(framesOf(step, plan, tables, limits), plan, verification)
+    return true
   }
 }
 

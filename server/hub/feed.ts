@@ -79,6 +79,8 @@ export interface Step {
   readonly to: Seq
   /** There are commits after `to` that were not yet visible: ask again soon, nobody else will say. */
   readonly pending?: boolean
+  /** The snapshot sees commits beyond one that it does not see: nothing was read but access, and `at` says nothing. Ask again soon. */
+  readonly torn?: true
   /** Server time of the snapshot, milliseconds since 1970. */
   readonly at: number
   readonly moment: Moment
@@ -158,8 +160,10 @@ export interface PageRequest {
 }
 
 export interface PageResult {
-  /** The newest commit in the snapshot of this page. */
+  /** A commit that the snapshot of this page sees, with all before it: what came later has to be read once the pages are there. */
   readonly from: Seq
+  /** The newest commit that it sees: what completes the pages must not end before. */
+  readonly shows: Seq
   /** None is empty. */
   readonly blocks: readonly PackedBlock[]
   /** In all blocks. */

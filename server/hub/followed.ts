@@ -160,7 +160,8 @@ export class FollowedSet {
   /** The plan was carried out. Those that were changed meanwhile wait for the next. */
   reached({ followed }: ReadPlan): void {
     for (const one of followed)
-      if (this.has(one) && (one.since !== null || one.announced)) this.#set({ ...one, since: null, announced: false, shown: 0 })
+      if (this.has(one) && (one.since !== null || one.announced))
+        this.#set({ ...one, since: null, announced: false, shown: 0 })
   }
 }
 

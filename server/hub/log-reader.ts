@@ -11,6 +11,7 @@ import {
   toEntry,
 } from './big-commits.ts'
 import { Fold, type LogEntry } from './fold.ts'
+import type { SnapshotEnd } from './recent-log.ts'
 
 const formerSql = `
 select f.epoch, f.ended_at::text as ended from sync.former_epochs f join sync_heads h on h.epoch = f.heir`
@@ -47,13 +48,20 @@ select count(*)::float8 as rows from (
 
 const prunedSql = `select pruned_through_seq::text as pruned from sync_heads where id = 1`
 
-/** When the log was written after the commits: the last one before the first that the snapshot ($1) does not see, and the last of all. */
+/**
+ * When the log was written after the commits: the last one before the first that the snapshot ($1) does not see, the last of all, and the last that the
+ * snapshot sees.
+ */
 const visibleHeadSql = `
-select coalesce(max(seq), 0)::text as head, (select coalesce(max(seq), 0)::text from sync_changes) as logged,
+with hidden as materialized (
+  select coalesce(min(seq), 9223372036854775807) as seq from sync_changes
+  where seq > $2::bigint and not pg_visible_in_snapshot(xid, $1::pg_snapshot)
+)
+select (select coalesce(max(c.seq), 0)::text from sync_changes c where c.seq > $2::bigint and c.seq < hidden.seq) as head,
+  (select coalesce(max(seq), 0)::text from sync_changes) as logged,
+  (select max(c.seq)::text from sync_changes c where c.seq > hidden.seq and pg_visible_in_snapshot(c.xid, $1::pg_snapshot)) as ahead,
   (select epoch from sync_heads where id = 1) as epoch
-from sync_changes
-where seq > $2::bigint and seq < coalesce(
-  (select min(seq) from sync_changes where seq > $2::bigint and not pg_visible_in_snapshot(xid, $1::pg_snapshot)), 9223372036854775807)`
+from hidden`
 
 const canarySql = `
 select (extract(epoch from occurred_at) * 1000)::float8 as at from sync_changes
@@ -84,14 +92,14 @@ export async function visibleHead(
   snapshot: string,
   log: SqlQuery,
   from: Seq,
-): Promise<{ readonly to: Seq; readonly pending: boolean; readonly epoch: string }> {
-  const [end] = await log<{ head: string; logged: string; epoch: string }>({
+): Promise<SnapshotEnd & { readonly epoch: string }> {
+  const [end] = await log<{ head: string; logged: string; ahead: string | null; epoch: string }>({
     name: 'log_visible_head',
     text: visibleHeadSql,
     values: [snapshot, from],
   })
   const to = toSeq(Math.max(from, Number(end?.head ?? 0)))
-  return { to, pending: Number(end?.logged ?? 0) > to, epoch: end?.epoch ?? '' }
+  return { to, pending: Number(end?.logged ?? 0) > to, sees: toSeq(end?.ahead ?? to), epoch: end?.epoch ?? '' }
 }
 
 /** What is asked of the log. */

@@ -216,7 +216,7 @@ export class Node {
     })
     if (step.epoch !== undefined && step.epoch !== this.#epoch) return void (await this.#ask())
     this.#options.troubles.report('feed', undefined)
-    if (step.kind === 'step') this.#at = step.at
+    if (step.kind === 'step' && !step.torn) this.#at = step.at
     this.#lookAgain(step.pending === true)
     if (this.#stopped || step.to === this.#position) return
     this.#steps++

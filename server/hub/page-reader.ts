@@ -26,7 +26,7 @@ const mostRaw = 4
 export async function readPage(
   { selection, after, maxRows, maxBytes }: PageRequest,
   options: PageOptions,
-): Promise<Omit<PageResult, 'from'>> {
+): Promise<Omit<PageResult, 'from' | 'shows'>> {
   const blocks: PackedBlock[] = []
   let place: PagePlace = fromToken(after)
   const occupied = await occupiedTables(selection, place.table, options)

@@ -105,7 +105,7 @@ export class Pages {
       const { pageRows: maxRows, pageBytes: maxBytes } = this.#limits
       const page = await this.#feed.page({ selection: spec.selection, after, maxRows, maxBytes })
       const frame = await toFrame(subscription, page)
-      return { frame, shows: page.from, next: page.next }
+      return { frame, shows: page.shows, next: page.next }
     })
   }
 }

@@ -3,17 +3,24 @@ import type { RecentCommit } from '../capture/change-source.ts'
 import { toSeq, type Seq } from '../../protocol/seq.ts'
 import { Fold } from './fold.ts'
 
-/** Where a snapshot ends in the log: the last commit before the first that it does not see. `pending`: there are more, which will soon be visible. */
-export function recentEnd(
-  commits: readonly RecentCommit[],
-  snapshot: string,
-  from: Seq,
-): { readonly to: Seq; readonly pending: boolean } {
+/** Where a snapshot ends in the log. */
+export interface SnapshotEnd {
+  /** The last commit before the first that it does not see. */
+  readonly to: Seq
+  /** There are more, which will soon be visible. */
+  readonly pending: boolean
+  /** The newest commit that it sees; beyond `to`, its rows may be newer than that. */
+  readonly sees: Seq
+}
+
+/** Where a snapshot ends among the commits after a position. */
+export function recentEnd(commits: readonly RecentCommit[], snapshot: string, from: Seq): SnapshotEnd {
   const sees = sightOf(snapshot)
   const hidden = commits.findIndex(({ point }) => !sees(point.xid))
   const last = commits.at(hidden === -1 ? -1 : hidden - 1)
   const to = hidden === 0 || !last ? from : toSeq(Math.max(from, last.point.seq))
-  return { to, pending: hidden !== -1 }
+  const newest = hidden === -1 ? undefined : commits.slice(hidden).findLast(({ point }) => sees(point.xid))
+  return { to, pending: hidden !== -1, sees: newest?.point.seq ?? to }
 }
 
 /** Folds the entries up to `to`. Undefined: more than `maxKeys` rows were touched. */

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { Batcher } from '../../lib/batcher.ts'
 import { TideError } from '../../protocol/error.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
-import type { ChangeSource } from '../capture/change-source.ts'
+import type { ChangeSource, RecentCommit } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { createSurvivingPool, type Database } from '../db/db.ts'
 import { createBulkSocket } from '../db/row-packer.ts'
@@ -24,7 +24,7 @@ import type {
 } from './feed.ts'
 import { canaryTime, foldLog, formerEpochs, visibleHead } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
-import { foldRecent, recentEnd } from './recent-log.ts'
+import { foldRecent, recentEnd, type SnapshotEnd } from './recent-log.ts'
 import { readQuickly } from './quick-step.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
@@ -112,11 +112,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
 
   async function fullStep(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     return snapshot(async (snap) => {
-      const log = await source.settle(snap.query, snap.place)
-      const recent = source.recent?.(from, snap.epoch)
-      const { to, pending } = recent
-        ? passed(recentEnd(recent, snap.text, from), from, snap.place.run)
-        : await endOf(snap, log, from)
+      const { log, recent, to, pending, sees } = await settledEnd(snap, from)
+      if (sees > to) return tornStep(snap, from, request)
       // What is gone was seen by this snapshot: who is told to go on from `to` is not too far behind again.
       const beyond = { kind: 'too_far', epoch: snap.epoch, from, pending, moment: snap.moment } as const
       if (from < snap.pruned) return { ...beyond, to: toSeq(Math.max(to, snap.pruned)) }
@@ -157,23 +154,53 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     })
   }
 
-  /** Where a snapshot ends in the log. */
-  async function endOf(
-    snap: Snapshot,
-    log: SqlQuery,
-    from: Seq,
-  ): Promise<{ readonly to: Seq; readonly pending: boolean }> {
+  async function endOf(snap: Snapshot, log: SqlQuery, from: Seq): Promise<SnapshotEnd> {
     // Another server began to capture from the WAL: the log is no longer part of the commits, as this source believes.
     if (!source.logsAfterCommit && snap.capture === 'wal')
       throw new TideError(
         'capture_unavailable',
         'This server runs with CAPTURE=trigger, and another one has begun to capture changes from the WAL.',
       )
-    if (!source.logsAfterCommit) return { to: toSeq(Math.max(from, snap.head)), pending: false }
+    if (!source.logsAfterCommit)
+      return { to: toSeq(Math.max(from, snap.head)), pending: false, sees: toSeq(Math.max(from, snap.head)) }
     const end = await visibleHead(snap.text, log, from)
     // The log began anew after the snapshot was taken: what it lacks, the snapshot may see.
     if (end.epoch !== snap.epoch) throw new TideError('timeout', 'The epoch changed while the log was being read.')
     return passed(end, from, snap.place.run)
+  }
+
+  /** Rows of this snapshot may be of commits beyond one that it does not see, behind a synchronous standby for long: nothing is told of it but access. */
+  async function tornStep(snap: Snapshot, from: Seq, { embeddings, principals }: AdvanceRequest): Promise<Step> {
+    return {
+      kind: 'step',
+      epoch: snap.epoch,
+      from,
+      to: from,
+      pending: true,
+      torn: true,
+      at: snap.at,
+      moment: snap.moment,
+      embeddings,
+      changes: [],
+      departures: [],
+      marks: [],
+      resets: [],
+      credentials: [],
+      canary: false,
+      verified: null,
+      access: await loadAccesses(snap.query, principals([])),
+    }
+  }
+
+  /** Where a snapshot ends, in a log that holds all that it sees; `recent`: that log's end, where it is in memory. */
+  async function settledEnd(
+    snap: Snapshot,
+    from: Seq,
+  ): Promise<SnapshotEnd & { readonly log: SqlQuery; readonly recent: readonly RecentCommit[] | undefined }> {
+    const log = await source.settle(snap.query, snap.place)
+    const recent = source.recent?.(from, snap.epoch)
+    const end = recent ? passed(recentEnd(recent, snap.text, from), from, snap.place.run) : await endOf(snap, log, from)
+    return { ...end, log, recent }
   }
 
   /**
@@ -189,9 +216,9 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
    * The newest commit of which it is certain that the snapshot sees it and all before it. `floor` is `seen` from before it was taken:
    * a later snapshot may have raised it since.
    */
-  async function headOf(snap: Snapshot, floor: Floor): Promise<Seq> {
+  async function headOf(snap: Snapshot, floor: Floor): Promise<SnapshotEnd> {
     const from = floor.run === snap.place.run ? floor.seq : zeroSeq
-    return (await endOf(snap, snap.query, toSeq(Math.max(from, snap.pruned)))).to
+    return endOf(snap, snap.query, toSeq(Math.max(from, snap.pruned)))
   }
 
   function rowReader(snap: Snapshot, embeddings: boolean): RowReader {
@@ -210,8 +237,10 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   async function page(request: PageRequest): Promise<PageResult> {
     const floor = seen
     return snapshot(async (snap) => {
-      const from = await headOf(snap, floor)
-      return { from, ...(await readPage(request, { catalog, homes, sizes, snapshot: snap })) }
+      const { to: from } = await headOf(snap, floor)
+      const read = readPage(request, { catalog, homes, sizes, snapshot: snap })
+      const [page, { sees: shows }] = await Promise.all([read, settledEnd(snap, from)])
+      return { from, shows, ...page }
     })
   }
 
@@ -221,7 +250,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
       return snapshot(async (snap) => ({
         epoch: snap.epoch,
         former: await formerEpochs(snap.query),
-        head: await headOf(snap, floor),
+        head: (await headOf(snap, floor)).to,
         prunedThrough: toSeq(snap.pruned),
       }))
     },

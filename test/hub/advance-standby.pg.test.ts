@@ -19,12 +19,6 @@ import { runOracle, seedsOf, type RunOptions, type RunReport } from './oracle-ru
 
 const catalog = loadCatalog()
 
-/**
- * `STANDBY=1`. Known to fail: of a replica that loads while a commit is logged and not visible, pages show what was committed after that one,
- * and the first step ends before it (docs/capture.md).
- */
-const standbyRuns = process.env['STANDBY'] !== undefined
-
 describe.runIf(hasOwnCluster)('behind a standby that does not apply', () => {
   let cluster: Cluster
   let standby: Standby
@@ -108,7 +102,7 @@ describe.runIf(hasOwnCluster)('behind a standby that does not apply', () => {
     expect(Math.max(...reports.map(({ quickSteps }) => quickSteps))).toBeGreaterThan(0)
   }, 300_000)
 
-  test.runIf(standbyRuns).each(seedsOf(3))(
+  test.each(seedsOf(3))(
     'with a standby that stops to apply and goes on, every reader goes from one committed state to a later one (seed %i)',
     async (seed) => {
       const { pending } = await run(seed, {

@@ -26,6 +26,8 @@ export class FeedFollower {
   /** Steps that were read without waiting for the log: they say nothing newer about the time as of which all was seen. */
   quickSteps = 0
   #at = 0
+  /** No live loop begins where pages end: a session reads for itself until it has what they showed. */
+  #isWhole = true
 
   constructor(options: FollowerOptions, seq = zeroSeq) {
     this.#options = options
@@ -46,6 +48,7 @@ export class FeedFollower {
       where: {},
       embeddings: false,
     }
+    this.#isWhole = false
     let [after, from]: [string | null, Seq | undefined] = [null, undefined]
     do {
       const page = await feed.page({ selection, after, maxRows: 3, maxBytes: 1_000_000 })
@@ -58,7 +61,8 @@ export class FeedFollower {
   }
 
   /** One read from where it stands; the state after it must be one that was. */
-  async advance(live = this.#options.live ?? false): Promise<Step> {
+  async advance(): Promise<Step> {
+    const live = this.#options.live === true && this.#isWhole
     const { feed, organizationId, projectId, tick, writers } = this.#options
     const startedAt = tick()
     const quiet = !live && writers.every(({ commits }) => commits.every(({ ackedAt }) => ackedAt < startedAt))
@@ -72,6 +76,9 @@ export class FeedFollower {
     if (step.kind === 'too_far') throw new Error('The follower fell behind what the log holds.')
     if (step.kind === 'step' && step.at === this.#at) this.quickSteps++
     this.#at = step.at
+    // Pages may show more than their position: they are completed by a read that has all that they showed.
+    if (step.kind === 'step' && step.torn) return step
+    this.#isWhole = true
     if (step.to < this.seq) throw new Error(`The cursor went back from ${this.seq} to ${step.to}.`)
     for (const { table, id, row } of step.changes) {
       if (table !== 'tasks') continue

@@ -173,6 +173,7 @@ export class MemoryFeed implements Feed, ChangeSource {
     await this.#pause()
     return {
       from: snapshot.seq,
+      shows: snapshot.seq,
       blocks,
       rows: taken.length,
       next: taken.length < rest.length ? (taken.at(-1) ?? null) : null,

@@ -250,8 +250,7 @@ async function openRun({
       const writer = pick(free())
       if (writer && (mayLeavePrepared || writer.state !== 'prepared')) await write(writer)
     })
-    // No live loop begins where pages end: a session reads for itself until it has what they showed.
-    await read(() => follower.advance(false))
+    await advance(follower)
     quickSteps += followers.splice(place, 1, follower)[0]?.quickSteps ?? 0
   }
 }

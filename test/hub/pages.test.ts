@@ -24,7 +24,8 @@ function countingFeed(next: string | null = null): { readonly feed: Feed; readon
   const never = (): Promise<never> => Promise.reject(new Error('not asked for here'))
   const page: Feed['page'] = (request) => {
     asked.push(request)
-    return Promise.resolve({ from: toSeq(asked.length), blocks: [], rows: 0, next })
+    const at = toSeq(asked.length)
+    return Promise.resolve({ from: at, shows: at, blocks: [], rows: 0, next })
   }
   return { asked, feed: { state: never, advance: never, access: never, page } }
 }
@@ -114,7 +115,8 @@ test('a big page is deflated, and holds the same rows', async () => {
   }))
   const block = packRows(descriptor, rows, { embeddings: false })
   const { feed } = countingFeed()
-  const page: Feed['page'] = () => Promise.resolve({ from: toSeq(7), blocks: [block], rows: 500, next: null })
+  const page: Feed['page'] = () =>
+    Promise.resolve({ from: toSeq(7), shows: toSeq(7), blocks: [block], rows: 500, next: null })
   const pages = new Pages({ ...feed, page }, new VirtualClock(), limits)
   const { frame } = await pages.get({ epoch: 'e', spec, subscription: 's', after: null })
   const { message, sections } = parseDown(frame)

@@ -19,28 +19,31 @@ const key = (rowId: string, more: Partial<Key> = {}): Key => ({
 const commit = (seq: number, xid: number, ...keys: Key[]): RecentCommit => ({ point: { seq: toSeq(seq), xid }, keys })
 
 test.each([
-  ['all are visible', '110:110:', 30, false],
-  ['the first runs still', '101:110:101', 5, true],
-  ['one in the middle does, and hides those behind it', '102:110:102', 10, true],
-  ['the last began after the snapshot', '103:103:', 20, true],
-  ['all did', '90:90:', 5, true],
-])('a snapshot ends before the first commit that it does not see: %s', (_, snapshot, to, pending) => {
-  const commits = [commit(10, 101), commit(20, 102), commit(30, 103)]
-  expect(recentEnd(commits, snapshot, toSeq(5))).toEqual({ to, pending })
-})
+  ['all are visible', '110:110:', 30, false, 30],
+  ['the first runs still', '101:110:101', 5, true, 30],
+  ['one in the middle does, and hides those behind it', '102:110:102', 10, true, 30],
+  ['the last began after the snapshot', '103:103:', 20, true, 20],
+  ['all did', '90:90:', 5, true, 5],
+])(
+  'a snapshot ends before the first commit that it does not see, and says what it sees behind: %s',
+  (_, snapshot, to, pending, sees) => {
+    const commits = [commit(10, 101), commit(20, 102), commit(30, 103)]
+    expect(recentEnd(commits, snapshot, toSeq(5))).toEqual({ to, pending, sees })
+  },
+)
 
 test('nothing new ends where it began', () => {
-  expect(recentEnd([], '110:110:', toSeq(5))).toEqual({ to: 5, pending: false })
+  expect(recentEnd([], '110:110:', toSeq(5))).toEqual({ to: 5, pending: false, sees: 5 })
 })
 
 test('transaction ids are told apart across their turns of 32 bits', () => {
   const turn = 2 ** 32
   const commits = [commit(10, turn - 2), commit(20, 3)]
   const end = (snapshot: string): unknown => recentEnd(commits, snapshot, zeroSeq)
-  expect(end(`${5 * turn + 9}:${5 * turn + 9}:`)).toEqual({ to: 20, pending: false })
-  expect(end(`${5 * turn + 3}:${5 * turn + 3}:`)).toEqual({ to: 10, pending: true })
-  expect(end(`${5 * turn - 1}:${5 * turn - 1}:`)).toEqual({ to: 10, pending: true })
-  expect(end(`${5 * turn - 2}:${5 * turn + 4}:${5 * turn - 2}`)).toEqual({ to: 0, pending: true })
+  expect(end(`${5 * turn + 9}:${5 * turn + 9}:`)).toEqual({ to: 20, pending: false, sees: 20 })
+  expect(end(`${5 * turn + 3}:${5 * turn + 3}:`)).toEqual({ to: 10, pending: true, sees: 10 })
+
+  expect(end(`${5 * turn - 2}:${5 * turn + 4}:${5 * turn - 2}`)).toEqual({ to: 0, pending: true, sees: 20 })
 })
 
 test('entries are folded as far as the position, of the asked organizations and of none', () => {

@@ -232,9 +232,15 @@ export class SimDatabase implements Feed {
       left -= taken.length
       const last = taken.at(-1)
       if (left === 0 && last !== undefined)
-        return { from: this.#head, blocks, rows: maxRows, next: JSON.stringify([index, rowId(last)]) }
+        return {
+          from: this.#head,
+          shows: this.#head,
+          blocks,
+          rows: maxRows,
+          next: JSON.stringify([index, rowId(last)]),
+        }
     }
-    return { from: this.#head, blocks, rows: maxRows - left, next: null }
+    return { from: this.#head, shows: this.#head, blocks, rows: maxRows - left, next: null }
   }
 
   async access(principal: DevicePrincipal): Promise<AccessAnswer> {
