@@ -190,13 +190,16 @@ class Device implements Standing {
   }
 }
 
-/** $1 rows, $2 and $3 the places that are followed no more. In order of id, so that two servers never wait in a circle. */
+/**
+ * $1 rows, $2 and $3 the places that are followed no more. In order of id, so that two servers never wait in a circle. The commit waits for no disk and no
+ * standby: nothing depends on it, and a push of a device waits for who has its row.
+ */
 const write = `
 with news as (
   select r.*, (select count(*)::int from sync_conflicts c where c.device_id = r.device_id and c.status = 'open' and c.channel = r.channel) as conflicts
   from json_to_recordset($1::json) as r(device_id uuid, organization_id uuid, channel text, bootstrapped boolean, embeddings boolean, filter jsonb,
     late boolean, pending integer, acked timestamptz)
-  where exists (select from devices d where d.id = r.device_id)
+  where exists (select from devices d where d.id = r.device_id) and (select set_config('synchronous_commit', 'off', true)) = 'off'
 ), standing as (
   select *, case when conflicts > 0 then 'conflict' when not bootstrapped then 'local' when late or pending > 0 then 'syncing' else 'synced' end as status from news
 ), gone as (
