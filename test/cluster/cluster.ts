@@ -6,7 +6,10 @@ import { join } from 'node:path'
 import { connect, type Client } from '@tidewire/client'
 import pg from 'pg'
 import { expect } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
 import { findServices, startServices } from '../../scripts/services.ts'
+import { seedDemo } from '../../server/maintenance/maintenance.ts'
 import { watchPace } from '../support/pace.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { inTurns, startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
@@ -86,10 +89,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       ...(redis ? { REDIS_URL: `redis://127.0.0.1:${redisCables[index]?.port}` } : {}),
     })
   const first = await start(0)
-  await first.cli('seed', '--demo')
   const servers = [first, ...(await Promise.all(Array.from({ length: count - 1 }, (_, index) => start(index + 1))))]
   const pool = new pg.Pool({ connectionString: databaseUrl, max: 4 })
   pool.on('error', () => undefined)
+  await seedDemo(pool, { clock: systemClock, random: systemRandom, dimension: 384 })
   const { rows } = await pool.query<{ id: string }>(`select id from projects where slug = 'demo'`)
   const tokens = new Map<string, Promise<string>>()
   const tokenOf = (email: string): Promise<string> => {

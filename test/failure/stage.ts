@@ -132,7 +132,7 @@ export async function openStage({ cluster: own, tablespace, env = {} }: StageOpt
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
     },
-    watchHealth: () => recordHealth(server.url),
+    watchHealth: () => recordHealth(server.url, own === undefined ? ['slot'] : []),
     async metric(name) {
       const text = await fetch(`${server.url}/metrics`).then((answer) => answer.text())
       const line = text.split('\n').find((each) => each.startsWith(`${name} `))
@@ -206,7 +206,8 @@ function slowDatabase(words: readonly string[]): boolean {
   return words.includes('database') && !words.some((word) => word.startsWith('database_'))
 }
 
-function recordHealth(url: string): HealthRecord {
+/** `others`: parts that may be unwell by what other stories do to the Postgres they share: their WAL is kept for this slot too. */
+function recordHealth(url: string, others: readonly string[]): HealthRecord {
   const said: string[] = []
   let [stopped, answers] = [false, 0]
   const heard = new Set<() => void>()
@@ -241,7 +242,7 @@ function recordHealth(url: string): HealthRecord {
       await running
       // A database that answers late leaves other parts unknown.
       const meant = said.map((words) => words.split(' ')).filter((words) => words.length === 1 || !slowDatabase(words))
-      return [...new Set(meant.flat())].filter((word) => !onlySlow.has(word)).toSorted()
+      return [...new Set(meant.flat())].filter((word) => !onlySlow.has(word) && !others.includes(word)).toSorted()
     },
   }
 }
