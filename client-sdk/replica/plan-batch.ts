@@ -47,7 +47,7 @@ export async function planBatch(
 
   for (const { subscription } of swaps) step.putSubscription({ subscription, state: 'held', from: null, next: null })
   for (const { subscription } of dropped) step.dropSubscription(subscription.id)
-  const settled = batch.settled.length === 0 ? [] : settledWith(batch.settled, mirror.outbox)
+  const settled = settledWith(batch.settled, mirror.outbox, swaps.length > 0 ? mirror.meta.loadedSeq : 0)
   await keepUntilHeld(step, mirror, store, settled)
   planSettled(step, settled)
   endSettledConflicts(step, mirror, bulk)

@@ -45,10 +45,12 @@ export function planOutcomes(step: Step, outcomes: readonly Outcome[], entries: 
 
 /**
  * The named writes and all that this device sent before them: the server applies a device's writes in counter order, so a
- * batch that holds one holds those before it, named or not (their mark may lie before the position a session began at).
+ * batch that holds one holds those before it, named or not (their mark may lie before the position a session began at). `loaded`: so do
+ * channels that were loaded after the server had taken the write of this number, whose mark may be pruned.
  */
-export function settledWith(named: readonly string[], outbox: Outbox): readonly string[] {
-  const last = named.reduce((highest, id) => Math.max(highest, outbox.get(id)?.mutation.clientSeq ?? 0), 0)
+export function settledWith(named: readonly string[], outbox: Outbox, loaded: number): readonly string[] {
+  const last = named.reduce((highest, id) => Math.max(highest, outbox.get(id)?.mutation.clientSeq ?? 0), loaded)
+  if (last === 0) return []
   return outbox.sent
     .filter(({ mutation }) => mutation.clientSeq > 0 && mutation.clientSeq <= last)
     .map(({ mutation }) => mutation.id)

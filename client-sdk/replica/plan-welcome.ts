@@ -31,6 +31,7 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId:
     organizationId: welcome.organizationId,
     deviceId: welcome.deviceId,
     schemaHash: welcome.schemaHash,
+    ...(mustStartOver ? { loadedSeq: welcome.clientSeq } : {}),
     ...(isCountedAnew ? { formerSeq: Math.max(meta.clientSeq, meta.formerSeq) } : {}),
     // From nowhere: nothing is held as of it. It carries the epoch, to which staged pages belong.
     ...(mustStartOver || isOtherEpoch

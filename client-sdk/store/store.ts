@@ -64,6 +64,8 @@ export interface ReplicaMeta {
   readonly clientSeq: number
   /** Highest clientSeq of the time before counters were given anew, because a backup was restored; 0: they never were. */
   readonly formerSeq: number
+  /** Highest clientSeq that the server had taken when channels began to be loaded anew: loaded, they have these writes; 0: they never were. */
+  readonly loadedSeq: number
   readonly schemaHash: string | null
   /** How far the server's clock was ahead of this device's when they last met, in milliseconds; negative: behind. */
   readonly clockAheadMs: number
@@ -79,6 +81,7 @@ export const emptyMeta: ReplicaMeta = {
   cursor: null,
   clientSeq: 0,
   formerSeq: 0,
+  loadedSeq: 0,
   schemaHash: null,
   clockAheadMs: 0,
   callers: null,
