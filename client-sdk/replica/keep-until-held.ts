@@ -9,18 +9,20 @@ import type { Step } from './step.ts'
 /**
  * A write may settle before the subscription that will bring its row is complete, for the first time or anew: nothing
  * has come back yet, but it is on its way. Such a row stays as its writer sees it until the swap, or the write would
- * vanish for a moment (promise 3). Rows that a complete subscription holds came with this batch. Called before the writes
- * are settled.
+ * vanish for a moment (promise 3). Rows that a complete subscription holds came with this batch, which may itself have `completed`
+ * some. Called before the writes are settled.
  */
 export async function keepUntilHeld(
   step: Step,
   mirror: Mirror,
   store: ReplicaStore,
   settled: readonly string[],
+  completed: readonly Subscription[],
 ): Promise<void> {
+  const ids = new Set(completed.map(({ id }) => id))
   const inState = (isHeld: boolean): readonly Subscription[] =>
     [...mirror.subscriptions.values()]
-      .filter(({ state }) => (state === 'held') === isHeld)
+      .filter(({ state, subscription }) => (state === 'held' || ids.has(subscription.id)) === isHeld)
       .map(({ subscription }) => subscription)
   const coming = inState(false)
   if (coming.length === 0) return
