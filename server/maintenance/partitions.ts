@@ -35,7 +35,11 @@ export async function ensurePartitions({
   triggeredBy = 'schedule',
 }: PartitionsOptions): Promise<number | undefined> {
   const make = async (): Promise<number> => {
-    const { rows } = await pool.query<{ made: number }>('select sync.ensure_partitions($1) as made', [monthsAhead])
+    // Its locks are not held until a synchronous standby has caught up.
+    const { rows } = await pool.query<{ made: number }>(
+      `select set_config('synchronous_commit', 'local', true), sync.ensure_partitions($1) as made`,
+      [monthsAhead],
+    )
     return rows[0]?.made ?? 0
   }
   return alone(pool, jobs.partitions, async () => {
