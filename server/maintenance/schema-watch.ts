@@ -20,7 +20,10 @@ interface FoundColumn {
   readonly triggers: readonly string[]
   /** Of the table's contents: another one when they were rewritten. */
   readonly file: string | null
-  /** The transaction that last changed the column. */
+  /**
+   * Another one when the column was altered. A column with a default is known by its default, which a change of type makes anew: a VACUUM FULL
+   * writes the column itself, when rows from before it was added have its first value nowhere but there.
+   */
   readonly altered: string | null
 }
 
@@ -31,11 +34,12 @@ const triggerList = neededTriggers.map((name) => `'${name}'`).join(', ')
 /** Every column that the server knows ($1 table, $2 column, $3 type, one each per place), with what the database has of it. Precision and length may differ. */
 const columnsSql = `
 select k.table_name, k.column_name, c.oid::text as table_oid, a.attnum as number, format_type(a.atttypid, a.atttypmod) as found,
-  coalesce(a.atttypid = to_regtype(k.type), false) as fits, c.relfilenode::text as file, a.xmin::text as altered,
+  coalesce(a.atttypid = to_regtype(k.type), false) as fits, c.relfilenode::text as file, coalesce(d.oid::text, a.xmin::text) as altered,
   coalesce(triggers.names, '{}') as triggers
 from unnest($1::text[], $2::text[], $3::text[]) as k(table_name, column_name, type)
 left join pg_class c on c.relname = k.table_name and c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
 left join pg_attribute a on a.attrelid = c.oid and a.attname = k.column_name and not a.attisdropped
+left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 left join (
   -- With capture from the WAL its own triggers rest.
   select t.tgrelid, array_agg(t.tgname::text) as names from pg_trigger t
