@@ -21,8 +21,7 @@ import { createTriggerSource, createWalSource, readSlotFigures } from './capture
 import { startIntegrations, type Integrations } from './integrations/integrations.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
 import type { ChangeSource } from './capture/change-source.ts'
-import { loadCatalog } from './catalog/catalog.ts'
-import { schemaHash } from './catalog/generate.ts'
+import { loadCatalog, type Catalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
 import {
   databaseTrouble,
@@ -275,6 +274,7 @@ async function compose(
   // What ends at a time ends by the time of the database; ages and waits are by monotonic time.
   const time = await openDatabaseClock(() => timeOf(database), clock)
   const mutations = createPusher(database, {
+    catalog,
     clock: time,
     log,
     onCommitted: () => hub.wake(),
@@ -325,7 +325,7 @@ async function compose(
     }),
     allowedOrigins: config.allowedOrigins,
     others: cluster.redis && { node: cluster.node, prefix: cluster.prefix, client: cluster.redis.adapterClient },
-    schemaHash: schemaHash(catalog.schema),
+    schemaHash: catalog.schemaHash,
     count: (event, label) => metrics.count(event, label),
     explain: (error) => {
       const trouble = databaseTrouble(error)
@@ -381,14 +381,15 @@ function toError(trouble: Trouble | undefined): TideError | undefined {
 export function createPusher(
   database: Database,
   options: {
+    /** That of the configuration: values are checked by it. */
+    readonly catalog: Catalog
     readonly clock?: Clock
     readonly log?: Log
     readonly onCommitted?: () => void
     readonly observer?: PushObserver
-  } = {},
+  },
 ): Pusher {
-  const { clock = systemClock, log = silentLog, onCommitted = () => undefined, observer } = options
-  const catalog = loadCatalog()
+  const { catalog, clock = systemClock, log = silentLog, onCommitted = () => undefined, observer } = options
   const store = createSqlMutationStore({ pool: database.pool, catalog })
   return createMutations({ store, catalog, clock, log, onCommitted, ...(observer ? { observer } : {}) })
 }

@@ -245,8 +245,8 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
     .addOption(new Option('--take <side>', 'whose values stand').choices(['client', 'server']).makeOptionMandatory())
     .action(async (id: string, options: { json?: boolean; take: 'client' | 'server' }, self: Command) => {
       const json = self.optsWithGlobals<{ json?: boolean }>().json ?? false
-      await onDatabase({ json }, async (database, _, console) =>
-        (await import('./conflicts.ts')).resolveConflict(database, id, options.take, console),
+      await onDatabase({ json }, async (database, config, console) =>
+        (await import('./conflicts.ts')).resolveConflict(database, config, id, options.take, console),
       )
     })
   command('password', 'set the password of a user, read from standard input, and end their sessions')

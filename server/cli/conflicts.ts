@@ -4,6 +4,8 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Outcome } from '../../protocol/messages/mutation.ts'
 import { createDeviceRegistry } from '../auth/auth.ts'
+import { loadCatalog } from '../catalog/catalog.ts'
+import type { Config } from '../config.ts'
 import type { Database } from '../db/db.ts'
 import { createPusher } from '../server.ts'
 import { table, type Console } from './console.ts'
@@ -50,6 +52,7 @@ export async function listConflicts(database: Database, console: Console): Promi
 /** Settles one as its owner would, through the mutations room: with a ledger entry, and every replica hears of it. */
 export async function resolveConflict(
   database: Database,
+  config: Config,
   id: string,
   take: 'client' | 'server',
   console: Console,
@@ -68,7 +71,7 @@ export async function resolveConflict(
       `Conflict ${id} is ${conflict.status} (${conflict.resolution ?? 'without a side'}).`,
     )
   }
-  const outcome = await resolve(database, conflict, take)
+  const outcome = await resolve(database, config, conflict, take)
   if (outcome.kind === 'rejected') {
     throw new TideError(
       outcome.error?.code ?? 'internal',
@@ -79,7 +82,13 @@ export async function resolveConflict(
   console.answer({ id, take, outcome }, `Settled: the ${take}'s values stand.`)
 }
 
-async function resolve(database: Database, conflict: ConflictRow, take: 'client' | 'server'): Promise<Outcome> {
+async function resolve(
+  database: Database,
+  config: Config,
+  conflict: ConflictRow,
+  take: 'client' | 'server',
+): Promise<Outcome> {
+  const catalog = loadCatalog(undefined, { embeddingDimension: config.embedding.dimension })
   const deps = { pool: database.pool, clock: systemClock, random: systemRandom }
   const kind = conflict.user_id === null ? 'agent' : 'user'
   const principal = {
@@ -101,7 +110,9 @@ async function resolve(database: Database, conflict: ConflictRow, take: 'client'
     set: { take },
     at: systemClock.now(),
   }
-  const [outcome] = await createPusher(database).push({ ...principal, deviceId: device.deviceId }, [mutation])
+  const [outcome] = await createPusher(database, { catalog }).push({ ...principal, deviceId: device.deviceId }, [
+    mutation,
+  ])
   if (!outcome) throw new TideError('internal', 'The resolution was not answered.')
   return outcome
 }

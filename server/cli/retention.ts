@@ -20,7 +20,7 @@ export async function retention(
 ): Promise<number> {
   const report = await applyRetention({
     pool,
-    catalog: loadCatalog(),
+    catalog: loadCatalog(undefined, { embeddingDimension: config.embedding.dimension }),
     clock: systemClock,
     archiveDir: join(config.dataDir, 'archive'),
     artifactDir: config.artifactDir,

@@ -6,6 +6,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { loadConfig, type Config } from '../../server/config.ts'
+import { openDatabase } from '../../server/db/db.ts'
 import type { Principal } from '../../server/scope/principal.ts'
 import { createServer, type TideServer } from '../../server/server.ts'
 import { silentLog, type Log } from '../../server/telemetry/telemetry.ts'
@@ -42,6 +43,7 @@ export async function startTestServer({
   const dataDir = await copyOfTemplate()
   const base = loadConfig({ TIDEWIRE_DATA: dataDir, PORT: '0' })
   const config: Config = { ...base, ...more, limits: { ...base.limits, ...limits }, tracing }
+  if (config.embedding.dimension !== base.embedding.dimension) await forgetDimension(config)
   const server = createServer(config, { clock, log })
   await server.listen()
   const { pool } = server.database
@@ -60,4 +62,11 @@ export async function startTestServer({
       await rm(dirname(dataDir), { recursive: true, force: true })
     },
   }
+}
+
+/** The template has embeddings of the usual dimension: as new again, it takes the one that is configured. */
+async function forgetDimension(config: Config): Promise<void> {
+  const database = await openDatabase(config)
+  await database.pool.query(`delete from system_settings where key = 'embedding.dimension'`)
+  await database.close()
 }
