@@ -3,8 +3,15 @@ import { createActionWorld, newId, type ActionWorld } from './world.ts'
 import type { SqlRow } from '../migrations/rows.ts'
 
 let world: ActionWorld
+let secondId: string
 beforeAll(async () => {
   world = await createActionWorld()
+  const second = await world.add('agents', {
+    name: 'Second',
+    agent_type: 'generic',
+    owner_user_id: world.fixture.ownerId,
+  })
+  secondId = String(second.id)
 })
 afterAll(() => world.close())
 beforeEach(() => world.query('delete from tasks'))
@@ -20,6 +27,9 @@ interface Claim {
 }
 const claim = async (more: Readonly<Record<string, string | number>> = {}): Promise<Claim> =>
   (await world.call(world.agent, 'tasks.claim', { agentId: world.fixture.agentId, ...more })) as unknown as Claim
+/** Another agent of the same organization and owner, which may claim what is anybody's. */
+const claimAsSecond = async (): Promise<Claim> =>
+  (await world.call(world.owner, 'tasks.claim', { agentId: secondId })) as unknown as Claim
 const claimedTitle = async (): Promise<string | undefined> => (await claim()).task?.title
 const expire = (id: string) =>
   world.query(`update tasks set lease_expires_at = now() - interval '1 second' where id = $1`, [id])
@@ -113,8 +123,11 @@ describe('tasks.claim', () => {
 describe('a lease', () => {
   it('that runs out gives the task back, until no attempt is left', async () => {
     const { id } = await world.addTask({ max_attempts: 2 })
-    for (const status of ['pending', 'failed']) {
-      await claim()
+    for (const [take, status] of [
+      [claim, 'pending'],
+      [claimAsSecond, 'failed'],
+    ] as const) {
+      expect((await take()).task).toMatchObject({ id })
       await expire(id)
       await sweep()
       expect(await world.read('tasks', id)).toMatchObject({
@@ -222,6 +235,48 @@ describe('a run that fails', () => {
   })
 })
 
+describe('a task that goes back to pending', () => {
+  const ways: Readonly<Record<string, (claimed: Claim) => Promise<unknown>>> = {
+    'is released': (claimed) => world.call(world.agent, 'tasks.release', { taskId: claimed.task?.id ?? '' }),
+    'lost its lease': async (claimed) => {
+      await expire(claimed.task?.id ?? '')
+      await sweep()
+    },
+    'had a run that failed': (claimed) =>
+      world.query(`update task_runs set status = 'failed' where id = $1`, [claimed.runId]),
+    'is opened again after it was done': async (claimed) => {
+      for (const status of ['completed', 'pending'])
+        await world.query('update tasks set status = $2 where id = $1', [claimed.task?.id, status])
+    },
+  }
+
+  it.each(Object.entries(ways))(
+    'because it %s is any agent’s again when its claim had assigned it',
+    async (_, giveBack) => {
+      const { id } = await world.addTask()
+      await giveBack(await claim())
+      expect(await world.read('tasks', id)).toMatchObject({ status: 'pending', assigned_agent_id: null })
+      expect((await claimAsSecond()).task).toMatchObject({ id, assignedAgentId: secondId })
+    },
+  )
+
+  it.each(Object.entries(ways))('because it %s stays with the agent that somebody assigned', async (_, giveBack) => {
+    const { id } = await world.addTask({ assigned_agent_id: world.fixture.agentId })
+    await giveBack(await claim())
+    expect(await claimAsSecond()).toEqual({ task: null, runId: null })
+    expect((await claim()).task).toMatchObject({ id })
+  })
+
+  it('stays with the agent that somebody assigned while another one held it', async () => {
+    const { id } = await world.addTask()
+    const claimed = await claim()
+    await world.query('update tasks set assigned_agent_id = $2 where id = $1', [id, secondId])
+    await ways['had a run that failed']?.(claimed)
+    expect(await claim()).toEqual({ task: null, runId: null })
+    expect((await claimAsSecond()).task).toMatchObject({ id })
+  })
+})
+
 describe('instances', () => {
   const start = (values: SqlRow = {}) =>
     world.add('agent_instances', { agent_id: world.fixture.agentId, status: 'idle', ...values })
@@ -258,6 +313,7 @@ describe('instances', () => {
     expect(await world.read('agent_instances', id)).toMatchObject({ status: 'crashed', stopped_at: expect.any(Date) })
     expect(await taskOf(claimed)).toMatchObject({ status: 'pending', claimed_by_instance_id: null })
     expect(await statusOfAgent()).toBe('offline')
+    expect((await claimAsSecond()).task).toMatchObject({ id: claimed.task?.id, assignedAgentId: secondId })
     const events = await world.query(
       'select event_type, severity, agent_id from agent_events where agent_instance_id = $1 order by event_type',
       [id],
@@ -319,7 +375,7 @@ it('statistics of an agent come from its runs', async () => {
   expect(await world.query('select sync.refresh_agent_stats() as n')).toEqual([{ n: 0 }])
 })
 
-it('a parent is as far as its children', async () => {
+it('a parent is as far as its children, whatever is written to it', async () => {
   const parent = await world.addTask({ title: 'parent' })
   const [a, b] = [
     await world.addTask({ parent_task_id: parent.id }),
@@ -330,8 +386,13 @@ it('a parent is as far as its children', async () => {
   expect(await progress()).toBe('25.00')
   await world.query(`update tasks set status = 'completed' where id = $1`, [b.id])
   expect(await progress()).toBe('75.00')
+  await world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
+  expect(await progress()).toBe('75.00')
   await world.query('update tasks set parent_task_id = null where id = $1', [a.id])
   expect(await progress()).toBe('100.00')
+  await world.query(`update tasks set status = 'cancelled' where id = $1`, [b.id])
+  await world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
+  expect(await progress()).toBe('3.00')
 })
 
 describe('an agent', () => {

@@ -75,6 +75,8 @@ export const tasks = defineTable({
     completedAt: timestamp().nullable(),
     metadata: json().default({}),
     mobileVisible: boolean().default(true),
+    /** Whether the agent is assigned by its claim alone, so that the task is anybody's again when it is given back. */
+    assignedByClaim: boolean().default(false).hidden(),
   },
   stamps: {
     startedAt: { when: "{}.status = 'in_progress'", keep: true },
