@@ -7,7 +7,6 @@
  *                       └→ search, auth ──┘
  */
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
-import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { systemClock, type Clock } from '../lib/clock.ts'
@@ -17,7 +16,7 @@ import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
 import { nightlyBackups } from './backup/backup.ts'
 import { createAuth, createDeviceRegistry, createDeviceStandings, createSignIn, openSigningKey } from './auth/auth.ts'
-import { createTriggerSource, createWalSource, readSlotFigures } from './capture/capture.ts'
+import { createTriggerSource, createWalSource } from './capture/capture.ts'
 import { startIntegrations, type Integrations } from './integrations/integrations.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
 import type { ChangeSource } from './capture/change-source.ts'
@@ -31,7 +30,9 @@ import {
   timeOf,
   type Database,
   type DatabaseClock,
+  type OwnSchema,
 } from './db/db.ts'
+import type { TableEntity } from './entities/define.ts'
 import {
   attachGateway,
   createHttpHandler,
@@ -39,34 +40,58 @@ import {
   listen,
   type Gateway,
   type Pusher,
-  type Readiness,
 } from './gateway/gateway.ts'
 import { createHub, type Hub } from './hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from './hub/sql-feed.ts'
-import { embeddingService, neglected, readSystemHealth, startMaintenance } from './maintenance/maintenance.ts'
+import { embeddingService, readSystemHealth, startMaintenance } from './maintenance/maintenance.ts'
 import type { Maintenance } from './maintenance/maintenance.ts'
 import { createSearch } from './memory/search.ts'
 import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
 import { createRepositories, type Repositories } from './repositories/repositories.ts'
-import { assess, redisFigures, watchHealth, type HealthWatch } from './telemetry/health.ts'
-import { createMetrics, poolFigures } from './telemetry/metrics.ts'
+import { createReports, packageVersion } from './reports.ts'
+import type { HealthWatch } from './telemetry/health.ts'
 import { createObservation } from './telemetry/observation.ts'
 import { startTracing, type Tracing } from './telemetry/tracing.ts'
-import { averageSince, silentLog, StatementLog, Troubles } from './telemetry/telemetry.ts'
-import { errorText, type Log, type Trouble, type Vitals } from './telemetry/telemetry.ts'
+import { silentLog, StatementLog, Troubles } from './telemetry/telemetry.ts'
+import { errorText, type Log, type Trouble } from './telemetry/telemetry.ts'
 
 export { defineAction, type ActionContext } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
+export type { OwnMigration } from './db/db.ts'
+// What an application declares its own tables with (docs/embedding.md).
+export {
+  bigint,
+  boolean,
+  date,
+  double,
+  enumeration,
+  integer,
+  json,
+  numeric,
+  reference,
+  text,
+  textArray,
+  timestamp,
+  uuid,
+  vector,
+} from './entities/column.ts'
+export { defineTable, type TableEntity } from './entities/define.ts'
+export { gin, hnsw, index, live, trigram, unique } from './entities/indexes.ts'
+export { authorColumns, recordColumns, scopeColumns, serverColumns, syncedColumns } from './entities/mixins.ts'
 export type { Actor, Repositories, Unit } from './repositories/repositories.ts'
 
-export interface ServerOptions {
+/** What an application adds to the server: tables of its own, the migrations that make them, and actions. */
+export interface Application extends OwnSchema {
+  /** Made with `defineAction`; beside the shipped ones. */
+  readonly actions?: readonly AnyAction[]
+}
+
+export interface ServerOptions extends Application {
   readonly clock?: Clock
   readonly log?: Log
   /** Hears what is being done while the server starts. */
   readonly onProgress?: (text: string) => void
-  /** Of the application, made with `defineAction`; beside the shipped ones. */
-  readonly actions?: readonly AnyAction[]
 }
 
 export interface TideServer {
@@ -111,7 +136,7 @@ interface Running {
 
 /** Makes a server; nothing happens before `listen`. */
 export function createServer(config: Config, options: ServerOptions = {}): TideServer {
-  const { clock = systemClock, log = silentLog, onProgress = () => undefined, actions = [] } = options
+  const { clock = systemClock, log = silentLog, onProgress = () => undefined, actions = [], entities = [] } = options
   const failed = Promise.withResolvers<string>()
   let running: Running | undefined
   const now = (): Running => {
@@ -147,6 +172,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
         log,
         statements,
         mode: 'own',
+        own: options,
         onCrash: (error) => {
           log.error('The embedded database stopped', { error: errorText(error) })
           failed.resolve(`The embedded database stopped (${error.message})`)
@@ -154,7 +180,7 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
       })
       try {
         await database.migrate((name) => onProgress(`Applying ${name}`), config.embedding)
-        running = await compose(database, config, { clock, log, actions, statements })
+        running = await compose(database, config, { clock, log, actions, entities, statements })
         log.debug('Listening', { host: config.host, port: this.address.port })
       } catch (error) {
         await database.close()
@@ -190,18 +216,19 @@ interface Composed {
   readonly clock: Clock
   readonly log: Log
   readonly actions: readonly AnyAction[]
+  readonly entities: readonly TableEntity[]
   readonly statements: StatementLog
 }
 
 async function compose(
   database: Database,
   config: Config,
-  { clock, log, actions, statements }: Composed,
+  { clock, log, actions, entities, statements }: Composed,
 ): Promise<Running> {
   const { pool } = database
   const { limits } = config
   const random = systemRandom
-  const catalog = loadCatalog(undefined, { embeddingDimension: config.embedding.dimension })
+  const catalog = loadCatalog(entities, { embeddingDimension: config.embedding.dimension })
   const troubles = new Troubles(clock, log)
   const cluster = openCluster({ redisUrl: config.redisUrl, name: await nameOf(database), clock, random, log })
   const news = cluster.news?.('log')
@@ -213,53 +240,12 @@ async function compose(
       : createTriggerSource({ database, clock, log, news })
   const feed = createSqlFeed({ database, source, catalog })
   const state: { gateway?: Gateway; isClosing: boolean } = { isClosing: false }
-  const health = watchHealth({
-    clock,
-    query: async <R extends object>(text: string) => (await pool.query<R>(text)).rows,
-    ...(config.capture === 'wal' ? { slot: () => readSlotFigures(pool) } : {}),
-    canaryAgeMs: () => {
-      const { lastCanaryAt } = hub.stats()
-      return lastCanaryAt === null ? null : clock.monotonic() - lastCanaryAt
-    },
-    ...(cluster.redis ? { redis: () => redisFigures(cluster.redis?.isUp ?? false) } : {}),
-    pool: { waiting: () => pool.waitingCount, size: pool.options.max ?? 0 },
-    neglected: async () => neglected(await readSystemHealth(pool)),
+  const { health, metrics, readiness, vitals } = createReports({
+    ...{ database, config, clock, source, feed, cluster, troubles },
+    hub: () => hub,
+    gateway: () => state.gateway,
+    isClosing: () => state.isClosing,
   })
-  const metrics = createMetrics({
-    readings: () => health.read(),
-    connections: () => state.gateway?.connections ?? 0,
-    pools: () => ({ main: poolFigures(pool), feed: poolFigures(feed.pool) }),
-    hub: () => hub.stats(),
-    troubles: () => troubles.all.length,
-  })
-  const readiness = async (): Promise<Readiness> => {
-    const assessed = assess(await health.read())
-    return {
-      ...assessed,
-      ready: assessed.ready && troubles.all.length === 0 && !state.isClosing,
-      troubles: troubles.all,
-      closing: state.isClosing,
-      log: source.role ?? null,
-      redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
-      connections: state.gateway?.connections ?? 0,
-      version: packageVersion,
-      embedded: database.embedded,
-    }
-  }
-  const pushMs = averageSince(metrics.totals.pushes)
-  const feedLagMs = averageSince(metrics.totals.deliveries)
-  const vitals = async (): Promise<Vitals> => {
-    const { ready, connections } = await readiness()
-    return {
-      node: cluster.node,
-      ready,
-      poolUsed: poolFigures(pool).used,
-      connections,
-      pushMs: pushMs(),
-      feedLagMs: feedLagMs(),
-      openConflicts: (await health.read()).database?.openConflicts ?? null,
-    }
-  }
   const observation = createObservation({ clock, metrics, tracing })
   const hub = createHub({
     feed,
@@ -393,7 +379,3 @@ export function createPusher(
   const store = createSqlMutationStore({ pool: database.pool, catalog })
   return createMutations({ store, catalog, clock, log, onCommitted, ...(observer ? { observer } : {}) })
 }
-
-const packageVersion = (
-  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }
-).version

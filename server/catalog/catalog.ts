@@ -11,7 +11,7 @@ import type { EntityMetadata } from '@mikro-orm/core'
 import type { Direction, ScopeRule, Schema, TableDescriptor } from '../../protocol/rows/table.ts'
 import { reservedTableNames, toProperty } from '../../protocol/rows/table.ts'
 import { TideError } from '../../protocol/error.ts'
-import type { DeleteRule, TableSpec } from '../entities/define.ts'
+import type { DeleteRule, TableEntity, TableSpec } from '../entities/define.ts'
 import { embeddingDimension, tableSpec } from '../entities/define.ts'
 import { entities } from '../entities/entities.ts'
 import { describeTable } from './describe-table.ts'
@@ -94,20 +94,20 @@ export interface CatalogOptions {
   readonly embeddingDimension?: number
 }
 
-/** Of the shipped entities, by the dimension of embeddings: reading all tables takes a quarter of a second. */
-const shippedCatalogs = new Map<number, Catalog>()
+/** By the dimension of embeddings and the names of an application's tables: reading all tables takes a quarter of a second. */
+const catalogs = new Map<string, Catalog>()
 
-/** Reads the catalog of the shipped entities, or of a longer list that an application hands in. */
-export function loadCatalog(list: readonly unknown[] = entities, options: CatalogOptions = {}): Catalog {
+/** Reads the catalog of the shipped entities, and of those that an application has besides. */
+export function loadCatalog(own: readonly TableEntity[] = [], options: CatalogOptions = {}): Catalog {
   const dimension = options.embeddingDimension ?? embeddingDimension
-  const known = list === entities ? shippedCatalogs.get(dimension) : undefined
-  const catalog = known ?? readCatalog(list, dimension)
-  if (list === entities) shippedCatalogs.set(dimension, catalog)
+  const key = [dimension, ...own.map(({ meta }) => meta.tableName)].join(' ')
+  const catalog = catalogs.get(key) ?? readCatalog(own, dimension)
+  catalogs.set(key, catalog)
   return catalog
 }
 
-function readCatalog(list: readonly unknown[], dimension: number): Catalog {
-  const orm = new MikroORM({ entities: [...list] as typeof entities, dbName: 'catalog' })
+function readCatalog(own: readonly TableEntity[], dimension: number): Catalog {
+  const orm = new MikroORM({ entities: [...entities, ...own], dbName: 'catalog' })
   const tables = [...orm.getMetadata().getAll().values()].map((meta) =>
     toCatalogTable(meta, tableSpec(meta.tableName), dimension),
   )

@@ -9,6 +9,7 @@ import { createSurvivingPool } from './surviving-pool.ts'
 import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
 import { migrateUp, openOrm, rollbackOne } from './orm.ts'
+import type { OwnSchema } from './own-schema.ts'
 import type { EmbeddingChoice } from './prepare.ts'
 
 export { nameOf, timeOf } from './ask-database.ts'
@@ -19,6 +20,7 @@ export { createSurvivingPool } from './surviving-pool.ts'
 export { insertRow } from './insert-row.ts'
 export type { EmbeddedMode } from './embedded.ts'
 export type { Notification } from './notifications.ts'
+export type { OwnMigration, OwnSchema } from './own-schema.ts'
 
 /**
  * The one door to Postgres, whichever it is. With `DATABASE_URL` a server elsewhere; without, PGlite in a worker thread
@@ -69,6 +71,8 @@ export interface OpenOptions {
   readonly mode?: EmbeddedMode
   /** The embedded database's thread died: nothing works any more. Default: say so and end the process with code 70. */
   readonly onCrash?: (error: Error) => void
+  /** Tables of an application, and the migrations that make them. */
+  readonly own?: OwnSchema | undefined
 }
 
 const drainLimitMs = 10_000
@@ -79,7 +83,7 @@ export async function openDatabase(
   config: { readonly database: DatabaseConfig },
   options: OpenOptions = {},
 ): Promise<Database> {
-  const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess, statements } = options
+  const { clock = systemClock, log = silentLog, mode = 'own', onCrash = endProcess, statements, own = {} } = options
   const embedded =
     config.database.kind === 'embedded'
       ? await openEmbedded(config.database.dataDir, { ...config.database, mode, clock, onCrash })
@@ -100,7 +104,7 @@ export async function openDatabase(
   const readPools = readConnections(config.database).map((one) => createPool(one, config.database.poolSize, log))
   for (const one of readPools) observe(one)
   const notifications = createNotifications(connection, { clock, log })
-  return assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications })
+  return assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications, own })
 }
 
 interface Parts {
@@ -113,9 +117,10 @@ interface Parts {
   readonly log: Log
   readonly observe: (pool: pg.Pool) => void
   readonly notifications: ReturnType<typeof createNotifications>
+  readonly own: OwnSchema
 }
 
-function assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications }: Parts): Database {
+function assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications, own }: Parts): Database {
   let orm: Promise<MikroORM> | undefined
   let closing: Promise<void> | undefined
   let lastRead = 0
@@ -146,10 +151,10 @@ function assemble({ pool, readPools, connection, embedded, clock, log, observe, 
     observe,
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
-    orm: () => (orm ??= openOrm(connection)),
+    orm: () => (orm ??= openOrm(connection, own)),
     migrate: (onProgress, embedding) =>
-      migrateUp(connection, { orm: () => database.orm(), onProgress, embedding, onMigrated }),
-    rollback: async () => rollbackOne(await database.orm(), connection),
+      migrateUp(connection, { orm: () => database.orm(), onProgress, embedding, own, onMigrated }),
+    rollback: async () => rollbackOne(await database.orm(), connection, own),
     close: () => (closing ??= close()),
   }
   return database

@@ -1,8 +1,10 @@
-import { readdir } from 'node:fs/promises'
 import { parse } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import pg from 'pg'
+import { TideError } from '../../protocol/error.ts'
+import { entities } from '../entities/entities.ts'
+import { migrationList, migrationNames, type OwnSchema } from './own-schema.ts'
 import { prepare, type EmbeddingChoice } from './prepare.ts'
 
 /** Held while migrations run, so that servers that start together do not migrate together. Any constant does. */
@@ -11,12 +13,18 @@ const migrationLock = 7_164_902_331
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** MikroORM over the given connection settings. Loads all entities, which takes a moment: hence only at first use. */
-export async function openOrm(connection: pg.ClientConfig): Promise<MikroORM> {
+export async function openOrm(connection: pg.ClientConfig, own: OwnSchema = {}): Promise<MikroORM> {
   const { default: config } = await import('../../mikro-orm.config.ts')
-  const migrations = { ...config.migrations, path: `${root}migrations`, pathTs: `${root}migrations` }
+  const migrations = {
+    ...config.migrations,
+    path: `${root}migrations`,
+    pathTs: `${root}migrations`,
+    ...(own.migrations?.length ? { migrationsList: [...(await migrationList(own))] } : {}),
+  }
   // Migrations and failures are reported by whoever asked for them; the ORM itself says nothing.
   const options: Options = {
     ...config,
+    entities: [...entities, ...(own.entities ?? [])],
     ...toOrmConnection(connection),
     migrations,
     logger: () => undefined,
@@ -47,43 +55,58 @@ export interface MigrateOptions {
   readonly orm: () => Promise<MikroORM>
   readonly onProgress?: ((migration: string) => void) | undefined
   readonly embedding?: EmbeddingChoice | undefined
-  /** The schema is there and no row has been shipped yet. Not called when nothing was pending. */
+  readonly own: OwnSchema
+  /** The shipped schema is there, nothing of the application and no shipped row yet. Not called when nothing was pending. */
   readonly onMigrated?: (() => Promise<void>) | undefined
 }
 
 export async function migrateUp(connection: pg.ClientConfig, options: MigrateOptions): Promise<readonly string[]> {
   return alone(connection, async (client) => {
     const done: string[] = []
-    if (await isBehind(client)) {
-      const { migrator } = await options.orm()
+    const isOwn = (name: string): boolean => options.own.migrations?.some((one) => one.name === name) ?? false
+    const apply = async (migrator: MikroORM['migrator'], isWanted: (name: string) => boolean): Promise<void> => {
       for (;;) {
-        const [next] = await migrator.getPending()
+        const next = (await migrator.getPending()).find(({ name }) => isWanted(name))
         if (!next) break
         options.onProgress?.(next.name)
         await migrator.up({ migrations: [next.name] })
         done.push(next.name)
       }
     }
-    if (done.length > 0) await options.onMigrated?.()
-    await prepare(connection, options.embedding)
+    if (await isBehind(client, options.own)) {
+      const { migrator } = await options.orm()
+      await apply(migrator, (name) => !isOwn(name))
+      if (done.length > 0) await options.onMigrated?.()
+      await apply(migrator, isOwn)
+    }
+    await prepare(connection, options.embedding, options.own.entities)
     return done
   })
 }
 
 /** Asks what the migrator would, without the ORM. */
-async function isBehind(client: pg.Client): Promise<boolean> {
+async function isBehind(client: pg.Client, own: OwnSchema): Promise<boolean> {
   const made = await client.query<{ name: string | null }>(`select to_regclass('mikro_orm_migrations')::text as name`)
   if (made.rows[0]?.name == null) return true
   const { rows } = await client.query<{ name: string }>('select name from mikro_orm_migrations')
   const executed = new Set(rows.map(({ name }) => parse(name).name))
-  const files = await readdir(`${root}migrations`)
-  return files.some((file) => /^Migration.*(?<!\.d)\.[jt]s$/.test(file) && !executed.has(parse(file).name))
+  return (await migrationNames(own)).some((name) => !executed.has(name))
 }
 
-export async function rollbackOne(orm: MikroORM, connection: pg.ClientConfig): Promise<string | undefined> {
+export async function rollbackOne(
+  orm: MikroORM,
+  connection: pg.ClientConfig,
+  own: OwnSchema,
+): Promise<string | undefined> {
   return alone(connection, async () => {
     const newest = (await orm.migrator.getExecuted()).at(-1)
     if (!newest) return undefined
+    if (!(await migrationNames(own)).includes(newest.name)) {
+      throw new TideError('invalid_schema', `Migration ${newest.name} is in the database, and not known here.`, {
+        remedy:
+          'Name the application that has it (--app FILE or TIDEWIRE_APP), or use the version of Tidewire that has it.',
+      })
+    }
     await orm.migrator.down({ migrations: [newest.name] })
     return newest.name
   })

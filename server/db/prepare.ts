@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { loadCatalog } from '../catalog/catalog.ts'
 import { shippedRows, type ShippedTable } from '../catalog/shipped-rows.ts'
-import { embeddingDimension } from '../entities/define.ts'
+import { embeddingDimension, type TableEntity } from '../entities/define.ts'
 import { TideError } from '../../protocol/error.ts'
 
 const dimensionKey = 'embedding.dimension'
@@ -21,11 +21,15 @@ export interface EmbeddingChoice {
 
 /**
  * Secures the tables, ships rows and settles the dimension of embeddings: that of `embedding` on a database that has none yet. Throws
- * `config_invalid` when the database was made with another one.
+ * `config_invalid` when the database was made with another one. `own`: the tables of an application.
  */
-export async function prepare(connection: pg.ClientConfig, embedding: EmbeddingChoice = {}): Promise<void> {
+export async function prepare(
+  connection: pg.ClientConfig,
+  embedding: EmbeddingChoice = {},
+  own: readonly TableEntity[] = [],
+): Promise<void> {
   const { dimension, model } = embedding
-  const shipped = shippedRows(loadCatalog())
+  const shipped = shippedRows(loadCatalog(own))
   const hash = createHash('sha256').update(JSON.stringify(shipped)).digest('hex').slice(0, 16)
   const client = new pg.Client(connection)
   await client.connect()

@@ -61,6 +61,9 @@ export interface Polymorphic<Property extends string = string> {
   readonly id: Property
 }
 
+/** What `defineTable` makes: a MikroORM entity of whichever type. */
+export type TableEntity = EntitySchema
+
 /** A table's declaration as the catalog reads it. */
 export interface TableSpec extends TableOptions {
   readonly columns: ColumnMap

@@ -95,7 +95,7 @@ import { syncTables } from './sync/sync-tables.ts'
 
 /**
  * Every table of the server, in the order of its modules. This list is all that the ORM, the catalog and the migrations
- * know; an application adds its own tables to it.
+ * know; an application's own tables come beside it (docs/embedding.md).
  */
 export const entities = [
   // identity

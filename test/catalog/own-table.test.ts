@@ -4,7 +4,6 @@ import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { triggerSql } from '../../server/catalog/trigger-sql.ts'
 import { date, enumeration, reference, text, tsvector } from '../../server/entities/column.ts'
 import { defineTable } from '../../server/entities/define.ts'
-import { entities } from '../../server/entities/entities.ts'
 import { syncedColumns } from '../../server/entities/mixins.ts'
 
 const notes = defineTable({
@@ -25,7 +24,7 @@ const notes = defineTable({
 })
 
 test('a table of an application is in the catalog like the shipped ones', () => {
-  const { schema, byName } = loadCatalog([...entities, notes])
+  const { schema, byName } = loadCatalog([notes])
   expect(schema['appNotes']?.columns).toMatchObject({
     title: { name: 'title', type: 'text', maxLength: 80 },
     due: { type: 'date', nullable: true },
@@ -66,7 +65,7 @@ test('a table that travels needs a scope', () => {
     policy: 'merge',
     columns: syncedColumns(),
   })
-  expect(() => loadCatalog([...entities, homeless])).toThrow(expect.objectContaining({ code: 'invalid_schema' }))
+  expect(() => loadCatalog([homeless])).toThrow(expect.objectContaining({ code: 'invalid_schema' }))
 })
 
 test('a column named in the declaration must exist', () => {
@@ -92,7 +91,7 @@ test.each(['status', 'on_status', 'writes'])('a table cannot be called %s: clien
     scope: { kind: 'columns', columns: [{ scope: 'organization', column: 'organizationId' }] },
     columns: syncedColumns(),
   })
-  expect(() => loadCatalog([...entities, taken])).toThrow(
+  expect(() => loadCatalog([taken])).toThrow(
     expect.objectContaining({
       code: 'invalid_schema',
       message: expect.stringContaining(`Table ${table} would be tide.`),
@@ -109,7 +108,7 @@ test('a value of a client cannot name a row that never leaves the server', () =>
     scope: { kind: 'columns', columns: [{ scope: 'organization', column: 'organizationId' }] },
     columns: { ...syncedColumns(), credentialId: reference('credentials', 'set null').nullable() },
   })
-  expect(() => loadCatalog([...entities, leaking])).toThrow(
+  expect(() => loadCatalog([leaking])).toThrow(
     expect.objectContaining({ code: 'invalid_schema', message: expect.stringContaining('app_leaks.credentialId') }),
   )
 })

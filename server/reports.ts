@@ -1,0 +1,94 @@
+/** What a server says of itself: to Prometheus, to `/ready`, and to `system_metrics`. Part of the composition root. */
+import { readFileSync } from 'node:fs'
+import type { Clock } from '../lib/clock.ts'
+import { readSlotFigures } from './capture/capture.ts'
+import type { ChangeSource } from './capture/change-source.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import type { Config } from './config.ts'
+import type { Database } from './db/db.ts'
+import type { Gateway, Readiness } from './gateway/gateway.ts'
+import type { Hub } from './hub/hub.ts'
+import type { SqlFeed } from './hub/sql-feed.ts'
+import { neglected, readSystemHealth } from './maintenance/maintenance.ts'
+import { assess, redisFigures, watchHealth, type HealthWatch } from './telemetry/health.ts'
+import { createMetrics, poolFigures, type Metrics } from './telemetry/metrics.ts'
+import { averageSince, type Troubles, type Vitals } from './telemetry/telemetry.ts'
+
+/** What the server is made of, as far as it is looked at. */
+export interface Reported {
+  readonly database: Database
+  readonly config: Pick<Config, 'capture'>
+  readonly clock: Clock
+  readonly source: ChangeSource
+  readonly feed: SqlFeed
+  readonly cluster: Cluster
+  readonly troubles: Troubles
+  /** Constructed after the reports, which it needs itself. */
+  readonly hub: () => Hub
+  readonly gateway: () => Gateway | undefined
+  readonly isClosing: () => boolean
+}
+
+export interface Reports {
+  readonly health: HealthWatch
+  readonly metrics: Metrics
+  /** For `/ready`. */
+  readonly readiness: () => Promise<Readiness>
+  /** For `system_metrics`: averages are those since the call before. */
+  readonly vitals: () => Promise<Vitals>
+}
+
+export const packageVersion = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }
+).version
+
+export function createReports(reported: Reported): Reports {
+  const { database, config, clock, source, feed, cluster, troubles, isClosing } = reported
+  const { pool } = database
+  const connections = (): number => reported.gateway()?.connections ?? 0
+  const health = watchHealth({
+    clock,
+    query: async <R extends object>(text: string) => (await pool.query<R>(text)).rows,
+    ...(config.capture === 'wal' ? { slot: () => readSlotFigures(pool) } : {}),
+    canaryAgeMs: () => {
+      const { lastCanaryAt } = reported.hub().stats()
+      return lastCanaryAt === null ? null : clock.monotonic() - lastCanaryAt
+    },
+    ...(cluster.redis ? { redis: () => redisFigures(cluster.redis?.isUp ?? false) } : {}),
+    pool: { waiting: () => pool.waitingCount, size: pool.options.max ?? 0 },
+    neglected: async () => neglected(await readSystemHealth(pool)),
+  })
+  const metrics = createMetrics({
+    readings: () => health.read(),
+    connections,
+    pools: () => ({ main: poolFigures(pool), feed: poolFigures(feed.pool) }),
+    hub: () => reported.hub().stats(),
+    troubles: () => troubles.all.length,
+  })
+  const readiness = async (): Promise<Readiness> => {
+    const assessed = assess(await health.read())
+    return {
+      ...assessed,
+      ready: assessed.ready && troubles.all.length === 0 && !isClosing(),
+      troubles: troubles.all,
+      closing: isClosing(),
+      log: source.role ?? null,
+      redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
+      connections: connections(),
+      version: packageVersion,
+      embedded: database.embedded,
+    }
+  }
+  const pushMs = averageSince(metrics.totals.pushes)
+  const feedLagMs = averageSince(metrics.totals.deliveries)
+  const vitals = async (): Promise<Vitals> => ({
+    node: cluster.node,
+    ready: (await readiness()).ready,
+    poolUsed: poolFigures(pool).used,
+    connections: connections(),
+    pushMs: pushMs(),
+    feedLagMs: feedLagMs(),
+    openConflicts: (await health.read()).database?.openConflicts ?? null,
+  })
+  return { health, metrics, readiness, vitals }
+}
