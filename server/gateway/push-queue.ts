@@ -15,7 +15,13 @@ export interface PushQueueOptions {
   readonly overrun: (error: TideError) => void
 }
 
-/** The pushes of one session: one after the other, in the order they came, and only so many waiting. */
+/**
+ * Pushes that wait are applied together, so many at once: one transaction for all costs far less than one for each. More would keep
+ * the rows that they write locked for longer.
+ */
+const together = 4
+
+/** The pushes of one session, in the order they came, and only so many waiting. What comes while others are applied goes together. */
 export class PushQueue {
   readonly #options: PushQueueOptions
   readonly #waiting: Push[] = []
@@ -57,9 +63,14 @@ export class PushQueue {
   }
 
   async #serve(): Promise<void> {
-    for (let push = this.#waiting.shift(); push; push = this.#waiting.shift()) {
+    for (let some = this.#take(); some.length > 0; some = this.#take()) {
       try {
-        this.#options.answered(await this.#options.push(push.mutations))
+        const outcomes = await this.#options.push(some.flatMap(({ mutations }) => mutations))
+        let answered = 0
+        for (const { mutations } of some) {
+          this.#options.answered(outcomes.slice(answered, answered + mutations.length))
+          answered += mutations.length
+        }
       } catch (error) {
         // What waits behind it is out of order now; the client sends all of it again.
         this.clear()
@@ -67,5 +78,14 @@ export class PushQueue {
       }
     }
     this.#serving = undefined
+  }
+
+  /** The next pushes that go together: each goes on where the one before ends. A repeat waits for the answer to the first. */
+  #take(): readonly Push[] {
+    const next = this.#waiting.findIndex((push, index) => {
+      const before = this.#waiting[index - 1]
+      return before !== undefined && push.mutations[0]?.clientSeq !== (before.mutations.at(-1)?.clientSeq ?? 0) + 1
+    })
+    return this.#waiting.splice(0, Math.min(together, next < 0 ? this.#waiting.length : next))
   }
 }

@@ -17,10 +17,12 @@ export interface HubLimits {
   /** Changes kept in memory for sessions that are a little behind. */
   readonly ringChanges: number
   /**
-   * Milliseconds between the beginnings of two steps of the live loop, at least, so that what is committed in quick succession is one; the first
-   * after a while waits for nothing. And the same while there is no session that would be kept waiting.
+   * Milliseconds between the beginnings of two steps of the live loop, so that what is committed in quick succession is one step. The first
+   * commit after a while waits for nothing. At least `gatherMs`; more while steps take long, up to `longestGatherMs`. While there is no session
+   * that would be kept waiting, `idleGatherMs`.
    */
   readonly gatherMs: number
+  readonly longestGatherMs: number
   readonly idleGatherMs: number
 }
 
@@ -36,5 +38,6 @@ export const defaultHubLimits: HubLimits = {
   concurrentCatchUps: 2,
   ringChanges: 10_000,
   gatherMs: 3,
+  longestGatherMs: 16,
   idleGatherMs: 50,
 }

@@ -34,6 +34,8 @@ const [retryMs, slowestRetryMs] = [200, 2000]
 /** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later: looked for less and less often. */
 const [pendingMs, slowestPendingMs] = [1, 16]
 const maxRefused = 10_000
+/** A step takes at most this part of the time: the rest of the processor is for those who write. */
+const stepShare = 1 / 4
 /** Sessions that were ended together come back one after the other. */
 const [comeBackMs, slowestComeBackMs] = [2, 5000]
 
@@ -69,6 +71,8 @@ export class Node {
   #adopted = 0
   #steps = 0
   #steppedAt = Number.NEGATIVE_INFINITY
+  /** How long the last step took. */
+  #stepMs = 0
   #pendings = 0
   #lastCanaryAt: number | null = null
   #running: Promise<void> | undefined
@@ -176,6 +180,7 @@ export class Node {
       this.#due = 0
       try {
         await this.#step()
+        this.#stepMs = this.#options.clock.monotonic() - this.#steppedAt
         failures = 0
       } catch (error) {
         this.#options.troubles.report('feed', troubleOf(error))
@@ -189,7 +194,8 @@ export class Node {
   /** The first commit after a while waits for nothing. */
   async #gather(): Promise<void> {
     const { clock, limits } = this.#options
-    const gap = this.sessions.size === 0 ? limits.idleGatherMs : limits.gatherMs
+    const busyMs = Math.min(limits.longestGatherMs, Math.max(limits.gatherMs, this.#stepMs / stepShare))
+    const gap = this.sessions.size === 0 ? limits.idleGatherMs : busyMs
     const wait = this.#steppedAt + gap - clock.monotonic()
     if (wait > 0) await this.#pause(wait)
     this.#steppedAt = clock.monotonic()

@@ -5,7 +5,7 @@
  *        │ new ones, in counter order
  *     prefetch: rows for update, rows referred to, open conflicts, access
  *        │ for each:  plan = form → join conflict → decide → authorise both images → references
- *     write: what is independent goes together; refused? one by one, in savepoints; groups all or none
+ *     write: what is independent goes together; refused? again, one by one in savepoints; groups all or none
  *        │
  *     record: outcomes, device counter, a mark per mutation, repeated ones too ─▶ commit ─▶ onCommitted
  *

@@ -6,7 +6,7 @@ import { isOtherSchema } from '../db/db.ts'
 import { CommitFailedError, DatabaseUnavailableError, inDeviceTransaction } from '../scope/device-transaction.ts'
 import { createHomes } from '../scope/homes.ts'
 import { CommitRefusedError, StatementFailedError, type MutationStore } from './mutation-store.ts'
-import { RowTakenError, SqlMutationTransaction } from './sql-mutation-transaction.ts'
+import { RowTakenError, SqlMutationTransaction, UnprotectedWriteError } from './sql-mutation-transaction.ts'
 import { toWriteRefusal } from '../db/sql-refusal.ts'
 
 export interface SqlMutationStoreOptions {
@@ -27,10 +27,16 @@ export function createSqlMutationStore({
   const retryAfter = (error: unknown): boolean => error instanceof RowTakenError
   return {
     async transaction(principal, work) {
-      try {
-        return await inDeviceTransaction({ pool, clock, random, retryAfter }, principal, (transaction) =>
-          work(new SqlMutationTransaction({ ...transaction, catalog, homes, principal })),
+      const run = (savepoints: boolean): ReturnType<typeof work> =>
+        inDeviceTransaction({ pool, clock, random, retryAfter }, principal, (transaction) =>
+          work(new SqlMutationTransaction({ ...transaction, catalog, homes, principal, savepoints })),
         )
+      try {
+        // Few pushes hold a write that the database refuses: only those pay for savepoints, and are run twice.
+        return await run(false).catch((error: unknown) => {
+          if (error instanceof UnprotectedWriteError) return run(true)
+          throw error
+        })
       } catch (error) {
         throw toStoreError(error)
       }

@@ -41,6 +41,11 @@ export class RowTakenError extends Error {
   override readonly name = 'RowTakenError'
 }
 
+/** The database refused a write that no savepoint protects; run again with them, only that write is undone. */
+export class UnprotectedWriteError extends Error {
+  override readonly name = 'UnprotectedWriteError'
+}
+
 interface DeviceRow {
   readonly user_id: string | null
   readonly agent_id: string | null
@@ -70,6 +75,8 @@ export interface SqlTransactionParts {
   readonly homes: Homes
   readonly principal: DevicePrincipal
   readonly isLastAttempt: boolean
+  /** Whether each write has a savepoint; without, a refusal by the database throws `UnprotectedWriteError`. */
+  readonly savepoints: boolean
 }
 
 /** One open transaction on one connection. */
@@ -79,16 +86,18 @@ export class SqlMutationTransaction implements MutationTransaction {
   readonly #homes: Homes
   readonly #principal: DevicePrincipal
   readonly #isLastAttempt: boolean
+  readonly #isProtected: boolean
   #savepoints = 0
   /** A savepoint whose work is done and which is still open. */
   #finished: string | undefined
 
-  constructor({ client, catalog, homes, principal, isLastAttempt }: SqlTransactionParts) {
+  constructor({ client, catalog, homes, principal, isLastAttempt, savepoints }: SqlTransactionParts) {
     this.#client = client
     this.#catalog = catalog
     this.#homes = homes
     this.#principal = principal
     this.#isLastAttempt = isLastAttempt
+    this.#isProtected = savepoints
   }
 
   readonly #query: SqlQuery = async <R extends object>(statement: {
@@ -278,15 +287,16 @@ export class SqlMutationTransaction implements MutationTransaction {
     table: string,
     writes: readonly Write[] = [],
   ): Promise<WriteRefusal | undefined> {
-    const name = await this.#openSavepoint()
+    const name = this.#isProtected ? await this.#openSavepoint() : undefined
     try {
       await work()
-      this.#finished = name
+      if (name !== undefined) this.#finished = name
       return undefined
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error
       if (isTakenId(error) && !this.#isLastAttempt) throw new RowTakenError(error.message, { cause: error })
       if (!toWriteRefusal(error, table)) throw error
+      if (name === undefined) throw new UnprotectedWriteError(error.message, { cause: error })
       await this.#client.query(`rollback to ${name}; release ${name}`)
       return toWriteRefusal(error, table, await this.#brokenKey(error, writes))
     }

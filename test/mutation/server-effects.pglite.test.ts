@@ -11,6 +11,25 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
+test('a row that a push makes bears the id of its transaction, by which a live step proves it', async () => {
+  const rowIds = [newId(), newId()]
+  const insert = (rowId: string, title: string) => ({
+    table: 'tasks',
+    op: 'insert' as const,
+    rowId,
+    set: { projectId: world.projectId, title },
+  })
+  const ownTransaction = (rowId: string) =>
+    world.query(`select t.xmin = m.xmin as own from tasks t join sync_mutations m on m.row_id = t.id where t.id = $1`, [
+      rowId,
+    ])
+  expect(await world.ada.send(...rowIds.map((rowId) => insert(rowId, 'Together')))).toMatchObject([
+    { kind: 'applied' },
+    { kind: 'applied' },
+  ])
+  for (const rowId of rowIds) expect(await ownTransaction(rowId)).toEqual([{ own: true }])
+})
+
 describe('a project', () => {
   const newProject = async (): Promise<string> => {
     const rowId = newId()
