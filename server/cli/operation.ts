@@ -87,7 +87,7 @@ export async function analytics(
 
 /** Looks for what foreign keys cannot hold. Returns 1 when something was found. */
 export async function check({ pool }: Database, console: Console): Promise<number> {
-  const looks = await checkIntegrity(pool, 'cli')
+  const looks = await checkIntegrity(pool, { triggeredBy: 'cli' })
   const problems = looks?.filter((look) => look.problems > 0) ?? []
   console.answer(
     { ok: problems.length === 0, status: looks ? 'completed' : 'skipped', looks: looks ?? [] },

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
 import { alone, jobs } from './alone.ts'
-import { recordRun } from './runs.ts'
+import { recordRun, wasDone } from './runs.ts'
 
 /** One materialized view after its refresh. */
 export interface RefreshedView {
@@ -14,6 +14,8 @@ export interface RefreshOptions {
   /** Names of materialized views, with or without `mv_`; all when absent. */
   readonly only?: readonly string[]
   readonly triggeredBy?: string
+  /** Not when a refresh was completed within so many milliseconds. */
+  readonly unlessDoneMs?: number
   /** After each view. */
   readonly onProgress?: (view: RefreshedView) => void
   /** Ends after the view under way. */
@@ -22,11 +24,11 @@ export interface RefreshOptions {
 
 /**
  * Works the analytics out anew, view by view: each is one transaction, during which its readers go on reading the old content.
- * Undefined: another server is at it. Throws `invalid_value` for a name that is none.
+ * Undefined: another server is at it, or was within `unlessDoneMs`. Throws `invalid_value` for a name that is none.
  */
 export async function refreshAnalytics(
   pool: pg.Pool,
-  { only, triggeredBy = 'schedule', onProgress, signal }: RefreshOptions = {},
+  { only, triggeredBy = 'schedule', unlessDoneMs = 0, onProgress, signal }: RefreshOptions = {},
 ): Promise<readonly RefreshedView[] | undefined> {
   const names = await namesOf(pool, only)
   const work = async (): Promise<readonly RefreshedView[]> => {
@@ -43,13 +45,14 @@ export async function refreshAnalytics(
     }
     return views
   }
-  return alone(pool, jobs.analytics, () =>
-    recordRun(pool, { kind: 'analytics', triggeredBy }, work, (views) => ({
+  return alone(pool, jobs.analytics, async () => {
+    if (unlessDoneMs > 0 && (await wasDone(pool, 'analytics', unlessDoneMs))) return undefined
+    return recordRun(pool, { kind: 'analytics', triggeredBy }, work, (views) => ({
       status: 'completed',
       affected: views.reduce((sum, { rows }) => sum + rows, 0),
       details: Object.fromEntries(views.map(({ name, rows, ms }) => [name, { rows, ms }])),
-    })),
-  )
+    }))
+  })
 }
 
 async function namesOf(pool: pg.Pool, only: readonly string[] | undefined): Promise<readonly string[]> {

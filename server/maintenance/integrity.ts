@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { alone, jobs } from './alone.ts'
-import { recordRun } from './runs.ts'
+import { recordRun, wasDone } from './runs.ts'
 
 /** One thing that was looked at. */
 export interface IntegrityLook {
@@ -12,13 +12,22 @@ export interface IntegrityLook {
   readonly example: string | null
 }
 
-/** Looks for what foreign keys cannot hold; changes nothing. Undefined: another server is at it. */
+export interface IntegrityOptions {
+  readonly triggeredBy?: string
+  /** Not when a check was completed within so many milliseconds. */
+  readonly unlessDoneMs?: number
+}
+
+/**
+ * Looks for what foreign keys cannot hold; changes nothing. Undefined: another server is at it, or was within `unlessDoneMs`.
+ */
 export async function checkIntegrity(
   pool: pg.Pool,
-  triggeredBy = 'schedule',
+  { triggeredBy = 'schedule', unlessDoneMs = 0 }: IntegrityOptions = {},
 ): Promise<readonly IntegrityLook[] | undefined> {
-  return alone(pool, jobs.integrity, () =>
-    recordRun(
+  return alone(pool, jobs.integrity, async () => {
+    if (unlessDoneMs > 0 && (await wasDone(pool, 'integrity_check', unlessDoneMs))) return undefined
+    return recordRun(
       pool,
       { kind: 'integrity_check', triggeredBy },
       () => readIntegrity(pool),
@@ -30,8 +39,8 @@ export async function checkIntegrity(
           details: { problems },
         }
       },
-    ),
-  )
+    )
+  })
 }
 
 /** The same without a record, also of a database that nobody serves. */

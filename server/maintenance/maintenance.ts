@@ -20,7 +20,7 @@ import { startScheduledPipelines } from './pipeline-schedules.ts'
 import { QueryStatistics, statisticsIntervalMs } from './query-statistics.ts'
 import { applyRetention, type RetentionReport } from './retention/retention.ts'
 import { repriceUsage } from './repricing.ts'
-import { recordEffect, wasDone } from './runs.ts'
+import { recordEffect } from './runs.ts'
 import { createSchemaWatch } from './schema-watch.ts'
 import { sweepWork } from './sweep.ts'
 import { vacuumStale } from './vacuum.ts'
@@ -114,6 +114,8 @@ const backupTime = '0 1 * * *'
 const restoreTestTime = '30 4 1 * *'
 /** Of several servers the first one does it; a server whose clock is a little late finds it done. */
 const nightlyDoneMs = 12 * 60 * 60_000
+/** Of one timer: the time of day may be set meanwhile, and a machine may sleep. */
+const longestWaitMs = 60_000
 
 export function startMaintenance({
   database,
@@ -168,7 +170,7 @@ export function startMaintenance({
       }),
     ),
     every({ clock, log, job: 'analytics', ms: analyticsIntervalMs, firstMs: firstAnalyticsMs }, async () => {
-      if (!(await wasDone(pool, 'analytics', analyticsDoneMs))) await refreshAnalytics(pool, { signal: ending.signal })
+      await refreshAnalytics(pool, { unlessDoneMs: analyticsDoneMs, signal: ending.signal })
     }),
     every({ clock, log, job: 'pipeline schedules', ms: schedulesIntervalMs }, async () => {
       const started = await startScheduledPipelines({ pool, clock, log })
@@ -209,24 +211,24 @@ export function startMaintenance({
     )
   }
   const nights = [
-    nightly({ log, job: 'retention', time: retentionTime }, async () => {
-      if (!(await wasDone(pool, 'retention', nightlyDoneMs)))
-        report(log, await applyRetention({ pool, catalog, clock, archiveDir, artifactDir, signal: ending.signal }))
+    nightly({ clock, log, job: 'retention', time: retentionTime }, async () => {
+      const given = { pool, catalog, clock, archiveDir, artifactDir, signal: ending.signal }
+      report(log, await applyRetention({ ...given, unlessDoneMs: nightlyDoneMs }))
     }),
-    nightly({ log, job: 'memory decay', time: decayTime }, async () => {
+    nightly({ clock, log, job: 'memory decay', time: decayTime }, async () => {
       const memories = await decayMemories({ pool, signal: ending.signal })
       if (memories !== undefined) log.info('Memories have faded', { memories })
     }),
-    nightly({ log, job: 'integrity check', time: integrityTime }, async () => {
-      if (await wasDone(pool, 'integrity_check', nightlyDoneMs)) return
-      const problems = (await checkIntegrity(pool))?.filter((look) => look.problems > 0) ?? []
+    nightly({ clock, log, job: 'integrity check', time: integrityTime }, async () => {
+      const looks = await checkIntegrity(pool, { unlessDoneMs: nightlyDoneMs })
+      const problems = looks?.filter((look) => look.problems > 0) ?? []
       if (problems.length > 0) log.error('The integrity check found problems', { problems })
     }),
   ]
   if (backups) {
     nights.push(
-      nightly({ log, job: 'backup', time: backupTime }, () => backups.make(ending.signal)),
-      nightly({ log, job: 'restore test', time: restoreTestTime }, () => backups.test(ending.signal)),
+      nightly({ clock, log, job: 'backup', time: backupTime }, () => backups.make(ending.signal)),
+      nightly({ clock, log, job: 'restore test', time: restoreTestTime }, () => backups.test(ending.signal)),
     )
   }
   return {
@@ -283,15 +285,25 @@ interface Schedule {
 
 /** Runs a job at its time of the night. A failure is logged, and the next night tries again. */
 function nightly(
-  { log, job, time }: { readonly log: Log; readonly job: string; readonly time: string },
+  { clock, log, job, time }: Pick<Schedule, 'clock' | 'log' | 'job'> & { readonly time: string },
   run: () => Promise<void>,
 ): () => Promise<void> {
+  const times = new Cron(time)
+  const nextAfter = (ms: number): number => times.nextRun(new Date(ms))?.getTime() ?? Infinity
   let running: Promise<void> = Promise.resolve()
-  const timer = new Cron(time, { unref: true }, () => {
+  let cancel: CancelTimer
+  const waitFor = (at: number): void => {
+    const ms = at - clock.now()
+    if (ms > 0) {
+      cancel = clock.after(Math.min(ms, longestWaitMs), () => waitFor(at))
+      return
+    }
     running = run().catch((error: unknown) => log.error('A maintenance job failed', { job, error: errorText(error) }))
-  })
+    waitFor(nextAfter(Math.max(at, clock.now())))
+  }
+  waitFor(nextAfter(clock.now()))
   return async () => {
-    timer.stop()
+    cancel()
     await running
   }
 }

@@ -61,7 +61,10 @@ export async function recordRun<T>(
   }
 }
 
-/** Whether a run of this kind was completed within so many milliseconds: of several servers the first one does it. */
+/**
+ * Whether a run of this kind was completed within so many milliseconds: of several servers the first one does it. Ask with the job's lock
+ * held: another server may have been at it a moment ago.
+ */
 export async function wasDone(pool: pg.Pool, kind: RunStart['kind'], withinMs: number): Promise<boolean> {
   const { rowCount } = await pool.query(
     `select 1 from maintenance_runs where kind = $1 and not dry_run and status = 'completed' and started_at > now() - $2 * interval '1 millisecond' limit 1`,

@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 import { expect, test, vi } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
-import { applyRetention } from '../../server/maintenance/maintenance.ts'
+import { openDatabase } from '../../server/db/db.ts'
+import { applyRetention, ensurePartitions, startMaintenance } from '../../server/maintenance/maintenance.ts'
+import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 
@@ -35,6 +37,75 @@ test('of several servers one deletes, and the others leave it at that', async ()
   expect(reports.find(({ status }) => status === 'completed')?.tables).toEqual({ error_logs: 20_000 })
   expect((await pool.query('select sum(count)::int as n from error_log_summaries')).rows).toEqual([{ n: 20_000 }])
 })
+
+test('at 02:00 of each night one of three servers does it, two of which come at once and one late', async () => {
+  await using db = await createTestDatabase({ kind: 'postgres' })
+  const { pool } = db.database
+  // The days of this test pass in moments: months that are made while the integrity check reads would meet it in a deadlock.
+  await ensurePartitions({ pool, monthsAhead: 3 })
+  await using open = new AsyncDisposableStack()
+  const today = new Date()
+  const beforeTwo = new Date(today.getFullYear(), today.getMonth(), today.getDate(), 1, 59, 59, 999)
+  const startServer = async () => {
+    const database = open.adopt(await openDatabase({ database: db.config }, { mode: 'either' }), (one) => one.close())
+    const clock = new ManualClock(beforeTwo.getTime())
+    const maintenance = startMaintenance({
+      database,
+      catalog: loadCatalog(),
+      archiveDir: '/nonexistent',
+      troubles: new Troubles(clock, silentLog),
+      clock,
+      log: silentLog,
+      onCanary: () => undefined,
+    })
+    open.defer(() => maintenance.stop())
+    return clock
+  }
+  const [first, second, third] = [await startServer(), await startServer(), await startServer()]
+  const retention = async (): Promise<unknown> =>
+    (
+      await pool.query(
+        `select status, rows_affected::int as rows, triggered_by as by from maintenance_runs where kind = 'retention'`,
+      )
+    ).rows
+  const hour = 60 * 60_000
+  async function strikeTwo(clocks: readonly ManualClock[]): Promise<void> {
+    await Promise.all(clocks.map((clock) => clock.advance(1)))
+    await vi.waitFor(async () => expect(await retention()).toMatchObject([{ status: 'completed' }]), {
+      timeout: 60_000,
+    })
+  }
+  const old = `insert into error_logs (code, category, message, occurred_at)
+    select 500, 'test', 'm', $1::timestamptz - interval '100 days' from generate_series(1, 300)`
+  for (const [night, early, late] of [
+    [0, [first, second], third],
+    [1, [third, first], second],
+  ] as const) {
+    // The days of the database do not pass with those of the servers.
+    await pool.query('delete from maintenance_runs')
+    await pool.query(old, [beforeTwo])
+    expect(await retention(), `before 02:00 of night ${night}`).toEqual([])
+    await strikeTwo(early)
+    await late.advance(1)
+    // To the end of the night's jobs, which are done once as well.
+    for (const clock of [first, second, third]) await clock.advance(2 * hour)
+    await vi.waitFor(
+      async () => {
+        const { rows } = await pool.query(
+          `select kind, count(*)::int as runs from maintenance_runs where kind in ('memory_decay', 'integrity_check') and status = 'completed' group by 1 order by 1`,
+        )
+        expect(rows).toEqual([
+          { kind: 'integrity_check', runs: 1 },
+          { kind: 'memory_decay', runs: 1 },
+        ])
+      },
+      { timeout: 60_000 },
+    )
+    expect(await retention()).toEqual([{ status: 'completed', rows: 300, by: 'schedule' }])
+    for (const clock of [first, second, third]) await clock.advance(22 * hour - 1)
+  }
+  expect((await pool.query('select sum(count)::int as n from error_log_summaries')).rows).toEqual([{ n: 600 }])
+}, 180_000)
 
 test('of a job that is killed in mid-batch, again and again, every deleted row is counted once', async () => {
   await using db = await createTestDatabase({ kind: 'postgres' })

@@ -8,7 +8,7 @@ import type { Clock } from '../../../lib/clock.ts'
 import type { Catalog } from '../../catalog/catalog.ts'
 import { alone, jobs } from '../alone.ts'
 import { countPrunable, mostLogRows, pruneLog } from '../prune.ts'
-import { recordRun, type RunEnd } from '../runs.ts'
+import { recordRun, wasDone, type RunEnd } from '../runs.ts'
 import { removeArtifactFiles } from './artifact-files.ts'
 import { archiveBatch, deleteBatch, deleteCounting, dropMonths, type Gone } from './remove-rows.ts'
 import { longestKeep, planRetention, type Policy, type RetentionStep } from './retention-plan.ts'
@@ -26,6 +26,8 @@ export interface RetentionOptions {
   /** Instead of what their policies say, for integration events and system metrics. */
   readonly retentionDays?: number
   readonly triggeredBy?: string
+  /** Not when a run was completed within so many milliseconds. */
+  readonly unlessDoneMs?: number
   /** After each batch. */
   readonly onProgress?: (policy: string, table: string, rows: number) => void
   /** Ends after the batch under way. */
@@ -33,7 +35,7 @@ export interface RetentionOptions {
 }
 
 export interface RetentionReport {
-  /** `skipped`: another server is at it. `failed`: at least one table failed; the others were done. */
+  /** `skipped`: another server is at it, or was within `unlessDoneMs`. `failed`: at least one table failed; the others were done. */
   readonly status: 'completed' | 'failed' | 'skipped'
   /** By this time rows had outlived their policy, or not. */
   readonly timestamp: string
@@ -63,10 +65,11 @@ select organization_id as "organizationId", name, table_name as "tableName", tim
 from retention_policies order by organization_id nulls first, name`
 
 export async function applyRetention(options: RetentionOptions): Promise<RetentionReport> {
-  const { pool, dryRun = false, triggeredBy = 'schedule' } = options
-  const report = await alone(pool, jobs.retention, () =>
-    recordRun(pool, { kind: 'retention', dryRun, triggeredBy }, () => run(options), endOf),
-  )
+  const { pool, dryRun = false, triggeredBy = 'schedule', unlessDoneMs = 0 } = options
+  const report = await alone(pool, jobs.retention, async () => {
+    if (unlessDoneMs > 0 && (await wasDone(pool, 'retention', unlessDoneMs))) return undefined
+    return recordRun(pool, { kind: 'retention', dryRun, triggeredBy }, () => run(options), endOf)
+  })
   return report ?? { ...new Tally(options).report(), status: 'skipped' }
 }
 
