@@ -68,6 +68,8 @@ export class PushRun {
       this.#outcomes.set(mutation.id, plan.outcome)
       return
     }
+    // By itself, and after what waits: what goes with its row may have been written just now.
+    if (plan.cascades.length > 0) await this.#flush()
     this.#pending.push({ mutation, plan })
     if (plan.cascades.length > 0) await this.#flush()
   }

@@ -178,6 +178,31 @@ describe('deleting', () => {
     expect(await world.ada.one(restore(parent))).toMatchObject({ kind: 'noop' })
   })
 
+  it('takes children along, and brings them back, also in one push with writes of other rows', async () => {
+    const [parent, other] = [await newTask(world), await newTask(world)]
+    const child = await newTask(world, { parentTaskId: parent })
+    const late = insertTask(world, { parentTaskId: parent })
+    expect(
+      await world.ada.send(late, patchTask(other, { title: 'B' }, { title: 'A' }), {
+        table: 'tasks',
+        op: 'delete',
+        rowId: parent,
+      }),
+    ).toMatchObject([{ kind: 'applied' }, { kind: 'applied' }, { kind: 'applied' }])
+    const deleted = async () =>
+      (await Promise.all([parent, child, late.rowId, other].map((id) => readTask(world, id)))).map(
+        (task) => task['deleted_at'] !== null,
+      )
+    expect(await deleted()).toEqual([true, true, true, false])
+    await world.ada.send(
+      patchTask(other, { title: 'C' }, { title: 'B' }),
+      { table: 'tasks', op: 'restore', rowId: parent },
+      { table: 'tasks', op: 'delete', rowId: parent },
+      { table: 'tasks', op: 'restore', rowId: parent },
+    )
+    expect(await deleted()).toEqual([false, false, false, false])
+  })
+
   it('keeps a child whose other parent was deleted apart', async () => {
     const parent = await newTask(world)
     const planId = newId()
