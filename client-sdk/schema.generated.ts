@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = 'a608d8907587d4ae'
+export const schemaHash = 'f93f0b6ddfed9d97'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -827,7 +827,7 @@ export const shippedSchema = {
       helpfulCount: { name: 'helpful_count', type: 'integer', optional: true, default: 0, class: 'counter' },
       unhelpfulCount: { name: 'unhelpful_count', type: 'integer', optional: true, default: 0, class: 'counter' },
       lastUsedAt: { name: 'last_used_at', type: 'timestamptz', nullable: true, optional: true, class: 'server' },
-      mobileSynced: { name: 'mobile_synced', type: 'boolean', optional: true, default: false, class: 'silent' },
+      mobileSynced: { name: 'mobile_synced', type: 'boolean', optional: true, default: false, class: 'server' },
       expiresAt: { name: 'expires_at', type: 'timestamptz', nullable: true, optional: true },
       metadata: { name: 'metadata', type: 'jsonb', optional: true, default: {} },
     },

@@ -198,7 +198,7 @@ begin
 end $$`
 
 /** A parent is as far as its children on average; one that is done counts in full. */
-export const computeTaskProgress = `
+const computeTaskProgress = `
 create function sync.compute_task_progress() returns trigger language plpgsql as $$
 declare
   parent uuid;

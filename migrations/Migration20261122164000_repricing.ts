@@ -142,7 +142,7 @@ begin
   return made;
 end $$`
 
-const bill = billBody('Add the missing prices with \`npx tidewire prices add\`.')
+export const bill = billBody('Add the missing prices with \`npx tidewire prices add\`.')
 const formerBill = billBody('Add the missing prices and run sync.reprice_usage.')
 
 const formerRepriceUsage = `

@@ -46,6 +46,12 @@ export const configureIntegration = defineAction({
     })
     if (changed.length === 0)
       throw new TideError('not_found', `There is no integration ${integrationId} in this organization.`)
+    if (status === 'active')
+      await context.query({
+        name: 'action_queue_issues',
+        text: 'select sync.queue_issues_behind($1, true)',
+        values: [integrationId],
+      })
     return { status }
   },
 })

@@ -202,7 +202,7 @@ function createProgram(env: Readonly<Record<string, string | undefined>>, end: (
         (await import('./costs.ts')).addPrice(database, options, console),
       )
     })
-  command('bill', 'charge an organization for a month: its usage and a markup; done again it changes nothing')
+  command('bill', 'charge an organization for a month: its usage and a markup; done again, for what came since')
     .requiredOption('--month <month>', 'as 2026-10', asMonth)
     .option('--markup <part>', 'of the cost: 0.2 for 20 %', asMoney, 0)
     .option('--org <slug>', 'which, when there are several')

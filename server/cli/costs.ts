@@ -1,4 +1,5 @@
 /** Commands about money: what models cost, and what organizations are charged. */
+import { DatabaseError } from 'pg'
 import { TideError } from '../../protocol/error.ts'
 import { insertRow, type Database } from '../db/db.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -107,7 +108,7 @@ export interface BillOptions {
   readonly dryRun?: boolean
 }
 
-/** Charges a month. With `dryRun` it is worked out in a transaction that is taken back, so that it says exactly what would be charged. */
+/** Charges a month, or what of it came after it was charged. With `dryRun` it is worked out in a transaction that is taken back, so that it says exactly what would be charged. */
 export async function bill({ pool }: Database, options: BillOptions, console: Console): Promise<void> {
   const { month, markup, org, dryRun = false } = options
   const organization = await findOrganization(pool, org)
@@ -131,7 +132,7 @@ export async function bill({ pool }: Database, options: BillOptions, console: Co
     }>(
       `select u.email as user, p.slug as project, b.provider, b.model, b.usage_cost::float8 as cost, b.markup::float8, b.amount::float8, b.status
        from billing_records b left join users u on u.id = b.user_id left join projects p on p.id = b.project_id
-       where b.organization_id = $1 and b.period_start = $2::date order by b.provider, b.model, p.slug, u.email`,
+       where b.organization_id = $1 and b.period_start = $2::date order by b.provider, b.model, p.slug, u.email, b.created_at, b.id`,
       [organization, month],
     )
     await client.query(dryRun ? 'rollback' : 'commit')
@@ -148,17 +149,16 @@ export async function bill({ pool }: Database, options: BillOptions, console: Co
     )
   } catch (error) {
     await client.query('rollback')
-    throw isUnpriced(error)
-      ? new TideError('constraint_violated', error.message, {
-          remedy: 'Add the missing prices with `npx tidewire prices add`; the log and error_logs name the models.',
-          cause: error,
-        })
-      : error
+    throw refusalOf(error) ?? error
   } finally {
     client.release()
   }
 }
 
-function isUnpriced(error: unknown): error is Error {
-  return error instanceof Error && 'column' in error && error.column === 'cost_usd'
+/** Why `sync.bill` makes no charges, with what to do. */
+function refusalOf(error: unknown): TideError | undefined {
+  if (!(error instanceof DatabaseError) || error.code !== '23514' || error.hint === undefined) return undefined
+  return error.table === 'token_usages' || error.table === 'billing_records'
+    ? new TideError('constraint_violated', error.message, { remedy: error.hint, cause: error })
+    : undefined
 }

@@ -1,6 +1,7 @@
 import { backoffDelay } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
+import { TideError } from '../../protocol/error.ts'
 import { errorText, type Log } from '../telemetry/telemetry.ts'
 import { pushIssue, type IssuePushDeps } from './issue-push.ts'
 import { takeIn, type StoredEvent } from './take-in.ts'
@@ -43,6 +44,14 @@ select c.id as "queueId", c.attempts, c.direction, c.event_at as at, c.event_id 
   e.project_id as project, e.provider, e.event_type as "eventType", e.external_id as "externalId", e.payload
 from claimed c left join integration_events e on e.id = c.event_id and e.occurred_at = c.event_at`
 
+/** The platform answers: what was given up before it did is queued again, but for what it had refused. */
+const answersSql = `
+with answers as (
+  update integrations set error_count = 0, last_error = null, status = case status when 'error' then 'active' else status end
+  where id = $1 and error_count > 0 returning id
+)
+select sync.queue_issues_behind(id, false) from answers`
+
 /** Deals with one event that waits. Returns false when none is due. */
 export async function workOne(deps: WorkQueueDeps): Promise<boolean> {
   const { rows } = await deps.pool.query<QueueRow>({ name: 'integration_claim', text: claimSql, values: [leaseMs] })
@@ -55,7 +64,8 @@ export async function workOne(deps: WorkQueueDeps): Promise<boolean> {
     else if (row.direction === 'inbound') await inbound(deps, row)
     else await outbound(deps, row, startedAt)
   } catch (error) {
-    await failed(deps, row, errorText(error), null)
+    // What we refuse ourselves (an issue without a number, a credential that is gone) waits for somebody to mend it.
+    await failed(deps, row, errorText(error), null, error instanceof TideError)
   }
   return true
 }
@@ -76,10 +86,7 @@ async function inbound({ pool }: WorkQueueDeps, row: QueueRow): Promise<void> {
         `update integration_events set status = 'processed', attempts = $3, processed_at = now(), error_message = null where id = $1 and occurred_at = $2`,
         [row.id, row.at, row.attempts],
       )
-      await client.query(
-        `update integrations set error_count = 0, last_error = null, status = case status when 'error' then 'active' else status end where id = $1 and error_count > 0`,
-        [row.integration],
-      )
+      await client.query(answersSql, [row.integration])
     }
     await client.query('commit')
   } catch (error) {
@@ -94,11 +101,12 @@ async function outbound(deps: WorkQueueDeps, row: QueueRow, startedAt: number): 
   const link = row.payload['linkId']
   const status = await pushIssue(deps, typeof link === 'string' ? link : '')
   if (status !== undefined && (status < 200 || status >= 300)) {
-    await failed(deps, row, `The platform answered ${status}.`, status)
+    await failed(deps, row, `The platform answered ${status}.`, status, refusals.includes(status))
     return
   }
   await deps.pool.query(
-    `with done as (delete from sync.integration_queue where id = $1)
+    `with done as (delete from sync.integration_queue where id = $1 returning link_id),
+       pushed as (delete from sync.issues_behind b using done d where b.link_id = d.link_id)
      update integration_events set status = $2, attempts = $3, processed_at = now(), http_status = $4, latency_ms = $5, error_message = null where id = $6 and occurred_at = $7`,
     [
       row.queueId,
@@ -110,15 +118,27 @@ async function outbound(deps: WorkQueueDeps, row: QueueRow, startedAt: number): 
       row.at,
     ],
   )
+  if (status !== undefined) await deps.pool.query(answersSql, [row.integration])
 }
+
+/** Asked again it would say the same, until somebody changes the link, the credential or the integration. */
+const refusals: readonly number[] = [400, 404, 405, 406, 409, 410, 411, 413, 414, 415, 422, 451]
 
 async function failed(
   { pool, random, log, maxAttempts }: WorkQueueDeps,
   row: QueueRow,
   message: string,
   http: number | null,
+  refused: boolean,
 ): Promise<void> {
   const dead = row.attempts >= maxAttempts
+  if (dead && row.direction === 'outbound')
+    await pool.query(
+      `insert into sync.issues_behind (link_id, integration_id, refused)
+       select l.id, l.integration_id, $2 from sync.integration_queue q join external_links l on l.id = q.link_id where q.id = $1
+       on conflict (link_id) do update set refused = excluded.refused`,
+      [row.queueId, refused],
+    )
   await pool.query(
     dead
       ? 'delete from sync.integration_queue where id = $1'

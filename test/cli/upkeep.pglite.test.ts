@@ -50,6 +50,7 @@ describe('prices and bills', () => {
       ...values,
     })
   const month = { month: '2026-05-01', markup: 0.5 }
+  const nextMonth = `${new Date(Date.now() + 40 * 86_400_000).toISOString().slice(0, 7)}-01`
 
   test('usage waits for its price, is billed when it has one, and what a dry run says is what is charged', async () => {
     await use()
@@ -57,6 +58,10 @@ describe('prices and bills', () => {
     await expect(bill(db.database, month, console)).rejects.toMatchObject({
       code: 'constraint_violated',
       message: '2 usages from 2026-05-01 to 2026-06-01 have no cost.',
+    })
+    await expect(bill(db.database, { ...month, month: nextMonth }, console)).rejects.toMatchObject({
+      code: 'constraint_violated',
+      remedy: expect.stringContaining('Charge it from'),
     })
     const price = { provider: 'acme', model: 'brain', input: 2, output: 4, from: new Date('2026-01-01T00:00:00Z') }
     await addPrice(db.database, price, console)

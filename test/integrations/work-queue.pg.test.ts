@@ -1,4 +1,7 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createCipher, createCredentials } from '../../server/credentials/credentials.ts'
@@ -87,4 +90,116 @@ it('many servers deal with each event once, and with those of one integration in
   do await Promise.all([1, 2, 3, 4].map(untilIdle))
   while (((await pool.query('select 1 from sync.integration_queue')).rowCount ?? 0) > 0)
   expect(await published(integrations[1])).toEqual(all)
+})
+
+describe('an issue of a task', () => {
+  it('hears of what changed while its platform was away, once the platform answers', async () => {
+    const { pool } = db.database
+    const organization_id = fixture.organizationId
+    const asked: string[] = []
+    let answer: (issue: string) => number = () => 503
+    const platform = createServer((request, response) => {
+      const issue = request.url?.split('/').at(-1) ?? ''
+      let body = ''
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+      request.on('end', () => {
+        asked.push(`${issue} ${String((JSON.parse(body) as { title: unknown }).title)}`)
+        response.writeHead(answer(issue)).end('{}')
+      })
+    })
+    await new Promise<void>((resolve) => void platform.listen(0, '127.0.0.1', resolve))
+    try {
+      const credentials = createCredentials({
+        pool,
+        cipher: createCipher([{ id: 'k1', key: randomBytes(32) }], systemRandom),
+        clock: systemClock,
+        random: systemRandom,
+      })
+      const credential_id = await credentials.store(
+        { organizationId: organization_id, userId: null, provider: 'github', kind: 'api_key', label: 'push' },
+        { secret: 'ghp_x' },
+      )
+      const { id: integration_id } = await insert(pool, 'integrations', {
+        organization_id,
+        provider: 'github',
+        name: 'app',
+        repository_owner: 'acme',
+        repository_name: 'app',
+        status: 'active',
+        credential_id,
+        sync_settings: { apiUrl: `http://127.0.0.1:${(platform.address() as AddressInfo).port}` },
+      })
+      const linked = async (external_id: string): Promise<string> => {
+        const { id } = await insert(pool, 'tasks', { organization_id, project_id: fixture.projectId, title: 'new' })
+        const link = { organization_id, integration_id, local_type: 'task', local_id: id, external_type: 'issue' }
+        await insert(pool, 'external_links', { ...link, external_id })
+        return id
+      }
+      const rename = (id: string, title: string) => pool.query('update tasks set title = $2 where id = $1', [id, title])
+      const deps = {
+        pool,
+        credentials,
+        clock: systemClock,
+        random: systemRandom,
+        log: silentLog,
+        allowPrivate: true,
+        timeoutMs: 10_000,
+        maxAttempts: 1,
+      }
+      /** What the platform is asked until nothing waits. */
+      const work = async (): Promise<readonly string[]> => {
+        asked.length = 0
+        while (await workOne(deps));
+        return [...asked]
+      }
+      const state = async () =>
+        (await pool.query('select status, error_count from integrations where id = $1', [integration_id])).rows
+      const [first, second, gone] = [await linked('1'), await linked('2'), await linked('3')]
+
+      await rename(first, 'given up')
+      expect(await work()).toEqual(['1 given up'])
+      expect(await state()).toEqual([{ status: 'error', error_count: 1 }])
+      // What changes meanwhile waits, and of one task only how it is in the end.
+      for (const title of ['a', 'b', 'c']) await rename(second, title)
+      answer = (issue) => (issue === '3' ? 404 : 200)
+      expect(await work()).toEqual(['2 c', '1 given up'])
+      expect(await state()).toEqual([{ status: 'active', error_count: 0 }])
+
+      // What the platform refuses is not asked of it again, until the integration is configured.
+      await rename(gone, 'refused')
+      expect(await work()).toEqual(['3 refused'])
+      await rename(first, 'later')
+      expect(await work()).toEqual(['1 later'])
+      answer = () => 200
+      await pool.query('select sync.queue_issues_behind($1, true)', [integration_id])
+      expect(await work()).toEqual(['3 refused'])
+      expect((await pool.query('select from sync.issues_behind')).rowCount).toBe(0)
+    } finally {
+      await new Promise<void>((resolve) => void platform.close(() => resolve()))
+    }
+  })
+
+  it('is pushed after the change is committed, though an older push of it waits', async () => {
+    // The push that waits is locked by the transaction that relies on it.
+    const { pool } = db.database
+    const { rows } = await pool.query<{ id: string; link: string }>(
+      `select t.id, l.id as link from tasks t join external_links l on l.local_id = t.id where l.external_id = '1'`,
+    )
+    const { id = '', link = '' } = rows[0] ?? {}
+    await pool.query('update tasks set title = $2 where id = $1', [id, 'waits'])
+    const writer = await pool.connect()
+    try {
+      await writer.query('begin')
+      await writer.query('update tasks set title = $2 where id = $1', [id, 'relies on it'])
+      const free = await pool.query('select id from sync.integration_queue where link_id = $1 for update skip locked', [
+        link,
+      ])
+      expect(free.rows).toEqual([])
+      await writer.query('commit')
+    } finally {
+      writer.release()
+    }
+    const waiting = await pool.query('select id from sync.integration_queue where link_id = $1', [link])
+    expect(waiting.rowCount).toBe(1)
+  })
 })

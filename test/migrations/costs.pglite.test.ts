@@ -184,6 +184,59 @@ describe('billing', () => {
     ).toEqual([{ cost: 9, markup: 1.8, amount: 10.8 }])
   })
 
+  test('charges usage that arrives after its month was charged, by further rows', async () => {
+    const other = await createWorld(db.database.pool)
+    await price({ model: 'late comer' })
+    const usage = { model: 'late comer', organization_id: other.organization, occurred_at: '2026-03-10T00:00:00Z' }
+    const bill = async () =>
+      (await query(`select sync.bill($1, '2026-03-01', '2026-04-01', 0.2)::int as n`, [other.organization]))[0]?.['n']
+    const charges = () =>
+      query(
+        `select reverses_id is null as first, input_tokens::int as input, usage_cost::float8 as cost, amount::float8 from billing_records
+         where organization_id = $1 order by created_at, reverses_id nulls first`,
+        [other.organization],
+      )
+    await use(usage)
+    expect(await bill()).toBe(1)
+    await use(usage)
+    await use({ ...usage, project_id: other.project })
+    expect([await bill(), await bill()]).toEqual([2, 0])
+    const one = { input: 1_000_000, cost: 3, amount: 3.6 }
+    expect(await charges()).toEqual([{ first: true, ...one }, expect.anything(), expect.anything()])
+    expect(await charges()).toContainEqual({ first: false, ...one })
+    // A charge that is taken back is made anew.
+    await query(
+      `insert into billing_records (organization_id, period_start, period_end, provider, model, input_tokens, output_tokens, usage_cost, markup, reverses_id)
+       select organization_id, period_start, period_end, provider, model, -input_tokens, -output_tokens, -usage_cost, -markup, id
+       from billing_records where organization_id = $1 and reverses_id is null and project_id is null`,
+      [other.organization],
+    )
+    expect([await bill(), await bill()]).toEqual([1, 0])
+    const [sum] = await query('select sum(amount)::float8 as n from billing_records where organization_id = $1', [
+      other.organization,
+    ])
+    expect(sum?.['n']).toBeCloseTo(3 * 3.6)
+  })
+
+  test('of a month is refused before it has ended, and when its detail is gone', async () => {
+    const other = await createWorld(db.database.pool)
+    await price({ model: 'summed up' })
+    const usage = { model: 'summed up', organization_id: other.organization }
+    await expect(
+      query(
+        `select sync.bill($1, date_trunc('month', now())::date, (date_trunc('month', now()) + interval '1 month')::date, 0)`,
+        [other.organization],
+      ),
+    ).rejects.toMatchObject({ code: '23514', column: 'period_end', message: expect.stringContaining('has not ended') })
+    const bill = () => query(`select sync.bill($1, '2026-03-01', '2026-04-01', 0)::int as n`, [other.organization])
+    for (let day = 1; day <= 2; day++) await use({ ...usage, occurred_at: `2026-03-0${day}T00:00:00Z` })
+    expect(await bill()).toEqual([{ n: 1 }])
+    await query(`delete from token_usages where organization_id = $1 and occurred_at < '2026-03-02'`, [
+      other.organization,
+    ])
+    await expect(bill()).rejects.toMatchObject({ code: '23514', column: 'usage_cost' })
+  })
+
   test('is refused while a usage has no cost', async () => {
     const other = await createWorld(db.database.pool)
     await use({ model: 'free lunch', organization_id: other.organization })

@@ -3,7 +3,7 @@ import { defineTable } from '../define.ts'
 import { index, unique } from '../indexes.ts'
 import { serverColumns } from '../mixins.ts'
 
-/** Charges; never changed after issue, corrected by a reversing row; admins read them by API. */
+/** Charges; never changed after issue, corrected by a row that names it in `reversesId`; admins read them by API. */
 export const billingRecords = defineTable({
   table: 'billing_records',
   module: 'costs',

@@ -90,7 +90,15 @@ export const knowledgeEntries = defineTable({
   revisions: { revision: 'content' },
   classes: {
     counter: ['useCount', 'helpfulCount', 'unhelpfulCount'],
-    server: ['revision', 'previousVersionId', 'isCurrent', 'embeddingStatus', 'embeddedAt', 'lastUsedAt'],
+    server: [
+      'revision',
+      'previousVersionId',
+      'isCurrent',
+      'embeddingStatus',
+      'embeddedAt',
+      'lastUsedAt',
+      'mobileSynced',
+    ],
     silent: ['mobileSynced'],
     text3: ['content'],
   },
