@@ -1,3 +1,4 @@
+import type { Outcome } from '../../protocol/messages/mutation.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { RowRef } from '../outbox/row-key.ts'
 import type { OutboxEntry } from '../store/store.ts'
@@ -18,6 +19,8 @@ export interface WriteChange {
   readonly id: string
   readonly entry: OutboxEntry | null
   readonly end?: 'synced' | 'discarded'
+  /** Of a write that ends, where it was answered: its batch may have come before, so that no change told of the answer alone. */
+  readonly outcome?: Outcome
   /** Discarded only in name: the same write goes on under this id (a retry, a new identity). */
   readonly replacedBy?: string
 }

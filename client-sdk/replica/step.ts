@@ -41,7 +41,7 @@ export interface BulkParts {
 export class Step {
   readonly #mirror: Mirror
   readonly #entries = new Map<string, OutboxEntry | null>()
-  readonly #ends = new Map<string, End>()
+  readonly #ends = new Map<string, Pick<WriteChange, 'end' | 'outcome'>>()
   readonly #replacements = new Map<string, string>()
   /** Ids that writes of this step name as their dependencies. */
   readonly #references = new Set<string>()
@@ -123,7 +123,7 @@ export class Step {
     const entry = this.entry(id)
     if (entry === undefined) return
     this.#entries.set(id, null)
-    this.#ends.set(id, end)
+    this.#ends.set(id, { end, ...(entry.outcome === null ? {} : { outcome: entry.outcome }) })
     if (end === 'synced') this.#keep(entry)
     for (const ref of this.#rowsOf(entry)) this.#touch(ref, isActive(entry))
   }
@@ -279,7 +279,7 @@ export class Step {
   #writeChange(id: string, entry: OutboxEntry | null): WriteChange {
     if (entry !== null) return { id, entry }
     const replacedBy = this.#replacements.get(id)
-    return { id, entry, end: this.#ends.get(id) ?? 'synced', ...(replacedBy === undefined ? {} : { replacedBy }) }
+    return { id, entry, end: 'synced', ...this.#ends.get(id), ...(replacedBy === undefined ? {} : { replacedBy }) }
   }
 
   #touch(ref: RowRef, isDirty: boolean): void {

@@ -27,7 +27,7 @@ export class WriteTracker {
   readonly #open = new Map<string, TrackedWrite>()
 
   take(change: ReplicaChange): void {
-    for (const { id, entry, end, replacedBy } of change.writes) {
+    for (const { id, entry, end, outcome, replacedBy } of change.writes) {
       const write = this.#open.get(id)
       if (write === undefined) continue
       if (entry !== null) {
@@ -35,7 +35,7 @@ export class WriteTracker {
         continue
       }
       this.#open.delete(id)
-      if (replacedBy === undefined) write.ended(end ?? 'discarded')
+      if (replacedBy === undefined) write.ended(end ?? 'discarded', outcome)
       else this.#open.set(replacedBy, write)
     }
   }
@@ -92,8 +92,9 @@ class TrackedWrite implements Write {
     this.#wake()
   }
 
-  ended(end: 'synced' | 'discarded'): void {
+  ended(end: 'synced' | 'discarded', outcome?: Outcome): void {
     this.#status = end
+    if (outcome) this.#answered(outcome)
     if (end === 'discarded')
       this.#fail(
         new TideError('not_found', `Write ${this.id} was discarded before the server answered.`, {

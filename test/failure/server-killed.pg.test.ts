@@ -4,6 +4,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
+import { openPatience, type Patience } from './patience.ts'
 import { expectLoggedOnce, isCurrent, isStale, openStage, untilStatus, type Stage } from './stage.ts'
 import { addTask, expectOnce, keepWriting, keepWritingSql } from './writers.ts'
 
@@ -31,37 +32,38 @@ describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
     }
   }
 
-  async function comeBack(): Promise<void> {
-    await stage.server.restart()
+  async function comeBack(wait: Patience = openPatience(stage)): Promise<void> {
+    await wait('the server has started', stage.server.restart())
     for (const tide of clients) tide.connect()
-    await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
-    await stage.untilReady()
+    await wait('the clients are current', Promise.all(clients.map((tide) => untilStatus(tide, isCurrent))))
+    await wait('the server is ready', stage.untilReady())
   }
 
   test('between the log and the answer to the writer: the write is there once, and its writer learns so', async () => {
     const [ada] = clients
-    // Else the server does so some seconds after its start, and would wait for the standby with locks that the write needs.
-    await stage.sql('select sync.ensure_partitions()')
+    const wait = openPatience(stage)
+    const setStandby = async (statement: string): Promise<void> => {
+      await wait('the setting is made', stage.sql(statement))
+      await wait('the setting is heard', stage.sql('select pg_reload_conf()'))
+    }
     // With a standby that never comes, the commit is durable and logged, and whoever committed is not told.
-    await stage.sql(`alter system set synchronous_standby_names = 'nobody'`)
-    await stage.sql('select pg_reload_conf()')
-    const task = await ada.tasks.insert({ projectId: stage.projectId, title: 'Half told' })
-    await logged(task.id)
+    await setStandby(`alter system set synchronous_standby_names = 'nobody'`)
+    const inserted = ada.tasks.insert({ projectId: stage.projectId, title: 'Half told' })
+    const task = await wait('the client has its write', inserted)
+    await wait('the write is in the log', logged(task.id))
     expect(task.$write.status).toBe('syncing')
-    await stage.server.crash()
-    await untilStatus(ada, isStale)
-    expect((await stage.ready()).status).toBe(0)
-    await stage.sql('alter system reset synchronous_standby_names')
-    await stage.sql('select pg_reload_conf()')
-    await comeBack()
-    await task.$write.wait('synced')
-    expect(await task.$write.outcome).toMatchObject({ kind: 'applied' })
-    await expectOnce(stage, new Set(['Half told']))
-    const [ledger] = await stage.sql('select count(*)::integer as count from sync_mutations where row_id = $1', [
-      task.id,
-    ])
+    await wait('the server is gone', stage.server.crash())
+    await wait('the client knows', untilStatus(ada, isStale))
+    expect((await wait('nobody answers', stage.ready())).status).toBe(0)
+    await setStandby('alter system reset synchronous_standby_names')
+    await comeBack(wait)
+    await wait('the writer learns of its write', task.$write.wait('synced'))
+    expect(await wait('it has an outcome', task.$write.outcome)).toMatchObject({ kind: 'applied' })
+    await wait('the write is there', expectOnce(stage, new Set(['Half told'])))
+    const count = 'select count(*)::integer as count from sync_mutations where row_id = $1'
+    const [ledger] = await wait('the ledger is read', stage.sql(count, [task.id]))
     expect(ledger).toEqual({ count: 1 })
-    await stage.expectEqual(clients)
+    await wait('the clients are equal to the database', stage.expectEqual(clients))
   })
 
   test('with a slot that has forgotten the confirmation: Postgres sends it again, and it is logged once', async () => {

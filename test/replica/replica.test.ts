@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ReplicaChange } from '../../client-sdk/replica/replica-change.ts'
+import { WriteTracker } from '../../client-sdk/tables/write.ts'
 import { batch, deviceId, dump, openHeld, openReplica, outcomeOf, shown, sure, welcome } from './open-replica.ts'
 import { blockOf, channel, organizationId, projectId, serverTask, testIds, userId } from './replica-schema.ts'
 
@@ -58,6 +59,9 @@ describe('a write', () => {
     const id = String(task['id'])
     await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [task])] }))
     const [entry] = await replica.write([{ table: 'tasks', rowId: id, op: 'increment', inc: { useCount: 2 } }])
+    const tracker = new WriteTracker()
+    replica.onChange((change) => tracker.take(change))
+    const write = tracker.follow(sure(entry))
     const [mutation] = await replica.nextPush(100, 1e6)
     await replica.applyBatch(
       batch(3, { blocks: [blockOf('tasks', [{ ...task, useCount: 2 }])], settled: [entry?.mutation.id ?? ''] }),
@@ -68,6 +72,9 @@ describe('a write', () => {
       outcomeOf({ mutation: { ...sure(entry).mutation, clientSeq: mutation?.clientSeq ?? 0 } }, 'applied'),
     ])
     expect(replica.writes()).toEqual([])
+    // Its answer and its end are one change.
+    await write.wait('synced')
+    expect(await write.outcome).toMatchObject({ kind: 'applied' })
   })
 
   it('that is refused shows the row as the server has it, parks what depends on it, and can be retried', async () => {
