@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
+import type { Schema } from '../../protocol/rows/table.ts'
 import { compileHolds, tablesOf } from '../../client-sdk/store/holding.ts'
 import type { RowState, SubscriptionRecord } from '../../client-sdk/store/store.ts'
 import type { SimClient } from './sim-client.ts'
@@ -23,6 +25,7 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
   const problems = tables.flatMap((table) =>
     compare(
       `${device.name} at ${cursor.seq}: ${table}`,
+      columnsOf(device, table),
       expectedRows(world, held, table, rows),
       heldRows(world, held, table, images),
     ),
@@ -30,6 +33,15 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
   // A step of the replica that came between these reads would make them of two states.
   const after = await device.store.load()
   return JSON.stringify(after) === JSON.stringify(stored) ? problems : []
+}
+
+const known = new WeakMap<Schema, ReturnType<typeof tablesOf>>()
+
+/** A schema never changes, and is asked for at every look. */
+function tablesIn(schema: Schema): ReturnType<typeof tablesOf> {
+  const found = known.get(schema) ?? tablesOf(schema)
+  known.set(schema, found)
+  return found
 }
 
 function expectedRows(
@@ -75,7 +87,7 @@ function heldRows(
   table: string,
   images: ReadonlyMap<string, ReadonlyMap<string, Row>>,
 ): ReadonlyMap<string, Row> {
-  const tablesByName = tablesOf(world.schema)
+  const tablesByName = tablesIn(world.schema)
   const descriptor = world.database.descriptor(table)
   const isHeld = compileHolds(
     tablesByName,
@@ -89,8 +101,16 @@ function heldRows(
   return new Map([...(images.get(table) ?? [])].filter(([, row]) => isHeld(row)))
 }
 
+/** All columns that the device's replica has of a table, but vectors, which nobody here asked for. */
+function columnsOf({ schema }: SimClient, table: string): readonly string[] {
+  const columns = Object.values(tablesIn(schema).get(table)?.columns ?? {})
+  return columns.filter(({ type }) => type !== 'vector').map(({ name }) => name)
+}
+
+/** Whole rows: a version that is right with a value that is not would be a half commit. */
 function compare(
   where: string,
+  columns: readonly string[],
   expected: ReadonlyMap<string, Row>,
   found: ReadonlyMap<string, Row>,
 ): readonly string[] {
@@ -101,6 +121,12 @@ function compare(
       problems.push(`${where} lacks ${id} (version ${String(row['version'])}, channel ${String(row['channel'])})`)
     else if (other['version'] !== row['version'])
       problems.push(`${where} has ${id} at version ${String(other['version'])}, the server ${String(row['version'])}`)
+    else
+      for (const name of columns)
+        if (!isDeepStrictEqual(other[name], row[name]))
+          problems.push(
+            `${where} has ${JSON.stringify(other[name])} as ${name} of ${id} (version ${String(row['version'])}), the server ${JSON.stringify(row[name])}`,
+          )
   }
   for (const [id, row] of found)
     if (!expected.has(id))
@@ -169,4 +195,24 @@ export function ledgerDifferences(world: World): readonly string[] {
     }
   }
   return problems
+}
+
+/** What the client itself answers once nothing waits, not only what its store holds: promise 8 as users see it. */
+export async function differencesShown(world: World, device: SimClient): Promise<readonly string[]> {
+  const { tide } = device
+  if (tide === null) return []
+  const stored = await device.store.load()
+  const held = stored.subscriptions.filter(({ state }) => state === 'held')
+  const shown = {
+    tasks: await tide.tasks.find({ withDeleted: true }),
+    memories: await tide.memories.find({ withDeleted: true }),
+  }
+  return Object.entries(shown).flatMap(([table, rows]) =>
+    compare(
+      `${device.name} shows: ${table}`,
+      columnsOf(device, table),
+      expectedRows(world, held, table, world.database.rows),
+      new Map(rows.map((row) => [row.id, row as unknown as Row])),
+    ),
+  )
 }

@@ -1,27 +1,36 @@
-import { act, disturb } from './workload.ts'
-import { differencesAtCursor, differencesAtRest, ledgerDifferences } from './checks.ts'
+import { act } from './acts.ts'
+import { differencesAtCursor, differencesAtRest, differencesShown, ledgerDifferences } from './checks.ts'
 import { Diary } from './diary.ts'
+import { Dice } from './dice.ts'
+import { disturb } from './disturbances.ts'
 import type { Journal } from './journal.ts'
+import type { Plan, Step } from './plan.ts'
 import type { SimClient } from './sim-client.ts'
-import { calm, type NetworkWeather } from './sim-network.ts'
+import { calm } from './sim-network.ts'
+import { seededRandom } from '../../lib/random.ts'
+import { Tally } from './tally.ts'
 import { World } from './world.ts'
 
-const storm: NetworkWeather = { minDelay: 1, maxDelay: 60, breakChance: 0.01, repeatChance: 0.03, swapChance: 0.02 }
-
-/** Virtual milliseconds: how long the storm lasts, and how long everything may take to come to rest after it. */
-const stormMs = 20_000
+/** Virtual milliseconds that everything may take to come to rest after the storm. */
 const restMs = 120_000
+/** Virtual milliseconds between two looks at whether a device holds a state of the server. */
+const lookMs = 500
+
+/** How a run went: what is wrong (empty: nothing), and what happened in it. */
+export interface Report {
+  readonly problems: readonly string[]
+  readonly tally: Tally
+}
 
 /**
- * One whole life of a fleet from one seed: devices work while the network, the server and the devices themselves fail;
- * then the weather clears, and everything must come to rest and be equal. Returns what is wrong; empty: nothing.
- * `tally` is filled with what happened, so that a run in which nothing happens cannot pass for a good one.
+ * One whole life of a fleet: devices work while the network, the server and the devices themselves fail; then the weather
+ * clears, and everything must come to rest and be equal.
  */
-export async function runFleet(seed: number, tally: Record<string, number> = {}): Promise<readonly string[]> {
-  const world = await World.create(seed)
+export async function runFleet(plan: Plan): Promise<Report> {
+  const tally = new Tally()
+  const world = await World.create(plan, tally)
   const journal: Journal = { problems: [] }
   const diaries = new Map<SimClient, Diary>()
-  const acknowledged = new Map<SimClient, Set<string>>(world.clients.map((device) => [device, new Set()]))
   for (const device of world.clients) {
     const diary = new Diary(world, device, journal)
     device.onOpen = (tide) => diary.watch(tide)
@@ -29,35 +38,49 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
     void follow(world, device, journal)
     diaries.set(device, diary)
   }
-  world.network.weather = storm
-  world.deathChance = 0.01
+  world.network.weather = plan.weather
+  world.deathChance = plan.deathChance
+  const start = world.clock.monotonic()
+  for (const step of plan.steps)
+    world.clock.after(step[0] - (world.clock.monotonic() - start), () => {
+      perform(world, step, diaries, journal).catch((error: unknown) => journal.problems.push(String(error)))
+    })
+  const acknowledged = new Map<SimClient, Set<string>>(world.clients.map((device) => [device, new Set()]))
   let isStormy = true
-  const loop = (everyMs: number, work: () => Promise<void>): void => {
-    world.clock.after(world.random.next() * everyMs, () => {
-      if (!isStormy) return
-      void work()
-      loop(everyMs, work)
-    })
-  }
-  for (const device of world.clients) {
-    loop(400, () => act(world, device, journal))
-    loop(1500, async () => {
-      if (device.tide !== null) await diaries.get(device)?.write(device.tide)
-    })
-  }
-  loop(2500, () => disturb(world))
-  loop(3000, () => Promise.resolve(world.backUp()))
-  loop(700, async () => {
-    const device = world.pick(world.clients)
+  const look = async (turn: number): Promise<void> => {
+    if (!isStormy) return
+    world.clock.after(lookMs, () => void look(turn + 1))
+    const device = world.clients[turn % world.clients.length]
     if (device === undefined) return
     journal.problems.push(...(await differencesAtCursor(world, device)))
     for (const entry of (await device.store.load()).outbox)
       if (entry.outcome !== null && entry.outcome.kind !== 'rejected') acknowledged.get(device)?.add(entry.mutation.id)
-  })
-  await world.clock.run(stormMs, () => journal.problems.length > 0)
+  }
+  void look(0)
+  await world.clock.run(plan.stormMs, () => journal.problems.length > 0)
   isStormy = false
-  if (journal.problems.length > 0) return journal.problems
+  if (journal.problems.length > 0) return { problems: journal.problems, tally }
+  return { problems: [...(await calmDown(world)), ...(await examine(world, journal, acknowledged))], tally }
+}
 
+async function perform(
+  world: World,
+  [, who, what, seed]: Step,
+  diaries: ReadonlyMap<SimClient, Diary>,
+  journal: Journal,
+): Promise<void> {
+  const dice = new Dice(seededRandom(seed))
+  if (who === 'world') return disturb(world, what, dice)
+  const device = world.clients.find(({ name }) => name === who)
+  if (device === undefined) throw new Error(`A plan has a device "${who}", and there is none of this name.`)
+  const { tide } = device
+  if (tide === null) return
+  if (what === 'writeDiary') return diaries.get(device)?.write(tide)
+  await act({ world, device, tide, dice }, what, journal)
+}
+
+/** The weather clears, and everything has the time to come to rest. */
+async function calmDown(world: World): Promise<readonly string[]> {
   world.deathChance = 0
   world.network.healAll()
   world.network.weather = calm
@@ -76,22 +99,22 @@ export async function runFleet(seed: number, tally: Record<string, number> = {})
   await world.clock.run(restMs, isAtRest)
   // Whatever was committed last still has to reach everybody; and a start of the database ends sessions a moment after it.
   await world.clock.run(5000)
-  const cameToRest = await world.clock.run(restMs, isAtRest)
+  if (await world.clock.run(restMs, isAtRest)) return []
+  const states = world.clients.map(({ name, tide }) => `${name} ${JSON.stringify(tide?.status)}`)
+  return [`the fleet does not come to rest: ${states.join('; ')}`]
+}
+
+async function examine(
+  world: World,
+  journal: Journal,
+  acknowledged: ReadonlyMap<SimClient, ReadonlySet<string>>,
+): Promise<readonly string[]> {
   const problems = [...journal.problems, ...world.server.errors.map((error) => `server: ${error}`)]
-  if (!cameToRest)
-    problems.push(
-      `the fleet does not come to rest: ${world.clients.map(({ name, tide }) => `${name} ${JSON.stringify(tide?.status)}`).join('; ')}`,
-    )
-  for (const device of world.clients)
+  for (const device of world.clients) {
     problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
-  problems.push(...(await verifyAll(world)))
-  tally['commits'] = world.database.head
-  tally['restored'] = world.restored
-  tally['conflictRows'] = world.database.rows.all('sync_conflicts').length
-  for (const { kind, error } of world.server.store.outcomes()) {
-    const name = error === undefined ? kind : `${kind} ${error.code}`
-    tally[name] = (tally[name] ?? 0) + 1
+    problems.push(...(await differencesShown(world, device)))
   }
+  problems.push(...(await verifyAll(world)))
   return [...problems, ...ledgerDifferences(world)]
 }
 

@@ -6,6 +6,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Transport } from '../../client-sdk/connection/transport.ts'
 import type { Principal } from '../../server/scope/principal.ts'
+import type { Fates } from './dice.ts'
 import { tokenOf } from './sim-server.ts'
 
 export interface SimClientParts {
@@ -13,7 +14,7 @@ export interface SimClientParts {
   readonly principal: Principal
   readonly schema: Schema
   readonly clock: Clock
-  readonly random: Random
+  readonly fates: Fates
   readonly transport: Transport
 }
 
@@ -42,6 +43,11 @@ export class SimClient {
     return this.#client
   }
 
+  /** The tables that its version of the app knows. */
+  get schema(): Schema {
+    return this.#parts.schema
+  }
+
   /** What the device holds, for the checks: not through the client. */
   get store(): ReplicaStore {
     return this.#store
@@ -51,11 +57,11 @@ export class SimClient {
     this.#life += 1
     const life = this.#life
     const isAlive = (): boolean => this.#life === life
-    const { schema, random, principal, name } = this.#parts
+    const { schema, fates, principal, name } = this.#parts
     const client = await createClient({
       schema,
-      random,
-      store: mortalStore(this.#store, random, isAlive),
+      random: fates.of(name, 'life', life),
+      store: mortalStore(this.#store, fates.of(name, 'last breath', life), isAlive),
       clock: mortalClock(this.#parts.clock, isAlive),
       transport: mortalTransport(this.#parts.transport, isAlive),
       token: () => Promise.resolve(tokenOf(principal)),

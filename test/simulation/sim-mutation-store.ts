@@ -9,6 +9,7 @@ import type {
 } from '../../server/mutation/mutation-store.ts'
 import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import type { SimDatabase } from './sim-database.ts'
+import type { Happening, Tally } from './tally.ts'
 import { SimRows } from './sim-rows.ts'
 
 interface Device {
@@ -27,11 +28,20 @@ export class SimulatedCrash extends Error {
   override readonly name = 'SimulatedCrash'
 }
 
+export interface SimMutationStoreParts {
+  readonly database: SimDatabase
+  readonly latency: () => Promise<void>
+  /** Asked at each commit: whether the server dies there. */
+  readonly crashAt: () => CrashPoint
+  readonly tally: Tally
+}
+
 /** The ledger and the transactions of the mutation room, over the simulated database. One transaction at a time. */
 export class SimMutationStore implements MutationStore {
   readonly #database: SimDatabase
   readonly #latency: () => Promise<void>
   readonly #crash: () => CrashPoint
+  readonly #tally: Tally
   readonly #devices = new Map<string, Device>()
   readonly #ledger = new Map<string, Stored>()
   /** How often each mutation took effect: promise 4 wants at most once. */
@@ -44,10 +54,11 @@ export class SimMutationStore implements MutationStore {
   /** Counts restorations: what was under way before one is never committed. */
   #generation = 0
 
-  constructor(database: SimDatabase, latency: () => Promise<void>, crash: () => CrashPoint) {
+  constructor({ database, latency, crashAt, tally }: SimMutationStoreParts) {
     this.#database = database
     this.#latency = latency
-    this.#crash = crash
+    this.#crash = crashAt
+    this.#tally = tally
   }
 
   /** The ledger as it is now; what it answers brings it back. */
@@ -95,6 +106,8 @@ export class SimMutationStore implements MutationStore {
     await this.#latency()
     if (generation !== this.#generation) throw new SimulatedCrash('The database was replaced.')
     const crash = this.#crash()
+    if (crash !== 'none')
+      this.#tally.add(crash === 'before_commit' ? 'server died before a commit' : 'server died after a commit')
     if (crash === 'before_commit') throw new SimulatedCrash('The server died before the commit.')
     const [rows] = layers
     for (const { id, clientSeq } of recounted) this.#count(principal, id, clientSeq)
@@ -109,7 +122,9 @@ export class SimMutationStore implements MutationStore {
     records: readonly LedgerEntry[],
     repeats: readonly string[],
   ): void {
+    if (repeats.length > 0) this.#tally.add('write answered again', repeats.length)
     for (const { mutation, outcome } of records) {
+      countWrite(this.#tally, mutation, outcome)
       this.#ledger.set(mutation.id, { deviceId: principal.deviceId, op: mutation.op, outcome })
       if (outcome.kind === 'rejected') this.refused.add(mutation.id)
       this.#count(principal, mutation.id, mutation.clientSeq)
@@ -236,6 +251,31 @@ export class SimMutationStore implements MutationStore {
     }
     return count
   }
+}
+
+const endings = {
+  applied: 'write applied',
+  merged: 'write merged',
+  noop: 'write without effect',
+  conflict: 'write in conflict',
+  rejected: 'write rejected',
+} as const satisfies Readonly<Record<Outcome['kind'], Happening>>
+
+const effectsOf: { readonly [op in Mutation['op']]?: Happening } = {
+  insert: 'insert applied',
+  patch: 'patch applied',
+  increment: 'increment applied',
+  delete: 'delete applied',
+  restore: 'restore applied',
+  resolve: 'conflict settled',
+}
+
+function countWrite(tally: Tally, { op, group }: Mutation, { kind, error }: Outcome): void {
+  tally.add(endings[kind])
+  if (error !== undefined) tally.add(`rejected: ${error.code}`)
+  const effect = kind === 'applied' || kind === 'merged' ? effectsOf[op] : undefined
+  if (effect !== undefined) tally.add(effect)
+  if (group !== undefined && kind !== 'noop') tally.add(kind === 'rejected' ? 'group refused' : 'group applied')
 }
 
 function copyOf({ lastClientSeq, idsBySeq }: Device): Device {

@@ -1,5 +1,7 @@
-import type { Random } from '../../lib/random.ts'
 import type { Transport, TransportConnection, TransportListener } from '../../client-sdk/connection/transport.ts'
+import type { Dice, Fates } from './dice.ts'
+import type { Tally } from './tally.ts'
+import { WireWatch } from './wire-watch.ts'
 import type { VirtualClock } from './virtual-clock.ts'
 
 /** The server's end of a connection. */
@@ -30,6 +32,13 @@ export interface NetworkWeather {
 
 export const calm: NetworkWeather = { minDelay: 1, maxDelay: 3, breakChance: 0, repeatChance: 0, swapChance: 0 }
 
+export interface SimNetworkParts {
+  readonly clock: VirtualClock
+  readonly fates: Fates
+  readonly tally: Tally
+  readonly accept: Accept
+}
+
 /**
  * A network of connections that behave like TCP through bad proxies: in order and without gaps until they break, a
  * break noticed late, frames of a dead connection still arriving, whole clients cut off for a while. From client to
@@ -37,16 +46,15 @@ export const calm: NetworkWeather = { minDelay: 1, maxDelay: 3, breakChance: 0, 
  */
 export class SimNetwork {
   weather: NetworkWeather = calm
-  readonly #clock: VirtualClock
-  readonly #random: Random
-  readonly #accept: Accept
+  readonly #parts: SimNetworkParts
   readonly #partitioned = new Set<string>()
   readonly #links = new Set<Link>()
 
-  constructor(clock: VirtualClock, random: Random, accept: Accept) {
-    this.#clock = clock
-    this.#random = random
-    this.#accept = accept
+  /** How many connections each client has tried. */
+  readonly #tries = new Map<string, number>()
+
+  constructor(parts: SimNetworkParts) {
+    this.#parts = parts
   }
 
   transportOf(client: string): Transport {
@@ -74,29 +82,34 @@ export class SimNetwork {
   }
 
   #open(client: string, listener: TransportListener): TransportConnection {
+    const { clock, fates, tally, accept } = this.#parts
+    const number = (this.#tries.get(client) ?? 0) + 1
+    this.#tries.set(client, number)
     const link = new Link(client, listener, {
-      clock: this.#clock,
-      random: this.#random,
+      clock,
+      tally,
+      up: fates.dice(client, number, 'up'),
+      down: fates.dice(client, number, 'down'),
       weather: () => this.weather,
       ended: () => this.#links.delete(link),
     })
     this.#links.add(link)
-    this.#clock.after(this.#delay(), () => {
+    clock.after(link.delay('up'), () => {
       if (this.#partitioned.has(client)) link.breakNow()
-      else link.connect(this.#accept)
+      else link.connect(accept)
     })
     return { send: (frame) => link.sendUp(frame), close: () => link.closeByClient() }
   }
-
-  #delay(): number {
-    const { minDelay, maxDelay } = this.weather
-    return minDelay + this.#random.next() * (maxDelay - minDelay)
-  }
 }
+
+type Way = 'up' | 'down'
 
 interface LinkParts {
   readonly clock: VirtualClock
-  readonly random: Random
+  readonly tally: Tally
+  /** The fate of frames, by direction. */
+  readonly up: Dice
+  readonly down: Dice
   readonly weather: () => NetworkWeather
   readonly ended: () => void
 }
@@ -105,6 +118,7 @@ class Link {
   readonly client: string
   readonly #listener: TransportListener
   readonly #parts: LinkParts
+  readonly #watch: WireWatch
   #server: ServerListener | null = null
   #clientOpen = true
   #serverOpen = false
@@ -116,6 +130,7 @@ class Link {
     this.client = client
     this.#listener = listener
     this.#parts = parts
+    this.#watch = new WireWatch(parts.tally)
   }
 
   connect(accept: Accept): void {
@@ -124,54 +139,71 @@ class Link {
     if (server === null) return this.breakNow()
     this.#server = server
     this.#serverOpen = true
-    this.#later('down', () => this.#clientOpen && this.#listener.opened())
+    this.#later('down', this.delay('down'), () => this.#clientOpen && this.#listener.opened())
   }
 
   sendUp(frame: Uint8Array): void {
     if (!this.#clientOpen || this.#broken) return
-    const { random, weather } = this.#parts
+    const { up, tally, clock, weather } = this.#parts
     const { breakChance, repeatChance, swapChance } = weather()
-    if (random.next() < breakChance) return this.breakNow()
+    // Always as many draws, so that the fate of a frame does not hang on that of others.
+    const [breaks, swaps, repeats] = [up.chance(breakChance), up.chance(swapChance), up.chance(repeatChance)]
+    const [first, second] = [this.delay('up'), this.delay('up')]
+    if (breaks) return this.#break()
     const deliver = (): void => {
       if (this.#serverOpen) this.#server?.received(frame)
     }
-    if (random.next() < swapChance) this.#parts.clock.after(this.#delay() * 3, deliver)
-    else this.#later('up', deliver)
-    if (random.next() < repeatChance) this.#later('up', deliver)
+    if (swaps) {
+      tally.add('frame overtaken')
+      clock.after(first * 3, deliver)
+    } else this.#later('up', first, deliver)
+    if (!repeats) return
+    tally.add('frame repeated')
+    this.#later('up', second, deliver)
   }
 
   #sendDown(frame: Uint8Array): void {
     if (!this.#serverOpen || this.#broken) return
-    if (this.#parts.random.next() < this.#parts.weather().breakChance) return this.breakNow()
-    this.#later('down', () => {
-      if (this.#clientOpen) this.#listener.received(frame)
+    const breaks = this.#parts.down.chance(this.#parts.weather().breakChance)
+    const delay = this.delay('down')
+    if (breaks) return this.#break()
+    this.#later('down', delay, () => {
+      if (!this.#clientOpen) return
+      this.#watch.heard(frame)
+      this.#listener.received(frame)
     })
+  }
+
+  #break(): void {
+    this.#parts.tally.add('connection broken')
+    this.breakNow()
   }
 
   /** Nothing passes any more; each end notices in its own time, the server often much later. */
   breakNow(): void {
     if (this.#broken) return
     this.#broken = true
-    this.#parts.clock.after(this.#delay() * 5, () => this.#endClient('the network broke'))
-    this.#parts.clock.after(this.#delay() * 50, () => this.#endServer())
+    this.#parts.clock.after(this.delay('down') * 5, () => this.#endClient('the network broke'))
+    this.#parts.clock.after(this.delay('up') * 50, () => this.#endServer())
   }
 
   /** What the client sent before is still on its way, and the server learns of the end after it. */
   closeByClient(): void {
     this.#endClient('closed by the client')
-    this.#later('up', () => this.#endServer())
+    this.#later('up', this.delay('up'), () => this.#endServer())
   }
 
   #closeByServer(): void {
     if (!this.#serverOpen) return
     this.#endServer()
-    this.#later('down', () => this.#endClient('closed by the server'))
+    this.#later('down', this.delay('down'), () => this.#endClient('closed by the server'))
   }
 
   #endClient(reason: string): void {
     if (!this.#clientOpen) return
     this.#clientOpen = false
     this.#parts.ended()
+    this.#watch.ended()
     this.#listener.closed(reason)
   }
 
@@ -182,18 +214,17 @@ class Link {
   }
 
   /** In order per direction: nothing overtakes. */
-  #later(way: 'up' | 'down', run: () => void): void {
+  #later(way: Way, delay: number, run: () => void): void {
     const { clock } = this.#parts
     const earliest = way === 'up' ? this.#upArrival : this.#downArrival
-    const arrival = Math.max(earliest, clock.monotonic() + this.#delay())
+    const arrival = Math.max(earliest, clock.monotonic() + delay)
     if (way === 'up') this.#upArrival = arrival
     else this.#downArrival = arrival
     clock.after(arrival - clock.monotonic(), run)
   }
 
-  #delay(): number {
-    const { random, weather } = this.#parts
-    const { minDelay, maxDelay } = weather()
-    return minDelay + random.next() * (maxDelay - minDelay)
+  delay(way: Way): number {
+    const { minDelay, maxDelay } = this.#parts.weather()
+    return minDelay + this.#parts[way].next() * (maxDelay - minDelay)
   }
 }

@@ -6,11 +6,12 @@ import { defaultLimits } from '../../server/config.ts'
 import { GatewaySession } from '../../server/gateway/connection-handler.ts'
 import { Expiries } from '../../server/gateway/expiries.ts'
 import { Presence } from '../../server/gateway/presence.ts'
-import { createHub, type Hub } from '../../server/hub/hub.ts'
+import { createHub, type Hub, type HubSession } from '../../server/hub/hub.ts'
 import { createMutations } from '../../server/mutation/mutations.ts'
 import type { Principal } from '../../server/scope/principal.ts'
 import type { Log } from '../../server/telemetry/telemetry.ts'
 import type { Catalog } from '../../server/catalog/catalog.ts'
+import type { Tally } from './tally.ts'
 import { simSource, type SimDatabase } from './sim-database.ts'
 import { SimulatedCrash, type CrashPoint, SimMutationStore } from './sim-mutation-store.ts'
 import type { Accept } from './sim-network.ts'
@@ -20,6 +21,7 @@ export interface SimServerParts {
   readonly database: SimDatabase
   readonly clock: Clock
   readonly random: Random
+  readonly tally: Tally
   readonly latency: () => Promise<void>
   /** Asked at each commit: whether the server dies there. */
   readonly crashAt: () => CrashPoint
@@ -56,7 +58,7 @@ export class SimServer {
   constructor(parts: SimServerParts) {
     this.#parts = parts
     this.#newId = createUuidSource(parts.clock, parts.random)
-    this.store = new SimMutationStore(parts.database, parts.latency, parts.crashAt)
+    this.store = new SimMutationStore(parts)
   }
 
   /** All that a backup of the database holds; what it answers brings it back, while the server is down. */
@@ -133,7 +135,7 @@ export class SimServer {
                 return { deviceId: known.id, clientSeq: last }
               },
             },
-            hub,
+            hub: { open: (visitor) => this.#open(hub, visitor) },
             expiries,
             mutations: {
               push: async (principal, batch) => {
@@ -158,6 +160,14 @@ export class SimServer {
         ),
     }
     this.#beat(life)
+  }
+
+  async #open(hub: Hub, visitor: Parameters<Hub['open']>[0]): Promise<HubSession> {
+    const session = await hub.open(visitor)
+    const { database, tally } = this.#parts
+    if (visitor.cursor !== null && !session.resume) tally.add('replica not resumed')
+    if (visitor.cursor !== null && session.resume && visitor.cursor.seq < database.head) tally.add('catch-up')
+    return session
   }
 
   /** kill -9. */

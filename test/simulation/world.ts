@@ -1,14 +1,16 @@
-import { seededRandom, type Random } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { loadCatalog, type Catalog } from '../../server/catalog/catalog.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import type { Principal } from '../../server/scope/principal.ts'
+import { Fates, type Dice } from './dice.ts'
+import { deviceNames, type Plan } from './plan.ts'
 import { SimClient } from './sim-client.ts'
 import { SimDatabase } from './sim-database.ts'
 import type { CrashPoint } from './sim-mutation-store.ts'
 import { SimNetwork } from './sim-network.ts'
 import { SimRows } from './sim-rows.ts'
 import { SimServer } from './sim-server.ts'
+import type { Tally } from './tally.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 let shared: Catalog | null = null
@@ -23,7 +25,7 @@ function catalogOf(): Catalog {
  * the team is in; and a server that can die.
  */
 export class World {
-  readonly random: Random
+  readonly tally: Tally
   readonly schema: Schema
   readonly clock = new VirtualClock()
   readonly database: SimDatabase
@@ -41,26 +43,34 @@ export class World {
   readonly #backups: (() => void)[] = []
   /** How often the database was replaced by a backup. */
   restored = 0
-  /** Chance that the server dies at a commit; zero once the weather is calm. */
+  /** Chance that the server dies at a commit; zero while and after the weather is calm. */
   deathChance = 0
+  readonly #deaths: Dice
+  /** How long a server stays down. */
+  readonly #downtimes: Dice
 
-  private constructor(seed: number) {
+  private constructor({ seed }: Pick<Plan, 'seed'>, tally: Tally) {
     const catalog = catalogOf()
+    const fates = new Fates(seed)
+    this.tally = tally
     this.schema = catalog.schema
-    this.random = seededRandom(seed)
-    this.newId = createUuidSource(this.clock, this.random)
-    const latency = (): Promise<void> => this.clock.sleep(1 + this.random.next() * 4)
+    this.#deaths = fates.dice('deaths')
+    this.#downtimes = fates.dice('downtimes')
+    this.newId = createUuidSource(this.clock, fates.of('world ids'))
+    const latencies = fates.dice('latencies')
+    const latency = (): Promise<void> => this.clock.sleep(1 + latencies.next() * 4)
     this.database = new SimDatabase(catalog, this.clock, this.newId(), latency)
     this.server = new SimServer({
       catalog,
       database: this.database,
       clock: this.clock,
-      random: this.random,
+      random: fates.of('server'),
+      tally,
       latency,
       crashAt: () => this.#crashPoint(),
       died: () => this.crashServer(),
     })
-    this.network = new SimNetwork(this.clock, this.random, (end) => this.server.accept(end))
+    this.network = new SimNetwork({ clock: this.clock, fates, tally, accept: (end) => this.server.accept(end) })
     this.organizationId = this.newId()
     const principal = (kind: 'user' | 'agent'): Principal => ({
       kind,
@@ -73,25 +83,27 @@ export class World {
     this.benMembership = this.newId()
     this.teamMembership = this.newId()
     this.#populate()
-    const device = (name: string, who: Principal): SimClient =>
-      new SimClient({
-        name,
-        principal: who,
-        schema: catalog.schema,
-        clock: this.clock,
-        random: this.random,
-        transport: this.network.transportOf(name),
-      })
-    this.clients = [
-      device('ada-desk', this.people.ada),
-      device('ada-phone', this.people.ada),
-      device('ben-desk', this.people.ben),
-      device('scout', this.people.scout),
-    ]
+    const owners = {
+      'ada-desk': this.people.ada,
+      'ada-phone': this.people.ada,
+      'ben-desk': this.people.ben,
+      scout: this.people.scout,
+    }
+    this.clients = deviceNames.map(
+      (name) =>
+        new SimClient({
+          name,
+          principal: owners[name],
+          schema: catalog.schema,
+          clock: this.clock,
+          fates,
+          transport: this.network.transportOf(name),
+        }),
+    )
   }
 
-  static async create(seed: number): Promise<World> {
-    const world = new World(seed)
+  static async create(plan: Pick<Plan, 'seed'>, tally: Tally): Promise<World> {
+    const world = new World(plan, tally)
     await world.clock.run(0)
     void world.server.start()
     await world.clock.run(1000, () => world.server.isRunning)
@@ -111,15 +123,16 @@ export class World {
   /** Somebody is a member no more, or again. */
   toggleMembership(id: string): void {
     const member = this.database.rows.get('project_members', id)
-    this.foreignWrite('project_members', id, {
-      deletedAt: member?.['deletedAt'] === null ? new Date(this.clock.now()).toISOString() : null,
-    })
+    const isMember = member?.['deletedAt'] === null
+    if (!isMember) this.tally.add('access given back')
+    this.foreignWrite('project_members', id, { deletedAt: isMember ? new Date(this.clock.now()).toISOString() : null })
   }
 
   crashServer(): void {
+    this.tally.add('server crashed')
     this.server.crash()
     this.network.breakAll()
-    this.clock.after(50 + this.random.next() * 500, () => void this.server.start())
+    this.clock.after(50 + this.#downtimes.next() * 500, () => void this.server.start())
   }
 
   backUp(): void {
@@ -128,41 +141,35 @@ export class World {
   }
 
   /** The server dies, and starts again on an older copy of its database: what was committed since is gone, and nobody is told. */
-  restore(): void {
-    const backup = this.pick(this.#backups)
+  restore(dice: Dice): void {
+    const backup = dice.pick(this.#backups)
     if (backup === undefined) return
     this.crashServer()
     backup()
     this.database.startAnew(this.newId())
     this.restored += 1
+    this.tally.add('database restored')
     // Where the new history has grown past the old one before a device is back, positions alone tell it nothing.
-    if (this.chance(0.5)) this.#grow(Math.floor(this.random.next() * 60))
+    if (dice.chance(0.5)) this.#grow(dice)
   }
 
-  #grow(commits: number): void {
-    for (let number = 0; number < commits; number++) {
-      const task = this.pick(this.database.rows.all('tasks'))
+  #grow(dice: Dice): void {
+    for (let number = dice.below(60); number > 0; number--) {
+      const task = dice.pick(this.database.rows.all('tasks'))
       if (task !== undefined) this.foreignWrite('tasks', String(task['id']), { title: `Of a new history ${number}` })
     }
   }
 
   /** The database is started anew, on nothing but itself. The server may live through it. */
-  restartDatabase(): void {
-    if (this.chance(0.5)) this.crashServer()
+  restartDatabase(dice: Dice): void {
+    this.tally.add('database restarted')
+    if (dice.chance(0.5)) this.crashServer()
     this.database.startAnew(this.newId())
   }
 
-  pick<T>(items: readonly T[]): T | undefined {
-    return items[Math.floor(this.random.next() * items.length)]
-  }
-
-  chance(probability: number): boolean {
-    return this.random.next() < probability
-  }
-
   #crashPoint(): CrashPoint {
-    if (!this.chance(this.deathChance)) return 'none'
-    return this.chance(0.5) ? 'before_commit' : 'after_commit'
+    const [dies, before] = [this.#deaths.chance(this.deathChance), this.#deaths.chance(0.5)]
+    return !dies ? 'none' : before ? 'before_commit' : 'after_commit'
   }
 
   #populate(): void {
