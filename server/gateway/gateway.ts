@@ -1,6 +1,6 @@
 /**
  * The gateway: sockets outside, sessions inside. socket.io over WebSocket alone (no polling, so no sticky sessions
- * within one node), one binary message per frame. What a session does is in `connection-handler.ts`.
+ * within one node), one binary message per frame. What a session does is in `gateway-session.ts`.
  */
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Server, type DefaultEventsMap, type Socket } from 'socket.io'
@@ -10,13 +10,14 @@ import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import { createAdapter } from '@socket.io/redis-streams-adapter'
-import { GatewaySession, type GatewayDeps } from './connection-handler.ts'
+import type { GatewayDeps } from './gateway-deps.ts'
+import { GatewaySession } from './gateway-session.ts'
 import { Expiries } from './expiries.ts'
 import { isOriginAllowed } from './origin.ts'
 import { DistantPeers, type PresenceCarrier, type PresenceNews } from './distant-peers.ts'
 import { Presence } from './presence.ts'
-import type { GatewayTransport } from './seams.ts'
 import { socketParser } from './socket-parser.ts'
+import { SocketTransport } from './socket-transport.ts'
 
 export { listen } from './listen.ts'
 export { createHttpHandler, type Readiness } from './http.ts'
@@ -96,8 +97,9 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   io.on('connection', (socket) => {
     const { origin, host } = socket.handshake.headers
     if (!isOriginAllowed(origin, host, deps.allowedOrigins)) return refuseOrigin(socket, origin)
+    const transport = new SocketTransport(socket)
     forgetHandshake(socket)
-    const session = new GatewaySession(all, new SocketTransport(socket))
+    const session = new GatewaySession(all, transport)
     sessions.add(session)
     socket.on(frameEvent, (frame: unknown) => session.receive(frame instanceof Uint8Array ? frame : new Uint8Array(0)))
     socket.on('disconnect', () => {
@@ -161,20 +163,4 @@ function forgetHandshake(socket: Socket): void {
   const { conn }: { conn: { request: IncomingMessage | undefined } } = socket
   conn.request = undefined
   socket.handshake.headers = {}
-}
-
-class SocketTransport implements GatewayTransport {
-  readonly #socket: Socket
-
-  constructor(socket: Socket) {
-    this.#socket = socket
-  }
-
-  send(frame: Uint8Array): void {
-    this.#socket.emit(frameEvent, frame)
-  }
-
-  close(): void {
-    this.#socket.disconnect(true)
-  }
 }

@@ -11,7 +11,8 @@ export interface Attendant {
   readonly principal: DevicePrincipal
   readonly deviceName: string
   follows(channel: string): boolean
-  send(frame: Uint8Array): void
+  /** Who is in a channel now; takes the place of what was sent of it before. */
+  sendPresence(channel: string, frame: Uint8Array): void
 }
 
 /** Changes within this time travel as one. Milliseconds. */
@@ -72,7 +73,7 @@ export class Presence {
   /** Tells a session that has begun to follow a channel who is there. */
   greet(attendant: Attendant, channel: string): void {
     const peers = this.#peersOf(channel)
-    if (peers.length > 0) attendant.send(messageFrame({ type: 'present', channel, peers }))
+    if (peers.length > 0) attendant.sendPresence(channel, messageFrame({ type: 'present', channel, peers }))
   }
 
   leave(attendant: Attendant): void {
@@ -98,7 +99,7 @@ export class Presence {
       if (changes.size > 0) this.#distant?.tell({ channel, organizationId, peers: [...changes] })
       const frame = messageFrame({ type: 'present', channel, peers: this.#peersOf(channel) })
       for (const attendant of this.#attendants.get(organizationId) ?? []) {
-        if (attendant.follows(channel)) attendant.send(frame)
+        if (attendant.follows(channel)) attendant.sendPresence(channel, frame)
       }
     })
     return changes

@@ -21,8 +21,12 @@ export interface ActionCaller {
   call(principal: DevicePrincipal, request: Pick<UpOf<'call'>, 'id' | 'action' | 'input'>): Promise<Json>
 }
 
-/** The wire under a session: ordered, and gone once closed. Neither method throws. */
+/** The wire under a session: ordered, and gone once closed. No method throws. */
 export interface GatewayTransport {
+  /** Bytes that were sent and that the client has not taken. */
+  readonly unread: number
+  /** Calls `listener` once, when the client has taken what was sent so far, or a good part of it. One listener at a time. */
+  onceDrained(listener: () => void): void
   send(frame: Uint8Array): void
   close(): void
 }

@@ -5,11 +5,14 @@ import type { Standing } from '../auth/auth.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Attendant } from './presence.ts'
 import type { PushQueue } from './push-queue.ts'
+import { Requests } from './requests.ts'
 import type { TokenBucket } from './token-bucket.ts'
 
 /** The connection under a visitor. */
 export interface Wire {
-  send(frame: Uint8Array): void
+  send(frame: Uint8Array, windowed?: boolean): void
+  sendNewest(key: string, frame: Uint8Array): void
+  room(): Promise<void> | undefined
   fatal(error: TideError): void
   checkToken(): Promise<void>
 }
@@ -28,6 +31,7 @@ export class Visitor implements Attendant, SessionOptions {
   presenceRate: TokenBucket | undefined
   standing: Standing | undefined
   readonly #wire: Wire
+  #requests: Requests | undefined
 
   constructor(wire: Wire, who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>) {
     this.#wire = wire
@@ -41,8 +45,20 @@ export class Visitor implements Attendant, SessionOptions {
     return this.hub?.follows(channel) ?? false
   }
 
-  send(frame: Uint8Array): void {
-    this.#wire.send(frame)
+  get requests(): Requests {
+    return (this.#requests ??= new Requests(() => this.#wire.room()))
+  }
+
+  send(frame: Uint8Array, windowed?: boolean): void {
+    this.#wire.send(frame, windowed)
+  }
+
+  sendPresence(channel: string, frame: Uint8Array): void {
+    this.#wire.sendNewest(channel, frame)
+  }
+
+  room(): Promise<void> | undefined {
+    return this.#wire.room()
   }
 
   ended(error: TideError): void {

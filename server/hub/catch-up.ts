@@ -11,7 +11,7 @@ import type { HubLimits } from './limits.ts'
 import type { Ring } from './ring.ts'
 import { ChannelIndex, type Hit, type View } from './route.ts'
 import type { Session } from './session.ts'
-import { Slots } from './slots.ts'
+import { Slots } from '../../lib/slots.ts'
 import type { DownTables, Spec } from './spec.ts'
 import { StepFrames } from './step-frames.ts'
 

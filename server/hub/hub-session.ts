@@ -8,8 +8,16 @@ export interface SessionOptions {
   readonly principal: DevicePrincipal
   /** Where the replica stands, from its `hello`. */
   readonly cursor: Cursor | null
-  /** Sends a frame, in order. Must not throw and must not block. Frames may be shared between sessions: never written to. */
-  readonly send: (frame: Uint8Array) => void
+  /**
+   * Sends a frame, in order. Must not throw and must not block. `windowed`: it is part of a batch, which the window
+   * of the session bounds; other frames are not bounded here. Frames may be shared between sessions: never written to.
+   */
+  readonly send: (frame: Uint8Array, windowed?: boolean) => void
+  /**
+   * Resolves when the client has read enough for another big answer; rejects when it is gone. Undefined, or absent: it may be given at
+   * once.
+   */
+  readonly room?: () => Promise<void> | undefined
   /**
    * The session is over: access was lost (`device_revoked`, `token_invalid`), the replica is too far behind
    * (`cursor_too_old`: its next hello is answered with `resume: false`) or a bug (`internal`). Send it as a fatal error and close.

@@ -6,7 +6,7 @@ import { encodeFrame } from '../../protocol/frame.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import type { Feed, PageResult } from './feed.ts'
 import type { HubLimits } from './limits.ts'
-import { Slots } from './slots.ts'
+import { Slots } from '../../lib/slots.ts'
 import type { Spec } from './spec.ts'
 
 export interface PageAsked {
@@ -67,12 +67,13 @@ export class Pages {
     return this.#reads
   }
 
-  get(asked: PageAsked): Promise<PageFrame> {
-    if (asked.after !== null) return this.#read(asked)
+  /** Whoever asks has its turn after the others who wait, however many pages it asks for. */
+  get(asked: PageAsked, by: object): Promise<PageFrame> {
+    if (asked.after !== null) return this.#read(asked, by)
     const key = JSON.stringify([asked.epoch, asked.subscription, asked.spec.key])
     const known = this.#first.get(key)
     if (known !== undefined) return known
-    const page = this.#read(asked)
+    const page = this.#read(asked, by)
     if (this.#first.size >= sharedPages) return page
     this.#first.set(key, page)
     const forget = (): void => {
@@ -84,10 +85,10 @@ export class Pages {
   }
 
   /** Reads a page that nobody has asked for yet, if nobody waits for the slot; kept until it is taken, or for two seconds. */
-  readAhead(asked: PageAsked): PageAhead | undefined {
+  readAhead(asked: PageAsked, by: object): PageAhead | undefined {
     if (this.#ahead >= pagesAhead || !this.#slots.isFree) return undefined
     this.#ahead++
-    let page: Promise<PageFrame> | undefined = this.#read(asked)
+    let page: Promise<PageFrame> | undefined = this.#read(asked, by)
     page.catch(() => undefined)
     const take = (): Promise<PageFrame> | undefined => {
       const taken = page
@@ -99,14 +100,14 @@ export class Pages {
     return { asked, take }
   }
 
-  #read({ spec, subscription, after }: PageAsked): Promise<PageFrame> {
+  #read({ spec, subscription, after }: PageAsked, by: object): Promise<PageFrame> {
     return this.#slots.run(async () => {
       this.#reads++
       const { pageRows: maxRows, pageBytes: maxBytes } = this.#limits
       const page = await this.#feed.page({ selection: spec.selection, after, maxRows, maxBytes })
       const frame = await toFrame(subscription, page)
       return { frame, shows: page.shows, next: page.next }
-    })
+    }, by)
   }
 }
 
@@ -141,10 +142,10 @@ export class PageStream {
   }
 
   async get(asked: PageAsked): Promise<PageFrame> {
-    const page = await (this.#taken(asked) ?? this.#pages.get(asked))
+    const page = await (this.#taken(asked) ?? this.#pages.get(asked, this))
     if (page.next !== null) {
       this.drop()
-      this.#ahead = this.#pages.readAhead({ ...asked, after: page.next })
+      this.#ahead = this.#pages.readAhead({ ...asked, after: page.next }, this)
     }
     return page
   }

@@ -42,3 +42,7 @@ export function notHeld(subscription: string): TideError {
 export function tooManyVerifies(): TideError {
   return new TideError('rate_limited', 'Too many verifications wait to be answered.', { retryAfterMs: 1000 })
 }
+
+export function tooManyPages(most: number): TideError {
+  return new TideError('rate_limited', `${most} pages are asked for already.`, { retryAfterMs: 1000 })
+}

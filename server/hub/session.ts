@@ -8,16 +8,17 @@ import { noAccess, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import { BootstrapTimes } from './bootstrap-times.ts'
 import type { AccessAnswer, Moment, Step } from './feed.ts'
+import { Leaves } from './leaves.ts'
 import { PageStream, type Pages } from './pages.ts'
 import { FollowedSet, type ReadPlan } from './followed.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
 import type { Beginning, HubSession, SessionOptions } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
 import type { ChannelIndex, View } from './route.ts'
-import { noSubscription, notHeld, notOpen, refused, tooMany } from './session-errors.ts'
+import { noSubscription, notHeld, notOpen, refused, tooMany, tooManyPages } from './session-errors.ts'
 import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
 import { toSpec, type DownTables, type Spec } from './spec.ts'
-import { noExtras, type Batch, type Extras, type StepFrames } from './step-frames.ts'
+import { noExtras, type Batch, type StepFrames } from './step-frames.ts'
 import { VerifyQueue, type VerifyRequest } from './verify-queue.ts'
 import { Window } from './window.ts'
 
@@ -39,8 +40,9 @@ export interface SessionHost {
   watched(seq: Seq): WatchedStep | undefined
 }
 
-const noLeaves: Extras['leaves'] = []
 const done = Promise.resolve()
+/** A client fetches two subscriptions at a time, and may have begun others anew meanwhile. */
+const mostPages = 4
 
 export class Session implements HubSession {
   readonly principal: DevicePrincipal
@@ -50,6 +52,7 @@ export class Session implements HubSession {
   readonly #host: SessionHost
   readonly #followed: FollowedSet
   readonly #window: Window
+  #pagesAsked = 0
   /** These two while a bootstrap is under way. */
   #pages: PageStream | undefined
   #bootstraps: BootstrapTimes | undefined
@@ -57,7 +60,7 @@ export class Session implements HubSession {
   /** The snapshot that says so. */
   #accessOf: Moment = Number.NEGATIVE_INFINITY
   #admitted = false
-  #leaves = noLeaves
+  readonly #leaves = new Leaves()
   #state: SessionState = 'idle'
   #seq: Seq
   #acknowledged: Seq
@@ -161,7 +164,7 @@ export class Session implements HubSession {
       this.#send(messageFrame({ type: 'subscribed', id }))
     } catch (error) {
       if (!(error instanceof TideError)) throw error
-      if (held && error.code === 'forbidden') this.#leave(channel, true)
+      if (held && error.code === 'forbidden') this.#leaves.add(channel, true)
       this.#send(messageFrame({ type: 'subscribed', id, error: error.toBody() }))
     }
   }
@@ -195,14 +198,23 @@ export class Session implements HubSession {
   }
 
   async page(subscription: string, after: string | null): Promise<void> {
-    await this.#last
-    const { spec } = this.#followed.get(subscription)
-    this.#pages ??= new PageStream(this.#host.pages)
-    const { frame, shows, next } = await this.#pages.get({ epoch: this.epoch, spec, subscription, after })
-    if (next === null) this.#endPages()
-    // It may have been unsubscribed meanwhile.
-    if (this.#followed.get(subscription).spec === spec) this.#followed.show(subscription, after, shows)
-    this.#send(frame)
+    if (this.#pagesAsked >= mostPages) throw tooManyPages(mostPages)
+    this.#pagesAsked += 1
+    try {
+      await this.#last
+      const { spec } = this.#followed.get(subscription)
+      // Nothing is read for a client that does not read.
+      await this.#options.room?.()
+      this.#pages ??= new PageStream(this.#host.pages)
+      const { frame, shows, next } = await this.#pages.get({ epoch: this.epoch, spec, subscription, after })
+      if (next === null) this.#endPages()
+      // Unsubscribed, or another subscription of the same id meanwhile: its pages are asked for anew.
+      if (this.#followed.get(subscription).spec !== spec) return
+      this.#followed.show(subscription, after, shows)
+      this.#send(frame)
+    } finally {
+      this.#pagesAsked -= 1
+    }
   }
 
   #endPages(): void {
@@ -220,6 +232,7 @@ export class Session implements HubSession {
 
   async verify(subscription: string, ref: number): Promise<void> {
     await this.#last
+    await this.#options.room?.()
     const followed = this.#followed.get(subscription)
     if (!followed.active)
       throw new TideError('not_found', `Subscription ${subscription} has no full state yet that could be verified.`)
@@ -290,10 +303,10 @@ export class Session implements HubSession {
     const access = this.#access
     for (const { id, spec } of this.#followed) {
       if (access.channels.has(spec.selection.channel)) continue
-      this.#leave(spec.selection.channel, true)
+      this.#leaves.add(spec.selection.channel, true)
       this.#unfollow(id)
     }
-    if (this.#leaves.length > 0 && !(withBatch && access.active)) this.#flushLeaves(step)
+    if (!this.#leaves.isEmpty && !(withBatch && access.active)) this.#flushLeaves(step)
     if (!access.active) this.end(refused(access, this.principal))
   }
 
@@ -343,15 +356,14 @@ export class Session implements HubSession {
     const { step } = frames
     for (const { channel, left, homes } of step.departures) {
       const follows = (home: string): boolean => channels.has(home)
-      if (left.some(follows) && !homes.some(follows)) this.#leave(channel, false)
+      if (left.some(follows) && !homes.some(follows)) this.#leaves.add(channel, false)
     }
     const extras = {
-      leaves: this.#leaves,
+      leaves: this.#leaves.take(),
       settled: frames.settledOf(this.principal.deviceId),
       activated,
       resets: step.resets.filter((table) => specs.some(({ tables }) => tables.has(table))),
     }
-    this.#leaves = noLeaves
     const batch = frames.batch(specs, extras, always)
     this.#seq = step.to
     for (const id of activated) this.#endBootstrap(id, true)
@@ -359,25 +371,19 @@ export class Session implements HubSession {
   }
 
   #flushLeaves({ at }: Step): void {
-    const extras = { ...noExtras(), leaves: this.#leaves }
-    this.#leaves = noLeaves
+    const extras = { ...noExtras(), leaves: this.#leaves.take() }
     const frame = frameOf({ type: 'batch', to: this.#seq, at, more: false, deletes: [], ...extras }, [])
     this.#sendBatch({ frames: [frame], bytes: frame.byteLength, shared: false })
   }
 
   #sendBatch(batch: Batch): void {
-    for (const frame of batch.frames) this.#send(frame)
+    for (const frame of batch.frames) this.#send(frame, true)
     this.#host.sent(batch)
     this.#window.sent(this.#seq, batch.bytes)
     this.#watched ??= this.#host.watched(this.#seq)
     if (this.#window.open) return
     this.#move('filled')
     this.#host.observer.stalled()
-  }
-
-  #leave(channel: string, revoked: boolean): void {
-    if (this.#leaves.some((leave) => leave.channel === channel)) return
-    this.#leaves = [...this.#leaves, { channel, revoked }]
   }
 
   #need(): void {
@@ -389,7 +395,7 @@ export class Session implements HubSession {
     this.#state = nextState(this.#state, event)
   }
 
-  #send(frame: Uint8Array): void {
-    if (this.#state !== 'ended') this.#options.send(frame)
+  #send(frame: Uint8Array, windowed?: boolean): void {
+    if (this.#state !== 'ended') this.#options.send(frame, windowed)
   }
 }

@@ -29,14 +29,14 @@ function attendant(name: string): Attendant {
     principal: { kind: 'user', id: name, organizationId: 'o', deviceId: name },
     deviceName: name,
     follows: () => true,
-    send: () => undefined,
+    sendPresence: () => undefined,
   }
 }
 
 /** Who a newcomer on this server is told of. */
 function shownOn(presence: Presence): number {
   const frames: Uint8Array[] = []
-  presence.greet({ ...attendant('newcomer'), send: (frame) => void frames.push(frame) }, channel)
+  presence.greet({ ...attendant('newcomer'), sendPresence: (_, frame) => void frames.push(frame) }, channel)
   const text = new TextDecoder().decode(frames[0] ?? new Uint8Array())
   return text.split('"deviceId"').length - 1
 }

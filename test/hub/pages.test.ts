@@ -34,7 +34,7 @@ test('clients that start together share one read and the same bytes', async () =
   const { feed, asked } = countingFeed()
   const pages = new Pages(feed, new VirtualClock(), limits)
   const first = { epoch: 'e', spec, subscription: 's', after: null }
-  const [one, two] = await Promise.all([pages.get(first), pages.get(first)])
+  const [one, two] = await Promise.all([pages.get(first, {}), pages.get(first, {})])
   expect(one.frame).toBe(two.frame)
   expect(asked).toHaveLength(1)
   expect(pages.reads).toBe(1)
@@ -51,7 +51,7 @@ test('another subscription, another epoch and a later page are read for themselv
     { ...first, after: '[0,null]' },
     { ...first, after: '[0,null]' },
   ])
-    await pages.get(page)
+    await pages.get(page, {})
   expect(asked).toHaveLength(5)
 })
 
@@ -60,13 +60,13 @@ test('a first page is read anew after a while, and after a failure', async () =>
   const { feed, asked } = countingFeed()
   const pages = new Pages(feed, clock, limits)
   const first = { epoch: 'e', spec, subscription: 's', after: null }
-  await pages.get(first)
+  await pages.get(first, {})
   await clock.run(2500)
-  await pages.get(first)
+  await pages.get(first, {})
   expect(asked).toHaveLength(2)
   const failing = new Pages({ ...feed, page: () => Promise.reject(new Error('gone')) }, clock, limits)
-  await expect(failing.get(first)).rejects.toThrow('gone')
-  await expect(failing.get(first)).rejects.toThrow('gone')
+  await expect(failing.get(first, {})).rejects.toThrow('gone')
+  await expect(failing.get(first, {})).rejects.toThrow('gone')
   expect(failing.reads).toBe(2)
 })
 
@@ -118,7 +118,7 @@ test('a big page is deflated, and holds the same rows', async () => {
   const page: Feed['page'] = () =>
     Promise.resolve({ from: toSeq(7), shows: toSeq(7), blocks: [block], rows: 500, next: null })
   const pages = new Pages({ ...feed, page }, new VirtualClock(), limits)
-  const { frame } = await pages.get({ epoch: 'e', spec, subscription: 's', after: null })
+  const { frame } = await pages.get({ epoch: 'e', spec, subscription: 's', after: null }, {})
   const { message, sections } = parseDown(frame)
   if (message.type !== 'page') throw new Error('another message')
   expect(message).toMatchObject({ from: 7, blocks: [], deflated: expect.any(Number) as number })

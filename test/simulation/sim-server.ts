@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import type { Random } from '../../lib/random.ts'
 import { defaultLimits } from '../../server/config.ts'
-import { GatewaySession } from '../../server/gateway/connection-handler.ts'
+import { GatewaySession } from '../../server/gateway/gateway-session.ts'
 import { Expiries } from '../../server/gateway/expiries.ts'
 import { Presence } from '../../server/gateway/presence.ts'
 import { createHub, type Hub, type HubSession } from '../../server/hub/hub.ts'
@@ -81,7 +81,12 @@ export class SimServer {
   readonly accept: Accept = (end) => {
     const running = this.#running
     if (running === null) return null
-    const session = running.open()({ send: (frame) => end.send(frame), close: () => end.close() })
+    const session = running.open()({
+      unread: 0,
+      onceDrained: () => undefined,
+      send: (frame) => end.send(frame),
+      close: () => end.close(),
+    })
     running.sessions.add(session)
     return {
       received: (frame) => {

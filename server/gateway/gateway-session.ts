@@ -1,4 +1,4 @@
-import type { CancelTimer, Clock } from '../../lib/clock.ts'
+import type { CancelTimer } from '../../lib/clock.ts'
 import { unreachable } from '../../lib/invariant.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
@@ -6,46 +6,17 @@ import type { Up, UpOf } from '../../protocol/messages/up.ts'
 import { messageFrame, parseUp } from '../../protocol/parse.ts'
 import { oldestSupported, protocolVersion } from '../../protocol/protocol-version.ts'
 import { toSeq } from '../../protocol/seq.ts'
-import type { Auth, DeviceRegistry, DeviceStandings } from '../auth/auth.ts'
-import type { Limits } from '../config.ts'
-import type { Hub, HubSession } from '../hub/hub.ts'
+import type { HubSession } from '../hub/hub.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { Log } from '../telemetry/telemetry.ts'
-import type { Expiries, Expiring } from './expiries.ts'
-import type { Presence } from './presence.ts'
+import type { Expiring } from './expiries.ts'
+import type { GatewayDeps } from './gateway-deps.ts'
+import { Outflow } from './outflow.ts'
 import { PushQueue } from './push-queue.ts'
-import type { ActionCaller, GatewayTransport, Pusher, Searcher } from './seams.ts'
+import type { GatewayTransport } from './seams.ts'
 import { notice, toTideError } from './tell-error.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { Visitor, type Wire } from './visitor.ts'
 import { welcomeFrame } from './welcome.ts'
-
-export interface GatewayDeps {
-  readonly auth: Pick<Auth, 'authenticate'>
-  readonly devices: DeviceRegistry
-  /** Hears how far each device is. */
-  readonly standings?: DeviceStandings
-  readonly hub: Pick<Hub, 'open'>
-  readonly mutations: Pusher
-  readonly search: Searcher
-  readonly actions: ActionCaller
-  readonly presence: Presence
-  /** Sessions by device: a device that comes back takes the place of its own older connection. */
-  readonly byDevice: Map<string, GatewaySession>
-  /** A session of a device has begun here: it takes the place of one on another server too. */
-  readonly opened?: (deviceId: string) => void
-  readonly expiries: Expiries
-  readonly clock: Clock
-  readonly log: Log
-  readonly limits: Limits
-  readonly schemaHash: string
-  /** What an error says about the database, if it does: told with its code instead of as `internal`. */
-  readonly explain?: (error: unknown) => TideError | undefined
-  /** Why clients may miss changes now; told to those who come meanwhile. */
-  readonly trouble?: () => TideError | undefined
-  /** For metrics: a message of this type was heard, an error of this code told; `refused`: before the welcome, which ends the connection. */
-  readonly count?: (event: 'message' | 'error' | 'refused', label: string) => void
-}
 
 type Phase =
   | { readonly name: 'new' }
@@ -77,22 +48,22 @@ const greetingMs = 60_000
  * - G4 a bad frame is answered with a code and changes nothing; `limits.badFrames` in a row close the connection
  * - G5 after `closed` nothing is sent and no room hears of the session any more
  * - G6 every frame counts against one rate, whatever it says and also when it cannot be read; beyond it the connection ends
+ * - G7 what waits for a client that does not read is bounded (`outflow.ts`)
  */
 export class GatewaySession implements Wire, Expiring {
   readonly #deps: GatewayDeps
-  readonly #transport: GatewayTransport
+  readonly #outflow: Outflow
   readonly #messages: TokenBucket
   /** When it was greeted, milliseconds since 1970. */
   openedAt = Number.POSITIVE_INFINITY
   #phase = fresh
   #badInARow = 0
-  #held: Uint8Array[] | undefined = []
   #cancelTimer: CancelTimer
 
   constructor(deps: GatewayDeps, transport: GatewayTransport) {
     const { clock, limits } = deps
     this.#deps = deps
-    this.#transport = transport
+    this.#outflow = new Outflow(transport, (error) => this.fatal(error))
     this.#messages = new TokenBucket(clock, limits.messagesPerSecond, limits.messageBurst)
     this.#cancelTimer = clock.after(limits.helloMs, () => {
       this.fatal(new TideError('timeout', `No hello came within ${limits.helloMs} ms.`))
@@ -139,7 +110,7 @@ export class GatewaySession implements Wire, Expiring {
       expiries.delete(this)
       if (byDevice.get(visitor.principal.deviceId) === this) byDevice.delete(visitor.principal.deviceId)
     }
-    this.#transport.close()
+    this.#outflow.close()
   }
 
   /** Lets the push that has begun end, and sends the client elsewhere: back at the earliest after so many milliseconds. */
@@ -198,14 +169,12 @@ export class GatewaySession implements Wire, Expiring {
       case 'push':
         return (visitor.pushes ??= this.#pushQueue(visitor)).add(message)
       case 'search':
-        return this.#answer(message.ref, this.#deps.search.search(principal, hub.access, message))
+        return this.#request(visitor, message.ref, () => this.#deps.search.search(principal, hub.access, message))
       case 'call':
-        return this.#answer(
-          message.ref,
-          this.#deps.actions
-            .call(principal, message)
-            .then((result) => messageFrame({ type: 'called', ref: message.ref, result })),
-        )
+        return this.#request(visitor, message.ref, async () => {
+          const result = await this.#deps.actions.call(principal, message)
+          return messageFrame({ type: 'called', ref: message.ref, result })
+        })
       case 'presence':
         return this.#present(visitor, hub, message)
       default:
@@ -260,12 +229,9 @@ export class GatewaySession implements Wire, Expiring {
     this.openedAt = this.#deps.clock.now()
     visitor.hub = hub
     this.#phase = { name: 'open', visitor, hub }
-    this.#transport.send(welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt }))
     const trouble = this.#deps.trouble?.()
-    if (trouble) this.#transport.send(notice(trouble))
-    const held = this.#held ?? []
-    this.#held = undefined
-    for (const frame of held) this.#transport.send(frame)
+    const welcome = welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt })
+    this.#outflow.open([welcome, ...(trouble ? [notice(trouble)] : [])])
     presence.enter(visitor)
     expiries.set(this, expiresAt)
     this.#deps.log.debug('Session open', {
@@ -359,6 +325,10 @@ export class GatewaySession implements Wire, Expiring {
     return false
   }
 
+  #request({ requests }: Visitor, ref: number, work: () => Promise<Uint8Array>): void {
+    this.#answer(ref, requests.run(work))
+  }
+
   #answer(ref: number, work: Promise<Uint8Array>): void {
     this.#ask(
       { ref },
@@ -378,6 +348,7 @@ export class GatewaySession implements Wire, Expiring {
   }
 
   #refuse(error: TideError, about: Pick<DownOf<'error'>, 'ref' | 'subscription'>): void {
+    if (this.#phase.name === 'closed') return
     this.#deps.count?.('error', error.code)
     this.#deps.log.debug('Refused', { code: error.code, ...about })
     this.send(messageFrame({ type: 'error', fatal: false, error: error.toBody(), ...about }))
@@ -388,13 +359,19 @@ export class GatewaySession implements Wire, Expiring {
     if (this.#phase.name === 'closed') return
     this.#deps.count?.(this.#phase.name === 'open' ? 'error' : 'refused', error.code)
     this.#deps.log.debug('Connection ended', { code: error.code })
-    this.#transport.send(messageFrame({ type: 'error', fatal: true, error: error.toBody() }))
+    this.#outflow.end(messageFrame({ type: 'error', fatal: true, error: error.toBody() }))
     this.close()
   }
 
-  send(frame: Uint8Array): void {
-    if (this.#phase.name === 'closed') return
-    if (this.#held) this.#held.push(frame)
-    else this.#transport.send(frame)
+  send(frame: Uint8Array, windowed?: boolean): void {
+    if (this.#phase.name !== 'closed') this.#outflow.send(frame, windowed)
+  }
+
+  sendNewest(key: string, frame: Uint8Array): void {
+    if (this.#phase.name !== 'closed') this.#outflow.sendNewest(key, frame)
+  }
+
+  room(): Promise<void> | undefined {
+    return this.#outflow.room()
   }
 }
