@@ -47,3 +47,12 @@ test('docs/operations.md says of every alert what to do', () => {
   const page = read('docs/operations.md')
   for (const { alert } of rules) expect(page).toContain(`| \`${alert}\` |`)
 })
+
+test('every metric that docs/operations.md says to alarm on has an alert', () => {
+  const rows = read('docs/operations.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| `tidewire_') && line.includes('alarm'))
+  const names = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name ?? ''))
+  expect(names.length).toBeGreaterThan(0)
+  for (const name of names) expect(rules.map(({ expr }) => expr).join('\n')).toMatch(new RegExp(`\\b${name}\\b`))
+})

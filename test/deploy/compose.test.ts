@@ -13,6 +13,7 @@ const conditions = z.enum(['service_started', 'service_healthy', 'service_comple
 const serviceSchema = z.strictObject({
   image: z.string(),
   build: z.string().optional(),
+  pull_policy: z.enum(['never']).optional(),
   profiles: z.array(z.string()).optional(),
   command: z.array(z.string()).optional(),
   environment: z.record(z.string(), z.string()).optional(),
@@ -68,6 +69,19 @@ test('without a profile only the database and Redis start', () => {
   const { services } = compose()
   const plain = Object.entries(services).flatMap(([name, { profiles = [] }]) => (profiles.length === 0 ? [name] : []))
   expect(plain).toEqual(['postgres', 'redis'])
+})
+
+test('each image that is built has one builder, which the other services of the image wait for', () => {
+  const services = Object.entries(compose().services)
+  const builders = services.filter(([, { build }]) => build !== undefined)
+  expect(builders.map(([name, { image }]) => [name, image])).toEqual([['migrate', 'tidewire']])
+  for (const [builder, { image }] of builders)
+    for (const [name, service] of services) {
+      if (service.image !== image || name === builder) continue
+      // Nobody looks for it in a registry: it is only here.
+      expect(service.pull_policy).toBe('never')
+      expect(Object.keys(service.depends_on ?? {})).toContain(builder)
+    }
 })
 
 test('services, volumes and files that are named exist', () => {

@@ -290,6 +290,51 @@ describe('the rate of a connection', () => {
   })
 })
 
+describe('a client that does not read', () => {
+  const channel = (): string => `project/${home.fixture.projectId}`
+  const subscribe = (client: RawClient): void =>
+    client.send({
+      type: 'subscribe',
+      subscriptions: [{ id: 's', channel: channel(), tables: ['tasks'], embeddings: false, held: false }],
+    })
+
+  test('is sent a few pages however many it asks for, while another one has its first rows', async () => {
+    // More than a page, and of a kind that cannot be packed: 4 MB.
+    await home.server.database.pool.query(
+      `insert into tasks (id, organization_id, project_id, title, description)
+       select gen_random_uuid(), $1, $2, 'big', (select string_agg(md5(random()::text || n || part), '') from generate_series(1, 120) part)
+       from generate_series(1, 1000) n`,
+      [home.fixture.organizationId, home.fixture.projectId],
+    )
+    const { client: deaf } = await greeted()
+    subscribe(deaf)
+    await deaf.next('subscribed')
+    deaf.stopReading()
+    const asked = 300
+    const ask = async (): Promise<void> => {
+      for (let n = 0; n < asked; n++) {
+        deaf.send({ type: 'page', subscription: 's', after: null })
+        // Slowly enough for each to be read, were they not held back.
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    }
+    const asking = ask()
+    const { client: honest } = await greeted()
+    subscribe(honest)
+    honest.send({ type: 'page', subscription: 's', after: null })
+    expect((await honest.next('page')).next).not.toBeNull()
+    await asking
+    deaf.read()
+    await expect.poll(() => deaf.count('page') + deaf.count('error'), { timeout: 60_000 }).toBe(asked)
+    const pages = deaf.count('page')
+    expect(await deaf.next('error')).toMatchObject({ subscription: 's', error: { code: 'rate_limited' } })
+    expect(pages).toBeGreaterThan(4)
+    expect(pages).toBeLessThan(asked / 4)
+    deaf.send({ type: 'page', subscription: 's', after: null })
+    await expect.poll(() => deaf.count('page'), { timeout: 60_000 }).toBe(pages + 1)
+  }, 180_000)
+})
+
 describe('search', () => {
   test('finds by vector and by words only what the principal may read', async () => {
     const { pool } = home.server.database

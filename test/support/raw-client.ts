@@ -111,6 +111,25 @@ export class RawClient {
     }
   }
 
+  /** How many of this type were heard and not asked for yet. */
+  count(type: Down['type']): number {
+    return this.#heard.filter((message) => message.type === type).length
+  }
+
+  /** Reads nothing from the connection any more, until `read`: what the server sends fills the buffers of both machines. */
+  stopReading(): void {
+    this.#webSocket.pause()
+  }
+
+  read(): void {
+    this.#webSocket.resume()
+  }
+
+  /** As the engine of socket.io has it in Node; its types say so nowhere. */
+  get #webSocket(): { pause(): void; resume(): void } {
+    return (this.#socket.io.engine.transport as unknown as { ws: { pause(): void; resume(): void } }).ws
+  }
+
   close(): void {
     this.#socket.disconnect()
   }
