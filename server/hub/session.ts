@@ -203,7 +203,6 @@ export class Session implements HubSession {
     try {
       await this.#last
       const { spec } = this.#followed.get(subscription)
-      // Nothing is read for a client that does not read.
       await this.#options.room?.()
       this.#pages ??= new PageStream(this.#host.pages)
       const { frame, shows, next } = await this.#pages.get({ epoch: this.epoch, spec, subscription, after })
