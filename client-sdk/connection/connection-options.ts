@@ -58,10 +58,14 @@ export const timing = {
   retry: 3_000,
 } as const
 
-/** `pace`: servers end a connection that sends more than about 200 messages a second for long. */
+/**
+ * Of pushes. `leastBytes`: servers take at least so many, and a refusal for its size meant something else than a push that
+ * is smaller. `pace`: servers end a connection that sends more than about 200 messages a second for long.
+ */
 export const pushLimits = {
   mutations: 100,
   bytes: 512 * 1024,
+  leastBytes: 64 * 1024,
   inFlight: 4,
   pace: { burst: 20, perSecond: 120 },
 } as const

@@ -219,7 +219,7 @@ export class Connection {
     try {
       act()
     } catch (error) {
-      this.#failed(error)
+      this.#unappliable(error)
     }
   }
 
@@ -286,9 +286,9 @@ export class Connection {
           this.#session = new Session({
             replica,
             clock,
-            welcome,
             send: (message) => this.#send(message),
-            failed: (error) => this.#heard(run, () => this.#failed(error)),
+            unappliable: (error) => this.#heard(run, () => this.#unappliable(error)),
+            failed: (error) => this.#heard(run, () => this.#lost(toTideError(error))),
             reported: (error) => this.#heard(run, () => this.reportError(error)),
             identityLost: () => this.#heard(run, () => this.#identityLost()),
             applied: () => {
@@ -373,7 +373,7 @@ export class Connection {
   }
 
   /** What came could not be read or applied. A fresh connection sends it again; if that does not help, everything anew. */
-  #failed(error: unknown): void {
+  #unappliable(error: unknown): void {
     this.#failures += 1
     this.#lost(toTideError(error))
     if (this.#failures < failuresBeforeRebuild) return

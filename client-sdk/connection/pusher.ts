@@ -1,5 +1,7 @@
 import type { Replica } from '../replica/replica.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
+import type { Mutation } from '../../protocol/messages/mutation.ts'
+import { pushBytes } from '../outbox/select-push.ts'
 import { pushLimits } from './connection-options.ts'
 import type { Pace } from './pace.ts'
 import type { Watchdog } from './watchdog.ts'
@@ -7,8 +9,6 @@ import type { Watchdog } from './watchdog.ts'
 export interface PusherOptions {
   readonly replica: Replica
   readonly send: (message: UpOf<'push'>) => void
-  /** Writes that the server takes in one push. */
-  readonly mutations: number
   readonly failed: (error: unknown) => void
   /** Barks when a push stays without an answer. */
   readonly watchdog: Watchdog
@@ -21,21 +21,28 @@ export interface PusherOptions {
  */
 export class Pusher {
   readonly #options: PusherOptions
-  /** Last counter of each push under way. */
-  #inFlight: number[] = []
+  /** What each push under way holds. */
+  #inFlight: (readonly Mutation[])[] = []
   #after = 0
   /** Counts rewinds: what was asked for before one is not sent after it. */
   #run = 0
   #isPumping = false
   #isDue = false
   #isStopped = false
+  /** A push was refused as a whole: until `rewind` the server would find a gap before whatever came. */
+  #isHeld = false
+  #bytes: number = pushLimits.bytes
 
   constructor(options: PusherOptions) {
     this.#options = options
   }
 
   get isIdle(): boolean {
-    return this.#inFlight.length === 0
+    return this.#inFlight.length === 0 && !this.#isHeld
+  }
+
+  get isHeld(): boolean {
+    return this.#isHeld
   }
 
   /** Something may be there to send, or room to send it. */
@@ -51,12 +58,35 @@ export class Pusher {
     this.pump()
   }
 
-  /** A push was refused as a whole, and with it those behind it: all of it goes again. */
-  rewind(): void {
+  /** A push was refused as a whole, and with it those behind it. Nothing is sent until `rewind`. */
+  hold(): void {
+    this.#isHeld = true
     this.#inFlight = []
-    this.#after = 0
     this.#run += 1
+    this.#watch()
+  }
+
+  /** Everything without an answer goes again. */
+  rewind(): void {
+    this.#isHeld = false
+    this.#after = 0
     this.pump()
+  }
+
+  /**
+   * A push under way is too large for the server, whichever it is: then the largest is. If that is a single write or one
+   * group, it can never be sent; otherwise smaller pushes are made.
+   */
+  tooLarge(): void {
+    const pushes = this.#inFlight.map((mutations) => {
+      const [first, ...others] = mutations
+      const isUnit = others.every(({ group }) => group !== undefined && group === first?.group)
+      return { bytes: pushBytes(mutations.map((mutation) => ({ mutation }))), isUnit }
+    })
+    const [largest] = pushes.toSorted((a, b) => b.bytes - a.bytes)
+    if (largest === undefined || largest.bytes <= pushLimits.leastBytes) return
+    if (largest.isUnit) this.#options.replica.lowerPushLimit(largest.bytes - 1)
+    else this.#bytes = Math.ceil(largest.bytes / 2)
   }
 
   stop(): void {
@@ -91,16 +121,15 @@ export class Pusher {
   }
 
   async #pushNext(): Promise<boolean> {
-    if (this.#isStopped || this.#inFlight.length >= pushLimits.inFlight) return false
+    if (this.#isStopped || this.#isHeld || this.#inFlight.length >= pushLimits.inFlight) return false
     if (!this.#hasMore() || !this.#options.pace.take(() => this.pump())) return false
     const run = this.#run
-    const limit = Math.min(pushLimits.mutations, this.#options.mutations)
-    const mutations = await this.#options.replica.nextPush(limit, pushLimits.bytes, this.#after)
+    const mutations = await this.#options.replica.nextPush(pushLimits.mutations, this.#bytes, this.#after)
     if (run !== this.#run) return true
     const last = mutations.at(-1)
     if (last === undefined || this.#isStopped) return false
     this.#after = last.clientSeq
-    this.#inFlight.push(last.clientSeq)
+    this.#inFlight.push(mutations)
     this.#watch()
     this.#options.send({ type: 'push', mutations: [...mutations] })
     return true

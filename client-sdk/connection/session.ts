@@ -17,9 +17,10 @@ import { Watchdog } from './watchdog.ts'
 export interface SessionOptions {
   readonly replica: Replica
   readonly clock: Clock
-  readonly welcome: DownOf<'welcome'>
   readonly send: (message: Up) => void
-  /** Something could not be applied, or the server lost the thread: only a new connection helps. */
+  /** A batch or a page could not be applied: only a new connection helps, or everything anew. */
+  readonly unappliable: (error: unknown) => void
+  /** The server lost the thread, or the replica cannot be written: only a new connection helps. */
   readonly failed: (error: unknown) => void
   /** The server could not do something that nobody waits for. */
   readonly reported: (error: TideError) => void
@@ -54,7 +55,7 @@ export class Session {
   #isEnded = false
 
   constructor(options: SessionOptions) {
-    const { replica, clock, send, welcome } = options
+    const { replica, clock, send } = options
     this.#options = options
     this.#advancedAt = clock.monotonic()
     this.#unsettled = replica
@@ -69,7 +70,6 @@ export class Session {
     this.#pusher = new Pusher({
       replica,
       send,
-      mutations: welcome.limits.pushMutations,
       failed: (error) => this.#fail(error),
       watchdog: watchdog('push'),
       pace: new Pace(clock, pushLimits.pace),
@@ -125,13 +125,13 @@ export class Session {
     // Inflated at once, while earlier pages are being stored.
     const blocks = pageBlocks(message, sections)
     blocks.catch(() => undefined)
-    this.#later(async () => this.#puller.stage(message, await blocks))
+    this.#apply(async () => this.#puller.stage(message, await blocks))
   }
 
   #takeBatch(message: DownOf<'batch'>, sections: readonly Uint8Array[]): void {
     const batch = this.#collector.add(message, sections)
     if (batch === null) return
-    this.#later(async () => {
+    this.#apply(async () => {
       await this.#options.replica.applyBatch(batch)
       this.#advancedAt = this.#options.clock.monotonic()
       this.#send({ type: 'ack', seq: batch.to })
@@ -167,22 +167,35 @@ export class Session {
     const error = TideError.fromBody(body)
     if (subscription !== undefined) return this.#followed.failed(subscription, error)
     if (error.code === 'device_cloned') return this.#options.identityLost()
+    // What was on its way behind the refused push finds a gap before it. All of it goes again.
+    if (this.#pusher.isHeld) return
     if (error.code === 'mutation_out_of_order') return this.#fail(error)
     // A push that failed as a whole has no name. If it was something else, sending again does no harm.
     if (this.#pusher.isIdle) return this.#options.reported(error)
+    if (error.code === 'message_too_large') this.#pusher.tooLarge()
+    this.#pusher.hold()
     this.#options.clock.after(error.retryAfterMs ?? timing.retry, () => {
       if (!this.#isEnded) this.#pusher.rewind()
     })
   }
 
-  #later(task: () => Promise<void>): void {
+  #later(task: () => Promise<void>, failed = (error: unknown): void => this.#fail(error)): void {
     void this.#inbox.run(async () => {
       if (this.#isEnded) return
       try {
         await task()
       } catch (error) {
-        this.#fail(error)
+        failed(error)
       }
+    })
+  }
+
+  /** Applies what the server says of rows. */
+  #apply(task: () => Promise<void>): void {
+    this.#later(task, (error) => {
+      if (this.#isEnded) return
+      this.#isEnded = true
+      this.#options.unappliable(error)
     })
   }
 

@@ -78,7 +78,8 @@ export function endIfOver(step: Step, id: string): void {
   if (conflict !== null && conflict['status'] !== 'open') step.end(id, 'synced')
 }
 
-function parkDependants(step: Step, refused: readonly string[], entries: readonly OutboxEntry[]): void {
+/** Parks what was never sent and depends on refused writes: the server would only refuse it too. */
+export function parkDependants(step: Step, refused: readonly string[], entries: readonly OutboxEntry[]): void {
   const fallen = closureOf(refused, entries, (entry) => step.entry(entry.mutation.id)?.status === 'local')
   for (const id of fallen) {
     const entry = step.entry(id)

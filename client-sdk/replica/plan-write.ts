@@ -4,18 +4,19 @@ import type { Json, Row } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { dependenciesOf } from '../outbox/depends.ts'
 import { cancels, fold } from '../outbox/fold.ts'
-import { isActive, type OutboxLimits } from '../outbox/outbox.ts'
+import { isActive, sizeOf, type OutboxLimits } from '../outbox/outbox.ts'
+import { fitsPush, pushBytes, type PushLimits } from '../outbox/select-push.ts'
 import { patchToWire, toWire } from '../outbox/wire-value.ts'
 import type { OutboxEntry } from '../store/store.ts'
 import { systemColumns } from './rebase.ts'
 import type { Step } from './step.ts'
 import type { CheckedDraft } from './write-draft.ts'
 
-/** Most writes in one group: it must travel in one push. */
-export const groupLimit = 100
+/** Characters of JSON that one write may have, its counter included; the server takes no more. */
+const sizeLimit = 1_000_000
 
-/** Characters of JSON that one write may have; the server takes no more. */
-export const sizeLimit = 1_000_000
+/** Characters that a counter may need. */
+const counterRoom = 16
 
 export interface WriteTools {
   readonly newId: () => string
@@ -25,6 +26,8 @@ export interface WriteTools {
   readonly group: boolean
   /** What may wait at once. */
   readonly limits: OutboxLimits
+  /** What the server takes in one push, as far as it is known: a group travels in one. */
+  readonly push: PushLimits
 }
 
 /**
@@ -33,16 +36,18 @@ export interface WriteTools {
  * ended already, because a delete met an insert that was never sent and both were dropped.
  */
 export function planWrite(step: Step, drafts: readonly CheckedDraft[], tools: WriteTools): readonly OutboxEntry[] {
-  if (tools.group && drafts.length > groupLimit) {
+  const { mutations: most } = tools.push
+  if (tools.group && drafts.length > most) {
     throw new TideError(
       'message_too_large',
-      `A transaction of ${drafts.length} writes is more than the ${groupLimit} that can be applied as one.`,
+      `A transaction of ${drafts.length} writes is more than the ${most} that can be applied as one.`,
     )
   }
   const group = tools.group && drafts.length > 1 ? { group: tools.newId() } : {}
   const ended = new Map<string, OutboxEntry>()
   const ids = drafts.map((draft) => planDraft(step, draft, tools, group, ended))
   checkRoom(step.outboxSize, tools.limits)
+  if (drafts.length > 1 && tools.group) checkGroup(step, ids, tools.push)
   return ids.map((id) => step.entry(id) ?? ended.get(id)).filter((entry) => entry !== undefined)
 }
 
@@ -69,7 +74,6 @@ function planDraft(
     ...(op === 'increment' ? { inc: draft.inc } : {}),
     ...baseOf(draft, row),
   }
-  checkSize(values)
   const dependsOn = dependenciesOf(table, values, (other) => step.pendingOf(other))
   const mutation = dependsOn.length === 0 ? values : { ...values, dependsOn: [...dependsOn] }
   const pending = step.pendingOf(ref).filter(isActive)
@@ -81,13 +85,7 @@ function planDraft(
     return mutation.id
   }
   const folded = fold(mutation, { last: pending.at(-1), isReferenced, positionOf: (id) => step.entry(id)?.position })
-  const entry: OutboxEntry = folded ?? {
-    position: step.nextPosition(),
-    status: 'local',
-    mutation,
-    outcome: null,
-    settled: false,
-  }
+  const entry = folded !== null && isSendable(folded, tools.push) ? folded : newEntry(step, mutation, tools.push)
   step.put(entry)
   if (op === 'insert' && row === null) checkHome(table, step.visible(ref))
   return entry.mutation.id
@@ -101,13 +99,33 @@ function checkRoom({ writes, bytes }: OutboxLimits, limits: OutboxLimits): void 
   )
 }
 
-/** Refused here rather than by the server, much later, with everything behind it. */
-function checkSize(mutation: OutboxEntry['mutation']): void {
-  const { length } = JSON.stringify(mutation)
-  if (length <= sizeLimit) return
+function newEntry(step: Step, mutation: OutboxEntry['mutation'], limits: PushLimits): OutboxEntry {
+  const entry = { position: step.nextPosition(), status: 'local', mutation, outcome: null, settled: false } as const
+  if (isSendable(entry, limits)) return entry
+  const bytes = pushBytes([entry])
   throw new TideError(
     'message_too_large',
-    `The write to ${mutation.table} ${mutation.rowId} has ${length} characters; at most ${sizeLimit} can be sent.`,
+    `The write to ${mutation.table} ${mutation.rowId} has ${charactersOf(entry)} characters, ${bytes} bytes as it is sent; at most ${sizeLimit} and ${limits.bytes} can be sent.`,
+  )
+}
+
+/** What is not is refused here rather than by the server, much later, with everything behind it. */
+function isSendable(entry: OutboxEntry, limits: PushLimits): boolean {
+  return charactersOf(entry) <= sizeLimit && fitsPush([entry], limits)
+}
+
+function charactersOf(entry: OutboxEntry): number {
+  return sizeOf(entry) + counterRoom
+}
+
+/** A group goes in one push or not at all. */
+function checkGroup(step: Step, ids: readonly string[], limits: PushLimits): void {
+  const entries = [...new Set(ids)].flatMap((id) => step.entry(id) ?? [])
+  const bytes = pushBytes(entries)
+  if (bytes <= limits.bytes) return
+  throw new TideError(
+    'message_too_large',
+    `A transaction of ${entries.length} writes has ${bytes} bytes as it is sent; at most ${limits.bytes} can be applied as one.`,
   )
 }
 

@@ -12,7 +12,7 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import { conflictTable } from '../conflict/conflict.ts'
 import type { RowRef } from '../outbox/row-key.ts'
 import { defaultOutbox, type OutboxLimits } from '../outbox/outbox.ts'
-import { selectPush } from '../outbox/select-push.ts'
+import { defaultPushLimits } from '../outbox/select-push.ts'
 import { rowSync, type RowSync } from '../outbox/row-sync.ts'
 import { tablesOf } from '../store/holding.ts'
 import type {
@@ -32,6 +32,7 @@ import { concernsConflicts, planConflicts } from './plan-conflicts.ts'
 import { concernsWaiting, planWaiting } from './plan-waiting.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
 import { planDiscard, planRetry } from './plan-parked.ts'
+import { planPush, type PushTerms } from './plan-push.ts'
 import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
 import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
 import { planWrite } from './plan-write.ts'
@@ -61,6 +62,7 @@ export class Replica {
   readonly #mirror: Mirror
   readonly #steps = new Serial()
   readonly #listeners = new Listeners<Plan>()
+  #terms: PushTerms = { most: defaultPushLimits, answered: 0 }
   #isClosed = false
 
   private constructor(options: ReplicaOptions, mirror: Mirror) {
@@ -177,7 +179,7 @@ export class Replica {
       return writtenOf(
         step,
         checked,
-        planWrite(step, checked, { newId: this.#newId, now, group, limits: this.#limits }),
+        planWrite(step, checked, { newId: this.#newId, now, group, limits: this.#limits, push: this.#terms.most }),
         now,
       )
     })
@@ -185,23 +187,21 @@ export class Replica {
 
   /**
    * The next writes to send after counter `after` (0: from the first without an answer), in order, never splitting a
-   * group. Writes that were never sent get their counter here, durably, before anybody sends them.
+   * group. Writes that were never sent get their counter here, durably, before anybody sends them. What is more than the
+   * server takes at once is parked, and those behind it go.
    */
-  nextPush(limit: number, maxBytes: number, after = 0): Promise<readonly Mutation[]> {
-    return this.#run(async (step) => {
-      const sent = this.#mirror.outbox.syncing.filter((entry) => entry.mutation.clientSeq > after)
-      const chosen = selectPush(queue(sent, this.#mirror.outbox.local), { mutations: limit, bytes: maxBytes })
-      let { clientSeq } = this.meta
-      const mutations = chosen.map((entry): Mutation => {
-        if (entry.status === 'syncing') return entry.mutation
-        clientSeq += 1
-        const mutation = { ...entry.mutation, clientSeq }
-        step.put({ ...entry, status: 'syncing', mutation })
-        return mutation
-      })
-      if (clientSeq !== this.meta.clientSeq) step.setMeta({ clientSeq })
-      return mutations
-    })
+  async nextPush(mutations: number, bytes: number, after = 0): Promise<readonly Mutation[]> {
+    const limits = { mutations, bytes }
+    for (;;) {
+      const push = await this.#run(async (step) => planPush(step, this.#mirror, { after, limits, terms: this.#terms }))
+      if (push !== null) return push
+    }
+  }
+
+  /** The server has refused a push for its size, so it takes less than it said: until the next welcome, so many bytes. */
+  lowerPushLimit(bytes: number): void {
+    const { most, answered } = this.#terms
+    this.#terms = { most: { ...most, bytes: Math.min(bytes, most.bytes) }, answered }
   }
 
   /** Takes answers. `identityLost`: the server knows this device under another history; see `takeNewIdentity`. */
@@ -237,6 +237,9 @@ export class Replica {
    */
   applyWelcome(welcome: Welcome): Promise<{ readonly ahead: boolean }> {
     return this.#run(async (step) => {
+      const { pushMutations, messageBytes } = welcome.limits
+      const mutations = Math.min(pushMutations, defaultPushLimits.mutations)
+      this.#terms = { most: { mutations, bytes: messageBytes }, answered: welcome.clientSeq }
       await knowLost(step, this.#mirror, this.#store, welcome)
       step.setMeta({ clockAheadMs: this.#time.connected(welcome.serverTime) })
       step.addBulk(planWelcome(step, this.#mirror, welcome, this.#newId))
@@ -386,9 +389,4 @@ export class Replica {
   #checkOpen(): void {
     if (this.#isClosed) throw new TideError('closed', 'The replica is closed.')
   }
-}
-
-function* queue(sent: Iterable<OutboxEntry>, unsent: Iterable<OutboxEntry>): Iterable<OutboxEntry> {
-  yield* sent
-  yield* unsent
 }

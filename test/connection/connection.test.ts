@@ -268,6 +268,72 @@ describe('writes', () => {
     expect(await server.heardOf('push')).toEqual([first])
   })
 
+  it('wait for their turn while a push that failed as a whole waits for its next try', async () => {
+    const { server, replica, clock } = await liveAndHeld()
+    await replica.write([insertTask])
+    const [first] = await server.heardOf('push')
+    await server.say({ type: 'error', fatal: false, error: { code: 'internal', message: 'oh', remedy: '' } })
+    await replica.write([insertTask])
+    expect(await server.heardOf('push')).toEqual([])
+    // The answer to what was on its way before the failure was heard of.
+    await server.say({ type: 'error', fatal: false, error: { code: 'mutation_out_of_order', message: '', remedy: '' } })
+    await clock.advance(5000)
+    expect(server.opens).toBe(1)
+    const again = (await server.heardOf('push')).flatMap(({ mutations }) => mutations)
+    expect(again.map(({ clientSeq }) => clientSeq)).toEqual([1, 2])
+    expect(again[0]).toEqual(first?.mutations[0])
+  })
+
+  it('that the server finds out of order again and again leave the rows as they are', async () => {
+    const connected = await liveAndHeld()
+    const { server, replica, clock } = connected
+    await replica.write([insertTask])
+    for (let time = 0; time < 4; time++) {
+      await server.say({
+        type: 'error',
+        fatal: false,
+        error: { code: 'mutation_out_of_order', message: '', remedy: '' },
+      })
+      expect(server.isOpen).toBe(false)
+      await clock.advance(20_000)
+      await goLive(connected)
+    }
+    expect(replica.subscriptions).toMatchObject([{ state: 'held' }])
+  })
+
+  it('that are refused for their size are parked, and the others go on', async () => {
+    const { server, replica, clock } = await liveAndHeld()
+    const large = {
+      table: 'tasks',
+      op: 'insert',
+      set: { projectId, title: 'large', body: 'x'.repeat(200_000) },
+    } as const
+    const refuse = (code: 'message_too_large' | 'mutation_out_of_order'): Promise<void> =>
+      server.say({ type: 'error', fatal: false, error: { code, message: 'no', remedy: '' } })
+    const drafts = [insertTask, large, insertTask, large, insertTask]
+    await Promise.all(drafts.map((draft) => replica.write([draft])))
+    const arrived: string[] = []
+    for (let round = 0; round < 60 && arrived.length < 3; round++) {
+      for (const { mutations } of await server.heardOf('push')) {
+        if (JSON.stringify(mutations).length > 100_000) await refuse('message_too_large')
+        else if (mutations[0]?.clientSeq !== arrived.length + 1) await refuse('mutation_out_of_order')
+        else {
+          arrived.push(...mutations.map(({ set }) => String(set?.['title'])))
+          const outcomes = mutations.map((mutation): Outcome => outcomeOf({ mutation }, 'applied'))
+          await server.say({ type: 'outcomes', outcomes })
+        }
+      }
+      await clock.advance(1000)
+    }
+    expect(arrived).toEqual(['mine', 'mine', 'mine'])
+    const parked = replica.writes().filter(({ status }) => status === 'rejected')
+    expect(parked.map(({ mutation, outcome }) => [mutation.set?.['title'], outcome?.error?.code])).toEqual([
+      ['large', 'message_too_large'],
+      ['large', 'message_too_large'],
+    ])
+    expect(server.opens).toBe(1)
+  })
+
   it('answered but never named as settled end with the first frontier of the next connection', async () => {
     const connected = await liveAndHeld()
     const { server, replica, clock } = connected

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { closureOf, dependenciesOf } from '../../client-sdk/outbox/depends.ts'
 import { Outbox } from '../../client-sdk/outbox/outbox.ts'
 import { rowSync } from '../../client-sdk/outbox/row-sync.ts'
-import { selectPush } from '../../client-sdk/outbox/select-push.ts'
+import { pushBytes, selectPush } from '../../client-sdk/outbox/select-push.ts'
 import { withNewIds } from '../../client-sdk/outbox/renew.ts'
 import type { OutboxEntry } from '../../client-sdk/store/store.ts'
+import { messageFrame } from '../../protocol/parse.ts'
 import { tableNamed, testIds } from '../replica/replica-schema.ts'
 
 let position = 0
@@ -41,6 +42,14 @@ describe('a push', () => {
     const big = (): OutboxEntry => entry({ set: { body: 'x'.repeat(1000) } })
     expect(selectPush([big(), big(), big()], { mutations: 100, bytes: 2500 })).toHaveLength(2)
     expect(selectPush([big(), big()], { mutations: 100, bytes: 10 })).toHaveLength(1)
+  })
+
+  it('is measured as the frame that is sent, which it never falls below', () => {
+    const entries = [entry({ set: { body: '日本\u0007\ud800'.repeat(1000) } }), entry({ clientSeq: 0 })]
+    const mutations = entries.map(({ mutation }, index) => ({ ...mutation, clientSeq: 2 ** 40 + index }))
+    const frame = messageFrame({ type: 'push', mutations }).byteLength
+    expect(pushBytes(entries)).toBeGreaterThanOrEqual(frame)
+    expect(pushBytes(entries)).toBeLessThan(frame + 100)
   })
 })
 
