@@ -1,7 +1,7 @@
 import type { Replica } from '../replica/replica.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
-import { pushBytes } from '../outbox/select-push.ts'
+import { messageFrame } from '../../protocol/parse.ts'
 import { pushLimits } from './connection-options.ts'
 import type { Pace } from './pace.ts'
 import type { Watchdog } from './watchdog.ts'
@@ -81,7 +81,7 @@ export class Pusher {
     const pushes = this.#inFlight.map((mutations) => {
       const [first, ...others] = mutations
       const isUnit = others.every(({ group }) => group !== undefined && group === first?.group)
-      return { bytes: pushBytes(mutations.map((mutation) => ({ mutation }))), isUnit }
+      return { bytes: messageFrame({ type: 'push', mutations: [...mutations] }).byteLength, isUnit }
     })
     const [largest] = pushes.toSorted((a, b) => b.bytes - a.bytes)
     if (largest === undefined || largest.bytes <= pushLimits.leastBytes) return
