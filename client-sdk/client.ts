@@ -17,22 +17,21 @@ import { Listeners } from '../lib/listeners.ts'
 import { stayAlive } from '../lib/stay-alive.ts'
 import { Waits } from '../lib/waits.ts'
 import { TideError } from '../protocol/error.ts'
-import type { Json, Row } from '../protocol/rows/row.ts'
+import type { Json, Patch, Row } from '../protocol/rows/row.ts'
 import type { PatchOf } from '../protocol/rows/row-type.ts'
 import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
 import type { Conflict } from './conflict/conflict.ts'
 import { Conflicts, type ResolutionChoice } from './conflict/conflicts.ts'
 import type { ConnectionStatus } from './connection/connection.ts'
-import type { ConnectionView } from './connection/connection-view.ts'
+import { stopError, type ConnectionView } from './connection/connection-view.ts'
 import { createSocketTransport } from './connection/socket-transport.ts'
 import { checkOptions, type ConnectOptions } from './connect-options.ts'
 import type { SearchHits, SearchRequest } from './memory/search.ts'
 import { Searcher } from './memory/searcher.ts'
-import { Writes } from './outbox/writes.ts'
 import { Presence, type PresenceRoom } from './presence/presence.ts'
 import type { HasVector, SearchableName, TableName, TableNamed } from './query/schema-names.ts'
 import type { FilterOf, QueryOf } from './query/typed-query.ts'
-import { checkValues } from './replica/check-draft.ts'
+import { checkValues, idFromValues } from './replica/check-draft.ts'
 import type { ReplicaView } from './replica/replica-view.ts'
 import { shippedSchema } from './schema.generated.ts'
 import { openStore } from './store/open-store.ts'
@@ -41,12 +40,13 @@ import { Channels } from './subscription/channels.ts'
 import type { FollowedChannel } from './subscription/followed-channel.ts'
 import type { FollowOptions, Target } from './subscription/subscription.ts'
 import { canShare, openBrowserTabs } from './tabs/browser-tabs.ts'
-import { openEngine, type Engine, type EngineParts } from './tabs/engine.ts'
+import { openEngine, type Engine, type EngineParts, type SqlRows } from './tabs/engine.ts'
 import { openSharedEngine } from './tabs/shared-engine.ts'
 import { TableHandle, type Table, type WriteRequest } from './tables/table.ts'
 import type { Tracked, TrackedRow } from './tables/tracked-row.ts'
 import { TransactionRecorder, type TransactionTable } from './tables/transaction.ts'
 import { WriteTracker, type Write } from './tables/write.ts'
+import { Writes } from './tables/writes.ts'
 import { verifyReplica, type Verification } from './verify/verify.ts'
 
 /** State of the whole client. */
@@ -110,7 +110,7 @@ export interface ClientBase<S extends Schema> {
   ): Promise<SearchHits<Tracked<TableNamed<S, N>>>>
   readonly call: CallAction
   presence(target: Target): PresenceRoom
-  /** Read-only SQL on the replica; PGlite replicas only. */
+  /** Read-only SQL on the replica; PGlite replicas only. Throws `sql_unavailable` on others, `sql_failed` for a wrong query. */
   sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>
   /** Ends the connection and stays offline until `connect`. */
   disconnect(): void
@@ -197,7 +197,7 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
   readonly #engine: Engine
   readonly #replica: ReplicaView
   readonly #connection: ConnectionView
-  readonly #tracker = new WriteTracker()
+  readonly #tracker: WriteTracker
   readonly #presence: Presence
   readonly #channels: Channels
   readonly #searcher: Searcher
@@ -215,12 +215,13 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     this.#replica = replica
     this.#newId = createUuidSource({ now: () => replica.now() }, parts.random)
     this.#connection = engine.connection
+    this.#tracker = new WriteTracker(() => stopError(engine.connection.status))
     this.#presence = new Presence({ send: (channel, state) => this.#connection.sendPresence(channel, state) })
     this.#channels = new Channels({ schema: parts.schema, replica, connection: this.#connection })
     this.#searcher = new Searcher({ ...parts, replica, connection: this.#connection })
     this.writes = new Writes({
       writes: () => replica.writes(),
-      retry: async (id) => void (await replica.retry(id)),
+      retry: (id) => this.#retry(id),
       discard: async (id) => void (await replica.discard(id)),
     })
     this.conflicts = new Conflicts({
@@ -235,7 +236,7 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     })
     this.#connection.onPresent((message) => this.#presence.take(message))
     this.#connection.onStatus((status) => {
-      if (status.connection === 'stopped' && status.error !== undefined) this.#tracker.interrupt(status.error)
+      if (stopError(status) !== null) this.#tracker.interrupt()
       if (status.connection === 'live') this.#presence.connected()
       else this.#presence.disconnected()
       this.#stayWhile(status.connection === 'connecting')
@@ -265,8 +266,10 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     work: (tx: Readonly<Record<string, TransactionTable<TableDescriptor>>>) => Promise<void>,
   ): Promise<readonly Write[]> {
     const requests: WriteRequest[] = []
+    const idOf = (table: TableDescriptor, values: Patch): string =>
+      idFromValues(table, values, this.#replica.meta.organizationId) ?? this.#newId()
     const recorders = Object.entries(this.#parts.schema).map(
-      ([name, table]) => [name, new TransactionRecorder(table, requests, this.#newId)] as const,
+      ([name, table]) => [name, new TransactionRecorder(table, requests, idOf)] as const,
     )
     await work(Object.fromEntries(recorders))
     if (requests.length === 0) return []
@@ -289,9 +292,9 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
 
   async synced(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const isSynced = (): boolean => {
-      const { connection, error } = this.#connection.status
+      const stopped = stopError(this.#connection.status)
       if (this.#replica.pendingCount === 0) return true
-      if (connection === 'stopped' && error !== undefined) throw error
+      if (stopped !== null) throw stopped
       return false
     }
     await this.#waits.until((look) => this.onStatus(look), isSynced, options.signal)
@@ -318,16 +321,9 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     return this.#presence.room(this.#channels.channelOf(target))
   }
 
-  async sql(
-    text: TemplateStringsArray,
-    ...values: readonly unknown[]
-  ): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    if (this.#engine.sql === undefined)
-      throw new TideError('not_found', 'This replica has no SQL.', { remedy: "Use `replica: { kind: 'pglite' }`." })
-    return this.#engine.sql(
-      text.reduce((query, part, index) => `${query}$${index}${part}`),
-      values,
-    )
+  async sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<SqlRows> {
+    const query = text.reduce((before, part, index) => `${before}$${index}${part}`)
+    return this.#engine.sql(query, values)
   }
 
   connect(): void {
@@ -364,9 +360,20 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     requests: readonly WriteRequest[],
     group: boolean,
   ): Promise<readonly { readonly write: Write; readonly row: Row | null }[]> {
-    const drafts = requests.map((request) => ({ ...request, rowId: request.rowId ?? this.#newId() }))
+    const drafts = requests.map((request) => ({ ...request, rowId: request.rowId ?? this.#idFor(request) }))
     const written = await this.#replica.write(drafts, { group })
     return written.map((entry) => ({ write: this.#tracker.follow(entry), row: entry.row }))
+  }
+
+  async #retry(id: string): Promise<Write> {
+    const [again] = await this.#replica.retry(id)
+    if (again === undefined) throw new TideError('internal', `The retry of write ${id} made no write.`)
+    return this.#tracker.follow(again)
+  }
+
+  /** Made here, so that a write that another tab has to be asked for twice is the same. */
+  #idFor({ table }: WriteRequest): string | null {
+    return this.#searcher.tableByName(table).naturalKey === undefined ? this.#newId() : null
   }
 
   #stayWhile(isNeeded: boolean): void {

@@ -197,6 +197,14 @@ export const errorCodes = {
     meaning: 'What a credential was used for this month has cost as much as its limit allows.',
     remedy: 'Raise the limit, use another credential, or wait for the next month (UTC).',
   },
+  sql_failed: {
+    meaning: 'The database of the replica refuses a query of `tide.sql`.',
+    remedy: 'Correct the query; it can only read, and values go in as `${value}`.',
+  },
+  sql_unavailable: {
+    meaning: 'The replica has no SQL: it is kept in memory.',
+    remedy: "Use `find`, or connect with `replica: { kind: 'pglite', … }`.",
+  },
   storage_full: {
     meaning: 'The database has no room.',
     remedy: 'Give Postgres more disk; the write waits and is sent again.',

@@ -1,4 +1,5 @@
-import type { Connection } from './connection.ts'
+import type { TideError } from '../../protocol/error.ts'
+import type { Connection, ConnectionStatus } from './connection.ts'
 
 /** What the rest of the SDK needs of a connection, whichever tab of a browser has it. */
 export type ConnectionView = Pick<
@@ -15,3 +16,8 @@ export type ConnectionView = Pick<
   | 'onRefused'
   | 'reportError'
 >
+
+/** Why the server will not have this client any more; null while it may still come. */
+export function stopError({ connection, error }: ConnectionStatus): TideError | null {
+  return connection === 'stopped' ? (error ?? null) : null
+}

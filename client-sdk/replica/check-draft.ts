@@ -19,7 +19,7 @@ export interface CheckTools {
 /**
  * Checks a draft against the descriptors alone, without looking at any row, and canonicalises its values. What passes
  * may still be refused by the server: rights, references, uniqueness and status moves are its business. Throws
- * `TideError` `unknown_table`, `unknown_column`, `forbidden`, `invalid_value`.
+ * `TideError` `unknown_table`, `unknown_column`, `forbidden`, `invalid_value`, `offline`.
  */
 export function checkDraft(draft: WriteDraft, tools: CheckTools): CheckedDraft {
   const table = tools.tables.get(draft.table)
@@ -141,10 +141,14 @@ function checkResolution(draft: WriteDraft): Patch {
 }
 
 function rowIdOf(table: TableDescriptor, draft: WriteDraft, set: Patch, tools: CheckTools): string {
-  if (draft.op === 'insert' && table.naturalKey !== undefined) {
-    return uuidFromKey(
-      table.name,
-      table.naturalKey.map((name) => keyPart(name === 'organizationId' ? tools.organizationId : set[name])),
+  const { naturalKey } = table
+  if (draft.op === 'insert' && naturalKey !== undefined) {
+    const natural = naturalRowId(table, naturalKey, set, tools.organizationId)
+    if (draft.rowId === undefined || draft.rowId === null || draft.rowId === natural) return natural
+    throw new TideError(
+      'invalid_value',
+      `The id ${JSON.stringify(draft.rowId)} is not that of the row of ${table.name}: it follows from ${naturalKey.join(', ')} and is ${natural}.`,
+      { remedy: 'Leave the id out.' },
     )
   }
   const id = draft.rowId ?? (draft.op === 'insert' ? tools.newId() : null)
@@ -156,6 +160,35 @@ function rowIdOf(table: TableDescriptor, draft: WriteDraft, set: Patch, tools: C
       remedy: draft.op === 'insert' ? 'Leave the id out, or give a UUIDv7.' : 'Give the id of the row.',
     },
   )
+}
+
+/**
+ * The id that an insert will have, where it follows from the values; null where the SDK or the caller makes it. Throws
+ * `TideError` as `checkDraft`.
+ */
+export function idFromValues(
+  table: TableDescriptor,
+  values: Readonly<Record<string, unknown>>,
+  organizationId: string | null,
+): string | null {
+  const { naturalKey } = table
+  if (naturalKey === undefined) return null
+  return naturalRowId(table, naturalKey, checkValues(table, values, 'insert'), organizationId)
+}
+
+/** Throws `offline` before the first welcome if the organization is part of the key. */
+function naturalRowId(
+  table: TableDescriptor,
+  naturalKey: readonly string[],
+  set: Patch,
+  organizationId: string | null,
+): string {
+  if (organizationId === null && naturalKey.includes('organizationId')) {
+    const why = `The id of a row of ${table.name} follows from its organization, which is not known before the first connection.`
+    throw new TideError('offline', why, { remedy: 'Connect once; from then on it can be inserted offline too.' })
+  }
+  const key = naturalKey.map((name) => keyPart(name === 'organizationId' ? organizationId : set[name]))
+  return uuidFromKey(table.name, key)
 }
 
 function keyPart(value: Value | undefined): string | null {

@@ -6,7 +6,8 @@ import type { Step } from './step.ts'
 
 /**
  * Sends a refused write again, as a new one: new id, new place at the end of the queue. What fell with it (its group,
- * its dependants) goes again too. Every row concerned must be known to the step.
+ * its dependants) goes again too. Every row concerned must be known to the step. Answers the new entries, that of the
+ * given one first.
  */
 export function planRetry(
   step: Step,
@@ -19,7 +20,7 @@ export function planRetry(
   if (entry.status !== 'rejected')
     throw notParked(entry, 'retried', 'Wait for its outcome; only refused writes can be retried.')
   const renewed = withNewIds(fallenWith(entry, entries, isRejected), newId)
-  return renewed.map(({ oldId, entry: old }) => {
+  const entriesAgain = renewed.map(({ oldId, entry: old }) => {
     const again: OutboxEntry = {
       ...old,
       position: step.nextPosition(),
@@ -29,8 +30,9 @@ export function planRetry(
       mutation: { ...old.mutation, clientSeq: 0, at: now },
     }
     step.replace(oldId, again)
-    return again
+    return { oldId, again }
   })
+  return entriesAgain.toSorted((a, b) => Number(b.oldId === id) - Number(a.oldId === id)).map(({ again }) => again)
 }
 
 /**

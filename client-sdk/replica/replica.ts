@@ -314,7 +314,7 @@ export class Replica {
     })
   }
 
-  /** Sends a refused write again as a new one, with what fell with it. Answers the new entries. */
+  /** Sends a refused write again as a new one, with what fell with it. Answers the new entries, its own first. */
   retry(id: string): Promise<readonly OutboxEntry[]> {
     return this.#run(async (step) => {
       await knowFallen(step, this.#mirror, this.#store, id)

@@ -6,7 +6,7 @@ import type { OutboxEntry } from '../store/store.ts'
 export interface WriteDraft {
   /** SQL name. */
   readonly table: string
-  /** May be left out at an insert: made here. Tables with a natural key always take the id that follows from it. */
+  /** May be left out at an insert: made here. Tables with a natural key take only the id that follows from it. */
   readonly rowId?: string | null
   readonly op: 'insert' | 'patch' | 'increment' | 'delete' | 'restore' | 'resolve'
   /** `resolve`: `{ take: 'client' | 'server' }` or `{ take: 'manual', patch }`. */

@@ -2,8 +2,7 @@ import { Listeners } from '../../lib/listeners.ts'
 import { Waits } from '../../lib/waits.ts'
 import type { TideError } from '../../protocol/error.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
-import type { ConnectionStatus } from '../connection/connection.ts'
-import type { ConnectionView } from '../connection/connection-view.ts'
+import { stopError, type ConnectionView } from '../connection/connection-view.ts'
 import type { ReplicaView } from '../replica/replica-view.ts'
 import type { SubscriptionRecord } from '../store/store.ts'
 import { FollowedChannel, type FollowState } from './followed-channel.ts'
@@ -151,9 +150,4 @@ export class Channels {
       channel.update({ record: this.#record(id)?.state ?? 'gone', isLive, refusal, stopped })
     }
   }
-}
-
-/** Why the server will not have this client any more; null while it may still come. */
-function stopError({ connection, error }: ConnectionStatus): TideError | null {
-  return connection === 'stopped' ? (error ?? null) : null
 }

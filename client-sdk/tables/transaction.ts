@@ -5,7 +5,7 @@ import type { Amounts, WriteRequest } from './table.ts'
 
 /** The writes of one table inside a transaction: collected, then applied in one step or not at all. */
 export interface TransactionTable<T extends TableDescriptor> {
-  /** The id of the row to be. */
+  /** The id of the row to be. Of tables with a natural key it follows from the values. */
   insert(values: InsertOf<T> & { readonly id?: string }): Promise<{ readonly id: string }>
   update(id: string, set: PatchOf<T>): Promise<void>
   increment(id: string, amounts: Amounts<T>): Promise<void>
@@ -17,18 +17,32 @@ export interface TransactionTable<T extends TableDescriptor> {
 export class TransactionRecorder {
   readonly #table: TableDescriptor
   readonly #requests: WriteRequest[]
-  readonly #newId: () => string
+  readonly #idOf: (table: TableDescriptor, values: Patch) => string
 
-  constructor(table: TableDescriptor, requests: WriteRequest[], newId: () => string) {
+  constructor(
+    table: TableDescriptor,
+    requests: WriteRequest[],
+    idOf: (table: TableDescriptor, values: Patch) => string,
+  ) {
     this.#table = table
     this.#requests = requests
-    this.#newId = newId
+    this.#idOf = idOf
   }
 
   insert(values: Patch): Promise<{ readonly id: string }> {
-    const { id = this.#newId(), ...set } = values
-    this.#requests.push({ table: this.#table.name, rowId: String(id), op: 'insert', set })
-    return Promise.resolve({ id: String(id) })
+    const { id, ...set } = values
+    const request = { table: this.#table.name, op: 'insert', set } as const
+    try {
+      const rowId = id === undefined ? this.#idOf(this.#table, set) : String(id)
+      this.#requests.push({ ...request, rowId })
+      return Promise.resolve({ id: rowId })
+    } catch (error) {
+      // Asked for all the same: whoever does not look at this promise learns from the transaction.
+      this.#requests.push({ ...request, rowId: null })
+      const refused = Promise.reject<{ readonly id: string }>(error)
+      refused.catch(() => undefined)
+      return refused
+    }
   }
 
   update(id: string, set: Patch): Promise<void> {

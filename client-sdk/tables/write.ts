@@ -7,15 +7,16 @@ export type WriteStatus = OutboxEntry['status'] | 'synced' | 'discarded'
 
 /** One write of this device and what becomes of it. It is durable here before the call that made it returns. */
 export interface Write {
+  /** Another one after a retry, and on a device that took a new identity. */
   readonly id: string
   readonly status: WriteStatus
   /**
    * Resolves when the server has answered (`acknowledged`), or when this replica has seen the write come back
    * (`synced`). Rejects with the outcome's error if the write is refused, with `not_found` if it is discarded, when the
-   * server ends the connection for good, and when `signal` aborts. A conflict counts as acknowledged; `synced` then waits until the conflict is settled.
+   * server refuses this client for good (`status.connection` is `stopped`), and when `signal` aborts. A conflict counts as acknowledged; `synced` then waits until the conflict is settled.
    */
   wait(until: 'acknowledged' | 'synced', options?: { readonly signal?: AbortSignal }): Promise<void>
-  /** The server's final answer. Pending while offline. */
+  /** The server's final answer. Pending while offline. After a retry this is the answer to come. */
   readonly outcome: Promise<Outcome>
 }
 
@@ -25,6 +26,12 @@ export interface Write {
  */
 export class WriteTracker {
   readonly #open = new Map<string, TrackedWrite>()
+  readonly #stopped: () => TideError | null
+
+  /** `stopped`: why the server will not have this client any more; null while it may. */
+  constructor(stopped: () => TideError | null) {
+    this.#stopped = stopped
+  }
 
   take(change: ReplicaChange): void {
     for (const { id, entry, end, outcome, replacedBy } of change.writes) {
@@ -36,14 +43,14 @@ export class WriteTracker {
       }
       this.#open.delete(id)
       if (replacedBy === undefined) write.ended(end ?? 'discarded', outcome)
-      else this.#open.set(replacedBy, write)
+      else this.#open.set(replacedBy, write.renamed(replacedBy))
     }
   }
 
   follow(entry: OutboxEntry): Write {
     const known = this.#open.get(entry.mutation.id)
     if (known !== undefined) return known
-    const write = new TrackedWrite(entry)
+    const write = new TrackedWrite(entry, this.#stopped)
     // A row deleted before its insert was ever sent: both writes have ended already.
     if (entry.settled && entry.outcome !== null) write.ended('synced')
     else this.#open.set(write.id, write)
@@ -51,8 +58,8 @@ export class WriteTracker {
   }
 
   /** The server will not have this client any more: those who wait are told; the writes stay, for a later connection. */
-  interrupt(error: TideError): void {
-    for (const write of this.#open.values()) write.interrupt(error)
+  interrupt(): void {
+    for (const write of this.#open.values()) write.look()
   }
 
   /** The client closes: nobody will learn more. */
@@ -63,33 +70,44 @@ export class WriteTracker {
 }
 
 class TrackedWrite implements Write {
-  readonly id: string
-  readonly outcome: Promise<Outcome>
+  #id: string
   #status: WriteStatus
-  #answer: Outcome | null
-  readonly #settleOutcome: PromiseWithResolvers<Outcome>
-  readonly #waiting = new Set<(error?: TideError) => void>()
+  #answer: Outcome | null = null
+  #outcome = unanswered()
+  readonly #waiting = new Set<() => void>()
+  readonly #stopped: () => TideError | null
   #failure: TideError | null = null
 
-  constructor(entry: OutboxEntry) {
-    this.id = entry.mutation.id
+  constructor(entry: OutboxEntry, stopped: () => TideError | null) {
+    this.#id = entry.mutation.id
     this.#status = entry.status
-    this.#answer = entry.outcome
-    this.#settleOutcome = Promise.withResolvers<Outcome>()
-    this.outcome = this.#settleOutcome.promise
-    // Nobody has to look at the outcome: a write that fails while no one asks is no unhandled rejection.
-    this.outcome.catch(() => undefined)
-    if (entry.outcome !== null) this.#settleOutcome.resolve(entry.outcome)
+    this.#stopped = stopped
+    if (entry.outcome !== null) this.#answered(entry.outcome)
+  }
+
+  get id(): string {
+    return this.#id
   }
 
   get status(): WriteStatus {
     return this.#status
   }
 
+  get outcome(): Promise<Outcome> {
+    return this.#outcome.promise
+  }
+
+  /** The same write goes on under another id. */
+  renamed(id: string): this {
+    this.#id = id
+    return this
+  }
+
   moved(entry: OutboxEntry): void {
     this.#status = entry.status
     if (entry.outcome !== null) this.#answered(entry.outcome)
-    this.#wake()
+    else if (this.#answer !== null) this.#goesAgain()
+    this.look()
   }
 
   ended(end: 'synced' | 'discarded', outcome?: Outcome): void {
@@ -101,11 +119,12 @@ class TrackedWrite implements Write {
           remedy: 'Nothing to do: its effect is gone from this replica.',
         }),
       )
-    this.#wake()
+    this.look()
   }
 
-  interrupt(error: TideError): void {
-    for (const wake of [...this.#waiting]) wake(error)
+  /** Something may have come that somebody waits for. */
+  look(): void {
+    for (const wake of [...this.#waiting]) wake()
   }
 
   abandoned(): void {
@@ -114,7 +133,7 @@ class TrackedWrite implements Write {
         remedy: 'Open the replica again: the write is kept and will be sent.',
       }),
     )
-    this.#wake()
+    this.look()
   }
 
   async wait(until: 'acknowledged' | 'synced', options: { readonly signal?: AbortSignal } = {}): Promise<void> {
@@ -124,32 +143,38 @@ class TrackedWrite implements Write {
       if (this.#failure !== null) throw this.#failure
       if (this.#status === 'rejected') throw this.#refusal()
       if (this.#status === 'synced' || (until === 'acknowledged' && this.#answer !== null)) return
+      const stopped = this.#stopped()
+      if (stopped !== null) throw stopped
       await this.#next(signal)
     }
   }
 
   #next(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const wake = (error?: TideError): void => {
+    return new Promise((resolve) => {
+      const wake = (): void => {
         this.#waiting.delete(wake)
-        signal?.removeEventListener('abort', abort)
-        if (error === undefined) resolve()
-        else reject(error)
+        signal?.removeEventListener('abort', wake)
+        resolve()
       }
-      const abort = (): void => wake()
       this.#waiting.add(wake)
-      signal?.addEventListener('abort', abort)
+      signal?.addEventListener('abort', wake)
     })
   }
 
   #answered(outcome: Outcome): void {
     this.#answer = outcome
-    this.#settleOutcome.resolve(outcome)
+    this.#outcome.resolve(outcome)
+  }
+
+  /** It was retried, or the server has lost it: another answer will come. */
+  #goesAgain(): void {
+    this.#answer = null
+    this.#outcome = unanswered()
   }
 
   #fail(error: TideError): void {
     this.#failure = error
-    this.#settleOutcome.reject(error)
+    this.#outcome.reject(error)
   }
 
   #refusal(): TideError {
@@ -158,8 +183,11 @@ class TrackedWrite implements Write {
       ? new TideError('internal', `Write ${this.id} was refused without a reason.`)
       : TideError.fromBody(error)
   }
+}
 
-  #wake(): void {
-    for (const wake of [...this.#waiting]) wake()
-  }
+/** Nobody has to look at an outcome: a write that fails while no one asks is no unhandled rejection. */
+function unanswered(): PromiseWithResolvers<Outcome> {
+  const outcome = Promise.withResolvers<Outcome>()
+  outcome.promise.catch(() => undefined)
+  return outcome
 }

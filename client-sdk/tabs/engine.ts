@@ -5,6 +5,7 @@ import { Connection, type ConnectionOptions } from '../connection/connection.ts'
 import type { ConnectionView } from '../connection/connection-view.ts'
 import type { OutboxLimits } from '../outbox/outbox.ts'
 import type { TailLimits } from '../outbox/tail.ts'
+import { TideError } from '../../protocol/error.ts'
 import { Replica } from '../replica/replica.ts'
 import type { ReplicaView } from '../replica/replica-view.ts'
 import type { ReplicaStore } from '../store/store.ts'
@@ -13,12 +14,14 @@ import type { ReplicaStore } from '../store/store.ts'
 export interface Engine {
   readonly replica: ReplicaView
   readonly connection: ConnectionView
-  /** Read-only SQL, where the store speaks it. */
-  readonly sql?: ReplicaStore['sql']
+  /** Read-only SQL. Throws `TideError`: `sql_unavailable`, `sql_failed`. */
+  sql(text: string, params: readonly unknown[]): Promise<SqlRows>
   /** Begins to connect, unless another tab has decided about that. */
   start(): void
   close(): Promise<void>
 }
+
+export type SqlRows = readonly Readonly<Record<string, unknown>>[]
 
 export interface EngineParts {
   readonly schema: Schema
@@ -48,12 +51,28 @@ export async function openEngine(parts: EngineParts, store: ReplicaStore): Promi
     replica,
     connection,
     store,
-    ...(store.sql === undefined ? {} : { sql: store.sql }),
+    sql: (text, params) => readSql(store, text, params),
     start: () => connection.connect(),
     async close() {
       await connection.close()
       await replica.close()
       await store.close()
     },
+  }
+}
+
+/** Reads a store by SQL, where it speaks it. Throws `TideError`: `sql_unavailable`, `sql_failed`. */
+export async function readSql(
+  store: Pick<ReplicaStore, 'sql'>,
+  text: string,
+  params: readonly unknown[],
+): Promise<SqlRows> {
+  if (store.sql === undefined) throw new TideError('sql_unavailable', 'This replica is kept in memory, without SQL.')
+  try {
+    return await store.sql(text, params)
+  } catch (cause) {
+    if (cause instanceof TideError) throw cause
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new TideError('sql_failed', `The query of the replica failed: ${why}.`, { cause })
   }
 }

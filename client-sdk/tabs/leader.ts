@@ -9,6 +9,7 @@ import type { Replica, WriteOptions } from '../replica/replica.ts'
 import type { ReplicaState } from '../replica/replica-view.ts'
 import type { NearestRequest, ReplicaStore } from '../store/store.ts'
 import type { Backend, EngineEvent } from './backend.ts'
+import { readSql } from './engine.ts'
 import type { Answer, TabMessage } from './tab-messages.ts'
 import { refusalOf, toWireStatus } from './wire-status.ts'
 
@@ -139,10 +140,7 @@ function callsOf({ replica, connection, store }: LeaderParts): Calls {
     rows: (table: string, ids: readonly string[]) => replica.read((reader) => reader.rows(table, ids)),
     query: (table: string, query: Query) => replica.read((reader) => reader.query(table, query)),
     nearest: (table: string, request: NearestRequest) => replica.read((reader) => reader.nearest(table, request)),
-    sql: async (text: string, params: readonly unknown[]) => {
-      if (store.sql === undefined) throw new TideError('not_found', 'This replica has no SQL.')
-      return store.sql(text, params)
-    },
+    sql: (text: string, params: readonly unknown[]) => readSql(store, text, params),
     write: (drafts: Parameters<Replica['write']>[0], options: WriteOptions) => replica.write(drafts, options),
     addSubscription: (subscription: Subscription) => replica.addSubscription(subscription),
     removeSubscription: (id: string) => replica.removeSubscription(id),

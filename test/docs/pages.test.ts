@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import type { SyncState } from '@tidewire/client'
 import { metricsOfNobody } from '../support/metrics.ts'
 import { onPostgresToo } from '../support/on-postgres-too.ts'
 import { pages, readPage } from '../support/markdown.ts'
@@ -112,4 +113,17 @@ test('docs/operations.md explains every line of the log, and every metric', () =
   const { names } = metricsOfNobody()
   expect(names.length).toBeGreaterThan(20)
   for (const name of names) expect(page).toContain(`\`${name}`)
+})
+
+test('docs/sdk.md lists every status of a row', () => {
+  const statuses: Readonly<Record<SyncState['status'], true>> = {
+    synced: true,
+    local: true,
+    syncing: true,
+    acknowledged: true,
+    conflict: true,
+    rejected: true,
+  }
+  const [, list = ''] = /carries `\$sync`: `status` \(([^)]*)\)/.exec(text('docs/sdk.md')) ?? []
+  expect([...list.matchAll(/`(\w+)`/g)].map(([, status]) => status)).toEqual(Object.keys(statuses))
 })

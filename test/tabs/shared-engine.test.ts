@@ -102,7 +102,7 @@ describe('tabs of one browser', () => {
   it('answer errors, vectors and transactions in a follower as in the leader', async () => {
     const { tide } = (await browser.open('a'), await browser.open('b'))
     await expect(tide.tasks.update(newId(), { title: 'x' })).rejects.toMatchObject({ code: 'not_found' })
-    await expect(tide.sql`select 1`).rejects.toMatchObject({ code: 'not_found' })
+    await expect(tide.sql`select 1`).rejects.toMatchObject({ code: 'sql_unavailable' })
     // @ts-expect-error There is no such table.
     await expect(tide.search('nothing', { text: 'x' })).rejects.toMatchObject({ code: 'unknown_table' })
     await expect(tide.call('tasks.claim', { agentId: newId() })).rejects.toMatchObject({ code: 'offline' })

@@ -1,6 +1,7 @@
 import type { Json } from '../../protocol/rows/row.ts'
 import type { Outcome } from '../../protocol/messages/mutation.ts'
 import type { OutboxEntry } from '../store/store.ts'
+import type { Write } from './write.ts'
 
 /** A write that has not ended: what it wants, how far it is, and why it was refused, if it was. */
 export interface PendingWrite {
@@ -20,7 +21,7 @@ export interface PendingWrite {
 /** What `writes` needs of the replica. */
 export interface WritesSource {
   writes(): readonly OutboxEntry[]
-  retry(id: string): Promise<void>
+  retry(id: string): Promise<Write>
   discard(id: string): Promise<void>
 }
 
@@ -44,8 +45,11 @@ export class Writes {
     )
   }
 
-  /** Sends a refused write again, under a new id, and those that depend on it. */
-  retry(id: string): Promise<void> {
+  /**
+   * Sends a refused write again, under a new id, and those that fell with it. Answers the write: the one that the call
+   * which made it answered, if that was on this client.
+   */
+  retry(id: string): Promise<Write> {
     return this.#source.retry(id)
   }
 
