@@ -59,7 +59,7 @@ describe('a write', () => {
     const id = String(task['id'])
     await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [task])] }))
     const [entry] = await replica.write([{ table: 'tasks', rowId: id, op: 'increment', inc: { useCount: 2 } }])
-    const tracker = new WriteTracker()
+    const tracker = new WriteTracker(() => null)
     replica.onChange((change) => tracker.take(change))
     const write = tracker.follow(sure(entry))
     const [mutation] = await replica.nextPush(100, 1e6)
