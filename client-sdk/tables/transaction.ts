@@ -1,3 +1,4 @@
+import { TideError } from '../../protocol/error.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { InsertOf, PatchOf } from '../../protocol/rows/row-type.ts'
 import type { Patch } from '../../protocol/rows/row.ts'
@@ -37,6 +38,7 @@ export class TransactionRecorder {
       this.#requests.push({ ...request, rowId })
       return Promise.resolve({ id: rowId })
     } catch (error) {
+      if (!(error instanceof TideError)) throw error
       // Asked for all the same: whoever does not look at this promise learns from the transaction.
       this.#requests.push({ ...request, rowId: null })
       const refused = Promise.reject<{ readonly id: string }>(error)
