@@ -37,12 +37,17 @@ const insertTask: Act = ({ world, device, tide, dice }) =>
     title: `Task of ${device.name} ${world.clock.monotonic()}`,
   })
 
+/** An app of an older version knows nothing of some columns and tables. */
+function known(device: SimClient, table: string, values: Readonly<Record<string, unknown>>): boolean {
+  const columns = Object.values(device.schema).find(({ name }) => name === table)?.columns
+  return columns !== undefined && Object.keys(values).every((name) => name in columns)
+}
+
 const updateTask: Act = async ({ world, device, tide, dice }) => {
   const task = dice.pick(await tide.tasks.find({ withDeleted: dice.chance(0.1) }))
   if (task === undefined) return
   const text = `${device.name} ${Math.floor(world.clock.monotonic())}`
-  await tide.tasks.update(
-    task.id,
+  const changes =
     dice.pick([
       { title: text },
       { priority: dice.pick(priorities) ?? 'low' },
@@ -51,8 +56,8 @@ const updateTask: Act = async ({ world, device, tide, dice }) => {
       { tags: [dice.pick(tags) ?? 'red', dice.pick(tags) ?? 'blue'] },
       { metadata: { [dice.pick(tags) ?? 'red']: text } },
       { progressPercentage: Math.floor(dice.next() * 100), position: Math.floor(dice.next() * 10) },
-    ]) ?? {},
-  )
+    ]) ?? {}
+  if (known(device, 'tasks', changes)) await tide.tasks.update(task.id, changes)
 }
 
 const deleteTask: Act = async ({ tide, dice }) => {
@@ -83,12 +88,14 @@ const reinforce: Act = async ({ tide, dice }) => {
   if (memory !== undefined) await tide.memories.increment(memory.id, { reinforcementCount: 1 })
 }
 
-const tag: Act = async ({ tide, dice }) => {
+const tag: Act = async ({ device, tide, dice }) => {
+  if (!known(device, 'memory_tags', {})) return
   const memory = dice.pick(await tide.memories.find())
   if (memory !== undefined) await tide.memoryTags.insert({ memoryId: memory.id, tag: dice.pick(tags) ?? 'red' })
 }
 
-const untag: Act = async ({ tide, dice }) => {
+const untag: Act = async ({ device, tide, dice }) => {
+  if (!known(device, 'memory_tags', {})) return
   const found = dice.pick(await tide.memoryTags.find())
   if (found !== undefined) await tide.memoryTags.delete(found.id)
 }

@@ -20,9 +20,11 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
   if (cursor === null || principal === null || !world.database.isOurs(cursor)) return []
   const rows = world.database.rowsAt(cursor.seq)
   const held = stored.subscriptions.filter(({ state }) => state === 'held')
+  const known = tablesIn(device.schema)
   const images = new Map<string, ReadonlyMap<string, Row>>()
-  for (const table of tables) images.set(table, await serverImages(device, table, stored.states))
-  const problems = tables.flatMap((table) =>
+  const here = tables.filter((table) => known.has(table))
+  for (const table of here) images.set(table, await serverImages(device, table, stored.states))
+  const problems = here.flatMap((table) =>
     compare(
       `${device.name} at ${cursor.seq}: ${table}`,
       columnsOf(device, table),
@@ -35,12 +37,12 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
   return JSON.stringify(after) === JSON.stringify(stored) ? problems : []
 }
 
-const known = new WeakMap<Schema, ReturnType<typeof tablesOf>>()
+const indexed = new WeakMap<Schema, ReturnType<typeof tablesOf>>()
 
 /** A schema never changes, and is asked for at every look. */
 function tablesIn(schema: Schema): ReturnType<typeof tablesOf> {
-  const found = known.get(schema) ?? tablesOf(schema)
-  known.set(schema, found)
+  const found = indexed.get(schema) ?? tablesOf(schema)
+  indexed.set(schema, found)
   return found
 }
 

@@ -43,6 +43,9 @@ const disturbances: Readonly<Record<string, { readonly weight: number; readonly 
   restore: { weight: 5, happen: (world, dice) => world.restore(dice) },
   restartDatabase: { weight: 5, happen: (world, dice) => world.restartDatabase(dice) },
   foreignWrite: { weight: 15, happen: foreignWrite },
+  pruneLog: { weight: 6, happen: (world, dice) => world.pruneLog(dice) },
+  jumpClock: { weight: 5, happen: (world, dice) => world.jumpClock(dice) },
+  revokeDevice: { weight: 1, happen: (world) => world.revokeDevice('ada-phone') },
   // Asked for at its own pace.
   backUp: { weight: 0, happen: (world) => world.backUp() },
 }

@@ -88,14 +88,18 @@ async function calmDown(world: World): Promise<readonly string[]> {
     if (device.tide === null) await device.open()
     device.tide?.connect()
   }
+  // A device that was revoked is told so, and never comes to rest.
   const isAtRest = (): boolean =>
-    world.clients.every(
-      ({ tide }) =>
+    world.clients.every((device) => {
+      const { tide } = device
+      if (world.isRevoked(device)) return tide?.status.connection === 'stopped'
+      return (
         tide !== null &&
         tide.status.pending === 0 &&
         tide.status.connection === 'live' &&
-        tide.status.channels.every(({ state }) => state === 'live' || state === 'revoked'),
-    )
+        tide.status.channels.every(({ state }) => state === 'live' || state === 'revoked')
+      )
+    })
   await world.clock.run(restMs, isAtRest)
   // Whatever was committed last still has to reach everybody; and a start of the database ends sessions a moment after it.
   await world.clock.run(5000)
@@ -111,6 +115,10 @@ async function examine(
 ): Promise<readonly string[]> {
   const problems = [...journal.problems, ...world.server.errors.map((error) => `server: ${error}`)]
   for (const device of world.clients) {
+    if (world.isRevoked(device)) {
+      problems.push(...(await differencesAtCursor(world, device)))
+      continue
+    }
     problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
     problems.push(...(await differencesShown(world, device)))
   }
@@ -121,8 +129,9 @@ async function examine(
 /** What each replica itself finds when it compares with the server: nothing, now that it was found equal. */
 async function verifyAll(world: World): Promise<readonly string[]> {
   const problems: string[] = []
-  let waiting = world.clients.length
-  for (const { name, tide } of world.clients)
+  const admitted = world.clients.filter((device) => !world.isRevoked(device))
+  let waiting = admitted.length
+  for (const { name, tide } of admitted)
     void tide
       ?.verify()
       .then((found) => {

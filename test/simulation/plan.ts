@@ -18,6 +18,8 @@ export interface Plan {
   readonly weather: NetworkWeather
   /** Chance that the server dies at a commit. */
   readonly deathChance: number
+  /** The device whose app is of the version before: it knows fewer columns and tables. */
+  readonly olderApp?: string
   readonly steps: readonly Step[]
 }
 
@@ -41,5 +43,13 @@ export function planOf(seed: number): Plan {
   }
   repeat('world', 2500, disturbanceNames, 'disturb')
   repeat('world', 3000, ['backUp'], 'backUp')
-  return { seed, stormMs, weather: storm, deathChance: 0.01, steps: steps.toSorted(([a], [b]) => a - b) }
+  const olderApp = fates.dice('plan', 'older app').pick([...deviceNames, '', '', '', ''])
+  return {
+    seed,
+    stormMs,
+    weather: storm,
+    deathChance: 0.01,
+    ...(olderApp === undefined || olderApp === '' ? {} : { olderApp }),
+    steps: steps.toSorted(([a], [b]) => a - b),
+  }
 }

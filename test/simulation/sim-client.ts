@@ -7,7 +7,6 @@ import type { Random } from '../../lib/random.ts'
 import type { Transport } from '../../client-sdk/connection/transport.ts'
 import type { Principal } from '../../server/scope/principal.ts'
 import type { Fates } from './dice.ts'
-import { tokenOf } from './sim-server.ts'
 
 export interface SimClientParts {
   readonly name: string
@@ -16,6 +15,7 @@ export interface SimClientParts {
   readonly clock: Clock
   readonly fates: Fates
   readonly transport: Transport
+  readonly token: () => Promise<string>
 }
 
 /**
@@ -57,14 +57,14 @@ export class SimClient {
     this.#life += 1
     const life = this.#life
     const isAlive = (): boolean => this.#life === life
-    const { schema, fates, principal, name } = this.#parts
+    const { schema, fates, token, name } = this.#parts
     const client = await createClient({
       schema,
       random: fates.of(name, 'life', life),
       store: mortalStore(this.#store, fates.of(name, 'last breath', life), isAlive),
       clock: mortalClock(this.#parts.clock, isAlive),
       transport: mortalTransport(this.#parts.transport, isAlive),
-      token: () => Promise.resolve(tokenOf(principal)),
+      token,
       device: { name, kind: 'agent_runtime' },
     })
     if (!isAlive()) return

@@ -51,6 +51,7 @@ export class SimDatabase implements Feed {
   #log: LogEntry[] = []
   #history: { readonly seq: Seq; readonly table: string; readonly row: Row }[] = []
   #head: Seq = zeroSeq
+  #prunedThrough: Seq = zeroSeq
   /** Time a read takes, so that commits can come between reads. */
   readonly #latency: () => Promise<void>
 
@@ -74,7 +75,7 @@ export class SimDatabase implements Feed {
     const rows = new SimRows()
     rows.restore(this.rows)
     const [log, history, head] = [[...this.#log], [...this.#history], this.#head]
-    const [epoch, former] = [this.#epoch, this.#former]
+    const [epoch, former, prunedThrough] = [this.#epoch, this.#former, this.#prunedThrough]
     return () => {
       this.rows.restore(rows)
       this.#log = [...log]
@@ -82,6 +83,7 @@ export class SimDatabase implements Feed {
       this.#head = head
       this.#epoch = epoch
       this.#former = former
+      this.#prunedThrough = prunedThrough
     }
   }
 
@@ -89,6 +91,12 @@ export class SimDatabase implements Feed {
   startAnew(epoch: string): void {
     this.#former = new Map([...this.#former, [this.#epoch, this.#head]])
     this.#epoch = epoch
+  }
+
+  /** Forgets the log but for so many commits. */
+  prune(keep: number): void {
+    this.#prunedThrough = toSeq(Math.max(this.#prunedThrough, this.#head - keep))
+    this.#log = this.#log.filter(({ seq }) => seq > this.#prunedThrough)
   }
 
   /** Whether a cursor is of the history that is here. */
@@ -175,11 +183,13 @@ export class SimDatabase implements Feed {
 
   async state(): Promise<FeedState> {
     await this.#latency()
-    return { epoch: this.epoch, former: this.#former, head: this.#head, prunedThrough: zeroSeq }
+    return { epoch: this.epoch, former: this.#former, head: this.#head, prunedThrough: this.#prunedThrough }
   }
 
   async advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     await this.#latency()
+    if (from < this.#prunedThrough)
+      return { kind: 'too_far', epoch: this.#epoch, from, to: this.#head, moment: this.#head }
     const fold = new Fold()
     for (const entry of this.#log) if (entry.seq > from) fold.add(entry)
     const departures: Departure[] = []
@@ -213,7 +223,7 @@ export class SimDatabase implements Feed {
       resets: [],
       credentials: fold.credentials,
       canary: fold.canary,
-      access: new Map(request.principals(changes).map((principal) => [principal, this.accessOf(principal)])),
+      access: new Map(request.principals(changes).map((principal) => [principal, this.deviceAccess(principal)])),
       verified: request.verify === undefined ? null : this.#verify(request.verify),
     }
   }
@@ -245,7 +255,16 @@ export class SimDatabase implements Feed {
 
   async access(principal: DevicePrincipal): Promise<AccessAnswer> {
     await this.#latency()
-    return { access: this.accessOf(principal), moment: this.#head }
+    return { access: this.deviceAccess(principal), moment: this.#head }
+  }
+
+  isRevoked(deviceId: string): boolean {
+    return typeof this.rows.get('devices', deviceId)?.['revokedAt'] === 'string'
+  }
+
+  /** As `accessOf`, unless the device was revoked. */
+  deviceAccess(principal: DevicePrincipal): Access {
+    return this.isRevoked(principal.deviceId) ? { ...noAccess, refusal: 'device_revoked' } : this.accessOf(principal)
   }
 
   /** Who may follow what: members see projects of the organization and private ones they are members of. */

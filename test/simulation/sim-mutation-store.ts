@@ -1,4 +1,5 @@
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
+import { TideError } from '../../protocol/error.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type {
   LedgerEntry,
@@ -159,14 +160,15 @@ export class SimMutationStore implements MutationStore {
     const database = this.#database
     const top = (): SimRows => layers.at(-1) ?? database.rows
     return {
-      begin: (mutations) => {
+      begin: async (mutations) => {
+        if (database.isRevoked(principal.deviceId)) throw new TideError('device_revoked', 'The device is revoked.')
         const device = this.#device(principal.deviceId)
         const outcomes = new Map<string, StoredOutcome>()
         for (const id of mutations.flatMap((mutation) => [mutation.id, ...(mutation.dependsOn ?? [])])) {
           const stored = this.#ledger.get(id)
           if (stored?.deviceId === principal.deviceId) outcomes.set(id, stored)
         }
-        return Promise.resolve({ lastClientSeq: device.lastClientSeq, outcomes, idsBySeq: device.idsBySeq })
+        return { lastClientSeq: device.lastClientSeq, outcomes, idsBySeq: device.idsBySeq }
       },
       access: () => Promise.resolve(database.accessOf(principal)),
       rows: (table, ids) => Promise.resolve(ids.map((id) => top().get(table, id)).filter((row) => row !== undefined)),

@@ -67,6 +67,10 @@ export class SimNetwork {
     for (const link of [...this.#links]) if (link.client === client) link.breakNow()
   }
 
+  isPartitioned(client: string): boolean {
+    return this.#partitioned.has(client)
+  }
+
   heal(client: string): void {
     this.#partitioned.delete(client)
   }

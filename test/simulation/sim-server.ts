@@ -34,8 +34,8 @@ interface Device {
   readonly principal: Principal
 }
 
-/** Signed in for as long as the simulation runs. */
-const farFuture = 4_000_000_000_000
+/** Milliseconds that a token lasts: between these, and the session it opened a little longer. */
+const [shortestTokenMs, longestTokenMs] = [2000, 12_000]
 
 /**
  * The real hub, mutations and gateway over the simulated database. A crash drops everything but the database; what was
@@ -48,6 +48,7 @@ export class SimServer {
   readonly #newId: () => string
   /** Errors that the server logged: a simulation that has any has failed. */
   readonly errors: string[] = []
+  #tokens = 0
   #running: {
     readonly hub: Hub
     readonly sessions: Set<GatewaySession>
@@ -123,7 +124,7 @@ export class SimServer {
       open: () => (transport) =>
         new GatewaySession(
           {
-            auth: { authenticate: (token) => Promise.resolve({ ...principalOf(token), expiresAt: farFuture }) },
+            auth: { authenticate: (token) => this.#authenticate(token) },
             devices: {
               register: async (principal, { device, clientSeq }) => {
                 await latency()
@@ -131,6 +132,7 @@ export class SimServer {
                 this.#devices.set(device.fingerprint, known)
                 if (known.principal.id !== principal.id)
                   throw new TideError('device_principal_mismatch', 'The device is of somebody else.')
+                if (database.isRevoked(known.id)) throw new TideError('device_revoked', 'The device was revoked.')
                 const last = this.store.lastClientSeq(known.id)
                 if (clientSeq < last)
                   throw new TideError(
@@ -165,6 +167,21 @@ export class SimServer {
         ),
     }
     this.#beat(life)
+  }
+
+  /** A token for whoever can reach who gives them out, and the time is the server's. */
+  issueToken(principal: Principal): string {
+    const { clock, random } = this.#parts
+    const expiresAt = clock.now() + shortestTokenMs + random.next() * (longestTokenMs - shortestTokenMs)
+    return JSON.stringify({ principal, expiresAt, number: ++this.#tokens } satisfies Token)
+  }
+
+  async #authenticate(text: string): Promise<Principal & { readonly expiresAt: number }> {
+    const { clock, tally } = this.#parts
+    const { principal, expiresAt } = JSON.parse(text) as Token
+    if (expiresAt > clock.now()) return { ...principal, expiresAt }
+    tally.add('token expired')
+    throw new TideError('token_expired', 'The token is past its end.')
   }
 
   async #open(hub: Hub, visitor: Parameters<Hub['open']>[0]): Promise<HubSession> {
@@ -205,11 +222,10 @@ export class SimServer {
   }
 }
 
-/** Tokens of the simulation say who they are. */
-export function tokenOf(principal: Principal): string {
-  return JSON.stringify(principal)
-}
-
-function principalOf(token: string): Principal {
-  return JSON.parse(token) as Principal
+/** Tokens of the simulation say who they are of. */
+interface Token {
+  readonly principal: Principal
+  readonly expiresAt: number
+  /** No two are equal. */
+  readonly number: number
 }

@@ -37,6 +37,14 @@ export const mustHappen = [
   'access revoked',
   'access given back',
   'verified',
+  // What else happens to servers and devices.
+  'log pruned',
+  'too far behind',
+  'server clock jumped',
+  'token expired',
+  'token renewed',
+  'device revoked',
+  'app of an older version',
 ] as const
 
 export type Happening = (typeof mustHappen)[number]

@@ -16,6 +16,9 @@ export class WireWatch {
     // The real server wrote it, and the client checks it.
     const message = decodeFrame(frame).message as Down
     if (message.type === 'page') this.#loading.add(message.subscription)
+    else if (message.type === 'authenticated') this.#tally.add('token renewed')
+    else if (message.type === 'error' && message.error.code === 'cursor_too_old') this.#tally.add('too far behind')
+    else if (message.type === 'error' && message.error.code === 'token_expired') this.#tally.add('token expired')
     else if (message.type === 'verified') this.#tally.add('verified')
     else if (message.type === 'batch') {
       if (message.leaves.some(({ revoked }) => revoked)) this.#tally.add('access revoked')

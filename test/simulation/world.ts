@@ -11,6 +11,7 @@ import { SimNetwork } from './sim-network.ts'
 import { SimRows } from './sim-rows.ts'
 import { SimServer } from './sim-server.ts'
 import type { Tally } from './tally.ts'
+import { JumpingClock } from './jumping-clock.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 let shared: Catalog | null = null
@@ -18,6 +19,15 @@ let shared: Catalog | null = null
 /** The catalog takes 40 ms to build and never changes. */
 function catalogOf(): Catalog {
   return (shared ??= loadCatalog())
+}
+
+/** The tables as the version before had them: two columns fewer, and one table. */
+function olderSchema(schema: Schema): Schema {
+  const { memoryTags: _, ...rest } = schema
+  const { tasks } = rest
+  if (tasks === undefined) throw new Error('The schema has no tasks.')
+  const { description: _d, metadata: _m, ...columns } = tasks.columns
+  return { ...rest, tasks: { ...tasks, columns } }
 }
 
 /**
@@ -28,6 +38,8 @@ export class World {
   readonly tally: Tally
   readonly schema: Schema
   readonly clock = new VirtualClock()
+  /** Of the server and its database: it jumps. */
+  readonly serverClock = new JumpingClock(this.clock)
   readonly database: SimDatabase
   readonly server: SimServer
   readonly network: SimNetwork
@@ -49,21 +61,22 @@ export class World {
   /** How long a server stays down. */
   readonly #downtimes: Dice
 
-  private constructor({ seed }: Pick<Plan, 'seed'>, tally: Tally) {
+  private constructor({ seed, olderApp }: Pick<Plan, 'seed' | 'olderApp'>, tally: Tally) {
     const catalog = catalogOf()
     const fates = new Fates(seed)
     this.tally = tally
     this.schema = catalog.schema
+    if (olderApp !== undefined) tally.add('app of an older version')
     this.#deaths = fates.dice('deaths')
     this.#downtimes = fates.dice('downtimes')
     this.newId = createUuidSource(this.clock, fates.of('world ids'))
     const latencies = fates.dice('latencies')
     const latency = (): Promise<void> => this.clock.sleep(1 + latencies.next() * 4)
-    this.database = new SimDatabase(catalog, this.clock, this.newId(), latency)
+    this.database = new SimDatabase(catalog, this.serverClock, this.newId(), latency)
     this.server = new SimServer({
       catalog,
       database: this.database,
-      clock: this.clock,
+      clock: this.serverClock,
       random: fates.of('server'),
       tally,
       latency,
@@ -94,15 +107,16 @@ export class World {
         new SimClient({
           name,
           principal: owners[name],
-          schema: catalog.schema,
+          schema: name === olderApp ? olderSchema(catalog.schema) : catalog.schema,
           clock: this.clock,
           fates,
           transport: this.network.transportOf(name),
+          token: () => this.#signIn(name, owners[name]),
         }),
     )
   }
 
-  static async create(plan: Pick<Plan, 'seed'>, tally: Tally): Promise<World> {
+  static async create(plan: Pick<Plan, 'seed' | 'olderApp'>, tally: Tally): Promise<World> {
     const world = new World(plan, tally)
     await world.clock.run(0)
     void world.server.start()
@@ -133,6 +147,41 @@ export class World {
     this.server.crash()
     this.network.breakAll()
     this.clock.after(50 + this.#downtimes.next() * 500, () => void this.server.start())
+  }
+
+  async #signIn(name: string, principal: Principal): Promise<string> {
+    await this.clock.sleep(5)
+    if (this.network.isPartitioned(name)) throw new Error('Nobody who gives out tokens can be reached.')
+    return this.server.issueToken(principal)
+  }
+
+  pruneLog(dice: Dice): void {
+    this.tally.add('log pruned')
+    this.database.prune(dice.below(60))
+  }
+
+  /** By up to twelve hours, either way. */
+  jumpClock(dice: Dice): void {
+    this.tally.add('server clock jumped')
+    this.serverClock.jump((dice.next() - 0.5) * 24 * 3_600_000)
+  }
+
+  /** For good, unless an older copy of the database knows nothing of it. */
+  revokeDevice(name: string): void {
+    const device = this.clients.find((client) => client.name === name)
+    const id = device?.tide?.status.device.id
+    if (device === undefined || id === undefined || id === null) return
+    this.tally.add('device revoked')
+    this.foreignWrite('devices', id, {
+      name,
+      userId: device.principal.id,
+      revokedAt: new Date(this.serverClock.now()).toISOString(),
+    })
+  }
+
+  isRevoked({ tide }: SimClient): boolean {
+    const id = tide?.status.device.id ?? null
+    return id !== null && this.database.isRevoked(id)
   }
 
   backUp(): void {
