@@ -9,8 +9,11 @@ import type { ReplicaOptions } from './store/open-store.ts'
 export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
   /** Of the server, `http:` or `https:`; the WebSocket is on the same port. */
   readonly url: string
-  /** A token, or a function that is asked for a new one whenever one is needed. */
-  readonly token: string | (() => string | Promise<string>)
+  /**
+   * A token, or a function that is asked for a new one whenever one is needed. `undefined`, as a variable of the environment
+   * may be, is refused.
+   */
+  readonly token: string | (() => string | Promise<string>) | undefined
   /** Where rows and unsent writes are kept. */
   readonly replica: ReplicaOptions
   /** How this replica is shown to others. */
@@ -64,6 +67,11 @@ export interface CheckedOptions {
 
 /** Checks the options of `connect`, all at once. Throws `TideError` `config_invalid`; a token never shows in the message. */
 export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
+  const { token } = options
+  if (token === undefined)
+    throw new TideError('config_invalid', 'The options of connect have no token: it is undefined.', {
+      remedy: 'Set the variable that it comes from; `npx tidewire token --user EMAIL` prints one.',
+    })
   const { success, error } = optionsSchema.safeParse(options)
   if (!success) {
     const problems = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
@@ -71,7 +79,7 @@ export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
       remedy: 'Correct the named options.',
     })
   }
-  const { url, token, device, keepSettled = {}, outbox = {} } = options
+  const { url, device, keepSettled = {}, outbox = {} } = options
   const { writes = defaultTail.writes, hours } = keepSettled
   return {
     url,

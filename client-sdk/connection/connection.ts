@@ -43,7 +43,7 @@ export class Connection {
   readonly #tokens: TokenKeeper
   readonly #statusListeners = new Listeners<ConnectionStatus>()
   readonly #presentListeners = new Listeners<DownOf<'present'>>()
-  readonly #refusals = new Listeners<{ readonly id: string; readonly error: TideError }>()
+  readonly #refusals = new Listeners<{ readonly id: string; readonly error: TideError | null }>()
   #state: ConnectionState = { kind: 'idle' }
   #wire: TransportConnection | null = null
   #session: Session | null = null
@@ -134,8 +134,8 @@ export class Connection {
     return this.#statusListeners.add(listener)
   }
 
-  /** The server refuses a subscription for good. */
-  onRefused(listener: (id: string, error: TideError) => void): () => void {
+  /** The server refuses a subscription for good; null: it has taken one that it refused before. */
+  onRefused(listener: (id: string, error: TideError | null) => void): () => void {
     return this.#refusals.add(({ id, error }) => listener(id, error))
   }
 

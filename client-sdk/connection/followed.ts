@@ -16,7 +16,8 @@ export interface FollowedOptions {
   readonly send: (message: UpOf<'subscribe'> | UpOf<'unsubscribe'>) => void
   /** Runs after what came before it is applied. */
   readonly later: (task: () => Promise<void>) => void
-  readonly refused: (id: string, error: TideError) => void
+  /** Refused for good; null: taken, though it was refused before. */
+  readonly refused: (id: string, error: TideError | null) => void
 }
 
 interface Announced {
@@ -68,6 +69,7 @@ export class Followed {
 
   subscribed({ id, error }: DownOf<'subscribed'>): void {
     if (error !== undefined) return this.failed(id, TideError.fromBody(error))
+    this.#options.later(() => this.#accepted(id))
     if (this.#announced.get(id)?.isHeld === false) this.#options.puller.start(id)
   }
 
@@ -78,7 +80,7 @@ export class Followed {
     puller.stop(id)
     const end = final[error.code]
     if (end !== undefined) {
-      if (end === 'lost') later(() => replica.removeSubscription(id))
+      later(() => (end === 'lost' ? replica.removeSubscription(id) : replica.setRefused(id, true)))
       return refused(id, error)
     }
     if (error.code === 'cursor_ahead') return later(() => replica.refetch(id))
@@ -90,6 +92,13 @@ export class Followed {
         this.update()
       }),
     )
+  }
+
+  async #accepted(id: string): Promise<void> {
+    const { replica, refused } = this.#options
+    if (!replica.isRefused(id)) return
+    await replica.setRefused(id, false)
+    refused(id, null)
   }
 
   stop(): void {

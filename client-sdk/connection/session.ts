@@ -30,7 +30,8 @@ export interface SessionOptions {
   readonly applied: () => void
   /** Everything the server had a moment ago is here. */
   readonly current: () => void
-  readonly refused: (subscription: string, error: TideError) => void
+  /** A subscription is refused for good; null: one that was refused before is taken. */
+  readonly refused: (subscription: string, error: TideError | null) => void
 }
 
 /** What concerns rows, writes and subscriptions; the rest is the connection's own. */
@@ -142,7 +143,7 @@ export class Session {
   async #reached({ seq, at }: DownOf<'frontier'>): Promise<void> {
     const { replica, clock } = this.#options
     replica.tellTime(at)
-    if (this.#unsettled.length > 0 && replica.subscriptions.every(({ state }) => state === 'held')) {
+    if (this.#unsettled.length > 0 && replica.isComplete) {
       await replica.settle(this.#unsettled)
       this.#unsettled = []
     }

@@ -22,7 +22,7 @@ export interface SearchRequest<Where = Filter> {
   readonly limit?: number
   /**
    * `auto`: here when offline, or when it is by `embedding` alone and `where` names one channel of which this replica holds
-   * all embeddings; else on the server.
+   * all embeddings as of now; else on the server.
    */
   readonly mode?: 'auto' | 'local' | 'server'
 }
@@ -36,7 +36,7 @@ export interface SearchHit<R> {
 
 /**
  * Hits, best first. `complete`: the server could not have found more or other rows. Of a search here that is sure when it is
- * by `embedding` alone, in one channel that is followed with all its embeddings.
+ * by `embedding` alone, in one channel that is followed with all its embeddings, while the replica is current.
  */
 export type SearchHits<R> = readonly SearchHit<R>[] & { readonly mode: 'local' | 'server'; readonly complete: boolean }
 
@@ -45,6 +45,8 @@ export interface SearchSource extends LocalRows {
   /** Milliseconds since 1970. */
   now(): number
   isOnline(): boolean
+  /** Everything the server has is here: live, and not stale. */
+  isCurrent(): boolean
   owner(): Owner | null
   heldSubscriptions(): readonly Subscription[]
   ask(request: { table: string; embedding?: string; text?: string; where?: Filter; limit: number }): Promise<Found>
@@ -82,7 +84,10 @@ export async function search(
     })
   }
   const where = checkFilter(table, withModel(request.where ?? {}, request.model))
-  const isHeld = text === undefined && holdsScope(table, request.where, source.heldSubscriptions(), source.owner())
+  const isHeld =
+    text === undefined &&
+    source.isCurrent() &&
+    holdsScope(table, request.where, source.heldSubscriptions(), source.owner())
   if (chosenMode(request.mode ?? 'auto', isHeld, source.isOnline()) === 'server') return onServer()
   const found = await localSearch(
     table,

@@ -25,6 +25,7 @@ export class Searcher {
         return organizationId === null || principal === null ? null : { organizationId, principal }
       },
       isOnline: () => connection.status.connection === 'live',
+      isCurrent: () => connection.status.connection === 'live' && connection.status.staleSince === null,
       heldSubscriptions: () =>
         replica.subscriptions.filter(({ state }) => state === 'held').map(({ subscription }) => subscription),
       nearest: (table, request) => replica.read((store) => store.nearest(table, request)),

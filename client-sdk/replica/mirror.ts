@@ -104,6 +104,8 @@ export class Mirror {
   readonly tail: Tail
   readonly states = new RowStates()
   readonly conflicts = new OpenConflicts()
+  /** Subscriptions that the server refuses for good. Not in the store: the next server may take them. */
+  readonly refused = new Set<string>()
   readonly #subscriptions = new Map<string, SubscriptionRecord>()
   #meta: ReplicaMeta
 
@@ -124,6 +126,12 @@ export class Mirror {
 
   get subscriptions(): ReadonlyMap<string, SubscriptionRecord> {
     return this.#subscriptions
+  }
+
+  /** Nothing more is on its way: every subscription is held, or refused for good. */
+  get isComplete(): boolean {
+    for (const [id, { state }] of this.#subscriptions) if (state !== 'held' && !this.refused.has(id)) return false
+    return true
   }
 
   apply(commit: StoreCommit): void {

@@ -26,13 +26,12 @@ export async function planConflicts(step: Step, mirror: Mirror, store: ReplicaSt
   if (lost.length === 0 || !mirror.tables.has(conflictTable)) return
   const ids = lost.map(conflictIdOf)
   const rows = new Map((await store.rows(conflictTable, ids)).map((row) => [idOf(row), row]))
-  const isComplete = [...mirror.subscriptions.values()].every(({ state }) => state === 'held')
   for (const entry of lost) {
     const rowId = conflictIdOf(entry)
     step.know({ table: conflictTable, rowId }, rows.get(rowId) ?? null)
     const conflict = step.image({ table: conflictTable, rowId })
     if (conflict === null) {
-      if (isComplete && entry.settled && entry.status === 'conflict') step.put(parked(entry))
+      if (mirror.isComplete && entry.settled && entry.status === 'conflict') step.put(parked(entry))
     } else if (conflict['status'] !== 'open') {
       if (entry.settled) step.end(entry.mutation.id, 'synced')
     } else if (entry.status === 'rejected') {

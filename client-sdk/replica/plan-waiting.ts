@@ -31,7 +31,7 @@ export async function planWaiting(
   now: number,
 ): Promise<void> {
   // What is shown of a channel that is being fetched anew may be of the history that is over.
-  if (![...mirror.subscriptions.values()].every(({ state }) => state === 'held')) return
+  if (!mirror.isComplete) return
   for (const entry of waitingOf(mirror)) {
     const { id } = entry.mutation
     // It went again with another one.

@@ -23,11 +23,10 @@ import type {
   StoredState,
   SubscriptionRecord,
 } from '../store/store.ts'
-import { entriesOf, isDone, withCaller } from './callers.ts'
-import { checkDraft } from './check-draft.ts'
-import { knowDrafts, knowFallen, knowLost, knowRows } from './know-rows.ts'
+import { knowFallen, knowLost, knowRows } from './know-rows.ts'
 import { Mirror } from './mirror.ts'
 import { planBatch } from './plan-batch.ts'
+import { planCall } from './plan-call.ts'
 import { concernsConflicts, planConflicts } from './plan-conflicts.ts'
 import { concernsWaiting, planWaiting } from './plan-waiting.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
@@ -35,7 +34,6 @@ import { planDiscard, planRetry } from './plan-parked.ts'
 import { planPush, type PushTerms } from './plan-push.ts'
 import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
 import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
-import { planWrite } from './plan-write.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import { withStates, type ReplicaChange } from './replica-change.ts'
 import type { ReplicaOptions, WriteOptions } from './replica-options.ts'
@@ -43,7 +41,6 @@ import { visitServerRows } from './server-rows.ts'
 import { ServerTime } from './server-time.ts'
 import { Step, type Plan } from './step.ts'
 import type { WriteDraft, Written } from './write-draft.ts'
-import { writtenOf } from './written.ts'
 
 export type { ReplicaOptions, WriteOptions } from './replica-options.ts'
 
@@ -96,6 +93,11 @@ export class Replica {
 
   get subscriptions(): readonly SubscriptionRecord[] {
     return [...this.#mirror.subscriptions.values()]
+  }
+
+  /** Nothing more is on its way: every subscription is held, or the server refuses it for good. */
+  get isComplete(): boolean {
+    return this.#mirror.isComplete
   }
 
   /** Writes that have not come back yet; parked ones and open conflicts not counted. */
@@ -167,21 +169,9 @@ export class Replica {
    * Throws `TideError` when a draft cannot be right.
    */
   write(drafts: readonly WriteDraft[], options: WriteOptions = {}): Promise<readonly Written[]> {
-    return this.#run(async (step) => {
-      const { group = false, caller } = options
-      const tools = { tables: this.#mirror.tables, newId: this.#newId, organizationId: this.meta.organizationId }
-      const checked = drafts.map((draft) => checkDraft(draft, tools))
-      await knowDrafts(step, this.#store, checked)
-      const now = this.now()
-      if (caller !== undefined && isDone(this.meta, caller))
-        return writtenOf(step, checked, entriesOf(this.#mirror, checked), now)
-      if (caller !== undefined) step.setMeta({ callers: withCaller(this.meta, caller) })
-      return writtenOf(
-        step,
-        checked,
-        planWrite(step, checked, { newId: this.#newId, now, group, limits: this.#limits, push: this.#terms.most }),
-        now,
-      )
+    return this.#run((step) => {
+      const tools = { newId: this.#newId, now: this.now(), limits: this.#limits, push: this.#terms.most }
+      return planCall(step, this.#mirror, this.#store, drafts, { ...options, ...tools })
     })
   }
 
@@ -282,6 +272,21 @@ export class Replica {
   /** Stops following; rows that nothing else holds go. */
   removeSubscription(id: string): Promise<void> {
     return this.#run(async (step) => step.addBulk(await planUnsubscribe(step, this.#mirror, this.#store, id)))
+  }
+
+  isRefused(id: string): boolean {
+    return this.#mirror.refused.has(id)
+  }
+
+  /** The server refuses a subscription for good, or has taken it after all. Lives as long as this object. */
+  setRefused(id: string, isRefused: boolean): Promise<void> {
+    return this.#run(async (step) => {
+      const record = this.#mirror.subscriptions.get(id)
+      if (isRefused && record !== undefined) this.#mirror.refused.add(id)
+      else this.#mirror.refused.delete(id)
+      // Tells it to what waits until everything is here.
+      if (record !== undefined) step.putSubscription(record)
+    })
   }
 
   /** Fetches one subscription anew, because it differs from the server's. Its rows stay visible until they are replaced. */

@@ -31,6 +31,8 @@ export class Channels {
   readonly #refusals = new Map<string, TideError>()
   readonly #listeners = new Listeners<FollowState>()
   readonly #waits = new Waits()
+  /** Channels that are being unsubscribed. */
+  readonly #leaving = new Map<string, Promise<void>>()
   #closed: TideError | null = null
   #followsOwn = false
 
@@ -45,7 +47,8 @@ export class Channels {
       this.#update()
     })
     connection.onRefused((id, error) => {
-      this.#refusals.set(id, error)
+      if (error === null) this.#refusals.delete(id)
+      else this.#refusals.set(id, error)
       this.#update()
     })
     this.#followOwn()
@@ -82,6 +85,8 @@ export class Channels {
     if (this.#closed !== null) throw this.#closed
     if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome(options.signal)
     const spec = subscriptionSpec(schema, this.channelOf(target), options)
+    // A channel that goes and is wanted again is followed anew.
+    await this.#leaving.get(spec.id)?.catch(() => undefined)
     this.#refusals.delete(spec.id)
     if (this.#record(spec.id) === undefined) {
       this.#followed.delete(spec.id)
@@ -130,18 +135,24 @@ export class Channels {
     if (known !== undefined) return known
     const record = this.#record(id)
     if (record === undefined) throw new Error(`Subscription ${id} is unknown.`)
-    const channel = new FollowedChannel(record.subscription, async () => {
-      this.#followed.delete(id)
-      await this.#parts.replica.removeSubscription(id)
-    })
+    const channel = new FollowedChannel(record.subscription, () => this.#leave(id))
     channel.onState((state) => this.#listeners.tell(state))
     this.#followed.set(id, channel)
     return channel
   }
 
+  /** Until its record is gone, the channel is not followed again for being in the replica. */
+  #leave(id: string): Promise<void> {
+    this.#followed.delete(id)
+    const left = this.#parts.replica.removeSubscription(id).finally(() => this.#leaving.delete(id))
+    this.#leaving.set(id, left)
+    return left
+  }
+
   #update(): void {
     const { replica, connection } = this.#parts
-    for (const { subscription } of replica.subscriptions) this.#follow(subscription.id)
+    for (const { subscription } of replica.subscriptions)
+      if (!this.#leaving.has(subscription.id)) this.#follow(subscription.id)
     const { status } = connection
     const isLive = status.connection === 'live' && status.staleSince === null
     const stopped = this.#closed ?? stopError(status)

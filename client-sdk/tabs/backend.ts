@@ -9,7 +9,7 @@ export type EngineEvent =
   | { readonly kind: 'change'; readonly change: ReplicaChange }
   | { readonly kind: 'status' }
   | { readonly kind: 'present'; readonly message: DownOf<'present'> }
-  | { readonly kind: 'refused'; readonly id: string; readonly error: TideError }
+  | { readonly kind: 'refused'; readonly id: string; readonly error: TideError | null }
 
 /** Where a tab finds the replica at the moment: in itself (`Leader`), or at another tab (`Follower`). */
 export interface Backend {

@@ -78,7 +78,11 @@ export class Follower implements Backend {
       case 'present':
         return tell({ kind: 'present', message: message.message })
       case 'refused':
-        return tell({ kind: 'refused', id: message.id, error: TideError.fromBody(message.error) })
+        return tell({
+          kind: 'refused',
+          id: message.id,
+          error: message.error === null ? null : TideError.fromBody(message.error),
+        })
       case 'answer':
         if (message.to === id) this.#answered(message)
         return

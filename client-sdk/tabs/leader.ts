@@ -63,7 +63,7 @@ export class Leader implements Backend {
       }),
       connection.onRefused((id, error) => {
         tell({ kind: 'refused', id, error })
-        this.#post({ kind: 'refused', from, id, error: error.toBody() })
+        this.#post({ kind: 'refused', from, id, error: error?.toBody() ?? null })
       }),
     ]
   }

@@ -24,7 +24,7 @@ export class SharedReplica {
   readonly #changes = new Listeners<ReplicaChange>()
   readonly #statuses = new Listeners<ConnectionStatus>()
   readonly #presents = new Listeners<DownOf<'present'>>()
-  readonly #refusals = new Listeners<{ readonly id: string; readonly error: TideError }>()
+  readonly #refusals = new Listeners<{ readonly id: string; readonly error: TideError | null }>()
   #backend: Backend | null = null
   #next = Promise.withResolvers<void>()
   #closed: TideError | null = null

@@ -23,7 +23,7 @@ export type TabMessage =
   | ({ readonly kind: 'step'; readonly from: string } & TabStep)
   | { readonly kind: 'status'; readonly from: string; readonly status: WireStatus }
   | { readonly kind: 'present'; readonly from: string; readonly message: DownOf<'present'> }
-  | { readonly kind: 'refused'; readonly from: string; readonly id: string; readonly error: ErrorBody }
+  | { readonly kind: 'refused'; readonly from: string; readonly id: string; readonly error: ErrorBody | null }
   | {
       readonly kind: 'call'
       readonly from: string

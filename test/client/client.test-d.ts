@@ -1,5 +1,5 @@
 // Checked by the compiler alone: each @ts-expect-error fails the type check when its line compiles.
-import type { Client, ClientOf, Schema } from '@tidewire/client'
+import { connect, type Client, type ClientOf, type Schema } from '@tidewire/client'
 
 declare const tide: Client
 declare function read<T>(value: T): void
@@ -54,3 +54,93 @@ declare const any: ClientOf<Schema>
 void any.subscribe(project, { tables: ['anything'], where: { anything: { column: { gt: 1 } } } })
 void any.search('anything', { text: 'x', where: { column: 'x' } })
 void any.conflicts.resolve('c', { column: 'x' })
+
+/** What users type first, word by word: never run, only compiled. */
+export async function contract(id: string, projectId: string, agentId: string, vector: Float32Array): Promise<void> {
+  const client = await connect({
+    url: 'http://127.0.0.1:4600',
+    token: process.env['TIDEWIRE_TOKEN'],
+    replica: { kind: 'pglite', dir: './agent-7' },
+    device: { name: 'agent-7', kind: 'agent_runtime' },
+  })
+  await connect({
+    url: 'http://127.0.0.1:4600',
+    token: () => Promise.resolve('token'),
+    replica: { kind: 'pglite', name: 'my-app' },
+    device: { name: 'my-app', kind: 'browser' },
+  })
+  const followed = await client.subscribe(
+    { project: projectId },
+    {
+      tables: ['tasks', 'messages'],
+      where: { tasks: { status: { in: ['pending', 'in_progress'] } } },
+      embeddings: false,
+    },
+  )
+  await followed.ready
+  read<'bootstrapping' | 'live' | 'stale' | 'revoked'>(followed.state)
+  await client.subscribe({ organization: true })
+  await client.subscribe({ agent: true })
+
+  const task = await client.tasks.insert({ projectId, title: 'Index the docs' })
+  const write = await client.tasks.update(task.id, { status: 'in_progress' })
+  await client.knowledgeEntries.increment(id, { useCount: 1 })
+  await client.tasks.delete(task.id)
+  await client.tasks.restore(task.id)
+  await client.transaction(async (tx) => {
+    await tx.tasks.update(id, { priority: 'high' })
+    await tx.messages.insert({ conversationId: id, role: 'agent', content: 'Done' })
+  })
+  read<string>(write.id)
+  read<'local' | 'syncing' | 'acknowledged' | 'synced' | 'conflict' | 'rejected' | 'discarded'>(write.status)
+  await write.wait('acknowledged')
+  read<'applied' | 'merged' | 'noop' | 'conflict' | 'rejected'>((await write.outcome).kind)
+  await task.$write.wait('synced')
+
+  await client.tasks.get(id)
+  await client.tasks.find({
+    where: { status: { in: ['pending'] }, priority: 'high' },
+    orderBy: [{ createdAt: 'desc' }],
+    limit: 20,
+  })
+  client.tasks.live({ where: { status: 'pending' } }, (rows, change) =>
+    read<number>(rows.length + change.added.length),
+  )()
+  for await (const rows of client.tasks.live({ where: { status: 'pending' } }))
+    read<string>(rows[0]?.$sync.status ?? '')
+  await client.sql`select status, count(*) from tasks group by 1`
+
+  client.conflicts.live((open) => read<number>(open.length))
+  const [conflict] = await client.conflicts.find({ where: { status: 'open' } })
+  read<unknown>([conflict?.table, conflict?.rowId, conflict?.kind, conflict?.base, conflict?.mine, conflict?.theirs])
+  await client.conflicts.resolve(id, { title: 'merged' })
+  await client.writes.find({ status: 'rejected' })
+  read<string>((await client.writes.retry(id)).status)
+  await client.writes.discard(id)
+  const { connection, pending, conflicts, staleSince, device, channels } = client.status
+  read<unknown>([connection, pending, conflicts, staleSince, device, channels])
+  client.onStatus(() => undefined)()
+  read<boolean>((await client.verify()).equal)
+
+  await client.memories.insert({
+    content: 'The staging deploy needs the VPN',
+    memoryType: 'semantic',
+    scope: 'project',
+    projectId,
+  })
+  const hits = await client.memories.search({
+    text: 'why does the deploy fail',
+    where: { memoryType: 'semantic' },
+    limit: 8,
+  })
+  read<unknown>([hits[0]?.row, hits[0]?.score, hits[0]?.parts, hits.mode, hits.complete])
+  await client.memories.search({ embedding: vector, mode: 'local' })
+  await client.search('knowledge_entries', { text: 'vpn' })
+  await client.call('tasks.claim', { agentId, leaseSeconds: 60 })
+  const room = client.presence({ project: projectId })
+  room.set({ typing: true })
+  room.live((peers) => read<number>(peers.length))
+  client.disconnect()
+  client.connect()
+  await client.close()
+}

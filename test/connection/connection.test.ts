@@ -153,7 +153,7 @@ describe('a bootstrap', () => {
     const task = serverTask()
     await server.say(batchMessage(2), [blockOf('tasks', [task])])
     const refused: string[] = []
-    connection.onRefused((id, error) => refused.push(`${id} ${error.code}`))
+    connection.onRefused((id, error) => refused.push(`${id} ${error?.code}`))
     await server.say({
       type: 'error',
       subscription: 'project',
@@ -421,7 +421,7 @@ describe('limits', () => {
   it('of subscriptions are told to whoever waits', async () => {
     const { connection, server, replica } = await liveAndHeld()
     const refused: unknown[] = []
-    connection.onRefused((id, { code }) => refused.push([id, code]))
+    connection.onRefused((id, error) => refused.push([id, error?.code]))
     await replica.addSubscription({ id: 'one-more', channel, embeddings: false })
     const error = { code: 'subscription_limit', message: 'too many', remedy: 'fewer' } as const
     await server.say({ type: 'subscribed', id: 'one-more', error })

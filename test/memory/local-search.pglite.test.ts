@@ -74,6 +74,7 @@ async function world() {
       {
         now: () => Date.now(),
         isOnline: () => false,
+        isCurrent: () => false,
         owner: () => null,
         heldSubscriptions: () => [],
         nearest: (name, asked) => store.nearest(name, asked),

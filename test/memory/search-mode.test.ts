@@ -22,6 +22,7 @@ async function modeOf(
   const { mode, complete } = await search(shippedSchema.memories, request, {
     now: () => 0,
     isOnline: () => true,
+    isCurrent: () => true,
     owner: () => ({ organizationId, principal: { kind: 'user', id: userId } }),
     heldSubscriptions: () => subscriptions,
     nearest: async () => [],
@@ -68,10 +69,22 @@ describe('a search by vector whose place is left to the SDK', () => {
     expect(await modeOf({ embedding, where }, [held(`project/${projectId}`, how)])).toEqual(there)
   })
 
-  test('is here when offline, and says whether that can be all', async () => {
-    const offline = { isOnline: () => false }
-    expect(await modeOf({ embedding, where: { scope: 'organization' } }, all, offline)).toEqual(here)
-    expect(await modeOf({ embedding }, all, offline)).toEqual({ mode: 'local', complete: false })
+  test('is here when offline, and never says that this is all', async () => {
+    const offline = { isOnline: () => false, isCurrent: () => false }
+    const some = { mode: 'local', complete: false }
+    expect(await modeOf({ embedding, where: { scope: 'organization' } }, all, offline)).toEqual(some)
+    expect(await modeOf({ embedding }, all, offline)).toEqual(some)
+  })
+
+  test('is on the server while this replica may be behind; here only when told to, without a claim', async () => {
+    const stale = { isCurrent: () => false }
+    const where = { scope: 'organization' }
+    expect(await modeOf({ embedding, where }, all, stale)).toEqual(there)
+    expect(await modeOf({ embedding, where, mode: 'local' }, all, stale)).toEqual({ mode: 'local', complete: false })
+    expect(await modeOf({ embedding, where, mode: 'local' }, all)).toEqual(here)
+  })
+
+  test('is on the server when nobody knows whose replica this is', async () => {
     expect(await modeOf({ embedding, where: { scope: 'organization' } }, all, { owner: () => null })).toEqual(there)
   })
 })

@@ -1,0 +1,32 @@
+import type { ReplicaStore } from '../store/store.ts'
+import { entriesOf, isDone, withCaller } from './callers.ts'
+import { checkDraft } from './check-draft.ts'
+import { knowDrafts } from './know-rows.ts'
+import type { Mirror } from './mirror.ts'
+import { planWrite, type WriteTools } from './plan-write.ts'
+import type { WriteOptions } from './replica-options.ts'
+import type { Step } from './step.ts'
+import type { WriteDraft, Written } from './write-draft.ts'
+import { writtenOf } from './written.ts'
+
+/**
+ * One call of a writer: checks its drafts, reads the rows that they touch, and makes them writes of the step. A call that
+ * was carried out before answers what it then made, as far as that is still here.
+ */
+export async function planCall(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  drafts: readonly WriteDraft[],
+  { group = false, caller, ...tools }: WriteOptions & Omit<WriteTools, 'group'>,
+): Promise<readonly Written[]> {
+  const { tables, meta } = mirror
+  const checked = drafts.map((draft) =>
+    checkDraft(draft, { tables, newId: tools.newId, organizationId: meta.organizationId }),
+  )
+  await knowDrafts(step, store, checked)
+  if (caller !== undefined && isDone(meta, caller))
+    return writtenOf(step, checked, entriesOf(mirror, checked), tools.now)
+  if (caller !== undefined) step.setMeta({ callers: withCaller(meta, caller) })
+  return writtenOf(step, checked, planWrite(step, checked, { ...tools, group }), tools.now)
+}
