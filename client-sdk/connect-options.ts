@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { deviceKinds } from '../protocol/device-kinds.ts'
 import { TideError } from '../protocol/error.ts'
 import type { Schema } from '../protocol/rows/table.ts'
 import type { shippedSchema } from './schema.generated.ts'
@@ -36,7 +37,7 @@ export type DeviceKind = z.infer<typeof deviceSchema>['kind']
 
 const deviceSchema = z.strictObject({
   name: z.string().min(1).max(120),
-  kind: z.enum(['browser', 'desktop', 'mobile', 'tablet', 'cli', 'server', 'agent_runtime']),
+  kind: z.enum(deviceKinds),
 })
 
 const optionsSchema = z.object({

@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { TideError } from '../protocol/error.ts'
+import { mostPushMutations, mostSubscriptions, mostWindowBatches } from '../protocol/limits.ts'
 
 /**
  * Where rows are kept. `poolSize` is the most connections of this process at a time, `cacheDir` the folder of templates that new
@@ -78,9 +79,9 @@ export interface Config {
 
 export const defaultLimits: Limits = {
   messageBytes: 4 * 1024 * 1024,
-  subscriptions: 100,
-  pushMutations: 100,
-  windowBatches: 32,
+  subscriptions: mostSubscriptions,
+  pushMutations: mostPushMutations,
+  windowBatches: mostWindowBatches,
   helloMs: 10_000,
   messagesPerSecond: 200,
   messageBurst: 1000,

@@ -53,7 +53,6 @@ const ARROWS: rules.Arrows = {
     'server/maintenance',
     'server/telemetry',
   ],
-  'server/main': ['server/config', 'server/server'],
   'server/cli': [
     'server/auth',
     'server/backup',
@@ -106,7 +105,6 @@ const ARROWS: rules.Arrows = {
   ],
   'client-sdk/client': ['*'],
   'client-sdk/index': ['*'],
-  'client-sdk/react': ['client-sdk/client', 'client-sdk/index'],
   'client-sdk/testing': ['*'],
 }
 
@@ -222,6 +220,12 @@ describe('the house', () => {
 
   it('keeps its arrows free of circles', () => expect(rules.arrowCircles(ARROWS)).toEqual([]))
 
+  it('has every room that an arrow or a side door names', () => {
+    const paths = house.map(({ path }) => path)
+    expect(rules.missingRooms(ARROWS, paths)).toEqual([])
+    expect([...SIDE_DOORS, ...COMPOSERS].filter((path) => !paths.includes(path))).toEqual([])
+  })
+
   it('imports along the arrows', () => expect(RULES.arrows(house)).toEqual([]))
 
   it('enters rooms by their doors', () => expect(RULES.doors(house)).toEqual([]))
@@ -261,6 +265,12 @@ describe('the rules catch', () => {
     ['an arrow by import()', file('server/mutation/x.ts', `const hub = await import('../hub/hub.ts')`)],
     ['a room without a line', file('server/attic/x.ts', '')],
   ])('a wrong arrow: %s', (_, violation) => expect(RULES.arrows([violation])).toHaveLength(1))
+
+  it('arrows of and to rooms that are not there', () => {
+    const arrows = { lib: [], 'server/hub': ['server/attic', '*'], 'server/cellar': [] }
+    const missing = rules.missingRooms(arrows, ['lib/a.ts', 'server/hub/hub.ts'])
+    expect(missing).toEqual(['server/attic', 'server/cellar'])
+  })
 
   it('a circle of arrows', () => {
     expect(rules.arrowCircles({ a: ['b'], b: ['c'], c: ['a'] })).toEqual(['a → b → c → a'])

@@ -1,3 +1,4 @@
+import { mostPushMutations } from '../../protocol/limits.ts'
 import type { BackoffPolicy } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -63,7 +64,7 @@ export const timing = {
  * is smaller. `pace`: servers end a connection that sends more than about 200 messages a second for long.
  */
 export const pushLimits = {
-  mutations: 100,
+  mutations: mostPushMutations,
   bytes: 512 * 1024,
   leastBytes: 64 * 1024,
   inFlight: 4,

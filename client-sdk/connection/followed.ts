@@ -1,3 +1,4 @@
+import { mostAnnounced } from '../../protocol/limits.ts'
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
 import { TideError } from '../../protocol/error.ts'
@@ -25,9 +26,6 @@ interface Announced {
   /** As the server knows it: it sends changes of held ones, and pages of others. */
   isHeld: boolean
 }
-
-/** Most subscriptions in one message. */
-const perMessage = 500
 
 /** The server will answer the same until something else changes. `lost`: the rows must go too. */
 const final: Readonly<Partial<Record<ErrorCode, 'refused' | 'lost'>>> = {
@@ -59,10 +57,10 @@ export class Followed {
       send({ type: 'unsubscribe', id })
     }
     const due = [...records.values()].filter((record) => this.#mustAnnounce(record))
-    for (let start = 0; start < due.length; start += perMessage) {
+    for (let start = 0; start < due.length; start += mostAnnounced) {
       send({
         type: 'subscribe',
-        subscriptions: due.slice(start, start + perMessage).map((record) => this.#announce(record)),
+        subscriptions: due.slice(start, start + mostAnnounced).map((record) => this.#announce(record)),
       })
     }
   }

@@ -1,4 +1,5 @@
 import { TideError } from '../../protocol/error.ts'
+import { mostMutationLength } from '../../protocol/limits.ts'
 import { channelOf } from '../../protocol/rows/channel.ts'
 import type { Json, Row } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
@@ -12,10 +13,7 @@ import { systemColumns } from './rebase.ts'
 import type { Step } from './step.ts'
 import type { CheckedDraft } from './write-draft.ts'
 
-/** Characters of JSON that one write may have, its counter included; the server takes no more. */
-const sizeLimit = 1_000_000
-
-/** Characters that a counter may need. */
+/** Characters that the counter of a write may need: it counts towards `mostMutationLength`. */
 const counterRoom = 16
 
 export interface WriteTools {
@@ -105,13 +103,13 @@ function newEntry(step: Step, mutation: OutboxEntry['mutation'], limits: PushLim
   const bytes = pushBytes([entry])
   throw new TideError(
     'message_too_large',
-    `The write to ${mutation.table} ${mutation.rowId} has ${charactersOf(entry)} characters, ${bytes} bytes as it is sent; at most ${sizeLimit} and ${limits.bytes} can be sent.`,
+    `The write to ${mutation.table} ${mutation.rowId} has ${charactersOf(entry)} characters, ${bytes} bytes as it is sent; at most ${mostMutationLength} and ${limits.bytes} can be sent.`,
   )
 }
 
 /** What is not is refused here rather than by the server, much later, with everything behind it. */
 function isSendable(entry: OutboxEntry, limits: PushLimits): boolean {
-  return charactersOf(entry) <= sizeLimit && fitsPush([entry], limits)
+  return charactersOf(entry) <= mostMutationLength && fitsPush([entry], limits)
 }
 
 function charactersOf(entry: OutboxEntry): number {

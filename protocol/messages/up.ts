@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { deviceKinds, storageEngines } from '../device-kinds.ts'
+import { mostAnnounced, mostPushMutations } from '../limits.ts'
 import { jsonSchema, mutationSchema, rowIdSchema } from './mutation.ts'
 import { channelSchema, subscriptionSchema } from './subscription.ts'
 import type { Filter } from '../rows/filter.ts'
@@ -17,8 +19,8 @@ export const helloSchema = z.strictObject({
   device: z.strictObject({
     fingerprint: z.string().min(8).max(255),
     name: z.string().min(1).max(120),
-    kind: z.enum(['browser', 'desktop', 'mobile', 'tablet', 'cli', 'server', 'agent_runtime']),
-    storageEngine: z.enum(['pglite', 'memory', 'other']),
+    kind: z.enum(deviceKinds),
+    storageEngine: z.enum(storageEngines),
   }),
   /** Where the replica stands; null: it holds nothing. */
   cursor: z.strictObject({ epoch: z.string().max(64), seq: seqSchema }).nullable(),
@@ -39,7 +41,7 @@ export const authenticateSchema = z.strictObject({
  */
 export const subscribeSchema = z.strictObject({
   type: z.literal('subscribe'),
-  subscriptions: z.array(subscriptionSchema.extend({ held: z.boolean() })).max(500),
+  subscriptions: z.array(subscriptionSchema.extend({ held: z.boolean() })).max(mostAnnounced),
 })
 export const unsubscribeSchema = z.strictObject({ type: z.literal('unsubscribe'), id: z.string().max(64) })
 
@@ -62,7 +64,7 @@ export const ackSchema = z.strictObject({ type: z.literal('ack'), seq: seqSchema
 /** Writes in clientSeq order; each is answered once in `outcomes`. */
 export const pushSchema = z.strictObject({
   type: z.literal('push'),
-  mutations: z.array(mutationSchema).min(1).max(100),
+  mutations: z.array(mutationSchema).min(1).max(mostPushMutations),
 })
 
 /** Count and hash per table of a subscription at the position of the answer; see `verified`. */

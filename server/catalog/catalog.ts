@@ -164,3 +164,8 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec, dimension: number
     hasOrganization: 'organizationId' in spec.columns,
   }
 }
+
+/** The SQL name of a property. */
+export function columnOf(table: CatalogTable | undefined, property: string): string {
+  return table?.sqlColumns.find((column) => column.property === property)?.name ?? property
+}

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Row, Value } from '../../protocol/rows/row.ts'
 import { accessColumns } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -16,7 +17,7 @@ const maxSignatures = 20_000
  * access is evaluated then. Remembers the columns that matter, so that renaming a project evaluates nobody.
  */
 export class AccessWatch {
-  readonly #signatures = new Map<string, string>()
+  readonly #signatures = new BoundedMap<string, string>(maxSignatures)
   #changedAt: Moment = Number.NEGATIVE_INFINITY
 
   /** The newest snapshot that held a possible loss: an access that was read before it may be one too many. */
@@ -52,11 +53,7 @@ export class AccessWatch {
       const signature = signatureOf(change)
       if (signature === undefined) continue
       if (this.#isRelevant(change)) this.#changedAt = moment
-      const key = keyOf(change)
-      this.#signatures.delete(key)
-      this.#signatures.set(key, signature)
-      const oldest = this.#signatures.keys().next()
-      if (this.#signatures.size > maxSignatures && !oldest.done) this.#signatures.delete(oldest.value)
+      this.#signatures.set(keyOf(change), signature)
     }
   }
 }
@@ -89,7 +86,7 @@ function mayConcern(change: Change, session: Watched): boolean {
       return session.follows(`project/${change.id}`)
     case 'organization_members':
     case 'team_memberships':
-      return names(change.row, ['userId', 'agentId'], principal.id)
+      return concerns(change.row, ['userId', 'agentId'], principal.id)
     case 'project_members':
       return change.row === null || session.follows(`project/${String(change.row['projectId'])}`)
     default:
@@ -97,7 +94,7 @@ function mayConcern(change: Change, session: Watched): boolean {
   }
 }
 
-function names(row: Row | null, columns: readonly string[], id: string): boolean {
+function concerns(row: Row | null, columns: readonly string[], id: string): boolean {
   return (
     row === null ||
     columns.some((column): boolean => {

@@ -6,6 +6,9 @@ import type { SqlQuery } from '../scope/sql-query.ts'
 import type { AdvanceRequest } from './feed.ts'
 import type { LogEntry } from './fold.ts'
 
+/** Entries of the log, or keys of a big commit, that are read at a time. */
+export const logChunk = 20_000
+
 /** `table_name` of the entry that stands for a commit whose keys are elsewhere: the log has one for each, however big it is. */
 export const bigCommitsTable = 'sync.big_commits'
 
@@ -41,10 +44,10 @@ export type Wanted = Pick<AdvanceRequest, 'organizations' | 'follows' | 'follows
 export function mayConcern(
   { table, organizationId, channel, oldChannel, op }: BigPart,
   { organizations, follows, followsTable = follows, watchAccess }: Wanted,
-  homes: Pick<Homes, 'nameOf' | 'grantedBy'>,
+  homes: Pick<Homes, 'kindOf' | 'grantedBy'>,
 ): boolean {
   if (organizations && organizationId !== null && !organizations.has(organizationId)) return false
-  if (op === 'mark' || op === 'reset' || homes.nameOf(table) !== undefined || homes.grantedBy(table) !== undefined)
+  if (op === 'mark' || op === 'reset' || homes.kindOf(table) !== undefined || homes.grantedBy(table) !== undefined)
     return true
   if (watchAccess && table in accessColumns) return true
   return [channel, oldChannel].some((one) => one !== null && (isSubChannel(one) || followsTable(one, table)))
@@ -94,7 +97,7 @@ from sync.spilled_changes
 where term = $1::bigint and xid = $2::bigint and n > $3::bigint
   and ($4::uuid[] is null or organization_id is null or organization_id = any($4::uuid[]))
   and ($5::text[] is null or table_name || ' ' || channel = any($5::text[]))
-order by n limit ${String(20_000)}`
+order by n limit ${String(logChunk)}`
 
 interface KeyRow {
   readonly n: number
@@ -123,7 +126,7 @@ export async function* readBigKeys(
       values: [term, xid, after, organizations, places],
     })
     for (const row of rows) yield toEntry(seq, row)
-    after = rows.length < 20_000 ? undefined : rows.at(-1)?.n
+    after = rows.length < logChunk ? undefined : rows.at(-1)?.n
   }
 }
 

@@ -49,7 +49,7 @@ export class CatchUp {
   readonly #options: CatchUpOptions
   readonly #slots: Slots
   readonly #fed = new Set<Session>()
-  #joined: { readonly seq: Seq; readonly at: number; readonly frame: Uint8Array } | undefined
+  #joinFrame: { readonly seq: Seq; readonly at: number; readonly frame: Uint8Array } | undefined
   #folded: { readonly view: View; readonly name: string; readonly frames: StepFrames } | undefined
   #reads = 0
 
@@ -119,9 +119,9 @@ export class CatchUp {
 
   /** One for all that join at the same position. */
   #frontier(seq: Seq, at: number): Uint8Array {
-    if (this.#joined?.seq !== seq || this.#joined.at !== at)
-      this.#joined = { seq, at, frame: messageFrame({ type: 'frontier', seq, at }) }
-    return this.#joined.frame
+    if (this.#joinFrame?.seq !== seq || this.#joinFrame.at !== at)
+      this.#joinFrame = { seq, at, frame: messageFrame({ type: 'frontier', seq, at }) }
+    return this.#joinFrame.frame
   }
 
   /**

@@ -67,7 +67,7 @@ export async function readChanges(
 function namesToResolve(keys: readonly FoldedKey[], rehangs: readonly Rehang[], homes: Homes): ReadonlySet<string> {
   const names = new Set(rehangs.map(({ name }) => name))
   for (const { table, id, channels } of keys) {
-    const kind = homes.nameOf(table)
+    const kind = homes.kindOf(table)
     if (kind !== undefined) names.add(`${kind}/${id}`)
     for (const channel of channels) if (isSubChannel(channel)) names.add(channel)
   }
@@ -80,7 +80,7 @@ function locate(
   homes: Homes,
   rehangs: readonly Rehang[],
 ): Located {
-  const kind = homes.nameOf(key.table)
+  const kind = homes.kindOf(key.table)
   const name = kind === undefined ? undefined : `${kind}/${key.id}`
   const resolve = (channel: string): readonly string[] =>
     isSubChannel(channel) ? (carriers.get(channel) ?? goneHomes(channel, rehangs)) : [channel]

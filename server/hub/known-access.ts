@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Access } from '../scope/access.ts'
 import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
 
@@ -5,7 +6,7 @@ const maxPrincipals = 1000
 
 /** One object for equal accesses of a principal: a fleet of agents that comes with one identity holds its channels once. */
 export class KnownAccess {
-  readonly #known = new Map<string, Access>()
+  readonly #known = new BoundedMap<string, Access>(maxPrincipals)
 
   /** The access itself, or an equal one that is known. */
   share(principal: DevicePrincipal, access: Access): Access {
@@ -13,10 +14,7 @@ export class KnownAccess {
     const key = principalKey(principal)
     const known = this.#known.get(key)
     const shared = known && isEqual(known, access) ? known : access
-    this.#known.delete(key)
     this.#known.set(key, shared)
-    const oldest = this.#known.keys().next()
-    if (this.#known.size > maxPrincipals && !oldest.done) this.#known.delete(oldest.value)
     return shared
   }
 }

@@ -1,3 +1,5 @@
+import { mostSubscriptions, mostWindowBatches } from '../../protocol/limits.ts'
+
 /** Bounds of one node. `defaultHubLimits` says how much. */
 export interface HubLimits {
   /** Of one session. */
@@ -27,8 +29,8 @@ export interface HubLimits {
 }
 
 export const defaultHubLimits: HubLimits = {
-  subscriptions: 500,
-  windowBatches: 64,
+  subscriptions: mostSubscriptions,
+  windowBatches: mostWindowBatches,
   windowBytes: 8 * 1024 * 1024,
   partRows: 5000,
   partBytes: 1024 * 1024,

@@ -3,6 +3,7 @@ import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import {
   bigCommitsTable,
+  logChunk,
   mayConcern,
   readBigCommit,
   readBigKeys,
@@ -21,7 +22,6 @@ export async function formerEpochs(query: SqlQuery): Promise<ReadonlyMap<string,
   const rows = await query<{ epoch: string; ended: string }>({ name: 'former_epochs', text: formerSql })
   return new Map(rows.map(({ epoch, ended }) => [epoch, toSeq(ended)]))
 }
-const chunk = 20_000
 
 /**
  * Entries after a position, of some organizations ($3, null: all) and of none, in chunks, and up to where the log is pruned at that moment: one row without
@@ -34,7 +34,7 @@ from sync_heads h left join lateral (
     mutation_id::text as mutation, origin_device_id::text as device
   from sync_changes
   where (seq, ordinal) > ($1::bigint, $2::integer) and ($3::uuid[] is null or organization_id is null or organization_id = any($3::uuid[]))
-  order by sync_changes.seq, sync_changes.ordinal limit ${chunk}
+  order by sync_changes.seq, sync_changes.ordinal limit ${logChunk}
 ) e on true
 where h.id = 1`
 
@@ -108,7 +108,7 @@ export interface FoldOptions extends Wanted {
   readonly to: Seq
   /** More rows than that are not read. */
   readonly maxKeys: number
-  readonly homes: Pick<Homes, 'nameOf' | 'grantedBy'>
+  readonly homes: Pick<Homes, 'kindOf' | 'grantedBy'>
 }
 
 /**
@@ -134,7 +134,7 @@ export async function foldLog(log: SqlQuery, options: FoldOptions): Promise<Fold
     }
     if (fold.size > maxKeys) return undefined
     const last = rows.at(-1)
-    if (!last || last.seq === null || rows.length < chunk || Number(last.seq) > to) break
+    if (!last || last.seq === null || rows.length < logChunk || Number(last.seq) > to) break
     ;[seq, ordinal] = [last.seq, last.ordinal]
   }
   return big && (await prunedThrough(log)) > from ? undefined : fold

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
@@ -57,7 +58,7 @@ export class Node {
    * Where sessions stood that were too far behind, by device: its next hello must bootstrap. Its cursor may be an earlier one, for what
    * was sent last may not have reached it.
    */
-  readonly #refused = new Map<string, Seq>()
+  readonly #refused = new BoundedMap<string, Seq>(maxRefused)
   #epoch = ''
   /** Where the epochs before ended. */
   #former: ReadonlyMap<string, Seq> = new Map()
@@ -294,8 +295,6 @@ export class Node {
 
   #refuse(session: Session): void {
     this.#refused.set(session.principal.deviceId, session.seq)
-    const oldest = this.#refused.keys().next()
-    if (this.#refused.size > maxRefused && !oldest.done) this.#refused.delete(oldest.value)
   }
 
   #take({ epoch, former, head, prunedThrough }: FeedState): void {

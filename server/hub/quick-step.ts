@@ -26,7 +26,7 @@ const half = 2 ** 32
 export interface QuickOptions {
   readonly pool: pg.Pool
   readonly catalog: Catalog
-  readonly homes: Pick<Homes, 'nameOf' | 'grantedBy'>
+  readonly homes: Pick<Homes, 'kindOf' | 'grantedBy'>
 }
 
 /** What a step is made of, and the database and moment that it is of. */
@@ -63,7 +63,7 @@ export async function readQuickly(
 }
 
 /** Only rows that are found in the channels which they name: nobody's access changes, nothing hangs under them, and no table was emptied. */
-function isPlain(fold: Fold, { nameOf: kindOf, grantedBy }: Pick<Homes, 'nameOf' | 'grantedBy'>): boolean {
+function isPlain(fold: Fold, { kindOf: kindOf, grantedBy }: Pick<Homes, 'kindOf' | 'grantedBy'>): boolean {
   // A sign of life tells when all was seen, which only a snapshot that waited for the log knows.
   if (fold.canary || fold.resets.length > 0) return false
   return fold

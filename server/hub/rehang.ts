@@ -16,7 +16,7 @@ export interface Rehang {
 /** Finds the parents that moved and the guests that came or went; one per parent. */
 export function findRehangs(
   keys: readonly FoldedKey[],
-  homes: Pick<Homes, 'nameOf' | 'isParent' | 'grantedBy'>,
+  homes: Pick<Homes, 'kindOf' | 'isParent' | 'grantedBy'>,
 ): readonly Rehang[] {
   const found = new Map<string, { seq: Seq; organizationId: string | null; entered: string[]; left: string[] }>()
   const at = (
@@ -35,7 +35,7 @@ export function findRehangs(
       // The log has the guest as `channel` and what it is a guest of as `old_channel`.
       const name = key.channels.find((channel) => channel !== current)
       // The row that names the guest may be shared with it as well.
-      const own = homes.nameOf(naming)
+      const own = homes.kindOf(naming)
       for (const shared of [name, own && `${own}/${key.id}`]) {
         if (shared === undefined) continue
         const rehang = at(shared, key)
@@ -44,7 +44,7 @@ export function findRehangs(
       }
       continue
     }
-    const kind = homes.nameOf(key.table)
+    const kind = homes.kindOf(key.table)
     if (kind === undefined || (key.channels.length < 2 && !key.deleted)) continue
     const name = `${kind}/${key.id}`
     if (!homes.isParent(name)) continue

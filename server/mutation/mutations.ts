@@ -29,7 +29,7 @@ import {
 } from './mutation-store.ts'
 import { checkOrder, unitsOf } from './order.ts'
 import { rejectedOutcome } from './outcome.ts'
-import type { Moment } from './plan.ts'
+import type { MutationTime } from './plan.ts'
 import { PushRun } from './push-run.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import { Workspace } from './workspace.ts'
@@ -149,7 +149,7 @@ interface Push {
 
 async function runPush(
   { catalog }: MutationsOptions,
-  moment: () => Moment,
+  moment: () => MutationTime,
   { transaction, principal, mutations }: Push,
 ): Promise<readonly Outcome[]> {
   const ledger = await transaction.begin(mutations)
@@ -214,7 +214,7 @@ function usedElsewhere(mutation: Mutation): Outcome {
 }
 
 /** Delete times are of the clock, but never twice the same. */
-function createMoments(clock: Clock): () => Moment {
+function createMoments(clock: Clock): () => MutationTime {
   let last = 0
   const deleteTime = (): number => (last = Math.max(clock.now(), last + 1))
   return () => ({ now: clock.now(), deleteTime })

@@ -1,6 +1,7 @@
 import { isRowId, uuidTime } from '../../lib/uuid.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { TideError } from '../../protocol/error.ts'
+import { mostMutationLength } from '../../protocol/limits.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
 import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
@@ -11,7 +12,8 @@ import { decide } from './decide.ts'
 import type { Decision, Disagreements } from './decision.ts'
 import type { Write } from './mutation-store.ts'
 import { conflictOutcome, takenOutcome } from './outcome.ts'
-import { cascadesOf, refusedPlan, settledPlan, type Moment, type Plan } from './plan.ts'
+import { belongs } from '../scope/cascade.ts'
+import { answeredPlan, cascadesOf, refusedPlan, type MutationTime, type Plan } from './plan.ts'
 import { planResolve } from './plan-resolve.ts'
 import { planSuccession } from './plan-succession.ts'
 import { checkAge, checkSubjects } from './check-subjects.ts'
@@ -20,11 +22,9 @@ import type { Workspace } from './workspace.ts'
 
 /** Ids and dates may be this far ahead of the server's clock. */
 const maxAheadMs = 24 * 3_600_000
-/** Characters of JSON that one mutation may have. */
-const maxMutationLength = 1_000_000
 
 /** Decides and authorises one mutation against the state of the workspace. Writes nothing. */
-export async function planMutation(workspace: Workspace, mutation: Mutation, moment: Moment): Promise<Plan> {
+export async function planMutation(workspace: Workspace, mutation: Mutation, moment: MutationTime): Promise<Plan> {
   try {
     const table = workspace.table(mutation.table)
     if (!table)
@@ -70,8 +70,8 @@ function checkForm(table: SyncedTable, { principal }: Workspace, mutation: Mutat
     )
   if (id[14] !== '7') return refuse('invalid_value', `The id ${id} of the mutation is not of version 7.`)
   const length = JSON.stringify(mutation).length
-  if (length > maxMutationLength)
-    return refuse('invalid_value', `The mutation has ${length} characters, at most ${maxMutationLength} fit.`)
+  if (length > mostMutationLength)
+    return refuse('invalid_value', `The mutation has ${length} characters, at most ${mostMutationLength} fit.`)
   if (mutation.op !== 'insert' || !set) return undefined
   const { naturalKey } = table.descriptor
   if (!naturalKey)
@@ -96,7 +96,12 @@ function isRoot({ descriptor: { scope } }: SyncedTable): boolean {
   return scope.kind === 'columns' && scope.columns.some(({ column }) => column === 'id')
 }
 
-async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mutation, moment: Moment): Promise<Plan> {
+async function planWrite(
+  workspace: Workspace,
+  table: SyncedTable,
+  mutation: Mutation,
+  moment: MutationTime,
+): Promise<Plan> {
   const { principal } = workspace
   const access = await workspace.access()
   const found = await workspace.row(table.name, mutation.rowId)
@@ -114,7 +119,7 @@ async function planWrite(workspace: Workspace, table: SyncedTable, mutation: Mut
     ownRow,
   })
   if (decision.kind === 'rejected') return refusedPlan(mutation, decision.error)
-  if (decision.kind === 'noop' && !conflict) return settledPlan(takenOutcome(mutation, 'noop', row, decision.ignored))
+  if (decision.kind === 'noop' && !conflict) return answeredPlan(takenOutcome(mutation, 'noop', row, decision.ignored))
 
   const values =
     decision.kind === 'insert' ? stamp(workspace, table, mutation, decision.values, moment.now) : changesOf(decision)
@@ -269,8 +274,9 @@ async function checkReferences(
 ): Promise<Refusal | undefined> {
   const access = await workspace.access()
   const restored = values['deletedAt'] === null
-  for (const { property, table: target, author, onDelete } of table.foreignKeys) {
-    const isParent = restored && onDelete === 'cascade'
+  for (const key of table.foreignKeys) {
+    const { property, table: target, author } = key
+    const isParent = restored && belongs(key)
     const id = isParent ? after.row[property] : values[property]
     if (typeof id !== 'string' || author || property === 'organizationId') continue
     const found = await workspace.target(target, id)

@@ -5,7 +5,7 @@ import { checkDocuments } from './check-documents.ts'
 import { conflictTable, patchToJson } from './conflict-row.ts'
 import type { Write } from './mutation-store.ts'
 import { takenOutcome } from './outcome.ts'
-import { cascadesOf, refusedPlan, settledPlan, type Moment, type Plan } from './plan.ts'
+import { answeredPlan, cascadesOf, refusedPlan, type MutationTime, type Plan } from './plan.ts'
 import { settleSuccession } from './plan-succession.ts'
 import { refuse, show } from './refusal.ts'
 import { resolveConflict } from './resolve-conflict.ts'
@@ -15,7 +15,7 @@ import type { Workspace } from './workspace.ts'
  * Settles a conflict and changes its row in one step. Whoever may write the row may settle; the conflict's own principal
  * may give in (`server`) even without that right.
  */
-export async function planResolve(workspace: Workspace, mutation: Mutation, moment: Moment): Promise<Plan> {
+export async function planResolve(workspace: Workspace, mutation: Mutation, moment: MutationTime): Promise<Plan> {
   const { principal } = workspace
   const conflict = await workspace.row(conflictTable, mutation.rowId)
   const notFound = refusedPlan(
@@ -43,7 +43,7 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
   if (!isOwn && !(before && isVisible(access, before))) return notFound
   if (conflict['status'] !== 'open') {
     const same = conflict['resolution'] === resolution.take && resolution.take !== 'manual'
-    if (same) return settledPlan(takenOutcome(mutation, 'noop', conflict))
+    if (same) return answeredPlan(takenOutcome(mutation, 'noop', conflict))
     return refusedPlan(
       mutation,
       refuse('conflict_already_resolved', `Conflict ${mutation.rowId} was settled as ${show(conflict['resolution'])}.`),
@@ -83,7 +83,7 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
   return { kind: 'writes', writes, cascades, settle: (rows) => takenOutcome(mutation, 'applied', rows.at(-1)) }
 }
 
-function closing({ principal }: Workspace, take: string, settlement: Patch, { now }: Moment): Patch {
+function closing({ principal }: Workspace, take: string, settlement: Patch, { now }: MutationTime): Patch {
   return {
     status: 'resolved',
     resolution: take,

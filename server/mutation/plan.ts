@@ -8,7 +8,7 @@ import type { Refusal } from './refusal.ts'
 
 /** How one mutation will be carried out. `settle` makes the outcome of the rows as stored, in the order of `writes`. */
 export type Plan =
-  | { readonly kind: 'settled'; readonly outcome: Outcome }
+  | { readonly kind: 'answered'; readonly outcome: Outcome }
   | {
       readonly kind: 'writes'
       readonly writes: readonly Write[]
@@ -23,7 +23,7 @@ export interface CascadeOf {
 }
 
 /** When a mutation is carried out. */
-export interface Moment {
+export interface MutationTime {
   /** Server time, milliseconds since 1970. */
   readonly now: number
   /** A time for a delete that this process gives out once: it is the id by which a restore finds what the delete took. */
@@ -40,10 +40,10 @@ export function cascadesOf(table: SyncedTable, row: Row | null, values: Patch): 
   return typeof was === 'string' ? [{ table: table.name, id, change: { kind: 'restore', deletedAt: was } }] : []
 }
 
-export function settledPlan(outcome: Outcome): Plan {
-  return { kind: 'settled', outcome }
+export function answeredPlan(outcome: Outcome): Plan {
+  return { kind: 'answered', outcome }
 }
 
 export function refusedPlan(mutation: Mutation, { code, message, remedy }: Refusal): Plan {
-  return settledPlan(rejectedOutcome(mutation, { code, message, remedy }))
+  return answeredPlan(rejectedOutcome(mutation, { code, message, remedy }))
 }

@@ -4,7 +4,7 @@ import type { WriteRefusal } from '../db/sql-refusal.ts'
 import type { MutationTransaction, Write } from './mutation-store.ts'
 import { rejectedOutcome } from './outcome.ts'
 import { planMutation } from './plan-mutation.ts'
-import type { Moment, Plan } from './plan.ts'
+import type { MutationTime, Plan } from './plan.ts'
 import { refuse } from './refusal.ts'
 import { withNextSlug } from './slug-suffix.ts'
 import type { Workspace } from './workspace.ts'
@@ -24,7 +24,7 @@ interface Pending {
 export class PushRun {
   readonly #transaction: MutationTransaction
   readonly #workspace: Workspace
-  readonly #moment: () => Moment
+  readonly #moment: () => MutationTime
   readonly #outcomes = new Map<string, Outcome>()
   /** What mutations of earlier pushes, on which these depend, came to. */
   readonly #earlier: ReadonlyMap<string, Pick<Mutation, 'op'> & { readonly outcome: Outcome }>
@@ -34,7 +34,7 @@ export class PushRun {
   constructor(parts: {
     readonly transaction: MutationTransaction
     readonly workspace: Workspace
-    readonly moment: () => Moment
+    readonly moment: () => MutationTime
     readonly earlier: ReadonlyMap<string, Pick<Mutation, 'op'> & { readonly outcome: Outcome }>
   }) {
     this.#transaction = parts.transaction
@@ -64,7 +64,7 @@ export class PushRun {
       return
     }
     const plan = await planMutation(this.#workspace, mutation, this.#moment())
-    if (plan.kind === 'settled') {
+    if (plan.kind === 'answered') {
       this.#outcomes.set(mutation.id, plan.outcome)
       return
     }

@@ -188,10 +188,10 @@ export class SqlMutationTransaction implements MutationTransaction {
         from "${name}" where id = any($1::uuid[]) order by id for share`,
       values: [ids],
     })
-    const nameOfRow = this.#homes.nameOf(name)
+    const kindOfRow = this.#homes.kindOf(name)
     const channelOf = (target: TargetRow): string =>
-      nameOfRow !== undefined ? `${nameOfRow}/${target.id}` : target.channel
-    const shared = targets.map(channelOf).filter((channel) => nameOfRow !== undefined || isSubChannel(channel))
+      kindOfRow !== undefined ? `${kindOfRow}/${target.id}` : target.channel
+    const shared = targets.map(channelOf).filter((channel) => kindOfRow !== undefined || isSubChannel(channel))
     const homes =
       shared.length === 0 ? new Map<string, readonly string[]>() : await this.#homes.homesOf(this.#query, shared)
     return targets.map((target) => ({ ...target, also: homes.get(channelOf(target)) ?? [] }))

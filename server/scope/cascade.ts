@@ -34,7 +34,7 @@ interface Children {
   readonly key: ForeignKey
 }
 
-/** Foreign keys by which rows belong to those of `parent` (delete rule cascade). Tenancy is not belonging. */
+/** Foreign keys by which rows belong to those of `parent`. */
 function childrenOf(catalog: Catalog, parent: string): readonly Children[] {
   return [...catalog.byName.values()].flatMap((table) =>
     !table.softDelete
@@ -43,7 +43,8 @@ function childrenOf(catalog: Catalog, parent: string): readonly Children[] {
   )
 }
 
-function belongs({ onDelete, author, property }: ForeignKey): boolean {
+/** Whether rows belong to those that the key names: they are deleted and restored with them. Tenancy and authorship are not belonging. */
+export function belongs({ onDelete, author, property }: ForeignKey): boolean {
   return onDelete === 'cascade' && !author && property !== 'organizationId'
 }
 

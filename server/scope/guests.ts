@@ -4,7 +4,7 @@
  * of what it is a guest of.
  */
 import type { GuestRule } from '../../protocol/rows/table.ts'
-import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
+import { columnOf, type Catalog, type CatalogTable } from '../catalog/catalog.ts'
 
 export interface Guests {
   readonly rule: GuestRule
@@ -77,8 +77,4 @@ function toSql(catalog: Catalog, parent: string, rule: GuestRule, table: Catalog
       return [isShared(alias), `(${owned}${named})`].filter(Boolean).join(' and ')
     },
   }
-}
-
-function columnOf(table: CatalogTable | undefined, property: string): string {
-  return table?.sqlColumns.find((column) => column.property === property)?.name ?? property
 }

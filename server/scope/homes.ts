@@ -4,7 +4,7 @@
  * private project. Both directions are here, and must agree: from a channel to those that carry it (`homesOf`, for
  * changes) and from a followed channel to the rows it carries (`carriedBy`, for snapshots).
  */
-import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
+import { columnOf, type Catalog, type CatalogTable } from '../catalog/catalog.ts'
 import { isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
 import type { ScopeKind, ScopeRule } from '../../protocol/rows/table.ts'
 import type { SqlQuery } from './sql-query.ts'
@@ -16,7 +16,7 @@ export interface Homes {
   /** The guests of a row of a table where some guests may change it; none for other tables. */
   editorsOf(query: SqlQuery, table: string, id: string): Promise<readonly Grantee[]>
   /** The kind of the names under which a table's rows are resolved, if anything hangs under them or they have guests: `conversation`. */
-  nameOf(table: string): string | undefined
+  kindOf(table: string): string | undefined
   /** Something can hang under a row of this name. */
   isParent(name: string): boolean
   /** Log entries under this table name say that a guest came or went (see `guests.ts`): the table that names those guests. */
@@ -160,7 +160,8 @@ export function createHomes(catalog: Catalog): Homes {
         : ''
       return `${own}(${found.join(' or ')})`
     }
-    const hangsUnder = ({ scope, sqlColumns }: CatalogTable, as: string): readonly string[] => {
+    const hangsUnder = (of: CatalogTable, as: string): readonly string[] => {
+      const { scope } = of
       const inside = (parent: string, value: string, selected: (alias: string) => string): readonly string[] => {
         const above = catalog.byName.get(parent)
         const inner = `${as}p`
@@ -169,7 +170,7 @@ export function createHomes(catalog: Catalog): Homes {
           : []
       }
       if (scope?.kind === 'via') {
-        const column = sqlColumns.find(({ property }) => property === scope.column)?.name ?? scope.column
+        const column = columnOf(of, scope.column)
         return inside(scope.parent, `${as}.${column}`, (inner) => `${inner}.id`)
       }
       if (scope?.kind !== 'conflict_home') return []
@@ -186,7 +187,7 @@ export function createHomes(catalog: Catalog): Homes {
     },
     carriedBy,
     carriedByAny,
-    nameOf: (table) => kinds.get(table),
+    kindOf: (table) => kinds.get(table),
     isParent: (name) => subKinds.has(parseChannel(name).kind),
     grantedBy: (table) => grants.get(table),
     parentOf: (kind) => parents.get(kind),
@@ -253,8 +254,4 @@ function scopeColumn(table: CatalogTable, scope: ScopeRule, kind: string): strin
 
 function isScope(kind: string): kind is ScopeKind {
   return ['organization', 'project', 'team', 'user', 'agent'].includes(kind)
-}
-
-function columnOf(table: CatalogTable, property: string): string {
-  return table.sqlColumns.find((column) => column.property === property)?.name ?? property
 }

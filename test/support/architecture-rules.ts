@@ -29,6 +29,13 @@ export function followsArrows(arrows: Arrows): Rule {
     })
 }
 
+/** Rooms that the arrows name and that have no file. */
+export function missingRooms(arrows: Arrows, paths: readonly string[]): readonly string[] {
+  const rooms = new Set(paths.map((path) => roomOf(path) ?? path.split('/')[0]))
+  const named = Object.entries(arrows).flatMap(([from, to]) => [from, ...to])
+  return [...new Set(named)].filter((room) => room !== '*' && !rooms.has(room)).toSorted()
+}
+
 /** The arrows themselves form no circle, so that rooms can be read one after the other. */
 export function arrowCircles(arrows: Arrows): readonly string[] {
   const graph = new Map(Object.entries(arrows).map(([room, targets]) => [room, targets.filter((to) => to !== '*')]))

@@ -1,3 +1,4 @@
+import { deviceKinds, storageEngines } from '../../../protocol/device-kinds.ts'
 import { boolean, bytea, enumeration, inet, integer, json, numeric, reference, text, timestamp } from '../column.ts'
 import { defineTable } from '../define.ts'
 import { syncStatus } from '../enums.ts'
@@ -24,14 +25,14 @@ export const devices = defineTable({
     agentId: reference('agents', 'cascade').nullable(),
     fingerprint: text().len(8, 255),
     name: text().len(1, 120),
-    kind: enumeration(['browser', 'desktop', 'mobile', 'tablet', 'cli', 'server', 'agent_runtime']),
+    kind: enumeration(deviceKinds),
     formFactor: text().generated("case when kind in ('mobile','tablet') then 'mobile' else 'desktop' end"),
     platform: text().nullable(),
     osVersion: text().nullable(),
     appVersion: text().nullable(),
     sdkVersion: text().nullable(),
     schemaVersion: integer().default(1),
-    storageEngine: enumeration(['pglite', 'memory', 'other']).default('pglite'),
+    storageEngine: enumeration(storageEngines).default('pglite'),
     publicKey: bytea().nullable().hidden(),
     isTrusted: boolean().default(false),
     syncStatus: enumeration(syncStatus).default('local'),
