@@ -1,3 +1,4 @@
+import { mostPushMutations } from '../../protocol/limits.ts'
 import type { OutboxEntry } from '../store/store.ts'
 
 export interface PushLimits {
@@ -7,7 +8,7 @@ export interface PushLimits {
 }
 
 /** What servers take unless they say otherwise; known better after the first welcome. */
-export const defaultPushLimits: PushLimits = { mutations: 100, bytes: 4 * 1024 * 1024 }
+export const defaultPushLimits: PushLimits = { mutations: mostPushMutations, bytes: 4 * 1024 * 1024 }
 
 /** Bytes of a push frame beside its writes. */
 const frameRoom = 64

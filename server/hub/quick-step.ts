@@ -63,7 +63,7 @@ export async function readQuickly(
 }
 
 /** Only rows that are found in the channels which they name: nobody's access changes, nothing hangs under them, and no table was emptied. */
-function isPlain(fold: Fold, { kindOf: kindOf, grantedBy }: Pick<Homes, 'kindOf' | 'grantedBy'>): boolean {
+function isPlain(fold: Fold, { kindOf, grantedBy }: Pick<Homes, 'kindOf' | 'grantedBy'>): boolean {
   // A sign of life tells when all was seen, which only a snapshot that waited for the log knows.
   if (fold.canary || fold.resets.length > 0) return false
   return fold
