@@ -153,6 +153,7 @@ async function run(scheduler: fc.Scheduler, warm: number, ops: readonly Op[]): P
       concurrentPages: 1,
       pageRows: 2,
       gatherMs: 0,
+      longestGatherMs: 0,
       idleGatherMs: 0,
     },
   })

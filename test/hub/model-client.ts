@@ -30,6 +30,12 @@ interface Saved {
   readonly held: readonly Subscription[]
 }
 
+/** All of a row but its vectors, which only some ask for. */
+function contentsOf(row: Row): string {
+  const values = Object.entries(row).filter(([, value]) => !(value instanceof Float32Array) && value !== null)
+  return JSON.stringify(values.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}
+
 export class ModelClient {
   readonly principal: DevicePrincipal
   readonly #hub: Hub
@@ -58,7 +64,11 @@ export class ModelClient {
   async connect(back: number): Promise<void> {
     this.disconnect()
     const connection = ++this.#connection
-    const saved = this.#saved.at(-1 - (back % this.#saved.length)) ?? { cursor: null, rows: new Map(), held: [] }
+    const saved = this.#saved.at(-1 - (back % this.#saved.length)) ?? {
+      cursor: null,
+      rows: new Map(),
+      held: [],
+    }
     this.rows = new Map(saved.rows)
     this.cursor = saved.cursor
     this.followed = new Map()
@@ -145,19 +155,19 @@ export class ModelClient {
   }
 
   /** What it must hold, from scratch. */
-  expected(): Map<string, number> {
+  expected(): Map<string, string> {
     const commit = this.#feed.at(this.cursor?.seq ?? 0)
-    const expected = new Map<string, number>()
+    const expected = new Map<string, string>()
     for (const { subscription, state } of this.followed.values()) {
       if (state !== 'held') continue
       for (const [key, row] of this.#feed.select(this.#selection(subscription), commit))
-        expected.set(key, Number(row['version']))
+        expected.set(key, contentsOf(row))
     }
     return expected
   }
 
-  actual(): Map<string, number> {
-    return new Map([...this.rows].map(([key, row]) => [key, Number(row['version'])]))
+  actual(): Map<string, string> {
+    return new Map([...this.rows].map(([key, row]) => [key, contentsOf(row)]))
   }
 
   #selection(subscription: Subscription) {
