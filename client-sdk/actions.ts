@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { eventFilterSchema } from '../protocol/agents/event-filter.ts'
 import type { retryPolicySchema } from '../protocol/agents/retry-policy.ts'
+import type { Charge } from '../protocol/actions/charge.ts'
 import type { Json } from '../protocol/rows/row.ts'
 import type { RowOf } from '../protocol/rows/row-type.ts'
 import type { shippedSchema } from './schema.generated.ts'
@@ -283,29 +284,6 @@ export interface Actions {
     }
     readonly answer: { readonly charges: readonly Charge[]; readonly next: string | null }
   }
-}
-
-/** What an organization pays for a month's usage of one model by one person in one project. Money is decimal text. */
-export interface Charge {
-  readonly id: string
-  readonly userId: string | null
-  readonly projectId: string | null
-  /** Days, as `YYYY-MM-DD`; the end is not part of it. */
-  readonly periodStart: string
-  readonly periodEnd: string
-  readonly provider: string
-  readonly model: string
-  readonly inputTokens: number
-  readonly outputTokens: number
-  readonly usageCost: string
-  readonly markup: string
-  /** `usageCost` and `markup` together. */
-  readonly amount: string
-  readonly currency: string
-  readonly status: 'pending' | 'invoiced' | 'paid' | 'void' | 'refunded'
-  readonly invoiceRef: string | null
-  /** The charge that this one takes back. */
-  readonly reversesId: string | null
 }
 
 interface PipelineAnswer {

@@ -45,10 +45,23 @@ export interface AnyAction {
   prepare(input: Json): (context: ActionContext) => Promise<Json>
 }
 
+/** An action whose name and input are known to the compiler. */
+export interface NamedAction<Name extends string, Given> extends AnyAction {
+  readonly name: Name
+  readonly input: z.ZodType<unknown, Given>
+}
+
 /** Declares an action; `run` gets the type of the schema. */
-export function defineAction<Input>({ name, input, repeatable = false, withheld = [], run }: Action<Input>): AnyAction {
+export function defineAction<const Name extends string, Input, Given>({
+  name,
+  input,
+  repeatable = false,
+  withheld = [],
+  run,
+}: Action<Input> & { readonly name: Name; readonly input: z.ZodType<Input, Given> }): NamedAction<Name, Given> {
   return {
     name,
+    input,
     repeatable,
     withheld,
     prepare(given) {

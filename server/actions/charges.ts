@@ -1,25 +1,7 @@
 import { z } from 'zod'
+import type { Charge } from '../../protocol/actions/charge.ts'
 import { defineAction } from './action.ts'
 import { checkAdmin } from './event-subscriptions.ts'
-
-interface Charge {
-  readonly id: string
-  readonly userId: string | null
-  readonly projectId: string | null
-  readonly periodStart: string
-  readonly periodEnd: string
-  readonly provider: string
-  readonly model: string
-  readonly inputTokens: number
-  readonly outputTokens: number
-  readonly usageCost: string
-  readonly markup: string
-  readonly amount: string
-  readonly currency: string
-  readonly status: string
-  readonly invoiceRef: string | null
-  readonly reversesId: string | null
-}
 
 const pageSize = 500
 
