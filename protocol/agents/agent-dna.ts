@@ -129,7 +129,10 @@ export const AgentGuardrails = z.strictObject({
     .prefault({}),
 })
 
-/** How its processes run. The server keeps `mobileCapable`, `deviceAffinity`, `locationEnabled` and `batteryAware` in the agent's columns. */
+/**
+ * How the agent's processes run. The server keeps `mobileCapable`, `deviceAffinity`, `locationEnabled` and `batteryAware` in columns of
+ * the agent.
+ */
 export const AgentRuntime = z.strictObject({
   concurrency: z.number().int().min(1).max(64).default(1),
   heartbeatSeconds: z.number().int().min(5).max(3600).default(30),

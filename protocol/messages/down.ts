@@ -17,7 +17,10 @@ export const errorBodySchema = z.strictObject({
   retryAfterMs: z.number().optional(),
 })
 
-/** Answer to `hello`. `resume` false: the cursor is of another epoch, ahead, or pruned; the client bootstraps and keeps its unsent writes. */
+/**
+ * Answer to `hello`. `resume` is false when the cursor is of another history, ahead of the log, or older than what the log keeps. The
+ * client then bootstraps, and keeps its unsent writes.
+ */
 export const welcomeSchema = z.strictObject({
   type: z.literal('welcome'),
   protocol: z.int(),
@@ -91,7 +94,10 @@ export const frontierSchema = z.strictObject({ type: z.literal('frontier'), seq:
 
 export const outcomesSchema = z.strictObject({ type: z.literal('outcomes'), outcomes: z.array(outcomeSchema) })
 
-/** Sixteen ranges by the last hex digit of the id: count and sum of row hashes, see `rows/verify.ts`. As of `to`, after the batch of that position. */
+/**
+ * Count and sum of row hashes for each of sixteen ranges, by the last hex digit of the id (`rows/verify.ts`). They are as of `to`, and come
+ * after the batch of that position.
+ */
 export const verifiedSchema = z.strictObject({
   type: z.literal('verified'),
   ref: refSchema,

@@ -30,7 +30,10 @@ export const mutationSchema = z.strictObject({
   group: rowIdSchema.optional(),
   /** Earlier mutations of this device without which this one makes no sense. */
   dependsOn: z.array(rowIdSchema).max(100).optional(),
-  /** When it was written as far as the device knew, milliseconds since 1970. Informative: order is the server's; refused when over 24 hours ahead. */
+  /**
+   * When it was written as far as the device knew, milliseconds since 1970. The server orders writes by their arrival, not by this. It refuses
+   * a time that is more than 24 hours ahead.
+   */
   at: z.number(),
 })
 export type Mutation = z.infer<typeof mutationSchema>

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Schema } from '../../protocol/rows/table.ts'
 
 /**
- * Version of the shipped schema, raised with every change of it that clients can notice. Servers serve this one and the
- * two before.
+ * Version of the shipped schema: raised with every change of it that clients can notice, and shown in `sync_tables.since_schema`. Nobody is
+ * refused because of it. A client of another schema ignores tables and columns that it does not know (docs/protocol.md, "Versions").
  */
 export const schemaVersion = 1
 

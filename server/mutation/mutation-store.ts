@@ -40,7 +40,7 @@ export interface StoredOutcome {
   readonly outcome: Outcome
 }
 
-/** Where a device stands: its counter, the outcomes that were asked for, and which counters of those asked for are taken by which mutation. */
+/** Where a device stands: its counter, the outcomes that were asked for, and which of the counters asked for belong to which mutation. */
 export interface DeviceLedger {
   /** Highest clientSeq ever answered; survives the ledger's retention. */
   readonly lastClientSeq: number

@@ -4,7 +4,7 @@
  *     begin: lock device ─ repeats? ─▶ stored outcomes
  *        │ new ones, in counter order
  *     prefetch: rows for update, rows referred to, open conflicts, access
- *        │ for each:  plan = form → join conflict → decide → authorise both images → references
+ *        │ for each:  plan = form → visible? → join conflict → decide → documents, references → authorise both images
  *     write: what is independent goes together; refused? again, one by one in savepoints; groups all or none
  *        │
  *     record: outcomes, device counter, a mark per mutation, repeated ones too ─▶ commit ─▶ onCommitted
@@ -49,7 +49,10 @@ export interface PushObserver {
   began(mutations: readonly Mutation[]): PushStages
 }
 
-/** Told in this order. A push that is tried again write by write tells `decided` and `committed` for each; one that fails, `failed` last. */
+/**
+ * Told in this order. A push that is tried again write by write tells `decided` and `committed` for each write; one that fails tells
+ * `failed` last.
+ */
 export interface PushStages {
   /** Before the commit; what is rejected leaves nothing in the log. */
   decided(outcomes: readonly Outcome[]): void
@@ -134,7 +137,10 @@ export function createMutations(options: MutationsOptions): Mutations {
   }
 }
 
-/** Whether it failed because of what was in the mutations, so that it would fail again. All else is for the sender or the database's keeper. */
+/**
+ * Whether the push failed because of what is in the mutations, so that it would fail again. Anything else is for the sender to repeat, or
+ * for the keeper of the database to mend.
+ */
 function isFault(error: unknown): boolean {
   return [CommitRefusedError, StatementFailedError, InvariantError, TypeError, RangeError].some(
     (fault) => error instanceof fault,

@@ -54,7 +54,10 @@ export async function loadAccess(query: SqlQuery, principal: DevicePrincipal): P
   return (await loadAccesses(query, [principal])).get(principal) ?? noAccess
 }
 
-/** The same for many, by the objects given: one statement for each principal, however many devices it has, and one object for equal answers. */
+/**
+ * The same for many, by the objects given. It takes one statement for each principal, however many devices it has. Equal answers are one
+ * object.
+ */
 export async function loadAccesses(
   query: SqlQuery,
   principals: readonly DevicePrincipal[],

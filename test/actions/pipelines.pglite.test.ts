@@ -245,7 +245,7 @@ describe('a run of a pipeline', () => {
     expect(await world.read('pipeline_executions', id)).toMatchObject({ status: 'cancelled' })
   })
 
-  it('is nothing for viewers', async () => {
+  it('refuses to start for a viewer', async () => {
     const pipelineId = await pipeline([{ name: 'a' }])
     await expect(world.call(world.viewer, 'pipelines.start', { pipelineId })).rejects.toMatchObject({
       code: 'forbidden',

@@ -37,7 +37,7 @@ test('a status listener that throws keeps nobody else from being told, and its e
   expect(uncaught).toContainEqual(new Error('mine'))
 })
 
-test('nor does one of a channel', async () => {
+test('a listener of a channel that throws does not keep the others from being told', async () => {
   const told: string[] = []
   const channel = new FollowedChannel({ id: 'a', channel: 'global', embeddings: false }, () => Promise.resolve())
   const uncaught = await uncaughtIn(async () => {
@@ -49,7 +49,7 @@ test('nor does one of a channel', async () => {
   expect(uncaught).toHaveLength(1)
 })
 
-test('nor one of a room', async () => {
+test('a listener of presence that throws does not keep the others from being told', async () => {
   const told: number[] = []
   const presence = new Presence({ send: () => undefined })
   const uncaught = await uncaughtIn(async () => {

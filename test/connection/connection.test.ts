@@ -455,7 +455,7 @@ describe('the end', () => {
     expect(server.opens).toBe(opens + 1)
   })
 
-  it('for good stays so', async () => {
+  it('a closed connection is not opened again by connect()', async () => {
     const { connection, server } = await liveAndHeld()
     await connection.close()
     connection.connect()

@@ -158,7 +158,7 @@ describe('a memory', () => {
 describe('a cycle is refused', () => {
   const refused = (table: string) => ({ code: '23514', constraint: `${table}_cycle` })
 
-  test('of dependencies', async () => {
+  test('refuses a task dependency that closes a cycle', async () => {
     const [a, b, c] = [await addTask(), await addTask(), await addTask()]
     const depends = (task: SqlRow, on: SqlRow) =>
       add('task_dependencies', { project_id: world.project, task_id: task['id'], depends_on_task_id: on['id'] })

@@ -102,7 +102,7 @@ describe('self', () => {
     ).toBe('forbidden')
   })
 
-  it('is no agent', () => {
+  it('does not let an agent write as the user of a row', () => {
     expect(
       check({
         table,
@@ -158,7 +158,7 @@ describe('an agent', () => {
     ).toBeUndefined()
   })
 
-  it('is no user', () => {
+  it('refuses a user where only agents may write', () => {
     expect(check({ table, access: accessTo({ 'project/p': 'owner' }), after: image(['project/p']) })).toBe('forbidden')
   })
 })

@@ -218,7 +218,7 @@ describe('an insert', () => {
   const set = { ownerId: id, title: 'A' }
   const keyed = { ...documents, policy: 'set', naturalKey: ['ownerId', 'title'] } as const
 
-  it('has all it needs', () => {
+  it('is refused without a value for a required column', () => {
     expect(write('insert', { set }, { row: null })).toEqual({ kind: 'insert', values: set, ignored: [] })
     expect(write('insert', { set: { title: 'A' } }, { row: null })).toMatchObject(rejected('invalid_value'))
   })
@@ -257,7 +257,7 @@ describe('a delete', () => {
     })
   })
 
-  it('of nothing is nothing', () => {
+  it('of a missing or deleted row is a noop', () => {
     expect(write('delete', {}, { row: null })).toMatchObject(noop)
     expect(write('delete', {}, { row: deleted })).toMatchObject(noop)
   })
