@@ -29,7 +29,10 @@ export async function differencesAtCursor(world: World, device: SimClient): Prom
       `${device.name} at ${cursor.seq}: ${table}`,
       columnsOf(device, table),
       expectedRows(world, held, table, rows),
-      heldRows(world, held, table, images),
+      // While nothing is being fetched, every row that is here must be held: lost access takes rows away (promise 7).
+      held.length === stored.subscriptions.length
+        ? (images.get(table) ?? new Map())
+        : heldRows(world, held, table, images),
     ),
   )
   // A step of the replica that came between these reads would make them of two states.
@@ -199,22 +202,25 @@ export function ledgerDifferences(world: World): readonly string[] {
   return problems
 }
 
-/** What the client itself answers once nothing waits, not only what its store holds: promise 8 as users see it. */
+/**
+ * What the store holds and what the client answers, once nothing waits: promise 8 as users see it, and promise 7 for all that
+ * lies in the store, whether a subscription holds it or not.
+ */
 export async function differencesShown(world: World, device: SimClient): Promise<readonly string[]> {
   const { tide } = device
   if (tide === null) return []
-  const stored = await device.store.load()
-  const held = stored.subscriptions.filter(({ state }) => state === 'held')
-  const shown = {
-    tasks: await tide.tasks.find({ withDeleted: true }),
-    memories: await tide.memories.find({ withDeleted: true }),
-  }
-  return Object.entries(shown).flatMap(([table, rows]) =>
+  const { subscriptions } = await device.store.load()
+  const held = subscriptions.filter(({ state }) => state === 'held')
+  const shown = new Map<string, readonly Row[]>()
+  for (const table of tables)
+    if (tablesIn(device.schema).has(table)) shown.set(table, await device.store.query(table, { withDeleted: true }))
+  const asked = await tide.tasks.find({ withDeleted: true })
+  return [...shown, ['tasks', asked as unknown as readonly Row[]] as const].flatMap(([table, rows]) =>
     compare(
       `${device.name} shows: ${table}`,
       columnsOf(device, table),
       expectedRows(world, held, table, world.database.rows),
-      new Map(rows.map((row) => [row.id, row as unknown as Row])),
+      new Map(rows.map((row) => [rowId(row), row])),
     ),
   )
 }

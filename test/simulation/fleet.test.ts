@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { runFleet, type Report } from './fleet.ts'
 import { planOf } from './plan.ts'
 import { regressions, save } from './regressions.ts'
@@ -30,25 +30,26 @@ async function tellFailure(seed: number, { problems, tally }: Report): Promise<s
   ].join('\n')
 }
 
-describe('fleets on a bad network', () => {
-  for (const [name, { shows, plan }] of regressions())
-    it(`end equal to the server, as they once did not: ${name}`, async () => {
-      const { problems, tally } = await runFleet(plan)
-      expect(problems).toEqual([])
-      for (const [what, times] of Object.entries(shows)) expect.soft(tally.of(what), what).toBeGreaterThanOrEqual(times)
-    }, 60_000)
+test.each(regressions())(
+  'a fleet that once did not ends equal: %s',
+  async (_name, { shows, plan }) => {
+    const { problems, tally } = await runFleet(plan)
+    expect(problems).toEqual([])
+    for (const [what, times] of Object.entries(shows)) expect.soft(tally.of(what), what).toBeGreaterThanOrEqual(times)
+  },
+  60_000,
+)
 
-  it(`end equal to the server, from ${seeds.length} seeds`, async () => {
-    const failures: string[] = []
-    const total = new Tally()
-    for (const seed of seeds) {
-      const report = await runFleet(planOf(seed))
-      total.include(report.tally)
-      if (report.problems.length > 0) failures.push(await tellFailure(seed, report))
-      if (failures.length >= mostFailures) break
-    }
-    if (seeds.length !== usual) process.stdout.write(`what happened in ${seeds.length} runs:\n${String(total)}\n`)
-    expect(failures.join('\n\n')).toBe('')
-    if (seeds.length >= usual) expect(total.missing, 'never happened').toEqual([])
-  }, 3_600_000)
-})
+test(`fleets on a bad network end equal, from ${seeds.length} seeds`, async () => {
+  const failures: string[] = []
+  const total = new Tally()
+  for (const seed of seeds) {
+    const report = await runFleet(planOf(seed))
+    total.include(report.tally)
+    if (report.problems.length > 0) failures.push(await tellFailure(seed, report))
+    if (failures.length >= mostFailures) break
+  }
+  if (seeds.length !== usual) process.stdout.write(`what happened in ${seeds.length} runs:\n${String(total)}\n`)
+  expect(failures.join('\n\n')).toBe('')
+  if (seeds.length >= usual) expect(total.missing, 'never happened').toEqual([])
+}, 3_600_000)

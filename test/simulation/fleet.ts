@@ -7,6 +7,7 @@ import type { Journal } from './journal.ts'
 import type { Plan, Step } from './plan.ts'
 import type { SimClient } from './sim-client.ts'
 import { calm } from './sim-network.ts'
+import type { Cursor } from '../../protocol/seq.ts'
 import { seededRandom } from '../../lib/random.ts'
 import { Tally } from './tally.ts'
 import { World } from './world.ts'
@@ -46,6 +47,7 @@ export async function runFleet(plan: Plan): Promise<Report> {
       perform(world, step, diaries, journal).catch((error: unknown) => journal.problems.push(String(error)))
     })
   const acknowledged = new Map<SimClient, Set<string>>(world.clients.map((device) => [device, new Set()]))
+  const cursors = new Map<string, number>()
   let isStormy = true
   const look = async (turn: number): Promise<void> => {
     if (!isStormy) return
@@ -53,7 +55,9 @@ export async function runFleet(plan: Plan): Promise<Report> {
     const device = world.clients[turn % world.clients.length]
     if (device === undefined) return
     journal.problems.push(...(await differencesAtCursor(world, device)))
-    for (const entry of (await device.store.load()).outbox)
+    const { meta, outbox } = await device.store.load()
+    journal.problems.push(...backwards(device, meta.cursor, cursors))
+    for (const entry of outbox)
       if (entry.outcome !== null && entry.outcome.kind !== 'rejected') acknowledged.get(device)?.add(entry.mutation.id)
   }
   void look(0)
@@ -61,6 +65,15 @@ export async function runFleet(plan: Plan): Promise<Report> {
   isStormy = false
   if (journal.problems.length > 0) return { problems: journal.problems, tally }
   return { problems: [...(await calmDown(world)), ...(await examine(world, journal, acknowledged))], tally }
+}
+
+/** Within one epoch a replica never goes back (promise 2). */
+function backwards({ name }: SimClient, cursor: Cursor | null, seen: Map<string, number>): readonly string[] {
+  if (cursor === null) return []
+  const key = `${name} ${cursor.epoch}`
+  const before = seen.get(key) ?? 0
+  seen.set(key, cursor.seq)
+  return cursor.seq < before ? [`${name} went back from ${before} to ${cursor.seq}`] : []
 }
 
 async function perform(
