@@ -232,6 +232,8 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     })
     replica.onChange((change) => {
       this.#tracker.take(change)
+      if (change.subscriptions.size > 0)
+        this.#presence.followed(new Set(replica.subscriptions.map(({ subscription }) => subscription.channel)))
       this.#tellStatus()
     })
     this.#connection.onPresent((message) => this.#presence.take(message))

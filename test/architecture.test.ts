@@ -131,6 +131,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/db/row-packer.ts',
   'server/db/sql-refusal.ts',
   'server/memory/nearest.ts',
+  'server/memory/recency.ts',
   'server/mutation/mutations.ts',
   'server/mutation/sql-mutation-store.ts',
   'server/scope/access.ts',

@@ -63,6 +63,11 @@ export class Presence {
     for (const channel of [...this.#peers.keys()]) this.#tell(channel, [])
   }
 
+  /** Of a channel that is not followed any more nothing is heard, so nobody is known to be there. */
+  followed(channels: ReadonlySet<string>): void {
+    for (const channel of [...this.#peers.keys()]) if (!channels.has(channel)) this.#tell(channel, [])
+  }
+
   #tell(channel: string, peers: readonly Peer[]): void {
     if (peers.length === 0) this.#peers.delete(channel)
     else this.#peers.set(channel, peers)

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
+import { redact } from '../../protocol/rows/redact.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
-import { redact } from './redact.ts'
 import { decideTool, isLimited, nothingUsed, type Permission, type Used } from './tool-decision.ts'
 
 const json: z.ZodType<Json> = z.json()

@@ -66,6 +66,10 @@ export interface CatalogTable {
   readonly capture: TableSpec['capture']
   readonly stamps: NonNullable<TableSpec['stamps']>
   readonly revisions: NonNullable<TableSpec['revisions']>
+  /** JSON columns that are stored without secrets. */
+  readonly redacted: readonly string[]
+  /** Columns that carry authority, and what it takes to change them. */
+  readonly guards: NonNullable<TableSpec['guards']>
   readonly foreignKeys: readonly ForeignKey[]
   /** Columns that name a row of whichever table another column names. */
   readonly polymorphic: NonNullable<TableSpec['polymorphic']>
@@ -153,6 +157,8 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec, dimension: number
     capture: spec.capture,
     stamps: spec.stamps ?? {},
     revisions: spec.revisions ?? {},
+    redacted: spec.redacted ?? [],
+    guards: spec.guards ?? {},
     foreignKeys: meta.props.flatMap((prop) => {
       const column = spec.columns[prop.name]?.spec
       if (!column?.references) return []

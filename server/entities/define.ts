@@ -15,6 +15,41 @@ export { toColumnName } from './orm-property.ts'
 export { embeddingDimension } from './column.ts'
 export type { ColumnSpec, DeleteRule } from './column.ts'
 
+/**
+ * What it takes to give a column another value, besides the right to write to its table. An insert counts as a change from the
+ * column's default. Agents never pass `rank` and `role`. `server/mutation/guards.ts` keeps these rules.
+ */
+export type Guard =
+  | {
+      /** A person with at least this role where the row is, or in the organization; an admin there at an insert. */
+      readonly kind: 'rank'
+      readonly rank: 'admin' | 'owner'
+      readonly of?: 'organization'
+      /** A new row may have any value. */
+      readonly insert?: 'free'
+      /** Only a change away from one of these values is guarded. */
+      readonly from?: readonly string[]
+      /** Of a JSON document, only what stands at these paths. */
+      readonly within?: readonly (readonly string[])[]
+      /** The value names the row's owner: who inserts a row as its owner has that role in it. */
+      readonly owner?: true
+      /** The value may put the row into a team, whose roles then count: nobody puts it where their own role is higher than here. */
+      readonly team?: true
+    }
+  | {
+      /**
+       * The value is a role. Nobody gives or takes a role above their own, nor deletes or restores a row with one. What changes
+       * the columns of `with` takes or gives the role too.
+       */
+      readonly kind: 'role'
+      readonly with?: readonly string[]
+    }
+  | {
+      /** The value says who did it: the writer, or an agent for which the writer may act. */
+      readonly kind: 'author'
+      readonly of: 'user' | 'agent'
+    }
+
 /** What is said of a table besides its columns. `Property` are the camelCase column names. */
 export interface TableOptions<Property extends string = string> {
   /** SQL name, snake_case plural. */
@@ -33,6 +68,10 @@ export interface TableOptions<Property extends string = string> {
   readonly transitions?: Readonly<Record<string, readonly string[]>>
   /** Columns that behave otherwise than the table's policy says. */
   readonly classes?: Readonly<Partial<Record<ColumnClass, readonly Property[]>>>
+  /** JSON columns of which secrets and what is too long are taken out before anything is stored. */
+  readonly redacted?: readonly Property[]
+  /** Columns that carry authority. */
+  readonly guards?: Readonly<Partial<Record<Property, Guard>>>
   /**
    * SQL condition over `old` under which `fixed` columns may still change: a row that is written in two steps, such as
    * a message that streams.

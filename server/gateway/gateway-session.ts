@@ -176,7 +176,7 @@ export class GatewaySession implements Wire, Expiring {
           return messageFrame({ type: 'called', ref: message.ref, result })
         })
       case 'presence':
-        return this.#present(visitor, hub, message)
+        return this.#present(visitor, message)
       default:
         return unreachable(message)
     }
@@ -199,7 +199,7 @@ export class GatewaySession implements Wire, Expiring {
         deviceId: device.deviceId,
         ...(device.formFactor === undefined ? {} : { formFactor: device.formFactor }),
       }
-      const visitor = new Visitor(this, {
+      const visitor = new Visitor(this, this.#deps.presence, {
         principal,
         deviceName: hello.device.name,
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
@@ -297,12 +297,12 @@ export class GatewaySession implements Wire, Expiring {
     })
   }
 
-  #present(visitor: Visitor, hub: HubSession, { channel, state }: UpOf<'presence'>): void {
+  #present(visitor: Visitor, { channel, state }: UpOf<'presence'>): void {
     const { presenceBytes, presencePerSecond } = this.#deps.limits
     visitor.presenceRate ??= new TokenBucket(this.#deps.clock, presencePerSecond, presencePerSecond)
     const retryAfterMs = visitor.presenceRate.take()
     if (retryAfterMs > 0) throw new TideError('rate_limited', 'Presence changes too often.', { retryAfterMs })
-    if (!hub.follows(channel) && !hub.access.channels.has(channel))
+    if (!visitor.mayEnter(channel))
       throw new TideError('forbidden', `Channel ${channel} is not open to this principal.`)
     const size = state === null ? 0 : JSON.stringify(state).length
     if (size > presenceBytes)

@@ -11,6 +11,8 @@ export interface Attendant {
   readonly principal: DevicePrincipal
   readonly deviceName: string
   follows(channel: string): boolean
+  /** Whether it may be seen there. */
+  mayEnter(channel: string): boolean
   /** Who is in a channel now; takes the place of what was sent of it before. */
   sendPresence(channel: string, frame: Uint8Array): void
 }
@@ -74,6 +76,12 @@ export class Presence {
   greet(attendant: Attendant, channel: string): void {
     const peers = this.#peersOf(channel)
     if (peers.length > 0) attendant.sendPresence(channel, messageFrame({ type: 'present', channel, peers }))
+  }
+
+  /** Takes a session out of the channels that are not open to it any more. */
+  recheck(attendant: Attendant): void {
+    for (const [channel, present] of this.#channels)
+      if (present.has(attendant) && !attendant.mayEnter(channel)) this.set(attendant, channel, null)
   }
 
   leave(attendant: Attendant): void {

@@ -3,7 +3,7 @@ import type { Cursor } from '../../protocol/seq.ts'
 import type { HubSession, SessionOptions } from '../hub/hub.ts'
 import type { Standing } from '../auth/auth.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { Attendant } from './presence.ts'
+import type { Attendant, Presence } from './presence.ts'
 import type { PushQueue } from './push-queue.ts'
 import { Requests } from './requests.ts'
 import type { TokenBucket } from './token-bucket.ts'
@@ -31,10 +31,12 @@ export class Visitor implements Attendant, SessionOptions {
   presenceRate: TokenBucket | undefined
   standing: Standing | undefined
   readonly #wire: Wire
+  readonly #presence: Pick<Presence, 'recheck'>
   #requests: Requests | undefined
 
-  constructor(wire: Wire, who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>) {
+  constructor(wire: Wire, presence: Pick<Presence, 'recheck'>, who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>) {
     this.#wire = wire
+    this.#presence = presence
     this.principal = who.principal
     this.deviceName = who.deviceName
     this.cursor = who.cursor
@@ -43,6 +45,15 @@ export class Visitor implements Attendant, SessionOptions {
 
   follows(channel: string): boolean {
     return this.hub?.follows(channel) ?? false
+  }
+
+  mayEnter(channel: string): boolean {
+    return this.follows(channel) || (this.hub?.access.channels.has(channel) ?? false)
+  }
+
+  /** Whoever lost a channel is not shown there any more. */
+  accessChanged(): void {
+    this.#presence.recheck(this)
   }
 
   get requests(): Requests {

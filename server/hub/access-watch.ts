@@ -1,13 +1,14 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Row, Value } from '../../protocol/rows/row.ts'
-import { accessColumns } from '../scope/access.ts'
+import { accessColumns, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Change, Moment, Step } from './feed.ts'
 
 /** A session as far as its access is concerned. */
 export interface Watched {
   readonly principal: DevicePrincipal
-  follows(channel: string): boolean
+  /** As it knows it: a search, and the next subscription, go by what it could follow too. */
+  readonly access: Pick<Access, 'channels'>
 }
 
 const maxSignatures = 20_000
@@ -79,16 +80,19 @@ function mayConcern(change: Change, session: Watched): boolean {
     case 'users':
       return change.id === principal.id
     case 'agents':
-      return change.id === principal.id || session.follows(`agent/${change.id}`)
+      return change.id === principal.id || session.access.channels.has(`agent/${change.id}`)
     case 'devices':
       return change.id === principal.deviceId
     case 'projects':
-      return session.follows(`project/${change.id}`)
+      return session.access.channels.has(`project/${change.id}`)
     case 'organization_members':
     case 'team_memberships':
       return concerns(change.row, ['userId', 'agentId'], principal.id)
     case 'project_members':
-      return change.row === null || session.follows(`project/${String(change.row['projectId'])}`)
+      return (
+        names(change.row, ['userId', 'agentId'], principal.id) ||
+        session.access.channels.has(`team/${String(change.row?.['teamId'])}`)
+      )
     default:
       return true
   }

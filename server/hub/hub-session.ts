@@ -23,6 +23,8 @@ export interface SessionOptions {
    * (`cursor_too_old`: its next hello is answered with `resume: false`) or a bug (`internal`). Send it as a fatal error and close.
    */
   readonly ended: (error: TideError) => void
+  /** Its access was evaluated again, and may be less than before. */
+  readonly accessChanged?: () => void
   /** Tokens of this principal were changed or revoked: check again the one this session came with. */
   readonly credentialsChanged?: () => void
 }

@@ -299,14 +299,14 @@ export class Session implements HubSession {
     this.#learn({ access: told, moment: step.moment })
     // The step may be of before its device or its user existed: whether it comes in is for its own reading to say.
     if (!this.#admitted) return
-    const access = this.#access
     for (const { id, spec } of this.#followed) {
-      if (access.channels.has(spec.selection.channel)) continue
+      if (this.#access.channels.has(spec.selection.channel)) continue
       this.#leaves.add(spec.selection.channel, true)
       this.#unfollow(id)
     }
-    if (!this.#leaves.isEmpty && !(withBatch && access.active)) this.#flushLeaves(step)
-    if (!access.active) this.end(refused(access, this.principal))
+    this.#options.accessChanged?.()
+    if (!this.#leaves.isEmpty && !(withBatch && this.#access.active)) this.#flushLeaves(step)
+    if (!this.#access.active) this.end(refused(this.#access, this.principal))
   }
 
   /** Sends what a step of the live loop or of the ring means to it. */

@@ -4,6 +4,7 @@ import type { Access } from '../scope/access.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
 import { vectorText } from './nearest.ts'
+import { recencySql } from './recency.ts'
 
 /** What to rank by. */
 export type Ask =
@@ -85,8 +86,7 @@ function allOf(conditions: readonly string[]): string {
 /** What a row is worth whatever is asked for, where its table has such columns. */
 function worth({ descriptor: { columns } }: SyncedTable): { readonly importance?: string; readonly recency?: string } {
   if (!columns['importance'] || !columns['decayRate']) return {}
-  const days = `extract(epoch from now() - greatest(t.last_accessed_at, t.last_reinforced_at, t.created_at)) / 86400`
-  return { importance: 't.importance', recency: `exp(-t.decay_rate * ${days})` }
+  return { importance: 't.importance', recency: recencySql(true) }
 }
 
 type Bind = (value: unknown) => string

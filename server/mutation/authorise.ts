@@ -3,6 +3,7 @@ import type { Row } from '../../protocol/rows/row.ts'
 import { roles, type Role, type TableDescriptor, type Writer } from '../../protocol/rows/table.ts'
 import type { Access } from '../scope/access.ts'
 import type { Principal } from '../scope/principal.ts'
+import { checkGuards, type Guards } from './guards.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import { isFinal } from './transition.ts'
 
@@ -18,6 +19,8 @@ export interface Image {
 
 export interface AuthoriseInput {
   readonly table: TableDescriptor
+  /** The columns of the table that carry authority. */
+  readonly guards: Guards
   readonly principal: Principal
   readonly access: Access
   readonly op: Mutation['op']
@@ -33,10 +36,11 @@ export function isVisible(access: Access, image: Image): boolean {
 
 /**
  * Whether the principal may make `after` of `before`. Both images count: nobody takes a row from where they may not
- * write, and nobody puts one there. Returns why not, naming who may.
+ * write, and nobody puts one there; nobody gives a column that carries authority a value that is not theirs to give. Returns why
+ * not, naming who may.
  */
 export function authorise(input: AuthoriseInput): Refusal | undefined {
-  const { table, principal, access, op, before, after } = input
+  const { table, guards, principal, access, op, before, after } = input
   const closed = refuseOp(table, op)
   if (closed) return closed
   if (!access.active)
@@ -53,7 +57,14 @@ export function authorise(input: AuthoriseInput): Refusal | undefined {
   if (principal.kind === 'agent' && typeof from === 'string' && from !== after.row['status'] && isFinal(table, from)) {
     return refuse('forbidden', `An agent cannot reopen a row of ${table.name} that is ${from}; members can.`)
   }
-  return undefined
+  const role = principal.kind === 'user' ? roleIn(access, before ?? after) : undefined
+  return checkGuards({ table, guards, principal, access, role, before: before?.row ?? null, after: after.row })
+}
+
+/** The highest role where the row is, but for where it is only shared. */
+function roleIn(access: Access, { homes, guests = [] }: Image): Role | undefined {
+  const held = homes.filter((home) => !guests.includes(home)).map((home) => access.channels.get(home))
+  return roles.findLast((role) => held.includes(role))
 }
 
 /** As if those who may edit were no guests. */

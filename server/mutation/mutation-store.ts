@@ -73,6 +73,8 @@ export interface MutationTransaction {
   rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
   /** Reads rows that others refer to, and keeps them from being deleted until the end. */
   references(table: string, ids: readonly string[]): Promise<readonly ReferenceTarget[]>
+  /** Whether the organization has an active owner besides this user; transactions that ask this of an organization take turns. */
+  hasOtherOwner(userId: string): Promise<boolean>
   /** How long rows of a log are kept, milliseconds; null: for ever, as far as their time goes. */
   keepsFor(table: string): Promise<number | null>
   /** Those who find a row by a grant, where a grant may allow to change it. */

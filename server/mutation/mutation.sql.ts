@@ -68,6 +68,22 @@ export const referencedUsers = {
     where u.id = any($1::uuid[])`,
 } as const
 
+/** $1 organization. Rows that refer to it need not wait. */
+export const lockOrganization = {
+  name: 'mutation_lock_organization',
+  text: 'select 1 from organizations where id = $1 for no key update',
+} as const
+
+/** $1 organization, $2 user: an active owner other than this user, whose account is active too. */
+export const otherOwner = {
+  name: 'mutation_other_owner',
+  text: `
+    select 1 from organization_members m join users u on u.id = m.user_id
+    where m.organization_id = $1 and m.user_id <> $2 and m.role = 'owner' and m.status = 'active' and m.deleted_at is null
+      and u.status = 'active' and u.deleted_at is null
+    limit 1`,
+} as const
+
 /** $1 name of a constraint or unique index, $2 its table. */
 export const keyColumns = {
   name: 'mutation_key_columns',

@@ -32,6 +32,7 @@ import { rejectedOutcome } from './outcome.ts'
 import type { MutationTime } from './plan.ts'
 import { PushRun } from './push-run.ts'
 import { refuse, type Refusal } from './refusal.ts'
+import { withoutSecrets } from './without-secrets.ts'
 import { Workspace } from './workspace.ts'
 
 export interface MutationsOptions {
@@ -88,8 +89,9 @@ export function createMutations(options: MutationsOptions): Mutations {
     return outcomes
   }
   return {
-    async push(principal, mutations) {
-      if (mutations.length === 0) return []
+    async push(principal, sent) {
+      if (sent.length === 0) return []
+      const mutations = sent.map((mutation) => withoutSecrets(options.catalog, mutation))
       const stages = options.observer?.began(mutations)
       try {
         const outcomes = await settle(principal, mutations, stages)

@@ -7,6 +7,7 @@ import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
 import { authorise, isVisible, type Image } from './authorise.ts'
 import { checkDocuments } from './check-documents.ts'
+import { checkLastOwner } from './check-last-owner.ts'
 import { conflictId, conflictRow, conflictTable, extendConflict, fieldsOf, joinConflict } from './conflict-row.ts'
 import { decide } from './decide.ts'
 import type { Decision, Disagreements } from './decision.ts'
@@ -129,7 +130,8 @@ async function planWrite(
     (await checkReferences(workspace, table, values, after)) ??
     (await checkSubjects(workspace, table, values, after)) ??
     (await checkAge(workspace, table, values, moment.now)) ??
-    authorise({ table: table.descriptor, principal, access, op: mutation.op, before, after })
+    authorise({ table: table.descriptor, guards: table.guards, principal, access, op: mutation.op, before, after }) ??
+    (await checkLastOwner(workspace, table, before, after))
   if (refusal) return refusedPlan(mutation, refusal)
   const kindOfConflict = decision.kind === 'conflict' ? decision.conflict : conflict ? 'field' : undefined
   const succession = await planSuccession(workspace, table, mutation, { values, kind: kindOfConflict })

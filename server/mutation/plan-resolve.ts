@@ -2,6 +2,7 @@ import { resolutionSchema, type Mutation } from '../../protocol/messages/mutatio
 import type { Patch } from '../../protocol/rows/row.ts'
 import { authorise, isVisible } from './authorise.ts'
 import { checkDocuments } from './check-documents.ts'
+import { checkLastOwner } from './check-last-owner.ts'
 import { conflictTable, patchToJson } from './conflict-row.ts'
 import type { Write } from './mutation-store.ts'
 import { takenOutcome } from './outcome.ts'
@@ -67,7 +68,8 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
     const after = await workspace.image(table, { ...before.row, ...settlement })
     const refusal =
       checkDocuments(table.name, settlement) ??
-      authorise({ table: table.descriptor, principal, access, op: 'patch', before, after })
+      authorise({ table: table.descriptor, guards: table.guards, principal, access, op: 'patch', before, after }) ??
+      (await checkLastOwner(workspace, table, before, after))
     if (refusal) return refusedPlan(mutation, refusal)
     if (Object.keys(settlement).length > 0)
       writes.push({ kind: 'update', table: table.name, id: String(before.row['id']), set: settlement, inc: {} })

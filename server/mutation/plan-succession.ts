@@ -37,6 +37,7 @@ export async function planSuccession(
   const change: Patch = { supersededById: mutation.rowId, status: 'superseded' }
   const refusal = authorise({
     table: table.descriptor,
+    guards: table.guards,
     principal,
     access: await workspace.access(),
     op: 'patch',

@@ -1,6 +1,7 @@
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { WriteRefusal } from '../db/sql-refusal.ts'
+import { accessColumns } from '../scope/access.ts'
 import type { MutationTransaction, Write } from './mutation-store.ts'
 import { rejectedOutcome } from './outcome.ts'
 import { planMutation } from './plan-mutation.ts'
@@ -71,7 +72,8 @@ export class PushRun {
     // By itself, and after what waits: what goes with its row may have been written just now.
     if (plan.cascades.length > 0) await this.#flush()
     this.#pending.push({ mutation, plan })
-    if (plan.cascades.length > 0) await this.#flush()
+    // What follows is authorised by what it leaves.
+    if (plan.cascades.length > 0 || plan.writes.some(decidesAccess)) await this.#flush()
   }
 
   /** All or none: one that is refused or in conflict undoes the others. */
@@ -195,6 +197,11 @@ export class PushRun {
       await this.#workspace.put(table, row, before)
     }
   }
+}
+
+/** Whether it changes who may do what. New rows only add to that, and many may come at once. */
+function decidesAccess(write: Write): boolean {
+  return write.kind === 'update' && (accessColumns[write.table] ?? []).some((property) => property in write.set)
 }
 
 function rowIdOf(write: Write): unknown {

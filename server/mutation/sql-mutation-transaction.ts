@@ -25,7 +25,9 @@ import { mergedDocuments } from './merged-documents.ts'
 import {
   keyColumns,
   lockDevice,
+  lockOrganization,
   markMutations,
+  otherOwner,
   readLedger,
   readRetention,
   recordMutations,
@@ -195,6 +197,13 @@ export class SqlMutationTransaction implements MutationTransaction {
     const homes =
       shared.length === 0 ? new Map<string, readonly string[]>() : await this.#homes.homesOf(this.#query, shared)
     return targets.map((target) => ({ ...target, also: homes.get(channelOf(target)) ?? [] }))
+  }
+
+  async hasOtherOwner(userId: string): Promise<boolean> {
+    const { organizationId } = this.#principal
+    // Two owners who take the role from each other at once wait here, so that the second sees what the first has done.
+    await this.#query({ ...lockOrganization, values: [organizationId] })
+    return (await this.#query({ ...otherOwner, values: [organizationId, userId] })).length > 0
   }
 
   async keepsFor(table: string): Promise<number | null> {

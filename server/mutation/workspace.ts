@@ -87,6 +87,11 @@ export class Workspace {
     return this.#targets.get(table)?.get(id) ?? null
   }
 
+  /** Whether the organization has an owner besides this user. Until the end of the transaction nobody else is told so. */
+  hasOtherOwner(userId: string): Promise<boolean> {
+    return this.#transaction.hasOtherOwner(userId)
+  }
+
   /** How long rows of a log are kept, milliseconds; null: for ever. */
   async keepsFor(table: string): Promise<number | null> {
     const known = this.#kept.get(table)

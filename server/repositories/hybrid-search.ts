@@ -1,5 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
 import { nearestIds, vectorText } from '../memory/nearest.ts'
+import { recencySql } from '../memory/recency.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 
 /** How much each part counts; they need not sum to 1. */
@@ -37,6 +38,8 @@ export interface Searched {
   readonly live: string
   readonly importance: string
   readonly confidence: string
+  /** Rows fade by a rate of their own, from when they were last of use. */
+  readonly decays?: boolean
   /** Whether a row has the words that are bound as `words`, and how well, 0 to 1. */
   readonly text: (words: string) => { readonly condition: string; readonly rank: string }
 }
@@ -69,7 +72,7 @@ const candidatesPerHit = 4
  */
 export async function hybridSearch(
   query: SqlQuery,
-  { table, live, importance, confidence, text: textOf }: Searched,
+  { table, live, importance, confidence, decays = false, text: textOf }: Searched,
   filter: { readonly text: string; readonly parameters: readonly unknown[] },
   options: SearchOptions,
 ): Promise<readonly Ranked[]> {
@@ -114,13 +117,12 @@ export async function hybridSearch(
     `${bind(weights.similarity)}::float8 * similarity`,
     `${bind(weights.text)}::float8 * text`,
     `${bind(weights.importance)}::float8 * importance`,
-    // Halves in a month.
-    `${bind(weights.recency)}::float8 * exp(-0.0231 * extract(epoch from now() - updated_at) / 86400)`,
+    `${bind(weights.recency)}::float8 * recency`,
   ].join(' + ')
   return query<Ranked & object>({
     text: `with candidates as (${sources.join(' union ')}),
       parts as (
-        select t.id, (${similarity})::float8 as similarity, (${text?.rank ?? '0'})::float8 as text, (${importance})::float8 as importance, t.updated_at
+        select t.id, (${similarity})::float8 as similarity, (${text?.rank ?? '0'})::float8 as text, (${importance})::float8 as importance, ${recencySql(decays)} as recency
         from candidates join ${table} t using (id) where ${condition}
       )
       select id, (${score})::float8 as score, similarity, text from parts order by score desc, id limit ${limit}`,

@@ -18,6 +18,7 @@ const searched = {
   live: `t.status = 'active' and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())`,
   importance: 't.importance',
   confidence: 't.confidence',
+  decays: true,
   text: fullText('t.search_vector', 't.title'),
 }
 

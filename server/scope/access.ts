@@ -1,5 +1,5 @@
 import type { Role } from '../../protocol/rows/table.ts'
-import { principalKey, type DevicePrincipal } from './principal.ts'
+import { principalKey, type DevicePrincipal, type Principal } from './principal.ts'
 import { agentAccess, userAccess } from './access.sql.ts'
 import type { SqlQuery } from './sql-query.ts'
 
@@ -26,7 +26,7 @@ export const accessColumns: Readonly<Record<string, readonly string[]>> = {
   organizations: ['status', 'deletedAt'],
   organization_members: ['userId', 'role', 'status', 'deletedAt'],
   users: ['status', 'deletedAt'],
-  agents: ['lifecycle', 'ownerUserId', 'deletedAt'],
+  agents: ['lifecycle', 'ownerUserId', 'teamId', 'deletedAt'],
   devices: ['revokedAt', 'deletedAt'],
   teams: ['deletedAt'],
   team_memberships: ['teamId', 'userId', 'agentId', 'role', 'deletedAt'],
@@ -49,6 +49,11 @@ interface Way {
   readonly devices: readonly string[] | null
 }
 
+/** The channels that somebody may follow, whatever their device; none when they are not active. */
+export async function loadChannels(query: SqlQuery, principal: Principal): Promise<Access['channels']> {
+  return channelsOf(await readWays(query, principal, []))
+}
+
 /** Evaluates access inside the transaction of `query`. */
 export async function loadAccess(query: SqlQuery, principal: DevicePrincipal): Promise<Access> {
   return (await loadAccesses(query, [principal])).get(principal) ?? noAccess
@@ -66,20 +71,32 @@ export async function loadAccesses(
   for (const some of Map.groupBy(principals, principalKey).values()) {
     const [first] = some
     if (!first) continue
-    const ways = await query<Way>({
-      name: `${first.kind}_access`,
-      text: first.kind === 'user' ? userAccess : agentAccess,
-      values: [first.organizationId, first.id, [...new Set(some.map(({ deviceId }) => deviceId))]],
-    })
+    const ways = await readWays(query, first, [...new Set(some.map(({ deviceId }) => deviceId))])
     const devices = new Set(ways.flatMap((way) => way.devices ?? []))
-    const channels = new Map<string, Role | 'agent'>()
-    for (const { channel, weight } of ways)
-      if (channel !== null) channels.set(channel, roleWeights.get(weight) ?? 'viewer')
-    const access: Access = { active: true, channels }
+    const access: Access = { active: true, channels: channelsOf(ways) }
     for (const principal of some)
       found.set(principal, ways.length === 0 ? inactive : devices.has(principal.deviceId) ? access : revoked)
   }
   return found
+}
+
+function readWays(
+  query: SqlQuery,
+  { kind, organizationId, id }: Principal,
+  devices: readonly string[],
+): Promise<readonly Way[]> {
+  return query<Way>({
+    name: `${kind}_access`,
+    text: kind === 'user' ? userAccess : agentAccess,
+    values: [organizationId, id, devices],
+  })
+}
+
+function channelsOf(ways: readonly Way[]): Access['channels'] {
+  const channels = new Map<string, Role | 'agent'>()
+  for (const { channel, weight } of ways)
+    if (channel !== null) channels.set(channel, roleWeights.get(weight) ?? 'viewer')
+  return channels
 }
 
 const inactive: Access = { ...noAccess, refusal: 'token_invalid' }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { redact } from '../../server/actions/redact.ts'
+import { redact } from '../../protocol/rows/redact.ts'
 import { decideTool, nothingUsed, type Permission, type ToolRequest } from '../../server/actions/tool-decision.ts'
 
 const row = (of: Permission['of'], allowed: boolean, operations: readonly string[] = []): Permission => ({

@@ -34,6 +34,10 @@ function classesOf(spec: TableSpec, doc: DocTable): Readonly<Record<string, read
   const classes = new Map<string, readonly string[]>(listed)
   if (server.length > 0) classes.set('server', [...(classes.get('server') ?? []), ...server])
   if (hidden.length > 0) classes.set('hidden', hidden)
+  const guarded = Object.entries(spec.guards ?? {})
+    .flatMap(([property, guard]) => [property, ...(guard?.kind === 'role' ? (guard.with ?? []) : [])])
+    .map(toColumnName)
+  if (guarded.length > 0) classes.set('guarded', guarded)
   return sortedLists(Object.fromEntries(classes))
 }
 

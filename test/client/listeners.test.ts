@@ -64,3 +64,14 @@ test('a listener of presence that throws does not keep the others from being tol
   expect(told).toEqual([0, 0])
   expect(uncaught).toHaveLength(1)
 })
+
+test('in a room whose channel is followed no more, nobody is known to be', () => {
+  const told: number[] = []
+  const presence = new Presence({ send: () => undefined })
+  presence.room('project/p').live((peers) => told.push(peers.length))
+  const peers = [{ deviceId: 'd', name: 'n', userId: 'u', agentId: null, state: {} }]
+  presence.take({ type: 'present', channel: 'project/p', peers })
+  presence.followed(new Set(['project/p']))
+  presence.followed(new Set(['project/q']))
+  expect(told).toEqual([0, 1, 0])
+})

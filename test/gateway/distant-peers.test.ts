@@ -29,6 +29,7 @@ function attendant(name: string): Attendant {
     principal: { kind: 'user', id: name, organizationId: 'o', deviceId: name },
     deviceName: name,
     follows: () => true,
+    mayEnter: () => true,
     sendPresence: () => undefined,
   }
 }

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock as clock } from '../../lib/clock.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
+import { insertRow } from '../../server/db/db.ts'
 import { newId } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
 import { startTestServer, type TestServer } from '../support/server.ts'
@@ -234,6 +235,44 @@ describe('presence', () => {
     })
     typing.client.close()
     expect((await watching.client.next('present')).peers).toEqual([])
+  })
+
+  test('ends with the access to the channel, whether its session follows that or not, and so does what a search finds', async () => {
+    const { organizationId, ownerId, memberId } = home.fixture
+    const { pool } = home.server.database
+    const projectId = newId()
+    const channel = `project/${projectId}`
+    const own = { id: projectId, organization_id: organizationId, owner_user_id: ownerId, visibility: 'private' }
+    await insertRow(pool, 'projects', { ...own, name: 'Private', slug: `private-${projectId}` })
+    await insertRow(pool, 'project_members', {
+      id: newId(),
+      organization_id: organizationId,
+      project_id: projectId,
+      user_id: memberId,
+    })
+    await insertRow(pool, 'memories', {
+      id: newId(),
+      organization_id: organizationId,
+      scope: 'project',
+      project_id: projectId,
+      content: 'The cellar is behind the shelf',
+    })
+    const [watching, going] = [await greeted(await home.userToken(ownerId)), await greeted()]
+    const subscriptions = [{ id: 'p', channel, tables: ['tasks'], embeddings: false, held: false }]
+    watching.client.send({ type: 'subscribe', subscriptions })
+    await watching.client.next('subscribed')
+    going.client.send({ type: 'presence', channel, state: {} })
+    expect((await watching.client.next('present')).peers).toMatchObject([{ userId: memberId }])
+    const search = async (ref: number): Promise<number> => {
+      going.client.send({ type: 'search', ref, table: 'memories', text: 'cellar', limit: 5 })
+      return (await going.client.next('found')).hits.length
+    }
+    expect(await search(1)).toBe(1)
+    await pool.query('delete from project_members where project_id = $1', [projectId])
+    expect((await watching.client.next('present')).peers).toEqual([])
+    expect(await search(2)).toBe(0)
+    going.client.send({ type: 'subscribe', subscriptions })
+    expect((await going.client.next('subscribed')).error?.code).toBe('forbidden')
   })
 
   test('in a channel that is not open to the sender, too large, or too often is refused', async () => {

@@ -5,8 +5,10 @@ import { change, organization, row, taskId } from './changes.ts'
 
 const principal = { organizationId: organization, kind: 'user', id: taskId(1), deviceId: taskId(2) } as const
 const project = taskId(3)
-const session = { principal, follows: (channel: string) => channel === `project/${project}` }
-const stranger = { principal: { ...principal, id: taskId(8), deviceId: taskId(9) }, follows: () => false }
+const team = taskId(6)
+const channels = new Map([`project/${project}`, `team/${team}`].map((channel) => [channel, 'member'] as const))
+const session = { principal, access: { channels } }
+const stranger = { principal: { ...principal, id: taskId(8), deviceId: taskId(9) }, access: { channels: new Map() } }
 
 function changed(table: string, id: string, values: Readonly<Record<string, string | null>> | null): Change {
   return change(1, { table, id, row: values && { ...row(1), ...values } })
@@ -18,11 +20,9 @@ const cases: readonly (readonly [string, Change])[] = [
   ['its user', changed('users', principal.id, { status: 'suspended' })],
   ['its device', changed('devices', principal.deviceId, { revokedAt: 'now' })],
   ['its team membership', changed('team_memberships', taskId(5), { userId: principal.id })],
-  ['a project it follows', changed('projects', project, { visibility: 'private' })],
-  [
-    'a member of a project it follows',
-    changed('project_members', taskId(5), { projectId: project, teamId: taskId(6) }),
-  ],
+  ['a project it may follow', changed('projects', project, { visibility: 'private' })],
+  ['its membership of a project', changed('project_members', taskId(5), { projectId: project, userId: principal.id })],
+  ["its team's membership of a project", changed('project_members', taskId(5), { projectId: project, teamId: team })],
   ['its organization', changed('organizations', organization, { status: 'suspended' })],
 ]
 
@@ -57,4 +57,14 @@ test('a change of other columns evaluates nobody again, once it was dealt with',
   watch.remember({ changes: [first], moment: 1 })
   expect(watch.concerned([renamed], [session])).toEqual([])
   expect(watch.concerned([closed], [session])).toHaveLength(1)
+})
+
+test('an agent is evaluated again when it leaves its team', () => {
+  const watch = new AccessWatch()
+  const agent = { principal: { ...principal, kind: 'agent' }, access: { channels: new Map() } } as const
+  const [inTeam, alone] = [taskId(6), null].map((teamId) => changed('agents', principal.id, { teamId }))
+  if (!inTeam || !alone) throw new Error('two')
+  watch.remember({ changes: [inTeam], moment: 1 })
+  expect(watch.concerned([inTeam], [agent])).toEqual([])
+  expect(watch.concerned([alone], [agent])).toHaveLength(1)
 })

@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -350,38 +351,75 @@ describe('deleted rows', () => {
   })
 })
 
-test('the file of an expired artifact goes before its row, when it is in the folder for that; others are named', async () => {
-  const [folder, outside] = [join(archiveDir, 'artifacts'), join(archiveDir, 'outside')]
-  await Promise.all([folder, outside].map((name) => mkdir(name)))
-  const [ours, theirs] = [join(folder, 'ours.log'), join(outside, 'theirs.log')]
-  await Promise.all([ours, theirs].map((name) => writeFile(name, 'x')))
-  await symlink(outside, join(folder, 'link'))
-  const pipeline = await add('pipelines', { project_id: world.project, name: 'P' })
-  const execution = await add('pipeline_executions', {
-    project_id: world.project,
-    pipeline_id: pipeline.id,
-    run_number: 1,
-    definition_revision: 1,
-    trigger_kind: 'push',
-  })
-  const places = [
-    pathToFileURL(ours).href,
-    pathToFileURL(theirs).href,
-    pathToFileURL(join(folder, 'link', 'theirs.log')).href,
-    's3://bucket/key',
-  ]
-  for (const [n, storage_uri] of places.entries())
-    await add('pipeline_artifacts', {
-      project_id: world.project,
-      execution_id: execution.id,
-      name: `a${n}`,
-      storage_uri,
-      expires_at: ago(1),
+describe('the file of an artifact', () => {
+  const artifactDir = (): string => join(archiveDir, 'artifacts')
+  const ours = (name: string): string => join(artifactDir(), world.organization, name)
+  const write = async (path: string): Promise<string> => {
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, 'x')
+    return pathToFileURL(path).href
+  }
+  const run = async (project: string) => {
+    const pipeline = await add('pipelines', { project_id: project, name: randomUUID() })
+    return add('pipeline_executions', {
+      project_id: project,
+      pipeline_id: pipeline.id,
+      run_number: 1,
+      definition_revision: 1,
+      trigger_kind: 'push',
     })
-  const report = await retain({ artifactDir: folder })
-  expect(report).toMatchObject({ tables: { pipeline_artifacts: 4 }, files: { removed: 1, left: 3 } })
-  expect(report.files.places.toSorted()).toEqual(places.slice(1).toSorted())
-  expect([existsSync(ours), existsSync(theirs)]).toEqual([false, true])
+  }
+  const artifact = (execution: { readonly id: string; readonly project_id?: unknown }, more: SqlRow) =>
+    add('pipeline_artifacts', {
+      project_id: execution.project_id,
+      execution_id: execution.id,
+      name: randomUUID(),
+      ...more,
+    })
+
+  test('goes with its row when it is in the folder of its organization; others are named', async () => {
+    const execution = await run(world.project)
+    const outside = join(archiveDir, 'outside')
+    const others = [
+      await write(join(outside, 'outside.log')),
+      await write(join(artifactDir(), 'shared.log')),
+      await write(join(artifactDir(), randomUUID(), 'of-another-organization.log')),
+      's3://bucket/key',
+    ]
+    const own = await write(ours('own.log'))
+    await symlink(outside, ours('link'))
+    const linked = pathToFileURL(ours('link/outside.log')).href
+    const left = [...others, linked]
+    for (const storage_uri of [own, ...left]) await artifact(execution, { storage_uri, expires_at: ago(1) })
+    const report = await retain({ artifactDir: artifactDir() })
+    expect(report).toMatchObject({ tables: { pipeline_artifacts: 6 }, files: { removed: 1, left: 5 } })
+    expect(report.files.places.toSorted()).toEqual(left.toSorted())
+    expect(existsSync(ours('own.log'))).toBe(false)
+    expect(
+      others.filter((place) => place.startsWith('file:')).map((place) => existsSync(fileURLToPath(place))),
+    ).toEqual([true, true, true])
+  })
+
+  test('stays while another row names its place, and goes with the last one', async () => {
+    const execution = await run(world.project)
+    const storage_uri = await write(ours('shared.log'))
+    const kept = await artifact(execution, { storage_uri })
+    await artifact(execution, { storage_uri, expires_at: ago(1) })
+    expect(await retain({ artifactDir: artifactDir() })).toMatchObject({ files: { removed: 0, left: 0 } })
+    expect(existsSync(ours('shared.log'))).toBe(true)
+    await query('update pipeline_artifacts set expires_at = $2 where id = $1', [kept.id, ago(1)])
+    expect(await retain({ artifactDir: artifactDir() })).toMatchObject({ files: { removed: 1, left: 0 } })
+    expect(existsSync(ours('shared.log'))).toBe(false)
+  })
+
+  test('goes when its row went with its project', async () => {
+    const project = await add('projects', { name: 'P', slug: `p-${randomUUID()}` })
+    const storage_uri = await write(ours('of-project.log'))
+    await artifact(await run(project.id), { storage_uri })
+    await query('delete from projects where id = $1', [project.id])
+    expect(await retain({ artifactDir: artifactDir() })).toMatchObject({ files: { removed: 1, left: 0 } })
+    expect(existsSync(ours('of-project.log'))).toBe(false)
+  })
 })
 
 describe('a run', () => {

@@ -107,3 +107,11 @@ test('what has expired, was superseded, archived or deleted, or is of others, is
     'deploy, superseded',
   ])
 })
+
+test('a memory that was of no use for years is found all the same', async () => {
+  const { add, find } = await world()
+  const created_at = new Date(Date.now() - 2000 * 86_400_000)
+  await add('The first deploy', { created_at, decay_rate: 1, is_pinned: true, embedding: toText(axis(1)) })
+  const [found] = await find({ text: 'deploy', embedding: vectorToBase64(axis(1)) })
+  expect(found).toMatchObject({ name: 'The first deploy', parts: { recency: expect.closeTo(0, 5) } })
+})

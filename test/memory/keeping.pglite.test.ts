@@ -82,6 +82,8 @@ describe('a memory fades', () => {
       [300, { tier: 'warm' }, 'cold', 'active'],
       [300, { tier: 'core' }, 'core', 'active'],
       [300, { tier: 'hot', is_pinned: true }, 'hot', 'active'],
+      // e^-2000 is no double precision any more.
+      [2000, { tier: 'hot', is_pinned: true, decay_rate: 1 }, 'hot', 'active'],
       [300, { tier: 'hot', last_accessed_at: new Date(Date.now() - 86_400_000) }, 'warm', 'active'],
       [300, { tier: 'hot', decay_rate: 0, importance: 1, confidence: 0.5 }, 'hot', 'active'],
       [1, { expires_at: new Date(Date.now() - 1000) }, 'warm', 'expired'],

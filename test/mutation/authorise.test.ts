@@ -21,7 +21,7 @@ const image = (homes: readonly string[], row: Row = {}): Image => ({ row: { orga
 function check(
   input: Partial<AuthoriseInput> & Pick<AuthoriseInput, 'table' | 'access' | 'after'>,
 ): string | undefined {
-  return authorise({ principal: user, op: 'patch', before: input.after, ...input })?.code
+  return authorise({ guards: {}, principal: user, op: 'patch', before: input.after, ...input })?.code
 }
 
 describe('a role', () => {
@@ -58,6 +58,7 @@ describe('a role', () => {
   it('is named in the refusal', () => {
     const refusal = authorise({
       table: writable('admin', 'self'),
+      guards: {},
       principal: user,
       access: accessTo({ 'project/p': 'viewer' }),
       op: 'insert',

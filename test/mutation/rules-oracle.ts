@@ -39,6 +39,8 @@ export function expected(world: RulesWorld, { table, place, part, op, row }: Cas
   if (!isWritable(table) || table.direction === 'up') return 'forbidden'
   if (op !== 'patch' && !isSoftDeleted(table)) return 'forbidden'
   if (op === 'patch' && changeable(table) === undefined) return 'fixed'
+  // The end of a project, and its return, is the end of what everybody has in it.
+  if (op !== 'patch' && table.name === 'projects') return part === 'owner' || part === 'admin' ? 'applied' : 'forbidden'
   return mayWrite(world, table, place, part, row) ? 'applied' : 'forbidden'
 }
 

@@ -42,7 +42,7 @@ export class RulesWorld {
   readonly #devices = new Map<Part, TestDevice>()
   readonly organization = newId()
   readonly #elsewhere = newId()
-  readonly #team = newId()
+  readonly team = newId()
   #project = ''
 
   private constructor(pool: Pool, tables: readonly DocTable[]) {
@@ -139,6 +139,26 @@ export class RulesWorld {
     return values
   }
 
+  async roleInProject(part: Part, as: string): Promise<void> {
+    await this.query('update project_members set role = $1 where project_id = $2 and user_id = $3', [
+      as,
+      this.#project,
+      this.idOf(part),
+    ])
+  }
+
+  /** The row of the part `agent` as it was at first, but for what is given. */
+  async agentAnew(given: SqlValues): Promise<SqlValues> {
+    const first = { team_id: null, owner_user_id: this.idOf('self'), agent_type: 'generic', lifecycle: 'active' }
+    const row: SqlValues = { ...first, status: 'offline', dna: '{}', ...given }
+    const columns = Object.keys(row).map((column, place) => `${column} = $${place + 2}`)
+    await this.query(`update agents set ${columns.join(', ')} where id = $1`, [
+      this.idOf('agent'),
+      ...Object.values(row),
+    ])
+    return { id: this.idOf('agent'), ...row }
+  }
+
   /** What the page says of each column that a client may send, in wire form. */
   wire(table: DocTable, values: SqlValues): Record<string, Json> {
     const kept = new Set(serverColumns(table))
@@ -174,7 +194,7 @@ export class RulesWorld {
   }
 
   #idAt(place: Place): string {
-    const ids = { organization: this.organization, project: this.#project, team: this.#team, global: '' }
+    const ids = { organization: this.organization, project: this.#project, team: this.team, global: '' }
     return place === 'user' ? this.idOf('self') : place === 'agent' ? this.idOf('agent') : ids[place]
   }
 
@@ -218,10 +238,10 @@ export class RulesWorld {
       this.#principals.set(part, id)
     }
     await this.query(`insert into teams (id, organization_id, name, slug) values ($1, $2, 'Core', 'core')`, [
-      this.#team,
+      this.team,
       this.organization,
     ])
-    await this.#join('team_memberships', 'team_id', this.#team)
+    await this.#join('team_memberships', 'team_id', this.team)
     this.#project = await this.#newProject()
     for (const part of parts) await this.#register(part)
   }

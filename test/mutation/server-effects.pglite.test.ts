@@ -1,7 +1,7 @@
 // What a write leads to in other rows, and what it may name there.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { createWorld, newId, type World } from './world.ts'
+import { createWorld, newId, type TestDevice, type World } from './world.ts'
 
 let db: TestDatabase
 let world: World
@@ -139,4 +139,75 @@ test('what is older than its log is kept for is refused, and says so', async () 
   )
   expect(await world.ben.one(event(11))).toMatchObject({ error: { code: 'invalid_value' } })
   expect(await world.ben.one(event(9))).toMatchObject({ kind: 'applied' })
+})
+
+describe('the last owner of an organization', () => {
+  const patch = (rowId: string, set: Readonly<Record<string, string>>) =>
+    ({ table: 'organization_members', op: 'patch', rowId, set, base: { role: 'owner', status: 'active' } }) as const
+  const memberships = async () => {
+    const rows = await world.query<{ id: string; user: string }>(
+      'select id, user_id as user from organization_members where organization_id = $1',
+      [world.organizationId],
+    )
+    const of = ({ principal }: TestDevice): string => rows.find(({ user }) => user === principal.id)?.id ?? ''
+    return { ada: of(world.ada), ben: of(world.ben) }
+  }
+
+  test('stays one, whether the role, the membership or the row would end', async () => {
+    const { ada } = await memberships()
+    const refusal = {
+      kind: 'rejected',
+      error: { code: 'forbidden', message: expect.stringMatching(/^organization_members .* no other active owner\.$/) },
+    }
+    expect(await world.ada.one(patch(ada, { role: 'admin' }))).toMatchObject(refusal)
+    expect(await world.ada.one(patch(ada, { status: 'suspended' }))).toMatchObject(refusal)
+    expect(await world.ada.one({ table: 'organization_members', op: 'delete', rowId: ada })).toMatchObject(refusal)
+  })
+
+  test('is not lost by two owners who are demoted in one push', async () => {
+    const { ada, ben } = await memberships()
+    await world.query(`update organization_members set role = 'owner' where id = $1`, [ben])
+    const outcomes = await world.ada.send(patch(ben, { role: 'admin' }), patch(ada, { role: 'admin' }))
+    expect(outcomes.map(({ kind }) => kind)).toEqual(['applied', 'rejected'])
+    await world.query(`update organization_members set role = 'member' where id = $1`, [ben])
+  })
+
+  test('is not lost by two owners who demote each other at once', async () => {
+    const { ada, ben } = await memberships()
+    await world.query(`update organization_members set role = 'owner' where id = $1`, [ben])
+    const outcomes = await Promise.all([
+      world.ada.one(patch(ben, { role: 'admin' })),
+      world.ben.one(patch(ada, { role: 'admin' })),
+    ])
+    expect(outcomes.map(({ kind }) => kind).toSorted()).toEqual(['applied', 'rejected'])
+    await world.query(
+      `update organization_members set role = case id when $1 then 'owner' else 'member' end where id in ($1, $2)`,
+      [ada, ben],
+    )
+  })
+})
+
+test('what an agent uploads of its tools is stored without secrets, and so is what is refused of it', async () => {
+  const agentId = world.scout.principal.id
+  const secrets = {
+    toolName: 'shell',
+    operation: 'run',
+    allowed: true,
+    agentId,
+    parameters: { command: 'ls', apiKey: 'k' },
+  }
+  const upload = (more: object) => ({ table: 'tool_audit_logs', op: 'insert', set: { ...secrets, ...more } }) as const
+  const rowId = newId()
+  const result = { text: 'Bearer abcdef', lines: 'x'.repeat(17_000) }
+  expect(await world.scout.one({ ...upload({ result }), rowId })).toMatchObject({ kind: 'applied' })
+  expect(await world.query('select parameters, result from tool_audit_logs where id = $1', [rowId])).toEqual([
+    { parameters: { command: 'ls', apiKey: '[redacted]' }, result: { omitted: expect.stringMatching(/ characters$/) } },
+  ])
+  const refused = await world.scout.one(upload({ agentId: newId() }))
+  expect(refused).toMatchObject({ kind: 'rejected' })
+  expect(
+    await world.query(`select payload -> 'set' -> 'parameters' as parameters from sync_mutations where id = $1`, [
+      refused.mutationId,
+    ]),
+  ).toEqual([{ parameters: { command: 'ls', apiKey: '[redacted]' } }])
 })

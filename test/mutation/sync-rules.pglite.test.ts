@@ -4,6 +4,7 @@ import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { toProperty } from '../../protocol/rows/table.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import type { SqlValues } from '../support/sample-rows.ts'
+import { allColumns } from '../support/schema-ddl.ts'
 import { readSchemaPage, type DocTable } from '../support/schema-notation.ts'
 import {
   changeable,
@@ -16,7 +17,8 @@ import {
   type Case,
   type Op,
 } from './rules-oracle.ts'
-import { parts, RulesWorld, toWire, type Place } from './rules-world.ts'
+import { guardedCases, type GuardedCase } from './guarded-columns.ts'
+import { parts, RulesWorld, toWire, type Part, type Place } from './rules-world.ts'
 
 const { tables } = readSchemaPage()
 let db: TestDatabase
@@ -109,5 +111,58 @@ describe.each(synced.map((table) => [table.name, table] as const))('%s', (_, tab
     const answers = await pushAll(cases)
     const wanted = cases.map((one) => [nameOf(one), expected(world, one)] as const)
     expect(Object.fromEntries(answers)).toEqual(Object.fromEntries(wanted))
+  })
+})
+
+const guarded = synced.flatMap((table) =>
+  (table.fields['guarded'] ?? []).map((column) => [`${table.name}.${column}`, table, column] as const),
+)
+
+/** Who of all of them is not refused. What an outsider makes is in the outsider's organization. */
+async function whoMay({ raised }: GuardedCase, push: (part: Part) => Promise<Outcome>): Promise<readonly Part[]> {
+  const may: Part[] = []
+  if (raised) await world.roleInProject('member', 'admin')
+  for (const part of parts) {
+    const { kind, error } = await push(part)
+    if (kind === 'applied' || kind === 'merged') may.push(part)
+    else
+      expect([part, error?.code]).toEqual([part, expect.stringMatching(/^(forbidden|not_found|foreign_key_violated)$/)])
+  }
+  if (raised) await world.roleInProject('member', 'member')
+  return may.filter((part) => part !== 'outsider')
+}
+
+describe.each(guarded)('%s carries authority, so that', (name, table, column) => {
+  const property = toProperty(column)
+  const caseOf = (): GuardedCase => {
+    const found = guardedCases(world)[name]
+    if (!found)
+      throw new Error(`${name} is guarded on docs/schema.md, and guarded-columns.ts does not say who may change it.`)
+    return found
+  }
+
+  test('it is changed by those who may, and by nobody else', async () => {
+    const { place, given = {}, value, patch = [] } = caseOf()
+    if (table.direction === 'up' || property === 'deletedAt' || table.policy === 'append') return
+    const may = await whoMay(caseOf(), async (part) => {
+      const row = table.name === 'agents' ? await world.agentAnew(given) : await world.row(table, place, given)
+      const { type = '', default: initial = null } = allColumns(table).find((one) => one.name === column) ?? {}
+      const base = { [property]: toWire(type, row[column] ?? initial) }
+      return world
+        .device(part)
+        .one({ table: table.name, op: 'patch', rowId: String(row['id']), set: { [property]: value }, base })
+    })
+    expect(may).toEqual(patch)
+  })
+
+  test('a new row has it from those who may, and from nobody else', async () => {
+    const { place, value, insert } = caseOf()
+    if (!insert) return
+    const may = await whoMay(caseOf(), async (part) => {
+      const row = await world.values(table, place)
+      const set = { ...world.wire(table, row), [property]: value }
+      return world.device(part).one({ table: table.name, op: 'insert', rowId: world.rowId(table, row, part), set })
+    })
+    expect(may).toEqual(insert)
   })
 })

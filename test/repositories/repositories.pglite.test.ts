@@ -6,7 +6,7 @@ import { plans } from '../../server/entities/planning/plans.ts'
 import { taskRuns } from '../../server/entities/planning/task-runs.ts'
 import { tasks } from '../../server/entities/planning/tasks.ts'
 import { projects } from '../../server/entities/projects/projects.ts'
-import type { Unit } from '../../server/repositories/repositories.ts'
+import type { Actor, Unit } from '../../server/repositories/repositories.ts'
 import { createWorld } from '../migrations/rows.ts'
 import { createRepositoryWorld, type RepositoryWorld } from './world.ts'
 
@@ -359,6 +359,51 @@ describe('memories', () => {
     expect(await search({ tags: ['rule', 'missing'] })).toEqual([])
     await unit((here) => here.memories.softDelete(kept.id))
     expect(await search({})).toEqual([])
+  })
+})
+
+describe('a search in a unit', () => {
+  const organization = (): string => on.world.organization
+  const asMember = async (): Promise<{ readonly organizationId: string; readonly userId: string }> => {
+    const other = await createWorld(on.db.database.pool)
+    await on.db.database.pool.query(
+      `insert into organization_members (organization_id, user_id, role) values ($1, $2, 'member')`,
+      [organization(), other.user],
+    )
+    return { organizationId: organization(), userId: other.user }
+  }
+  const owned = {
+    scope: 'user' as const,
+    content: 'The passphrase is swordfish',
+    embedding: new Float32Array(384).fill(1),
+  }
+
+  test('finds what its user or agent may see; one of the organization alone finds all', async () => {
+    const member = await asMember()
+    const mine = await unit((here) => here.memories.create({ ...owned, userId: on.world.user }))
+    const entry = { entryType: 'lesson' as const, title: 'Swordfish', scope: 'user' as const, userId: on.world.user }
+    await unit((here) => here.knowledge.create(entry))
+    const find = async (actor: Actor) =>
+      on.repositories.withUnit(actor, async ({ memories, knowledge }) => {
+        const hits = await memories.search({ text: 'swordfish', embedding: owned.embedding })
+        const known = await knowledge.search({ text: 'swordfish' })
+        return [hits.some(({ row }) => row.id === mine.id), known.length]
+      })
+    expect(await find(on.actor)).toEqual([true, 1])
+    expect(await find(member)).toEqual([false, 0])
+    expect(await find({ organizationId: organization(), agentId: on.world.agent })).toEqual([false, 0])
+    expect(await find({ organizationId: organization() })).toEqual([true, 1])
+  })
+
+  test('weighs how recent a memory is as a search of a client does', async () => {
+    const { id } = await unit((here) => here.memories.create({ ...owned, scope: 'organization', content: 'Years ago' }))
+    await on.db.database.pool.query(
+      `update memories set decay_rate = 1, created_at = now() - interval '2000 days' where id = $1`,
+      [id],
+    )
+    const weights = { similarity: 0, text: 0, importance: 0, recency: 1 }
+    const hits = await unit((here) => here.memories.search({ text: 'years', weights }))
+    expect(hits.find(({ row }) => row.id === id)?.score).toBeCloseTo(0, 5)
   })
 })
 

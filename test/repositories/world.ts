@@ -17,6 +17,13 @@ export interface RepositoryWorld {
 export async function createRepositoryWorld(kind: 'embedded' | 'postgres'): Promise<RepositoryWorld> {
   const db = await createTestDatabase({ kind })
   const world = await createWorld(db.database.pool)
+  const { pool } = db.database
+  // Searches find what the user may see.
+  await pool.query(`insert into organization_members (organization_id, user_id, role) values ($1, $2, 'owner')`, [
+    world.organization,
+    world.user,
+  ])
+  await pool.query('update agents set owner_user_id = $2 where id = $1', [world.agent, world.user])
   let commits = 0
   const repositories = createRepositories({
     database: db.database,

@@ -173,6 +173,7 @@ export class SimMutationStore implements MutationStore {
       access: () => Promise.resolve(database.accessOf(principal)),
       rows: (table, ids) => Promise.resolve(ids.map((id) => top().get(table, id)).filter((row) => row !== undefined)),
       grantees: async () => [],
+      hasOtherOwner: async () => true,
       keepsFor: async () => null,
       references: (table, ids) =>
         Promise.resolve(

@@ -60,6 +60,15 @@ export const agents = defineTable({
     silent: ['lastHeartbeatAt', 'ipAddress', 'hostName'],
     lww: ['status', 'currentTaskId'],
   },
+  // An agent that could write these would give itself rights, or take off what an admin put on it.
+  guards: {
+    teamId: { kind: 'rank', rank: 'admin' },
+    ownerUserId: { kind: 'rank', rank: 'admin' },
+    agentType: { kind: 'rank', rank: 'admin' },
+    lifecycle: { kind: 'rank', rank: 'admin' },
+    status: { kind: 'rank', rank: 'admin', from: ['maintenance'] },
+    dna: { kind: 'rank', rank: 'admin', within: [['guardrails'], ['model', 'costCeilingUsdPerRun']] },
+  },
   indexes: [
     unique(['organizationId', 'name'], { where: live }),
     index(['status']),

@@ -43,6 +43,10 @@ export const messages = defineTable({
     server: ['position', 'costUsd'],
     lww: ['status'],
   },
+  guards: {
+    senderUserId: { kind: 'author', of: 'user' },
+    senderAgentId: { kind: 'author', of: 'agent' },
+  },
   indexes: [
     unique(['conversationId', 'position']),
     index(['conversationId', 'sentAt']),

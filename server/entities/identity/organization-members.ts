@@ -31,5 +31,8 @@ export const organizationMembers = defineTable({
     server: ['displayName', 'email', 'avatarUrl', 'joinedAt'],
     fixed: ['userId'],
   },
+  guards: {
+    role: { kind: 'role', with: ['status'] },
+  },
   indexes: [unique(['organizationId', 'userId'], { where: live }), index(['userId'])],
 })

@@ -24,6 +24,9 @@ export const teamMemberships = defineTable({
   classes: {
     fixed: ['teamId', 'userId', 'agentId'],
   },
+  guards: {
+    role: { kind: 'role' },
+  },
   indexes: [unique(['teamId', 'userId'], { where: live }), unique(['teamId', 'agentId'], { where: live })],
   checks: {
     principal: 'num_nonnulls(user_id, agent_id) = 1',

@@ -35,6 +35,13 @@ export const integrations = defineTable({
   classes: {
     server: ['status', 'lastSyncedAt', 'errorCount', 'lastError'],
   },
+  // Admins of the organization give it a credential; an admin of its project must not say where that is sent.
+  guards: {
+    provider: { kind: 'rank', rank: 'admin', of: 'organization', insert: 'free' },
+    repositoryOwner: { kind: 'rank', rank: 'admin', of: 'organization', insert: 'free' },
+    repositoryName: { kind: 'rank', rank: 'admin', of: 'organization', insert: 'free' },
+    syncSettings: { kind: 'rank', rank: 'admin', of: 'organization', within: [['apiUrl']] },
+  },
   indexes: [
     unique(['organizationId', 'projectId', 'provider', 'name'], { nullsNotDistinct: true, where: live }),
     index(['provider', 'status']),

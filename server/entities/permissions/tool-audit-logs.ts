@@ -26,6 +26,10 @@ export const toolAuditLogs = defineTable({
     durationMs: integer().nullable(),
     permissionId: uuid().nullable(),
   },
+  redacted: ['parameters', 'result'],
+  guards: {
+    agentId: { kind: 'author', of: 'agent' },
+  },
   indexes: [
     index(['occurredAt']),
     index(['projectId', 'occurredAt']),

@@ -65,6 +65,9 @@ export const taskRuns = defineTable({
     fixed: ['projectId', 'taskId', 'attempt'],
     server: ['actualCost'],
   },
+  guards: {
+    agentId: { kind: 'author', of: 'agent' },
+  },
   indexes: [
     unique(['externalTaskId']),
     index(['status', 'priority', 'createdAt']),

@@ -28,6 +28,9 @@ export const projectMembers = defineTable({
   classes: {
     fixed: ['projectId', 'userId', 'teamId', 'agentId'],
   },
+  guards: {
+    role: { kind: 'role' },
+  },
   indexes: [
     unique(['projectId', 'userId'], { where: live }),
     unique(['projectId', 'teamId'], { where: live }),

@@ -50,6 +50,12 @@ export const projects = defineTable({
   classes: {
     server: ['completedAt', 'cancelledAt', 'archivedAt'],
   },
+  guards: {
+    ownerUserId: { kind: 'rank', rank: 'owner', owner: true },
+    teamId: { kind: 'rank', rank: 'admin', team: true },
+    visibility: { kind: 'rank', rank: 'admin', team: true },
+    deletedAt: { kind: 'rank', rank: 'admin' },
+  },
   indexes: [
     unique(['organizationId', 'slug'], { where: live }),
     index(['organizationId', 'status', 'createdAt']),

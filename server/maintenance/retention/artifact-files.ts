@@ -1,31 +1,22 @@
 import { realpath, rm } from 'node:fs/promises'
-import { dirname, join, basename, sep } from 'node:path'
+import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** What became of the files of expired artifacts. */
-export interface ArtifactFiles {
-  readonly removed: number
-  /** Places that are not ours to empty: of other schemes, or outside of the folder. */
-  readonly left: readonly string[]
-}
-
 /**
- * Removes the files of artifacts before their rows go: those with a `file:` place inside `root`, symbolic links followed. Throws when
- * a file that is ours cannot be removed; its row stays then.
+ * Removes the file of an artifact whose row is gone: a `file:` place inside the organization's folder of `root`, symbolic links
+ * followed, since whoever wrote the row chose the place. Answers false for a place that is not the organization's. Throws when
+ * a file that is cannot be removed.
  */
-export async function removeArtifactFiles(places: readonly string[], root: string | undefined): Promise<ArtifactFiles> {
-  const home = root === undefined ? undefined : await realpath(root).catch(() => undefined)
-  const left: string[] = []
-  let removed = 0
-  for (const place of places) {
-    const path = home === undefined ? undefined : await pathInside(place, home)
-    if (path === undefined) left.push(place)
-    else {
-      await rm(path, { force: true })
-      removed++
-    }
-  }
-  return { removed, left }
+export async function removeArtifactFile(
+  place: string,
+  organizationId: string,
+  root: string | undefined,
+): Promise<boolean> {
+  const home = root === undefined ? undefined : await realpath(join(root, organizationId)).catch(() => undefined)
+  const path = home === undefined ? undefined : await pathInside(place, home)
+  if (path === undefined) return false
+  await rm(path, { force: true })
+  return true
 }
 
 async function pathInside(place: string, home: string): Promise<string | undefined> {

@@ -9,7 +9,7 @@ import type { Catalog } from '../../catalog/catalog.ts'
 import { alone, jobs } from '../alone.ts'
 import { countPrunable, mostLogRows, pruneLog } from '../prune.ts'
 import { recordRun, wasDone, type RunEnd } from '../runs.ts'
-import { removeArtifactFiles } from './artifact-files.ts'
+import { removeArtifactFile } from './artifact-files.ts'
 import { archiveBatch, deleteBatch, deleteCounting, dropMonths, type Gone } from './remove-rows.ts'
 import { longestKeep, planRetention, type Policy, type RetentionStep } from './retention-plan.ts'
 
@@ -107,10 +107,9 @@ class Tally {
     if (months > 0) this.#months.set(table, months)
   }
 
-  addFiles(removed: number, left: readonly string[]): void {
-    this.#removedFiles += removed
-    this.#leftFiles += left.length
-    this.#places.push(...left.slice(0, namedPlaces - this.#places.length))
+  addFile(place: string, removed: boolean): void {
+    if (removed) this.#removedFiles += 1
+    else if ((this.#leftFiles += 1) <= namedPlaces) this.#places.push(place)
   }
 
   fail(table: string, error: unknown): void {
@@ -167,6 +166,7 @@ async function run(options: RetentionOptions): Promise<RetentionReport> {
     }
     await note(pool, step, total).catch((error: unknown) => tally.fail(step.table, error))
   }
+  await removeFiles(options, tally).catch((error: unknown) => tally.fail('pipeline_artifacts', error))
   await dropEmptyMonths(options, steps, policies, tally)
   for (const table of tally.lost(analyzeFrom)) await pool.query(`analyze "${table}"`)
   return tally.report()
@@ -194,11 +194,9 @@ async function remove(
   if (step.wholeMonths) onGone(await dropMonths(pool, step, now))
   for (let part = 0; !signal?.aborted; part++) {
     const gone =
-      step.table === 'pipeline_artifacts' && step.policy.condition === 'expired'
-        ? await removeArtifacts(options, step, tally)
-        : step.policy.action === 'archive_then_delete'
-          ? await archiveBatch(pool, archiveDir, step, now, part)
-          : await deleteBatch(pool, step, now)
+      step.policy.action === 'archive_then_delete'
+        ? await archiveBatch(pool, archiveDir, step, now, part)
+        : await deleteBatch(pool, step, now)
     if (gone.size === 0) break
     onGone(gone)
   }
@@ -219,26 +217,38 @@ async function logRetention(
   return { keepMs: rows[0]?.ms ?? 0, keepRows: mostLogRows }
 }
 
-/** The files first: a row whose file could not be removed is found again. */
-async function removeArtifacts(
-  { pool, artifactDir }: RetentionOptions,
-  { table, where, values, policy }: RetentionStep,
-  tally: Tally,
-): Promise<Gone> {
-  const { rows } = await pool.query<{ id: string; place: string }>(
-    `select t.id, t.storage_uri as place from "${table}" t where ${where} order by t."${policy.timeColumn}" limit ${policy.batchSize}`,
-    [tally.now, ...values],
-  )
-  if (rows.length === 0) return new Map()
-  const { removed, left } = await removeArtifactFiles(
-    rows.map(({ place }) => place),
-    artifactDir,
-  )
-  tally.addFiles(removed, left)
-  const { rowCount } = await pool.query(`delete from "${table}" where id = any ($1::uuid[])`, [
-    rows.map(({ id }) => id),
-  ])
-  return goneOf(table, rowCount ?? 0)
+interface Place {
+  readonly id: number
+  readonly organization: string
+  readonly place: string
+  readonly used: boolean
+}
+
+/**
+ * The files of artifacts whose rows are gone, whichever way they went: a trigger notes their places. A place that another row
+ * names is left to that row. A file that cannot be removed is tried again by the next run.
+ */
+async function removeFiles({ pool, artifactDir, signal }: RetentionOptions, tally: Tally): Promise<void> {
+  for (let last = 0; !signal?.aborted;) {
+    const { rows } = await pool.query<Place>(
+      `select f.id::float8 as id, f.organization_id as organization, f.place,
+        exists (select 1 from pipeline_artifacts a where a.storage_uri = f.place) as used
+      from sync.artifact_files f where f.id > $1 order by f.id limit 500`,
+      [last],
+    )
+    if (rows.length === 0) return
+    last = rows.at(-1)?.id ?? last
+    const done: number[] = []
+    for (const { id, organization, place, used } of rows) {
+      try {
+        if (!used) tally.addFile(place, await removeArtifactFile(place, organization, artifactDir))
+        done.push(id)
+      } catch (error) {
+        tally.fail('pipeline_artifacts', error)
+      }
+    }
+    await pool.query('delete from sync.artifact_files where id = any ($1::bigint[])', [done])
+  }
 }
 
 /** What is over for everybody, and empty: whatever kept a row there, an organization or a hold, keeps its month. */

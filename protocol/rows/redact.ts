@@ -1,4 +1,4 @@
-import type { Json } from '../../protocol/rows/row.ts'
+import type { Json } from './row.ts'
 
 /** JSON of more characters than this is not kept. */
 const maxLength = 16_384
