@@ -8,12 +8,12 @@ import type { SyncedTable } from '../catalog/catalog.ts'
 import { authorise, isVisible, type Image } from './authorise.ts'
 import { checkDocuments } from './check-documents.ts'
 import { checkLastOwner } from './check-last-owner.ts'
+import { checkReferences } from './check-references.ts'
 import { conflictId, conflictRow, conflictTable, extendConflict, fieldsOf, joinConflict } from './conflict-row.ts'
 import { decide } from './decide.ts'
 import type { Decision, Disagreements } from './decision.ts'
 import type { Write } from './mutation-store.ts'
 import { conflictOutcome, takenOutcome } from './outcome.ts'
-import { belongs } from '../scope/cascade.ts'
 import { answeredPlan, cascadesOf, refusedPlan, type MutationTime, type Plan } from './plan.ts'
 import { planResolve } from './plan-resolve.ts'
 import { planSuccession } from './plan-succession.ts'
@@ -262,40 +262,6 @@ async function imageAfter(
   return table.descriptor.scope.kind === 'project_home'
     ? { ...after, homes: [`organization/${workspace.principal.organizationId}`] }
     : after
-}
-
-/**
- * Every row that is newly referred to must exist, be visible to the writer and not be deleted; a row that comes back
- * must not have a deleted parent.
- */
-async function checkReferences(
-  workspace: Workspace,
-  table: SyncedTable,
-  values: Patch,
-  after: Image,
-): Promise<Refusal | undefined> {
-  const access = await workspace.access()
-  const restored = values['deletedAt'] === null
-  for (const key of table.foreignKeys) {
-    const { property, table: target, author } = key
-    const isParent = restored && belongs(key)
-    const id = isParent ? after.row[property] : values[property]
-    if (typeof id !== 'string' || author || property === 'organizationId') continue
-    const found = await workspace.target(target, id)
-    if (!found || !(isParent || isVisible(access, { row: {}, homes: found.homes }))) {
-      return refuse(
-        'foreign_key_violated',
-        `${table.name}.${property} refers to ${id} of ${target}, which does not exist or is not visible here.`,
-      )
-    }
-    if (found.deleted)
-      return refuse(
-        'foreign_key_violated',
-        `${table.name}.${property} refers to ${id} of ${target}, which is deleted.`,
-        'Restore that row first, or refer to another.',
-      )
-  }
-  return undefined
 }
 
 function toWrite(table: SyncedTable, mutation: Mutation, decision: Decision, values: Patch): Write | undefined {

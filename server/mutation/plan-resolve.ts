@@ -3,6 +3,8 @@ import type { Patch } from '../../protocol/rows/row.ts'
 import { authorise, isVisible } from './authorise.ts'
 import { checkDocuments } from './check-documents.ts'
 import { checkLastOwner } from './check-last-owner.ts'
+import { checkReferences } from './check-references.ts'
+import { checkSubjects } from './check-subjects.ts'
 import { conflictTable, patchToJson } from './conflict-row.ts'
 import type { Write } from './mutation-store.ts'
 import { takenOutcome } from './outcome.ts'
@@ -68,6 +70,8 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
     const after = await workspace.image(table, { ...before.row, ...settlement })
     const refusal =
       checkDocuments(table.name, settlement) ??
+      (await checkReferences(workspace, table, settlement, after)) ??
+      (await checkSubjects(workspace, table, settlement, after)) ??
       authorise({ table: table.descriptor, guards: table.guards, principal, access, op: 'patch', before, after }) ??
       (await checkLastOwner(workspace, table, before, after))
     if (refusal) return refusedPlan(mutation, refusal)

@@ -152,6 +152,36 @@ describe('a conflict', () => {
   })
 })
 
+describe('settling', () => {
+  it('refers to nothing that its writer may not refer to, by a side of its own or by a patch', async () => {
+    const [organization, foreign] = [newId(), newId()]
+    await world.query(`insert into organizations (id, name, slug) values ($1, 'Other', $2)`, [
+      organization,
+      `o-${organization}`,
+    ])
+    await world.query(
+      `insert into agents (id, organization_id, name, agent_type) values ($1, $2, 'spy', 'researcher')`,
+      [foreign, organization],
+    )
+    const refusal = { kind: 'rejected', error: { code: 'foreign_key_violated' } }
+    const settle = (rowId: unknown, set: object) =>
+      world.ben.one({ table: 'sync_conflicts', op: 'resolve', rowId: String(rowId), set: { ...set } })
+    const id = await newTask(world)
+    const scout = world.scout.principal.id
+    const { conflictId } = await makeConflict(
+      id,
+      { assignedAgentId: foreign },
+      { assignedAgentId: scout },
+      { assignedAgentId: null },
+    )
+    expect(await settle(conflictId, { take: 'client' })).toMatchObject(refusal)
+    expect(await settle(conflictId, { take: 'manual', patch: { assignedAgentId: foreign } })).toMatchObject(refusal)
+    expect(await settle(conflictId, { take: 'manual', patch: { assignedAgentId: scout } })).toMatchObject({
+      kind: 'applied',
+    })
+  })
+})
+
 describe('deleting', () => {
   const remove = (rowId: string, base?: Record<string, string>) =>
     ({ table: 'tasks', op: 'delete', rowId, ...(base ? { base } : {}) }) as const

@@ -87,6 +87,18 @@ export function guardedCases(world: RulesWorld): Readonly<Record<string, Guarded
       patch: admins,
       insert: admins,
     },
+    'success_criteria.evaluated_by_user_id': {
+      place: 'project',
+      value: people.member,
+      patch: ['member'],
+      insert: ['member'],
+    },
+    'success_criteria.evaluated_by_agent_id': {
+      place: 'project',
+      value: world.idOf('agent'),
+      patch: ['owner', 'admin', 'agent'],
+      insert: ['owner', 'admin', 'agent'],
+    },
     'task_runs.agent_id': { place: 'project', value: world.idOf('stranger'), patch: [], insert: [] },
     'tool_audit_logs.agent_id': { place: 'project', value: world.idOf('stranger'), insert: [] },
   }

@@ -32,6 +32,10 @@ export const successCriteria = defineTable({
     evaluatedByUserId: reference('users', 'set null').nullable(),
     evaluatedByAgentId: reference('agents', 'set null').nullable(),
   },
+  guards: {
+    evaluatedByUserId: { kind: 'author', of: 'user' },
+    evaluatedByAgentId: { kind: 'author', of: 'agent' },
+  },
   indexes: [index(['projectId', 'status']), index(['macroStepId']), index(['taskId'])],
   checks: {
     target: "operator = 'manual' or target_value is not null",
