@@ -34,7 +34,11 @@ export class Visitor implements Attendant, SessionOptions {
   readonly #presence: Pick<Presence, 'recheck'>
   #requests: Requests | undefined
 
-  constructor(wire: Wire, presence: Pick<Presence, 'recheck'>, who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>) {
+  constructor(
+    wire: Wire,
+    presence: Pick<Presence, 'recheck'>,
+    who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>,
+  ) {
     this.#wire = wire
     this.#presence = presence
     this.principal = who.principal

@@ -396,11 +396,8 @@ describe('a search in a unit', () => {
   })
 
   test('weighs how recent a memory is as a search of a client does', async () => {
-    const { id } = await unit((here) => here.memories.create({ ...owned, scope: 'organization', content: 'Years ago' }))
-    await on.db.database.pool.query(
-      `update memories set decay_rate = 1, created_at = now() - interval '2000 days' where id = $1`,
-      [id],
-    )
+    const old = { createdAt: new Date(Date.now() - 2000 * 86_400_000), decayRate: 1, content: 'Years ago' }
+    const { id } = await unit((here) => here.memories.create({ ...owned, ...old, scope: 'organization' }))
     const weights = { similarity: 0, text: 0, importance: 0, recency: 1 }
     const hits = await unit((here) => here.memories.search({ text: 'years', weights }))
     expect(hits.find(({ row }) => row.id === id)?.score).toBeCloseTo(0, 5)
