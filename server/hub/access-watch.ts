@@ -90,7 +90,7 @@ function mayConcern(change: Change, session: Watched): boolean {
       return concerns(change.row, ['userId', 'agentId'], principal.id)
     case 'project_members':
       return (
-        names(change.row, ['userId', 'agentId'], principal.id) ||
+        concerns(change.row, ['userId', 'agentId'], principal.id) ||
         session.access.channels.has(`team/${String(change.row?.['teamId'])}`)
       )
     default:
