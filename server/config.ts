@@ -44,6 +44,8 @@ export interface Config {
   /** Pages that may connect: origins in lower case, `loopback` for all of the browser's own machine, `*` for any. */
   readonly allowedOrigins: readonly string[]
   readonly database: DatabaseConfig
+  /** Module of an application with tables or actions of its own, for the command; absolute. */
+  readonly app: string | undefined
   /** Folder for what this process keeps on disk. */
   readonly dataDir: string
   readonly capture: 'wal' | 'trigger'
@@ -136,6 +138,7 @@ const variables = {
     .transform((text) => text.split(','))
     .pipe(z.array(url('postgres:', 'postgresql:')))
     .optional(),
+  TIDEWIRE_APP: z.string().min(1, 'must be a file').optional(),
   TIDEWIRE_DATA: z.string().min(1, 'must be a folder').default('./.tidewire'),
   TIDEWIRE_CACHE: z.string().default('~/.cache/tidewire'),
   CAPTURE: z.enum(['wal', 'trigger'], 'must be wal or trigger').optional(),
@@ -235,6 +238,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     host: env.HOST,
     port: env.PORT,
     allowedOrigins: env.ALLOWED_ORIGINS,
+    app: env.TIDEWIRE_APP === undefined ? undefined : resolve(env.TIDEWIRE_APP),
     dataDir,
     database:
       external === undefined

@@ -59,6 +59,7 @@ import { errorText, type Log, type Trouble } from './telemetry/telemetry.ts'
 export { defineAction, type ActionContext } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
 export type { OwnMigration } from './db/db.ts'
+export { Migration } from '@mikro-orm/migrations'
 // What an application declares its own tables with (docs/embedding.md).
 export {
   bigint,
@@ -365,7 +366,7 @@ function toError(trouble: Trouble | undefined): TideError | undefined {
 
 /** The mutations room on a database: for the gateway, and for commands that write as a device. */
 export function createPusher(
-  database: Database,
+  { pool }: Pick<Database, 'pool'>,
   options: {
     /** That of the configuration: values are checked by it. */
     readonly catalog: Catalog
@@ -376,6 +377,6 @@ export function createPusher(
   },
 ): Pusher {
   const { catalog, clock = systemClock, log = silentLog, onCommitted = () => undefined, observer } = options
-  const store = createSqlMutationStore({ pool: database.pool, catalog })
+  const store = createSqlMutationStore({ pool, catalog })
   return createMutations({ store, catalog, clock, log, onCommitted, ...(observer ? { observer } : {}) })
 }

@@ -116,6 +116,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/catalog/generate.ts',
   'server/catalog/shipped-rows.ts',
   'server/catalog/trigger-sql.ts',
+  'server/credentials/credential-kinds.ts',
   'server/entities/define.ts',
   'server/entities/enums.ts',
   // Tables with queries of their own.

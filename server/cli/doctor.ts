@@ -1,9 +1,9 @@
 import { systemClock } from '../../lib/clock.ts'
 import { walRequirements } from '../capture/capture.ts'
-import { loadCatalog } from '../catalog/catalog.ts'
-import type { Config } from '../config.ts'
-import type { Database } from '../db/db.ts'
-import { exitCodes, type Console } from './console.ts'
+import { migrationNames, type Database } from '../db/db.ts'
+import type { DatabaseJob } from './command.ts'
+import { exitCodes } from './console.ts'
+import { askServer } from './status.ts'
 
 /** One thing that was looked at. `fix` says what to do when it is not as it should be. */
 export interface Finding {
@@ -13,7 +13,7 @@ export interface Finding {
   readonly fix?: string
 }
 
-type Check = (database: Database, config: Config) => Promise<readonly Finding[]>
+type Check = (job: DatabaseJob) => Promise<readonly Finding[]>
 
 const wantedExtensions = ['vector', 'pg_trgm', 'pgcrypto', 'btree_gin']
 const wantedRoles = ['app_owner', 'app_rw', 'app_feed', 'app_readonly']
@@ -21,11 +21,11 @@ const oldestPostgres = 150_000
 const tolerableClockMs = 2000
 
 /** Looks at everything the server needs and prints each finding with its fix. Returns the exit code. */
-export async function doctor(database: Database, config: Config, console: Console): Promise<number> {
+export async function doctor(job: DatabaseJob): Promise<number> {
   const findings: Finding[] = []
   for (const check of checks) {
     try {
-      findings.push(...(await check(database, config)))
+      findings.push(...(await check(job)))
     } catch (error) {
       findings.push({
         what: check.name,
@@ -40,7 +40,7 @@ export async function doctor(database: Database, config: Config, console: Consol
       `${ok ? 'ok     ' : 'PROBLEM'} ${what}: ${found}${ok || fix === undefined ? '' : `\n        → ${fix}`}`,
   )
   const wrong = findings.filter(({ ok }) => !ok).length
-  console.answer(
+  job.console.answer(
     { ok: wrong === 0, findings },
     [...lines, wrong === 0 ? 'All is well.' : `${wrong} to mend.`].join('\n'),
   )
@@ -67,7 +67,7 @@ async function one<T extends object>(database: Database, sql: string, values: re
   return row
 }
 
-async function connection(database: Database, config: Config): Promise<readonly Finding[]> {
+async function connection({ database, config }: DatabaseJob): Promise<readonly Finding[]> {
   const started = systemClock.monotonic()
   await database.pool.query('select 1')
   const ms = Math.round(systemClock.monotonic() - started)
@@ -80,7 +80,7 @@ async function connection(database: Database, config: Config): Promise<readonly 
   return [{ what: 'connection', ok: true, found: `${where}, answers in ${ms} ms` }]
 }
 
-async function version(database: Database): Promise<readonly Finding[]> {
+async function version({ database }: DatabaseJob): Promise<readonly Finding[]> {
   const { number, text } = await one<{ number: number; text: string }>(
     database,
     `select current_setting('server_version_num')::integer as number, current_setting('server_version') as text`,
@@ -88,7 +88,7 @@ async function version(database: Database): Promise<readonly Finding[]> {
   return [{ what: 'Postgres version', ok: number >= oldestPostgres, found: text, fix: 'Use PostgreSQL 15 or later.' }]
 }
 
-async function extensions(database: Database): Promise<readonly Finding[]> {
+async function extensions({ database }: DatabaseJob): Promise<readonly Finding[]> {
   const { rows } = await database.pool.query<{ extname: string }>('select extname from pg_extension')
   const missing = wantedExtensions.filter((name) => !rows.some(({ extname }) => extname === name))
   return [
@@ -101,9 +101,22 @@ async function extensions(database: Database): Promise<readonly Finding[]> {
   ]
 }
 
-async function migrations(database: Database): Promise<readonly Finding[]> {
-  const pending = await (await database.orm()).migrator.getPending()
+async function migrations({ database, application }: DatabaseJob): Promise<readonly Finding[]> {
+  const { migrator } = await database.orm()
+  const pending = await migrator.getPending()
+  const known = new Set(await migrationNames(application))
+  const unknown = (await migrator.getExecuted()).map(({ name }) => name).filter((name) => !known.has(name))
   return [
+    ...(unknown.length === 0
+      ? []
+      : [
+          {
+            what: 'migrations of others',
+            ok: false,
+            found: `${unknown.join(', ')} in the database, not known here`,
+            fix: 'Name the application that has them (--app FILE or TIDEWIRE_APP), or use the version of Tidewire that has them.',
+          },
+        ]),
     {
       what: 'migrations',
       ok: pending.length === 0,
@@ -113,7 +126,7 @@ async function migrations(database: Database): Promise<readonly Finding[]> {
   ]
 }
 
-async function schemaDrift(database: Database): Promise<readonly Finding[]> {
+async function schemaDrift({ database }: DatabaseJob): Promise<readonly Finding[]> {
   const difference = (await (await database.orm()).schema.getUpdateSchemaSQL({ wrap: false })).trim()
   return [
     {
@@ -132,7 +145,7 @@ async function schemaDrift(database: Database): Promise<readonly Finding[]> {
 }
 
 /** The server works without them, but then nothing stands behind its own rules. */
-async function roles(database: Database): Promise<readonly Finding[]> {
+async function roles({ database }: DatabaseJob): Promise<readonly Finding[]> {
   const { missing, login, writer } = await one<{ missing: readonly string[]; login: string; writer: string }>(
     database,
     `select array(select name from unnest($1::text[]) as name where to_regrole(name) is null) as missing,
@@ -158,7 +171,7 @@ async function roles(database: Database): Promise<readonly Finding[]> {
   ]
 }
 
-async function clock(database: Database): Promise<readonly Finding[]> {
+async function clock({ database }: DatabaseJob): Promise<readonly Finding[]> {
   const { ms } = await one<{ ms: number }>(
     database,
     'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
@@ -174,12 +187,12 @@ async function clock(database: Database): Promise<readonly Finding[]> {
   ]
 }
 
-async function capture(database: Database, config: Config): Promise<readonly Finding[]> {
-  return config.capture === 'wal' ? walCapture(database) : triggerCapture(database)
+async function capture(job: DatabaseJob): Promise<readonly Finding[]> {
+  return job.config.capture === 'wal' ? walCapture(job) : triggerCapture(job)
 }
 
 /** What the server makes by itself at its next start is no problem, but a lost slot is: replicas will start over. */
-async function walCapture(database: Database): Promise<readonly Finding[]> {
+async function walCapture({ database }: DatabaseJob): Promise<readonly Finding[]> {
   const findings = await walRequirements(database.pool)
   return findings.map(({ what, ok, found, fix }) => ({
     what: what === 'capture' ? what : `capture: ${what}`,
@@ -189,12 +202,12 @@ async function walCapture(database: Database): Promise<readonly Finding[]> {
   }))
 }
 
-async function triggerCapture(database: Database): Promise<readonly Finding[]> {
+async function triggerCapture({ database, catalog }: DatabaseJob): Promise<readonly Finding[]> {
   const { rows } = await database.pool.query<{ relname: string }>(
     `select distinct c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgname like 'capture%' and t.tgenabled <> 'D' and not t.tgisinternal`,
   )
   const captured = new Set(rows.map(({ relname }) => relname))
-  const missing = [...loadCatalog().synced.values()]
+  const missing = [...catalog.synced.values()]
     .filter(({ name, sqlColumns }) => sqlColumns.some(({ property }) => property === 'channel') && !captured.has(name))
     .map(({ name }) => name)
   return [
@@ -207,7 +220,7 @@ async function triggerCapture(database: Database): Promise<readonly Finding[]> {
   ]
 }
 
-async function embeddingDimension(database: Database, config: Config): Promise<readonly Finding[]> {
+async function embeddingDimension({ database, config }: DatabaseJob): Promise<readonly Finding[]> {
   const { dimension } = await one<{ dimension: number }>(
     database,
     `select atttypmod as dimension from pg_attribute where attrelid = 'memories'::regclass and attname = 'embedding'`,
@@ -225,20 +238,23 @@ async function embeddingDimension(database: Database, config: Config): Promise<r
   ]
 }
 
-async function server(_database: Database, config: Config): Promise<readonly Finding[]> {
-  const url = `http://${config.host}:${config.port}/ready`
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(3000) })
-    const body = (await response.json()) as { readonly ready?: unknown }
+async function server({ config }: DatabaseJob): Promise<readonly Finding[]> {
+  const state = await askServer(config)
+  if (!('ready' in state))
     return [
       {
         what: 'server',
-        ok: body.ready === true,
-        found: `${url} says ${response.status}`,
-        fix: "Read the server's log; /ready names the part that is not.",
+        ok: !state.answers,
+        found: `${state.url}: ${state.why}`,
+        fix: 'Set HOST and PORT to where the server is, or end what answers there.',
       },
     ]
-  } catch {
-    return [{ what: 'server', ok: true, found: `none answers on ${url}` }]
-  }
+  return [
+    {
+      what: 'server',
+      ok: state.ready,
+      found: `${state.url} is ${state.ready ? 'ready' : 'not ready'}`,
+      fix: 'Run `npx tidewire status`: it names the part that is not well.',
+    },
+  ]
 }

@@ -3,9 +3,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import { createSignIn } from '../auth/auth.ts'
-import type { Config } from '../config.ts'
-import type { Database } from '../db/db.ts'
-import type { Console } from './console.ts'
+import type { DatabaseJob } from './command.ts'
 import { openAuth } from './use-database.ts'
 
 export interface PasswordOptions {
@@ -15,10 +13,8 @@ export interface PasswordOptions {
 
 /** Sets a password that comes from standard input: arguments are seen by everybody on the machine. */
 export async function setPassword(
-  database: Database,
-  config: Config,
+  { database, config, console }: DatabaseJob,
   { user, mustChange = false }: PasswordOptions,
-  console: Console,
 ): Promise<void> {
   const { pool } = database
   const { rows } = await pool.query<{ readonly id: string }>(

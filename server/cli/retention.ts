@@ -1,10 +1,8 @@
 import { join } from 'node:path'
 import { systemClock } from '../../lib/clock.ts'
-import { loadCatalog } from '../catalog/catalog.ts'
-import type { Config } from '../config.ts'
-import type { Database } from '../db/db.ts'
 import { applyRetention } from '../maintenance/maintenance.ts'
-import { exitCodes, table, type Console } from './console.ts'
+import type { DatabaseJob } from './command.ts'
+import { exitCodes, table } from './console.ts'
 
 export interface RetentionCommandOptions {
   readonly dryRun?: boolean
@@ -13,14 +11,12 @@ export interface RetentionCommandOptions {
 
 /** Runs retention now and says what went from where. */
 export async function retention(
-  { pool }: Database,
-  config: Config,
+  { database: { pool }, catalog, config, console }: DatabaseJob,
   { dryRun = false, days }: RetentionCommandOptions,
-  console: Console,
 ): Promise<number> {
   const report = await applyRetention({
     pool,
-    catalog: loadCatalog(undefined, { embeddingDimension: config.embedding.dimension }),
+    catalog,
     clock: systemClock,
     archiveDir: join(config.dataDir, 'archive'),
     artifactDir: config.artifactDir,

@@ -5,6 +5,7 @@ import type { Database } from '../db/db.ts'
 import { seedDemo } from '../maintenance/maintenance.ts'
 import { createServer, type TideServer } from '../server.ts'
 import { createLog } from '../telemetry/telemetry.ts'
+import type { Job } from './command.ts'
 import { exitCodes, type Console } from './console.ts'
 import { findPrincipal } from './find-principal.ts'
 import { openAuth } from './use-database.ts'
@@ -17,10 +18,11 @@ const closeLimitMs = 15_000
  * Runs the server until it is told to stop. A fresh embedded database gets the schema and the demo data. Returns the
  * exit code.
  */
-export async function start(config: Config, console: Console): Promise<number> {
+export async function start({ config, console, application }: Job): Promise<number> {
   const stopped = stopSignal()
   const began = systemClock.monotonic()
   const server = createServer(config, {
+    ...application,
     log: createLog(config.logLevel, config.logFormat),
     onProgress: (text) => console.progress(text),
   })

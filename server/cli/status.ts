@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import type { Config } from '../config.ts'
-import type { Database } from '../db/db.ts'
 import { formatBytes, type HealthCheck } from '../telemetry/telemetry.ts'
-import { exitCodes, table, type Console } from './console.ts'
+import type { DatabaseJob } from './command.ts'
+import { exitCodes, table } from './console.ts'
 
 /** Facts about what is in the database, in the order they are shown. */
 const factsSql = `
@@ -37,14 +37,16 @@ const readySchema = z.object({
 })
 type Ready = z.infer<typeof readySchema>
 
-/** What a server on the configured port says of itself; `why` when none does. */
-type ServerState = ({ readonly url: string } & Ready) | { readonly url: string; readonly why: string }
+/** What a server on the configured port says of itself; `why` when none does, and whether something else answers there. */
+type ServerState =
+  | ({ readonly url: string } & Ready)
+  | { readonly url: string; readonly answers: boolean; readonly why: string }
 
 /**
  * How the running server is, part by part, and what is in the database. Returns 1 when a part of the health is not well; no server is no
  * fault, for the database can be asked without one.
  */
-export async function status(database: Database, config: Config, console: Console): Promise<number> {
+export async function status({ database, config, console }: DatabaseJob): Promise<number> {
   const [server, { rows }] = await Promise.all([
     askServer(config),
     database.pool.query<Record<string, string | number | null>>(factsSql),
@@ -65,7 +67,8 @@ export async function status(database: Database, config: Config, console: Consol
   return 'ready' in server && server.checks.some(({ ok }) => !ok) ? exitCodes.failed : exitCodes.ok
 }
 
-async function askServer({ host, port }: Config): Promise<ServerState> {
+/** Asks the server of the configuration how it is. */
+export async function askServer({ host, port }: Pick<Config, 'host' | 'port'>): Promise<ServerState> {
   // A server that listens on every address is asked on this machine's own.
   const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host
   const url = `http://${name}:${port}`
@@ -74,8 +77,8 @@ async function askServer({ host, port }: Config): Promise<ServerState> {
     return { url, ...readySchema.parse(await response.json()) }
   } catch (error) {
     if (error instanceof z.ZodError || error instanceof SyntaxError)
-      return { url, why: 'something answers there, but it is no Tidewire server of this version' }
-    return { url, why: 'no server answers there' }
+      return { url, answers: true, why: 'something answers there, but it is no Tidewire server of this version' }
+    return { url, answers: false, why: 'no server answers there' }
   }
 }
 

@@ -17,7 +17,7 @@ if (stripsTypes && hasCondition) await import(cliUrl().href)
 else handOver(stripsTypes ? process.execPath : bundledNode())
 
 function cliUrl() {
-  return new URL('./cli.ts', import.meta.url)
+  return new URL('./main.ts', import.meta.url)
 }
 
 /** Path of the Node of the dependency `node`; ends the process with what to do when it is not there. */

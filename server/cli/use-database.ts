@@ -5,7 +5,7 @@ import { systemRandom } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import { createAuth, openSigningKey, type Auth } from '../auth/auth.ts'
 import type { Config } from '../config.ts'
-import { openDatabase, type Database } from '../db/db.ts'
+import { openDatabase, type Database, type OwnSchema } from '../db/db.ts'
 
 /**
  * Runs `work` on the database of the configuration: through the running server's socket when the embedded one is in
@@ -14,14 +14,14 @@ import { openDatabase, type Database } from '../db/db.ts'
 export async function useDatabase<T>(
   config: Config,
   work: (database: Database) => Promise<T>,
-  options: { readonly create?: boolean } = {},
+  options: { readonly create?: boolean; readonly own?: OwnSchema } = {},
 ): Promise<T> {
   if (config.database.kind === 'embedded' && !options.create && !existsSync(join(config.database.dataDir, 'pgdata'))) {
     throw new TideError('not_running', `There is no database in ${config.database.dataDir}.`, {
       remedy: 'Make one with `npx tidewire start` (or `npx tidewire migrate`), or set TIDEWIRE_DATA or DATABASE_URL.',
     })
   }
-  const database = await openDatabase(config, { mode: 'either' })
+  const database = await openDatabase(config, { mode: 'either', own: options.own })
   try {
     return await work(database)
   } catch (error) {

@@ -9,18 +9,10 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
 import { insertRow } from '../db/db.ts'
 import type { Cipher } from './cipher.ts'
+import type { CredentialKind } from './credential-kinds.ts'
 
 export { createCipher, type Cipher, type EncryptionKey } from './cipher.ts'
-
-export const credentialKinds = [
-  'api_key',
-  'oauth_token',
-  'bot_token',
-  'webhook_secret',
-  'signing_key',
-  'push_token',
-] as const
-export type CredentialKind = (typeof credentialKinds)[number]
+export type { CredentialKind } from './credential-kinds.ts'
 
 /** Names one living credential. */
 export interface CredentialName {

@@ -16,11 +16,12 @@ export { nameOf, timeOf } from './ask-database.ts'
 export { openDatabaseClock, type DatabaseClock } from './database-clock.ts'
 export { databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts'
 export { consolidateMigrations } from './consolidate.ts'
+export { draftMigration } from './draft-migration.ts'
 export { createSurvivingPool } from './surviving-pool.ts'
 export { insertRow } from './insert-row.ts'
 export type { EmbeddedMode } from './embedded.ts'
 export type { Notification } from './notifications.ts'
-export type { OwnMigration, OwnSchema } from './own-schema.ts'
+export { migrationNames, type OwnMigration, type OwnSchema } from './own-schema.ts'
 
 /**
  * The one door to Postgres, whichever it is. With `DATABASE_URL` a server elsewhere; without, PGlite in a worker thread

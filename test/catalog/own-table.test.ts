@@ -1,6 +1,10 @@
+import { readFileSync } from 'node:fs'
 import type { InferEntity } from '@mikro-orm/core'
 import { expect, expectTypeOf, test } from 'vitest'
+import * as application from '../../examples/notes/application.ts'
+import { schema as exampleSchema } from '../../examples/notes/schema.generated.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { generateApplicationModule } from '../../server/catalog/generate.ts'
 import { triggerSql } from '../../server/catalog/trigger-sql.ts'
 import { date, enumeration, reference, text, tsvector } from '../../server/entities/column.ts'
 import { defineTable } from '../../server/entities/define.ts'
@@ -39,6 +43,13 @@ test('a table of an application is in the catalog like the shipped ones', () => 
     `select sync.install_touch('app_notes', '{}', '{}')`,
     `select sync.install_capture('app_notes')`,
   ])
+})
+
+test('what is generated for its clients takes the shipped tables from the SDK', () => {
+  const { schema } = loadCatalog(application.entities)
+  const generated = readFileSync(new URL('../../examples/notes/schema.generated.ts', import.meta.url), 'utf8')
+  expect(generateApplicationModule(schema, loadCatalog().schema)).toBe(generated)
+  expect(exampleSchema).toEqual(schema)
 })
 
 test('its entity is typed from the columns', () => {

@@ -1,11 +1,15 @@
 // What commands do, called without their command line: starting a process for each takes longer than all of it.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { resolveConflict } from '../../server/cli/conflicts.ts'
 import type { Console } from '../../server/cli/console.ts'
 import { addPrice, bill, listPrices } from '../../server/cli/costs.ts'
-import { rollback } from '../../server/cli/database-commands.ts'
+import { rollback } from '../../server/cli/schema.ts'
 import { runJob } from '../../server/cli/upkeep.ts'
+import { verify } from '../../server/cli/verify.ts'
 import { createWorld, insert, type SqlRow, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { newId } from '../support/fixtures.ts'
 
 let db: TestDatabase
 let world: World
@@ -38,6 +42,99 @@ const runs = (kind: string) =>
     `select triggered_by, dry_run, status, rows_affected::int as n from maintenance_runs where kind = $1 order by started_at`,
     [kind],
   )
+
+describe('verify', () => {
+  const look = async () => {
+    const code = await verify({ database: db.database, catalog: loadCatalog(), console })
+    const { tables } = said.at(-1) as { tables: readonly { table: string; examples: readonly string[] }[] }
+    return { code, tasks: tables.find(({ table }) => table === 'tasks') }
+  }
+  const task = (title: string) => add('tasks', { project_id: world.project, title })
+  /** Runs statements that capture does not hear of. */
+  const unheard = async (text: string, values: readonly unknown[]): Promise<void> => {
+    await query('alter table tasks disable trigger user')
+    await query(text, values)
+    await query('alter table tasks enable trigger user')
+  }
+
+  test('agrees with what was changed, also by a transaction that took long', async () => {
+    const { id } = await task('long')
+    const client = await db.database.pool.connect()
+    await client.query('begin')
+    await client.query(`insert into tasks (organization_id, project_id, title) values ($1, $2, 'slow')`, [
+      world.organization,
+      world.project,
+    ])
+    await client.query(`update tasks set title = 'longer' where id = $1`, [id])
+    await client.query('select pg_sleep(0.3)')
+    await client.query('commit')
+    client.release()
+    expect(await look()).toMatchObject({ code: 0, tasks: { rows: 2, strayed: 0, unlogged: 0, vanished: 0 } })
+  })
+
+  test('finds an update, an insert and a delete that the log does not have', async () => {
+    const [updated, deleted] = [await task('updated'), await task('deleted')]
+    await query(`update sync_changes set occurred_at = occurred_at - interval '1 second'`)
+    await unheard(`update tasks set title = 'lost', updated_at = now(), version = version + 1 where id = $1`, [
+      updated.id,
+    ])
+    await unheard('delete from tasks where id = $1', [deleted.id])
+    const found = await look()
+    expect(found).toMatchObject({ code: 1, tasks: { unlogged: 1, vanished: 1 } })
+    expect(found.tasks?.examples.toSorted()).toEqual([updated.id, deleted.id].toSorted())
+    await unheard(
+      `insert into tasks (organization_id, channel, project_id, title) select organization_id, channel, project_id, 'unheard' from tasks where id = $1`,
+      [updated.id],
+    )
+    expect(await look()).toMatchObject({ code: 1, tasks: { unlogged: 2, vanished: 1 } })
+    await query(`update tasks set title = title || '!'`)
+    expect(await look()).toMatchObject({ tasks: { unlogged: 0, vanished: 1 } })
+  })
+})
+
+test('a conflict of somebody who has left is settled by an owner, or by whom --as names', async () => {
+  const people = await Promise.all(
+    ['owner', 'member', 'member'].map(async (role, n) => {
+      const email = `${role}-${n}@settle.example.com`
+      const { id } = await insert(db.database.pool, 'users', { email })
+      await add('organization_members', { user_id: id, role, display_name: role, email })
+      return { id, email }
+    }),
+  )
+  const [owner, left, member] = people.map(({ id, email }) => ({ id, email }))
+  if (!owner || !left || !member) throw new Error('Nobody is there.')
+  const row = await add('tasks', { project_id: world.project, title: 'theirs' })
+  const open = async () =>
+    add('sync_conflicts', {
+      channel: `project/${world.project}`,
+      user_id: left.id,
+      mutation_id: newId(),
+      table_name: 'tasks',
+      row_id: row.id,
+      kind: 'field',
+      base_version: 1,
+      server_version: 1,
+      fields: JSON.stringify({ title: { base: 'before', mine: 'mine', theirs: 'theirs' } }),
+      client_patch: JSON.stringify({ title: 'mine' }),
+    })
+  const job = { database: db.database, catalog: loadCatalog(), console }
+  const settledBy = async (id: string) =>
+    (await query('select status, resolved_by_user_id as by from sync_conflicts where id = $1', [id]))[0]
+  await query(`update organization_members set status = 'suspended' where user_id = $1`, [left.id])
+
+  const first = await open()
+  await resolveConflict(job, first.id, { take: 'client' })
+  expect(said.at(-1)).toMatchObject({ by: { name: owner.email, own: false }, outcome: { kind: 'applied' } })
+  expect(await settledBy(first.id)).toEqual({ status: 'resolved', by: owner.id })
+  expect(await query('select title from tasks where id = $1', [row.id])).toEqual([{ title: 'mine' }])
+
+  const second = await open()
+  await expect(resolveConflict(job, second.id, { take: 'server', as: left.email })).rejects.toMatchObject({
+    code: 'not_found',
+  })
+  await resolveConflict(job, second.id, { take: 'server', as: member.email })
+  expect(await settledBy(second.id)).toEqual({ status: 'resolved', by: member.id })
+})
 
 describe('prices and bills', () => {
   const use = (values: SqlRow = {}) =>
@@ -150,7 +247,7 @@ describe('run', () => {
 })
 
 test('rollback says in a dry run which migration it would revert, and reverts none', async () => {
-  await rollback(db.database, { dryRun: true }, console)
+  await rollback({ database: db.database, console }, { dryRun: true })
   const [{ name } = { name: '' }] = await query('select name from mikro_orm_migrations order by id desc limit 1')
   expect(said).toEqual([{ reverted: name, dryRun: true }])
 })

@@ -114,7 +114,7 @@ test('servers take the settings they are given, and refuse to start without a se
 })
 
 test('every setting of a server can be given, but for those of the machine it runs on', () => {
-  const own = ['HOST', 'PORT', 'TIDEWIRE_DATA', 'TIDEWIRE_CACHE', 'POSTGRES_BIN', 'ARTIFACT_DIR']
+  const own = ['HOST', 'PORT', 'TIDEWIRE_APP', 'TIDEWIRE_DATA', 'TIDEWIRE_CACHE', 'POSTGRES_BIN', 'ARTIFACT_DIR']
   const given = Object.keys(compose().service('server1').environment ?? {})
   expect(given.toSorted()).toEqual(settingNames.filter((name) => !own.includes(name)).toSorted())
 })

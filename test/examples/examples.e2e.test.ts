@@ -14,7 +14,7 @@ let server: ServerProcess
 
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), 'tidewire-examples-'))
-  server = await startServerProcess(join(home, 'server'))
+  server = await startServerProcess(join(home, 'server'), { TIDEWIRE_APP: join(root, 'examples/notes/application.ts') })
 })
 
 afterAll(async () => {
@@ -83,6 +83,14 @@ describe('each example does what it says', () => {
     expect(out).toContain('Settled everywhere: "Buy a ladder of middle length", priority high, synced')
   })
 
+  test('take-notes writes a row of a table that the application brings', async () => {
+    const token = await tokenOf('--user', 'ada@example.com')
+    const { code, out, err } = await run('notes/take-notes', token, '--once').ended
+    expect(err).toBe('')
+    expect(code).toBe(0)
+    expect(out).toMatch(/synced +calm +A table of our own/)
+  })
+
   test('vector-search finds the same here as on the server', async () => {
     const { code, out, err } = await run('vector-search', await tokenOf('--user', 'ada@example.com')).ended
     expect(err).toBe('')
@@ -118,7 +126,13 @@ describe('when the server is not as hoped', () => {
 
 test('each example says how it is started, and is tested here', async () => {
   const tests = await readFile(fileURLToPath(import.meta.url), 'utf8')
-  const names = (await readdir(join(root, 'examples'))).filter((name) => name !== 'settings.ts')
+  const parts = [
+    'settings.ts',
+    ...['add-notes', 'application', 'notes-table', 'schema.generated'].map((name) => `notes/${name}.ts`),
+  ]
+  const names = (await readdir(join(root, 'examples'), { recursive: true }))
+    .map((name) => name.replaceAll('\\', '/'))
+    .filter((name) => name.endsWith('.ts') && !parts.includes(name))
   for (const file of names) {
     const name = file.replace(/\.ts$/, '')
     const text = await readFile(join(root, 'examples', file), 'utf8')

@@ -8,7 +8,7 @@ import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { loadConfig, type Config } from '../../server/config.ts'
 import { openDatabase } from '../../server/db/db.ts'
 import type { Principal } from '../../server/scope/principal.ts'
-import { createServer, type TideServer } from '../../server/server.ts'
+import { createServer, type Application, type TideServer } from '../../server/server.ts'
 import { silentLog, type Log } from '../../server/telemetry/telemetry.ts'
 import { copyOfTemplate } from './database.ts'
 import { seedFixture, type Fixture } from './fixtures.ts'
@@ -31,6 +31,7 @@ export interface TestServerOptions {
   readonly tracing?: Config['tracing']
   /** Other settings. */
   readonly config?: Partial<Config>
+  readonly application?: Application
 }
 
 export async function startTestServer({
@@ -39,12 +40,13 @@ export async function startTestServer({
   log = silentLog,
   tracing,
   config: more = {},
+  application,
 }: TestServerOptions = {}): Promise<TestServer> {
   const dataDir = await copyOfTemplate()
   const base = loadConfig({ TIDEWIRE_DATA: dataDir, PORT: '0' })
   const config: Config = { ...base, ...more, limits: { ...base.limits, ...limits }, tracing }
   if (config.embedding.dimension !== base.embedding.dimension) await forgetDimension(config)
-  const server = createServer(config, { clock, log })
+  const server = createServer(config, { ...application, clock, log })
   await server.listen()
   const { pool } = server.database
   const fixture = await seedFixture(pool)

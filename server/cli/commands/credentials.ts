@@ -1,0 +1,45 @@
+import { Option } from 'commander'
+import { credentialKinds } from '../../credentials/credential-kinds.ts'
+import type { Cli } from '../command.ts'
+import type { CredentialOptions } from '../credentials.ts'
+
+interface InOrganization {
+  readonly org?: string
+}
+
+/** Secrets of third parties. */
+export function registerCredentials(cli: Cli): void {
+  const credentials = cli
+    .command('credentials', 'list the stored secrets of third parties, without the secrets')
+    .option('--org <slug>', 'of which organization, when there are several')
+    .action(
+      cli.onDatabase<InOrganization>(async ({ database, config, console }, { org }) =>
+        (await import('../credentials.ts')).listCredentials(database, config, org, console),
+      ),
+    )
+  cli
+    .command('set', 'store a secret, read from standard input', credentials)
+    .requiredOption('--provider <name>', 'whose service: openrouter, github, …')
+    .addOption(new Option('--kind <kind>', 'what it is').choices(credentialKinds).default('api_key'))
+    .option('--label <text>', 'to tell several apart', 'default')
+    .option('--user <email>', 'of this user, not of the organization')
+    .action(
+      cli.onDatabase<CredentialOptions>(async ({ database, config, console }, options) =>
+        (await import('../credentials.ts')).setCredential(database, config, options, console),
+      ),
+    )
+  cli
+    .command('revoke <id>', 'end a credential and destroy its secret', credentials)
+    .action(
+      cli.onDatabase<InOrganization, [string]>(async ({ database, config, console }, { org }, id) =>
+        (await import('../credentials.ts')).revokeCredential(database, config, { id, org }, console),
+      ),
+    )
+  cli
+    .command('rotate', 'encrypt all secrets anew with the first of ENCRYPTION_KEYS', credentials)
+    .action(
+      cli.onDatabase(async ({ database, config, console }) =>
+        (await import('../credentials.ts')).rotateCredentials(database, config, console),
+      ),
+    )
+}
