@@ -30,6 +30,7 @@ const ARROWS: rules.Arrows = {
   'server/repositories': ['server/catalog', 'server/db', 'server/entities', 'server/memory', 'server/scope'],
   'server/hub': ['server/capture', 'server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   'server/maintenance': ['server/capture', 'server/catalog', 'server/db', 'server/telemetry'],
+  'server/demo': ['server/db'],
   'server/gateway': [
     'server/actions',
     'server/auth',
@@ -60,6 +61,7 @@ const ARROWS: rules.Arrows = {
     'server/catalog',
     'server/config',
     'server/db',
+    'server/demo',
     'server/entities',
     'server/maintenance',
     'server/credentials',

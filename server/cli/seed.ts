@@ -1,6 +1,6 @@
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
-import { seedDemo, type DemoExtent } from '../maintenance/maintenance.ts'
+import { seedDemo, type DemoExtent } from '../demo/demo.ts'
 import type { DatabaseJob } from './command.ts'
 
 /** Brings the schema up to date first, so that a fresh database can be seeded at once. */

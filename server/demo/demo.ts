@@ -4,8 +4,8 @@ import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { insertRow } from '../db/db.ts'
-import { makeLaunch } from './demo-launch.ts'
-import { agentOf } from './demo-row.ts'
+import { makeLaunch } from './launch.ts'
+import { agentOf } from './row.ts'
 
 /** What the demo is made of, as its callers name it. */
 export interface Demo {

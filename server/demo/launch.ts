@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { insertRow } from '../db/db.ts'
-import { makePipeline } from './demo-pipeline.ts'
-import { makePlan } from './demo-plan.ts'
-import { agentOf, type Add, type Values } from './demo-row.ts'
+import { makePipeline } from './pipeline.ts'
+import { makePlan } from './plan.ts'
+import { agentOf, type Add, type Values } from './row.ts'
 
 /** What of the demo is there when its second project is made. */
 export interface LaunchParts {

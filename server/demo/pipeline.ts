@@ -1,4 +1,4 @@
-import type { Add, Values } from './demo-row.ts'
+import type { Add, Values } from './row.ts'
 
 /** A pipeline whose one run had a gate that failed and was waived. */
 export async function makePipeline(

@@ -1,5 +1,5 @@
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
-import type { Add, Values } from './demo-row.ts'
+import type { Add, Values } from './row.ts'
 
 /** A plan with phases, steps, tasks and a subtask; answers the ids of the tasks. */
 export async function makePlan(
