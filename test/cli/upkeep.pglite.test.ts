@@ -74,10 +74,10 @@ describe('verify', () => {
 
   test('finds an update, an insert and a delete that the log does not have', async () => {
     const [updated, deleted] = [await task('updated'), await task('deleted')]
-    await query(`update sync_changes set occurred_at = occurred_at - interval '1 second'`)
-    await unheard(`update tasks set title = 'lost', updated_at = now(), version = version + 1 where id = $1`, [
-      updated.id,
-    ])
+    await unheard(
+      `update tasks set title = 'lost', updated_at = now() + interval '1 second', version = version + 1 where id = $1`,
+      [updated.id],
+    )
     await unheard('delete from tasks where id = $1', [deleted.id])
     const found = await look()
     expect(found).toMatchObject({ code: 1, tasks: { unlogged: 1, vanished: 1 } })
