@@ -31,6 +31,7 @@ export class Diary {
   }
 
   async write(tide: Client): Promise<void> {
+    if (this.#device.wasRevoked) return
     if (this.#id === null) {
       const row = await tide.memories.insert({
         content: `Diary of ${this.#device.name}`,
@@ -49,7 +50,7 @@ export class Diary {
   }
 
   #check(what: string, summary: string | null): void {
-    if (Number(summary ?? 0) < this.#written)
+    if (!this.#device.wasRevoked && Number(summary ?? 0) < this.#written)
       this.#journal.problems.push(
         `${this.#device.name}: ${what} entry ${summary ?? 'nothing'} of its diary, which is at ${this.#written}`,
       )

@@ -15,7 +15,7 @@ import { World } from './world.ts'
 /** Virtual milliseconds that everything may take to come to rest after the storm. */
 const restMs = 120_000
 /** Virtual milliseconds between two looks at whether a device holds a state of the server. */
-const lookMs = 500
+const lookMs = 600
 
 /** How a run went: what is wrong (empty: nothing), and what happened in it. */
 export interface Report {
@@ -69,7 +69,8 @@ export async function runFleet(plan: Plan): Promise<Report> {
 
 /** Within one epoch a replica never goes back (promise 2). */
 function backwards({ name }: SimClient, cursor: Cursor | null, seen: Map<string, number>): readonly string[] {
-  if (cursor === null) return []
+  // Zero: it was told to fetch everything anew, and does not hold anything of before.
+  if (cursor === null || cursor.seq === 0) return []
   const key = `${name} ${cursor.epoch}`
   const before = seen.get(key) ?? 0
   seen.set(key, cursor.seq)

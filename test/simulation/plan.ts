@@ -38,7 +38,7 @@ export function planOf(seed: number): Plan {
       steps.push([Math.floor(at), who, dice.pick(names) ?? '', dice.below(2 ** 31)])
   }
   for (const name of deviceNames) {
-    repeat(name, 500, actNames, 'act')
+    repeat(name, 650, actNames, 'act')
     repeat(name, 2000, ['writeDiary'], 'diary')
   }
   repeat('world', 2500, disturbanceNames, 'disturb')

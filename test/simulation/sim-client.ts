@@ -39,6 +39,9 @@ export class SimClient {
     this.#store = createMemoryStore(parts.schema)
   }
 
+  /** Revoked once: its rows went from it with its access, those of its own too, whatever a restored server says since. */
+  wasRevoked = false
+
   get tide(): Client | null {
     return this.#client
   }

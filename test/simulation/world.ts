@@ -172,6 +172,7 @@ export class World {
     const id = device?.tide?.status.device.id
     if (device === undefined || id === undefined || id === null) return
     this.tally.add('device revoked')
+    device.wasRevoked = true
     this.foreignWrite('devices', id, {
       name,
       userId: device.principal.id,
