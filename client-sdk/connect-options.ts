@@ -5,7 +5,7 @@ import type { Schema } from '../protocol/rows/table.ts'
 import type { shippedSchema } from './schema.generated.ts'
 import { defaultOutbox, type OutboxLimits } from './outbox/outbox.ts'
 import { defaultTail, type TailLimits } from './outbox/tail.ts'
-import type { ReplicaOptions } from './store/open-store.ts'
+import type { ReplicaPlace } from './store/open-store.ts'
 
 export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
   /** Of the server, `http:` or `https:`; the WebSocket is on the same port. */
@@ -16,7 +16,7 @@ export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
    */
   readonly token: string | (() => string | Promise<string>) | undefined
   /** Where rows and unsent writes are kept. */
-  readonly replica: ReplicaOptions
+  readonly replica: ReplicaPlace
   /** How this replica is shown to others. */
   readonly device: { readonly name: string; readonly kind: DeviceKind }
   /**

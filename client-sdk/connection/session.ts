@@ -7,7 +7,7 @@ import type { Parsed } from '../../protocol/parse.ts'
 import type { Replica } from '../replica/replica.ts'
 import { BatchCollector } from './batch-collector.ts'
 import { pushLimits, timing } from './connection-options.ts'
-import { Followed } from './followed.ts'
+import { SubscriptionAnnouncer } from './subscription-announcer.ts'
 import { pageBlocks } from './page-blocks.ts'
 import { Pace } from './pace.ts'
 import { Puller } from './puller.ts'
@@ -46,7 +46,7 @@ export class Session {
   readonly #options: SessionOptions
   readonly #inbox = new Serial()
   readonly #collector = new BatchCollector()
-  readonly #followed: Followed
+  readonly #announcer: SubscriptionAnnouncer
   readonly #puller: Puller
   readonly #pusher: Pusher
   readonly #stopListening: () => void
@@ -75,7 +75,7 @@ export class Session {
       watchdog: watchdog('push'),
       pace: new Pace(clock, pushLimits.pace),
     })
-    this.#followed = new Followed({
+    this.#announcer = new SubscriptionAnnouncer({
       replica,
       clock,
       send,
@@ -84,20 +84,20 @@ export class Session {
       refused: options.refused,
     })
     this.#stopListening = replica.onChange((change) => {
-      if (change.subscriptions.size > 0) this.#followed.update()
+      if (change.subscriptions.size > 0) this.#announcer.update()
       if (replica.hasUnsent) this.#pusher.pump()
     })
   }
 
   start(): void {
-    this.#followed.update()
+    this.#announcer.update()
     this.#pusher.pump()
   }
 
   receive({ message, sections }: Parsed<Down> & { readonly message: SessionMessage }): void {
     switch (message.type) {
       case 'subscribed':
-        return this.#followed.subscribed(message)
+        return this.#announcer.subscribed(message)
       case 'page':
         return this.#takePage(message, sections)
       case 'batch':
@@ -115,7 +115,7 @@ export class Session {
   async end(): Promise<void> {
     this.#isEnded = true
     this.#stopListening()
-    this.#followed.stop()
+    this.#announcer.stop()
     this.#puller.stopAll()
     this.#pusher.stop()
     await this.#inbox.idle()
@@ -166,7 +166,7 @@ export class Session {
 
   #refused({ subscription, error: body }: DownOf<'error'>): void {
     const error = TideError.fromBody(body)
-    if (subscription !== undefined) return this.#followed.failed(subscription, error)
+    if (subscription !== undefined) return this.#announcer.failed(subscription, error)
     if (error.code === 'device_cloned') return this.#options.identityLost()
     // What was on its way behind the refused push finds a gap before it. All of it goes again.
     if (this.#pusher.isHeld) return

@@ -1,4 +1,4 @@
-import type { SettledEntry } from '../store/store.ts'
+import type { SyncedEntry } from '../store/store.ts'
 
 /** How many ended writes are kept, and how long. Whatever bound is reached first counts. */
 export interface TailLimits {
@@ -10,8 +10,8 @@ export interface TailLimits {
 
 export const defaultTail: TailLimits = { writes: 10_000, bytes: 8_000_000, ms: 48 * 3_600_000 }
 
-interface Kept {
-  readonly entry: SettledEntry
+interface TailEntry {
+  readonly entry: SyncedEntry
   readonly bytes: number
 }
 
@@ -22,7 +22,7 @@ interface Kept {
  */
 export class Tail {
   readonly #limits: TailLimits
-  readonly #byId = new Map<string, Kept>()
+  readonly #byId = new Map<string, TailEntry>()
   #bytes = 0
 
   constructor(limits: TailLimits) {
@@ -44,7 +44,7 @@ export class Tail {
   }
 
   /** Those that the server took after this counter, in that order. */
-  after(clientSeq: number): readonly SettledEntry[] {
+  after(clientSeq: number): readonly SyncedEntry[] {
     return [...this.#byId.values()]
       .map(({ entry }) => entry)
       .filter(({ mutation }) => mutation.clientSeq > clientSeq)
@@ -59,7 +59,7 @@ export class Tail {
    * The ids that must go when these come, the oldest first. A group goes whole: half of one must never be sent again.
    * Looks at the oldest only, so that the usual answer costs nothing.
    */
-  overdue(coming: readonly SettledEntry[], now: number): readonly string[] {
+  overdue(coming: readonly SyncedEntry[], now: number): readonly string[] {
     let writes = this.#byId.size + coming.length
     const arriving = coming.map((entry) => ({ entry, bytes: bytesOf(entry) }))
     let bytes = arriving.reduce((sum, { bytes: size }) => sum + size, this.#bytes)
@@ -78,7 +78,7 @@ export class Tail {
     return gone
   }
 
-  put(entry: SettledEntry): void {
+  put(entry: SyncedEntry): void {
     this.delete(entry.mutation.id)
     const bytes = bytesOf(entry)
     this.#byId.set(entry.mutation.id, { entry, bytes })
@@ -96,6 +96,6 @@ function* chain<T>(first: Iterable<T>, second: Iterable<T>): Iterable<T> {
   yield* second
 }
 
-function bytesOf({ mutation }: SettledEntry): number {
+function bytesOf({ mutation }: SyncedEntry): number {
   return JSON.stringify(mutation).length
 }

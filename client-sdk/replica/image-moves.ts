@@ -4,7 +4,7 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { compileHolds, compileReach, tableOf, type Here } from '../store/holding.ts'
 import type { Purge, ReplicaStore, RowState, Swap } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
-import { loadWitnesses } from './reach.ts'
+import { loadDecidingRows } from './reach.ts'
 import type { Step } from './step.ts'
 
 /**
@@ -18,7 +18,7 @@ export async function imagesAfterSwap(
   swaps: readonly Swap[],
 ): Promise<void> {
   const states = mirror.states.all
-  const here = await witnessesOf(mirror, store, states)
+  const here = await decidingRowsOf(mirror, store, states)
   for (const { subscription, others } of swaps) {
     const tables = [...mirror.states.tables].filter((table) => subscription.tables?.includes(table) ?? true)
     for (const table of tables) {
@@ -48,7 +48,7 @@ export async function imagesAfterPurge(
   purges: readonly Purge[],
 ): Promise<void> {
   const states = mirror.states.all
-  const here = await witnessesOf(mirror, store, states)
+  const here = await decidingRowsOf(mirror, store, states)
   for (const { channel, keep } of purges) {
     const reach = compileReach(mirror.tables, channel, here)
     const isSub = isSubChannel(channel)
@@ -66,9 +66,9 @@ export async function imagesAfterPurge(
   }
 }
 
-function witnessesOf(mirror: Mirror, store: ReplicaStore, states: readonly RowState[]): Promise<Here> {
+function decidingRowsOf(mirror: Mirror, store: ReplicaStore, states: readonly RowState[]): Promise<Here> {
   const rows = states.flatMap(({ table, serverImage }) => (serverImage === null ? [] : [{ table, row: serverImage }]))
-  return loadWitnesses(mirror.tables, store, rows)
+  return loadDecidingRows(mirror.tables, store, rows)
 }
 
 function testOf(

@@ -3,7 +3,7 @@ import type { Row } from '../../protocol/rows/row.ts'
 import { compileHolds, tableOf } from '../store/holding.ts'
 import type { ReplicaStore } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
-import { loadWitnesses } from './reach.ts'
+import { loadDecidingRows } from './reach.ts'
 import type { Step } from './step.ts'
 
 /**
@@ -34,7 +34,7 @@ export async function keepUntilHeld(
     const row = step.visible({ table, rowId })
     if (row !== null) lonely.push({ table, rowId, row })
   }
-  const here = await loadWitnesses(mirror.tables, store, lonely)
+  const here = await loadDecidingRows(mirror.tables, store, lonely)
   for (const { table, rowId, row } of lonely) {
     const ref = { table, rowId }
     const holds = (subscriptions: readonly Subscription[]): boolean =>

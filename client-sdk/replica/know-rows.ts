@@ -4,7 +4,7 @@ import { targetOf } from '../conflict/resolution-effect.ts'
 import type { RowRef } from '../outbox/row-key.ts'
 import type { ReplicaStore } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
-import { fallenWith, isParked } from './plan-parked.ts'
+import { fallenWith, mayBeDiscarded } from './plan-parked.ts'
 import { lostWrites, type Welcome } from './plan-welcome.ts'
 import type { Step } from './step.ts'
 import type { CheckedDraft } from './write-draft.ts'
@@ -35,7 +35,7 @@ export async function knowDrafts(step: Step, store: ReplicaStore, drafts: readon
 export async function knowFallen(step: Step, mirror: Mirror, store: ReplicaStore, id: string): Promise<void> {
   const entry = step.entry(id)
   if (entry === undefined) return
-  const fallen = fallenWith(entry, mirror.outbox.entries, isParked)
+  const fallen = fallenWith(entry, mirror.outbox.entries, mayBeDiscarded)
   await knowWithTargets(
     step,
     mirror,

@@ -9,7 +9,7 @@ import type {
   OutboxEntry,
   ReplicaMeta,
   RowState,
-  SettledEntry,
+  SyncedEntry,
   StoreCommit,
   StoredState,
   SubscriptionRecord,
@@ -138,7 +138,7 @@ export class Mirror {
     // States first where they come, last where they go: the outbox asks them which row a `resolve` is about.
     for (const state of commit.states?.puts ?? []) this.states.put(state)
     const pending: OutboxEntry[] = []
-    const ended: SettledEntry[] = []
+    const ended: SyncedEntry[] = []
     for (const entry of commit.outbox?.puts ?? []) {
       if (entry.status === 'synced') ended.push(entry)
       else pending.push(entry)

@@ -41,7 +41,7 @@ export function planRetry(
  */
 export function planDiscard(step: Step, id: string, entries: readonly OutboxEntry[]): readonly string[] {
   const entry = existing(step, id)
-  if (!isParked(entry))
+  if (!mayBeDiscarded(entry))
     throw notParked(
       entry,
       'discarded',
@@ -49,7 +49,7 @@ export function planDiscard(step: Step, id: string, entries: readonly OutboxEntr
         ? 'Resolve its conflict.'
         : 'Wait for its outcome, then change the row back if it is wrong.',
     )
-  const fallen = fallenWith(entry, entries, isParked).map(({ mutation }) => mutation.id)
+  const fallen = fallenWith(entry, entries, mayBeDiscarded).map(({ mutation }) => mutation.id)
   for (const other of fallen) step.end(other, 'discarded')
   return [id, ...fallen.filter((other) => other !== id)]
 }
@@ -64,7 +64,7 @@ export function fallenWith(
   return entries.filter(({ mutation }) => ids.has(mutation.id))
 }
 
-export function isParked(entry: OutboxEntry): boolean {
+export function mayBeDiscarded(entry: OutboxEntry): boolean {
   return entry.status === 'rejected' || entry.status === 'local'
 }
 

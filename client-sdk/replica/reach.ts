@@ -11,7 +11,7 @@ interface Found {
  * What tells where rows belong: the rows that they hang under, all the way up, and the guests of them all. For rows with
  * pending writes only, so few.
  */
-export async function loadWitnesses(tables: Tables, store: ReplicaStore, rows: readonly Found[]): Promise<Here> {
+export async function loadDecidingRows(tables: Tables, store: ReplicaStore, rows: readonly Found[]): Promise<Here> {
   const found = new Map<string, Map<string, Row>>()
   const add = (table: string, row: Row): void => {
     found.set(table, (found.get(table) ?? new Map<string, Row>()).set(idOf(row), row))

@@ -39,7 +39,7 @@ import { withStates, type ReplicaChange } from './replica-change.ts'
 import type { ReplicaOptions, WriteOptions } from './replica-options.ts'
 import { visitServerRows } from './server-rows.ts'
 import { ServerTime } from './server-time.ts'
-import { Step, type Plan } from './step.ts'
+import { Step, type FinishedStep } from './step.ts'
 import type { WriteDraft, Written } from './write-draft.ts'
 
 export type { ReplicaOptions, WriteOptions } from './replica-options.ts'
@@ -58,7 +58,7 @@ export class Replica {
   readonly #newId: () => string
   readonly #mirror: Mirror
   readonly #steps = new Serial()
-  readonly #listeners = new Listeners<Plan>()
+  readonly #listeners = new Listeners<FinishedStep>()
   #terms: PushTerms = { most: defaultPushLimits, answered: 0 }
   #isClosed = false
 
@@ -136,7 +136,7 @@ export class Replica {
   }
 
   /** Each step with what it did to the store. */
-  onStep(listener: (step: Plan) => void): () => void {
+  onStep(listener: (step: FinishedStep) => void): () => void {
     return this.#listeners.add(listener)
   }
 
@@ -365,7 +365,7 @@ export class Replica {
     await this.#commit(step.finish())
   }
 
-  async #commit({ commit, change }: Plan): Promise<void> {
+  async #commit({ commit, change }: FinishedStep): Promise<void> {
     if (Object.keys(commit).length === 0) return
     await this.#store.commit(commit)
     this.#mirror.apply(commit)

@@ -1,6 +1,6 @@
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import { compileHolds, tableOf, witnesses, type Here } from '../store/holding.ts'
+import { compileHolds, tableOf, decidingTables, type Here } from '../store/holding.ts'
 import type { ReplicaStore } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
 
@@ -25,7 +25,7 @@ export async function visitServerRows(
   for (const name of tables) {
     if (!mirror.tables.has(name)) continue
     const table = tableOf(mirror.tables, name)
-    for (const witness of witnesses(mirror.tables, table)) await rowsOf(witness)
+    for (const deciding of decidingTables(mirror.tables, table)) await rowsOf(deciding)
     const holds = compileHolds(mirror.tables, table, [subscription], here)
     for (const row of (await rowsOf(name)).values()) if (holds(row)) visit(name, row)
   }

@@ -9,7 +9,7 @@ import type {
   OutboxEntry,
   ReplicaMeta,
   RowState,
-  SettledEntry,
+  SyncedEntry,
   StoreCommit,
   StoredEntry,
   SubscriptionRecord,
@@ -21,7 +21,7 @@ import type { ReplicaChange, TableChange, WriteChange } from './replica-change.t
 export type End = 'synced' | 'discarded'
 
 /** What a step does to the store, and what it tells the listeners once that is done. */
-export interface Plan {
+export interface FinishedStep {
   readonly commit: StoreCommit
   readonly change: ReplicaChange
 }
@@ -51,7 +51,7 @@ export class Step {
   readonly #restated = new Map<string, RowRef>()
   readonly #subscriptions = new Map<string, SubscriptionRecord | null>()
   /** Ended writes that are kept, and those that are no longer. */
-  readonly #kept = new Map<string, SettledEntry>()
+  readonly #tail = new Map<string, SyncedEntry>()
   readonly #forgotten = new Set<string>()
   readonly #now: number
   #meta: Partial<ReplicaMeta> = {}
@@ -124,12 +124,12 @@ export class Step {
     if (entry === undefined) return
     this.#entries.set(id, null)
     this.#ends.set(id, { end, ...(entry.outcome === null ? {} : { outcome: entry.outcome }) })
-    if (end === 'synced') this.#keep(entry)
+    if (end === 'synced') this.#putInTail(entry)
     for (const ref of this.#rowsOf(entry)) this.#touch(ref, isActive(entry))
   }
 
   /** An ended write is under way again: the server has lost it. */
-  reopen({ mutation, position }: SettledEntry, clientSeq: number): void {
+  reopen({ mutation, position }: SyncedEntry, clientSeq: number): void {
     this.put({
       position,
       status: 'syncing',
@@ -143,7 +143,7 @@ export class Step {
   /** No ended write can be sent again any more. */
   forgetEnded(): void {
     for (const id of this.#mirror.tail.ids) this.#forgotten.add(id)
-    this.#kept.clear()
+    this.#tail.clear()
   }
 
   /** The same write goes on under another id. */
@@ -202,7 +202,7 @@ export class Step {
     this.#bulk = parts
   }
 
-  finish(): Plan {
+  finish(): FinishedStep {
     const parts = this.#bulk
     const states = { puts: [] as RowState[], deletes: [] as RowRef[] }
     const rows = new Map<string, { upserts: Row[]; deletes: string[] }>()
@@ -235,7 +235,7 @@ export class Step {
 
   #outboxChange(): { puts: readonly StoredEntry[]; deletes: readonly string[] } {
     const { puts, deletes } = split(this.#entries)
-    const ended = [...this.#kept.values()].toSorted((a, b) => a.mutation.clientSeq - b.mutation.clientSeq)
+    const ended = [...this.#tail.values()].toSorted((a, b) => a.mutation.clientSeq - b.mutation.clientSeq)
     const overdue = ended.length === 0 ? [] : this.#mirror.tail.overdue(ended, this.#now)
     const gone = new Set([...overdue, ...this.#forgotten])
     const kept = ended.filter(({ mutation }) => !gone.has(mutation.id))
@@ -248,9 +248,9 @@ export class Step {
   }
 
   /** Only what the server has taken and answered; a refused write had no effect that could be lost. */
-  #keep({ mutation, outcome, position }: OutboxEntry): void {
+  #putInTail({ mutation, outcome, position }: OutboxEntry): void {
     if (!this.#mirror.tail.isOn || mutation.clientSeq === 0 || outcome === null || outcome.kind === 'rejected') return
-    this.#kept.set(mutation.id, { position, status: 'synced', mutation, outcome, settled: true, endedAt: this.#now })
+    this.#tail.set(mutation.id, { position, status: 'synced', mutation, outcome, settled: true, endedAt: this.#now })
   }
 
   #change(

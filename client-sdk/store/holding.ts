@@ -6,14 +6,22 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { invariant } from '../../lib/invariant.ts'
 
 /**
- * Which subscriptions hold a row: those whose channel reaches it, that name its table, and whose filter takes it. A channel
- * reaches the rows that live in it, those that it finds as a guest (`GuestRule`), and what hangs under rows that it
- * reaches: rows of `via` tables, and conflicts that live in a sub-channel. The server's side of this is
- * `server/scope/homes.ts`; here it is told from the rows that are here.
+ * Which subscriptions hold a row. A replica asks this when a subscription ends or is loaded anew: a row goes unless another
+ * subscription holds it.
  *
- * Where the rows that would tell are not on the replica, a subscription that brings them along cannot hold the row, one
- * that leaves them out (by `tables` or `where`) may. Those that may count as holding it: a row too many is found by
- * `verify`, a row too few is missed by the user.
+ * A subscription holds a row when three things are true: it names the table of the row, its filter takes the row, and its
+ * channel reaches the row. A channel reaches
+ * - the rows that live in it: their `channel` is its name;
+ * - the rows that are shared with it: a guest of the row is the user, agent or team of the channel (`GuestRule`);
+ * - the rows that hang under a row that it reaches: rows of `via` tables, and conflicts that live in a sub-channel.
+ *
+ * For example, `user/ada` reaches a private project that Ada is a member of; the row of `project_members` decides that. It
+ * reaches a message when it reaches the conversation of the message; the row of `conversations` decides that.
+ *
+ * The server decides the same by SQL (`server/scope/homes.ts`). A replica has only the rows that are here. Where a row that
+ * decides is missing, there are two cases. A subscription that would have brought the deciding row does not hold the row.
+ * A subscription that leaves the deciding row out (by `tables` or `where`) may hold it, and counts as holding it: `verify`
+ * finds a row too many, nobody finds a row too few.
  */
 
 /** The synced tables by SQL name; those that say where rows of others belong come before these, see `tablesOf`. */
@@ -55,8 +63,8 @@ export function hangs({ scope }: TableDescriptor): boolean {
   return scope.kind === 'via' || scope.kind === 'conflict_home'
 }
 
-/** The tables whose rows tell where rows of this one belong: what these hang under and who they are shared with, all the way up. */
-export function witnesses(tables: Tables, table: TableDescriptor): ReadonlySet<string> {
+/** The tables whose rows decide who reaches rows of this one: what these hang under and who they are shared with, all the way up. */
+export function decidingTables(tables: Tables, table: TableDescriptor): ReadonlySet<string> {
   const found = new Set<string>()
   const visit = (one: TableDescriptor): void => {
     const naming = one.guests?.table
@@ -90,14 +98,14 @@ function leavesOut(subscription: Subscription, table: string): boolean {
   )
 }
 
-/** What is on the replica. */
+/** The rows of the replica that may decide. */
 export interface Here {
   readonly row: (table: string, id: string) => Row | undefined
   /** All rows of the table that can matter, deleted ones too. */
   readonly rows: (table: string) => Iterable<Row>
 }
 
-/** `null`: it cannot be told, for the row's parent is not here, or nobody that it is shared with. */
+/** Whether a channel reaches a row. `null`: unknown, because the row that decides it is not here. */
 export type Reach = (table: TableDescriptor, row: Row) => boolean | null
 
 /** Guests are read once, at the first row that they matter for: what is here must not change while this is in use. */
@@ -184,18 +192,18 @@ function either(a: boolean | null, b: boolean | null): boolean | null {
   return a === null || b === null ? null : false
 }
 
-/** The subscription leaves out rows that would tell whether it holds a row of this table, or one that hangs under it. */
-export function lacksWitness(tables: Tables, subscription: Subscription, table: TableDescriptor): boolean {
+/** The subscription leaves out rows that decide whether its channel reaches a row of this table. */
+export function leavesOutDeciding(tables: Tables, subscription: Subscription, table: TableDescriptor): boolean {
   if (table.guests !== undefined && leavesOut(subscription, table.guests.table)) return true
-  return table.scope.kind === 'via' && lacksParent(tables, subscription, tableOf(tables, table.scope.parent))
+  return table.scope.kind === 'via' && leavesOutParent(tables, subscription, tableOf(tables, table.scope.parent))
 }
 
-/** The same of what hangs under rows of this table. */
-export function lacksParent(tables: Tables, subscription: Subscription, parent: TableDescriptor): boolean {
-  return leavesOut(subscription, parent.name) || lacksWitness(tables, subscription, parent)
+/** The subscription leaves out rows that decide whether its channel reaches what hangs under rows of this table. */
+export function leavesOutParent(tables: Tables, subscription: Subscription, parent: TableDescriptor): boolean {
+  return leavesOut(subscription, parent.name) || leavesOutDeciding(tables, subscription, parent)
 }
 
-/** Whether the subscription reaches a row of this table or, as far as can be told, may do so; its filter apart. */
+/** Whether the channel of the subscription reaches a row of this table. Unknown counts as said at the top of this file. */
 export function compileMayReach(
   tables: Tables,
   table: TableDescriptor,
@@ -203,14 +211,14 @@ export function compileMayReach(
   here: Here,
 ): (row: Row) => boolean {
   const reach = compileReach(tables, subscription.channel, here)
-  const ownLack = lacksWitness(tables, subscription, table)
+  const mayReach = leavesOutDeciding(tables, subscription, table)
   const parents = subChannels(tables)
   return (row) => {
     const reached = reach(table, row)
     if (reached !== null) return reached
-    if (ownLack || table.scope.kind === 'via') return ownLack
+    if (mayReach || table.scope.kind === 'via') return mayReach
     const parent = parentOf(tables, parents, table, row)
-    return parent !== undefined && lacksParent(tables, subscription, parent.table)
+    return parent !== undefined && leavesOutParent(tables, subscription, parent.table)
   }
 }
 

@@ -2,7 +2,7 @@ import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import { hangs, lacksParent, lacksWitness, names, type Tables } from './holding.ts'
+import { hangs, leavesOutParent, leavesOutDeciding, names, type Tables } from './holding.ts'
 import { identifier } from './pglite-ddl.ts'
 import type { Executor } from './pglite-like.ts'
 import { channelSql, isReached, isUntold, type ChannelSql } from './pglite-reach.ts'
@@ -68,9 +68,9 @@ function heldByAny(
 function mayReach(tables: Tables, table: TableDescriptor, subscription: Subscription, params: unknown[]): string {
   const from: ChannelSql = channelSql(tables, subscription.channel, params)
   const reached = isReached(from, table, self)
-  const ownLack = lacksWitness(tables, subscription, table)
+  const ownLack = leavesOutDeciding(tables, subscription, table)
   const untold = isUntold(from, table, self, (parent) =>
-    parent === undefined || table.scope.kind === 'via' ? ownLack : lacksParent(tables, subscription, parent),
+    parent === undefined || table.scope.kind === 'via' ? ownLack : leavesOutParent(tables, subscription, parent),
   )
   return untold === 'false' ? reached : `(${reached} or ${untold})`
 }

@@ -116,7 +116,7 @@ export interface OutboxEntry {
  * A write that has ended: the server has it and has shown it. Kept for a while, to be sent again if the server's database
  * is restored from a backup that lacks it. To a store it is one more entry of the outbox.
  */
-export interface SettledEntry {
+export interface SyncedEntry {
   readonly position: number
   readonly status: 'synced'
   readonly mutation: OutboxEntry['mutation']
@@ -126,7 +126,7 @@ export interface SettledEntry {
   readonly endedAt: number
 }
 
-export type StoredEntry = OutboxEntry | SettledEntry
+export type StoredEntry = OutboxEntry | SyncedEntry
 
 /** A row that differs from what the server says, because of pending writes. No state: the row is as the server says. */
 export interface RowState {

@@ -16,7 +16,7 @@ export type {
   ReplicaStore,
   RowState,
   StoreCommit,
-  SettledEntry,
+  SyncedEntry,
   StoredEntry,
   StoredState,
   SubscriptionRecord,

@@ -41,6 +41,11 @@ test('what was written before the limits were known is parked when the server ta
     [child.id, 'dependency_rejected'],
   ])
   await expect(two[0]?.wait('acknowledged')).rejects.toMatchObject({ code: 'message_too_large' })
+  // A retry is answered with the write that goes on, under its new id.
+  const refusedId = two[0]?.id ?? ''
+  expect(await tide.writes.retry(refusedId)).toBe(two[0])
+  expect(two[0]?.id).not.toBe(refusedId)
+  await expect(two[0]?.wait('acknowledged')).rejects.toMatchObject({ code: 'message_too_large' })
   await tide.writes.discard(one.id === rejected[0]?.rowId ? rejected[0].id : '')
   expect(await tide.tasks.get(one.id)).toBeUndefined()
 })

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { Tail } from '../../client-sdk/outbox/tail.ts'
-import type { SettledEntry } from '../../client-sdk/store/store.ts'
+import type { SyncedEntry } from '../../client-sdk/store/store.ts'
 
 function ended(
   number: number,
   values: { readonly endedAt?: number; readonly group?: string; readonly text?: string } = {},
-): SettledEntry {
+): SyncedEntry {
   const { endedAt = 0, group, text = '' } = values
   const id = `id-${number}`
   const mutation = {
@@ -24,7 +24,7 @@ function ended(
 
 function tailOf(
   limits: { readonly writes?: number; readonly bytes?: number; readonly ms?: number },
-  entries: readonly SettledEntry[],
+  entries: readonly SyncedEntry[],
 ): Tail {
   const tail = new Tail({ writes: 1000, bytes: 1e9, ms: 1e9, ...limits })
   for (const entry of entries) tail.put(entry)

@@ -6,7 +6,7 @@ import { shippedSchema, type Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClient, type ClientOf } from '../../client-sdk/client.ts'
 import { createSocketTransport } from '../../client-sdk/connection/socket-transport.ts'
-import { openStore, type ReplicaOptions } from '../../client-sdk/store/open-store.ts'
+import { openStore, type ReplicaPlace } from '../../client-sdk/store/open-store.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import type { Row } from '../../protocol/rows/row.ts'
@@ -34,7 +34,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function open<S extends Schema>(schema: S, name: string, replica: ReplicaOptions): Promise<ClientOf<S>> {
+async function open<S extends Schema>(schema: S, name: string, replica: ReplicaPlace): Promise<ClientOf<S>> {
   const token = await home.userToken(home.fixture.memberId)
   return createClient<S>({
     schema,

@@ -10,7 +10,7 @@ import type { SubscriptionRecord } from '../store/store.ts'
 import { timing } from './connection-options.ts'
 import type { Puller } from './puller.ts'
 
-export interface FollowedOptions {
+export interface SubscriptionAnnouncerOptions {
   readonly replica: Replica
   readonly clock: Clock
   readonly puller: Puller
@@ -38,12 +38,12 @@ const final: Readonly<Partial<Record<ErrorCode, 'refused' | 'lost'>>> = {
 }
 
 /** Keeps the server's list of this session's subscriptions equal to the replica's. */
-export class Followed {
-  readonly #options: FollowedOptions
+export class SubscriptionAnnouncer {
+  readonly #options: SubscriptionAnnouncerOptions
   readonly #announced = new Map<string, Announced>()
   readonly #retries = new Map<string, CancelTimer>()
 
-  constructor(options: FollowedOptions) {
+  constructor(options: SubscriptionAnnouncerOptions) {
     this.#options = options
   }
 
