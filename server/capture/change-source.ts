@@ -11,9 +11,12 @@ export interface WalPlace {
   readonly run: string
 }
 
-/** A commit as its entries in the log are or will be, by the server that writes them. `xid`: the lower half of the transaction's id. */
+/**
+ * A commit as its entries in the log are or will be, by the server that writes them. `xid`: the lower half of the transaction's id;
+ * `at`: seconds since 1970.
+ */
 export interface RecentCommit {
-  readonly point: { readonly seq: Seq; readonly xid: number }
+  readonly point: { readonly seq: Seq; readonly xid: number; readonly at: number }
   readonly keys: readonly {
     readonly organizationId: string | null
     readonly channel: string

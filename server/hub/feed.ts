@@ -15,7 +15,11 @@ import type { DevicePrincipal } from '../scope/principal.ts'
  * before `to` is in the snapshot, and no other is.
  */
 export interface Feed {
-  state(): Promise<FeedState>
+  /**
+   * Where the database stands. When its head is before `sought`, a commit that was told to somebody, it is asked of a log that holds all which is
+   * visible now: rejects with `timeout` when the log does not get there.
+   */
+  state(sought?: Seq): Promise<FeedState>
   /** What changed after `from`, folded to the newest state per key. `tooFar` when that is more than a batch may hold. */
   advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar>
   /** One page of all rows that a channel carries. */

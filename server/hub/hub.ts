@@ -127,9 +127,10 @@ export function createHub(options: HubOptions): Hub {
 
 async function open(options: SessionOptions, node: Node, host: SessionHost): Promise<HubSession> {
   const { cursor, principal } = options
-  let at = await node.beginning(principal.deviceId, cursor)
+  const { history } = node
+  let at = await history.beginning(principal.deviceId, cursor)
   // Sessions end with their epoch; this one is not among them yet.
-  while (at.epoch !== node.epoch) at = await node.beginning(principal.deviceId, cursor)
+  while (at.epoch !== history.epoch) at = await history.beginning(principal.deviceId, cursor)
   const session = new Session(options, host, at)
   // Among the sessions before its access is read: no later loss can be missed.
   node.sessions.add(session)

@@ -23,6 +23,29 @@ export async function formerEpochs(query: SqlQuery): Promise<ReadonlyMap<string,
   return new Map(rows.map(({ epoch, ended }) => [epoch, toSeq(ended)]))
 }
 
+/** A commit that was told in an epoch, as the WAL has it. `at`: seconds since 1970, to the microsecond. */
+export interface ToldCommit {
+  readonly epoch: string
+  readonly seq: Seq
+  /** The lower half of its transaction's id. */
+  readonly xid: number
+  readonly at: number
+}
+
+const continueSql = `
+update sync.former_epochs f set ended_at = $2 from sync_heads h
+where f.epoch = $1 and f.heir = h.epoch and f.ended_at < $2 and exists (
+  select from sync_changes where seq = $2 and xid::text::bigint & 4294967295 = $3 and occurred_at = to_timestamp($4::double precision))
+returning 1 as proven`
+
+/**
+ * Postgres ended after a commit was told and before it was in the log: then its epoch was taken to end before it. A log that
+ * holds just this commit, by its position, transaction and time, has all of that epoch up to it. False: it does not hold it.
+ */
+export async function continueFormer(log: SqlQuery, { epoch, seq, xid, at }: ToldCommit): Promise<boolean> {
+  return (await log({ text: continueSql, values: [epoch, seq, xid, at] })).length > 0
+}
+
 /**
  * Entries after a position, of some organizations ($3, null: all) and of none, in chunks, and up to where the log is pruned at that moment: one row without
  * an entry when there are none. By primary key (seq, ordinal): cost follows what was changed, not the length of the log.

@@ -1,8 +1,7 @@
-import { BoundedMap } from '../../lib/bounded-map.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
-import { zeroSeq, type Cursor, type Seq } from '../../protocol/seq.ts'
+import { zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import { troubleOf } from '../db/db.ts'
 import type { Log, Troubles } from '../telemetry/telemetry.ts'
@@ -10,8 +9,8 @@ import { AccessWatch } from './access-watch.ts'
 import { Bell } from './bell.ts'
 import { CatchUp } from './catch-up.ts'
 import type { Feed, FeedState, Moment, Step } from './feed.ts'
+import { History, type Ending } from './history.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
-import type { Beginning } from './hub-session.ts'
 import type { HubLimits } from './limits.ts'
 import { Ring } from './ring.ts'
 import { ChannelIndex } from './route.ts'
@@ -34,7 +33,6 @@ export interface NodeOptions {
 const [retryMs, slowestRetryMs] = [200, 2000]
 /** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later: looked for less and less often. */
 const [pendingMs, slowestPendingMs] = [1, 16]
-const maxRefused = 10_000
 /** A step takes at most this part of the time: the rest of the processor is for those who write. */
 const stepShare = 1 / 4
 /** Sessions that were ended together come back one after the other. */
@@ -48,28 +46,18 @@ export class Node {
   readonly index = new ChannelIndex()
   readonly sessions = new Set<Session>()
   readonly catchUp: CatchUp
+  readonly history: History
   readonly #options: NodeOptions
   readonly #ring: Ring
   #watch = new AccessWatch()
   /** Sessions that became live since the last step began to be read, which may not have looked at their access. */
   readonly #joined = new Set<Session>()
   readonly #bell = new Bell()
-  /**
-   * Where sessions stood that were too far behind, by device: its next hello must bootstrap. Its cursor may be an earlier one, for what
-   * was sent last may not have reached it.
-   */
-  readonly #refused = new BoundedMap<string, Seq>(maxRefused)
-  #epoch = ''
-  /** Where the epochs before ended. */
-  #former: ReadonlyMap<string, Seq> = new Map()
-  #prunedThrough = zeroSeq
   #position = zeroSeq
   /** Server time at which nothing after the position had been committed; null: not read yet. */
   #at: number | null = null
   /** Something was committed up to here; beyond any position: it is not known up to where. */
   #due = 0
-  #asked = 0
-  #adopted = 0
   #steps = 0
   #steppedAt = Number.NEGATIVE_INFINITY
   /** How long the last step took. */
@@ -84,6 +72,10 @@ export class Node {
   constructor(options: NodeOptions) {
     this.#options = options
     this.#ring = new Ring(options.limits.ringChanges)
+    this.history = new History(options.feed, {
+      position: () => this.#position,
+      adopt: (state, ending) => this.#adopt(state, ending),
+    })
     this.catchUp = new CatchUp({
       ...options,
       ring: this.#ring,
@@ -91,13 +83,9 @@ export class Node {
       at: () => (options.troubles.feeding ? null : this.#at),
       accessChangedAt: () => this.#watch.changedAt,
       joined: (session) => this.#joined.add(session),
-      tooFar: (session) => this.#refuse(session),
+      tooFar: ({ principal, seq }) => this.history.refuse(principal.deviceId, seq),
       otherEpoch: () => this.#checkEpoch(),
     })
-  }
-
-  get epoch(): string {
-    return this.#epoch
   }
 
   get position(): Seq {
@@ -119,7 +107,7 @@ export class Node {
 
   async start(): Promise<void> {
     await this.#options.source.start((newest) => this.#notice(newest))
-    this.#take(await this.#options.feed.state())
+    this.#position = await this.history.begin()
     this.#running = this.#run()
     this.#notice()
   }
@@ -141,33 +129,6 @@ export class Node {
   #notice(newest = Number.POSITIVE_INFINITY): void {
     if (newest > this.#due) this.#due = newest
     this.#bell.ring()
-  }
-
-  /**
-   * Where a session begins: at its cursor, when that is of this history, not ahead, and not behind what the log still holds. Looks
-   * at the database when the cursor says something that this node does not know yet: another node may have been faster.
-   */
-  async beginning(deviceId: string, cursor: Cursor | null): Promise<Beginning> {
-    const refused = this.#refused.get(deviceId)
-    this.#refused.delete(deviceId)
-    let head = this.#position
-    if (cursor !== null && (this.#endOf(cursor.epoch) === undefined || cursor.seq > head)) {
-      const state = await this.#ask()
-      if (state.epoch === this.#epoch) ({ head } = state)
-    }
-    const end = cursor === null ? undefined : this.#endOf(cursor.epoch)
-    const resume =
-      cursor !== null &&
-      end !== undefined &&
-      (refused === undefined || cursor.seq > refused) &&
-      cursor.seq <= Math.min(end, Math.max(head, this.#position)) &&
-      cursor.seq >= this.#prunedThrough
-    return { epoch: this.#epoch, resume, seq: resume ? cursor.seq : this.#position }
-  }
-
-  /** Where an epoch of this history ended; undefined: it is of another one. */
-  #endOf(epoch: string): number | undefined {
-    return epoch === this.#epoch ? Number.POSITIVE_INFINITY : this.#former.get(epoch)
   }
 
   async #run(): Promise<void> {
@@ -221,7 +182,7 @@ export class Node {
       embeddings: [...this.sessions].some(({ view }) => view.embeddings),
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
     })
-    if (step.epoch !== undefined && step.epoch !== this.#epoch) return void (await this.#ask())
+    if (step.epoch !== undefined && step.epoch !== this.history.epoch) return void (await this.history.look())
     this.#options.troubles.report('feed', undefined)
     if (step.kind === 'step' && !step.torn) this.#at = step.at
     this.#lookAgain(step.pending === true)
@@ -293,51 +254,32 @@ export class Node {
     for (const session of [...this.sessions]) if (session.state === 'live') session.missed()
   }
 
-  #refuse(session: Session): void {
-    this.#refused.set(session.principal.deviceId, session.seq)
-  }
-
-  #take({ epoch, former, head, prunedThrough }: FeedState): void {
-    this.#epoch = epoch
-    this.#former = former
-    this.#position = head
-    this.#prunedThrough = prunedThrough
-  }
-
   /** After a failure the database may be another one, or an older state of this one. */
   async #checkEpoch(): Promise<void> {
-    await this.#ask().catch(() => undefined)
-  }
-
-  /** Asks the database where it stands, and adopts it when it is another one. */
-  async #ask(): Promise<FeedState> {
-    const [asked, position] = [++this.#asked, this.#position]
-    const state = await this.#options.feed.state()
-    const isAnother = state.epoch !== this.#epoch || state.head < position
-    // What was asked before the last one was adopted may be an answer of the one before.
-    if (isAnother && asked > this.#adopted) this.#adopt(state)
-    return state
+    await this.history.look().catch(() => undefined)
   }
 
   /**
    * Goes on with the database as it is now. Sessions end and come back with their cursors, of which each is asked whether it is
    * of this history. Nothing is kept that was read before: neither positions nor moments need have gone on from there.
    */
-  #adopt(state: FeedState): void {
-    const { log } = this.#options
-    const goesOn = this.#position <= (state.former.get(this.#epoch) ?? -1)
-    if (goesOn) log.info('Postgres was started anew; clients go on from where they are', { epoch: state.epoch })
-    else log.error('The database is another one than before; all replicas start over', { epoch: state.epoch })
-    this.#adopted = this.#asked
-    this.#take(state)
+  #adopt({ epoch, head }: FeedState, ending: Ending): void {
+    const { log, clock } = this.#options
+    if (ending === 'goes on') log.info('Postgres was started anew; clients go on from where they are', { epoch })
+    else if (ending === 'went back')
+      log.error('The database lacks what replicas have seen; those start over', { epoch })
+    else log.error('The database is another one than before; all replicas start over', { epoch })
+    this.#position = head
     this.#ring.clear()
     this.#watch = new AccessWatch()
     this.#at = null
+    // Signs of life up to the new position are not seen any more: the next one has its whole time again.
+    if (this.#lastCanaryAt !== null) this.#lastCanaryAt = clock.monotonic()
     for (const [number, session] of [...this.sessions].entries())
       session.end(
         new TideError(
-          goesOn ? 'closed' : 'cursor_ahead',
-          `The database was ${goesOn ? 'started anew' : 'replaced'} while this session was open.`,
+          ending === 'goes on' ? 'closed' : 'cursor_ahead',
+          `The database was ${ending === 'goes on' ? 'started anew' : 'replaced'} while this session was open.`,
           { retryAfterMs: Math.min(number * comeBackMs, slowestComeBackMs) },
         ),
       )

@@ -41,13 +41,18 @@ export interface QuickRead {
   readonly snapshot: string
 }
 
-/** Reads the rows that somebody follows of what the commits changed. Undefined: it has to be read the slow way. */
+/**
+ * Reads the rows that somebody follows of what the commits changed, up to the first sign of life: that tells when all was seen, which only
+ * a snapshot that waited for the log knows. Undefined: it has to be read the slow way.
+ */
 export async function readQuickly(
-  commits: readonly RecentCommit[],
+  recent: readonly RecentCommit[],
   from: Seq,
   request: AdvanceRequest,
   { pool, catalog, homes }: QuickOptions,
 ): Promise<QuickRead | undefined> {
+  const sign = recent.findIndex(isSignOfLife)
+  const commits = sign === -1 ? recent : recent.slice(0, sign)
   const last = commits.at(-1)
   const all = last && foldRecent(commits, last.point.seq, request.organizations, maxKeys)
   if (!all || !isPlain(all, homes)) return undefined
@@ -59,13 +64,16 @@ export async function readQuickly(
   const fold = to === last.point.seq ? all : foldRecent(commits, to, request.organizations, maxKeys)
   const proves = proofOf(commits, to)
   if (!fold?.keys().every((key) => !isRead(key) || proves(key, read.rows.get(nameOf(key))))) return undefined
-  return { to, pending, fold, rows: rowSource(read.rows), ...read.head }
+  return { to, pending: pending || sign !== -1, fold, rows: rowSource(read.rows), ...read.head }
+}
+
+function isSignOfLife({ keys }: RecentCommit): boolean {
+  return keys.some(({ op, origin }) => op === 'mark' && origin.mutation_id === null)
 }
 
 /** Only rows that are found in the channels which they name: nobody's access changes, nothing hangs under them, and no table was emptied. */
 function isPlain(fold: Fold, { kindOf, grantedBy }: Pick<Homes, 'kindOf' | 'grantedBy'>): boolean {
-  // A sign of life tells when all was seen, which only a snapshot that waited for the log knows.
-  if (fold.canary || fold.resets.length > 0) return false
+  if (fold.resets.length > 0) return false
   return fold
     .keys()
     .every(

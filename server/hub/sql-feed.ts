@@ -15,6 +15,7 @@ import type {
   AccessAnswer,
   AdvanceRequest,
   Feed,
+  FeedState,
   PageRequest,
   PageResult,
   Selection,
@@ -22,7 +23,7 @@ import type {
   TooFar,
   VerifiedTable,
 } from './feed.ts'
-import { canaryTime, foldLog, formerEpochs, visibleHead } from './log-reader.ts'
+import { canaryTime, continueFormer, foldLog, formerEpochs, visibleHead, type ToldCommit } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
 import { foldRecent, recentEnd, type SnapshotEnd } from './recent-log.ts'
 import { readQuickly } from './quick-step.ts'
@@ -81,6 +82,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   /** The newest commit that a snapshot has seen, and in which run of Postgres: what one saw, all later ones of the run see. */
   let seen: Floor = { run: '', seq: zeroSeq }
   let settled: Settled = { run: '', seq: zeroSeq, epoch: '', at: 0 }
+  /** The newest commit that was told before it was known to be in the log. */
+  let told: ToldCommit | undefined
   const snapshot = <T>(read: (snapshot: Snapshot) => Promise<T>): Promise<T> => inSnapshot(pool, deadlineMs, read)
   const access = new Batcher<DevicePrincipal, AccessAnswer>((principals) =>
     snapshot(async ({ query, moment }) => {
@@ -101,6 +104,8 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
     if (!read || read.epoch !== epoch || read.run !== run) return undefined
     const { to, pending, fold, rows } = read
     passed(read, from, run)
+    const newest = recent.findLast(({ point }) => point.seq <= to)
+    if (newest) told = { epoch, ...newest.point }
     const found = await readChanges(fold.keys(), request, { catalog, homes, rows, query: unasked, maxKeys })
     if (!found) return undefined
     const { marks, resets, credentials, canary } = fold
@@ -216,9 +221,25 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
    * The newest commit of which it is certain that the snapshot sees it and all before it. `floor` is `seen` from before it was taken:
    * a later snapshot may have raised it since.
    */
-  async function headOf(snap: Snapshot, floor: Floor): Promise<SnapshotEnd> {
+  async function headOf(snap: Snapshot, floor: Floor, log = snap.query): Promise<SnapshotEnd> {
     const from = floor.run === snap.place.run ? floor.seq : zeroSeq
-    return endOf(snap, snap.query, toSeq(Math.max(from, snap.pruned)))
+    return endOf(snap, log, toSeq(Math.max(from, snap.pruned)))
+  }
+
+  async function state(sought = zeroSeq): Promise<FeedState> {
+    const floor = seen
+    return snapshot(async (snap) => {
+      const { epoch } = snap
+      const [{ to: head }, former] = [await headOf(snap, floor), await formerEpochs(snap.query)]
+      const state = { epoch, former, head, prunedThrough: toSeq(snap.pruned) }
+      const isTold = told === undefined || told.seq <= (former.get(told.epoch) ?? Number.POSITIVE_INFINITY)
+      if (!source.logsAfterCommit || (head >= sought && isTold)) return state
+      // Commits are told before they are in the log: what it lacks now may only be late.
+      const log = await source.settle(snap.query, snap.place)
+      const { to } = await headOf(snap, floor, log)
+      if (told && !isTold && !(await continueFormer(log, told))) told = undefined
+      return { ...state, head: to, former: await formerEpochs(log) }
+    })
   }
 
   function rowReader(snap: Snapshot, embeddings: boolean): RowReader {
@@ -245,15 +266,7 @@ export function createSqlFeed(options: SqlFeedOptions): SqlFeed {
   }
 
   return {
-    state() {
-      const floor = seen
-      return snapshot(async (snap) => ({
-        epoch: snap.epoch,
-        former: await formerEpochs(snap.query),
-        head: (await headOf(snap, floor)).to,
-        prunedThrough: toSeq(snap.pruned),
-      }))
-    },
+    state,
     pool,
     advance,
     page,

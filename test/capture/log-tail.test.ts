@@ -14,7 +14,7 @@ const key: RecentCommit['keys'][number] = {
   origin: { mutation_id: null, origin_device_id: null },
 }
 const commit = (seq: number, keys = 1): RecentCommit => ({
-  point: { seq: toSeq(seq), xid: seq },
+  point: { seq: toSeq(seq), xid: seq, at: seq },
   keys: Array.from({ length: keys }, () => key),
 })
 const tailOf = (since: number, maxKeys: number): LogTail => {
@@ -62,6 +62,12 @@ test('begins anew behind a commit that it does not hold', () => {
   tail.restart(toSeq(5))
   addAll(tail, [commit(6)])
   expect([after(tail, 4), after(tail, 5)]).toEqual([undefined, [6]])
+})
+
+test('does not go back for a commit that is sent again and that it does not hold', () => {
+  const tail = tailOf(10, 100)
+  tail.restart(toSeq(5))
+  expect([after(tail, 7), after(tail, 10)]).toEqual([undefined, []])
 })
 
 test('holds what came before it was known where the log ends, but what the log has', () => {

@@ -11,6 +11,7 @@ import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { killLogWriter } from './kill-log-writer.ts'
 import { runOracle, seedsOf } from './oracle-run.ts'
 
 const catalog = loadCatalog()
@@ -55,6 +56,51 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
       })
       expect(readings).toBeGreaterThan(20)
       if (capture === 'wal' && seed % 2 === 1) expect(quickSteps).toBeGreaterThan(0)
+    },
+    300_000,
+  )
+})
+
+describe('capture by wal, on two servers', () => {
+  let db: TestDatabase
+
+  beforeAll(async () => {
+    db = await createTestDatabase({ kind: 'postgres' })
+  })
+  afterAll(() => db.close())
+
+  async function startServer(): Promise<{ readonly source: ChangeSource; readonly feed: SqlFeed }> {
+    const { database } = db
+    const source = createWalSource({ database, clock: systemClock, log: silentLog, random: systemRandom })
+    await source.start(() => undefined)
+    return { source, feed: createSqlFeed({ database, source, catalog }) }
+  }
+
+  test.each(seedsOf(2))(
+    'every reader goes on at the other one when the writer of the log is killed (seed %i)',
+    async (seed) => {
+      const servers = [await startServer(), await startServer()] as const
+      const [writer, follower] = servers
+      const { readings, quickSteps } = await runOracle({
+        database: db.database,
+        url: db.url ?? '',
+        feed: writer.feed,
+        random: seededRandom(seed),
+        mayLeavePrepared: true,
+        takeOver: async () => {
+          const stopped = writer.source.stop()
+          await killLogWriter(db.database)
+          await stopped
+          return follower.feed
+        },
+      })
+      expect(readings).toBeGreaterThan(20)
+      expect(quickSteps).toBeGreaterThan(0)
+      expect(follower.source.role).toBe('writer')
+      for (const { source, feed } of servers) {
+        await source.stop()
+        await feed.close()
+      }
     },
     300_000,
   )

@@ -19,6 +19,7 @@ export interface FollowerOptions {
 
 export class FeedFollower {
   readonly #options: FollowerOptions
+  #feed: Feed
   readonly #rows = new Map<string, string>()
   /** How many commits of each writer it has seen. */
   readonly #seen = new Map<CommitWriter, number>()
@@ -31,7 +32,15 @@ export class FeedFollower {
 
   constructor(options: FollowerOptions, seq = zeroSeq) {
     this.#options = options
+    this.#feed = options.feed
     this.seq = seq
+  }
+
+  /** At another server, as a session that comes back with its cursor; not to be resumed would be an error. */
+  async goOn(feed: Feed): Promise<void> {
+    const { head } = await feed.state(this.seq)
+    if (head < this.seq) throw new Error(`A cursor at ${this.seq} is called ahead of the log, which is at ${head}.`)
+    this.#feed = feed
   }
 
   get rows(): Rows {
@@ -40,7 +49,7 @@ export class FeedFollower {
 
   /** Reads a page of the first state. `between` is called after each. */
   async load(between: () => Promise<void>): Promise<void> {
-    const { feed, catalog, organizationId, projectId } = this.#options
+    const { catalog, organizationId, projectId } = this.#options
     const selection = {
       organizationId,
       channel: `project/${projectId}`,
@@ -51,7 +60,7 @@ export class FeedFollower {
     this.#isWhole = false
     let [after, from]: [string | null, Seq | undefined] = [null, undefined]
     do {
-      const page = await feed.page({ selection, after, maxRows: 3, maxBytes: 1_000_000 })
+      const page = await this.#feed.page({ selection, after, maxRows: 3, maxBytes: 1_000_000 })
       from ??= page.from
       for (const { row } of rowsOfBlocks(catalog, page.blocks)) this.#rows.set(String(row['id']), String(row['title']))
       after = page.next
@@ -63,10 +72,10 @@ export class FeedFollower {
   /** One read from where it stands; the state after it must be one that was. */
   async advance(): Promise<Step> {
     const live = this.#options.live === true && this.#isWhole
-    const { feed, organizationId, projectId, tick, writers } = this.#options
+    const { organizationId, projectId, tick, writers } = this.#options
     const startedAt = tick()
     const quiet = !live && writers.every(({ commits }) => commits.every(({ ackedAt }) => ackedAt < startedAt))
-    const step = await feed.advance(this.seq, {
+    const step = await this.#feed.advance(this.seq, {
       organizations: new Set([organizationId]),
       follows: (channel) => channel === `project/${projectId}`,
       watchAccess: live,

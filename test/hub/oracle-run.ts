@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly mayLeavePrepared: boolean
   /** Of its transactions; without it: all that a Postgres without standbys tells apart. */
   readonly levels?: readonly SynchronousCommit[]
+  /** Half-way the feed's server is killed; answers the feed of another one, at which everybody goes on. */
+  readonly takeOver?: () => Promise<SqlFeed>
   /** A synchronous standby, and how it stops to apply what it gets and goes on. */
   readonly standby?: Standby
 }
@@ -53,12 +55,17 @@ export interface RunReport {
 /** Throws at the first state of a replica that was none, or that is not after the one before it. */
 export async function runOracle(options: RunOptions): Promise<RunReport> {
   await using run = await openRun(options)
-  for (let operation = 0; operation < operations; operation++) await run.next()
+  for (let operation = 0; operation < operations; operation++) {
+    if (operation === operations / 2) await run.takeOver()
+    await run.next()
+  }
   return await run.finish()
 }
 
 interface Run extends AsyncDisposable {
   next(): Promise<void>
+  /** All that is open is committed and told, then its teller is killed. */
+  takeOver(): Promise<void>
   /** Ends all transactions and lets all readers arrive. */
   finish(): Promise<RunReport>
 }
@@ -72,12 +79,14 @@ interface Reading {
 async function openRun({
   database,
   url,
-  feed,
+  feed: first,
   random,
   mayLeavePrepared,
+  takeOver,
   standby,
   levels = ['on', 'off', 'local'],
 }: RunOptions): Promise<Run> {
+  let feed = first
   const { organizationId, projectId, memberId } = await seedFixture(database.pool)
   const principal = await seedDevice(database.pool, { organizationId, kind: 'user', id: memberId })
   let time = 0
@@ -87,9 +96,12 @@ async function openRun({
     (name) => new CommitWriter(`${name}${Math.floor(random.next() * 1e9)}`, place, tick),
   )
   await Promise.all(writers.map((writer) => writer.connect()))
-  const options: FollowerOptions = { feed, catalog, organizationId, projectId, writers, tick }
+  const options: Omit<FollowerOptions, 'feed'> = { catalog, organizationId, projectId, writers, tick }
   const { head } = await feed.state()
-  const followers = [new FeedFollower({ ...options, live: true }, head), new FeedFollower(options, head)]
+  const followers = [
+    new FeedFollower({ ...options, feed, live: true }, head),
+    new FeedFollower({ ...options, feed }, head),
+  ]
   let quickSteps = 0
   const readings: Reading[] = []
   /** What goes on beside the next operations. */
@@ -204,6 +216,15 @@ async function openRun({
       const open = free().filter(({ state }) => state === 'open')
       await Promise.all([...open.map(commit), ...followers.map(advance)])
     },
+    async takeOver() {
+      if (!takeOver) return
+      await settled()
+      await Promise.all(free().flatMap((writer) => (writer.state === 'open' ? [commit(writer)] : [])))
+      const [live] = followers
+      if (live) await advance(live)
+      feed = await takeOver()
+      for (const follower of followers) await follower.goOn(feed)
+    },
     async finish() {
       await resume()
       await settled()
@@ -245,7 +266,7 @@ async function openRun({
   async function load(): Promise<void> {
     await settled()
     const place = chance(0.5) ? 0 : 1
-    const follower = new FeedFollower({ ...options, live: place === 0 })
+    const follower = new FeedFollower({ ...options, feed, live: place === 0 })
     await follower.load(async () => {
       const writer = pick(free())
       if (writer && (mayLeavePrepared || writer.state !== 'prepared')) await write(writer)

@@ -16,7 +16,10 @@ const key = (rowId: string, more: Partial<Key> = {}): Key => ({
   origin,
   ...more,
 })
-const commit = (seq: number, xid: number, ...keys: Key[]): RecentCommit => ({ point: { seq: toSeq(seq), xid }, keys })
+const commit = (seq: number, xid: number, ...keys: Key[]): RecentCommit => ({
+  point: { seq: toSeq(seq), xid, at: seq },
+  keys,
+})
 
 test.each([
   ['all are visible', '110:110:', 30, false, 30],

@@ -67,6 +67,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let writer: LogWriter | undefined
   const tail = new LogTail(tailKeys)
   let epoch: string | undefined
+  let learning = false
   let running: Promise<void> | undefined
   let wroteAt = Number.NEGATIVE_INFINITY
   let pauseMs = gatherMs
@@ -128,6 +129,17 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     } finally {
       running = undefined
     }
+  }
+
+  /** Epochs are minted while the stream goes on, where rows may have changed unseen: what comes after it belongs to the new one. */
+  async function learnEpoch(log: LogWriter): Promise<void> {
+    learning = true
+    // A failure shows at the next write.
+    const begun = await log.begin().catch(() => undefined)
+    learning = false
+    if (!begun || begun.epoch === epoch) return
+    ;({ epoch } = begun)
+    tail.forget()
   }
 
   async function gather(): Promise<void> {
@@ -198,7 +210,11 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   }
   return {
     ended: ended.promise,
-    recent: (from, ofEpoch) => (ofEpoch === epoch ? tail.after(from) : undefined),
+    recent(from, ofEpoch) {
+      if (ofEpoch === epoch) return tail.after(from)
+      if (writer && !learning && !closing) void learnEpoch(writer)
+      return undefined
+    },
     close: () => (closed ??= close()),
   }
 }

@@ -38,11 +38,16 @@ export class LogTail {
     if (gone > 0) this.#commits = this.#commits.slice(gone)
   }
 
+  /** What is held is not to be relied on any more: only what comes from now on. */
+  forget(): void {
+    this.restart(this.#commits.at(-1)?.point.seq ?? this.#since)
+  }
+
   /** A commit came that is not held here: only what comes after it will be. */
   restart(since: Seq): void {
     this.#commits = []
     this.#keys = 0
-    this.#since = since
+    if (since > this.#since) this.#since = since
   }
 
   /** All commits after a position, in order; undefined when some of them are not here any more. */
