@@ -23,7 +23,7 @@ export async function formerEpochs(query: SqlQuery): Promise<ReadonlyMap<string,
   return new Map(rows.map(({ epoch, ended }) => [epoch, toSeq(ended)]))
 }
 
-/** A commit that was told in an epoch, as the WAL has it. `at`: seconds since 1970, to the microsecond. */
+/** A commit that was told in an epoch, as the WAL has it. `at`: seconds since 1970; the log has it to the millisecond. */
 export interface ToldCommit {
   readonly epoch: string
   readonly seq: Seq
@@ -35,7 +35,7 @@ export interface ToldCommit {
 const continueSql = `
 update sync.former_epochs f set ended_at = $2 from sync_heads h
 where f.epoch = $1 and f.heir = h.epoch and f.ended_at < $2 and exists (
-  select from sync_changes where seq = $2 and xid::text::bigint & 4294967295 = $3 and occurred_at = to_timestamp($4::double precision))
+  select from sync_changes where seq = $2 and xid::text::bigint & 4294967295 = $3 and occurred_at = to_timestamp($4)::timestamptz(3))
 returning 1 as proven`
 
 /**

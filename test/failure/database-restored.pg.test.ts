@@ -2,6 +2,7 @@
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
+import { countLoads } from './count-loads.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
 import { expectLoggedOnce, isCurrent, isStale, openStage, untilStatus, type Stage } from './stage.ts'
 import { addTask, expectOnce } from './writers.ts'
@@ -28,25 +29,6 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
     await stage.untilReady()
     for (const tide of clients) tide.connect()
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
-  }
-
-  /** Counts how often the clients load their channels from now on. */
-  function countLoads(tides: readonly Client[]): () => number {
-    let loads = 0
-    const stops = tides.map((tide) => {
-      const loading = new Set<string>()
-      return tide.onStatus(({ channels }) => {
-        for (const { channel, state } of channels) {
-          if (state === 'bootstrapping' && !loading.has(channel)) loads++
-          if (state === 'bootstrapping') loading.add(channel)
-          else loading.delete(channel)
-        }
-      })
-    })
-    return () => {
-      for (const stop of stops) stop()
-      return loads
-    }
   }
 
   test('a start of Postgres alone begins another epoch, and nobody loads anything again', async () => {

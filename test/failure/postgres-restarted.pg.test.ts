@@ -2,9 +2,11 @@
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
+import { countLoads } from './count-loads.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
 import { expectLoggedOnce, isCurrent, openStage, untilStatus, type Stage } from './stage.ts'
-import { expectOnce, keepWriting, keepWritingSql } from './writers.ts'
+import { tellAhead } from './tell-ahead.ts'
+import { addTask, expectOnce, keepWriting, keepWritingSql } from './writers.ts'
 
 describe.skipIf(!hasOwnCluster)('Postgres restarted under load', () => {
   let cluster: Cluster
@@ -50,5 +52,25 @@ describe.skipIf(!hasOwnCluster)('Postgres restarted under load', () => {
     await stage.expectEqual(clients)
     expect(stage.server.pid).toBe(pid)
     expect(log.slice(since).filter(({ level }) => level === 50).length).toBeLessThan(20)
+  })
+
+  test.for(ends)('%s: who was told of a commit that is not in the log yet loads nothing again', async ([, end]) => {
+    const [since, loads] = [stage.server.log.length, countLoads(clients)]
+    const id = await addTask(stage, 'To be told')
+    const { release } = await tellAhead(stage, clients, id)
+    await end()
+    await release()
+    await cluster.start()
+    await stage.untilReady()
+    for (const tide of clients) tide.connect()
+    await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
+    await addTask(stage, 'After it')
+    await stage.expectEqual(clients)
+    await expectLoggedOnce(stage)
+    await stage.server.logged(
+      ({ msg }) => msg === 'Postgres was started anew; clients go on from where they are',
+      since,
+    )
+    expect(loads()).toBe(0)
   })
 })

@@ -1,11 +1,11 @@
 // The server dies where it has promised something to one side only.
 import type { Client } from '@tidewire/client'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
 import { openPatience, type Patience } from './patience.ts'
 import { expectLoggedOnce, isCurrent, isStale, openStage, untilStatus, type Stage } from './stage.ts'
+import { tellAhead } from './tell-ahead.ts'
 import { addTask, expectOnce, keepWriting, keepWritingSql } from './writers.ts'
 
 describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
@@ -84,20 +84,11 @@ describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
 
   test('after telling clients of a commit that is not in the log yet: what they have stays true, and nobody loads anything again', async () => {
     const id = await addTask(stage, 'To be told')
-    const has = async (tide: Client, title: string): Promise<void> => {
-      await expect.poll(async () => (await tide.tasks.get(id))?.title, { timeout: 60_000 }).toBe(title)
-    }
-    for (const tide of clients) await has(tide, 'To be told')
     const entries = (): ReturnType<Stage['sql']> => stage.sql('select seq from sync_changes where row_id = $1', [id])
+    const { release } = await tellAhead(stage, clients, id)
     const before = await entries()
-    const holder = new pg.Client({ connectionString: stage.url })
-    await holder.connect()
-    await holder.query('begin; lock table sync_changes in share mode')
-    await stage.sql(`update tasks set title = 'Told' where id = $1`, [id])
-    for (const tide of clients) await has(tide, 'Told')
-    expect(await entries()).toEqual(before)
     await stage.server.crash()
-    await holder.end()
+    await release()
     await comeBack()
     await expect.poll(entries, { timeout: 60_000 }).toHaveLength(before.length + 1)
     await expectLoggedOnce(stage)

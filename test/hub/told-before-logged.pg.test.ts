@@ -164,7 +164,7 @@ test('who was told what the database then lacks begins anew', async () => {
   await release()
   // Another commit lies at the same place.
   await server(0).source.head()
-  await sql(`update sync_changes set occurred_at = occurred_at + interval '1 microsecond' where seq = ${cursor.seq}`)
+  await sql(`update sync_changes set occurred_at = occurred_at + interval '1 millisecond' where seq = ${cursor.seq}`)
   await addTask()
   expect(await one.ended).toBe('cursor_ahead')
   expect((await connect(server(0), cursor)).session.resume).toBe(false)
