@@ -235,9 +235,11 @@ async function compose(
   const news = cluster.news?.('log')
   const tracing =
     config.tracing && (await startTracing({ config: config.tracing, clock, random, log, version: packageVersion }))
+  /** Nothing is captured before there are metrics. */
+  let countGap: (cause: string) => void = () => undefined
   const source =
     config.capture === 'wal'
-      ? createWalSource({ database, clock, random, log, news, troubles })
+      ? createWalSource({ database, clock, random, log, news, troubles, onGap: (cause) => countGap(cause) })
       : createTriggerSource({ database, clock, log, news })
   const feed = createSqlFeed({ database, source, catalog })
   const state: { gateway?: Gateway; isClosing: boolean } = { isClosing: false }
@@ -247,6 +249,7 @@ async function compose(
     gateway: () => state.gateway,
     isClosing: () => state.isClosing,
   })
+  countGap = (cause) => metrics.count('gap', cause)
   const observation = createObservation({ clock, metrics, tracing })
   const hub = createHub({
     feed,
@@ -336,6 +339,7 @@ async function compose(
     troubles,
     inspectCapture: async () => source.inspect?.(),
     onCanary: () => hub.wake(),
+    onGap: countGap,
     vitals,
     statements: () => statements.take(),
     embedding: embeddingService(config.embedding, { clock, random }),

@@ -73,6 +73,8 @@ export interface MaintenanceOptions {
   readonly troubles: Troubles
   /** Looks whether all commits are captured; of the change source. */
   readonly inspectCapture?: () => Promise<void>
+  /** Rows may have changed unseen, and replicas start over. */
+  readonly onGap?: (cause: 'altered') => void
   /** A canary was committed. */
   readonly onCanary: () => void
   /** What this server measured since it was last asked. Absent: nothing is written down. */
@@ -125,6 +127,7 @@ export function startMaintenance({
   log,
   troubles,
   inspectCapture,
+  onGap,
   onCanary,
   vitals,
   statements,
@@ -133,7 +136,7 @@ export function startMaintenance({
 }: MaintenanceOptions): Maintenance {
   const { pool } = database
   const ending = new AbortController()
-  const lookAtSchema = createSchemaWatch({ pool, catalog, log })
+  const lookAtSchema = createSchemaWatch({ pool, catalog, log, onGap })
   const rounds = [
     every({ clock, log, job: 'canary', ms: canaryIntervalMs, firstMs: 0 }, async () => {
       // Before the canary: whoever hears of it is told that everything up to it was captured.

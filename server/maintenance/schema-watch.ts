@@ -7,6 +7,8 @@ export interface SchemaWatchOptions {
   readonly pool: pg.Pool
   readonly catalog: Catalog
   readonly log: Log
+  /** Rows may have changed unseen, and replicas start over. */
+  readonly onGap?: ((cause: 'altered') => void) | undefined
 }
 
 interface FoundColumn {
@@ -62,7 +64,12 @@ const shown = 5
  * rows than before, and the WAL does not tell; nor does it of rows that were rewritten with another type, or changed while the trigger that raises
  * their version was away: then the epoch changes, and all replicas start over.
  */
-export function createSchemaWatch({ pool, catalog, log }: SchemaWatchOptions): () => Promise<TideError | undefined> {
+export function createSchemaWatch({
+  pool,
+  catalog,
+  log,
+  onGap,
+}: SchemaWatchOptions): () => Promise<TideError | undefined> {
   const columns = [...catalog.byName.values()].flatMap((table) =>
     table.sqlColumns.map(({ name, sqlType }) => ({ table: table.name, name, sqlType })),
   )
@@ -120,6 +127,7 @@ export function createSchemaWatch({ pool, catalog, log }: SchemaWatchOptions): (
         tables: changed,
         remedy: 'Nothing. Change synced tables by migrations, with no server running.',
       })
+      onGap?.('altered')
     }
     return undefined
   }

@@ -81,7 +81,7 @@ export interface Metrics {
   text(): Promise<string>
 }
 
-export type CountedEvent = 'message' | 'error' | 'refused' | 'webhook' | 'delivery'
+export type CountedEvent = 'message' | 'error' | 'refused' | 'webhook' | 'delivery' | 'gap'
 
 const latencySeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const longSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
@@ -107,11 +107,17 @@ export function createMetrics(sources: Sources): Metrics {
     'result',
   )
   const deliveries = counter('webhook_deliveries_total', 'Webhooks that were sent, by result.', 'result')
+  const gaps = counter(
+    'capture_gaps_total',
+    'Times changes were missed and all replicas started over, by cause.',
+    'cause',
+  )
   const events: Readonly<Record<CountedEvent, (label: string) => void>> = {
     message: (type) => messages.inc({ type }),
     error: (code) => errors.inc({ code }),
     webhook: (result) => webhooks.inc({ result }),
     delivery: (result) => deliveries.inc({ result }),
+    gap: (cause) => gaps.inc({ cause }),
     refused(code) {
       errors.inc({ code })
       refusals.inc({ code })

@@ -4,6 +4,16 @@ import { captureNames } from './capture-names.ts'
 import { patiently, withSetupLock } from './setup-lock.ts'
 import type { SetupWatch } from './setup-watch.ts'
 
+export interface GapOptions {
+  /** What the slot holds cannot be read: why. */
+  readonly unreadable: string | undefined
+  /** Changes were missed: a new epoch has begun. */
+  readonly onGap: (cause: GapCause) => void
+}
+
+/** Why changes were missed: the slot was lost or what it held could not be read, or, while it was kept, a table was not published as it should be. */
+export type GapCause = keyof typeof avoid
+
 export interface CaptureNames {
   readonly publication: string
   readonly slot: string
@@ -48,12 +58,12 @@ export function setUpCapture(
   connection: pg.ClientConfig,
   log: Log,
   watch: SetupWatch,
-  unreadable?: string,
+  gaps: GapOptions,
 ): Promise<CaptureNames> {
-  return withSetupLock(connection, (client) => setUp(client, log, unreadable), watch)
+  return withSetupLock(connection, (client) => setUp(client, log, gaps), watch)
 }
 
-async function setUp(client: pg.Client, log: Log, unreadable: string | undefined): Promise<CaptureNames> {
+async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOptions): Promise<CaptureNames> {
   const { database, capture, known } = await one<Standing>(
     client,
     'select current_database() as database, capture, published as known from sync.settings',
@@ -89,6 +99,7 @@ async function setUp(client: pg.Client, log: Log, unreadable: string | undefined
       remedy: avoid[outcome],
     })
     await client.query('update sync_heads set epoch = gen_random_uuid()::text, updated_at = now()')
+    onGap(outcome)
   }
   if (fresh) await forgetTheFuture(client, slot)
   if (capture === 'trigger') await patiently(() => client.query('select sync.capture_by_wal($1, null)', [publication]))

@@ -14,7 +14,7 @@ import { Places } from './places.ts'
 import { UnreadableStream } from './unreadable-stream.ts'
 import { SlotWatch } from './slot-watch.ts'
 import { SetupWatch } from './setup-watch.ts'
-import { setUpCapture } from './wal-setup.ts'
+import { setUpCapture, type GapCause } from './wal-setup.ts'
 import { requireWal, toTrouble } from './wal-requirements.ts'
 
 export interface WalSourceOptions {
@@ -26,6 +26,8 @@ export interface WalSourceOptions {
   readonly troubles?: Troubles
   /** Keys of open transactions that are held in memory; a commit that had to give some away is logged as one entry. */
   readonly openKeys?: number
+  /** Changes were missed, and replicas start over. */
+  readonly onGap?: (cause: GapCause) => void
 }
 
 interface LogState {
@@ -81,6 +83,7 @@ export function createWalSource({
   news,
   troubles = new Troubles(clock, log),
   openKeys = 10_000,
+  onGap = () => undefined,
 }: WalSourceOptions): ChangeSource {
   const holder = Buffer.from(random.bytes(8)).toString('hex')
   /** Everything that was committed before these places in the WAL is in the log. */
@@ -140,7 +143,7 @@ export function createWalSource({
 
   /** One time at the slot: until the stream ends, or at once when another server reads it. Returns how long to wait. */
   async function serve(attempt: number): Promise<number> {
-    const names = await setUpCapture(database.connection, log, setup, unreadable.verdict())
+    const names = await setUpCapture(database.connection, log, setup, { unreadable: unreadable.verdict(), onGap })
     publication = names.publication
     const opened = await openLogStream({
       connection: database.connection,
