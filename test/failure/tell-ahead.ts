@@ -14,7 +14,7 @@ export async function tellAhead(
   stage: Pick<Stage, 'sql' | 'url'>,
   clients: readonly Client[],
   id: string,
-): Promise<{ readonly title: string; release(): Promise<void> }> {
+): Promise<{ readonly title: string; readonly release: () => Promise<void> }> {
   for (let attempt = 1; ; attempt++) {
     const title = `Told ${attempt}`
     const holder = new pg.Client({ connectionString: stage.url })
@@ -22,12 +22,9 @@ export async function tellAhead(
     await holder.connect()
     await holder.query('begin; lock table sync_changes in share mode')
     await stage.sql('update tasks set title = $2 where id = $1', [id, title])
-    const told = expect.poll(async () => Promise.all(clients.map(async (tide) => (await tide.tasks.get(id))?.title)), {
-      timeout: patienceMs,
-      interval: 20,
-    })
+    const titles = (): Promise<unknown> => Promise.all(clients.map(async (tide) => (await tide.tasks.get(id))?.title))
     try {
-      await told.toEqual(clients.map(() => title))
+      await expect.poll(titles, { timeout: patienceMs, interval: 20 }).toEqual(clients.map(() => title))
       return { title, release: () => holder.end() }
     } catch {
       await holder.end()
