@@ -13,6 +13,7 @@ const conditions = z.enum(['service_started', 'service_healthy', 'service_comple
 const serviceSchema = z.strictObject({
   image: z.string(),
   build: z.string().optional(),
+  init: z.boolean().optional(),
   pull_policy: z.enum(['never']).optional(),
   profiles: z.array(z.string()).optional(),
   command: z.array(z.string()).optional(),
@@ -92,6 +93,18 @@ test('services, volumes and files that are named exist', () => {
       if (from.startsWith('.')) expect(existsSync(join(root, from))).toBe(true)
       else expect(Object.keys(volumes)).toContain(from)
     }
+  }
+})
+
+test('every container of the image has an init, writes to its volumes only, and may do no more than the server needs', () => {
+  const { services } = compose()
+  const ours = Object.entries(services).filter(([, { image }]) => image === 'tidewire')
+  expect(ours.map(([name]) => name)).toEqual(['migrate', 'server1', 'server2'])
+  for (const [name, service] of ours) {
+    expect(service.init).toBe(true)
+    if (name === 'migrate') continue
+    const hardened = { read_only: true, tmpfs: ['/tmp'], cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] }
+    expect(service).toMatchObject(hardened)
   }
 })
 
