@@ -283,25 +283,51 @@ describe('an issue that is linked to a task', () => {
 })
 
 describe('a task that is linked to an issue of Linear', () => {
-  it('brings it up to date, in the state that is named for its status', async () => {
-    const { integration } = await endpoint('linear')
-    const settings = { apiUrl: platform.url, states: { completed: 'state-done' } }
+  it('is updated by it, and updates it in the state that is named for its status, and neither comes back as an echo', async () => {
+    const { integration, path } = await endpoint('linear')
+    const settings = { apiUrl: platform.url, states: { completed: 'state-done', pending: 'state-todo' } }
     await query('update integrations set sync_settings = $2 where id = $1', [integration, settings])
     const credentialId = await store('api_key', 'lin_api_x')
     await owner.call('integrations.configure', { integrationId: integration, status: 'active', credentialId })
-    const task = await owner.tasks.insert({ projectId: test.fixture.projectId, title: 'Linear' })
+    const task = await owner.tasks.insert({ projectId: test.fixture.projectId, title: 'Old' })
     await task.$write.wait('synced')
     const link = { integration_id: integration, local_type: 'task', local_id: task.id, external_type: 'issue' }
     await add('external_links', { ...link, external_id: 'issue-uuid' })
+    const asked = () => platform.seen.filter((one) => one.path === '/graphql')
+    const issue = (updatedAt: string, type: string, title: string) =>
+      letter('linear', {
+        type: 'Issue',
+        action: 'update',
+        data: { id: 'issue-uuid', title, description: 'Text', state: { type }, updatedAt },
+      })
+    await send(path, issue('2026-01-02T00:00:00Z', 'started', 'New'))
+    await send(path, issue('2026-01-03T00:00:00Z', 'completed', 'New'))
+    // Older than what is known.
+    await send(path, issue('2026-01-01T00:00:00Z', 'started', 'Stale'))
+    await settled(integration)
+    await expect
+      .poll(() => owner.tasks.get(task.id), { timeout: 60_000 })
+      .toMatchObject({ title: 'New', description: 'Text', status: 'completed' })
+    expect(asked()).toEqual([])
+
+    // What the platform is told now has nothing before it: an echo would have come first.
+    const told = (title: string, stateId: string) => ({
+      method: 'POST',
+      headers: { authorization: 'lin_api_x' },
+      body: { variables: { id: 'issue-uuid', input: { title, description: 'Text', stateId } } },
+    })
+    await (await owner.tasks.update(task.id, { title: 'Newest', status: 'pending' })).wait('synced')
+    await expect.poll(asked, { timeout: 60_000 }).toMatchObject([told('Newest', 'state-todo')])
     await (await owner.tasks.update(task.id, { status: 'completed' })).wait('synced')
     await expect
-      .poll(() => platform.seen.filter(({ path }) => path === '/graphql'), { timeout: 60_000 })
-      .toMatchObject([
-        {
-          headers: { authorization: 'lin_api_x' },
-          body: { variables: { id: 'issue-uuid', input: { title: 'Linear', stateId: 'state-done' } } },
-        },
-      ])
+      .poll(asked, { timeout: 60_000 })
+      .toMatchObject([told('Newest', 'state-todo'), told('Newest', 'state-done')])
+    // Nor does the platform's word of what it was told change anything.
+    const { version } = await read('tasks', task.id)
+    await send(path, issue('2026-01-04T00:00:00Z', 'completed', 'Newest'))
+    await settled(integration)
+    expect(await read('tasks', task.id)).toMatchObject({ title: 'Newest', status: 'completed', version })
+    expect(asked()).toHaveLength(2)
   })
 })
 

@@ -1,6 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { createWorld, insert, rowOf, type SqlRow, type World } from './rows.ts'
+import { createWorld, insert, rowOf, type Queryable, type SqlRow, type World } from './rows.ts'
 
 let db: TestDatabase
 let world: World
@@ -128,29 +129,57 @@ describe('a memory', () => {
   })
 
   test('leaves a log of what was done to it, and by whom, that outlives it', async () => {
-    const memory = await remember()
-    const client = await db.database.pool.connect()
-    try {
-      await client.query('begin')
-      await client.query(`select set_config('app.agent_id', $1, true)`, [world.agent])
-      await client.query(`update memories set tier = 'hot' where id = $1`, [memory.id])
-      await client.query('commit')
-    } finally {
-      client.release()
+    /** In the name of somebody, or of the server itself. */
+    async function as(actor: 'user' | 'agent' | 'nobody', work: (on: Queryable) => Promise<unknown>): Promise<void> {
+      const client = await db.database.pool.connect()
+      try {
+        await client.query('begin')
+        if (actor !== 'nobody') await client.query('select set_config($1, $2, true)', [`app.${actor}_id`, world[actor]])
+        await work(client)
+        await client.query('commit')
+      } finally {
+        client.release()
+      }
     }
-    await set('memories', memory.id, { access_count: 5 })
-    await set('memories', memory.id, { deleted_at: new Date() })
-    await set('memories', memory.id, { deleted_at: null, title: 't' })
-    await db.database.pool.query('delete from memories where id = $1', [memory.id])
-    const log = await logOf(memory.id)
-    expect(log.map(({ action }) => action)).toEqual(['created', 'promoted', 'deleted', 'restored', 'purged'])
-    expect(log[1]).toMatchObject({
-      actor_agent_id: world.agent,
-      changed_columns: ['tier'],
-      before: { tier: 'warm' },
-      after: { tier: 'hot' },
-      memory_version: 2,
-    })
+    const given = { organization_id: world.organization, scope: 'user', user_id: world.user }
+    const [id, next] = [randomUUID(), randomUUID()]
+    const change = (assignments: string) => (on: Queryable) =>
+      on.query(`update memories set ${assignments} where id = $1`, [id])
+    await as('agent', (on) => insert(on, 'memories', { ...given, id, content: 'to be logged' }))
+    await as('user', change(`content = 'logged'`))
+    await as('agent', change(`tier = 'hot'`))
+    await as('user', change(`tier = 'cold'`))
+    await as('agent', change(`reinforcement_count = 1`))
+    await as('user', change('access_count = 5'))
+    await as('agent', (on) => insert(on, 'memories', { ...given, id: next, content: 'logged anew', supersedes_id: id }))
+    await as('user', change(`status = 'archived'`))
+    await as('user', change('deleted_at = now()'))
+    await as('agent', change(`deleted_at = null, title = 't'`))
+    await as('nobody', change(`status = 'expired'`))
+    await as('user', (on) => on.query('delete from memories where id = $1', [id]))
+    const log = await logOf(id)
+    const [user, agent] = [
+      { actor_user_id: world.user, actor_agent_id: null },
+      { actor_user_id: null, actor_agent_id: world.agent },
+    ]
+    expect(log).toMatchObject([
+      { action: 'created', ...agent, memory_version: 1 },
+      { action: 'updated', ...user, changed_columns: expect.arrayContaining(['content']) as unknown },
+      { action: 'promoted', ...agent, changed_columns: ['tier'], before: { tier: 'warm' }, after: { tier: 'hot' } },
+      { action: 'demoted', ...user, before: { tier: 'hot' }, after: { tier: 'cold' } },
+      { action: 'reinforced', ...agent },
+      { action: 'superseded', ...agent, after: { status: 'superseded' } },
+      { action: 'archived', ...user },
+      { action: 'deleted', ...user },
+      { action: 'restored', ...agent },
+      { action: 'expired', actor_user_id: null, actor_agent_id: null },
+      { action: 'purged', ...user },
+    ])
+    // What it superseded is gone, so that it supersedes nothing any more.
+    expect(await logOf(next)).toMatchObject([
+      { action: 'created', ...agent },
+      { action: 'updated', ...user, changed_columns: ['supersedes_id'] },
+    ])
     expect(JSON.stringify(log)).not.toContain('embedding"')
   })
 })

@@ -4,6 +4,11 @@ import { runConcurrently } from '../../bench/model/concurrent.ts'
 import { fillEveryTable } from '../../bench/model/fill.ts'
 import { probeIndexes } from '../../bench/model/index-probe.ts'
 import { planOfUsage } from '../../bench/model/usage-plan.ts'
+import { modelQueries, takeSamples } from '../../bench/model/queries.ts'
+import { seedModel } from '../../bench/model/model-data.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { openDatabase } from '../../server/db/db.ts'
+import { createRepositories } from '../../server/repositories/repositories.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { createRepositoryWorld, type RepositoryWorld } from './world.ts'
 
@@ -37,6 +42,44 @@ describe('every index', () => {
     ).toEqual([])
   })
 })
+
+test(
+  'no query of a repository reads a large table through, nor more rows of it than one project has',
+  { timeout: 240_000 },
+  async () => {
+    await using open = new AsyncDisposableStack()
+    const own = open.use(await createTestDatabase({ kind: 'postgres' }))
+    const sizes = { tasks: 20_000, usages: 40_000, memories: 1000 }
+    const client = await own.database.pool.connect()
+    const data = await seedModel(client, sizes, () => undefined).finally(() => client.release())
+    // One connection, which can be asked to tell what it has read.
+    const single = await openDatabase({ database: { ...own.config, poolSize: 1 } }, { mode: 'either' })
+    open.defer(() => single.close())
+    const read = async () => {
+      await single.pool.query('select pg_stat_force_next_flush()')
+      const { rows } = await own.database.pool.query<{ through: number; picked: number }>(
+        `select sum(seq_tup_read)::int as through, sum(coalesce(idx_tup_fetch, 0))::int as picked
+         from pg_stat_user_tables where relname = 'tasks' or relname like 'token_usages%'`,
+      )
+      return rows[0] ?? { through: 0, picked: 0 }
+    }
+    const repositories = createRepositories({ database: single, catalog: loadCatalog() })
+    const samples = await takeSamples(repositories, data)
+    // A row that is changed is found, locked and read again.
+    const share = 1.5 * (sizes.tasks / data.projectIds.length)
+    const actor = { organizationId: data.organizationId, userId: data.userId }
+    for (const { name, run } of modelQueries(data, samples)) {
+      const before = await read()
+      for (const round of [1, 2]) await repositories.withUnit(actor, (unit) => run(unit, round))
+      const after = await read()
+      expect.soft(after.through - before.through, `${name}: rows of whole tables`).toBe(0)
+      expect.soft((after.picked - before.picked) / 2, `${name}: rows by an index`).toBeLessThan(share)
+    }
+    const all = await read()
+    await single.pool.query('select count(title) from tasks')
+    expect((await read()).through - all.through).toBeGreaterThanOrEqual(sizes.tasks)
+  },
+)
 
 test('a week of usage is read from its months alone, and of them by the covering index alone', async () => {
   const { pool } = on.db.database

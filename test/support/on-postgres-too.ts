@@ -14,6 +14,7 @@ export const onPostgresToo = [
   'test/credentials/credentials.pglite.test.ts',
   'test/db/prepare.pglite.test.ts',
   'test/entities/constraints.pglite.test.ts',
+  'test/entities/memories.pglite.test.ts',
   'test/maintenance/maintenance.pglite.test.ts',
   'test/maintenance/retention.pglite.test.ts',
   'test/memory/hybrid.pglite.test.ts',
