@@ -187,6 +187,13 @@ describe('what is summed up', () => {
     ).toEqual([{ n: 6, u: 2 }])
   })
 
+  test('goes itself after a year', async () => {
+    for (const days of [360, 370, 800])
+      await add('error_log_summaries', { summary_date: ago(days), category: 'test', code: 500, count: 3 })
+    expect((await retain()).tables).toMatchObject({ error_log_summaries: 2 })
+    expect(await left('error_log_summaries')).toBe(1)
+  })
+
   test('keeps the cost of each day as it was', async () => {
     const use = (days: number, cost: number) =>
       add('token_usages', {

@@ -9,6 +9,7 @@ import { createSearch, type Search } from '../../server/memory/search.ts'
 import type { Access } from '../../server/scope/access.ts'
 import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { seedDevice, seedFixture } from '../support/fixtures.ts'
+import { createRepositories } from '../../server/repositories/repositories.ts'
 import { openScopeFeed } from '../support/scope-feed.ts'
 
 const rows = 10_000
@@ -82,6 +83,18 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return dot / Math.sqrt(aa * bb)
 }
 
+/** The numbers of the nearest, by comparing with each. */
+function nearest(
+  candidates: readonly { readonly vector: Float32Array; readonly number: number }[],
+  vector: Float32Array,
+): readonly number[] {
+  return candidates
+    .map(({ vector: other, number }) => ({ number, score: cosine(vector, other) }))
+    .toSorted((a, b) => b.score - a.score)
+    .slice(0, limit)
+    .map(({ number }) => number)
+}
+
 async function found(by: Search, vector: Float32Array, where: Filter): Promise<readonly number[]> {
   const request = {
     type: 'search',
@@ -120,11 +133,7 @@ test.each<readonly [string, Filter, (number: number) => boolean]>([
     const questions = 20
     for (let question = 0; question < questions; question++) {
       const vector = near(subjectOf(question))
-      const truth = candidates
-        .map(({ vector: other, number }) => ({ number, score: cosine(vector, other) }))
-        .toSorted((a, b) => b.score - a.score)
-        .slice(0, limit)
-        .map(({ number }) => number)
+      const truth = nearest(candidates, vector)
       expect((await found(search, vector, where)).toSorted(byNumber)).toEqual(truth.toSorted(byNumber))
       const answer = await found(byGraph, vector, where)
       expect(answer).toHaveLength(limit)
@@ -133,3 +142,26 @@ test.each<readonly [string, Filter, (number: number) => boolean]>([
     expect(hits / (questions * limit)).toBeGreaterThanOrEqual(0.95)
   },
 )
+
+test('the ten nearest of a tag, as devices tag memories, are found by a repository, and fill the limit', async () => {
+  const { database } = scope.db
+  await database.pool.query(
+    `insert into memory_tags (organization_id, memory_id, tag) select organization_id, id, 'seventh' from memories where entities = '{tag3}'`,
+  )
+  const { organizationId, id: userId } = principal
+  const { withUnit } = createRepositories({ database, catalog: loadCatalog() })
+  const candidates = vectors.flatMap((vector, number) => (number % 7 === 3 ? [{ vector, number }] : []))
+  let hits = 0
+  const questions = 10
+  for (let question = 0; question < questions; question++) {
+    const vector = near(subjectOf(question))
+    const truth = nearest(candidates, vector)
+    const answer = await withUnit({ organizationId, userId }, ({ memories }) =>
+      memories.search({ embedding: vector, tags: ['seventh'], limit }),
+    )
+    const numbers = answer.map(({ row }) => Number(row.content.slice('Memory '.length)))
+    expect(numbers).toHaveLength(limit)
+    hits += truth.filter((number) => numbers.includes(number)).length
+  }
+  expect(hits / (questions * limit)).toBeGreaterThanOrEqual(0.95)
+})

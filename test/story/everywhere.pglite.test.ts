@@ -59,27 +59,27 @@ interface Device {
   readonly tide: Client
 }
 
-function recording(transport: Transport): Transport {
+/** What a device is sent goes here as well. While `isDeaf`, the device hears of no commit and no outcome: they are lost with the connection. */
+function recording(transport: Transport, isDeaf: () => boolean): Transport {
   return {
     open: (listener) =>
       transport.open({
-        ...listener,
         opened: () => listener.opened(),
         received: (frame) => {
           frames.push(frame)
-          listener.received(frame)
+          if (!(isDeaf() && ['batch', 'outcomes'].includes(parseDown(frame).message.type))) listener.received(frame)
         },
         closed: (reason) => listener.closed(reason),
       }),
   }
 }
 
-async function open(part: (typeof writers)[number], name: string): Promise<Device> {
+async function open(part: (typeof writers)[number], name: string, isDeaf = () => false): Promise<Device> {
   const { principal } = world.device(part)
   const token = await home.tokenOf({ kind: principal.kind, id: principal.id, organizationId: world.organization })
   const client = await createClient({
     schema: catalog.schema,
-    transport: recording(createSocketTransport(home.url)),
+    transport: recording(createSocketTransport(home.url), isDeaf),
     clock: systemClock,
     random: systemRandom,
     token: () => Promise.resolve(token),
@@ -255,6 +255,78 @@ test('offline clients write to every table, reconnect in any order, and end equa
   expect(bytes.some((part) => Buffer.from(part).includes('seen-by-all'))).toBe(true)
   await Promise.all(devices.map(({ tide }) => tide.close()))
 }, 600_000)
+
+/** Until a row that is followed is in this state. */
+async function untilStatus(of: Table<TableDescriptor>, id: string, status: string): Promise<void> {
+  for await (const [row] of of.live({ where: { id } })) if (row?.$sync.status === status) return
+}
+
+test('a task and a memory of an agent are local, syncing, synced and in conflict in this order, and a lost connection sends nothing twice with effect', async () => {
+  let deaf = false
+  const desk = await open('agent', 'desk-of-states', () => deaf)
+  const phone = await open('agent', 'phone-of-states')
+  const [{ id: projectId } = { id: '' }] = await world.query<{ id: string }>(
+    `select project_id as id from project_members where agent_id = $1 limit 1`,
+    [world.idOf('agent')],
+  )
+  for (const { tide } of [desk, phone]) {
+    const followed = await Promise.all([tide.subscribe({ project: projectId }), tide.subscribe({ agent: true })])
+    await Promise.all(followed.map(({ ready }) => ready))
+  }
+  desk.tide.disconnect()
+  const scope = { scope: 'agent', agentId: world.idOf('agent') } as const
+  const rows = [
+    {
+      name: 'tasks',
+      column: 'title',
+      id: (await desk.tide.tasks.insert({ projectId, title: 'Seen in each state' })).id,
+    },
+    {
+      name: 'memories',
+      column: 'title',
+      id: (await desk.tide.memories.insert({ ...scope, content: 'Seen in each state' })).id,
+    },
+  ]
+  const all = async (device: Device, status: string): Promise<void> => {
+    await Promise.all(rows.map(({ name, id }) => untilStatus(handle(device, world.table(name)), id, status)))
+  }
+  const onServer = async (): Promise<unknown> =>
+    Promise.all(rows.map(({ name, id }) => world.query(`select version from ${name} where id = $1`, [id])))
+  await all(desk, 'local')
+  // The server takes them, and its answer is lost.
+  deaf = true
+  desk.tide.connect()
+  await all(phone, 'synced')
+  await all(desk, 'syncing')
+  desk.tide.disconnect()
+  // What was sent may have been taken: it does not say `local` again.
+  await all(desk, 'syncing')
+  deaf = false
+  desk.tide.connect()
+  await all(desk, 'synced')
+  expect(await onServer()).toEqual(rows.map(() => [{ version: 1 }]))
+
+  for (const { tide } of [desk, phone]) tide.disconnect()
+  for (const device of [desk, phone])
+    for (const { name, id, column } of rows)
+      await handle(device, world.table(name)).update(id, { [column]: `by ${device === desk ? 'desk' : 'phone'}` })
+  phone.tide.connect()
+  await phone.tide.synced()
+  desk.tide.connect()
+  await all(desk, 'conflict')
+  for (const { id } of rows) {
+    for await (const open of desk.tide.conflicts.live()) {
+      const conflict = open.find(({ rowId: about }) => about === id)
+      if (conflict === undefined) continue
+      await desk.tide.conflicts.resolve(conflict.id, 'client')
+      break
+    }
+  }
+  await Promise.all([all(desk, 'synced'), desk.tide.synced()])
+  await Promise.all([all(phone, 'synced'), phone.tide.synced()])
+  expect(await onServer()).toEqual(rows.map(() => [{ version: 3 }]))
+  await Promise.all([desk, phone].map(({ tide }) => tide.close()))
+}, 240_000)
 
 async function blocksIn(frame: Uint8Array): Promise<readonly PackedBlock[]> {
   const { message, sections } = parseDown(frame)

@@ -34,7 +34,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 export const testCache = join(root, 'node_modules/.cache/tidewire')
 
 /** What a test of suffix `.pglite` runs on. */
-const usualKind = process.env['TEST_DATABASE'] === 'postgres' ? 'postgres' : 'embedded'
+export const usualKind = process.env['TEST_DATABASE'] === 'postgres' ? 'postgres' : 'embedded'
 
 export async function createTestDatabase({
   kind = usualKind,

@@ -33,4 +33,6 @@ export const onPostgresToo = [
   'test/mutation/sync-rules.pglite.test.ts',
   'test/repositories/every-table.pglite.test.ts',
   'test/scope/access.pglite.test.ts',
+  'test/story/everywhere.pglite.test.ts',
+  'test/story/older-client.pglite.test.ts',
 ] as const

@@ -1,6 +1,7 @@
-// A whole server in this process, on an embedded database of its own with a fixture in it.
-import { rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+// A whole server in this process, on a database of its own with a fixture in it: embedded, but Postgres in project `both`.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
@@ -10,7 +11,7 @@ import { openDatabase } from '../../server/db/db.ts'
 import type { Principal } from '../../server/scope/principal.ts'
 import { createServer, type Application, type TideServer } from '../../server/server.ts'
 import { silentLog, type Log } from '../../server/telemetry/telemetry.ts'
-import { copyOfTemplate } from './database.ts'
+import { copyOfTemplate, createTestDatabase, usualKind } from './database.ts'
 import { seedFixture, type Fixture } from './fixtures.ts'
 
 export interface TestServer {
@@ -42,8 +43,13 @@ export async function startTestServer({
   config: more = {},
   application,
 }: TestServerOptions = {}): Promise<TestServer> {
-  const dataDir = await copyOfTemplate()
-  const base = loadConfig({ TIDEWIRE_DATA: dataDir, PORT: '0' })
+  const postgres = usualKind === 'postgres' ? await createTestDatabase() : undefined
+  const dataDir = postgres ? join(await mkdtemp(join(tmpdir(), 'tidewire-test-')), 'data') : await copyOfTemplate()
+  const base = loadConfig({
+    TIDEWIRE_DATA: dataDir,
+    PORT: '0',
+    ...(postgres && { DATABASE_URL: postgres.url, AUTH_SECRET: 'a-secret-of-this-test-and-of-nothing-else' }),
+  })
   const config: Config = { ...base, ...more, limits: { ...base.limits, ...limits }, tracing }
   if (config.embedding.dimension !== base.embedding.dimension) await forgetDimension(config)
   const server = createServer(config, { ...application, clock, log })
@@ -61,6 +67,7 @@ export async function startTestServer({
     userToken: (id, ttlSeconds) => tokenOf({ kind: 'user', id, organizationId: fixture.organizationId }, ttlSeconds),
     async close() {
       await server.close()
+      await postgres?.close()
       await rm(dirname(dataDir), { recursive: true, force: true })
     },
   }
