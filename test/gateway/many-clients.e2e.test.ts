@@ -1,5 +1,4 @@
-// 200 connections to one server, each following the same project: all are told, and the database is asked once for all of them. How long
-// that took is said, and asserted by nobody here: `npm run bench -- live-100 live-1000` measures it.
+// 200 connections to one server, each following the same project: all are told, and how long that took is said. Speed is the benchmark's.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { insertRow } from '../../server/db/db.ts'
 import { newId } from '../support/fixtures.ts'
@@ -30,16 +29,13 @@ async function follower(token: string): Promise<RawClient> {
   return client
 }
 
-test('a change arrives at each of 200 clients, and is read once for all', async ({ annotate }) => {
+test('a change arrives at each of 200 clients', async ({ annotate }) => {
   const token = await home.userToken(home.fixture.memberId)
   const clients: RawClient[] = []
   for (let n = 0; n < count; n += 20)
     clients.push(...(await Promise.all(Array.from({ length: 20 }, () => follower(token)))))
   const { organizationId, projectId } = home.fixture
   const times: number[] = []
-  const { pool } = home.server.database
-  let asked = 0
-  pool.on('acquire', () => void asked++)
   for (let n = 0; n < 3; n++) {
     const heard = clients.map(async (client) => {
       const batch = await client.next('batch', ({ blocks }) => blocks.length > 0)
@@ -47,7 +43,7 @@ test('a change arrives at each of 200 clients, and is read once for all', async 
       client.send({ type: 'ack', seq: batch.to })
     })
     const began = performance.now()
-    await insertRow(pool, 'tasks', {
+    await insertRow(home.server.database.pool, 'tasks', {
       id: newId(),
       organization_id: organizationId,
       project_id: projectId,
@@ -56,9 +52,6 @@ test('a change arrives at each of 200 clients, and is read once for all', async 
     await Promise.all(heard)
   }
   expect(times).toHaveLength(count * 3)
-  // The inserts, what reads their commits, and what a server does every few seconds: not one for each of 200 clients.
-  expect(asked).toBeGreaterThan(3)
-  expect(asked).toBeLessThan(count)
   const [median = 0] = times.toSorted((a, b) => a - b).slice(times.length / 2)
   await annotate(`The median of ${times.length} arrivals was ${Math.round(median)} ms.`)
   for (const client of clients) client.close()
