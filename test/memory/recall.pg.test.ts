@@ -149,14 +149,14 @@ test('the ten nearest of a tag, as devices tag memories, are found by a reposito
     `insert into memory_tags (organization_id, memory_id, tag) select organization_id, id, 'seventh' from memories where entities = '{tag3}'`,
   )
   const { organizationId, id: userId } = principal
-  const { withUnit } = createRepositories({ database, catalog: loadCatalog() })
+  const repositories = createRepositories({ database, catalog: loadCatalog() })
   const candidates = vectors.flatMap((vector, number) => (number % 7 === 3 ? [{ vector, number }] : []))
   let hits = 0
   const questions = 10
   for (let question = 0; question < questions; question++) {
     const vector = near(subjectOf(question))
     const truth = nearest(candidates, vector)
-    const answer = await withUnit({ organizationId, userId }, ({ memories }) =>
+    const answer = await repositories.withUnit({ organizationId, userId }, ({ memories }) =>
       memories.search({ embedding: vector, tags: ['seventh'], limit }),
     )
     const numbers = answer.map(({ row }) => Number(row.content.slice('Memory '.length)))

@@ -68,9 +68,10 @@ test(
     // A row that is changed is found, locked and read again.
     const share = 1.5 * (sizes.tasks / data.projectIds.length)
     const actor = { organizationId: data.organizationId, userId: data.userId }
-    for (const { name, run } of modelQueries(data, samples)) {
+    for (const query of modelQueries(data, samples)) {
+      const { name } = query
       const before = await read()
-      for (const round of [1, 2]) await repositories.withUnit(actor, (unit) => run(unit, round))
+      for (const round of [1, 2]) await repositories.withUnit(actor, (unit) => query.run(unit, round))
       const after = await read()
       expect.soft(after.through - before.through, `${name}: rows of whole tables`).toBe(0)
       expect.soft((after.picked - before.picked) / 2, `${name}: rows by an index`).toBeLessThan(share)
