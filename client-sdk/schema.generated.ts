@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = 'f93f0b6ddfed9d97'
+export const schemaHash = '57d90c42c4fa3c1f'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -1785,6 +1785,7 @@ export const shippedSchema = {
       resolvedByAgentId: { name: 'resolved_by_agent_id', type: 'uuid', nullable: true, optional: true, references: 'agents' },
       resolvedAt: { name: 'resolved_at', type: 'timestamptz', nullable: true, optional: true, class: 'server' },
       note: { name: 'note', type: 'text', nullable: true, optional: true },
+      mobileVisible: { name: 'mobile_visible', type: 'boolean', optional: true, default: true, class: 'server' },
     },
   },
   systemMetrics: {

@@ -4,6 +4,7 @@ import type { Json } from '../../protocol/rows/row.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
 import { checkInstance } from './check-instance.ts'
+import { checkMayBegin } from './check-may-begin.ts'
 
 const leaseSeconds = z.number().int().min(5).max(86_400)
 /** Kinds of steps that workers do; the others are the server's, or wait for a person. */
@@ -57,7 +58,10 @@ export const claimStep = defineAction({
       text: 'select sync.claim_step($1, $2, make_interval(secs => $3), $4::uuid[], $5) as id',
       values: [agentId, instanceId ?? null, seconds, projectId === undefined ? projects : [projectId], kinds],
     })
-    if (!row?.id) return { step: null, work: null }
+    if (!row?.id) {
+      await checkMayBegin(context, agentId, instanceId)
+      return { step: null, work: null }
+    }
     const [work = null] = await context.query<{ readonly work: Json }>({
       name: 'action_step_work',
       text: `select jsonb_build_object(

@@ -3,6 +3,7 @@ import { TideError } from '../../protocol/error.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
 import { checkInstance } from './check-instance.ts'
+import { checkMayBegin } from './check-may-begin.ts'
 
 const leaseSeconds = z.number().int().min(5).max(86_400)
 
@@ -39,16 +40,6 @@ export const claimTask = defineAction({
     return { task, runId: claim.run_id }
   },
 })
-
-/** Asked only when nothing was claimed: most claims find the agent at work. Throws `agent_unavailable`. */
-async function checkMayBegin({ query }: ActionContext, agentId: string, instanceId: string | undefined): Promise<void> {
-  const [asked] = await query<{ readonly refusal: string | null }>({
-    name: 'action_claim_refusal',
-    text: 'select sync.claim_refusal($1, $2) as refusal',
-    values: [agentId, instanceId ?? null],
-  })
-  if (asked?.refusal) throw new TideError('agent_unavailable', asked.refusal)
-}
 
 /** Makes the lease of a claimed task end later: `{ leaseExpiresAt }`. */
 export const renewLease = defineAction({

@@ -14,6 +14,11 @@ export function asMoney(text: string): number {
   throw new InvalidArgumentError('It must be a number from 0 up.')
 }
 
+/** Null: no limit. */
+export function asSpendLimit(text: string): number | null {
+  return text === 'none' ? null : asMoney(text)
+}
+
 export function asMonth(text: string): string {
   if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return `${text}-01`
   throw new InvalidArgumentError('It must be a month: 2026-10.')

@@ -41,6 +41,7 @@ export async function listCredentials(
     one.label,
     one.userId ?? 'organization',
     one.lastFour === null ? null : `…${one.lastFour}`,
+    one.spendLimitUsd,
     one.expiresAt?.toISOString(),
     one.keyId,
   ])
@@ -48,7 +49,7 @@ export async function listCredentials(
     { credentials },
     lines.length === 0
       ? 'No credentials.'
-      : table(['id', 'provider', 'kind', 'label', 'of', 'ends in', 'expires', 'key'], lines),
+      : table(['id', 'provider', 'kind', 'label', 'of', 'ends in', 'USD a month', 'expires', 'key'], lines),
   )
 }
 
@@ -78,10 +79,29 @@ export async function revokeCredential(
   { id, org }: { readonly id: string; readonly org: string | undefined },
   console: Console,
 ): Promise<void> {
-  if (!/^[0-9a-f-]{36}$/i.test(id))
-    throw new TideError('invalid_value', `${JSON.stringify(id)} is not the id of a credential.`)
+  checkId(id)
   await open(database, config).revoke(await findOrganization(database.pool, org), id)
   console.answer({ revoked: id }, `Revoked ${id}; its secret is destroyed.`)
+}
+
+/** `usd`: what its usage of a month may cost; null: any. */
+export async function limitCredential(
+  database: Database,
+  config: Config,
+  { id, usd, org }: { readonly id: string; readonly usd: number | null; readonly org: string | undefined },
+  console: Console,
+): Promise<void> {
+  checkId(id)
+  await open(database, config).limit(await findOrganization(database.pool, org), id, usd)
+  console.answer(
+    { id, spendLimitUsd: usd },
+    usd === null ? `${id} has no limit.` : `${id} is not handed out in a month after its usage has cost ${usd} USD.`,
+  )
+}
+
+function checkId(id: string): void {
+  if (!/^[0-9a-f-]{36}$/i.test(id))
+    throw new TideError('invalid_value', `${JSON.stringify(id)} is not the id of a credential.`)
 }
 
 /** After a new first key was put into ENCRYPTION_KEYS: when this has ended, the old one may be taken out. */

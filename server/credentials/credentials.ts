@@ -38,6 +38,8 @@ export interface CredentialSummary extends CredentialName {
   /** The end of a secret that is long enough for that to give nothing away. */
   readonly lastFour: string | null
   readonly keyId: string
+  /** What its usage of a month (UTC) may cost, US dollars; null: any. */
+  readonly spendLimitUsd: number | null
   readonly expiresAt: Date | null
   readonly lastUsedAt: Date | null
   readonly lastRotatedAt: Date | null
@@ -57,6 +59,8 @@ export interface Credentials {
   /** Of the organization's own, by id. Throws as `read`. */
   readById(organizationId: string, id: string): Promise<CredentialSecret>
   list(organizationId: string): Promise<readonly CredentialSummary[]>
+  /** What its usage of a month (UTC) may cost from now on, US dollars; null: any. Audited. Throws `not_found`. */
+  limit(organizationId: string, id: string, spendLimitUsd: number | null): Promise<void>
   /** Ends a credential and destroys its secret. Throws `not_found`. */
   revoke(organizationId: string, id: string): Promise<void>
   /**
@@ -91,7 +95,7 @@ where organization_id = $1 and id = $2 and user_id is null and revoked_at is nul
 
 const listSql = `
 select id, organization_id as "organizationId", user_id as "userId", provider, kind, label, last_four as "lastFour", key_id as "keyId",
-  expires_at as "expiresAt", last_used_at as "lastUsedAt", last_rotated_at as "lastRotatedAt"
+  spend_limit_usd::float8 as "spendLimitUsd", expires_at as "expiresAt", last_used_at as "lastUsedAt", last_rotated_at as "lastRotatedAt"
 from credentials where organization_id = $1 and revoked_at is null order by provider, kind, label, id`
 
 const replaceSql = `
@@ -149,7 +153,7 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
   const living = async (name: CredentialName): Promise<StoredRow | undefined> =>
     (await pool.query<StoredRow>(livingSql, keyOf(name))).rows[0]
 
-  return { store, read, readById, list, revoke, rotate }
+  return { store, read, readById, list, limit, revoke, rotate }
 
   async function store(name: CredentialName, given: CredentialSecret): Promise<string> {
     if (given.secret === '') throw new TideError('invalid_value', 'The secret is empty.')
@@ -219,6 +223,14 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
     return (await pool.query<CredentialSummary>(listSql, [organizationId])).rows
   }
 
+  async function limit(organizationId: string, id: string, spendLimitUsd: number | null): Promise<void> {
+    const { rowCount } = await pool.query(
+      `update credentials set spend_limit_usd = $3, updated_at = now() where id = $1 and organization_id = $2 and revoked_at is null`,
+      [id, organizationId, spendLimitUsd],
+    )
+    if (!rowCount) throw noLiving(id)
+  }
+
   async function revoke(organizationId: string, id: string): Promise<void> {
     // What stands in for the secret opens to nothing.
     const { rowCount } = await pool.query(
@@ -226,7 +238,7 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
          where id = $1 and organization_id = $2 and revoked_at is null`,
       [id, organizationId, Buffer.alloc(29)],
     )
-    if (!rowCount) throw new TideError('not_found', `There is no living credential ${id} in this organization.`)
+    if (!rowCount) throw noLiving(id)
   }
 
   async function rotate(onProgress: (done: number, of: number) => void = () => undefined): Promise<Rotation> {
@@ -262,4 +274,10 @@ function placeOf(id: string, part: 'secret' | 'refresh'): string {
 
 function keyOf({ organizationId, userId, provider, kind, label }: CredentialName): unknown[] {
   return [organizationId, userId, provider, kind, label]
+}
+
+function noLiving(id: string): TideError {
+  return new TideError('not_found', `There is no living credential ${id} in this organization.`, {
+    remedy: 'List them with `npx tidewire credentials`.',
+  })
 }

@@ -137,6 +137,12 @@ export function startMaintenance({
   const { pool } = database
   const ending = new AbortController()
   const lookAtSchema = createSchemaWatch({ pool, catalog, log, onGap })
+  /** A statement that says as `n` how many rows it wrote. */
+  const rollup = (text: string, into: string): Promise<number> =>
+    recordEffect({ pool, clock, kind: 'rollup', affected: (n) => n, details: () => ({ into }) }, async () => {
+      const { rows } = await pool.query<{ n: number }>(text)
+      return rows[0]?.n ?? 0
+    })
   const rounds = [
     every({ clock, log, job: 'canary', ms: canaryIntervalMs, firstMs: 0 }, async () => {
       // Before the canary: whoever hears of it is told that everything up to it was captured.
@@ -160,17 +166,9 @@ export function startMaintenance({
       const usages = await repriceUsage(pool, { clock, signal: ending.signal })
       if (usages) log.info('Usage was priced', { usages })
     }),
-    every({ clock, log, job: 'event statistics', ms: statsIntervalMs }, () =>
-      alone(pool, jobs.eventStatistics, async () => {
-        const began = clock.monotonic()
-        const { rows } = await pool.query<{ written: number }>('select sync.summarise_events() as written')
-        await recordEffect(
-          pool,
-          { kind: 'rollup' },
-          { ms: clock.monotonic() - began, affected: rows[0]?.written ?? 0, details: { into: 'event_metrics' } },
-        )
-      }),
-    ),
+    every({ clock, log, job: 'event statistics', ms: statsIntervalMs }, async () => {
+      await alone(pool, jobs.eventStatistics, () => rollup('select sync.summarise_events() as n', 'event_metrics'))
+    }),
     every({ clock, log, job: 'analytics', ms: analyticsIntervalMs, firstMs: firstAnalyticsMs }, async () => {
       await refreshAnalytics(pool, { unlessDoneMs: analyticsDoneMs, signal: ending.signal })
     }),
@@ -178,23 +176,18 @@ export function startMaintenance({
       const started = await startScheduledPipelines({ pool, clock, log })
       if (started) log.info('Pipelines were started by their schedules', { started })
     }),
-    every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, () =>
-      alone(pool, jobs.agentStatistics, async () => {
-        await pool.query('select sync.refresh_agent_stats()')
-      }),
-    ),
+    every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, async () => {
+      await alone(pool, jobs.agentStatistics, () => rollup('select sync.refresh_agent_stats() as n', 'agents'))
+    }),
   ]
   if (database.embedded) {
     rounds.push(
       every({ clock, log, job: 'vacuum', ms: vacuumIntervalMs }, async () => {
-        const began = clock.monotonic()
-        const tables = await vacuumStale(pool)
-        if (tables.length > 0) log.debug('Vacuumed', { tables })
-        await recordEffect(
-          pool,
-          { kind: 'analyze' },
-          { ms: clock.monotonic() - began, affected: tables.length, details: { tables } },
+        const tables = await recordEffect(
+          { pool, clock, kind: 'analyze', affected: ({ length }) => length, details: (names) => ({ tables: names }) },
+          () => vacuumStale(pool),
         )
+        if (tables.length > 0) log.debug('Vacuumed', { tables })
       }),
     )
   }

@@ -124,8 +124,7 @@ export async function prune({
   triggeredBy = 'schedule',
   onProgress,
 }: PruneOptions): Promise<Pruned | undefined> {
-  return alone(pool, jobs.prune, async () => {
-    const began = clock.monotonic()
+  const work = async (): Promise<Pruned> => {
     const retention = await readLogRetention(pool)
     if (!dryRun) await pool.query(canariesSql)
     const take = async (what: keyof typeof old): Promise<number> => {
@@ -137,14 +136,11 @@ export async function prune({
       : dryRun
         ? await countPrunable(pool, retention)
         : await pruneLog(pool, retention, onProgress)
-    const pruned = { changes, calls: await take('calls'), deliveries: await take('deliveries') }
-    const affected = pruned.changes + pruned.calls + pruned.deliveries
-    if (!dryRun)
-      await recordEffect(
-        pool,
-        { kind: 'prune', triggeredBy },
-        { ms: clock.monotonic() - began, affected, details: pruned },
-      )
-    return pruned
-  })
+    return { changes, calls: await take('calls'), deliveries: await take('deliveries') }
+  }
+  const affected = ({ changes, calls, deliveries }: Pruned): number => changes + calls + deliveries
+  const details = (pruned: Pruned): unknown => pruned
+  return alone(pool, jobs.prune, () =>
+    recordEffect({ pool, clock, kind: 'prune', dryRun, triggeredBy, affected, details }, work),
+  )
 }

@@ -21,15 +21,16 @@ export async function repriceUsage(
   pool: pg.Pool,
   { clock = systemClock, triggeredBy = 'schedule', onProgress, signal }: RepriceOptions = {},
 ): Promise<number | undefined> {
-  return alone(pool, jobs.repricing, async () => {
-    const began = clock.monotonic()
+  const work = async (): Promise<number> => {
     let total = 0
     for (let priced = batch; priced === batch && signal?.aborted !== true; total += priced) {
       const { rows } = await pool.query<{ n: number }>('select sync.reprice_usage($1)::integer as n', [batch])
       priced = rows[0]?.n ?? 0
       if (priced > 0) onProgress?.(total + priced)
     }
-    await recordEffect(pool, { kind: 'repricing', triggeredBy }, { ms: clock.monotonic() - began, affected: total })
     return total
-  })
+  }
+  return alone(pool, jobs.repricing, () =>
+    recordEffect({ pool, clock, kind: 'repricing', triggeredBy, affected: (usages) => usages }, work),
+  )
 }

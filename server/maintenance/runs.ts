@@ -1,5 +1,6 @@
-import { errorText } from '../telemetry/telemetry.ts'
 import type pg from 'pg'
+import type { Clock } from '../../lib/clock.ts'
+import { errorText } from '../telemetry/telemetry.ts'
 
 export interface RunStart {
   /** As the CHECK of `maintenance_runs` lists them. */
@@ -73,16 +74,30 @@ export async function wasDone(pool: pg.Pool, kind: RunStart['kind'], withinMs: n
   return (rowCount ?? 0) > 0
 }
 
-/** Writes down, afterwards, a run of a job that is done so often that only those count that had an effect. */
-export async function recordEffect(
-  pool: pg.Pool,
-  { kind, triggeredBy = 'schedule' }: RunStart,
-  { ms, affected, details = {} }: { readonly ms: number; readonly affected: number; readonly details?: unknown },
-): Promise<void> {
-  if (affected === 0) return
+export interface EffectOptions<T> extends RunStart {
+  readonly pool: pg.Pool
+  readonly clock: Pick<Clock, 'monotonic'>
+  /** What the work changed, of which 0 is nothing. */
+  readonly affected: (result: T) => number
+  readonly details?: (result: T) => unknown
+}
+
+/**
+ * Does a job that is done so often that only those runs count that had an effect: they are written down afterwards, as rows
+ * of `maintenance_runs`. Dry runs are not.
+ */
+export async function recordEffect<T>(
+  { pool, clock, kind, dryRun = false, triggeredBy = 'schedule', affected, details }: EffectOptions<T>,
+  work: () => Promise<T>,
+): Promise<T> {
+  const began = clock.monotonic()
+  const result = await work()
+  const rows = affected(result)
+  if (rows === 0 || dryRun) return result
   await pool.query(
     `insert into maintenance_runs (kind, status, started_at, finished_at, rows_affected, triggered_by, details)
      values ($1, 'completed', now() - $2 * interval '1 millisecond', now(), $3, $4, $5)`,
-    [kind, ms, affected, triggeredBy, JSON.stringify(details)],
+    [kind, clock.monotonic() - began, rows, triggeredBy, JSON.stringify(details?.(result) ?? {})],
   )
+  return result
 }

@@ -28,23 +28,26 @@ export async function sweepWork({
   triggeredBy = 'schedule',
   dryRun = false,
 }: SweepOptions): Promise<Swept> {
-  const began = clock.monotonic()
-  const client = await pool.connect()
-  let swept: Swept = { instances: 0, leases: 0, pipelines: 0 }
-  try {
-    if (dryRun) await client.query('begin')
-    const { rows } = await client.query<Swept>(sweepSql)
-    swept = rows[0] ?? swept
-  } finally {
-    if (dryRun) await client.query('rollback')
-    client.release()
-  }
-  const affected = swept.instances + swept.leases + swept.pipelines
-  if (!dryRun)
-    await recordEffect(
+  return recordEffect(
+    {
       pool,
-      { kind: 'lease_sweep', triggeredBy },
-      { ms: clock.monotonic() - began, affected, details: swept },
-    )
-  return swept
+      clock,
+      kind: 'lease_sweep',
+      dryRun,
+      triggeredBy,
+      affected: ({ instances, leases, pipelines }) => instances + leases + pipelines,
+      details: (swept) => swept,
+    },
+    async () => {
+      const client = await pool.connect()
+      try {
+        if (dryRun) await client.query('begin')
+        const { rows } = await client.query<Swept>(sweepSql)
+        return rows[0] ?? { instances: 0, leases: 0, pipelines: 0 }
+      } finally {
+        if (dryRun) await client.query('rollback')
+        client.release()
+      }
+    },
+  )
 }

@@ -79,6 +79,28 @@ const steps = (executionId: string) =>
 const claimedName = async () => (await claim()).step?.stepName
 const metrics = (coverage: number) => ({ outputs: { metrics: { coverage } } })
 
+it('a step is claimed by an agent that may begin work, and counts among what it works on', async () => {
+  await start(
+    await pipeline([
+      { name: 'a', position: 1 },
+      { name: 'b', position: 1 },
+    ]),
+  )
+  const set = (column: string, value: unknown) =>
+    world.query(`update agents set ${column} = $2 where id = $1`, [world.fixture.agentId, value])
+  const refused = (message: string) =>
+    expect(claim()).rejects.toMatchObject({ code: 'agent_unavailable', message: expect.stringContaining(message) })
+  await set('status', 'maintenance')
+  await refused('is under maintenance')
+  await set('status', 'online')
+  await set('dna', { runtime: { concurrency: 1 } })
+  const first = await claim()
+  await refused('holds 1 tasks and steps')
+  await finish(first)
+  await finish(await claim())
+  await set('dna', {})
+})
+
 describe('a run of a pipeline', () => {
   it('goes through its steps by position, hands on what they gave, and ends with all outputs', async () => {
     const id = await pipeline([

@@ -88,7 +88,7 @@ describe('a credential', () => {
     expect(await audited()).toMatchObject([
       { outcome: 'success', details: { provider: 'openrouter', kind: 'api_key' } },
     ])
-    await pool.query('update credentials set spend_limit_usd = 10 where id = $1', [id])
+    await credentials.limit(fixture.organizationId, id, 10)
     const spend = async (usd: number, at: string): Promise<void> => {
       const { rows } = await pool.query<{ id: string }>(
         `insert into token_usages (organization_id, credential_id, model, input_tokens, output_tokens, occurred_at)
@@ -105,6 +105,9 @@ describe('a credential', () => {
     await expect(credentials.read(name())).rejects.toMatchObject({ code: 'spend_limit_reached' })
     expect((await audited()).at(-1)).toMatchObject({ outcome: 'denied', details: { limitUsd: 10, spentUsd: 10 } })
     expect(JSON.stringify(await audited())).not.toContain('sk-1')
+    await credentials.limit(fixture.organizationId, id, null)
+    await expect(credentials.read(name())).resolves.toMatchObject({ secret: 'sk-1' })
+    await expect(credentials.limit(fixture.organizationId, newId(), 1)).rejects.toMatchObject({ code: 'not_found' })
   })
 
   it('of a user is not the one of the organization', async () => {

@@ -56,3 +56,30 @@ test('a plan and its tasks reach a phone while the plan is for mobiles, and neve
     expect(await tide.verify()).toEqual({ equal: true })
   }
 })
+
+test('a conflict about a task of a plan that is not for mobiles is held back from a phone like the task', async () => {
+  const { projectId } = home.fixture
+  const plan = await laptop.plans.insert({ projectId, title: 'For phones, at first', mobileSyncEnabled: true })
+  const task = await laptop.tasks.insert({ projectId, planId: plan.id, title: 'Contested' })
+  await until(phone.tasks.live({ where: { id: task.id } }), true)
+  phone.disconnect()
+  const lost = await phone.tasks.update(task.id, { title: 'By the phone' })
+  await laptop.tasks.update(task.id, { title: 'By the laptop' })
+  const off = await laptop.plans.update(plan.id, { mobileSyncEnabled: false })
+  await off.wait('synced')
+  phone.connect()
+  const open = { where: { rowId: task.id, status: 'open' } } as const
+  await until(laptop.conflicts.live(), true)
+  // The phone keeps what it had written.
+  const written = async () => (await phone.writes.find()).find(({ id }) => id === lost.id)
+  await expect.poll(written, { timeout: 60_000 }).toMatchObject({
+    status: 'rejected',
+    outcome: { error: { code: 'conflict_unreachable' } },
+    set: { title: 'By the phone' },
+  })
+  expect(await phone.conflicts.find(open)).toEqual([])
+
+  await laptop.plans.update(plan.id, { mobileSyncEnabled: true })
+  await until(phone.conflicts.live(), true)
+  await expect.poll(written, { timeout: 60_000 }).toMatchObject({ status: 'conflict' })
+})

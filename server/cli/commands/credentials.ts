@@ -1,5 +1,6 @@
 import { Option } from 'commander'
 import { credentialKinds } from '../../credentials/credential-kinds.ts'
+import { asSpendLimit } from '../arguments.ts'
 import type { Cli } from '../command.ts'
 import type { CredentialOptions } from '../credentials.ts'
 
@@ -26,6 +27,15 @@ export function registerCredentials(cli: Cli): void {
     .action(
       cli.onDatabase<CredentialOptions>(async ({ database, config, console }, options) =>
         (await import('../credentials.ts')).setCredential(database, config, options, console),
+      ),
+    )
+  cli
+    .command('limit <id>', 'say what the usage of a credential may cost in a month', credentials)
+    .requiredOption('--usd <amount>', 'US dollars, or none', asSpendLimit)
+    .action(
+      cli.onDatabase<InOrganization & { readonly usd: number | null }, [string]>(
+        async ({ database, config, console }, { org, usd }, id) =>
+          (await import('../credentials.ts')).limitCredential(database, config, { id, usd, org }, console),
       ),
     )
   cli

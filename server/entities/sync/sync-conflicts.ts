@@ -1,4 +1,4 @@
-import { enumeration, integer, json, reference, text, timestamp, uuid } from '../column.ts'
+import { boolean, enumeration, integer, json, reference, text, timestamp, uuid } from '../column.ts'
 import { defineTable } from '../define.ts'
 import { index, unique } from '../indexes.ts'
 import { recordColumns } from '../mixins.ts'
@@ -43,6 +43,7 @@ export const syncConflicts = defineTable({
     resolvedByAgentId: reference('agents', 'set null').nullable().author(),
     resolvedAt: timestamp().nullable(),
     note: text().nullable(),
+    mobileVisible: boolean().default(true),
   },
   classes: {
     fixed: [
@@ -58,7 +59,7 @@ export const syncConflicts = defineTable({
       'fields',
       'clientPatch',
     ],
-    server: ['resolvedAt'],
+    server: ['resolvedAt', 'mobileVisible'],
   },
   indexes: [
     unique(['mutationId', 'kind']),
