@@ -48,14 +48,17 @@ export class AccessWatch {
     this.#changedAt = moment
   }
 
-  /** The changes, read in this snapshot, were dealt with. */
-  remember({ changes, moment }: Pick<Step, 'changes' | 'moment'>): void {
+  /** The changes, read in this snapshot, were dealt with. Answers whether somebody's access may have changed by them. */
+  remember({ changes, moment }: Pick<Step, 'changes' | 'moment'>): boolean {
+    let isRelevant = false
     for (const change of changes) {
       const signature = signatureOf(change)
       if (signature === undefined) continue
-      if (this.#isRelevant(change)) this.#changedAt = moment
+      isRelevant ||= this.#isRelevant(change)
       this.#signatures.set(keyOf(change), signature)
     }
+    if (isRelevant) this.#changedAt = moment
+    return isRelevant
   }
 }
 

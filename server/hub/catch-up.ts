@@ -113,8 +113,10 @@ export class CatchUp {
     }
     const { generation, embeddings } = session.view
     const steps = this.#options.ring.after(session.seq, generation, embeddings)
-    for (const frames of steps ?? []) if (session.state === 'behind') session.deliver(frames)
-    return steps !== undefined
+    // Its access is that of now. In between it may have had none, and must not be told of that time (SPEC I9).
+    if (!steps || steps.some(({ changesAccess }) => changesAccess)) return false
+    for (const { frames } of steps) if (session.state === 'behind') session.deliver(frames)
+    return true
   }
 
   /** One for all that join at the same position. */
@@ -151,7 +153,7 @@ export class CatchUp {
     const at = this.#options.at()
     if (from === position && at !== null) return emptyStep(position, at)
     const steps = this.#options.ring.after(from, generation, embeddings)
-    return steps && foldSteps(steps.map(({ step }) => step))
+    return steps && foldSteps(steps.map(({ frames }) => frames.step))
   }
 
   /** False: the snapshot was torn, and has to be taken again. */

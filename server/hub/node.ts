@@ -215,8 +215,7 @@ export class Node {
     const told = this.#told(step)
     const routing = { hits: this.index.route(told.changes), routed: (spec: Spec) => this.index.has(spec, routedAt) }
     const frames = new StepFrames(told, routing, tables, limits)
-    this.#ring.push({ frames, generation })
-    this.#watch.remember(step)
+    this.#ring.push({ frames, generation, changesAccess: this.#watch.remember(step) })
     for (const session of [...this.sessions]) this.#hand(session, step, frames, generation)
     if (!step.canary) return
     this.#lastCanaryAt = clock.monotonic()

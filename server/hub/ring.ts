@@ -6,6 +6,8 @@ export interface PastStep {
   readonly frames: StepFrames
   /** Generation of the channel index when reading began: channels followed since later are not in it. */
   readonly generation: number
+  /** Somebody may have had access before it and not after it, or the other way round. */
+  readonly changesAccess: boolean
 }
 
 /**
@@ -39,12 +41,12 @@ export class Ring {
    * The steps that lead from `from` to the newest, oldest first; undefined when they are not all here, or were not read
    * for channels followed since `generation` or for vectors.
    */
-  after(from: Seq, generation: number, embeddings: boolean): readonly StepFrames[] | undefined {
+  after(from: Seq, generation: number, embeddings: boolean): readonly PastStep[] | undefined {
     const start = this.#steps.findIndex(({ frames: { step } }) => step.from <= from && from < step.to)
     if (start === -1) return undefined
     const rest = this.#steps.slice(start)
     const usable = rest.every((past) => past.generation >= generation && (past.frames.step.embeddings || !embeddings))
-    return usable ? rest.map(({ frames }) => frames) : undefined
+    return usable ? rest : undefined
   }
 }
 

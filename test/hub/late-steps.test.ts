@@ -1,5 +1,5 @@
-// Two races between the live loop and single sessions, each as one fixed history. The property test next door found both,
-// one of them only in 25,000 runs.
+// Races between the live loop and single sessions, each as one fixed history. The property test next door found them, one of them only in
+// 25,000 runs.
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
@@ -208,4 +208,28 @@ it('a load is not completed by a step that is older than what its last page show
   // The client compares itself with the history at every batch.
   expect(client.failures).toEqual([])
   expect([...client.rows.values()].map(({ version }) => version)).toEqual(keys.map(() => 2))
+})
+
+it('a session that was away while its access was taken and given back is told nothing of the time between', async () => {
+  const [first, second] = [await connected(ada, 'one'), await connected(ben, 'two')]
+  await hold(first)
+  await hold(second)
+  second.disconnect()
+  const membership = (version: number, deletedAt: string | null) =>
+    stored('project_members', 'm', version, { userId: ben, projectId: project, deletedAt })
+  for (const [version, isMember] of [true, false, true].entries()) {
+    feed.commit({
+      puts: [stored('tasks', 'a', version + 1), membership(version + 1, isMember ? null : 'then')],
+      access: new Map([
+        [ada, new Set([channel])],
+        [ben, new Set(isMember ? [channel] : [])],
+      ]),
+    })
+    await quiet()
+  }
+  await second.connect(0)
+  await quiet()
+  // The client compares its access with the history at every batch.
+  expect(second.failures).toEqual([])
+  expect([...second.rows.values()].map(({ version }) => version)).toEqual([3, 3])
 })

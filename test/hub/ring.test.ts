@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { toSeq } from '../../protocol/seq.ts'
-import { Ring } from '../../server/hub/ring.ts'
+import { Ring, type PastStep } from '../../server/hub/ring.ts'
 import { StepFrames } from '../../server/hub/step-frames.ts'
 import { change, step, tables } from './changes.ts'
 
@@ -16,12 +16,12 @@ function frames(from: number, to: number, { changes = 1, embeddings = true } = {
 
 function ring(max: number, ...pasts: readonly (readonly [StepFrames, number])[]): Ring {
   const filled = new Ring(max)
-  for (const [one, generation] of pasts) filled.push({ frames: one, generation })
+  for (const [one, generation] of pasts) filled.push({ frames: one, generation, changesAccess: false })
   return filled
 }
 
-const spans = (found: readonly StepFrames[] | undefined) =>
-  found?.map(({ step: { from, to } }) => [Number(from), Number(to)])
+const spans = (found: readonly PastStep[] | undefined) =>
+  found?.map(({ frames: { step: past } }) => [Number(past.from), Number(past.to)])
 
 test('leads from any place in it to the newest', () => {
   const three = ring(100, [frames(0, 10), 1], [frames(10, 20), 1], [frames(20, 30), 1])
