@@ -13,6 +13,8 @@ import { openAuth } from './use-database.ts'
 /** The printed token is for trying things out on this machine, so it lasts a working day. */
 const tokenSeconds = 12 * 3600
 const closeLimitMs = 15_000
+/** Of a start that is told to stop. */
+const startLimitMs = 5000
 
 /**
  * Runs the server until it is told to stop. A fresh embedded database gets the schema and the demo data. Returns the
@@ -27,8 +29,16 @@ export async function start({ config, console, application }: Job): Promise<numb
     onProgress: (text) => console.progress(text),
   })
   try {
-    await server.listen()
-    const token = config.database.kind === 'embedded' ? await prepareDemo(config, server.database, console) : undefined
+    const starting = server
+      .listen()
+      .then(() => (config.database.kind === 'embedded' ? prepareDemo(config, server.database, console) : undefined))
+    const signal = await Promise.race([stopped, starting.then(() => undefined)])
+    if (signal !== undefined) {
+      console.progress(`${signal}: stopping before the start has ended …`)
+      await endStart(starting)
+      return exitCodes.ok
+    }
+    const token = await starting
     const seconds = ((systemClock.monotonic() - began) / 1000).toFixed(1)
     console.answer(
       { url: server.url, ...(token === undefined ? {} : { token }) },
@@ -40,6 +50,16 @@ export async function start({ config, console, application }: Job): Promise<numb
   } finally {
     await closeInTime(server)
   }
+}
+
+/** A first start takes long, and may be cut off anywhere, as by a crash: the next one takes up what this one began. */
+async function endStart(starting: Promise<unknown>): Promise<void> {
+  const cancel = systemClock.after(startLimitMs, () => {
+    process.stderr.write('Stopped before the start had ended; the next start goes on from there.\n')
+    process.exit(exitCodes.ok)
+  })
+  await starting.catch(() => undefined)
+  cancel()
 }
 
 /** What was acknowledged is on disk already: a stop that takes too long ends the process without waiting further. */

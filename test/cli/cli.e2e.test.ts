@@ -287,6 +287,19 @@ test('a command that comes while the server is still starting waits for it', asy
   await rm(dirname(folder), { recursive: true, force: true })
 })
 
+test('a start that is told to stop before it has ended stops, and the next one goes on from there', async () => {
+  const folder = await copyOfTemplate()
+  const env = { ...server.env, TIDEWIRE_DATA: folder, PORT: '0' }
+  const child = spawn(process.execPath, [cli, 'start'], { env, stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = once(child, 'exit')
+  await once(child.stderr, 'data') // it has begun to open the database
+  child.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
+  const next = await startServerProcess(folder)
+  await next.stop()
+  await rm(dirname(folder), { recursive: true, force: true })
+})
+
 test('start stops at SIGTERM with everything closed, and can be started again', async () => {
   const folder = await copyOfTemplate()
   const first = await startServerProcess(folder)
