@@ -55,12 +55,23 @@ export async function readChanges(
   if (!entered) return undefined
   for (const change of entered) {
     const name = `${change.table}/${change.id}`
-    if (!changes.has(name)) changes.set(name, change)
+    const own = changes.get(name)
+    changes.set(name, own ? latest(own, change) : change)
   }
   return {
     changes: [...changes.values()].toSorted((a, b) => a.seq - b.seq),
     departures: departuresOf(rehangs, carriers, homes),
   }
+}
+
+/**
+ * A row that was changed, and then shown to somebody or taken from them: that is news also to a subscription that stands between the
+ * two, so it bears the later position.
+ */
+function latest(own: Change, entered: Change): Change {
+  if (entered.seq <= own.seq) return own
+  const formerHomes = [...new Set([...own.formerHomes, ...entered.formerHomes])]
+  return { ...own, seq: entered.seq, formerHomes, fresh: false }
 }
 
 /** Sub-channels that were touched, and the names of parents whose rows have guests. */

@@ -198,6 +198,19 @@ export function feedContract(kind: 'embedded' | 'postgres', makeSource = byTrigg
     expect(step.departures).toEqual([])
   })
 
+  test('what was written and then shared bears the later position, so that a load between the two gets it too', async () => {
+    head = await newest()
+    const conversation = await addConversation({ scope: 'user', user_id: it.ownerId })
+    const message = await addMessage(conversation)
+    await invite(conversation, it.memberId)
+    const shared = await newest()
+    const { changes } = await advance([`user/${it.memberId}`])
+    expect(changes.filter(({ id }) => id === conversation || id === message)).toMatchObject([
+      { seq: shared, fresh: false },
+      { seq: shared, fresh: false },
+    ])
+  })
+
   test('reading a message brings the participant alone, not the conversation', async () => {
     const conversation = await addConversation({ scope: 'user', user_id: it.ownerId })
     await addMessage(conversation)
