@@ -74,6 +74,7 @@ test('no commit is lost: to the WAL the epoch stays, back to triggers it is anot
   await captureBy('wal')
   const byWal = await feed.state()
   expect(byWal.epoch).toBe(byTrigger.epoch)
+  await follower.goOn(feed)
   await follower.advance()
   await follower.advance()
 
