@@ -170,7 +170,8 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     const idsOf = (rows: ReadonlyMap<string, readonly { readonly [key: string]: unknown }[]>) =>
       [...rows.values()].flatMap((list) => list.map((row) => String(row['id']))).toSorted()
     await turn(true)
-    expect(idsOf((await one.log.next('batch')).rows)).toEqual(under)
+    // A step may tell again of what the load has shown.
+    expect(idsOf((await one.log.next('batch')).rows).filter((id) => id !== free)).toEqual(under)
     one.session.close()
     await turn(false)
     const again = await connect(phone, cursor)
