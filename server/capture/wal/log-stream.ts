@@ -71,6 +71,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let running: Promise<void> | undefined
   let wroteAt = Number.NEGATIVE_INFINITY
   let pauseMs = gatherMs
+  let endPause = (): void => undefined
 
   const push = (work: Work): void => {
     queue.push(work)
@@ -79,6 +80,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
       paused = true
       stream?.pause()
     }
+    if (queue.weight >= muchKeys) endPause()
     if (writer && !running) running = run(writer)
   }
 
@@ -145,7 +147,11 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   async function gather(): Promise<void> {
     if (!queue.beginsWithCommit) return
     const wait = wroteAt + pauseMs - clock.monotonic()
-    if (wait > 0 && queue.weight < muchKeys) await new Promise<void>((resolve) => void clock.after(wait, resolve))
+    if (wait > 0 && queue.weight < muchKeys)
+      await new Promise<void>((resolve) => {
+        endPause = resolve
+        clock.after(wait, resolve)
+      })
     wroteAt = clock.monotonic()
   }
 
