@@ -56,8 +56,16 @@ const keyMessage = z
   })
   .refine(({ op, row_id }) => row_id !== null || op === 'reset' || op === 'mark')
 
-/** Prefixes of logical messages that are ours; migrations write the first two, followers of the log the third. */
-export const messagePrefix = { key: 'tidewire.key', origin: 'tidewire.origin', tell: 'tidewire.tell' } as const
+/**
+ * Prefixes of logical messages that are ours. Migrations write the first two, servers that follow the log the third, and the one that writes
+ * it the last, which says nothing: what was committed before it is flushed.
+ */
+export const messagePrefix = {
+  key: 'tidewire.key',
+  origin: 'tidewire.origin',
+  tell: 'tidewire.tell',
+  flush: 'tidewire.flush',
+} as const
 
 /**
  * Messages → commits. Postgres sends a transaction after its commit, in one piece; a big one while it is still open, in
