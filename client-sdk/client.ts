@@ -10,6 +10,7 @@
  * Every atomic step of the replica is told as one `ReplicaChange`; live queries, writes and subscriptions follow those.
  */
 import type { CallAction } from './actions.ts'
+import type { ClientBase, ClientStatus } from './client-base.ts'
 import { createUuidSource } from '../lib/uuid.ts'
 import { systemClock, type CancelTimer } from '../lib/clock.ts'
 import { systemRandom } from '../lib/random.ts'
@@ -18,19 +19,16 @@ import { stayAlive } from '../lib/stay-alive.ts'
 import { Waits } from '../lib/waits.ts'
 import { TideError } from '../protocol/error.ts'
 import type { Json, Patch, Row } from '../protocol/rows/row.ts'
-import type { PatchOf } from '../protocol/rows/row-type.ts'
 import type { Schema, TableDescriptor } from '../protocol/rows/table.ts'
-import type { Conflict } from './conflict/conflict.ts'
-import { Conflicts, type ResolutionChoice } from './conflict/conflicts.ts'
-import type { ConnectionStatus } from './connection/connection.ts'
+import { Conflicts } from './conflict/conflicts.ts'
 import { stopError, type ConnectionView } from './connection/connection-view.ts'
 import { createSocketTransport } from './connection/socket-transport.ts'
 import { checkOptions, type ConnectOptions } from './connect-options.ts'
 import type { SearchHits, SearchRequest } from './memory/search.ts'
 import { Searcher } from './memory/searcher.ts'
 import { Presence, type PresenceRoom } from './presence/presence.ts'
-import type { HasVector, SearchableName, TableName, TableNamed } from './query/schema-names.ts'
-import type { FilterOf, QueryOf } from './query/typed-query.ts'
+import type { HasVector } from './query/schema-names.ts'
+import type { FilterOf } from './query/typed-query.ts'
 import { checkValues, idFromValues } from './replica/check-draft.ts'
 import type { ReplicaView } from './replica/replica-view.ts'
 import { shippedSchema } from './schema.generated.ts'
@@ -48,79 +46,6 @@ import { TransactionRecorder, type TransactionTable } from './tables/transaction
 import { WriteTracker, type Write } from './tables/write.ts'
 import { Writes } from './tables/writes.ts'
 import { verifyReplica, type Verification } from './verify/verify.ts'
-
-/** State of the whole client. */
-export interface ClientStatus extends ConnectionStatus {
-  /** Writes that the server has not finally answered and shown back. */
-  readonly pending: number
-  /** Open conflicts that this device caused. */
-  readonly conflicts: number
-  readonly device: { readonly id: string | null; readonly name: string }
-  readonly channels: readonly { readonly channel: string; readonly state: FollowedChannel['state'] }[]
-}
-
-/** How a scope is followed: which tables, which rows of them, and whether with vectors. */
-export type SubscribeOptions<S extends Schema = typeof shippedSchema> = FollowOptions<
-  TableName<S>,
-  { readonly [N in TableName<S>]?: FilterOf<TableNamed<S, N>> }
->
-
-/** Values for a row of any table: which one, only the conflict says. */
-type AnyPatch<S extends Schema> = {
-  readonly [K in keyof S]: keyof PatchOf<S[K]> extends never ? never : PatchOf<S[K]>
-}[keyof S]
-
-/** Conflicts that this replica can see: writes that met another write on the same column. */
-export interface ConflictsOf<S extends Schema> {
-  find(query?: QueryOf<TableNamed<S, 'syncConflicts'>>): Promise<readonly Conflict[]>
-  /** Open conflicts, now and whenever they change. */
-  live(notify: (open: readonly Conflict[]) => void): () => void
-  live(): AsyncIterable<readonly Conflict[]>
-  /** Settles a conflict, offline too: the row changes at once here, everywhere when the server has it. */
-  resolve(id: string, choice: ResolutionChoice<AnyPatch<S>>): Promise<Write>
-}
-
-/** Members of the client that are not tables: no table may have such a name. */
-export interface ClientBase<S extends Schema> {
-  subscribe(target: Target, options?: SubscribeOptions<S>): Promise<FollowedChannel>
-  /** Collects writes and applies them in one step: all or nothing, here and everywhere. Nothing is applied if `work` throws. */
-  transaction(
-    work: (tx: { readonly [K in keyof S]: TransactionTable<S[K]> }) => Promise<void>,
-  ): Promise<readonly Write[]>
-  readonly conflicts: ConflictsOf<S>
-  readonly writes: Writes
-  readonly status: ClientStatus
-  /** Calls back whenever `status` may differ. Returns the function that stops it. */
-  onStatus(listener: (status: ClientStatus) => void): () => void
-  /**
-   * Resolves when no write of this device is waiting for the server any more; refused and conflicting ones do not wait.
-   * Rejects when `signal` aborts, when the server refuses this client for good (`status.connection` is `stopped`), and
-   * with `closed` when the client is closed.
-   */
-  synced(options?: { readonly signal?: AbortSignal }): Promise<void>
-  /**
-   * Compares this replica with the server, and fetches the channels that differ again; resolves when they are here. Needs a
-   * connection; a repair goes on after one that is lost meanwhile. Rejects when `signal` aborts, and with `closed`.
-   */
-  verify(options?: { readonly signal?: AbortSignal }): Promise<Verification>
-  /** Searches a table that has an embedding; `tide.<table>.search` does the same. */
-  search<N extends SearchableName<S>>(
-    table: N,
-    request: SearchRequest<FilterOf<TableNamed<S, N>>>,
-  ): Promise<SearchHits<Tracked<TableNamed<S, N>>>>
-  readonly call: CallAction
-  presence(target: Target): PresenceRoom
-  /** Read-only SQL on the replica; PGlite replicas only. Throws `sql_unavailable` on others, `sql_failed` for a wrong query. */
-  sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>
-  /** Ends the connection and stays offline until `connect`. */
-  disconnect(): void
-  connect(): void
-  /**
-   * Ends the connection and closes the replica. What is not synced is kept and sent next time. Live queries end; whoever
-   * waits for the server is told by `closed`.
-   */
-  close(): Promise<void>
-}
 
 interface Searchable<T extends TableDescriptor> {
   search(request: SearchRequest<FilterOf<T>>): Promise<SearchHits<Tracked<T>>>
@@ -264,6 +189,10 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
     return this.#channels.subscribe(target, options)
   }
 
+  followed(): readonly FollowedChannel[] {
+    return this.#channels.all
+  }
+
   async transaction(
     work: (tx: Readonly<Record<string, TransactionTable<TableDescriptor>>>) => Promise<void>,
   ): Promise<readonly Write[]> {
@@ -284,7 +213,7 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
       pending: this.#replica.pendingCount,
       conflicts: this.#replica.openConflicts.length,
       device: { id: this.#replica.meta.deviceId, name: this.#parts.device.name },
-      channels: this.#channels.all.map(({ channel, state }) => ({ channel, state })),
+      channels: this.#channels.states,
     }
   }
 

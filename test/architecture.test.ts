@@ -106,6 +106,7 @@ const ARROWS: rules.Arrows = {
     'client-sdk/store',
   ],
   'client-sdk/client': ['*'],
+  'client-sdk/client-base': ['*'],
   'client-sdk/index': ['*'],
   'client-sdk/testing': ['*'],
 }
@@ -164,15 +165,17 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'client-sdk/replica/received.ts',
   'client-sdk/replica/replica-change.ts',
   'client-sdk/replica/replica-view.ts',
+  'client-sdk/replica/subscription-key.ts',
   'client-sdk/store/holding.ts',
   'client-sdk/store/open-store.ts',
 ])
 
-/** The composition roots: they alone construct, so they reach into every room of their house. */
+/** The composition roots: they alone construct, so they reach into every room of their house; and the types of what one makes. */
 const COMPOSERS: ReadonlySet<string> = new Set([
   'server/server.ts',
   'server/reports.ts',
   'client-sdk/client.ts',
+  'client-sdk/client-base.ts',
   'client-sdk/index.ts',
 ])
 

@@ -59,6 +59,9 @@ export const timing = {
   retry: 3_000,
 } as const
 
+/** Batches that could not be applied, one after another, before the replica fetches everything anew. */
+export const rebuildAfter = 3
+
 /**
  * Of pushes. `leastBytes`: servers take at least so many, and a refusal for its size meant something else than a push that
  * is smaller. `pace`: servers end a connection that sends more than about 200 messages a second for long.

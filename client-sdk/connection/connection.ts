@@ -23,8 +23,9 @@ import {
   type ConnectionState,
 } from './connection-state.ts'
 import { phaseOf, toTideError } from './connection-phase.ts'
-import { timing, troubles, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
+import { rebuildAfter, timing, troubles, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
 import { Freshness } from './freshness.ts'
+import { Refusals } from './refusals.ts'
 import { Requests, type AnswerTo, type Request } from './requests.ts'
 import { Session } from './session.ts'
 import { TokenKeeper } from './token-keeper.ts'
@@ -33,9 +34,6 @@ import { Watchdog } from './watchdog.ts'
 
 export type { ConnectionOptions, ConnectionStatus } from './connection-options.ts'
 
-/** Batches that could not be applied, one after another, before the replica fetches everything anew. */
-const failuresBeforeRebuild = 3
-
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #requests: Requests
@@ -43,7 +41,7 @@ export class Connection {
   readonly #tokens: TokenKeeper
   readonly #statusListeners = new Listeners<ConnectionStatus>()
   readonly #presentListeners = new Listeners<DownOf<'present'>>()
-  readonly #refusals = new Listeners<{ readonly id: string; readonly error: TideError | null }>()
+  readonly #refusals = new Refusals()
   #state: ConnectionState = { kind: 'idle' }
   #wire: TransportConnection | null = null
   #session: Session | null = null
@@ -136,7 +134,7 @@ export class Connection {
 
   /** The server refuses a subscription for good; null: it has taken one that it refused before. */
   onRefused(listener: (id: string, error: TideError | null) => void): () => void {
-    return this.#refusals.add(({ id, error }) => listener(id, error))
+    return this.#refusals.add(listener)
   }
 
   /** Shows an error in `status` that has no other place to go. */
@@ -295,7 +293,7 @@ export class Connection {
               this.#failures = 0
             },
             current: () => this.#heard(run, () => this.#current()),
-            refused: (id, error) => this.#refusals.tell({ id, error }),
+            refused: (id, error) => this.#refusals.tell(id, error),
           })
           this.#tokens.accepted(welcome.tokenExpiresAt, welcome.serverTime)
           this.#freshness.connected()
@@ -376,7 +374,7 @@ export class Connection {
   #unappliable(error: unknown): void {
     this.#failures += 1
     this.#lost(toTideError(error))
-    if (this.#failures < failuresBeforeRebuild) return
+    if (this.#failures < rebuildAfter) return
     this.#failures = 0
     this.#afterwards(() => this.#options.replica.rebuild())
   }

@@ -30,7 +30,7 @@ export interface SessionOptions {
   readonly applied: () => void
   /** Everything the server had a moment ago is here. */
   readonly current: () => void
-  /** A subscription is refused for good; null: one that was refused before is taken. */
+  /** A subscription is refused for good; null: it is taken. */
   readonly refused: (subscription: string, error: TideError | null) => void
 }
 

@@ -17,7 +17,7 @@ export interface SubscriptionAnnouncerOptions {
   readonly send: (message: UpOf<'subscribe'> | UpOf<'unsubscribe'>) => void
   /** Runs after what came before it is applied. */
   readonly later: (task: () => Promise<void>) => void
-  /** Refused for good; null: taken, though it was refused before. */
+  /** Refused for good; null: taken. */
   readonly refused: (id: string, error: TideError | null) => void
 }
 
@@ -25,6 +25,8 @@ interface Announced {
   readonly spec: string
   /** As the server knows it: it sends changes of held ones, and pages of others. */
   isHeld: boolean
+  /** Refused for good in this session; `isNoted`: the replica knows. */
+  refusal: { readonly code: ErrorCode; isNoted: boolean } | null
 }
 
 /** The server will answer the same until something else changes. `lost`: the rows must go too. */
@@ -49,18 +51,20 @@ export class SubscriptionAnnouncer {
 
   /** Announces what is new or was started over, and takes back what is gone. All in one message where it can be. */
   update(): void {
-    const { replica, send, puller } = this.#options
+    const { replica, send } = this.#options
     const records = new Map(replica.subscriptions.map((record) => [record.subscription.id, record]))
-    for (const id of [...this.#announced.keys()].filter((known) => !records.has(known))) {
-      this.#announced.delete(id)
-      puller.stop(id)
-      send({ type: 'unsubscribe', id })
+    for (const [id, { refusal }] of [...this.#announced]) {
+      if (records.has(id)) continue
+      this.#takeBack(id)
+      if (refusal === null) this.#roomWasMade()
     }
     const due = [...records.values()].filter((record) => this.#mustAnnounce(record))
-    for (let start = 0; start < due.length; start += mostAnnounced) {
+    // The server may take only some of them: first what somebody asks for now.
+    const sorted = due.toSorted((a, b) => this.#rankOf(a) - this.#rankOf(b))
+    for (let start = 0; start < sorted.length; start += mostAnnounced) {
       send({
         type: 'subscribe',
-        subscriptions: due.slice(start, start + mostAnnounced).map((record) => this.#announce(record)),
+        subscriptions: sorted.slice(start, start + mostAnnounced).map((record) => this.#announce(record)),
       })
     }
   }
@@ -76,9 +80,14 @@ export class SubscriptionAnnouncer {
     if (!this.#announced.has(id)) return
     const { replica, puller, later, refused, clock } = this.#options
     puller.stop(id)
+    if (error.code === 'subscription_limit' && replica.isWanted(id) && this.#giveUpAnother(error)) {
+      this.#announced.delete(id)
+      return this.update()
+    }
     const end = final[error.code]
-    if (end !== undefined) {
-      later(() => (end === 'lost' ? replica.removeSubscription(id) : replica.setRefused(id, true)))
+    if (end === 'refused') return this.#refuse(id, error)
+    if (end === 'lost') {
+      later(() => replica.removeSubscription(id, true))
       return refused(id, error)
     }
     if (error.code === 'cursor_ahead') return later(() => replica.refetch(id))
@@ -94,9 +103,49 @@ export class SubscriptionAnnouncer {
 
   async #accepted(id: string): Promise<void> {
     const { replica, refused } = this.#options
-    if (!replica.isRefused(id)) return
-    await replica.setRefused(id, false)
+    if (replica.isRefused(id)) await replica.setRefused(id, false)
     refused(id, null)
+  }
+
+  /** Asked for again only by the next connection, when somebody wants it, or when there is room. */
+  #refuse(id: string, error: TideError): void {
+    const { replica, later, refused } = this.#options
+    const known = this.#announced.get(id)
+    const refusal = { code: error.code, isNoted: false }
+    if (known !== undefined) known.refusal = refusal
+    later(async () => {
+      await replica.setRefused(id, true)
+      refusal.isNoted = true
+      refused(id, error)
+    })
+  }
+
+  /** Makes room for what somebody asks for now: another one, that nobody has asked for in this run, is refused instead. */
+  #giveUpAnother(error: TideError): boolean {
+    const { replica, send } = this.#options
+    const other = [...this.#announced].find(([id, { refusal }]) => refusal === null && !replica.isWanted(id))
+    if (other === undefined) return false
+    const [id] = other
+    this.#options.puller.stop(id)
+    send({ type: 'unsubscribe', id })
+    this.#refuse(id, error)
+    return true
+  }
+
+  #takeBack(id: string): void {
+    const { puller, send } = this.#options
+    this.#announced.delete(id)
+    puller.stop(id)
+    send({ type: 'unsubscribe', id })
+  }
+
+  #roomWasMade(): void {
+    for (const [id, { refusal }] of [...this.#announced])
+      if (refusal?.code === 'subscription_limit') this.#announced.delete(id)
+  }
+
+  #rankOf({ subscription }: SubscriptionRecord): number {
+    return this.#options.replica.isWanted(subscription.id) ? 0 : 1
   }
 
   stop(): void {
@@ -107,6 +156,7 @@ export class SubscriptionAnnouncer {
   #mustAnnounce(record: SubscriptionRecord): boolean {
     const known = this.#announced.get(record.subscription.id)
     if (known === undefined || known.spec !== JSON.stringify(record.subscription)) return true
+    if (known.refusal !== null) return known.refusal.isNoted && !this.#options.replica.isRefused(record.subscription.id)
     if (record.state === 'held') known.isHeld = true
     // It was held and begins anew.
     return known.isHeld && record.state === 'new'
@@ -114,7 +164,7 @@ export class SubscriptionAnnouncer {
 
   #announce({ subscription, state }: SubscriptionRecord): Subscription & { readonly held: boolean } {
     const held = state === 'held'
-    this.#announced.set(subscription.id, { spec: JSON.stringify(subscription), isHeld: held })
+    this.#announced.set(subscription.id, { spec: JSON.stringify(subscription), isHeld: held, refusal: null })
     return { ...subscription, held }
   }
 }

@@ -106,6 +106,8 @@ export class Mirror {
   readonly conflicts = new OpenConflicts()
   /** Subscriptions that the server refuses for good. Not in the store: the next server may take them. */
   readonly refused = new Set<string>()
+  /** Subscriptions that were asked for since the replica was opened: where the server takes only some, these come first. */
+  readonly wanted = new Set<string>()
   readonly #subscriptions = new Map<string, SubscriptionRecord>()
   #meta: ReplicaMeta
 

@@ -1,6 +1,7 @@
 import { invariant } from '../../lib/invariant.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import { unpackSentRows } from '../../protocol/rows/block-codec.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import { conflictTable } from '../conflict/conflict.ts'
@@ -10,6 +11,7 @@ import { imagesAfterPurge, imagesAfterSwap } from './image-moves.ts'
 import { keepUntilHeld } from './keep-until-held.ts'
 import type { Mirror } from './mirror.ts'
 import { endIfOver, planSettled, settledWith } from './plan-outcomes.ts'
+import { ofSameKey, purgesOfLeft } from './plan-subscription.ts'
 import type { ReceivedBatch } from './received.ts'
 import type { TableChange } from './replica-change.ts'
 import type { BulkParts, Step } from './step.ts'
@@ -34,7 +36,11 @@ export async function planBatch(
   const bulk = new Bulk(mirror)
   const swaps = swapsOf(mirror, batch)
   const dropped = batch.leaves.filter(({ revoked }) => revoked).flatMap(({ channel }) => recordsOf(mirror, channel))
-  const purges = purgesOf(mirror, batch, dropped)
+  const replaced = replacedBy(mirror, swaps)
+  const purges = [
+    ...purgesOf(mirror, batch, dropped),
+    ...purgesOfLeft(replaced, keptBy(mirror, swaps, [...dropped, ...replaced])),
+  ]
   const resets = batch.resets.filter((table) => mirror.tables.has(table))
 
   if (swaps.length > 0) await imagesAfterSwap(step, mirror, store, swaps)
@@ -47,6 +53,7 @@ export async function planBatch(
 
   for (const { subscription } of swaps) step.putSubscription({ subscription, state: 'held', from: null, next: null })
   for (const { subscription } of dropped) step.dropSubscription(subscription.id)
+  for (const { subscription } of replaced) step.leaveSubscription(subscription.id)
   const settled = settledWith(batch.settled, mirror.outbox, swaps.length > 0 ? mirror.meta.loadedSeq : 0)
   const completed = swaps.map(({ subscription }) => subscription)
   await keepUntilHeld(step, mirror, store, settled, completed)
@@ -77,6 +84,19 @@ function swapsOf(mirror: Mirror, batch: ReceivedBatch): readonly Swap[] {
     subscription,
     others: held.filter((other) => other.id !== subscription.id),
   }))
+}
+
+/** Former subscriptions of the same key: their rows stayed until these were here. */
+function replacedBy(mirror: Mirror, swaps: readonly Swap[]): readonly SubscriptionRecord[] {
+  const complete = new Set(swaps.map(({ subscription }) => subscription.id))
+  return [...complete]
+    .flatMap((id) => ofSameKey(mirror, id))
+    .filter(({ subscription }) => !complete.has(subscription.id))
+}
+
+function keptBy(mirror: Mirror, swaps: readonly Swap[], gone: readonly SubscriptionRecord[]): readonly Subscription[] {
+  const held = [...mirror.subscriptions.values()].filter((record) => record.state === 'held' && !gone.includes(record))
+  return [...held, ...swaps].map(({ subscription }) => subscription)
 }
 
 function recordsOf(mirror: Mirror, channel: string): readonly SubscriptionRecord[] {

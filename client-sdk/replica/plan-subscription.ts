@@ -1,10 +1,11 @@
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import type { ReplicaStore, SubscriptionRecord } from '../store/store.ts'
+import type { Purge, ReplicaStore, SubscriptionRecord } from '../store/store.ts'
 import { imagesAfterPurge } from './image-moves.ts'
 import type { Mirror } from './mirror.ts'
 import type { ReceivedPage } from './received.ts'
 import type { TableChange } from './replica-change.ts'
 import type { BulkParts, Step } from './step.ts'
+import { subscriptionKey } from './subscription-key.ts'
 
 /**
  * A page of rows goes to the staging area; the first one fixes the position the catch-up will start from. Tables that are
@@ -17,12 +18,57 @@ export function planPage(step: Step, mirror: Mirror, record: SubscriptionRecord,
   return { commit: { stage: { subscription: subscription.id, blocks } } }
 }
 
-/** Follows a channel, or follows it otherwise: the rows of the old subscription stay until the new one's are here. */
-export function planSubscribe(step: Step, mirror: Mirror, subscription: Subscription): BulkParts {
+/**
+ * Follows a channel, or follows it otherwise: the rows of the old subscription stay until the new one's are here. Of those
+ * with the same key, the ones that are held stay as long; `planBatch` drops them when this one is held. A subscription that
+ * the server refused is asked for again.
+ */
+export async function planSubscribe(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  subscription: Subscription,
+): Promise<BulkParts> {
   const known = mirror.subscriptions.get(subscription.id)
-  if (known !== undefined && JSON.stringify(known.subscription) === JSON.stringify(subscription)) return {}
+  const others = ofSameKey(mirror, subscription.id)
+  for (const { subscription: other } of others) mirror.wanted.delete(other.id)
+  mirror.wanted.add(subscription.id)
+  if (known !== undefined && JSON.stringify(known.subscription) === JSON.stringify(subscription)) {
+    // Told to the connection, which asks the server again.
+    if (mirror.refused.delete(subscription.id)) step.putSubscription(known)
+    return planLeave(step, mirror, store, known.state === 'held' ? others : withNothingToShow(others))
+  }
+  const left = await planLeave(step, mirror, store, withNothingToShow(others))
   step.putSubscription({ subscription, state: 'new', from: null, next: null })
-  return known === undefined ? {} : { commit: { unstage: [subscription.id] } }
+  if (known === undefined) return left
+  return { ...left, commit: { ...left.commit, unstage: [subscription.id, ...(left.commit?.unstage ?? [])] } }
+}
+
+/** The other subscriptions that have the key of this one. */
+export function ofSameKey(mirror: Mirror, id: string): readonly SubscriptionRecord[] {
+  const key = subscriptionKey(id)
+  if (key === undefined) return []
+  return [...mirror.subscriptions.values()].filter(
+    ({ subscription: other }) => other.id !== id && subscriptionKey(other.id) === key,
+  )
+}
+
+function withNothingToShow(records: readonly SubscriptionRecord[]): readonly SubscriptionRecord[] {
+  return records.filter(({ state }) => state !== 'held')
+}
+
+/**
+ * The server refuses a subscription for good, or has taken it after all; lives as long as the replica is open. A refused
+ * one gets no changes, so it is held no more: taken later, it is fetched anew.
+ */
+export function planRefused(step: Step, mirror: Mirror, id: string, isRefused: boolean): void {
+  const record = mirror.subscriptions.get(id)
+  if (isRefused && record !== undefined) mirror.refused.add(id)
+  else mirror.refused.delete(id)
+  if (record === undefined) return
+  // Tells it to what waits until everything is here.
+  const isHeld = isRefused && record.state === 'held'
+  step.putSubscription(isHeld ? { ...record, state: 'new', from: null, next: null } : record)
 }
 
 /** Fetches a subscription anew. */
@@ -33,22 +79,47 @@ export function planRefetch(step: Step, mirror: Mirror, id: string): BulkParts {
   return { commit: { unstage: [id] } }
 }
 
-/** Stops following: rows that no other subscription holds go from this replica. */
-export async function planUnsubscribe(step: Step, mirror: Mirror, store: ReplicaStore, id: string): Promise<BulkParts> {
+/**
+ * Stops following, with all that have the same key: rows that no other subscription holds go from this replica. `isLost`:
+ * the server gives no access to this one, so the others stay.
+ */
+export async function planUnsubscribe(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  { id, isLost }: { readonly id: string; readonly isLost: boolean },
+): Promise<BulkParts> {
   const record = mirror.subscriptions.get(id)
   if (record === undefined) return {}
-  step.dropSubscription(id)
+  return planLeave(step, mirror, store, isLost ? [record] : [record, ...ofSameKey(mirror, id)])
+}
+
+async function planLeave(
+  step: Step,
+  mirror: Mirror,
+  store: ReplicaStore,
+  records: readonly SubscriptionRecord[],
+): Promise<BulkParts> {
+  if (records.length === 0) return {}
+  const gone = new Set(records.map(({ subscription }) => subscription.id))
+  for (const id of gone) {
+    step.leaveSubscription(id)
+    mirror.wanted.delete(id)
+  }
   const keep = [...mirror.subscriptions.values()]
-    .filter((other) => other.subscription.id !== id && other.state === 'held')
+    .filter((other) => !gone.has(other.subscription.id) && other.state === 'held')
     .map((other) => other.subscription)
-  const purges = [
-    {
-      channel: record.subscription.channel,
-      keep,
-      ...(record.subscription.tables === undefined ? {} : { tables: record.subscription.tables }),
-    },
-  ]
+  const purges = purgesOfLeft(records, keep)
   await imagesAfterPurge(step, mirror, store, purges)
   const tables = new Map<string, TableChange>([...mirror.tables.keys()].map((name) => [name, { all: true }]))
-  return { commit: { unstage: [id], purges }, tables }
+  return { commit: { unstage: [...gone], purges }, tables }
+}
+
+/** What goes with subscriptions that are followed no more, but what `keep` holds. */
+export function purgesOfLeft(records: readonly SubscriptionRecord[], keep: readonly Subscription[]): readonly Purge[] {
+  return records.map(({ subscription: { channel, tables } }) => ({
+    channel,
+    keep,
+    ...(tables === undefined ? {} : { tables }),
+  }))
 }

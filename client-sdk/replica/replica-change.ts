@@ -13,6 +13,8 @@ export interface ReplicaChange {
   readonly states: ReadonlyMap<string, ReadonlySet<string>>
   /** Subscriptions whose record changed or went, by id. */
   readonly subscriptions: ReadonlySet<string>
+  /** Those of them that somebody here follows no more; others that went were lost. */
+  readonly left: ReadonlySet<string>
 }
 
 export interface WriteChange {

@@ -32,7 +32,7 @@ import { concernsWaiting, planWaiting } from './plan-waiting.ts'
 import { isIdentityProblem, planOutcomes, planSettled } from './plan-outcomes.ts'
 import { planDiscard, planRetry } from './plan-parked.ts'
 import { planPush, type PushTerms } from './plan-push.ts'
-import { planPage, planRefetch, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
+import { planPage, planRefetch, planRefused, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
 import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
 import { withStates, type ReplicaChange } from './replica-change.ts'
@@ -265,28 +265,29 @@ export class Replica {
     })
   }
 
+  /** Follows from now on; where the server takes only some subscriptions, before those that nobody asked for in this run. */
   addSubscription(subscription: Subscription): Promise<void> {
-    return this.#run(async (step) => step.addBulk(planSubscribe(step, this.#mirror, subscription)))
+    return this.#run(async (step) => step.addBulk(await planSubscribe(step, this.#mirror, this.#store, subscription)))
   }
 
-  /** Stops following; rows that nothing else holds go. */
-  removeSubscription(id: string): Promise<void> {
-    return this.#run(async (step) => step.addBulk(await planUnsubscribe(step, this.#mirror, this.#store, id)))
+  /** Stops following, with all of the same key, unless `isLost`; rows that nothing else holds go. */
+  removeSubscription(id: string, isLost = false): Promise<void> {
+    return this.#run(async (step) => {
+      step.addBulk(await planUnsubscribe(step, this.#mirror, this.#store, { id, isLost }))
+    })
   }
 
   isRefused(id: string): boolean {
     return this.#mirror.refused.has(id)
   }
 
-  /** The server refuses a subscription for good, or has taken it after all. Lives as long as this object. */
+  /** Whether it was asked for since the replica was opened. */
+  isWanted(id: string): boolean {
+    return this.#mirror.wanted.has(id)
+  }
+
   setRefused(id: string, isRefused: boolean): Promise<void> {
-    return this.#run(async (step) => {
-      const record = this.#mirror.subscriptions.get(id)
-      if (isRefused && record !== undefined) this.#mirror.refused.add(id)
-      else this.#mirror.refused.delete(id)
-      // Tells it to what waits until everything is here.
-      if (record !== undefined) step.putSubscription(record)
-    })
+    return this.#run(async (step) => planRefused(step, this.#mirror, id, isRefused))
   }
 
   /** Fetches one subscription anew, because it differs from the server's. Its rows stay visible until they are replaced. */

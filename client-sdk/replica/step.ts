@@ -50,6 +50,7 @@ export class Step {
   readonly #dirty = new Map<string, RowRef>()
   readonly #restated = new Map<string, RowRef>()
   readonly #subscriptions = new Map<string, SubscriptionRecord | null>()
+  readonly #left = new Set<string>()
   /** Ended writes that are kept, and those that are no longer. */
   readonly #tail = new Map<string, SyncedEntry>()
   readonly #forgotten = new Set<string>()
@@ -194,6 +195,12 @@ export class Step {
     this.#subscriptions.set(id, null)
   }
 
+  /** Drops one that is not wanted any more, rather than one that was lost. */
+  leaveSubscription(id: string): void {
+    this.dropSubscription(id)
+    this.#left.add(id)
+  }
+
   setMeta(meta: Partial<ReplicaMeta>): void {
     this.#meta = { ...this.#meta, ...meta }
   }
@@ -273,7 +280,7 @@ export class Step {
     for (const { table, rowId } of this.#restated.values())
       states.set(table, (states.get(table) ?? new Set<string>()).add(rowId))
     const writes = [...this.#entries].map(([id, entry]) => this.#writeChange(id, entry))
-    return { tables, writes, states, subscriptions: new Set(this.#subscriptions.keys()) }
+    return { tables, writes, states, subscriptions: new Set(this.#subscriptions.keys()), left: this.#left }
   }
 
   #writeChange(id: string, entry: OutboxEntry | null): WriteChange {

@@ -1,11 +1,13 @@
 import { Listeners } from '../../lib/listeners.ts'
 import { Waits } from '../../lib/waits.ts'
 import type { TideError } from '../../protocol/error.ts'
+import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { stopError, type ConnectionView } from '../connection/connection-view.ts'
 import type { ReplicaView } from '../replica/replica-view.ts'
 import type { SubscriptionRecord } from '../store/store.ts'
-import { FollowedChannel, type FollowState } from './followed-channel.ts'
+import { FollowedChannel } from './followed-channel.ts'
+import { Following, type FollowState } from './following.ts'
 import {
   channelOfTarget,
   isSelfContained,
@@ -21,13 +23,22 @@ export interface ChannelsParts {
   readonly connection: ConnectionView
 }
 
+/** A subscription of the replica, and how many handles that `subscribe` answered are still open. */
+interface Followed {
+  readonly spec: Subscription
+  readonly following: Following
+  handles: number
+  /** Calls of `subscribe` that the replica has not carried out yet. */
+  adding: number
+}
+
 /**
  * The channels this replica follows. Subscriptions are kept by the replica, so they go on after a restart; asking again
  * finds them. The own channel and `global` are followed from the first connection on.
  */
 export class Channels {
   readonly #parts: ChannelsParts
-  readonly #followed = new Map<string, FollowedChannel>()
+  readonly #followed = new Map<string, Followed>()
   readonly #refusals = new Map<string, TideError>()
   readonly #listeners = new Listeners<FollowState>()
   readonly #waits = new Waits()
@@ -39,7 +50,8 @@ export class Channels {
   constructor(parts: ChannelsParts) {
     this.#parts = parts
     const { replica, connection } = parts
-    replica.onChange(({ subscriptions }) => {
+    replica.onChange(({ subscriptions, left }) => {
+      for (const id of left) this.#wasLeft(id)
       if (subscriptions.size > 0) this.#update()
     })
     connection.onStatus(() => {
@@ -55,8 +67,20 @@ export class Channels {
     this.#update()
   }
 
+  get states(): readonly { readonly channel: string; readonly state: FollowState }[] {
+    return [...this.#followed.values()].map(({ spec, following }) => ({
+      channel: spec.channel,
+      state: following.state,
+    }))
+  }
+
+  /** All that the replica follows, also from earlier runs. To unsubscribe one of these ends the subscription for everybody. */
   get all(): readonly FollowedChannel[] {
-    return [...this.#followed.values()]
+    return [...this.#followed.values()].flatMap((followed) => {
+      const { spec, following } = followed
+      if (this.#record(spec.id) === undefined) return []
+      return new FollowedChannel(spec, following, () => this.#leave(followed))
+    })
   }
 
   /** Calls back whenever the state of any channel changes. */
@@ -85,16 +109,25 @@ export class Channels {
     if (this.#closed !== null) throw this.#closed
     if (!isSelfContained(target) && this.#owner() === null) await this.#firstWelcome(options.signal)
     const spec = subscriptionSpec(schema, this.channelOf(target), options)
+    const { id } = spec
     // A channel that goes and is wanted again is followed anew.
-    await this.#leaving.get(spec.id)?.catch(() => undefined)
-    this.#refusals.delete(spec.id)
-    if (this.#record(spec.id) === undefined) {
-      this.#followed.delete(spec.id)
+    for (let left = this.#leaving.get(id); left !== undefined; left = this.#leaving.get(id))
+      await left.catch(() => undefined)
+    const followed = this.#follow(spec)
+    followed.handles += 1
+    followed.adding += 1
+    this.#refusals.delete(id)
+    try {
       await replica.addSubscription(spec)
+    } catch (error) {
+      followed.handles -= 1
+      throw error
+    } finally {
+      followed.adding -= 1
+      if (this.#record(id) === undefined && followed.handles === 0) this.#followed.delete(id)
     }
-    const channel = this.#follow(spec.id)
     this.#update()
-    return channel
+    return new FollowedChannel(spec, followed.following, () => this.#release(followed))
   }
 
   #record(id: string): SubscriptionRecord | undefined {
@@ -114,7 +147,6 @@ export class Channels {
     const { replica, schema, connection } = this.#parts
     for (const channel of [`${owner.principal.kind}/${owner.principal.id}`, 'global']) {
       const spec = subscriptionSpec(schema, channel, {})
-      if (this.#record(spec.id) !== undefined) continue
       replica.addSubscription(spec).catch((error: unknown) => connection.reportError(error))
     }
   }
@@ -130,35 +162,54 @@ export class Channels {
     return this.#waits.until((look) => connection.onStatus(look), isKnown, signal)
   }
 
-  #follow(id: string): FollowedChannel {
-    const known = this.#followed.get(id)
+  #follow(spec: Subscription): Followed {
+    const known = this.#followed.get(spec.id)
     if (known !== undefined) return known
-    const record = this.#record(id)
-    if (record === undefined) throw new Error(`Subscription ${id} is unknown.`)
-    const channel = new FollowedChannel(record.subscription, () => this.#leave(id))
-    channel.onState((state) => this.#listeners.tell(state))
-    this.#followed.set(id, channel)
-    return channel
+    const followed = { spec, following: new Following(spec.channel), handles: 0, adding: 0 }
+    followed.following.onState((state) => this.#listeners.tell(state))
+    this.#followed.set(spec.id, followed)
+    return followed
+  }
+
+  /** The last one who unsubscribes ends it. */
+  #release(followed: Followed): Promise<void> {
+    followed.handles -= 1
+    return followed.handles > 0 ? Promise.resolve() : this.#leave(followed)
   }
 
   /** Until its record is gone, the channel is not followed again for being in the replica. */
-  #leave(id: string): Promise<void> {
-    this.#followed.delete(id)
+  #leave(followed: Followed): Promise<void> {
+    const { id } = followed.spec
+    if (this.#followed.get(id) !== followed) return this.#leaving.get(id) ?? Promise.resolve()
     const left = this.#parts.replica.removeSubscription(id).finally(() => this.#leaving.delete(id))
     this.#leaving.set(id, left)
+    this.#end(followed)
     return left
+  }
+
+  /** Somebody ended it: another tab, or a later subscription of the same key. */
+  #wasLeft(id: string): void {
+    const followed = this.#followed.get(id)
+    if (followed !== undefined && this.#record(id) === undefined && !this.#refusals.has(id)) this.#end(followed)
+  }
+
+  #end({ spec: { id }, following }: Followed): void {
+    this.#followed.delete(id)
+    this.#refusals.delete(id)
+    following.update({ record: 'left', isLive: false, refusal: null, stopped: null })
   }
 
   #update(): void {
     const { replica, connection } = this.#parts
     for (const { subscription } of replica.subscriptions)
-      if (!this.#leaving.has(subscription.id)) this.#follow(subscription.id)
+      if (!this.#leaving.has(subscription.id)) this.#follow(subscription)
     const { status } = connection
     const isLive = status.connection === 'live' && status.staleSince === null
     const stopped = this.#closed ?? stopError(status)
-    for (const [id, channel] of this.#followed) {
+    for (const [id, { following, adding }] of this.#followed) {
       const refusal = this.#refusals.get(id) ?? null
-      channel.update({ record: this.#record(id)?.state ?? 'gone', isLive, refusal, stopped })
+      const record = this.#record(id)?.state ?? (adding > 0 ? 'new' : 'gone')
+      following.update({ record, isLive, refusal, stopped })
     }
   }
 }

@@ -28,6 +28,11 @@ export interface FollowOptions<Name extends string = string, Where = Readonly<Re
   readonly where?: Where
   /** Whether vectors are sent, so that search can run here. Default false: they are large. */
   readonly embeddings?: boolean
+  /**
+   * A name of the application for this wish: what is asked for later under the same name takes its place, in this run or
+   * another. The former rows stay until the new ones are here. 1 to 40 letters, digits, `_`, `.` or `-`.
+   */
+  readonly key?: string
   /** Ends the wait for the first connection, where the target is one's own and nobody knows yet whose replica this is. */
   readonly signal?: AbortSignal
 }
@@ -37,14 +42,14 @@ export function isSelfContained(target: Target): boolean {
   return 'project' in target || 'team' in target || ('agent' in target && target.agent !== true)
 }
 
-/** The channel's name. Throws `TideError` `invalid_value` for what is no id, `closed` and `forbidden` for what is not one's own. */
+/** The channel's name. Throws `TideError` `invalid_value` for what is no id, `offline` and `forbidden` for what is not one's own. */
 export function channelOfTarget(target: Target, owner: Owner | null): string {
   if ('project' in target) return channelOfId('project', target.project)
   if ('team' in target) return channelOfId('team', target.team)
   if ('agent' in target && target.agent !== true) return channelOfId('agent', target.agent)
   if (owner === null)
     throw new TideError(
-      'closed',
+      'offline',
       'This replica has never been connected, so its organization and principal are not known yet.',
       { remedy: 'Connect once, or subscribe to a scope by id.' },
     )
@@ -84,10 +89,11 @@ export function subscriptionSpec(schema: Schema, channel: string, options: Follo
     Object.entries(options.where ?? {})
       .map(([name, filter]) => [tableName(schema, name), filter] as const)
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, filter]) => [name, checkFilter(tableByName(schema, name), filter)] as const),
+      .map(([name, filter]) => [name, sorted(checkFilter(tableByName(schema, name), filter))] as const),
   )
   const embeddings = options.embeddings ?? false
-  const id = uuidFromKey('subscription', [channel, JSON.stringify({ tables, where, embeddings })])
+  const hash = uuidFromKey('subscription', [channel, JSON.stringify({ tables, where, embeddings })])
+  const id = options.key === undefined ? hash : keyedId(options.key, hash)
   return {
     id,
     channel,
@@ -95,6 +101,22 @@ export function subscriptionSpec(schema: Schema, channel: string, options: Follo
     ...(tables === undefined ? {} : { tables }),
     ...(Object.keys(where).length === 0 ? {} : { where }),
   }
+}
+
+/** The same filter, whatever the order in which its properties were written. */
+function sorted<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(sorted) as T
+  if (typeof value !== 'object' || value === null) return value
+  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(entries.map(([name, part]) => [name, sorted(part)])) as T
+}
+
+/** Ids have at most 64 characters. */
+function keyedId(key: string, hash: string): string {
+  if (/^[\w.-]{1,40}$/.test(key)) return `${key}:${hash.replaceAll('-', '').slice(-20)}`
+  throw new TideError('invalid_value', `The subscription's key ${JSON.stringify(key)} is no name.`, {
+    remedy: 'Give 1 to 40 letters, digits, `_`, `.` or `-`.',
+  })
 }
 
 function tableName(schema: Schema, name: string): string {

@@ -122,6 +122,7 @@ export class SharedReplica {
       writes,
       states: new Map(),
       subscriptions: new Set(subscriptions.map(({ subscription }) => subscription.id)),
+      left: new Set(),
     }
   }
 

@@ -146,6 +146,7 @@ export const reservedTableNames = [
   'connect',
   'constructor',
   'disconnect',
+  'followed',
   'handle',
   'onStatus',
   'presence',

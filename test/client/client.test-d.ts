@@ -78,7 +78,7 @@ export async function contract(id: string, projectId: string, agentId: string, v
     },
   )
   await followed.ready
-  read<'bootstrapping' | 'live' | 'stale' | 'revoked'>(followed.state)
+  read<'bootstrapping' | 'live' | 'stale' | 'revoked' | 'unsubscribed'>(followed.state)
   await client.subscribe({ organization: true })
   await client.subscribe({ agent: true })
 

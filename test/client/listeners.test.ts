@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { FollowedChannel } from '../../client-sdk/subscription/followed-channel.ts'
+import { Following } from '../../client-sdk/subscription/following.ts'
 import { Presence } from '../../client-sdk/presence/presence.ts'
 import { lonelyClient } from '../support/lonely-client.ts'
 
@@ -39,7 +39,7 @@ test('a status listener that throws keeps nobody else from being told, and its e
 
 test('a listener of a channel that throws does not keep the others from being told', async () => {
   const told: string[] = []
-  const channel = new FollowedChannel({ id: 'a', channel: 'global', embeddings: false }, () => Promise.resolve())
+  const channel = new Following('global')
   const uncaught = await uncaughtIn(async () => {
     channel.onState(fail)
     channel.onState((state) => told.push(state))

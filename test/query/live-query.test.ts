@@ -9,6 +9,7 @@ const change = (tables: ReplicaChange['tables']): ReplicaChange => ({
   writes: [],
   states: new Map(),
   subscriptions: new Set(),
+  left: new Set(),
 })
 const everything = change(new Map([['tasks', { all: true }]]))
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import { shippedSchema } from '@tidewire/client'
+import type { Filter } from '../../protocol/rows/filter.ts'
+import { subscriptionKey } from '../../client-sdk/replica/subscription-key.ts'
 import { channelOfTarget, subscriptionSpec } from '../../client-sdk/subscription/subscription.ts'
 
 const id = '0190b3f0-0000-7000-8000-000000000001'
@@ -31,4 +33,26 @@ test('the same wish has the same id, whatever the order and the spelling of its 
   expect(spec('tasks', 'task_runs').id).toBe(spec('taskRuns', 'tasks').id)
   expect(spec('tasks').id).not.toBe(spec('messages').id)
   expect(() => spec('nope')).toThrow(/no synced table "nope"/)
+})
+
+test('the same filter has the same id, whatever the order of its properties', () => {
+  const spec = (where: Record<string, Filter>) => subscriptionSpec(shippedSchema, project, { where })
+  const one = spec({
+    tasks: { status: 'pending', priority: { in: ['high', 'low'] }, or: [{ title: 'a', description: 'b' }] },
+  })
+  const other = spec({
+    tasks: { or: [{ description: 'b', title: 'a' }], priority: { in: ['high', 'low'] }, status: 'pending' },
+  })
+  expect(other).toEqual(one)
+  expect(JSON.stringify(other)).toBe(JSON.stringify(one))
+  expect(spec({ tasks: { status: 'pending', priority: { in: ['low', 'high'] } } }).id).not.toBe(one.id)
+})
+
+test('a key is part of the id, and is a name', () => {
+  const { id } = subscriptionSpec(shippedSchema, project, { key: 'this-week' })
+  expect(subscriptionKey(id)).toBe('this-week')
+  expect(id.length).toBeLessThanOrEqual(64)
+  expect(subscriptionKey(subscriptionSpec(shippedSchema, project, {}).id)).toBeUndefined()
+  expect(() => subscriptionSpec(shippedSchema, project, { key: 'a:b' })).toThrow(/is no name/)
+  expect(() => subscriptionSpec(shippedSchema, project, { key: 'x'.repeat(41) })).toThrow(/is no name/)
 })

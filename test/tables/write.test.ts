@@ -21,7 +21,7 @@ function entry(part: Partial<OutboxEntry> = {}): OutboxEntry {
 }
 
 function change(...writes: readonly WriteChange[]): ReplicaChange {
-  return { tables: new Map(), states: new Map(), subscriptions: new Set(), writes }
+  return { tables: new Map(), states: new Map(), subscriptions: new Set(), left: new Set(), writes }
 }
 
 const applied = { mutationId: id, clientSeq: 1, kind: 'applied' as const, version: 2 }

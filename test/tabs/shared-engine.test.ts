@@ -179,6 +179,16 @@ describe('tabs of one browser', () => {
     expect(browser.connections).toBe(connections)
   })
 
+  it('are told when another one ends a subscription that they share, and can follow it anew', async () => {
+    const [a, b] = [await browser.open('a'), await browser.open('b')]
+    const [one, two] = [await a.tide.subscribe({ project: projectId }), await b.tide.subscribe({ project: projectId })]
+    const ended = new Promise<string>((resolve) => two.onState(resolve))
+    await one.unsubscribe()
+    expect(await ended).toBe('unsubscribed')
+    await expect(two.ready).rejects.toMatchObject({ code: 'closed' })
+    expect((await b.tide.subscribe({ project: projectId })).state).toBe('bootstrapping')
+  })
+
   it('of another version of the app are refused', async () => {
     await browser.open('a')
     const { agentTypes: _, ...older } = shippedSchema

@@ -1,0 +1,18 @@
+import { Listeners } from '../../lib/listeners.ts'
+import type { TideError } from '../../protocol/error.ts'
+
+/** Which subscriptions the server refuses for good. Listeners are told of each, and when it is taken after all (null). */
+export class Refusals {
+  readonly #listeners = new Listeners<{ readonly id: string; readonly error: TideError | null }>()
+  readonly #refused = new Set<string>()
+
+  add(listener: (id: string, error: TideError | null) => void): () => void {
+    return this.#listeners.add(({ id, error }) => listener(id, error))
+  }
+
+  tell(id: string, error: TideError | null): void {
+    const wasRefused = this.#refused.delete(id)
+    if (error !== null) this.#refused.add(id)
+    if (wasRefused || error !== null) this.#listeners.tell({ id, error })
+  }
+}
