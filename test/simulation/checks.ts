@@ -207,15 +207,15 @@ export function ledgerDifferences(world: World): readonly string[] {
  * lies in the store, whether a subscription holds it or not.
  */
 export async function differencesShown(world: World, device: SimClient): Promise<readonly string[]> {
-  const { tide } = device
-  if (tide === null) return []
   const { subscriptions } = await device.store.load()
   const held = subscriptions.filter(({ state }) => state === 'held')
   const shown = new Map<string, readonly Row[]>()
   for (const table of tables)
     if (tablesIn(device.schema).has(table)) shown.set(table, await device.store.query(table, { withDeleted: true }))
-  const asked = await tide.tasks.find({ withDeleted: true })
-  return [...shown, ['tasks', asked as unknown as readonly Row[]] as const].flatMap(([table, rows]) =>
+  const asked: (readonly [string, readonly Row[]])[] = []
+  for (const tide of device.tides)
+    asked.push(['tasks', (await tide.tasks.find({ withDeleted: true })) as unknown as readonly Row[]])
+  return [...shown, ...asked].flatMap(([table, rows]) =>
     compare(
       `${device.name} shows: ${table}`,
       columnsOf(device, table),

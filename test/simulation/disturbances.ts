@@ -24,6 +24,36 @@ const crashDevice: Disturbance = async (world, dice) => {
   await device.open()
 }
 
+/** Somebody puts the present version of the app on the device that has an older one, whatever waits there. */
+const updateApp: Disturbance = async (world, dice) => {
+  const device = world.clients.find(({ schema }) => schema !== world.schema)
+  if (device === undefined) return
+  device.crash()
+  const { subscriptions, outbox } = await device.store.load()
+  if (outbox.some(({ status }) => status === 'local' || status === 'syncing'))
+    world.tally.add('app updated with writes')
+  if (subscriptions.some(({ state }) => state === 'staging')) world.tally.add('app updated while loading')
+  await device.update(world.schema)
+  await world.clock.sleep(dice.next() * 1000)
+  await device.open()
+}
+
+/** A tab of the browser, open or not. */
+const someTab = (world: World, dice: Dice) =>
+  dice.pick(world.clients.find(({ isBrowser }) => isBrowser)?.processes ?? [])
+
+const leaveTab =
+  (how: 'close' | 'crash'): Disturbance =>
+  async (world, dice) => {
+    const tab = someTab(world, dice)
+    if (tab === undefined || tab.tide === null) return
+    world.tally.add(how === 'close' ? 'tab closed' : 'tab crashed')
+    if (tab.leads) world.tally.add('tab that leads went away')
+    await tab[how]()
+    await world.clock.sleep(dice.next() * 2000)
+    await tab.open()
+  }
+
 const foreignWrite: Disturbance = (world, dice) => {
   const task = dice.pick(world.database.rows.all('tasks'))
   if (task !== undefined)
@@ -48,12 +78,18 @@ const disturbances: Readonly<Record<string, { readonly weight: number; readonly 
   revokeDevice: { weight: 1, happen: (world) => world.revokeDevice('ada-phone') },
   // Asked for at its own pace.
   backUp: { weight: 0, happen: (world) => world.backUp() },
+  updateApp: { weight: 0, happen: updateApp },
+  closeTab: { weight: 0, happen: leaveTab('close') },
+  crashTab: { weight: 0, happen: leaveTab('crash') },
 }
 
 /** As often as they happen. */
 export const disturbanceNames: readonly string[] = Object.entries(disturbances).flatMap(([name, { weight }]) =>
   Array.from({ length: weight }, () => name),
 )
+
+/** What else happens where a device is a browser. */
+export const tabDisturbanceNames: readonly string[] = ['closeTab', 'crashTab']
 
 export async function disturb(world: World, what: string, dice: Dice): Promise<void> {
   const found = disturbances[what]

@@ -8,6 +8,7 @@ import type { Plan, Step } from './plan.ts'
 import type { SimClient } from './sim-client.ts'
 import { calm } from './sim-network.ts'
 import type { Cursor } from '../../protocol/seq.ts'
+import { TideError } from '../../protocol/error.ts'
 import { seededRandom } from '../../lib/random.ts'
 import { Tally } from './tally.ts'
 import { World } from './world.ts'
@@ -35,10 +36,10 @@ export async function runFleet(plan: Plan): Promise<Report> {
   for (const device of world.clients) {
     const diary = new Diary(world, device, journal)
     device.onOpen = (tide) => diary.watch(tide)
-    await device.open()
-    void follow(world, device, journal)
     diaries.set(device, diary)
   }
+  await openAll(world, journal)
+  for (const device of world.clients) void follow(world, device, journal)
   world.network.weather = plan.weather
   world.deathChance = plan.deathChance
   const start = world.clock.monotonic()
@@ -64,7 +65,17 @@ export async function runFleet(plan: Plan): Promise<Report> {
   await world.clock.run(plan.stormMs, () => journal.problems.length > 0)
   isStormy = false
   if (journal.problems.length > 0) return { problems: journal.problems, tally }
-  return { problems: [...(await calmDown(world)), ...(await examine(world, journal, acknowledged))], tally }
+  const problems = [...(await calmDown(world, journal)), ...(await examine(world, journal, acknowledged))]
+  for (const diary of diaries.values()) problems.push(...diary.differencesAtRest())
+  return { problems, tally }
+}
+
+/** Tabs open while time passes. */
+async function openAll(world: World, journal: Journal): Promise<void> {
+  for (const device of world.clients)
+    device.open().catch((error: unknown) => journal.problems.push(`${device.name} cannot open: ${String(error)}`))
+  if (!(await world.clock.run(10_000, () => world.clients.every(({ isWholeOpen }) => isWholeOpen))))
+    journal.problems.push('not all clients open')
 }
 
 /** Within one epoch a replica never goes back (promise 2). */
@@ -87,38 +98,43 @@ async function perform(
   if (who === 'world') return disturb(world, what, dice)
   const device = world.clients.find(({ name }) => name === who)
   if (device === undefined) throw new Error(`A plan has a device "${who}", and there is none of this name.`)
-  const { tide } = device
-  if (tide === null) return
+  const [first, ...others] = device.tides
+  if (first === undefined) return
+  // Of tabs any one; who has no others draws nothing, so that kept plans pick what they picked.
+  const tide = others.length === 0 ? first : (dice.pick(device.tides) ?? first)
+  if (others.length > 0 && device.processes.some((tab) => tab.tide === tide && !tab.leads))
+    world.tally.add('write made in a tab that follows')
   if (what === 'writeDiary') return diaries.get(device)?.write(tide)
   await act({ world, device, tide, dice }, what, journal)
 }
 
 /** The weather clears, and everything has the time to come to rest. */
-async function calmDown(world: World): Promise<readonly string[]> {
+async function calmDown(world: World, journal: Journal): Promise<readonly string[]> {
   world.deathChance = 0
   world.network.healAll()
   world.network.weather = calm
-  for (const device of world.clients) {
-    if (device.tide === null) await device.open()
-    device.tide?.connect()
-  }
+  await openAll(world, journal)
+  for (const { tides } of world.clients) for (const tide of tides) tide.connect()
   // A device that was revoked is told so, and never comes to rest.
   const isAtRest = (): boolean =>
     world.clients.every((device) => {
-      const { tide } = device
-      if (world.isRevoked(device)) return tide?.status.connection === 'stopped'
+      const { tides, isWholeOpen } = device
+      if (world.isRevoked(device)) return tides.every(({ status }) => status.connection === 'stopped')
       return (
-        tide !== null &&
-        tide.status.pending === 0 &&
-        tide.status.connection === 'live' &&
-        tide.status.channels.every(({ state }) => state === 'live' || state === 'revoked')
+        isWholeOpen &&
+        tides.every(
+          ({ status: { pending, connection, channels } }) =>
+            pending === 0 &&
+            connection === 'live' &&
+            channels.every(({ state }) => state === 'live' || state === 'revoked'),
+        )
       )
     })
   await world.clock.run(restMs, isAtRest)
   // Whatever was committed last still has to reach everybody; and a start of the database ends sessions a moment after it.
   await world.clock.run(5000)
   if (await world.clock.run(restMs, isAtRest)) return []
-  const states = world.clients.map(({ name, tide }) => `${name} ${JSON.stringify(tide?.status)}`)
+  const states = world.clients.map(({ name, tides }) => `${name} ${JSON.stringify(tides.map(({ status }) => status))}`)
   return [`the fleet does not come to rest: ${states.join('; ')}`]
 }
 
@@ -134,7 +150,7 @@ async function examine(
       continue
     }
     problems.push(...(await differencesAtRest(world, device, acknowledged.get(device) ?? new Set())))
-    problems.push(...(await differencesShown(world, device)))
+    problems.push(...(await inTime(world, `${device.name} answers no reads`, differencesShown(world, device))))
   }
   problems.push(...(await verifyAll(world)))
   return [...problems, ...ledgerDifferences(world)]
@@ -143,11 +159,13 @@ async function examine(
 /** What each replica itself finds when it compares with the server: nothing, now that it was found equal. */
 async function verifyAll(world: World): Promise<readonly string[]> {
   const problems: string[] = []
-  const admitted = world.clients.filter((device) => !world.isRevoked(device))
+  const admitted = world.clients
+    .filter((device) => !world.isRevoked(device))
+    .flatMap(({ name, tides }) => tides.map((tide) => ({ name, tide })))
   let waiting = admitted.length
   for (const { name, tide } of admitted)
     void tide
-      ?.verify()
+      .verify()
       .then((found) => {
         if (!found.equal) problems.push(`${name} finds differences that are none: ${JSON.stringify(found.repaired)}`)
       })
@@ -155,6 +173,16 @@ async function verifyAll(world: World): Promise<readonly string[]> {
       .finally(() => (waiting -= 1))
   if (!(await world.clock.run(restMs, () => waiting === 0))) problems.push('verifying does not end')
   return problems
+}
+
+/** Reads of a tab are answered while time passes. */
+async function inTime(world: World, late: string, work: Promise<readonly string[]>): Promise<readonly string[]> {
+  let found: readonly string[] | null = null
+  void work.then((problems) => {
+    found = problems
+  })
+  await world.clock.run(restMs, () => found !== null)
+  return found ?? [late]
 }
 
 /** Subscriptions are the replica's and outlive it, so each device asks once in its first life. */
@@ -173,6 +201,7 @@ async function follow(world: World, device: SimClient, journal: Journal): Promis
     }
     await tide.subscribe({ organization: true })
   } catch (error) {
+    if (error instanceof TideError && error.code === 'closed') return
     journal.problems.push(`${device.name} cannot subscribe: ${String(error)}`)
   }
 }

@@ -1,7 +1,7 @@
 import { Fates } from './dice.ts'
 import type { NetworkWeather } from './sim-network.ts'
 import { actNames } from './acts.ts'
-import { disturbanceNames } from './disturbances.ts'
+import { disturbanceNames, tabDisturbanceNames } from './disturbances.ts'
 
 /** What is done, when (virtual milliseconds), by which device or to the world, and the seed of what it picks. */
 export type Step = readonly [at: number, who: string, what: string, seed: number]
@@ -20,6 +20,8 @@ export interface Plan {
   readonly deathChance: number
   /** The device whose app is of the version before: it knows fewer columns and tables. */
   readonly olderApp?: string
+  /** The device that is a browser, of which several tabs share one replica. */
+  readonly browser?: string
   readonly steps: readonly Step[]
 }
 
@@ -44,12 +46,19 @@ export function planOf(seed: number): Plan {
   repeat('world', 2500, disturbanceNames, 'disturb')
   repeat('world', 3000, ['backUp'], 'backUp')
   const olderApp = fates.dice('plan', 'older app').pick([...deviceNames, '', '', '', ''])
+  if (olderApp !== undefined && olderApp !== '') {
+    const dice = fates.dice('plan', 'update')
+    steps.push([dice.below(stormMs * 1.2), 'world', 'updateApp', dice.below(2 ** 31)])
+  }
+  const browser = fates.dice('plan', 'browser').pick([...deviceNames, '', '', '', '', '', '', ''])
+  if (browser !== undefined && browser !== '') repeat('world', 1500, tabDisturbanceNames, 'tabs')
   return {
     seed,
     stormMs,
     weather: storm,
     deathChance: 0.01,
     ...(olderApp === undefined || olderApp === '' ? {} : { olderApp }),
+    ...(browser === undefined || browser === '' ? {} : { browser }),
     steps: steps.toSorted(([a], [b]) => a - b),
   }
 }

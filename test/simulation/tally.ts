@@ -45,6 +45,16 @@ export const mustHappen = [
   'token renewed',
   'device revoked',
   'app of an older version',
+  'app updated with writes',
+  'app updated while loading',
+  // Tabs of a browser.
+  'tabs of a browser',
+  'tab closed',
+  'tab crashed',
+  'tab that leads went away',
+  'tab died before a commit',
+  'tab died after a commit',
+  'write made in a tab that follows',
 ] as const
 
 export type Happening = (typeof mustHappen)[number]

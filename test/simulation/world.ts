@@ -6,6 +6,7 @@ import { Fates, type Dice } from './dice.ts'
 import { deviceNames, type Plan } from './plan.ts'
 import { SimClient } from './sim-client.ts'
 import { SimDatabase } from './sim-database.ts'
+import type { LastCommit } from './sim-process.ts'
 import type { CrashPoint } from './sim-mutation-store.ts'
 import { SimNetwork } from './sim-network.ts'
 import { SimRows } from './sim-rows.ts'
@@ -29,6 +30,12 @@ function olderSchema(schema: Schema): Schema {
   const { description: _d, metadata: _m, ...columns } = tasks.columns
   return { ...rest, tasks: { ...tasks, columns } }
 }
+
+/** What of a plan the world is made by. */
+type WorldPlan = Pick<Plan, 'seed' | 'olderApp' | 'browser'>
+
+/** Tabs of the device that is a browser. */
+const tabsOfBrowser = 3
 
 /**
  * One organization with two users, their team and an agent on four devices; an open project, a private one, and one that
@@ -61,12 +68,13 @@ export class World {
   /** How long a server stays down. */
   readonly #downtimes: Dice
 
-  private constructor({ seed, olderApp }: Pick<Plan, 'seed' | 'olderApp'>, tally: Tally) {
+  private constructor({ seed, olderApp, browser }: WorldPlan, tally: Tally) {
     const catalog = catalogOf()
     const fates = new Fates(seed)
     this.tally = tally
     this.schema = catalog.schema
     if (olderApp !== undefined) tally.add('app of an older version')
+    if (browser !== undefined) tally.add('tabs of a browser')
     this.#deaths = fates.dice('deaths')
     this.#downtimes = fates.dice('downtimes')
     this.newId = createUuidSource(this.clock, fates.of('world ids'))
@@ -96,6 +104,7 @@ export class World {
     this.benMembership = this.newId()
     this.teamMembership = this.newId()
     this.#populate()
+    const tabDeaths = fates.dice('tab deaths')
     const owners = {
       'ada-desk': this.people.ada,
       'ada-phone': this.people.ada,
@@ -112,11 +121,13 @@ export class World {
           fates,
           transport: this.network.transportOf(name),
           token: () => this.#signIn(name, owners[name]),
+          tabs: name === browser ? tabsOfBrowser : 1,
+          lastCommit: () => (name === browser ? this.#lastCommit(tabDeaths) : 'none'),
         }),
     )
   }
 
-  static async create(plan: Pick<Plan, 'seed' | 'olderApp'>, tally: Tally): Promise<World> {
+  static async create(plan: WorldPlan, tally: Tally): Promise<World> {
     const world = new World(plan, tally)
     await world.clock.run(0)
     void world.server.start()
@@ -220,6 +231,14 @@ export class World {
   #crashPoint(): CrashPoint {
     const [dies, before] = [this.#deaths.chance(this.deathChance), this.#deaths.chance(0.5)]
     return !dies ? 'none' : before ? 'before_commit' : 'after_commit'
+  }
+
+  /** As often as servers die: never while and after the weather is calm. */
+  #lastCommit(deaths: Dice): LastCommit {
+    const [dies, done] = [deaths.chance(this.deathChance), deaths.chance(0.5)]
+    if (!dies) return 'none'
+    this.tally.add(done ? 'tab died after a commit' : 'tab died before a commit')
+    return done ? 'done' : 'undone'
   }
 
   #populate(): void {

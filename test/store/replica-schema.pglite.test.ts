@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import { emptyMeta, type OutboxEntry, type ReplicaStore } from '../../client-sdk/store/store.ts'
 import { channelA, follow, idOf, issue, note, pack, signal, thread } from '../../client-sdk/testing/contract-rows.ts'
 import { contractSchema } from '../../client-sdk/testing/contract-schema.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { toSeq } from '../../protocol/seq.ts'
+import { updatedStore } from '../simulation/updated-store.ts'
 import { sharePglite, type SharedPglite } from './fresh-pglite.ts'
 
 let shared: SharedPglite
@@ -104,4 +106,21 @@ it('starts over with another schema, but for what is pending here', async () => 
   // "Note 3" is no integer.
   expect(await store.query('notes', {})).toEqual([])
   expect(await store.query('signals', {})).toEqual([signal(5, channelA)])
+})
+
+it('finds what the store of an updated app holds in the simulation', async () => {
+  const { effort } = changed['issues']?.columns ?? {}
+  if (effort === undefined) throw new Error('The changed schema has no column effort.')
+  const newer: Schema = {
+    ...contractSchema,
+    issues: { ...contractSchema.issues, columns: { ...contractSchema.issues.columns, effort } },
+    reports: { ...contractSchema.notes, name: 'reports' },
+  }
+  const kept = createMemoryStore(contractSchema)
+  await Promise.all([fill(kept), fill(await open(contractSchema))])
+  const [simulated, real] = [await updatedStore(kept, newer), await open(newer)]
+  expect(await simulated.load()).toEqual(await real.load())
+  for (const { name } of Object.values(newer))
+    expect(await simulated.query(name, {})).toEqual(await real.query(name, {}))
+  expect(await simulated.staged('a', 'issues', [idOf(7)])).toEqual([])
 })

@@ -2,6 +2,7 @@ import type { Tabs } from '../../client-sdk/tabs/shared-engine.ts'
 import type { TabMessage } from '../../client-sdk/tabs/tab-messages.ts'
 
 interface Member {
+  readonly id: string
   readonly hear: ((message: TabMessage) => void)[]
   isGone: boolean
 }
@@ -12,16 +13,29 @@ interface Candidate {
   readonly refused: (error: Error) => void
 }
 
-/** The tabs of a browser without one: what is said is cloned and heard in order, one message a turn; one leads at a time. */
+/**
+ * The tabs of a browser without one: what is said is cloned and heard in order, one message a turn; one leads at a time.
+ * `deliver` runs what it is given later, in the order of each sender; by default in the next turn.
+ */
 export class TabBus {
+  readonly #deliver: (from: string, run: () => void) => void
   readonly #members = new Map<string, Member>()
   readonly #candidates: Candidate[] = []
   #holder: Member | null = null
   /** Everything that was said. */
   readonly said: TabMessage[] = []
 
+  constructor(deliver: (from: string, run: () => void) => void = (_from, run) => void setImmediate(run)) {
+    this.#deliver = deliver
+  }
+
+  /** The tab that leads, or is about to. */
+  get leader(): string | null {
+    return this.#holder?.id ?? null
+  }
+
   open(id: string): Tabs & { crash(): void } {
-    const member: Member = { hear: [], isGone: false }
+    const member: Member = { id, hear: [], isGone: false }
     this.#members.set(id, member)
     const leave = (): void => {
       member.isGone = true
@@ -40,7 +54,7 @@ export class TabBus {
         this.said.push(copy)
         for (const [other, { hear }] of this.#members) {
           if (other === id) continue
-          setImmediate(() => {
+          this.#deliver(id, () => {
             if (this.#members.has(other)) for (const listener of hear) listener(structuredClone(copy))
           })
         }
