@@ -334,7 +334,7 @@ async function compose(
     catalog,
     archiveDir: join(config.dataDir, 'archive'),
     artifactDir: config.artifactDir,
-    clock,
+    clock: time,
     log,
     troubles,
     inspectCapture: async () => source.inspect?.(),

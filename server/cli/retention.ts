@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { systemClock } from '../../lib/clock.ts'
 import { applyRetention } from '../maintenance/maintenance.ts'
 import type { DatabaseJob } from './command.ts'
 import { exitCodes, table } from './console.ts'
@@ -17,7 +16,6 @@ export async function retention(
   const report = await applyRetention({
     pool,
     catalog,
-    clock: systemClock,
     archiveDir: join(config.dataDir, 'archive'),
     artifactDir: config.artifactDir,
     dryRun,

@@ -207,7 +207,7 @@ export function startMaintenance({
   }
   const nights = [
     nightly({ clock, log, job: 'retention', time: retentionTime }, async () => {
-      const given = { pool, catalog, clock, archiveDir, artifactDir, signal: ending.signal }
+      const given = { pool, catalog, archiveDir, artifactDir, signal: ending.signal }
       report(log, await applyRetention({ ...given, unlessDoneMs: nightlyDoneMs }))
     }),
     nightly({ clock, log, job: 'memory decay', time: decayTime }, async () => {

@@ -21,7 +21,6 @@ where locktype = 'advisory' and classid = 7164902 and objid = 4`
 const options = (pool: pg.Pool) => ({
   pool,
   catalog: loadCatalog(),
-  clock: new ManualClock(Date.now()),
   archiveDir: '/nonexistent',
 })
 

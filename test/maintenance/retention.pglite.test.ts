@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
-import { applyRetention, type RetentionReport } from '../../server/maintenance/maintenance.ts'
+import { applyRetention, startMaintenance, type RetentionReport } from '../../server/maintenance/maintenance.ts'
+import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { insert, createWorld, type SqlRow, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { ManualClock } from '../support/manual-clock.ts'
@@ -38,7 +39,7 @@ const add = (table: string, values: SqlRow) =>
   insert(db.database.pool, table, { organization_id: world.organization, ...values })
 const ago = (days: number): Date => new Date(Date.now() - days * day)
 const retain = (more: Partial<Parameters<typeof applyRetention>[0]> = {}): Promise<RetentionReport> =>
-  applyRetention({ pool: db.database.pool, catalog, clock: new ManualClock(Date.now()), archiveDir, ...more })
+  applyRetention({ pool: db.database.pool, catalog, archiveDir, ...more })
 const left = async (table: string): Promise<number> =>
   Number(
     (await query(`select count(*)::int as n from ${table} where organization_id = $1`, [world.organization]))[0]?.['n'],
@@ -430,6 +431,33 @@ describe('the file of an artifact', () => {
 })
 
 describe('a run', () => {
+  test('goes by the clock of the database, also on a server whose clock is a year ahead', async () => {
+    await query('delete from maintenance_runs')
+    await failure(91)
+    const young = await failure(1)
+    const date = new Date()
+    const clock = new ManualClock(
+      new Date(date.getFullYear() + 1, date.getMonth(), date.getDate(), 1, 59, 59, 999).getTime(),
+    )
+    const maintenance = startMaintenance({
+      ...{ database: db.database, catalog, archiveDir, clock, log: silentLog },
+      troubles: new Troubles(clock, silentLog),
+      onCanary: () => undefined,
+    })
+    await clock.advance(1)
+    await vi.waitFor(
+      async () =>
+        expect(await query(`select status from maintenance_runs where kind = 'retention'`)).toEqual([
+          { status: 'completed' },
+        ]),
+      { timeout: 60_000 },
+    )
+    await maintenance.stop()
+    expect(await query('select id from error_logs where organization_id = $1', [world.organization])).toEqual([
+      { id: young.id },
+    ])
+  })
+
   test('that is cut says what it had deleted by then', async () => {
     await query(`update retention_policies set batch_size = 2 where name = 'error_log' and organization_id is null`)
     for (let n = 0; n < 3; n++) await failure(100 + n)

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { applyRetention } from '../../server/maintenance/maintenance.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { ManualClock } from '../support/manual-clock.ts'
 import { createWorld, insert, type SqlRow, type World } from './rows.ts'
 
 const day = 24 * 3600 * 1000
@@ -231,7 +230,6 @@ describe('analytics', () => {
     const report = await applyRetention({
       pool: db.database.pool,
       catalog: loadCatalog(),
-      clock: new ManualClock(Date.now()),
       archiveDir: '/nonexistent',
     })
     expect(report.tables).toMatchObject({ token_usages: 1 })

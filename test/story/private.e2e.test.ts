@@ -1,7 +1,6 @@
 // What is private reaches who it is for, and comes and goes with its place and with those it is granted to.
 import { connect, type Client } from '@tidewire/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { systemClock } from '../../lib/clock.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
 import { applyRetention } from '../../server/maintenance/maintenance.ts'
@@ -77,7 +76,7 @@ test('an entry that has expired goes from every replica with the nightly job, an
   }
   const { pool } = home.server.database
   await pool.query(`update knowledge_entries set expires_at = now() - interval '1 hour' where id = $1`, [gone])
-  const report = await applyRetention({ pool, catalog: loadCatalog(), clock: systemClock, archiveDir: '/nonexistent' })
+  const report = await applyRetention({ pool, catalog: loadCatalog(), archiveDir: '/nonexistent' })
   expect(report).toMatchObject({ status: 'completed', tables: { knowledge_entries: 1 } })
   for (const tide of [owner, member]) {
     await until(tide.knowledgeEntries.live({ where: { id: gone } }), false)

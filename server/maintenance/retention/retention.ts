@@ -4,8 +4,8 @@
  * at once there only share the work); a run that is stopped is simply run again.
  */
 import type pg from 'pg'
-import type { Clock } from '../../../lib/clock.ts'
 import type { Catalog } from '../../catalog/catalog.ts'
+import { timeOf } from '../../db/db.ts'
 import { alone, jobs } from '../alone.ts'
 import { countPrunable, mostLogRows, pruneLog } from '../prune.ts'
 import { recordRun, wasDone, type RunEnd } from '../runs.ts'
@@ -16,7 +16,6 @@ import { longestKeep, planRetention, type Policy, type RetentionStep } from './r
 export interface RetentionOptions {
   readonly pool: pg.Pool
   readonly catalog: Catalog
-  readonly clock: Clock
   /** Where rows go that are archived first: `<folder>/<table>/<time>-<organization or all>-<n>.jsonl.gz`. */
   readonly archiveDir: string
   /** Where artifacts of pipelines lie whose files go with their rows; absent: no file goes. */
@@ -37,7 +36,7 @@ export interface RetentionOptions {
 export interface RetentionReport {
   /** `skipped`: another server is at it, or was within `unlessDoneMs`. `failed`: at least one table failed; the others were done. */
   readonly status: 'completed' | 'failed' | 'skipped'
-  /** By this time rows had outlived their policy, or not. */
+  /** By this time, of the database, rows had outlived their policy, or not. */
   readonly timestamp: string
   /** What was given for integration events and system metrics; null: their policies were. */
   readonly retentionDays: number | null
@@ -64,13 +63,15 @@ select organization_id as "organizationId", name, table_name as "tableName", tim
   action, batch_size as "batchSize", is_enabled as "isEnabled", legal_hold as "legalHold"
 from retention_policies order by organization_id nulls first, name`
 
+/** Rows are judged by the clock of the database: that of a server may be wrong. */
 export async function applyRetention(options: RetentionOptions): Promise<RetentionReport> {
   const { pool, dryRun = false, triggeredBy = 'schedule', unlessDoneMs = 0 } = options
+  const tally = new Tally(options, await timeOf(options))
   const report = await alone(pool, jobs.retention, async () => {
     if (unlessDoneMs > 0 && (await wasDone(pool, 'retention', unlessDoneMs))) return undefined
-    return recordRun(pool, { kind: 'retention', dryRun, triggeredBy }, () => run(options), endOf)
+    return recordRun(pool, { kind: 'retention', dryRun, triggeredBy }, () => run(options, tally), endOf)
   })
-  return report ?? { ...new Tally(options).report(), status: 'skipped' }
+  return report ?? { ...tally.report(), status: 'skipped' }
 }
 
 function endOf(report: RetentionReport): RunEnd {
@@ -94,9 +95,10 @@ class Tally {
   #removedFiles = 0
   #leftFiles = 0
 
-  constructor(options: RetentionOptions) {
+  /** `now` in milliseconds since 1970. */
+  constructor(options: RetentionOptions, now: number) {
     this.#options = options
-    this.now = new Date(options.clock.now()).toISOString()
+    this.now = new Date(now).toISOString()
   }
 
   add(gone: Gone): void {
@@ -135,7 +137,7 @@ class Tally {
   }
 }
 
-async function run(options: RetentionOptions): Promise<RetentionReport> {
+async function run(options: RetentionOptions, tally: Tally): Promise<RetentionReport> {
   const { pool, catalog, dryRun = false, retentionDays, signal } = options
   const { rows } = await pool.query<Policy>(policiesSql)
   const policies = rows
@@ -145,7 +147,6 @@ async function run(options: RetentionOptions): Promise<RetentionReport> {
         ? { ...policy, keepFor: `${retentionDays} days` }
         : policy,
     )
-  const tally = new Tally(options)
   const steps = planRetention(catalog, policies)
   if (dryRun) {
     await countAll(options, steps, tally)
