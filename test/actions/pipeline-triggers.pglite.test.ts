@@ -43,6 +43,15 @@ describe('a pipeline with a schedule', () => {
     expect(await runsOf(id)).toHaveLength(2)
   })
 
+  it('runs once for a time also when the database clock is behind the one that looks', async () => {
+    const id = await scheduled({ cron: '*/5 * * * *' })
+    const due = Math.ceil((Date.now() + 1000) / 300_000) * 300_000
+    expect(await at(due)).toBe(1)
+    expect(await at(due + 15_000)).toBe(0)
+    expect(await at(due + 290_000)).toBe(0)
+    expect(await runsOf(id)).toHaveLength(1)
+  })
+
   it('makes up for no more than an hour, and not for what its schedule did not ask for yet', async () => {
     const hourAhead = new Date(Date.now() + 2 * 3_600_000).getUTCHours()
     const late = await scheduled({ cron: `0 ${hourAhead} * * *` }, '2 days')
