@@ -65,7 +65,7 @@ export const releaseTask = defineAction({
     await checkHeld(context, taskId)
     await context.query({
       name: 'action_release_task',
-      text: `update tasks set status = 'pending', attempt_count = greatest(attempt_count - 1, 0) where id = $1`,
+      text: `update tasks set status = 'pending' where id = $1`,
       values: [taskId],
     })
     return {}

@@ -170,6 +170,26 @@ describe('a lease', () => {
     await expect(world.call(world.agent, 'tasks.renew', { taskId })).rejects.toMatchObject({ code: 'lease_lost' })
   })
 
+  it.each(['pending', 'blocked'])('that ends because its task is set to %s costs no attempt', async (status) => {
+    const { id } = await world.addTask({ max_attempts: 1 })
+    for (let round = 0; round < 2; round++) {
+      const claimed = await claim()
+      expect(claimed.task).toMatchObject({ id, attemptCount: 1 })
+      for (const next of [status, 'pending'])
+        await world.query('update tasks set status = $2 where id = $1', [id, next])
+      expect(await taskOf(claimed)).toMatchObject({ status: 'pending', attempt_count: 0 })
+    }
+  })
+
+  it('that had run out costs its attempt, whatever its task is set to then', async () => {
+    const { id } = await world.addTask({ max_attempts: 2 })
+    await claim()
+    await expire(id)
+    await world.query(`update tasks set status = 'blocked' where id = $1`, [id])
+    await world.query(`update tasks set status = 'pending' where id = $1`, [id])
+    expect((await claim()).task).toMatchObject({ id, attemptCount: 2 })
+  })
+
   it('that is released costs no attempt', async () => {
     await world.addTask()
     const claimed = await claim()
@@ -231,6 +251,31 @@ describe('a run that fails', () => {
     await fail(await claim())
     expect(await world.read('tasks', id)).toMatchObject({ status: 'failed' })
     await world.query(`update tasks set status = 'pending' where id = $1`, [id])
+    expect((await claim()).task).toMatchObject({ id, attemptCount: 1 })
+  })
+})
+
+describe('a task that is pending', () => {
+  it('after its last attempt was used up while it was blocked can be claimed once more', async () => {
+    const { id } = await world.addTask({ max_attempts: 1 })
+    await claim()
+    await expire(id)
+    for (const status of ['blocked', 'pending'])
+      await world.query('update tasks set status = $2 where id = $1', [id, status])
+    expect((await claim()).task).toMatchObject({ id, attemptCount: 1 })
+    await expire(id)
+    await sweep()
+    expect(await world.read('tasks', id)).toMatchObject({ status: 'failed' })
+  })
+
+  it('can be claimed also when it is given fewer attempts than it had', async () => {
+    const { id } = await world.addTask({ max_attempts: 3 })
+    for (let round = 0; round < 2; round++) {
+      await claim()
+      await expire(id)
+      await sweep()
+    }
+    await world.query('update tasks set max_attempts = 1 where id = $1', [id])
     expect((await claim()).task).toMatchObject({ id, attemptCount: 1 })
   })
 })
