@@ -27,7 +27,9 @@ export const startPipeline = defineAction({
       values: [pipelineId, branch ?? null, commitSha ?? null, JSON.stringify(inputs)],
     })
     if (!row?.id)
-      throw new TideError('forbidden', `Pipeline ${pipelineId} is not active.`, { remedy: 'Set isActive first.' })
+      throw new TideError('forbidden', `Pipeline ${pipelineId} is not active, or its project is paused or has ended.`, {
+        remedy: 'Set isActive of the pipeline to true, or the status of its project to active, first.',
+      })
     return { execution: await oneRow(context, 'pipeline_executions', row.id) }
   },
 })

@@ -41,7 +41,7 @@ export const claimTask = defineAction({
   },
 })
 
-/** Makes the lease of a claimed task end later: `{ leaseExpiresAt }`. */
+/** Makes the lease of a claimed task end later, but not after the attempt's time is up (`timeoutSeconds`): `{ leaseExpiresAt }`. */
 export const renewLease = defineAction({
   name: 'tasks.renew',
   input: z.strictObject({ taskId: z.uuid(), leaseSeconds: leaseSeconds.default(300) }),
@@ -49,7 +49,10 @@ export const renewLease = defineAction({
     await checkHeld(context, taskId)
     await context.query({
       name: 'action_renew_lease',
-      text: `update tasks set lease_expires_at = date_trunc('milliseconds', clock_timestamp() + make_interval(secs => $2)) where id = $1`,
+      text: `update tasks t set lease_expires_at = date_trunc('milliseconds', least(
+          clock_timestamp() + make_interval(secs => $2),
+          (select max(r.started_at) from task_runs r where r.task_id = t.id and r.status = 'running') + make_interval(secs => t.timeout_seconds)
+        )) where id = $1`,
       values: [taskId, seconds],
     })
     const [task] = await context.rows('tasks', [taskId])

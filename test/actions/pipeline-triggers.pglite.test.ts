@@ -24,8 +24,8 @@ const runsOf = (id: string) =>
 
 describe('a pipeline with a schedule', () => {
   const at = (now: number) => startScheduledPipelines({ pool: world.pool, clock: { now: () => now }, log: silentLog })
-  const scheduled = async (config: Readonly<Record<string, unknown>>, made = '2 hours') => {
-    const id = await pipeline({ trigger_kind: 'schedule', trigger_config: config })
+  const scheduled = async (config: Readonly<Record<string, unknown>>, made = '2 hours', more: SqlRow = {}) => {
+    const id = await pipeline({ trigger_kind: 'schedule', trigger_config: config, ...more })
     // The touch trigger would say now.
     await world.query('alter table pipelines disable trigger b_touch')
     await world.query(`update pipelines set updated_at = now() - $2::interval where id = $1`, [id, made])
@@ -59,6 +59,17 @@ describe('a pipeline with a schedule', () => {
     const now = Math.floor(Date.now() / 300_000) * 300_000 + 299_000
     expect(await at(now)).toBe(0)
     expect([...(await runsOf(late)), ...(await runsOf(fresh))]).toEqual([])
+  })
+
+  it('does not run while its project is paused, nor for what came meanwhile', async () => {
+    const project = await world.add('projects', { name: 'Paused', slug: `p-${newId()}`, status: 'paused' })
+    const id = await scheduled({ cron: '*/5 * * * *' }, '2 hours', { project_id: project.id })
+    const due = Math.ceil(Date.now() / 300_000) * 300_000
+    expect(await at(due)).toBe(0)
+    await world.query(`update projects set status = 'active' where id = $1`, [project.id])
+    expect(await at(due + 1000)).toBe(0)
+    expect(await at(due + 300_000)).toBe(1)
+    expect(await runsOf(id)).toHaveLength(1)
   })
 
   it('whose pattern is none starts nothing, and keeps no other from starting', async () => {

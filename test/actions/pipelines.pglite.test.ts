@@ -31,11 +31,13 @@ const sha256 = 'ab'.repeat(32)
 /** A pipeline with these steps; a step may name those it waits for. */
 async function pipeline(
   steps: readonly (SqlRow & { readonly name: string; readonly after?: readonly string[] })[],
+  more: SqlRow = {},
 ): Promise<string> {
   const { id } = await world.add('pipelines', {
     project_id: world.fixture.projectId,
     name: newId(),
     environment: '{"CI":"1"}',
+    ...more,
   })
   const ids = new Map<string, string>()
   for (const { after = [], ...step } of steps) {
@@ -99,6 +101,37 @@ it('a step is claimed by an agent that may begin work, and counts among what it 
   await finish(first)
   await finish(await claim())
   await set('dna', {})
+})
+
+it.each(['cancelled', 'archived'])('runs of a project that is %s end, and none begins', async (status) => {
+  const project = await world.add('projects', { name: status, slug: newId() })
+  const id = await pipeline([{ name: 'a', position: 1 }], { project_id: project.id })
+  const [running, queued] = [await start(id), await start(id)]
+  const claimed = await claim({ projectId: String(project.id) })
+  expect(claimed.step).not.toBeNull()
+  const workflow = await world.add('workflows', { project_id: project.id, name: newId(), definition: '{"steps":[]}' })
+  const waiting = await world.add('workflow_runs', {
+    ...{ workflow_id: workflow.id, project_id: project.id, definition_revision: 1, status: 'queued' },
+  })
+  await world.query('update projects set status = $2 where id = $1', [project.id, status])
+  for (const { id: run } of [running, queued])
+    expect(await world.read('pipeline_executions', run)).toMatchObject({
+      status: 'cancelled',
+      error_message: `The project was ${status}.`,
+    })
+  expect(await world.read('workflow_runs', String(waiting.id))).toMatchObject({ status: 'cancelled' })
+  await expect(finish(claimed)).rejects.toMatchObject({ code: 'lease_lost' })
+  await expect(start(id)).rejects.toMatchObject({ code: 'forbidden' })
+})
+
+it('steps of a project that is paused wait until it is active', async () => {
+  const project = await world.add('projects', { name: 'Paused', slug: newId() })
+  await start(await pipeline([{ name: 'a', position: 1 }], { project_id: project.id }))
+  const set = (status: string) => world.query('update projects set status = $2 where id = $1', [project.id, status])
+  await set('paused')
+  expect(await claim({ projectId: String(project.id) })).toEqual({ step: null, work: null })
+  await set('active')
+  await finish(await claim({ projectId: String(project.id) }))
 })
 
 describe('a run of a pipeline', () => {

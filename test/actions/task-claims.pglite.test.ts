@@ -104,6 +104,38 @@ describe('tasks.claim', () => {
     expect(await claim()).toEqual({ task: null, runId: null })
   })
 
+  it('waits for the macro steps before that of a task, until they are finished, or have begun where that is enough', async () => {
+    const project_id = world.fixture.projectId
+    const phase = await world.add('phases', { project_id, title: 'Phase' })
+    const step = (title: string) => world.add('macro_steps', { project_id, phase_id: phase.id, title })
+    const [first, beside, last] = [await step('first'), await step('beside'), await step('last')]
+    const { id } = await world.addTask({ macro_step_id: last.id })
+    const after = (values: SqlRow) =>
+      world.add('macro_step_dependencies', { project_id, macro_step_id: last.id, ...values })
+    await after({ depends_on_id: first.id })
+    await after({ depends_on_id: beside.id, kind: 'start_to_start' })
+    const set = (which: SqlRow, status: string) =>
+      world.query('update macro_steps set status = $2 where id = $1', [which['id'], status])
+    expect((await claim()).task).toBeNull()
+    await set(first, 'in_progress')
+    await set(beside, 'in_progress')
+    expect((await claim()).task).toBeNull()
+    await set(first, 'skipped')
+    await set(beside, 'ready')
+    expect((await claim()).task).toBeNull()
+    await set(beside, 'in_progress')
+    expect((await claim()).task).toMatchObject({ id })
+  })
+
+  it.each(['paused', 'cancelled', 'archived'])('passes over tasks of a project that is %s', async (status) => {
+    const { id } = await world.add('projects', { name: status, slug: `p-${newId()}`, status })
+    const task = await world.addTask({ project_id: id })
+    expect((await claim()).task).toBeNull()
+    expect(await world.query('select id from v_ready_tasks where id = $1', [task.id])).toEqual([])
+    await world.query(`update projects set status = 'active' where id = $1`, [id])
+    expect((await claim()).task).toMatchObject({ id: task.id })
+  })
+
   it('sees only projects that the caller may work in', async () => {
     const { id } = await world.add('projects', { name: 'Private', slug: `p-${newId()}`, visibility: 'private' })
     await world.addTask({ project_id: id })
@@ -179,6 +211,33 @@ describe('a lease', () => {
         await world.query('update tasks set status = $2 where id = $1', [id, next])
       expect(await taskOf(claimed)).toMatchObject({ status: 'pending', attempt_count: 0 })
     }
+  })
+
+  it('is not longer than its attempt may take, however often it is renewed', async () => {
+    const { id } = await world.addTask({ timeout_seconds: 60, max_attempts: 2 })
+    const overrun = async () =>
+      (
+        await world.query(
+          `select extract(epoch from lease_expires_at - (select max(started_at) from task_runs where task_id = t.id))::float8 as seconds from tasks t where id = $1`,
+          [id],
+        )
+      )[0]?.['seconds']
+    const claimed = await claim({ leaseSeconds: 600 })
+    expect(await overrun()).toBeCloseTo(60, 0)
+    await world.query(`update task_runs set started_at = started_at - interval '30 seconds' where id = $1`, [
+      claimed.runId,
+    ])
+    await world.call(world.agent, 'tasks.renew', { taskId: String(id), leaseSeconds: 600 })
+    expect(await overrun()).toBe(60)
+    await world.query(`update task_runs set started_at = started_at - interval '31 seconds' where id = $1`, [
+      claimed.runId,
+    ])
+    await world.call(world.agent, 'tasks.renew', { taskId: String(id), leaseSeconds: 600 })
+    await sweep()
+    expect(await taskOf(claimed)).toMatchObject({ status: 'pending', attempt_count: 1 })
+    // The next attempt has its own time.
+    await claim({ leaseSeconds: 600 })
+    expect(await overrun()).toBeCloseTo(60, 0)
   })
 
   it('that had run out costs its attempt, whatever its task is set to then', async () => {
