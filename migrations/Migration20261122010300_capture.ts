@@ -92,7 +92,7 @@ $$`
  * transaction as the old one. A row that was born and deleted within it was never there. The setting `sync.commit`
  * (xid, seq, next ordinal) makes a second flush of one transaction go on under the same `seq`.
  */
-const closeCommit = `
+export const closeCommit = `
 create function sync.close_commit() returns trigger language plpgsql as $$
 declare
   known text[];

@@ -88,6 +88,25 @@ test('its followers get a big commit whole, and their cursors pass it', async ()
   expect(step.to).toBe(await source.head())
 })
 
+test('a row is told again of which a big commit made another with the same version', async () => {
+  const id = newId()
+  const insert = `insert into tasks (id, organization_id, project_id, title) values ('${id}', '${it.organizationId}', '${it.projectId}', 'T')`
+  const update = `update tasks set title = title || '!' where id = '${id}'`
+  await pool().query(insert)
+  await pool().query(update)
+  await advance()
+  const client = await pool().connect()
+  await client.query(`begin; delete from tasks where id = '${id}'; ${insert}`)
+  await addTasks(200, client)
+  await client.query('commit')
+  client.release()
+  await source.head()
+  ;({ head } = await feed.state())
+  await pool().query(update)
+  const step = await advance()
+  expect(step).toMatchObject({ kind: 'step', changes: [{ id, row: { title: 'T!', version: 2 } }] })
+})
+
 test('what is more than may be sent is told to those whom it concerns, and to nobody else', async () => {
   await addTasks(1500)
   expect(await advance()).toMatchObject({ kind: 'too_far' })

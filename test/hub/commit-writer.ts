@@ -98,6 +98,12 @@ export class CommitWriter {
     this.#rows.delete(id)
   }
 
+  /** Another row in the place of this one: it has its first version again. */
+  async replace(id: string): Promise<void> {
+    await this.remove(id)
+    await this.put(id)
+  }
+
   async savepoint(): Promise<void> {
     const name = `s${this.#savepoints.length}`
     await this.#client.query(`savepoint ${name}`)

@@ -152,6 +152,50 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     expect(JSON.stringify(one.log.heard.map((heard) => heard.message))).not.toContain(low)
   })
 
+  /** Deletes a task and puts one of the same id in its place, in one transaction. */
+  async function replaceTask(id: string, title: string, priority = 'medium'): Promise<void> {
+    await pool().query(`begin; delete from tasks where id = '${id}';
+      insert into tasks (id, organization_id, project_id, title, priority)
+      values ('${id}', '${it.organizationId}', '${it.projectId}', '${title}', '${priority}'); commit`)
+  }
+
+  test('a row that is deleted and put in anew in one transaction is told as it is now', async () => {
+    const one = await connect(await device())
+    await bootstrap(one, inProject())
+    const id = await addTask({ title: 'first' })
+    expect(rowIds((await one.log.next('batch')).rows)).toEqual([id])
+    for (const title of ['second', 'third']) {
+      await replaceTask(id, title)
+      // Whatever came of it comes before this.
+      const other = await addTask()
+      const heard = [await one.log.next('batch')]
+      while (!rowIds(heard.at(-1)?.rows ?? new Map()).includes(other)) heard.push(await one.log.next('batch'))
+      const told = heard.flatMap(({ rows }) => rows.get('tasks') ?? []).filter((row) => row['id'] === id)
+      expect(told).toMatchObject([{ title, version: 1 }])
+    }
+  })
+
+  test('a row that is replaced in one transaction by one that the filter leaves out is taken away', async () => {
+    const one = await connect(await device())
+    const late = await device()
+    await bootstrap(one, inProject({ where: { tasks: { priority: 'high' } } }))
+    const id = await addTask({ priority: 'high' })
+    expect(rowIds((await one.log.next('batch')).rows)).toEqual([id])
+    const away = await connect(late)
+    const { cursor } = await bootstrap(away, inProject({ where: { tasks: { priority: 'high' } } }))
+    away.session.close()
+    await replaceTask(id, 'other', 'low')
+    const shown = await addTask({ priority: 'high' })
+    // Live, and by the log for one who was away.
+    const back = await connect(late, cursor)
+    await back.session.subscribe([{ ...inProject({ where: { tasks: { priority: 'high' } } }), held: true }])
+    for (const { log } of [one, back]) {
+      const heard = [await log.next('batch')]
+      while (!rowIds(heard.at(-1)?.rows ?? new Map()).includes(shown)) heard.push(await log.next('batch'))
+      expect(heard.flatMap(({ message }) => message.deletes ?? [])).toEqual([{ table: 'tasks', ids: [id] }])
+    }
+  })
+
   test('a mobile device is shown what hangs under a plan while the plan is for mobiles, and what has none', async () => {
     const mine = { organization_id: it.organizationId, project_id: it.projectId }
     const [plan, phase, step] = [newId(), newId(), newId()]

@@ -58,6 +58,8 @@ type Op =
       readonly table: 'tasks' | 'notes'
       readonly homes: readonly number[]
       readonly status: string
+      /** The row is deleted before, in the same commit. */
+      readonly replaces: boolean
     }
   | { readonly kind: 'delete'; readonly row: number }
   | { readonly kind: 'access'; readonly user: number; readonly project: number; readonly granted: boolean }
@@ -77,6 +79,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
       table: fc.constantFrom('tasks' as const, 'notes' as const),
       homes: fc.uniqueArray(fc.nat({ max: 3 }), { minLength: 1, maxLength: 2 }),
       status: fc.constantFrom('a', 'b'),
+      replaces: fc.boolean(),
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const), row: fc.nat({ max: 5 }) }) },
@@ -218,11 +221,11 @@ async function perform(one: Op, { feed, clients, turn, versions }: World, failur
   switch (one.kind) {
     case 'put': {
       const key = id('row', String(one.row))
-      const version = (versions.get(key) ?? 0) + 1
+      const version = one.replaces ? 1 : (versions.get(key) ?? 0) + 1
       versions.set(key, version)
       const put: StoredRow = {
         table: one.row % 2 === 0 ? 'tasks' : 'notes',
-        row: { id: key, version, status: one.status, embedding: new Float32Array([version, 1]) },
+        row: { id: key, version, status: one.status, embedding: new Float32Array([version, feed.newest.seq]) },
         homes: one.homes.map((home) => channels[home] ?? ''),
         organizationId: one.row === 5 ? organizations[1] : organizations[0],
       }

@@ -168,6 +168,7 @@ async function openRun({
     const roll = random.next()
     const known = pick(writer.rows)
     if (roll < 0.35) return writer.put(chance(0.5) ? known : undefined)
+    if (roll < 0.38) return known === undefined ? undefined : writer.replace(known)
     if (roll < 0.42) return known === undefined ? undefined : writer.remove(known)
     if (roll < 0.45) return writer.put(undefined, 20)
     if (roll < 0.55) return writer.savepoint()

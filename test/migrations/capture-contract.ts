@@ -156,7 +156,7 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
     expect(await newChanges()).toEqual([])
   })
 
-  test('a row deleted and born again is there', async () => {
+  test('a row deleted and born again was there before, and is there', async () => {
     const task = await addTask(pool())
     await newChanges()
     await inTransaction(async (client) => {
@@ -168,7 +168,10 @@ export function captureContract(kind: 'embedded' | 'postgres'): void {
         title: 'again',
       })
     })
-    expect(await newChanges()).toMatchObject([{ row_id: task.id, op: 'upsert' }])
+    expect(await newChanges()).toMatchObject([
+      { ordinal: 0, row_id: task.id, op: 'delete' },
+      { ordinal: 1, row_id: task.id, op: 'upsert', old_channel: null },
+    ])
   })
 
   test('a delete carries the channel, and the one before a move in the same transaction', async () => {

@@ -173,6 +173,7 @@ export class CommitAssembler {
       const keys = this.#silent.without(foldKeys(transaction.keys.map(({ key }) => key)))
       return [{ kind: 'commit', point, keys, told: transaction.told }]
     }
+    this.#silent.forget()
     const rest: readonly Action[] = transaction.keys.length > 0 ? [{ kind: 'spill', xid, keys: transaction.keys }] : []
     return [...rest, { kind: 'commit_spilled', point }]
   }

@@ -19,9 +19,14 @@ export class SilentUpdates {
     return keys.filter((key) => !this.#isSilent(key))
   }
 
+  /** A commit went by whose keys are not known here: any row may be another one, with the version that was remembered. */
+  forget(): void {
+    this.#versions.clear()
+  }
+
   #isSilent({ op, table, rowId, version, born, oldChannel }: CapturedKey): boolean {
     const place = `${table} ${rowId ?? ''}`
-    if (op === 'reset') this.#versions.clear()
+    if (op === 'reset') this.forget()
     const known = this.#versions.get(place)
     this.#versions.delete(place)
     if (op !== 'upsert' || version === null) return false
