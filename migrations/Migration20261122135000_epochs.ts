@@ -17,7 +17,7 @@ export class Migration20261122135000_epochs extends Migration {
     this.addSql(postgresRun)
     this.addSql(formerEpochs)
     this.addSql(continueEpoch)
-    this.addSql(ensureEpoch)
+    this.addSql(ensureEpochByStart)
     this.addSql(beginEpoch)
     // Deferred triggers of one row run in the order of their names: before close_commit draws a number.
     this.addSql(`create constraint trigger begin_epoch after insert on sync.open_commits
@@ -70,7 +70,7 @@ end $$`
  * promoted on a new timeline), for then positions of its log mean something else; and at the first look after a start of
  * Postgres, as the heir of the one before.
  */
-const ensureEpoch = `
+export const ensureEpochByStart = `
 create or replace function sync.ensure_epoch() returns text language plpgsql as $$
 declare
   head public.sync_heads;

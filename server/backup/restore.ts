@@ -206,6 +206,7 @@ function withDatabase(url: string, name: string): string {
 async function putIntoService({ database, differences }: Restored): Promise<void> {
   if (differences.length > 0) throw failed(`Not all rows came back: ${differences.join('; ')}`)
   await database.migrate()
+  await database.pool.query('select sync.forget_log()')
   await database.pool.query('update sync_heads set epoch = gen_random_uuid()::text, updated_at = now()')
   await database.pool.query('analyze')
 }

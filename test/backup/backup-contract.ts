@@ -175,6 +175,9 @@ export function describeBackups(
         expect(titles.rows).toEqual(await query('select title from tasks order by title'))
         const epoch = 'select epoch from sync_heads'
         expect((await restored.pool.query(epoch)).rows).not.toEqual(await query(epoch))
+        // Of its log nobody has a cursor, and its transactions are of the cluster that it comes from.
+        const log = 'select (select count(*)::integer from sync_changes) as entries, restored from sync.settings'
+        expect((await restored.pool.query(log)).rows).toEqual([{ entries: 0, restored: true }])
         // It is a living database: triggers and sequences work.
         const { rows } = await restored.pool.query(
           `update tasks set title = 'Changed' where title like '% 7' returning version`,

@@ -27,8 +27,8 @@ afterAll(async () => {
 })
 
 const pool = () => db.database.pool
-const makeSource = () =>
-  createWalSource({ database: db.database, clock: systemClock, random: systemRandom, log: silentLog })
+const makeSource = (onGap: (cause: string) => void = () => undefined) =>
+  createWalSource({ database: db.database, clock: systemClock, random: systemRandom, log: silentLog, onGap })
 
 async function newChanges() {
   await source.head()
@@ -338,6 +338,33 @@ test('a dropped slot is made anew, and the epoch says that changes were missed',
   head = Number(await source.head())
   const { id } = await addTask(pool())
   expect(await newChanges()).toMatchObject([{ row_id: id }])
+})
+
+test('a database that was brought here from another cluster begins with an empty log, and nobody missed anything', async () => {
+  await source.stop()
+  await freeSlot()
+  await pool().query(
+    'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()',
+  )
+  // What a dump brings along: transactions and places that are still to come here.
+  await pool().query(`update sync_heads set system_identifier = '1'`)
+  await pool().query(
+    `update sync_changes set xid = (pg_current_xact_id()::text::bigint + 1000000)::text::xid8 where seq = $1`,
+    [head],
+  )
+  await pool().query(
+    `insert into sync_capture (slot_name, system_identifier, timeline, last_seq) values ('tidewire_elsewhere', '1', 1, 1e15)`,
+  )
+  const gaps: string[] = []
+  source = makeSource((cause) => gaps.push(cause))
+  await source.start(() => undefined)
+  expect((await pool().query('select seq from sync_changes')).rows).toEqual([])
+  expect((await pool().query('select last_seq < 1e15 as here from sync_capture')).rows).toEqual([{ here: true }])
+  expect(gaps).toEqual([])
+  head = Number(await source.head())
+  const { id } = await addTask(pool())
+  expect(await newChanges()).toMatchObject([{ row_id: id }])
+  expect((await pool().query('select restored from sync.settings')).rows).toEqual([{ restored: false }])
 })
 
 test('back to triggers and again to the WAL, positions only grow', async () => {

@@ -33,6 +33,8 @@ type PublicationState = Readonly<Record<string, string>>
 interface Standing {
   readonly database: string
   readonly capture: 'trigger' | 'wal'
+  /** It came here without its log and its slot, and with another epoch: nobody can have missed anything. */
+  readonly restored: boolean
   /** As it was when it was last set up; null: never. */
   readonly known: PublicationState | null
 }
@@ -64,9 +66,9 @@ export function setUpCapture(
 }
 
 async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOptions): Promise<CaptureNames> {
-  const { database, capture, known } = await one<Standing>(
+  const { database, capture, restored, known } = await one<Standing>(
     client,
-    'select current_database() as database, capture, published as known from sync.settings',
+    'select current_database() as database, capture, restored, published as known from sync.settings',
   )
   const names = captureNames(database)
   const { publication, slot } = names
@@ -89,7 +91,7 @@ async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOpti
       (!table.listens && (!table.published || !table.identified)) ||
       (known?.[table.name] !== undefined && known[table.name] !== state[table.name]),
   )
-  if (capture === 'wal' && (fresh || unwitnessed.length > 0)) {
+  if (capture === 'wal' && !restored && (fresh || unwitnessed.length > 0)) {
     const outcome = unreadable !== undefined ? 'unreadable' : fresh ? 'lost' : 'kept'
     log.error('Changes were missed while nothing captured them; all replicas start over', {
       code: 'capture_gap',
@@ -106,9 +108,11 @@ async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOpti
   for (const { name } of usable.filter(({ listens }) => listens)) {
     await patiently(() => client.query('select sync.capture_by_wal($1, $2)', [publication, name]))
   }
-  await client.query(`update sync.settings set published = coalesce(published, '{}') || sync.publication_state($1)`, [
-    publication,
-  ])
+  await client.query(
+    `update sync.settings set restored = false,
+       published = case when restored then '{}' else coalesce(published, '{}') end || sync.publication_state($1)`,
+    [publication],
+  )
   if (fresh) log.info('Changes are captured from the WAL', { slot, publication, tables: usable.length })
   return names
 }
@@ -147,12 +151,24 @@ async function ensureSlot(client: pg.Client, slot: string, anew: boolean): Promi
   await client.query('set lock_timeout = 0')
   await client.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot])
   await client.query(`set lock_timeout = '3s'`)
-  await client.query('delete from sync_capture where slot_name = $1', [slot])
+  // Those of other slots too: this database had them under another name, or in another cluster.
+  await client.query('delete from sync_capture')
   return true
 }
 
-/** A log that reaches beyond the slot's beginning was brought here from elsewhere: those positions are still to come. */
+/**
+ * A log that reaches beyond the slot's beginning was brought here from elsewhere: those positions are still to come. So was one
+ * with transactions that are still to come, where the host does not say which system this is (`sync.ensure_epoch`).
+ */
 async function forgetTheFuture(client: pg.Client, slot: string): Promise<void> {
+  const { foreign } = await one<{ foreign: boolean }>(
+    client,
+    'select exists (select from sync_changes where xid >= (select pg_current_xact_id())) as foreign',
+  )
+  if (foreign) {
+    await client.query('begin; select sync.forget_log(); update sync_heads set epoch = gen_random_uuid()::text; commit')
+    return
+  }
   const { entries } = await one<{ entries: string }>(
     client,
     `select sync.forget_after((confirmed_flush_lsn - '0/0')::bigint)::text as entries from pg_replication_slots where slot_name = $1`,
