@@ -127,9 +127,18 @@ test('servers take the settings they are given, and refuse to start without a se
 })
 
 test('every setting of a server can be given, but for those of the machine it runs on', () => {
-  const own = ['HOST', 'PORT', 'TIDEWIRE_APP', 'TIDEWIRE_DATA', 'TIDEWIRE_CACHE', 'POSTGRES_BIN', 'ARTIFACT_DIR']
+  const own = ['HOST', 'PORT', 'TIDEWIRE_DATA', 'TIDEWIRE_CACHE', 'POSTGRES_BIN']
   const given = Object.keys(compose().service('server1').environment ?? {})
   expect(given.toSorted()).toEqual(settingNames.filter((name) => !own.includes(name)).toSorted())
+})
+
+test('the image runs the server with every flag that the launcher would give it', () => {
+  const [image = '', launcher = ''] = ['Dockerfile', 'server/cli/tidewire.js'].map((name) =>
+    readFileSync(join(root, name), 'utf8'),
+  )
+  const flags = [...launcher.matchAll(/'(--[a-z-]+=[^']+)'/g)].map(([, flag]) => flag)
+  expect(flags).toContain('--max-semi-space-size=16')
+  for (const flag of flags) expect(image).toContain(flag)
 })
 
 test('backups are made where they can be encrypted, into a volume that every server and command has', () => {
