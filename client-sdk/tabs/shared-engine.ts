@@ -64,7 +64,11 @@ class SharedEngine implements Engine {
     this.#parts = parts
     this.#openStore = openStore
     this.#schema = JSON.stringify(parts.schema)
-    this.#shared = new SharedReplica(tabs.id, tablesOf(parts.schema))
+    this.#shared = new SharedReplica({
+      id: tabs.id,
+      tables: tablesOf(parts.schema),
+      now: () => parts.clock.now(),
+    })
     tabs.listen((message) => this.#hear(message))
   }
 
@@ -165,6 +169,8 @@ class SharedEngine implements Engine {
           remedy: 'Reload that tab, or this one: they run different versions of the app.',
         },
       )
+      // A tab of an older version would make the replica's tables anew, were it elected later.
+      this.#tabs.close()
       return this.#shared.end(error)
     }
     this.#joining = leader

@@ -11,6 +11,14 @@ import type { ReplicaReader } from '../store/store.ts'
 import { LeaderGone, type Backend, type EngineEvent } from './backend.ts'
 import { Leader } from './leader.ts'
 
+export interface SharedReplicaParts {
+  /** Of this tab. */
+  readonly id: string
+  readonly tables: Tables
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
 /**
  * One replica and connection as a client uses them, wherever they are at the moment. When the tab that has them goes
  * away, its calls wait for the next one and are asked again there; the client is told what changed in between as one
@@ -21,6 +29,7 @@ export class SharedReplica {
   readonly connection: ConnectionView
   readonly #id: string
   readonly #tables: Tables
+  readonly #now: () => number
   readonly #changes = new Listeners<ReplicaChange>()
   readonly #statuses = new Listeners<ConnectionStatus>()
   readonly #presents = new Listeners<DownOf<'present'>>()
@@ -28,13 +37,16 @@ export class SharedReplica {
   #backend: Backend | null = null
   #next = Promise.withResolvers<void>()
   #closed: TideError | null = null
+  /** Since when no tab has the replica: the tab that had it is gone. Milliseconds since 1970. */
+  #lostAt: number | null = null
   #writes = 0
   /** An error of this tab alone. */
   #error: TideError | undefined
 
-  constructor(id: string, tables: Tables) {
+  constructor({ id, tables, now }: SharedReplicaParts) {
     this.#id = id
     this.#tables = tables
+    this.#now = now
     this.replica = this.#replicaView()
     this.connection = this.#connectionView()
     this.#next.promise.catch(() => undefined)
@@ -54,6 +66,7 @@ export class SharedReplica {
     const before = this.#backend
     this.#backend = backend
     this.#error = undefined
+    this.#lostAt = null
     this.#next.resolve()
     if (before === null) return
     const change = await this.#between(before, backend)
@@ -61,10 +74,16 @@ export class SharedReplica {
     this.#statuses.tell(backend.status)
   }
 
-  /** The tab that had it is gone: calls wait for the next. What is known at once stays as it was. */
+  /**
+   * The tab that had it is gone: calls wait for the next. What is known of the replica stays as it was; the connection of
+   * that tab is over.
+   */
   await(): void {
     this.#next = Promise.withResolvers<void>()
     this.#next.promise.catch(() => undefined)
+    if (this.#backend === null) return
+    this.#lostAt ??= this.#now()
+    this.#statuses.tell(this.connection.status)
   }
 
   take(event: EngineEvent): void {
@@ -86,8 +105,12 @@ export class SharedReplica {
 
   /** Nobody gets an answer any more. */
   end(error: TideError): void {
+    if (this.#closed !== null) return
     this.#closed = error
     this.#next.reject(error)
+    if (this.#backend === null) return
+    this.#lostAt ??= this.#now()
+    this.#statuses.tell(this.connection.status)
   }
 
   /** Asks until a leader answers: one that goes away meanwhile has maybe done it, which only writes need to know. */
@@ -133,6 +156,16 @@ export class SharedReplica {
       // It is gone again. Few writes are ever discarded.
       return ids
     }
+  }
+
+  /** Only a tab that has the replica knows of a connection. */
+  #status(): ConnectionStatus {
+    const { status } = this.#state()
+    const error = this.#closed ?? this.#error
+    if (this.#lostAt === null) return error === undefined || status.error !== undefined ? status : { ...status, error }
+    const lost = { staleSince: status.staleSince ?? this.#lostAt, ...(error === undefined ? {} : { error }) }
+    if (this.#closed !== null) return { connection: this.#closed.code === 'closed' ? 'offline' : 'stopped', ...lost }
+    return { ...status, ...lost, connection: status.connection === 'live' ? 'connecting' : status.connection }
   }
 
   #state(): Backend {
@@ -196,10 +229,7 @@ export class SharedReplica {
     const tellOff = (method: string, ...args: readonly unknown[]): void => {
       call(method, ...args).catch(report)
     }
-    const status = (): ConnectionStatus => {
-      const { status: known } = this.#state()
-      return this.#error === undefined || known.error !== undefined ? known : { ...known, error: this.#error }
-    }
+    const status = (): ConnectionStatus => this.#status()
     return {
       get status() {
         return status()

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import type { ClientStatus } from '../../client-sdk/client-base.ts'
 import { clientOf, type Client } from '../../client-sdk/client.ts'
+import type { Transport } from '../../client-sdk/connection/transport.ts'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import type { ReplicaStore, StoreCommit } from '../../client-sdk/store/store.ts'
@@ -8,6 +10,9 @@ import { openSharedEngine, type Tabs } from '../../client-sdk/tabs/shared-engine
 import { systemClock } from '../../lib/clock.ts'
 import { seededRandom } from '../../lib/random.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
+import { TideError } from '../../protocol/error.ts'
+import { ScriptedServer } from '../connection/scripted-server.ts'
+import { welcome } from '../replica/open-replica.ts'
 import { newId } from '../support/fixtures.ts'
 import { TabBus } from './tab-bus.ts'
 
@@ -20,6 +25,9 @@ class Browser {
   connections = 0
   /** Called before a commit reaches the store; what it throws or never answers is the tab's end. */
   onCommit: (tab: string) => Promise<void> = () => Promise.resolve()
+  /** Called before a tab opens the store; what it throws keeps it from that. */
+  onOpen: (tab: string) => void = () => undefined
+  server: Transport | null = null
   readonly #clients = new Map<Tabs, Client>()
 
   async open(
@@ -32,8 +40,9 @@ class Browser {
       clock: systemClock,
       random: seededRandom(id.charCodeAt(0)),
       transport: {
-        open: () => {
+        open: (listener) => {
           this.connections += 1
+          if (this.server !== null) return this.server.open(listener)
           return { send: () => undefined, close: () => undefined }
         },
       },
@@ -56,6 +65,7 @@ class Browser {
   }
 
   #openStore(id: string): ReplicaStore {
+    this.onOpen(id)
     this.opened += 1
     return {
       ...this.store,
@@ -82,6 +92,19 @@ const titles = async (tide: Client): Promise<readonly string[]> =>
 async function shows(tide: Client, expected: readonly string[]): Promise<void> {
   for await (const rows of tide.tasks.live({ orderBy: [{ title: 'asc' }] }))
     if (JSON.stringify(rows.map(({ title }) => title)) === JSON.stringify(expected)) return
+}
+
+/** The first status that is so. */
+function until(tide: Client, isSo: (status: ClientStatus) => boolean): Promise<ClientStatus> {
+  return new Promise((resolve) => {
+    const look = (status: ClientStatus): void => {
+      if (!isSo(status)) return
+      stop()
+      resolve(status)
+    }
+    const stop = tide.onStatus(look)
+    look(tide.status)
+  })
 }
 
 describe('tabs of one browser', () => {
@@ -187,6 +210,44 @@ describe('tabs of one browser', () => {
     expect(await ended).toBe('unsubscribed')
     await expect(two.ready).rejects.toMatchObject({ code: 'closed' })
     expect((await b.tide.subscribe({ project: projectId })).state).toBe('bootstrapping')
+  })
+
+  it('say that they may be behind from the moment at which the leader is gone, until another one has the replica', async () => {
+    const server = new ScriptedServer()
+    browser.server = server
+    const [a, b] = [await browser.open('a'), await browser.open('b')]
+    await server.accept()
+    await server.say(welcome({ resume: false }))
+    await server.say({ type: 'frontier', seq: 1, at: 0 })
+    await until(b.tide, ({ staleSince }) => staleSince === null)
+    let isBroken = true
+    browser.onOpen = () => {
+      if (isBroken) throw new TideError('storage_full', 'The disk is full.')
+    }
+    a.tabs.crash()
+    const lost = await until(b.tide, ({ error }) => error !== undefined)
+    expect(lost).toMatchObject({ connection: 'connecting', error: { code: 'storage_full' } })
+    expect(lost.staleSince).toBeTypeOf('number')
+    isBroken = false
+    await until(b.tide, ({ error }) => error === undefined)
+    expect(browser.opened).toBe(2)
+  })
+
+  it('of an older version stop when a newer one leads, and never open the replica again', async () => {
+    const a = await browser.open('a')
+    const newer = browser.bus.open('newer')
+    const elected = newer.elect()
+    const older = await browser.open('older')
+    const task = await older.tide.tasks.insert({ projectId, title: 'Kept' })
+    a.tabs.crash()
+    await elected
+    newer.post({ kind: 'leader', from: 'newer', schema: 'of another version' })
+    const stopped = await until(older.tide, ({ connection }) => connection === 'stopped')
+    expect(stopped).toMatchObject({ error: { code: 'replica_locked' } })
+    await expect(older.tide.tasks.get(task.id)).rejects.toMatchObject({ code: 'replica_locked' })
+    await expect(older.tide.synced()).rejects.toMatchObject({ code: 'replica_locked' })
+    newer.close()
+    expect((await browser.open('later')).tide.status.pending).toBe(1)
   })
 
   it('of another version of the app are refused', async () => {
