@@ -65,44 +65,54 @@ export function issueChangeOf(
   provider: string,
   { eventType, payload }: Pick<Delivery, 'eventType' | 'payload'>,
 ): IssueChange | undefined {
-  if (provider === 'github' && eventType.startsWith('issues.')) {
-    const issue = object(payload['issue'])
-    const number = issue['number']
-    const title = text(issue['title'])
-    if (typeof number !== 'number' || title === undefined) return undefined
-    const repository = text(object(payload['repository'])['full_name'])
-    const closed = issue['state'] === 'closed'
-    return {
-      externalIds: [String(number), ...(repository === undefined ? [] : [`${repository}#${number}`])],
-      title: title.slice(0, 255),
-      description: text(issue['body']) ?? null,
-      state:
-        eventType === 'issues.deleted' || (closed && issue['state_reason'] === 'not_planned')
-          ? 'cancelled'
-          : closed
-            ? 'completed'
-            : 'open',
-      url: text(issue['html_url']) ?? null,
-      updatedAt: time(issue['updated_at']),
-    }
-  }
-  if (provider === 'linear' && eventType.startsWith('Issue.')) {
-    const issue = object(payload['data'])
-    const [id, title] = [text(issue['id']), text(issue['title'])]
-    if (id === undefined || title === undefined) return undefined
-    const type = text(object(issue['state'])['type'])
-    const identifier = text(issue['identifier'])
-    return {
-      externalIds: [id, ...(identifier === undefined ? [] : [identifier])],
-      title: title.slice(0, 255),
-      description: text(issue['description']) ?? null,
-      state:
-        eventType === 'Issue.remove' || type === 'canceled' ? 'cancelled' : type === 'completed' ? 'completed' : 'open',
-      url: text(payload['url']) ?? null,
-      updatedAt: time(issue['updatedAt']),
-    }
-  }
+  if (provider === 'github' && eventType.startsWith('issues.'))
+    return gitHubIssue(object(payload['issue']), payload, eventType === 'issues.deleted')
+  if (provider === 'linear' && eventType.startsWith('Issue.'))
+    return linearIssue(object(payload['data']), text(payload['url']) ?? null, eventType === 'Issue.remove')
   return undefined
+}
+
+/** The issue in the answer to a push; undefined: the answer does not show it. */
+export function issueOfAnswer(provider: string, answer: string): IssueChange | undefined {
+  try {
+    const parsed: unknown = JSON.parse(answer)
+    if (!isObject(parsed)) return undefined
+    if (provider === 'github') return gitHubIssue(parsed, {}, false)
+    return linearIssue(object(object(object(parsed['data'])['issueUpdate'])['issue']), null, false)
+  } catch {
+    return undefined
+  }
+}
+
+function gitHubIssue(issue: JsonObject, payload: JsonObject, deleted: boolean): IssueChange | undefined {
+  const number = issue['number']
+  const title = text(issue['title'])
+  if (typeof number !== 'number' || title === undefined) return undefined
+  const repository = text(object(payload['repository'])['full_name'])
+  const closed = issue['state'] === 'closed'
+  return {
+    externalIds: [String(number), ...(repository === undefined ? [] : [`${repository}#${number}`])],
+    title: title.slice(0, 255),
+    description: text(issue['body']) ?? null,
+    state: deleted || (closed && issue['state_reason'] === 'not_planned') ? 'cancelled' : closed ? 'completed' : 'open',
+    url: text(issue['html_url']) ?? null,
+    updatedAt: time(issue['updated_at']),
+  }
+}
+
+function linearIssue(issue: JsonObject, url: string | null, removed: boolean): IssueChange | undefined {
+  const [id, title] = [text(issue['id']), text(issue['title'])]
+  if (id === undefined || title === undefined) return undefined
+  const type = text(object(issue['state'])['type'])
+  const identifier = text(issue['identifier'])
+  return {
+    externalIds: [id, ...(identifier === undefined ? [] : [identifier])],
+    title: title.slice(0, 255),
+    description: text(issue['description']) ?? null,
+    state: removed || type === 'canceled' ? 'cancelled' : type === 'completed' ? 'completed' : 'open',
+    url,
+    updatedAt: time(issue['updatedAt']),
+  }
 }
 
 /** The commit that pipelines are to run for, of a push to a branch or a pull request that has new commits. */

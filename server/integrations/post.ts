@@ -14,6 +14,8 @@ export interface Posting {
   readonly allowPrivate: boolean
   /** Of the whole request. */
   readonly timeoutMs: number
+  /** Bytes of the answer that are read. */
+  readonly answerBytes?: number
 }
 
 /** Networks that are not the public internet (RFC 6890, and what came later). */
@@ -59,8 +61,7 @@ export function isPublicAddress(address: string): boolean {
   }
 }
 
-/** Bytes of an answer that are read. */
-const answerBytes = 16 * 1024
+const usualAnswerBytes = 16 * 1024
 
 export interface Answer {
   readonly status: number
@@ -69,7 +70,15 @@ export interface Answer {
 }
 
 /** Throws `target_refused` for an address that may not be asked, and whatever the network says. */
-export async function post({ method = 'POST', url, headers, body, allowPrivate, timeoutMs }: Posting): Promise<Answer> {
+export async function post({
+  method = 'POST',
+  url,
+  headers,
+  body,
+  allowPrivate,
+  timeoutMs,
+  answerBytes = usualAnswerBytes,
+}: Posting): Promise<Answer> {
   const target = new URL(url)
   const host = target.hostname.replace(/^\[|\]$/g, '')
   if (target.protocol !== 'https:' && !(allowPrivate && target.protocol === 'http:'))

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg'
 import type { Json } from '../../protocol/rows/row.ts'
+import { followIssue } from './follow-issue.ts'
 import { commitOf, issueChangeOf, type IssueChange, type JsonObject } from './payload.ts'
 
 /** A stored webhook. */
@@ -36,7 +37,7 @@ export async function takeIn(client: PoolClient, event: StoredEvent): Promise<vo
     JSON.stringify(data),
   ])
   const issue = issueChangeOf(event.provider, event)
-  if (issue) await updateTask(client, event, issue)
+  if (issue) await updateTasks(client, event, issue)
   const commit = commitOf(event.provider, event)
   if (commit)
     await client.query(
@@ -59,27 +60,11 @@ export async function takeIn(client: PoolClient, event: StoredEvent): Promise<vo
     )
 }
 
-/** News that is older than what the link has seen changes nothing. */
-async function updateTask(client: PoolClient, event: StoredEvent, issue: IssueChange): Promise<void> {
-  const { rows } = await client.query<{ id: string; task: string }>(
-    `update external_links set last_external_at = coalesce($3::timestamptz, now()), external_url = coalesce($4, external_url),
-       state = state || jsonb_build_object('state', $5::text)
-     where integration_id = $1 and external_type = 'issue' and external_id = any($2) and local_type = 'task' and deleted_at is null
-       and sync_direction in ('pull', 'both') and (last_external_at is null or $3::timestamptz is null or last_external_at <= $3::timestamptz)
-     returning id, local_id as task`,
-    [event.integration, issue.externalIds, issue.updatedAt, issue.url, issue.state],
+async function updateTasks(client: PoolClient, event: StoredEvent, issue: IssueChange): Promise<void> {
+  const { rows } = await client.query<{ id: string }>(
+    `select id from external_links where integration_id = $1 and external_type = 'issue' and external_id = any($2) and local_type = 'task'
+       and deleted_at is null and sync_direction in ('pull', 'both') order by id`,
+    [event.integration, issue.externalIds],
   )
-  for (const { id, task } of rows) {
-    const updated = await client.query<{ version: number }>(
-      `update tasks set title = $2, description = coalesce($3, description),
-         status = case when $4 = 'open' then case when status in ('completed', 'cancelled') then 'pending' else status end
-           when status in ('completed', 'cancelled') then status else $4 end
-       where id = $1 and organization_id = $5 and deleted_at is null returning version`,
-      [task, issue.title, issue.description, issue.state, event.organization],
-    )
-    await client.query('update external_links set last_local_version = $2 where id = $1', [
-      id,
-      updated.rows[0]?.version ?? null,
-    ])
-  }
+  for (const { id } of rows) await followIssue(client, id, issue)
 }

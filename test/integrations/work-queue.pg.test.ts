@@ -202,4 +202,147 @@ describe('an issue of a task', () => {
     const waiting = await pool.query('select id from sync.integration_queue where link_id = $1', [link])
     expect(waiting.rowCount).toBe(1)
   })
+
+  it('and its task each keep what the other did not change, and a value that loses is in a conflict', async () => {
+    const { pool } = db.database
+    const organization_id = fixture.organizationId
+    const sent: unknown[] = []
+    const at = '2026-01-01T00:00:05Z'
+    const issue = { number: 9, title: 'A', body: 'text', state: 'open', updated_at: at }
+    let taken = true
+    const platform = createServer((request, response) => {
+      let body = ''
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+      request.on('end', () => {
+        const patch = JSON.parse(body) as Partial<typeof issue>
+        sent.push(patch)
+        if (taken) Object.assign(issue, patch)
+        response.writeHead(taken ? 200 : 401).end(JSON.stringify(issue))
+      })
+    })
+    await new Promise<void>((resolve) => void platform.listen(0, '127.0.0.1', resolve))
+    try {
+      const credentials = createCredentials({
+        pool,
+        cipher: createCipher([{ id: 'k1', key: randomBytes(32) }], systemRandom),
+        clock: systemClock,
+        random: systemRandom,
+      })
+      const credential_id = await credentials.store(
+        { organizationId: organization_id, userId: null, provider: 'github', kind: 'api_key', label: 'two ways' },
+        { secret: 'ghp_y' },
+      )
+      const { id: integration_id } = await insert(pool, 'integrations', {
+        organization_id,
+        provider: 'github',
+        name: 'two ways',
+        repository_owner: 'acme',
+        repository_name: 'app',
+        status: 'active',
+        credential_id,
+        sync_settings: { apiUrl: `http://127.0.0.1:${(platform.address() as AddressInfo).port}` },
+      })
+      const { id: task } = await insert(pool, 'tasks', {
+        organization_id,
+        project_id: fixture.projectId,
+        title: 'A',
+        description: 'text',
+        created_by_user_id: fixture.ownerId,
+      })
+      const { id: link } = await insert(pool, 'external_links', {
+        organization_id,
+        integration_id,
+        local_type: 'task',
+        local_id: task,
+        external_type: 'issue',
+        external_id: '9',
+      })
+      const deps = {
+        pool,
+        credentials,
+        clock: systemClock,
+        random: systemRandom,
+        log: silentLog,
+        allowPrivate: true,
+        timeoutMs: 10_000,
+        maxAttempts: 1,
+      }
+      const work = async (): Promise<readonly unknown[]> => {
+        sent.length = 0
+        while (await workOne(deps));
+        return [...sent]
+      }
+      const edit = (set: string) => pool.query(`update tasks set ${set} where id = $1`, [task])
+      /** The platform tells how the issue is, or was. */
+      const hear = async (action: string, was: Partial<typeof issue> = {}): Promise<void> => {
+        const { id, occurred_at } = await insert(pool, 'integration_events', {
+          organization_id,
+          integration_id,
+          provider: 'github',
+          event_type: `issues.${action}`,
+          payload: { action, issue: { ...issue, ...was } },
+        })
+        await pool.query(
+          `insert into sync.integration_queue (event_id, event_at, integration_id, direction) values ($1, $2, $3, 'inbound')`,
+          [id, occurred_at, integration_id],
+        )
+      }
+      const now = async () => {
+        const { rows } = await pool.query('select title, description, status from tasks where id = $1', [task])
+        return rows[0] as unknown
+      }
+
+      // Only what was changed is told, and what the platform says of it later reverts nothing that was changed since.
+      await edit(`title = 'B'`)
+      expect(await work()).toEqual([{ title: 'B' }])
+      await edit(`title = 'C'`)
+      await hear('edited', { title: 'B' })
+      expect(await work()).toEqual([{ title: 'C' }])
+      await hear('edited', { title: 'B' })
+      expect(await work()).toEqual([])
+      expect(await now()).toMatchObject({ title: 'C' })
+
+      // What the answer to a push shows of other edits is taken.
+      Object.assign(issue, { body: 'edited there' })
+      await edit(`title = 'D'`)
+      expect(await work()).toEqual([{ title: 'D' }])
+      expect(await now()).toMatchObject({ title: 'D', description: 'edited there' })
+
+      // The token has expired: what waits survives any news of the issue.
+      taken = false
+      await edit(`title = 'E', status = 'completed'`)
+      expect(await work()).toEqual([{ title: 'E', state: 'closed', state_reason: 'completed' }])
+      taken = true
+      Object.assign(issue, { updated_at: '2026-01-02T00:00:00Z' })
+      await hear('labeled')
+      expect(await work()).toEqual([{ title: 'E', state: 'closed', state_reason: 'completed' }])
+      expect(await now()).toMatchObject({ title: 'E', status: 'completed' })
+
+      // Both sides changed the title: the task's stays and is told, the other is kept.
+      await edit(`title = 'Ours'`)
+      Object.assign(issue, { title: 'Theirs', updated_at: '2026-01-03T00:00:00Z' })
+      await pool.query(`update sync.integration_queue set due_at = 'infinity' where link_id = $1`, [link])
+      await hear('edited')
+      expect(await work()).toEqual([])
+      await pool.query(`update sync.integration_queue set due_at = now() where link_id = $1`, [link])
+      expect(await work()).toEqual([{ title: 'Ours' }])
+      expect(await now()).toMatchObject({ title: 'Ours' })
+      const { rows } = await pool.query(
+        `select kind, status, fields, user_id from sync_conflicts where table_name = 'tasks' and row_id = $1`,
+        [task],
+      )
+      expect(rows).toEqual([
+        {
+          kind: 'field',
+          status: 'open',
+          fields: { title: { base: 'E', mine: 'Theirs', theirs: 'Ours' } },
+          user_id: fixture.ownerId,
+        },
+      ])
+      const told = await pool.query(`select type from events where subject_id = $1`, [task])
+      expect(told.rows).toEqual([{ type: 'github.issue_conflict' }])
+    } finally {
+      await new Promise<void>((resolve) => void platform.close(() => resolve()))
+    }
+  })
 })
