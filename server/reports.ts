@@ -44,12 +44,12 @@ export const packageVersion = (
 
 export function createReports(reported: Reported): Reports {
   const { database, config, clock, source, feed, cluster, troubles, isClosing } = reported
-  const { pool } = database
+  const { pool, watch } = database
   const connections = (): number => reported.gateway()?.connections ?? 0
   const health = watchHealth({
     clock,
-    query: async <R extends object>(text: string) => (await pool.query<R>(text)).rows,
-    ...(config.capture === 'wal' ? { slot: () => readSlotFigures(pool) } : {}),
+    query: async <R extends object>(text: string) => (await watch.query<R>(text)).rows,
+    ...(config.capture === 'wal' ? { slot: () => readSlotFigures(watch) } : {}),
     canaryAgeMs: () => {
       const { lastCanaryAt } = reported.hub().stats()
       return lastCanaryAt === null ? null : clock.monotonic() - lastCanaryAt

@@ -36,6 +36,8 @@ export { migrationNames, type OwnMigration, type OwnSchema } from './own-schema.
  */
 export interface Database {
   readonly pool: pg.Pool
+  /** Two more, for what tells whether the database is well: requests that hold all connections of the pool do not keep it waiting. */
+  readonly watch: pg.Pool
   /** Connections for reading what may be a little behind: to the replicas of DATABASE_READ_URLS in turn; without any, `pool`. */
   readPool(): pg.Pool
   readonly embedded: boolean
@@ -77,6 +79,7 @@ export interface OpenOptions {
 }
 
 const drainLimitMs = 10_000
+const watchSize = 2
 const connectTimeoutMs = 30_000
 
 /** Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`, `database_unreachable`. */
@@ -95,6 +98,8 @@ export async function openDatabase(
     if (statements) observeStatements(further, statements, clock)
   }
   observe(pool)
+  const watch = createPool(connection, watchSize, log)
+  observe(watch)
   try {
     await pool.query('select 1')
   } catch (cause) {
@@ -105,11 +110,12 @@ export async function openDatabase(
   const readPools = readConnections(config.database).map((one) => createPool(one, config.database.poolSize, log))
   for (const one of readPools) observe(one)
   const notifications = createNotifications(connection, { clock, log })
-  return assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications, own })
+  return assemble({ pool, watch, readPools, connection, embedded, clock, log, observe, notifications, own })
 }
 
 interface Parts {
   readonly pool: pg.Pool
+  readonly watch: pg.Pool
   /** Connect at first use. */
   readonly readPools: readonly pg.Pool[]
   readonly connection: pg.ClientConfig
@@ -121,7 +127,18 @@ interface Parts {
   readonly own: OwnSchema
 }
 
-function assemble({ pool, readPools, connection, embedded, clock, log, observe, notifications, own }: Parts): Database {
+function assemble({
+  pool,
+  watch,
+  readPools,
+  connection,
+  embedded,
+  clock,
+  log,
+  observe,
+  notifications,
+  own,
+}: Parts): Database {
   let orm: Promise<MikroORM> | undefined
   let closing: Promise<void> | undefined
   let lastRead = 0
@@ -131,7 +148,7 @@ function assemble({ pool, readPools, connection, embedded, clock, log, observe, 
   const close = async (): Promise<void> => {
     await notifications.close()
     await (await orm?.catch(() => undefined))?.close(true)
-    for (const one of [...readPools, pool]) {
+    for (const one of [...readPools, watch, pool]) {
       await drain(one, clock)
       await one.end()
     }
@@ -145,6 +162,7 @@ function assemble({ pool, readPools, connection, embedded, clock, log, observe, 
   }
   const database: Database = {
     pool,
+    watch,
     readPool: () => readPools[lastRead++ % readPools.length] ?? pool,
     connection,
     embedded: embedded !== undefined,

@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 
 /**
  * First half of the advisory locks by which servers and commands share the jobs; the second is the job's. Any constant does.
@@ -24,9 +24,15 @@ export const jobs = {
   pipelineSchedules: 13,
 } as const
 
-/** Runs a job of all servers together; undefined: another one is at it, and nothing was done. */
+/**
+ * Runs a job of all servers together; undefined: another one is at it, and nothing was done. The lock has a connection of its own: the
+ * job takes those of the pool, and a small pool would have none left for it.
+ */
 export async function alone<T>(pool: pg.Pool, job: number, run: () => Promise<T>): Promise<T | undefined> {
-  const client = await pool.connect()
+  const client = new pg.Client(pool.options)
+  // Whoever waits for a query gets the error; as an event it would end the process.
+  client.on('error', () => undefined)
+  await client.connect()
   try {
     const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1, $2) as mine', [
       maintenanceLock,
@@ -35,6 +41,6 @@ export async function alone<T>(pool: pg.Pool, job: number, run: () => Promise<T>
     if (!rows[0]?.mine) return undefined
     return await run().finally(() => client.query('select pg_advisory_unlock($1, $2)', [maintenanceLock, job]))
   } finally {
-    client.release()
+    await client.end()
   }
 }

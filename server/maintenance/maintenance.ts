@@ -134,9 +134,9 @@ export function startMaintenance({
   backups,
   embedding,
 }: MaintenanceOptions): Maintenance {
-  const { pool } = database
+  const { pool, watch } = database
   const ending = new AbortController()
-  const lookAtSchema = createSchemaWatch({ pool, catalog, log, onGap })
+  const lookAtSchema = createSchemaWatch({ pool: watch, catalog, log, onGap })
   /** A statement that says as `n` how many rows it wrote. */
   const rollup = (text: string, into: string): Promise<number> =>
     recordEffect({ pool, clock, kind: 'rollup', affected: (n) => n, details: () => ({ into }) }, async () => {
@@ -148,7 +148,7 @@ export function startMaintenance({
       // Before the canary: whoever hears of it is told that everything up to it was captured.
       troubles.report('schema', await lookAtSchema())
       await inspectCapture?.()
-      const { rowCount } = await pool.query(canarySql)
+      const { rowCount } = await watch.query(canarySql)
       if (rowCount) onCanary()
     }),
     every({ clock, log, job: 'prune', ms: pruneIntervalMs }, async () => {

@@ -2,6 +2,7 @@ import { DatabaseError, type Pool, type PoolClient } from 'pg'
 import { backoffDelay } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
+import { TideError } from '../../protocol/error.ts'
 
 /** The database is away, or asked too often to try again. Nothing is wrong with what was asked: it may be asked again. */
 export class DatabaseUnavailableError extends Error {
@@ -51,12 +52,18 @@ export type TransactionSettings = Readonly<Record<`app.${string}`, string>>
 
 /** Retries after deadlocks, serialization failures and lost connections, with their pauses. */
 const retries = 3
+/**
+ * How long a statement waits for a lock that another transaction holds. One that somebody leaves open would otherwise keep all who need its
+ * row, each with a connection, until nobody else gets one.
+ */
+const lockWaitMs = 3000
 const backoff = { minMs: 20, maxMs: 500 }
 
 /**
  * Runs `work` in one transaction that carries the settings, commits when it returns and rolls back when it throws. Runs it
  * again after a deadlock, a serialization failure or a lost connection, so `work` keeps nothing outside. Throws what `work`
- * threw, the reason of the signal, `CommitFailedError`, or `DatabaseUnavailableError`.
+ * threw, the reason of the signal, `CommitFailedError`, `DatabaseUnavailableError`, or `timeout` where another transaction held
+ * a lock for longer than 3 s.
  */
 export async function inTransaction<T>(
   options: TransactionOptions,
@@ -71,6 +78,8 @@ export async function inTransaction<T>(
       return await once(options, settings, (client) => work({ client, isLastAttempt }))
     } catch (error) {
       signal?.throwIfAborted()
+      // Not tried again here: whoever asks waits without a connection.
+      if (isLocked(error)) throw toLocked(error)
       if (!(retryAfter(error) || isTransient(error))) throw error
       if (isLastAttempt)
         throw new DatabaseUnavailableError(`The database failed ${retries + 1} times: ${String(error)}`, {
@@ -150,6 +159,7 @@ function beginSql(
     ([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`,
   )
   if (asWriter) calls.push(`set_config('role', sync.writer_role(), true)`)
+  calls.push(`set_config('lock_timeout', '${lockWaitMs}ms', true)`)
   const mode = `${isolation ? ` isolation level ${isolation}` : ''}${readOnly ? ' read only' : ''}`
   return `begin${mode}; select ${calls.join(', ')}`
 }
@@ -167,12 +177,29 @@ async function pause(clock: Clock, ms: number, signal: AbortSignal | undefined):
   })
 }
 
+function isLocked(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '55P03'
+}
+
+function toLocked(cause: unknown): TideError {
+  return new TideError(
+    'timeout',
+    `Another transaction holds a lock in the database for longer than ${lockWaitMs / 1000} s.`,
+    {
+      cause,
+      retryAfterMs: 1000,
+      remedy:
+        'It is tried again by itself. Transactions that are left open are in pg_stat_activity, as "idle in transaction".',
+    },
+  )
+}
+
 /** Errors after which the whole transaction may simply be run again. */
 function isTransient(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  // Serialization failure, deadlock, lock timeout, connection exceptions, shutdown, out of resources.
-  if (['40001', '40P01', '55P03'].includes(code) || /^(08|53|57P)/.test(code)) return true
+  // Serialization failure, deadlock, connection exceptions, shutdown, out of resources.
+  if (['40001', '40P01'].includes(code) || /^(08|53|57P)/.test(code)) return true
   return (
     ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT'].includes(code) ||
     /connection terminated|timeout exceeded|connection error/i.test(error.message)

@@ -91,6 +91,33 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     expect(stage.server.pid).toBe(pid)
   })
 
+  test('a row that somebody keeps locked stops its own writers only: others are delivered, and the server stays ready', async () => {
+    const health = stage.watchHealth()
+    const idle = new pg.Client({ connectionString: stage.url })
+    await idle.connect()
+    await idle.query('begin')
+    await idle.query('select from projects where id = $1 for update', [stage.projectId])
+    // More devices than the server has connections, each with a write that needs the row.
+    const writers = await Promise.all(Array.from({ length: 8 }, (_, number) => stage.open(`locked-${number}`)))
+    const written = await Promise.all(
+      writers.map((tide, number) => tide.tasks.insert({ projectId: stage.projectId, title: `Locked ${number}` })),
+    )
+    const locked = `select count(*)::integer as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await expect
+      .poll(async () => (await stage.sql<{ n: number }>(locked))[0]?.n, { timeout: 60_000 })
+      .toBeGreaterThan(3)
+    for (let round = 0; round < 2; round++) {
+      const project = await clients[0].projects.insert({ name: `Free ${round}`, slug: `free-${round}` })
+      await project.$write.wait('synced')
+    }
+    expect((await stage.ready()).body.troubles ?? []).toEqual([])
+    await idle.query('rollback')
+    await idle.end()
+    await Promise.all(written.map(({ $write }) => $write.wait('synced')))
+    expect(await health.end()).not.toContain('canary')
+    await stage.expectEqual(clients)
+  })
+
   test.for(['rolled back', 'cut off'])('when it is %s, nothing of it arrives', async (end) => {
     const idle = await leaveOpen('Never')
     idle.on('error', () => undefined)
