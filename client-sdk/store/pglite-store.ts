@@ -136,13 +136,17 @@ class PgliteStore implements ReplicaStore {
     for (const swap of commit.swaps ?? []) await this.#swap(transaction, swap)
     for (const table of commit.resets ?? []) await this.#of(table).writer.clear(transaction)
     for (const one of commit.purges ?? []) await purge(transaction, this.#tables, one)
+    // Many rows may have gone, and nobody has counted them.
+    if ((commit.swaps ?? commit.resets ?? commit.purges) !== undefined) this.#vacuum.wrote(Infinity)
     for (const block of commit.blocks ?? []) await this.#putBlock(transaction, block)
     for (const { table, upserts, deletes } of commit.rows ?? []) {
       for (const group of groupByAbsent(tableOf(this.#tables, table), upserts)) await this.#put(transaction, group)
       await this.#of(table).writer.delete(transaction, deletes)
-      this.#vacuum.wrote(table, deletes.length)
+      this.#vacuum.wrote(deletes.length)
     }
     await saveRecords(transaction, this.#tables, commit)
+    for (const changed of [commit.outbox, commit.states])
+      this.#vacuum.wrote((changed?.puts.length ?? 0) + (changed?.deletes.length ?? 0))
   }
 
   async #swap(transaction: Executor, swap: Swap): Promise<void> {
@@ -154,12 +158,12 @@ class PgliteStore implements ReplicaStore {
 
   async #putBlock(transaction: Executor, packed: PackedBlock): Promise<void> {
     await this.#of(packed.block.table).writer.putBlock(transaction, packed)
-    this.#vacuum.wrote(packed.block.table, packed.block.count)
+    this.#vacuum.wrote(packed.block.count)
   }
 
   async #put(transaction: Executor, { table, rows, absent }: TableRows): Promise<void> {
     await this.#of(table.name).writer.put(transaction, rows, absent)
-    this.#vacuum.wrote(table.name, rows.length)
+    this.#vacuum.wrote(rows.length)
   }
 
   #of(table: string): Access {
