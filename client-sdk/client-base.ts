@@ -102,7 +102,10 @@ export interface ClientBase<S extends Schema> {
    * first connection.
    */
   presence(target: Target): PresenceRoom
-  /** Read-only SQL on the replica; PGlite replicas only. Throws `sql_unavailable` on others, `sql_failed` for a wrong query. */
+  /**
+   * Read-only SQL on the replica, deleted rows included; PGlite replicas only. Throws `sql_unavailable` on others,
+   * `sql_failed` for a wrong query.
+   */
   sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>
   /** Ends the connection and stays offline until `connect`. */
   disconnect(): void

@@ -42,7 +42,7 @@ import { openEngine, type Engine, type EngineParts, type SqlRows } from './tabs/
 import { openSharedEngine } from './tabs/shared-engine.ts'
 import { TableHandle, type Table, type WriteRequest } from './tables/table.ts'
 import type { Tracked, TrackedRow } from './tables/tracked-row.ts'
-import { TransactionRecorder, type TransactionTable } from './tables/transaction.ts'
+import { Requested, TransactionRecorder, type TransactionTable } from './tables/transaction.ts'
 import { WriteTracker, type Write } from './tables/write.ts'
 import { Writes } from './tables/writes.ts'
 import { verifyReplica, type Verification } from './verify/verify.ts'
@@ -196,13 +196,18 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
   async transaction(
     work: (tx: Readonly<Record<string, TransactionTable<TableDescriptor>>>) => Promise<void>,
   ): Promise<readonly Write[]> {
-    const requests: WriteRequest[] = []
+    const requested = new Requested()
     const idOf = (table: TableDescriptor, values: Patch): string =>
       idFromValues(table, values, this.#replica.meta.organizationId) ?? this.#newId()
     const recorders = Object.entries(this.#parts.schema).map(
-      ([name, table]) => [name, new TransactionRecorder(table, requests, idOf)] as const,
+      ([name, table]) => [name, new TransactionRecorder(table, requested, idOf)] as const,
     )
-    await work(Object.fromEntries(recorders))
+    try {
+      await work(Object.fromEntries(recorders))
+    } finally {
+      requested.end()
+    }
+    const requests = requested.end()
     if (requests.length === 0) return []
     return (await this.#write(requests, true)).map(({ write }) => write)
   }

@@ -60,7 +60,7 @@ const optionsSchema = z.object({
 
 export interface CheckedOptions {
   readonly url: string
-  readonly token: () => Promise<string>
+  readonly token: string | (() => Promise<string>)
   readonly device: { readonly name: string; readonly kind: DeviceKind }
   readonly tail: TailLimits
   readonly outbox: OutboxLimits
@@ -85,7 +85,7 @@ export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
   return {
     url,
     device,
-    token: typeof token === 'string' ? () => Promise.resolve(token) : async () => token(),
+    token: typeof token === 'string' ? token : async () => token(),
     outbox: { ...defaultOutbox, ...outbox },
     tail: { ...defaultTail, writes, ms: hours === undefined ? defaultTail.ms : hours * 3_600_000 },
   }

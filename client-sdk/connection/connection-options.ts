@@ -8,13 +8,16 @@ import type { ErrorCode } from '../../protocol/error-codes.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { Transport } from './transport.ts'
 
+/** A fixed token, or a function that is asked for one whenever one is needed. */
+export type TokenSource = string | (() => Promise<string>)
+
 export interface ConnectionOptions {
   readonly replica: Replica
   readonly transport: Transport
   readonly clock: Clock
   readonly random: Random
-  /** Asked for a token at every try, and before one expires. */
-  readonly token: () => Promise<string>
+  /** A function is asked at every try, and before its token expires. */
+  readonly token: TokenSource
   readonly device: Pick<UpOf<'hello'>['device'], 'name' | 'kind'> & {
     readonly storageEngine?: UpOf<'hello'>['device']['storageEngine']
   }

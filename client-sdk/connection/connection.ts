@@ -338,7 +338,7 @@ export class Connection {
 
   /** The server has ended the connection with a reason, or will not begin it. */
   #ended(error: TideError): void {
-    if (this.#tokens.isRefused(error)) return this.#dispatch({ kind: 'refused', error })
+    if (this.#tokens.isFinal(error)) return this.#dispatch({ kind: 'refused', error })
     switch (error.code) {
       case 'device_cloned':
         return this.#identityLost()

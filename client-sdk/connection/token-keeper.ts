@@ -1,10 +1,10 @@
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
-import { timing } from './connection-options.ts'
+import { timing, type TokenSource } from './connection-options.ts'
 
 export interface TokenKeeperOptions {
   readonly clock: Clock
-  readonly token: () => Promise<string>
+  readonly token: TokenSource
   /** Hands a new token to the server on the living connection; answers when it ends, in milliseconds since 1970 of the server. */
   readonly renew: (token: string) => Promise<number>
   readonly failed: (error: unknown) => void
@@ -32,7 +32,7 @@ export class TokenKeeper {
 
   /** Asks for a token. Throws the server's refusal when it is the refused one again. */
   async fetch(): Promise<string> {
-    const token = await this.#options.token()
+    const token = await this.#ask()
     if (this.#refused?.token === token) throw this.#refused.error
     this.#current = token
     return token
@@ -50,8 +50,9 @@ export class TokenKeeper {
     this.#refused = { token: this.#current, error }
   }
 
-  isRefused(error: TideError): boolean {
-    return this.#refused?.error === error
+  /** The server has refused the only token there is: a function may have another one later, though it has none now. */
+  isFinal(error: TideError): boolean {
+    return typeof this.#options.token === 'string' && this.#refused?.error === error
   }
 
   /** Somebody wants to try the same token again. */
@@ -63,15 +64,20 @@ export class TokenKeeper {
     this.#cancel()
   }
 
+  async #ask(): Promise<string> {
+    const { token } = this.#options
+    return typeof token === 'string' ? token : token()
+  }
+
   #renewIn(ms: number): void {
     this.#cancel()
     this.#cancel = this.#options.clock.after(Math.min(Math.max(0, ms), longestTimer), () => void this.#renew())
   }
 
   async #renew(): Promise<void> {
-    const { clock, token, renew, failed } = this.#options
+    const { clock, renew, failed } = this.#options
     try {
-      const fresh = await token()
+      const fresh = await this.#ask()
       // A token function may keep its token until it really ends.
       if (fresh === this.#current) return this.#renewIn(timing.tokenRetry)
       const expiresAt = await renew(fresh)

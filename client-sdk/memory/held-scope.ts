@@ -1,12 +1,7 @@
 import type { Filter } from '../../protocol/rows/filter.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-
-/** Whose replica this is; null before the first connection. */
-export interface Owner {
-  readonly organizationId: string
-  readonly principal: { readonly kind: 'user' | 'agent'; readonly id: string }
-}
+import type { Owner } from '../replica/replica-view.ts'
 
 /**
  * The search asks for one channel only, and an unfiltered, held subscription has all of its embeddings here: while the

@@ -7,7 +7,8 @@ import { vectorToBase64 } from '../../protocol/rows/base64.ts'
 import { namesColumn } from '../../protocol/rows/search-rank.ts'
 import { canonicalValue } from '../../protocol/rows/value.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import { holdsScope, type Owner } from './held-scope.ts'
+import type { Owner } from '../replica/replica-view.ts'
+import { holdsScope } from './held-scope.ts'
 import { localSearch, type LocalRows } from './local-search.ts'
 
 export interface SearchRequest<Where = Filter> {
@@ -49,6 +50,8 @@ export interface SearchSource extends LocalRows {
   isCurrent(): boolean
   owner(): Owner | null
   heldSubscriptions(): readonly Subscription[]
+  /** Of these ids, those with writes of this device that are not synced: the row as it is here; null: deleted. */
+  ownVersions(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, Row | null>>
   ask(request: { table: string; embedding?: string; text?: string; where?: Filter; limit: number }): Promise<Found>
 }
 
@@ -112,10 +115,12 @@ export async function search(
       ...(text === undefined ? {} : { text }),
     })
     const rows = new Map(answer.rows.map((row) => [rowId(row), row]))
+    // What this device has written and the server has not shown back yet goes before what the server says.
+    const own = await source.ownVersions(table.name, [...rows.keys()])
     return hits(
       answer.hits.flatMap(({ id, score, parts }) => {
-        const row = rows.get(id)
-        return row === undefined ? [] : [{ row, score, parts }]
+        const row = own.has(id) ? own.get(id) : rows.get(id)
+        return row == null ? [] : [{ row, score, parts }]
       }),
       'server',
       true,

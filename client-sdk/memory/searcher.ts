@@ -1,8 +1,7 @@
-import { TideError } from '../../protocol/error.ts'
-import type { Row } from '../../protocol/rows/row.ts'
-import { toProperty, type Schema, type TableDescriptor } from '../../protocol/rows/table.ts'
+import { rowId, type Row } from '../../protocol/rows/row.ts'
+import { tableByName, type Schema, type TableDescriptor } from '../../protocol/rows/table.ts'
 import type { ConnectionView } from '../connection/connection-view.ts'
-import type { ReplicaView } from '../replica/replica-view.ts'
+import { ownerOf, type ReplicaView } from '../replica/replica-view.ts'
 import { search, type SearchHits, type SearchRequest, type SearchSource } from './search.ts'
 
 export interface SearcherParts {
@@ -20,10 +19,7 @@ export class Searcher {
     this.#schema = schema
     this.#source = {
       now: () => replica.now(),
-      owner: () => {
-        const { organizationId, principal } = replica.meta
-        return organizationId === null || principal === null ? null : { organizationId, principal }
-      },
+      owner: () => ownerOf(replica),
       isOnline: () => connection.status.connection === 'live',
       isCurrent: () => connection.status.connection === 'live' && connection.status.staleSince === null,
       heldSubscriptions: () =>
@@ -31,6 +27,12 @@ export class Searcher {
       nearest: (table, request) => replica.read((store) => store.nearest(table, request)),
       find: (table, where, limit) =>
         replica.read((store) => store.query(table, { where, limit, orderBy: [{ id: 'asc' }] })),
+      ownVersions: async (table, ids) => {
+        const own = ids.filter((id) => replica.syncOf(table, id).pending > 0)
+        const where = { id: { in: own } }
+        const found = own.length === 0 ? [] : await replica.read((store) => store.query(table, { where }))
+        return new Map([...own.map((id) => [id, null] as const), ...found.map((row) => [rowId(row), row] as const)])
+      },
       ask: (request) => connection.search(request),
     }
   }
@@ -41,8 +43,6 @@ export class Searcher {
 
   /** Throws `TideError` `unknown_table`. */
   tableByName(name: string): TableDescriptor {
-    const table = this.#schema[toProperty(name)]
-    if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(name)}.`)
-    return table
+    return tableByName(this.#schema, name)
   }
 }

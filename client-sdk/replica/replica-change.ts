@@ -17,10 +17,13 @@ export interface ReplicaChange {
   readonly left: ReadonlySet<string>
 }
 
+/** `unknown`: it went while another tab had the replica, and nothing was kept of it. */
+export type WriteEnd = 'synced' | 'discarded' | 'unknown'
+
 export interface WriteChange {
   readonly id: string
   readonly entry: OutboxEntry | null
-  readonly end?: 'synced' | 'discarded'
+  readonly end?: WriteEnd
   /** Of a write that ends, where it was answered: its batch may have come before, so that no change told of the answer alone. */
   readonly outcome?: Outcome
   /** Discarded only in name: the same write goes on under this id (a retry, a new identity). */

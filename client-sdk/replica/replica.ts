@@ -35,7 +35,7 @@ import { planPush, type PushTerms } from './plan-push.ts'
 import { planPage, planRefetch, planRefused, planSubscribe, planUnsubscribe } from './plan-subscription.ts'
 import { isAheadOfUs, planNewIdentity, planWelcome, startOver, type Welcome } from './plan-welcome.ts'
 import type { ReceivedBatch, ReceivedPage } from './received.ts'
-import { withStates, type ReplicaChange } from './replica-change.ts'
+import { withStates, type ReplicaChange, type WriteEnd } from './replica-change.ts'
 import type { ReplicaOptions, WriteOptions } from './replica-options.ts'
 import { visitServerRows } from './server-rows.ts'
 import { ServerTime } from './server-time.ts'
@@ -146,10 +146,10 @@ export class Replica {
     return { meta, outbox: outbox.entries, states: states.all, subscriptions: [...subscriptions.values()] }
   }
 
-  /** A write that is not pending any more has been synced, as far as is known; otherwise it was discarded. */
-  hasEnded(id: string): boolean {
+  /** How a write ended that is not pending any more; unknown where no ended ones are kept. */
+  endOf(id: string): WriteEnd {
     const { tail } = this.#mirror
-    return !tail.isOn || tail.has(id)
+    return tail.has(id) ? 'synced' : tail.isOn ? 'discarded' : 'unknown'
   }
 
   /** Runs a read between two steps, so that what it finds and the changes told after it fit together. */

@@ -4,18 +4,11 @@ import type { TideError } from '../../protocol/error.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { stopError, type ConnectionView } from '../connection/connection-view.ts'
-import type { ReplicaView } from '../replica/replica-view.ts'
+import { ownerOf, type Owner, type ReplicaView } from '../replica/replica-view.ts'
 import type { SubscriptionRecord } from '../store/store.ts'
 import { FollowedChannel } from './followed-channel.ts'
 import { Following, type FollowState } from './following.ts'
-import {
-  channelOfTarget,
-  isSelfContained,
-  subscriptionSpec,
-  type Owner,
-  type FollowOptions,
-  type Target,
-} from './subscription.ts'
+import { channelOfTarget, isSelfContained, subscriptionSpec, type FollowOptions, type Target } from './subscription.ts'
 
 export interface ChannelsParts {
   readonly schema: Schema
@@ -135,8 +128,7 @@ export class Channels {
   }
 
   #owner(): Owner | null {
-    const { organizationId, principal } = this.#parts.replica.meta
-    return organizationId === null || principal === null ? null : { organizationId, principal }
+    return ownerOf(this.#parts.replica)
   }
 
   /** What concerns the principal itself, and what is shipped for all: agent types, labels. */

@@ -1,10 +1,11 @@
 import { TideError } from '../../protocol/error.ts'
 import { checkFilter } from '../../protocol/rows/filter-check.ts'
 import type { Filter } from '../../protocol/rows/filter.ts'
-import { toProperty, type Schema } from '../../protocol/rows/table.ts'
+import { tableByName, type Schema } from '../../protocol/rows/table.ts'
 import type { Subscription as SubscriptionSpec } from '../../protocol/messages/subscription.ts'
 import { isRowId } from '../../lib/uuid.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
+import type { Owner } from '../replica/replica-view.ts'
 
 /** What to follow: one scope, by id, or one's own. */
 export type Target =
@@ -13,12 +14,6 @@ export type Target =
   | { readonly agent: string | true }
   | { readonly user: true }
   | { readonly organization: true }
-
-/** Who the replica belongs to; known after the first connection. */
-export interface Owner {
-  readonly organizationId: string
-  readonly principal: { readonly kind: 'user' | 'agent'; readonly id: string }
-}
 
 /** How a scope is followed; `Name` and `Where` are narrowed to a schema by `client.ts`. */
 export interface FollowOptions<Name extends string = string, Where = Readonly<Record<string, Filter>>> {
@@ -84,10 +79,10 @@ export function subscriptionSpec(schema: Schema, channel: string, options: Follo
   // Without its conflicts a replica could neither show nor settle what its writes came to.
   const tables =
     options.tables &&
-    [...new Set([...options.tables, 'sync_conflicts'].map((name) => tableName(schema, name)))].toSorted()
+    [...new Set([...options.tables, 'sync_conflicts'].map((name) => tableByName(schema, name).name))].toSorted()
   const where = Object.fromEntries(
     Object.entries(options.where ?? {})
-      .map(([name, filter]) => [tableName(schema, name), filter] as const)
+      .map(([name, filter]) => [tableByName(schema, name).name, filter] as const)
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, filter]) => [name, sorted(checkFilter(tableByName(schema, name), filter))] as const),
   )
@@ -117,16 +112,4 @@ function keyedId(key: string, hash: string): string {
   throw new TideError('invalid_value', `The subscription's key ${JSON.stringify(key)} is no name.`, {
     remedy: 'Give 1 to 40 letters, digits, `_`, `.` or `-`.',
   })
-}
-
-function tableName(schema: Schema, name: string): string {
-  const table = schema[toProperty(name)]
-  if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(name)}.`)
-  return table.name
-}
-
-function tableByName(schema: Schema, name: string): Schema[string] {
-  const table = schema[toProperty(name)]
-  if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(name)}.`)
-  return table
 }

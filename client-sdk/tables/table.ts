@@ -1,3 +1,4 @@
+import { isRowId } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
 import { rowId, type Patch, type Row } from '../../protocol/rows/row.ts'
 import type { Query } from '../../protocol/rows/filter.ts'
@@ -20,15 +21,25 @@ export type Amounts<T extends TableDescriptor> = {
 
 /** Reads and writes of one table: at once on the local replica, online or not. */
 export interface Table<T extends TableDescriptor> {
-  /** The new row, once it is durable on this device. Give an `id` (UUIDv7) or leave it to the SDK. */
+  /**
+   * The new row, once it is durable on this device. Give an `id` (UUIDv7) or leave it to the SDK. Throws `TideError`:
+   * `invalid_value`, `unknown_column`, `unique_violated`, `row_deleted`, `outbox_full`, `message_too_large`.
+   */
   insert(values: InsertOf<T> & { readonly id?: string }): Promise<Tracked<T> & { readonly $write: Write }>
+  /**
+   * Changes columns of a row. Resolves when that is durable on this device; `wait` of the answer tells of the server.
+   * Throws as `insert`, and `not_found` for a row that is not here.
+   */
   update(id: string, set: PatchOf<T>): Promise<Write>
   /** Adds to counters: increments of many devices sum up and never conflict. */
   increment(id: string, amounts: Amounts<T>): Promise<Write>
-  /** Marks the row and its children as deleted; `restore` brings them back while they are not purged. */
+  /** Marks the row as deleted, at once here; its children when the server has it. Throws `not_found`, `row_deleted`. */
   delete(id: string): Promise<Write>
+  /** Brings a deleted row back, with what was deleted with it, while it is not purged. Throws `not_found`. */
   restore(id: string): Promise<Write>
+  /** The row; undefined when it is not on this replica, or deleted. Throws `invalid_value` for what is no id. */
   get(id: string): Promise<Tracked<T> | undefined>
+  /** The rows of this replica that match, in the order asked for. Throws `bad_filter`, `unknown_column`. */
   find(query?: QueryOf<T>): Promise<readonly Tracked<T>[]>
   /** Calls back with the rows now and after every change of the result. Returns the function that stops it. */
   live(query: QueryOf<T>, notify: (rows: readonly Tracked<T>[], change: ResultChange<Tracked<T>>) => void): () => void
@@ -98,6 +109,10 @@ export class TableHandle {
   }
 
   async get(id: string): Promise<TrackedRow | undefined> {
+    if (!isRowId(id))
+      throw new TideError('invalid_value', `${JSON.stringify(id)} is no id of ${this.#table.name}.`, {
+        remedy: 'Give a UUID in lower case, as rows have it.',
+      })
     const row = await this.#source.row(this.#table.name, id)
     return row === undefined || isDeleted(row) ? undefined : this.#track(row, undefined)
   }

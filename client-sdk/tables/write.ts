@@ -1,6 +1,6 @@
 import type { Outcome } from '../../protocol/messages/mutation.ts'
 import { TideError } from '../../protocol/error.ts'
-import type { ReplicaChange } from '../replica/replica-change.ts'
+import type { ReplicaChange, WriteEnd } from '../replica/replica-change.ts'
 import type { OutboxEntry } from '../store/store.ts'
 
 export type WriteStatus = OutboxEntry['status'] | 'synced' | 'discarded'
@@ -110,9 +110,19 @@ class TrackedWrite implements Write {
     this.look()
   }
 
-  ended(end: 'synced' | 'discarded', outcome?: Outcome): void {
-    this.#status = end
+  ended(end: WriteEnd, outcome?: Outcome): void {
     if (outcome) this.#answered(outcome)
+    if (end === 'unknown')
+      this.#fail(
+        new TideError(
+          'closed',
+          `The tab that had the replica is gone, and what became of write ${this.id} is not known.`,
+          {
+            remedy: 'Look at the row; keep some ended writes (`keepSettled`) to be told.',
+          },
+        ),
+      )
+    else this.#status = end
     if (end === 'discarded')
       this.#fail(
         new TideError('not_found', `Write ${this.id} was discarded before the server answered.`, {

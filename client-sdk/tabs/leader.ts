@@ -152,7 +152,7 @@ function callsOf({ replica, connection, store }: LeaderParts): Calls {
       })
       return isThere ? found : null
     },
-    ended: async (ids: readonly string[]) => ids.filter((id) => replica.hasEnded(id)),
+    endsOf: async (ids: readonly string[]) => ids.map((id) => replica.endOf(id)),
     retry: (id: string) => replica.retry(id),
     discard: (id: string) => replica.discard(id),
     request: (request: Parameters<Connection['request']>[0]) => connection.request(request),

@@ -4,7 +4,7 @@ import { TideError } from '../../protocol/error.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import type { ConnectionStatus } from '../connection/connection.ts'
 import type { ConnectionView } from '../connection/connection-view.ts'
-import type { ReplicaChange, WriteChange } from '../replica/replica-change.ts'
+import type { ReplicaChange, WriteChange, WriteEnd } from '../replica/replica-change.ts'
 import type { ReplicaView } from '../replica/replica-view.ts'
 import type { Tables } from '../store/holding.ts'
 import type { ReplicaReader } from '../store/store.ts'
@@ -134,9 +134,9 @@ export class SharedReplica {
   async #between(before: Backend, after: Backend): Promise<ReplicaChange> {
     const pending = new Set(after.state.writes().map(({ mutation }) => mutation.id))
     const gone = before.state.writes().flatMap(({ mutation: { id } }) => (pending.has(id) ? [] : [id]))
-    const synced = new Set(gone.length === 0 ? [] : await this.#endedAmong(gone, after))
+    const ends = gone.length === 0 ? [] : await this.#endsOf(gone, after)
     const writes: WriteChange[] = [
-      ...gone.map((id): WriteChange => ({ id, entry: null, end: synced.has(id) ? 'synced' : 'discarded' })),
+      ...gone.map((id, index): WriteChange => ({ id, entry: null, end: ends[index] ?? 'unknown' })),
       ...after.state.writes().map((entry): WriteChange => ({ id: entry.mutation.id, entry })),
     ]
     const subscriptions = [...before.state.subscriptions, ...after.state.subscriptions]
@@ -149,12 +149,12 @@ export class SharedReplica {
     }
   }
 
-  async #endedAmong(ids: readonly string[], backend: Backend): Promise<readonly string[]> {
+  async #endsOf(ids: readonly string[], backend: Backend): Promise<readonly WriteEnd[]> {
     try {
-      return (await backend.call('ended', [ids])) as readonly string[]
+      return (await backend.call('endsOf', [ids])) as readonly WriteEnd[]
     } catch {
-      // It is gone again. Few writes are ever discarded.
-      return ids
+      // It is gone again, and the next one is asked only for what this one still had.
+      return []
     }
   }
 

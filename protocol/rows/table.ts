@@ -4,6 +4,8 @@
  * TypeScript constant from which the SDK infers its types. Nothing here knows a database.
  */
 
+import { TideError } from '../error.ts'
+
 /** Column types of the wire and of replicas. Each has one JavaScript form, see `value.ts`. */
 export const columnTypes = [
   'uuid',
@@ -163,4 +165,12 @@ export const reservedTableNames = [
 /** snake_case to camelCase: `knowledge_entries` → `knowledgeEntries`. */
 export function toProperty(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** A table of a schema, by SQL name or property. Throws `TideError` `unknown_table`. */
+export function tableByName(schema: Schema, name: string): TableDescriptor {
+  const property = toProperty(name)
+  const table = Object.hasOwn(schema, property) ? schema[property] : undefined
+  if (table === undefined) throw new TideError('unknown_table', `There is no synced table ${JSON.stringify(name)}.`)
+  return table
 }

@@ -82,7 +82,7 @@ describe('greeting', () => {
     await refuse()
     await clock.advance(1000)
     expect(server.opens).toBe(2)
-    expect(connection.status).toMatchObject({ connection: 'stopped', error: { code: 'token_expired' } })
+    expect(connection.status).toMatchObject({ connection: 'connecting', error: { code: 'token_expired' } })
   })
 
   it('takes a new identity when the server knows the device from another copy', async () => {

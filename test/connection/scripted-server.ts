@@ -76,7 +76,7 @@ export interface Connected extends Opened {
 
 /** A connection over a fresh replica; nothing has been said yet. */
 export async function connectionOf(
-  token: () => Promise<string> = async () => 'token',
+  token: string | (() => Promise<string>) = async () => 'token',
   opened?: Opened,
 ): Promise<Connected> {
   const { replica, store, clock } = opened ?? (await openReplica())

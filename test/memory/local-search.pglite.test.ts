@@ -76,6 +76,7 @@ async function world() {
         isOnline: () => false,
         isCurrent: () => false,
         owner: () => null,
+        ownVersions: async () => new Map(),
         heldSubscriptions: () => [],
         nearest: (name, asked) => store.nearest(name, asked),
         find: (name, where, limit) => store.query(name, { where, limit, orderBy: [{ id: 'asc' }] }),

@@ -13,13 +13,8 @@ function held(channel: string, more: Partial<Subscription> = {}): Subscription {
   return { id: newId(), channel, embeddings: true, ...more }
 }
 
-/** Searches memories, online unless said otherwise; answers where. */
-async function modeOf(
-  request: SearchRequest,
-  subscriptions: readonly Subscription[],
-  source: Partial<SearchSource> = {},
-): Promise<{ readonly mode: string; readonly complete: boolean }> {
-  const { mode, complete } = await search(shippedSchema.memories, request, {
+function sourceOf(subscriptions: readonly Subscription[], source: Partial<SearchSource>): SearchSource {
+  return {
     now: () => 0,
     isOnline: () => true,
     isCurrent: () => true,
@@ -28,8 +23,18 @@ async function modeOf(
     nearest: async () => [],
     find: async () => [],
     ask: async () => ({ rows: [], hits: [] }),
+    ownVersions: async () => new Map(),
     ...source,
-  })
+  }
+}
+
+/** Searches memories, online unless said otherwise; answers where. */
+async function modeOf(
+  request: SearchRequest,
+  subscriptions: readonly Subscription[],
+  source: Partial<SearchSource> = {},
+): Promise<{ readonly mode: string; readonly complete: boolean }> {
+  const { mode, complete } = await search(shippedSchema.memories, request, sourceOf(subscriptions, source))
   return { mode, complete }
 }
 
@@ -124,4 +129,28 @@ test('only rows of one model are compared when it is named', async () => {
 test('a filter names a column by a comparison, not by a value', () => {
   expect(namesColumn({ or: [{ not: { status: 'active' } }] }, 'status')).toBe(true)
   expect(namesColumn({ title: 'status', metadata: { contains: { status: 1 } } }, 'status')).toBe(false)
+})
+
+test('what the server found is shown as this device has written it, and not at all where it was deleted here', async () => {
+  const [mine, gone, other] = [newId(), newId(), newId()]
+  const hit = (id: string) => ({ id, score: 1, parts: {} })
+  const found = await search(
+    shippedSchema.memories,
+    { text: 'plan', mode: 'server' },
+    sourceOf([], {
+      ask: async () => ({
+        rows: [mine, gone, other].map((id) => ({ id, content: 'as the server has it' })),
+        hits: [hit(mine), hit(gone), hit(other)],
+      }),
+      ownVersions: async () =>
+        new Map([
+          [mine, { id: mine, content: 'as it was written here' }],
+          [gone, null],
+        ]),
+    }),
+  )
+  expect(found.map(({ row }) => [row['id'], row['content']])).toEqual([
+    [mine, 'as it was written here'],
+    [other, 'as the server has it'],
+  ])
 })

@@ -51,12 +51,12 @@ it('takes back the space of writes that have ended', async () => {
   await store.commit({ outbox: { puts: entries, deletes: [] } })
   const once = await size('tidewire.local_outbox')
   const ids = entries.map(({ mutation }) => mutation.id)
-  for (let round = 1; round <= 30; round++) {
+  for (let round = 1; round <= 15; round++) {
     await store.commit({ outbox: { puts: [], deletes: ids } })
     await store.commit({ outbox: { puts: entries, deletes: [] } })
   }
   await store.close()
-  expect(await size('tidewire.local_outbox')).toBeLessThan(25 * once)
+  expect(await size('tidewire.local_outbox')).toBeLessThan(14 * once)
 })
 
 it('takes back what an earlier run left behind, and what a purge removes', async () => {

@@ -3,6 +3,7 @@ import type { ClientStatus } from '../../client-sdk/client-base.ts'
 import { clientOf, type Client } from '../../client-sdk/client.ts'
 import type { Transport } from '../../client-sdk/connection/transport.ts'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
+import { defaultTail, type TailLimits } from '../../client-sdk/outbox/tail.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import type { ReplicaStore, StoreCommit } from '../../client-sdk/store/store.ts'
 import type { EngineParts } from '../../client-sdk/tabs/engine.ts'
@@ -28,6 +29,7 @@ class Browser {
   /** Called before a tab opens the store; what it throws keeps it from that. */
   onOpen: (tab: string) => void = () => undefined
   server: Transport | null = null
+  tail: TailLimits = defaultTail
   readonly #clients = new Map<Tabs, Client>()
 
   async open(
@@ -48,6 +50,7 @@ class Browser {
       },
       token: () => Promise.resolve('token'),
       device: { name: id, kind: 'browser' },
+      tail: this.tail,
     }
     const engine = await openSharedEngine(tabs, parts, async () => this.#openStore(id))
     const tide = clientOf<typeof shippedSchema>(parts, engine)
@@ -249,6 +252,23 @@ describe('tabs of one browser', () => {
     newer.close()
     expect((await browser.open('later')).tide.status.pending).toBe(1)
   })
+
+  it.each([
+    [10, 'discarded', 'not_found'],
+    [0, 'local', 'closed'],
+  ] as const)(
+    'are told of a write that went with its leader what is known, with %i ended writes kept',
+    async (writes, status, code) => {
+      browser.tail = { ...defaultTail, writes }
+      const [a, b] = [await browser.open('a'), await browser.open('b')]
+      const { $write } = await b.tide.tasks.insert({ projectId, title: 'Gone' })
+      a.tabs.crash()
+      // The last that the leader did, before it could say so.
+      await browser.store.commit({ outbox: { puts: [], deletes: [$write.id] } })
+      await expect($write.wait('synced')).rejects.toMatchObject({ code })
+      expect($write.status).toBe(status)
+    },
+  )
 
   it('of another version of the app are refused', async () => {
     await browser.open('a')
