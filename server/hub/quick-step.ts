@@ -112,8 +112,7 @@ async function readRows(
     let head: Head | undefined
     for (const [table, some] of Map.groupBy(keys, (key) => key.table)) {
       const found = new FoundRows(catalog, table, embeddings)
-      const values = [some.map(({ id }) => id)]
-      await queryRaw(client, { name: found.name, text: found.text, values }, found.take)
+      await queryRaw(client, found.statement(some), found.take)
       // Of several snapshots the first sees least.
       head ??= found.head
       for (const one of found.rows) rows.set(`${table}/${String(one.row['id'])}`, one)
@@ -130,8 +129,8 @@ async function readRows(
 
 /** Takes the rows of one table, each behind the fields of `Head` and its `xmin`. Without any there is one of nulls. */
 class FoundRows {
-  readonly name: string
-  readonly text: string
+  readonly #name: string
+  readonly #text: string
   readonly rows: FoundRow[] = []
   readonly #decoder: RowDecoder
   head: Head | undefined
@@ -140,9 +139,17 @@ class FoundRows {
     const found = catalog.synced.get(table)
     if (!found) throw new Error(`${table} is not synced.`)
     this.#decoder = new RowDecoder(found, { embeddings })
-    this.name = `quick_${table}${embeddings ? '_e' : ''}`
-    this.text = `select h.snapshot, h.epoch, h.run, t.xmin, ${binarySelectList(found, { embeddings }, 't')}
-      from (${headSql}) h left join "${table}" t on t.id = any($1::uuid[])`
+    this.#name = `quick_${table}${embeddings ? '_e' : ''}`
+    this.#text = `select h.snapshot, h.epoch, h.run, t.xmin, ${binarySelectList(found, { embeddings }, 't')}
+      from (${headSql}) h left join "${table}" t on t.id = `
+  }
+
+  /** One key is asked for by itself: Postgres keeps the plan of that, and would plan a list anew each time. */
+  statement(keys: readonly FoldedKey[]): pg.QueryConfig {
+    const ids = keys.map(({ id }) => id)
+    return ids.length === 1
+      ? { name: `${this.#name}_one`, text: `${this.#text}$1::uuid`, values: ids }
+      : { name: this.#name, text: `${this.#text}any($1::uuid[])`, values: [ids] }
   }
 
   readonly take: TakeRow = (bytes, offset) => {

@@ -38,11 +38,13 @@ export interface LogStream {
 const batchKeys = 20_000
 const queuedKeys = 20_000
 /**
- * Writes of the log begin at least so far apart, unless much waits: a transaction of its own for each commit would cost as much as the
- * commit. The first commit after a pause of this length waits for nothing; while more than `manyCommits` come at once the pause doubles, up to the second:
- * those who are connected here get them from memory, and do not wait for the log.
+ * Writes of the log begin at least so far apart, unless much waits: a transaction of its own for each commit would cost
+ * as much as the commit. While more than `manyCommits` come at once the pause doubles, up to the second figure: those
+ * who are connected here get them from memory, and do not wait for the log.
  */
 const [gatherMs, longestGatherMs] = [3, 12]
+/** The first commit after a pause waits this long: those who are connected here are told before the log is written. */
+const leadMs = 1
 const manyCommits = 4
 const muchKeys = 500
 /** Of the newest commits; who is further behind reads the log. A key takes about 300 bytes. */
@@ -146,8 +148,8 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 
   async function gather(): Promise<void> {
     if (!queue.beginsWithCommit) return
-    const wait = wroteAt + pauseMs - clock.monotonic()
-    if (wait > 0 && queue.weight < muchKeys)
+    const wait = Math.max(leadMs, wroteAt + pauseMs - clock.monotonic())
+    if (queue.weight < muchKeys)
       await new Promise<void>((resolve) => {
         endPause = resolve
         clock.after(wait, resolve)
