@@ -292,6 +292,53 @@ describe('a run of a pipeline', () => {
     expect(await steps(id)).toMatchObject([{ status: 'cancelled' }])
   })
 
+  it('is not ended for the time that it waits for people', async () => {
+    const sweep = () => world.query('select sync.sweep_pipelines()')
+    /** As if everything so far had been two hours earlier. */
+    const later = async (id: string): Promise<void> => {
+      const ago = `- interval '2 hours'`
+      await world.query(
+        `update pipeline_executions set queued_at = queued_at ${ago}, finished_at = finished_at ${ago} where id = $1`,
+        [id],
+      )
+      await world.query(`update sync.pipeline_waits set since = since ${ago} where execution_id = $1`, [id])
+    }
+    const statusOf = async (id: string) => (await world.read('pipeline_executions', id))['status']
+
+    const gated = await pipeline([{ name: 'test' }, { name: 'check', kind: 'quality_gate', position: 1 }, { name: 'ship', position: 2 }])
+    await gate(gated)
+    const { id: run } = await start(gated)
+    expect(await finish(await claim(), metrics(10))).toMatchObject({ status: 'failed' })
+    await later(run)
+    await world.call(world.owner, 'pipelines.waive', { executionId: run, gate: 'coverage', reason: 'known' })
+    await sweep()
+    expect(await statusOf(run)).toBe('running')
+    await later(run)
+    await sweep()
+    expect(await statusOf(run)).toBe('timed_out')
+
+    const { id: asked } = await start(await pipeline([{ name: 'ask', kind: 'approval' }, { name: 'ship', position: 1 }]))
+    await later(asked)
+    await sweep()
+    expect(await statusOf(asked)).toBe('queued')
+    const [ask] = await world.query(`select id from pipeline_step_executions where execution_id = $1 and step_name = 'ask'`, [asked])
+    await world.call(world.owner, 'pipelines.approve', { stepExecutionId: String(ask?.['id']), approved: true })
+    await sweep()
+    expect(await statusOf(asked)).toBe('queued')
+    await later(asked)
+    await sweep()
+    expect(await statusOf(asked)).toBe('timed_out')
+  })
+
+  it('that has ended stays as it ended, whoever ends it again', async () => {
+    const { id } = await start(await pipeline([{ name: 'a' }]))
+    expect(await finish(await claim())).toMatchObject({ status: 'completed' })
+    // A cancel that had read the run before it ended gets as far as this.
+    await world.query(`select sync.end_pipeline($1, 'cancelled', 'too late')`, [id])
+    expect(await world.read('pipeline_executions', id)).toMatchObject({ status: 'completed', error_message: null })
+    expect(await world.query('select type from events where subject_id = $1', [id])).toEqual([{ type: 'pipeline.completed' }])
+  })
+
   it('is cancelled, and leaves its workers without a lease', async () => {
     const { id } = await start(await pipeline([{ name: 'long' }]))
     const claimed = await claim()
