@@ -199,6 +199,11 @@ export interface Actions {
     }
     readonly answer: { readonly run: RowOf<(typeof shippedSchema)['workflowRuns']> }
   }
+  /** Ends a run of a workflow, and what is left of its tasks. Nothing happens to one that has ended. */
+  readonly 'workflows.cancel': {
+    readonly input: { readonly runId: string; readonly reason?: string }
+    readonly answer: { readonly run: RowOf<(typeof shippedSchema)['workflowRuns']> }
+  }
   /** Names the credential with which a webhook is signed. Takes an admin. */
   readonly 'webhooks.secure': {
     readonly input: { readonly webhookId: string; readonly credentialId: string }

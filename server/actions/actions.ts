@@ -26,7 +26,7 @@ import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
 import { inviteMember, withdrawInvitation } from './invitations.ts'
 import { checkTool, recordTool } from './tools.ts'
-import { startWorkflow } from './workflows.ts'
+import { cancelWorkflow, startWorkflow } from './workflows.ts'
 
 export { defineAction, type ActionContext, type AnyAction } from './action.ts'
 
@@ -50,6 +50,7 @@ export const shippedActions: readonly AnyAction[] = [
   approveStep,
   waiveGate,
   startWorkflow,
+  cancelWorkflow,
   secureWebhook,
   configureIntegration,
   storeAnalysis,

@@ -37,13 +37,32 @@ export const startWorkflow = defineAction({
     if (!workflow.active)
       throw new TideError('forbidden', `Workflow ${workflowId} is not active.`, { remedy: 'Set isActive first.' })
     const [run] = await query<{ readonly id: string }>({
-      name: 'action_workflow_run',
-      text: `insert into workflow_runs (organization_id, workflow_id, project_id, definition_revision, input, origin_device_id)
-        select organization_id, id, $2, definition_revision, $3, $4 from workflows where id = $1 returning id`,
-      values: [workflowId, where, JSON.stringify(input), principal.deviceId],
+      name: 'action_start_workflow',
+      text: 'select sync.start_workflow($1, $2, $3, null) as id',
+      values: [workflowId, where, JSON.stringify(input)],
     })
-    const id = run?.id ?? ''
-    await query({ name: 'action_begin_workflow', text: 'select sync.begin_workflow_run($1)', values: [id] })
-    return { run: await oneRow(context, 'workflow_runs', id) }
+    return { run: await oneRow(context, 'workflow_runs', run?.id ?? '') }
+  },
+})
+
+/** Ends a run, and what is left of its tasks: `{ run }`. Nothing happens to one that has ended. Members and agents of its project may. */
+export const cancelWorkflow = defineAction({
+  name: 'workflows.cancel',
+  input: z.strictObject({ runId: z.uuid(), reason: z.string().max(2000).optional() }),
+  async run(context, { runId, reason }) {
+    const [run] = await context.query<{ readonly project: string | null }>({
+      name: 'action_workflow_run',
+      text: 'select project_id as project from workflow_runs where id = $1',
+      values: [runId],
+    })
+    const role = run && context.access.channels.get(`project/${run.project}`)
+    if (!role) throw new TideError('not_found', `There is no run ${runId} that the caller can see.`)
+    if (role === 'viewer') throw new TideError('forbidden', `A viewer of the project may not cancel run ${runId}.`)
+    await context.query({
+      name: 'action_cancel_workflow',
+      text: `select sync.end_workflow_run($1, 'cancelled', $2)`,
+      values: [runId, reason ?? null],
+    })
+    return { run: await oneRow(context, 'workflow_runs', runId) }
   },
 })

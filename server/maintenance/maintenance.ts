@@ -16,7 +16,7 @@ import type { EmbeddingProvider } from './embedding/provider.ts'
 import { checkIntegrity } from './integrity.ts'
 import { ensurePartitions } from './partitions.ts'
 import { prune } from './prune.ts'
-import { startScheduledPipelines } from './pipeline-schedules.ts'
+import { startScheduled } from './pipeline-schedules.ts'
 import { QueryStatistics, statisticsIntervalMs } from './query-statistics.ts'
 import { applyRetention, type RetentionReport } from './retention/retention.ts'
 import { repriceUsage } from './repricing.ts'
@@ -33,7 +33,7 @@ export { embedRows, settleEmbedding } from './embedding/embed-rows.ts'
 export { createHttpProvider, embeddingService } from './embedding/provider.ts'
 export { checkIntegrity, readIntegrity } from './integrity.ts'
 export { ensurePartitions, wantingPartitions } from './partitions.ts'
-export { startScheduledPipelines } from './pipeline-schedules.ts'
+export { startScheduled } from './pipeline-schedules.ts'
 export { prune } from './prune.ts'
 export { repriceUsage } from './repricing.ts'
 export { sweepWork } from './sweep.ts'
@@ -173,7 +173,7 @@ export function startMaintenance({
       await refreshAnalytics(pool, { unlessDoneMs: analyticsDoneMs, signal: ending.signal })
     }),
     every({ clock, log, job: 'pipeline schedules', ms: schedulesIntervalMs }, async () => {
-      const started = await startScheduledPipelines({ pool, clock, log })
+      const started = await startScheduled({ pool, clock, log })
       if (started) log.info('Pipelines were started by their schedules', { started })
     }),
     every({ clock, log, job: 'agent statistics', ms: statsIntervalMs }, async () => {

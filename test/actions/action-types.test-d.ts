@@ -17,11 +17,12 @@ import type { approveStep, cancelPipeline, waiveGate } from '../../server/action
 import type { claimStep, finishStep, renewStep, startPipeline } from '../../server/actions/pipelines.ts'
 import type { claimTask, releaseTask, renewLease } from '../../server/actions/tasks.ts'
 import type { checkTool, recordTool } from '../../server/actions/tools.ts'
-import type { startWorkflow } from '../../server/actions/workflows.ts'
+import type { cancelWorkflow, startWorkflow } from '../../server/actions/workflows.ts'
 
 type Shipped =
   | typeof approveStep
   | typeof cancelPipeline
+  | typeof cancelWorkflow
   | typeof checkTool
   | typeof claimStep
   | typeof claimTask

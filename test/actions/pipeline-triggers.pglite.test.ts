@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startScheduledPipelines } from '../../server/maintenance/maintenance.ts'
+import { startScheduled } from '../../server/maintenance/maintenance.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import type { SqlRow } from '../migrations/rows.ts'
 import { createActionWorld, newId, type ActionWorld } from './world.ts'
@@ -9,7 +9,10 @@ beforeAll(async () => {
   world = await createActionWorld()
 })
 afterAll(() => world.close())
-beforeEach(() => world.query('update pipelines set is_active = false'))
+beforeEach(async () => {
+  await world.query('update pipelines set is_active = false')
+  await world.query('update workflows set is_active = false')
+})
 
 async function pipeline(values: SqlRow, kind = 'build'): Promise<string> {
   const { id } = await world.add('pipelines', { project_id: world.fixture.projectId, name: newId(), ...values })
@@ -23,7 +26,7 @@ const runsOf = (id: string) =>
   )
 
 describe('a pipeline with a schedule', () => {
-  const at = (now: number) => startScheduledPipelines({ pool: world.pool, clock: { now: () => now }, log: silentLog })
+  const at = (now: number) => startScheduled({ pool: world.pool, clock: { now: () => now }, log: silentLog })
   const scheduled = async (config: Readonly<Record<string, unknown>>, made = '2 hours', more: SqlRow = {}) => {
     const id = await pipeline({ trigger_kind: 'schedule', trigger_config: config, ...more })
     // The touch trigger would say now.
@@ -122,5 +125,105 @@ describe('a pipeline with an event', () => {
       expect(of.length).toBeGreaterThan(0)
       expect(of.length).toBeLessThan(50)
     }
+  })
+})
+
+describe('a workflow', () => {
+  const workflow = async (triggerKind: string, triggerConfig: Readonly<Record<string, unknown>>, values: SqlRow = {}) =>
+    String(
+      (
+        await world.add('workflows', {
+          project_id: world.fixture.projectId,
+          name: newId(),
+          trigger_kind: triggerKind,
+          trigger_config: triggerConfig,
+          max_concurrency: 10,
+          definition: { steps: [{ key: 'one', title: 'One' }] },
+          ...values,
+        })
+      ).id,
+    )
+  const begun = (id: string) =>
+    world.query(
+      'select project_id as project, trigger_event_id as event, input, status from workflow_runs where workflow_id = $1 order by created_at, id',
+      [id],
+    )
+  const project = () => world.fixture.projectId
+
+  it('with an event runs for each that it asks for, and not for its own', async () => {
+    const id = await workflow('event', { source: 'ci', type: 'build.*', input: { a: 1 } })
+    const anywhere = await workflow('event', { type: 'build.*' }, { project_id: null })
+    const own = await workflow('event', { type: 'workflow.*' })
+    const publish = (source: string, values: SqlRow = {}) =>
+      world.add('events', { source, type: 'build.done', project_id: project(), event_data: { n: 1 }, ...values })
+    await publish('elsewhere')
+    const event = await publish('ci')
+    expect(await begun(id)).toMatchObject([
+      {
+        project: project(),
+        event: event.id,
+        status: 'running',
+        input: { a: 1, event: { id: event.id, data: { n: 1 } } },
+      },
+    ])
+    // Of a workflow without a project the tasks are where the event is; an event without one has no place for them.
+    await publish('ci', { project_id: null })
+    expect(await begun(anywhere)).toHaveLength(2)
+    expect(await begun(id)).toHaveLength(2)
+    const [run] = await world.query('select id from workflow_runs where workflow_id = $1 limit 1', [id])
+    await world.call(world.owner, 'workflows.cancel', { runId: String(run?.['id']) })
+    const [started] = await world.query('select id from workflow_runs where workflow_id = $1', [own])
+    await world.call(world.owner, 'workflows.cancel', { runId: String(started?.['id']) })
+    expect(await begun(own)).toHaveLength(1)
+  })
+
+  it('with a webhook runs for what its integration has published, and for nothing that only looks like it', async () => {
+    const { id: integration } = await world.add('integrations', {
+      provider: 'generic',
+      name: newId(),
+      project_id: project(),
+    })
+    const id = await workflow('webhook', { type: 'generic.*', integrationId: integration })
+    const other = await workflow('webhook', { integrationId: newId() })
+    const publish = `select sync.publish_event($1, 'generic', 'generic.ping', $2, 'integration', $3, '{}')`
+    const values = [world.fixture.organizationId, project(), integration]
+    await world.query(publish, values)
+    expect(await begun(id)).toEqual([])
+    const client = await world.pool.connect()
+    try {
+      await client.query('begin')
+      await client.query(`select set_config('app.integration_id', $1, true)`, [integration])
+      await client.query(publish, values)
+      await client.query('commit')
+    } finally {
+      client.release()
+    }
+    expect(await begun(id)).toMatchObject([{ project: project(), input: { event: { type: 'generic.ping' } } }])
+    expect(await begun(other)).toEqual([])
+  })
+
+  it('with a schedule runs when its time has come, once', async () => {
+    const config = { cron: '*/5 * * * *', input: { full: true } }
+    const ids = [
+      await workflow('schedule', config),
+      await workflow('schedule', { ...config, projectId: project() }, { project_id: null }),
+      await workflow('schedule', config, { project_id: null }),
+    ]
+    await world.query('alter table workflows disable trigger b_touch')
+    await world.query(`update workflows set updated_at = now() - interval '2 hours' where id = any($1)`, [ids])
+    await world.query('alter table workflows enable always trigger b_touch')
+    const at = (now: number) => startScheduled({ pool: world.pool, clock: { now: () => now }, log: silentLog })
+    const now = Date.now()
+    expect(await at(now)).toBe(2)
+    expect(await at(now)).toBe(0)
+    for (const id of ids.slice(0, 2)) {
+      const [run] = await begun(id)
+      expect(run).toMatchObject({ project: project(), status: 'running', input: { full: true } })
+      expect(await world.read('events', String(run?.['event']))).toMatchObject({
+        type: 'workflow.scheduled',
+        subject_id: id,
+      })
+    }
+    expect(await at(now + 5 * 60_000)).toBe(2)
   })
 })

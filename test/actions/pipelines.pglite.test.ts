@@ -305,7 +305,11 @@ describe('a run of a pipeline', () => {
     }
     const statusOf = async (id: string) => (await world.read('pipeline_executions', id))['status']
 
-    const gated = await pipeline([{ name: 'test' }, { name: 'check', kind: 'quality_gate', position: 1 }, { name: 'ship', position: 2 }])
+    const gated = await pipeline([
+      { name: 'test' },
+      { name: 'check', kind: 'quality_gate', position: 1 },
+      { name: 'ship', position: 2 },
+    ])
     await gate(gated)
     const { id: run } = await start(gated)
     expect(await finish(await claim(), metrics(10))).toMatchObject({ status: 'failed' })
@@ -317,11 +321,19 @@ describe('a run of a pipeline', () => {
     await sweep()
     expect(await statusOf(run)).toBe('timed_out')
 
-    const { id: asked } = await start(await pipeline([{ name: 'ask', kind: 'approval' }, { name: 'ship', position: 1 }]))
+    const { id: asked } = await start(
+      await pipeline([
+        { name: 'ask', kind: 'approval' },
+        { name: 'ship', position: 1 },
+      ]),
+    )
     await later(asked)
     await sweep()
     expect(await statusOf(asked)).toBe('queued')
-    const [ask] = await world.query(`select id from pipeline_step_executions where execution_id = $1 and step_name = 'ask'`, [asked])
+    const [ask] = await world.query(
+      `select id from pipeline_step_executions where execution_id = $1 and step_name = 'ask'`,
+      [asked],
+    )
     await world.call(world.owner, 'pipelines.approve', { stepExecutionId: String(ask?.['id']), approved: true })
     await sweep()
     expect(await statusOf(asked)).toBe('queued')
@@ -336,7 +348,9 @@ describe('a run of a pipeline', () => {
     // A cancel that had read the run before it ended gets as far as this.
     await world.query(`select sync.end_pipeline($1, 'cancelled', 'too late')`, [id])
     expect(await world.read('pipeline_executions', id)).toMatchObject({ status: 'completed', error_message: null })
-    expect(await world.query('select type from events where subject_id = $1', [id])).toEqual([{ type: 'pipeline.completed' }])
+    expect(await world.query('select type from events where subject_id = $1', [id])).toEqual([
+      { type: 'pipeline.completed' },
+    ])
   })
 
   it('is cancelled, and leaves its workers without a lease', async () => {
@@ -502,5 +516,53 @@ describe('a workflow', () => {
       await world.query('select distinct status from tasks where workflow_run_id = $1 order by 1', [first.id]),
     ).toEqual([{ status: 'cancelled' }, { status: 'failed' }])
     expect(await runOf(second.id)).toMatchObject({ status: 'running' })
+  })
+
+  it('ends with the last step that is left when others are deleted, and the next run that waits begins', async () => {
+    const { id } = await define({ steps })
+    const [first, second, third] = [await begin(id), await begin(id), await begin(id)]
+    const remove = (run: string, title: string) =>
+      world.query(`update tasks set deleted_at = now() where workflow_run_id = $1 and title = $2`, [run, title])
+    expect(await work()).toBe('Plan')
+    await remove(first.id, 'Write')
+    expect(await runOf(first.id)).toMatchObject({ status: 'running', current_step: 'check' })
+    await remove(first.id, 'Check')
+    expect(await runOf(first.id)).toMatchObject({ status: 'completed', output: { plan: { ok: 1 } } })
+    expect(await runOf(second.id)).toMatchObject({ status: 'running' })
+    await world.query('delete from tasks where workflow_run_id = $1', [second.id])
+    expect(await runOf(second.id)).toMatchObject({ status: 'cancelled' })
+    expect(await runOf(third.id)).toMatchObject({ status: 'running' })
+    await world.call(world.owner, 'workflows.cancel', { runId: third.id })
+  })
+
+  it('is cancelled with what is left of it, once', async () => {
+    const { id } = await define({ steps })
+    const [first, second] = [await begin(id), await begin(id)]
+    expect(await work()).toBe('Plan')
+    const cancel = (runId: string, who = world.owner) =>
+      world.call(who, 'workflows.cancel', { runId, reason: 'no more' })
+    await expect(cancel(first.id, world.viewer)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(await cancel(first.id)).toMatchObject({ run: { status: 'cancelled', errorMessage: 'no more' } })
+    expect(
+      await world.query('select title, status from tasks where workflow_run_id = $1 order by position', [first.id]),
+    ).toEqual([
+      { title: 'Plan', status: 'completed' },
+      { title: 'Write', status: 'cancelled' },
+      { title: 'Check', status: 'cancelled' },
+    ])
+    expect(await runOf(second.id)).toMatchObject({ status: 'running' })
+    await cancel(first.id)
+    await cancel(second.id)
+    expect(
+      await world.query(`select type from events where subject_id = any($1) order by seq`, [[first.id, second.id]]),
+    ).toEqual([{ type: 'workflow.cancelled' }, { type: 'workflow.cancelled' }])
+  })
+
+  it('goes with its project', async () => {
+    const { id: project_id } = await world.add('projects', { name: 'Gone', slug: newId() })
+    const { id } = await define({ steps }, { project_id })
+    await world.query('select sync.start_workflow($1, null, $2, null)', [id, '{}'])
+    await world.query('delete from projects where id = $1', [project_id])
+    expect(await world.query('select id from workflow_runs where workflow_id = $1', [id])).toEqual([])
   })
 })
