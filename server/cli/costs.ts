@@ -66,13 +66,18 @@ export interface NewPrice {
   readonly org?: string
 }
 
-/** Adds a price, and gives usage that waited for it its cost. */
+/**
+ * Adds a price, and gives usage that waited for it its cost. The first price of a model is in force from its oldest usage without a cost on, any
+ * other from now on.
+ */
 export async function addPrice({ pool }: Database, price: NewPrice, console: Console): Promise<void> {
   const id = createUuidSource(systemClock, systemRandom)()
-  const from = price.from ?? new Date(systemClock.now())
+  const organization = price.org === undefined ? null : await findOrganization(pool, price.org)
+  const key = [price.provider, price.model, organization]
+  const from = price.from ?? (await startOfFirst(pool, key)) ?? new Date(systemClock.now())
   const added = await insertRow(pool, 'model_prices', {
     id,
-    organization_id: price.org === undefined ? null : await findOrganization(pool, price.org),
+    organization_id: organization,
     provider: price.provider,
     model: price.model,
     input_cost_per_million: price.input,
@@ -93,10 +98,34 @@ export async function addPrice({ pool }: Database, price: NewPrice, console: Con
     [id],
   )
   const priced = rows[0]?.n ?? 0
-  console.answer(
-    { id, from, priced },
-    `The price is in force from ${from.toISOString()}; ${priced} usages that waited have it.`,
+  const { rows: left } = await pool.query<{ n: number; oldest: Date | null }>(
+    `select count(*)::integer as n, min(occurred_at) as oldest from token_usages ${unpriced}`,
+    [...key],
   )
+  const { n: unpricedLeft, oldest } = left[0] ?? { n: 0, oldest: null }
+  console.answer(
+    { id, from, priced, unpriced: unpricedLeft },
+    `The price is in force from ${from.toISOString()}; ${priced} usages that waited have it.${
+      oldest === null
+        ? ''
+        : `\n${unpricedLeft} older usages still have no cost: add a price for them with --from ${oldest.toISOString()}.`
+    }`,
+  )
+}
+
+/** $1 provider, $2 model, $3 organization or null. */
+const unpriced =
+  'where provider = $1 and model = $2 and ($3::uuid is null or organization_id = $3) and cost_usd is null'
+
+/** When the first price of a model has to begin, for no usage to be left without; null: it has a price, or no usage waits. */
+async function startOfFirst(pool: Database['pool'], key: readonly (string | null)[]): Promise<Date | null> {
+  const { rows } = await pool.query<{ oldest: Date | null }>(
+    `select min(occurred_at) as oldest from token_usages ${unpriced} and not exists (
+       select from model_prices p where p.provider = $1 and p.model = $2 and (p.organization_id is null or p.organization_id = $3)
+     )`,
+    [...key],
+  )
+  return rows[0]?.oldest ?? null
 }
 
 export interface BillOptions {

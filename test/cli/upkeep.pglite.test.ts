@@ -178,6 +178,24 @@ describe('prices and bills', () => {
     await bill(db.database, month, console)
     expect(await query('select sum(amount)::float8 as n from billing_records')).toEqual([{ n: 6 }])
   })
+
+  test('the first price of a model is in force from its oldest usage on, and what a later one leaves unpriced is named', async () => {
+    const of = { provider: 'acme', model: 'heart' }
+    await use({ model: 'heart' })
+    await use({ model: 'heart', occurred_at: '2026-05-02T00:00:00Z' })
+    await addPrice(db.database, { ...of, input: 1, output: 1 }, console)
+    expect(said.at(-1)).toEqual({
+      id: expect.any(String),
+      from: new Date('2026-05-02T00:00:00Z'),
+      priced: 2,
+      unpriced: 0,
+    })
+    await use({ model: 'heart', occurred_at: '2026-04-01T00:00:00Z' })
+    await addPrice(db.database, { ...of, input: 2, output: 2 }, console)
+    expect(said.at(-1)).toMatchObject({ priced: 0, unpriced: 1 })
+    await addPrice(db.database, { ...of, input: 2, output: 2, from: new Date('2026-04-01T00:00:00Z') }, console)
+    expect(said.at(-1)).toMatchObject({ priced: 1, unpriced: 0 })
+  })
 })
 
 describe('run', () => {

@@ -17,7 +17,11 @@ export function registerCosts(cli: Cli): void {
     .requiredOption('--input <usd>', 'for a million input tokens', asMoney)
     .requiredOption('--output <usd>', 'for a million output tokens', asMoney)
     .option('--cached <usd>', 'for a million input tokens that were cached', asMoney)
-    .option('--from <time>', 'in force from then on: 2026-11-01, 2026-11-01T12:00:00Z (default now)', asTime)
+    .option(
+      '--from <time>',
+      'in force from then on: 2026-11-01, 2026-11-01T12:00:00Z (default now; the first price of a model: its oldest usage)',
+      asTime,
+    )
     .option('--org <slug>', 'for this organization alone')
     .action(
       cli.onDatabase<NewPrice>(async ({ database, console }, options) =>
