@@ -109,13 +109,16 @@ where r.status = 'running' and not exists (
   select from public.tasks t where t.workflow_run_id = r.id and t.deleted_at is null and t.status <> 'completed'
 ) order by r.created_at, r.id`
 
-/** Null: there is no such workflow that is active. \`project\` is where its tasks are, when it is of no project itself. */
+/** Null: there is no such workflow that is active, or its project gives no work. \`project\` is where its tasks are, when it is of no project itself. */
 const startWorkflow = `
 create function sync.start_workflow(workflow uuid, project uuid, input jsonb, trigger_event uuid) returns uuid language plpgsql as $$
 declare
   made uuid;
 begin
-  perform from public.workflows where id = workflow and is_active and deleted_at is null for no key update;
+  perform from public.workflows w where w.id = workflow and w.is_active and w.deleted_at is null and exists (
+    select from public.projects p where p.id = coalesce(w.project_id, start_workflow.project) and p.organization_id = w.organization_id
+      and p.status not in ('paused', 'cancelled', 'archived') and p.deleted_at is null
+  ) for no key update of w;
   if not found then return null; end if;
   insert into public.workflow_runs (organization_id, workflow_id, project_id, definition_revision, input, trigger_event_id, origin_device_id)
   select organization_id, id, coalesce(project_id, start_workflow.project), definition_revision, start_workflow.input, trigger_event,

@@ -36,12 +36,17 @@ export const startWorkflow = defineAction({
       throw new TideError('forbidden', `The caller may not make tasks in project ${where}.`)
     if (!workflow.active)
       throw new TideError('forbidden', `Workflow ${workflowId} is not active.`, { remedy: 'Set isActive first.' })
-    const [run] = await query<{ readonly id: string }>({
+    const [run] = await query<{ readonly id: string | null }>({
       name: 'action_start_workflow',
       text: 'select sync.start_workflow($1, $2, $3, null) as id',
       values: [workflowId, where, JSON.stringify(input)],
     })
-    return { run: await oneRow(context, 'workflow_runs', run?.id ?? '') }
+    if (!run?.id)
+      throw new TideError(
+        'forbidden',
+        `Project ${where} is paused, cancelled, archived or deleted, so no run begins in it.`,
+      )
+    return { run: await oneRow(context, 'workflow_runs', run.id) }
   },
 })
 

@@ -15,6 +15,8 @@ interface Scheduled {
   readonly kind: 'pipeline' | 'workflow'
   readonly id: string
   readonly name: string
+  /** A workflow of no project. */
+  readonly homeless: boolean
   readonly config: Readonly<Record<string, unknown>>
   /** The time for which its newest run by schedule began, or since when its schedule counts. */
   readonly since: Date
@@ -27,13 +29,13 @@ const longestMissed = '1 hour'
 
 const scheduledSql = `
 with bounds as (select to_timestamp($1::double precision / 1000) - interval '${longestMissed}' as earliest)
-select 'pipeline' as kind, p.id, p.name, p.trigger_config as config, greatest(
+select 'pipeline' as kind, p.id, p.name, false as homeless, p.trigger_config as config, greatest(
     (select due_at from sync.schedule_runs r where r.pipeline_id = p.id), p.updated_at - interval '${slack}', earliest
   ) as since
 from pipelines p join projects j on j.id = p.project_id, bounds
 where p.trigger_kind = 'schedule' and p.is_active and p.deleted_at is null and j.deleted_at is null
 union all
-select 'workflow', w.id, w.name, w.trigger_config, greatest(
+select 'workflow', w.id, w.name, w.project_id is null, w.trigger_config, greatest(
     (select due_at from sync.workflow_schedule_runs r where r.workflow_id = w.id), w.updated_at - interval '${slack}', earliest
   )
 from workflows w, bounds where w.trigger_kind = 'schedule' and w.is_active and w.deleted_at is null
@@ -74,7 +76,7 @@ async function startDue({ pool, clock, log }: SchedulesOptions): Promise<number>
   const now = clock.now()
   const { rows } = await pool.query<Scheduled>(scheduledSql, [now])
   let started = 0
-  for (const { kind, id, name, config, since } of rows) {
+  for (const { kind, id, name, homeless, config, since } of rows) {
     try {
       const due = dueTime(config, since, new Date(now))
       if (due === null) continue
@@ -87,7 +89,8 @@ async function startDue({ pool, clock, log }: SchedulesOptions): Promise<number>
         due,
       ])
       if (made[0]?.id) started++
-      else if (!isPipeline) throw new Error('It is of no project, and triggerConfig.projectId names none.')
+      else if (homeless && textOf(config['projectId']) === null)
+        throw new Error('It is of no project, and triggerConfig.projectId names none.')
     } catch (error) {
       const what = { [kind]: id, name, error: errorText(error) }
       if (kind === 'pipeline') log.error('A pipeline could not be started by its schedule', what)
