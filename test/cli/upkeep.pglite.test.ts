@@ -195,6 +195,7 @@ describe('prices and bills', () => {
     expect(said.at(-1)).toMatchObject({ priced: 0, unpriced: 1 })
     await addPrice(db.database, { ...of, input: 2, output: 2, from: new Date('2026-04-01T00:00:00Z') }, console)
     expect(said.at(-1)).toMatchObject({ priced: 1, unpriced: 0 })
+    await query(`delete from token_usages where model = 'heart'`)
   })
 })
 
