@@ -169,6 +169,15 @@ export const errorCodes = {
     meaning: 'More messages than the limit allows.',
     remedy: 'Wait as long as the message says.',
   },
+  replica_failed: {
+    meaning: 'The database of the replica cannot be opened, read or written.',
+    remedy:
+      'Open the replica again. If that fails too, delete its folder (or the data of the page): what the server has is fetched anew.',
+  },
+  replica_full: {
+    meaning: 'The device has no room for what is to be written into the replica.',
+    remedy: 'Make room on the device, then open the replica again: what was not confirmed was not written.',
+  },
   replica_locked: {
     meaning: 'Another process has the folder of this replica open, or another tab its name.',
     remedy: 'Close the other one, or choose another folder or name.',

@@ -17,7 +17,7 @@ export function targetOf(conflict: Row | null): RowRef | null {
  */
 export function resolutionEffects(resolve: Effect, conflict: Row | null): readonly Effect[] {
   if (conflict === null) return []
-  const { rowId, kind, mine } = toConflict(conflict)
+  const { rowId, kind, mine, base } = toConflict(conflict)
   const effect = (op: Effect['op'], set?: Readonly<Record<string, Json>>): Effect => ({
     op,
     rowId,
@@ -29,7 +29,8 @@ export function resolutionEffects(resolve: Effect, conflict: Row | null): readon
   if (take === 'client' && kind === 'update_delete') return [effect('delete')]
   const values = take === 'client' ? mine : take === 'manual' && isObject(patch) ? patch : null
   if (values === null) return []
-  return kind === 'delete_update' ? [effect('restore'), effect('patch', values)] : [effect('patch', values)]
+  const patched = { ...effect('patch', values), ...(take === 'client' ? { losingFrom: base } : {}) }
+  return kind === 'delete_update' ? [effect('restore'), patched] : [patched]
 }
 
 function isObject(value: Json | undefined): value is { readonly [key: string]: Json } {

@@ -1,4 +1,5 @@
 import { channelOf } from '../../protocol/rows/channel.ts'
+import { takeLosing } from '../../protocol/rows/merge-values.ts'
 import type { Row, Value } from '../../protocol/rows/row.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { Effect } from '../outbox/effect.ts'
@@ -30,7 +31,7 @@ export function applyEffect(table: TableDescriptor, row: Row | null, effect: Eff
   if (row === null) return null
   switch (effect.op) {
     case 'patch':
-      return { ...row, ...touched(table, effect), ...patchFromWire(table, effect.set ?? {}) }
+      return { ...row, ...touched(table, effect), ...patched(table, row, effect) }
     case 'increment':
       return { ...row, ...touched(table, effect), ...incremented(row, effect.inc ?? {}) }
     case 'delete':
@@ -53,6 +54,16 @@ export const systemColumns: ReadonlySet<string> = new Set([
   'deletedAt',
   'originDeviceId',
 ])
+
+function patched(table: TableDescriptor, row: Row, { set = {}, losingFrom }: Effect): Record<string, Value> {
+  const values = patchFromWire(table, set)
+  if (losingFrom === undefined) return values
+  const taken = Object.entries(values).map(([name, mine]) => {
+    const type = table.columns[name]?.type
+    return [name, type === undefined ? mine : takeLosing(type, losingFrom[name] ?? null, mine, row[name] ?? null)]
+  })
+  return Object.fromEntries(taken) as Record<string, Value>
+}
 
 /** A row nobody but this device knows yet: version 0, columns that were not given as the server will fill them. */
 function newRow(table: TableDescriptor, effect: Effect, author: Author): Row {

@@ -16,6 +16,7 @@ import { stageBlocks, stagedBlocks, stagedRows, unstage } from './pglite-staging
 import { Vacuum } from './pglite-vacuum.ts'
 import { PgliteWriter } from './pglite-write.ts'
 import { absentColumns, checkPacked, checkRows, type TableRows } from './prepare-rows.ts'
+import { storeError } from './store-error.ts'
 import type { NearestRequest, ReplicaStore, StoreCommit, StoredState, Swap } from './store.ts'
 
 export interface PgliteStoreOptions {
@@ -30,14 +31,16 @@ export interface PgliteStoreOptions {
  */
 export async function createPgliteStore({ schema, open }: PgliteStoreOptions): Promise<ReplicaStore> {
   const tables = tablesOf(schema)
-  const database = await open()
+  const database = await open().catch((error: unknown) => {
+    throw storeError('The replica could not be opened', error)
+  })
   try {
     await database.transaction((transaction) => prepareSchema(transaction, tables))
     await database.flush?.()
     return new PgliteStore(database, tables, await createCodecs(database))
   } catch (error) {
     await database.close()
-    throw error
+    throw storeError('The replica could not be opened', error)
   }
 }
 
@@ -95,13 +98,11 @@ class PgliteStore implements ReplicaStore {
   }
 
   async sql(text: string, params: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]> {
-    return this.#read((database) =>
-      database.transaction(async (transaction) => {
-        await transaction.exec('set transaction read only')
-        const { rows } = await transaction.query<Record<string, unknown>>(text, [...params], this.#codecs)
-        return rows
-      }),
-    )
+    return this.#open().transaction(async (transaction) => {
+      await transaction.exec('set transaction read only')
+      const { rows } = await transaction.query<Record<string, unknown>>(text, [...params], this.#codecs)
+      return rows
+    })
   }
 
   async commit(commit: StoreCommit): Promise<void> {
@@ -120,7 +121,12 @@ class PgliteStore implements ReplicaStore {
   }
 
   async #read<T>(read: (database: PGliteLike) => Promise<T>): Promise<T> {
-    return read(this.#open())
+    const database = this.#open()
+    try {
+      return await read(database)
+    } catch (error) {
+      throw storeError('The replica could not be read', error)
+    }
   }
 
   /** Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it. */
@@ -174,6 +180,7 @@ class PgliteStore implements ReplicaStore {
 
   #open(): PGliteLike {
     if (this.#closed) throw new TideError('closed', 'The replica is closed.')
+    if (this.#commits.broken !== null) throw this.#commits.broken
     return this.#database
   }
 }

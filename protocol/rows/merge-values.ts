@@ -1,7 +1,8 @@
 import { diff3Merge } from 'node-diff3'
 import { compareText } from './compare.ts'
-import { entryOf, jsonEqual, type JsonObject } from './json-equal.ts'
-import type { Json } from './row.ts'
+import { entryOf, isJsonObject, jsonEqual, type JsonObject } from './json-equal.ts'
+import type { Json, Value } from './row.ts'
+import type { ColumnType } from './table.ts'
 
 export type TextMerge = { readonly text: string } | { readonly conflict: true }
 
@@ -63,4 +64,20 @@ export function mergeTopLevel(base: JsonObject, mine: JsonObject, theirs: JsonOb
     if (value !== undefined) entries.push([key, value])
   }
   return { value: Object.fromEntries(entries), conflicts: conflicts.toSorted(compareText) }
+}
+
+/**
+ * A column when the losing side of a conflict is taken: its value; of an object or a set, only what it had changed, laid
+ * over what is there `now`.
+ */
+export function takeLosing(type: ColumnType, base: Value, mine: Value, now: Value): Value {
+  // Keys in conflict get the value of the last argument.
+  if (type === 'jsonb' && isJsonObject(base) && isJsonObject(mine) && isJsonObject(now))
+    return mergeTopLevel(base, now, mine).value
+  if (type === 'text[]' && isTexts(base) && isTexts(mine) && isTexts(now)) return mergeSets(base, mine, now)
+  return mine
+}
+
+function isTexts(value: Value): value is readonly string[] {
+  return Array.isArray(value)
 }

@@ -1,7 +1,6 @@
-import { isJsonObject } from '../../protocol/rows/json-equal.ts'
-import { mergeSets, mergeTopLevel } from '../../protocol/rows/merge-values.ts'
+import { takeLosing } from '../../protocol/rows/merge-values.ts'
 import type { Json, Patch, Row, Value } from '../../protocol/rows/row.ts'
-import type { ColumnDescriptor, TableDescriptor } from '../../protocol/rows/table.ts'
+import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { valuesEqual } from '../../protocol/rows/value.ts'
 import type { Resolution } from '../../protocol/messages/mutation.ts'
 import { checkSent, checkValue } from './check-values.ts'
@@ -52,23 +51,15 @@ function takeMine({ table, row, conflict }: ResolveInput): Readonly<Record<strin
       return checked?.kind === 'value' ? checked.value : value
     }
     return column
-      ? [[property, prefer(column, canonical(field.base), canonical(field.mine), row[property] ?? null)] as const]
+      ? [
+          [
+            property,
+            takeLosing(column.type, canonical(field.base), canonical(field.mine), row[property] ?? null),
+          ] as const,
+        ]
       : []
   })
   return Object.fromEntries(mine)
-}
-
-function prefer(column: ColumnDescriptor, base: Value, mine: Value, now: Value): Value {
-  if (column.type === 'jsonb' && isJsonObject(base) && isJsonObject(mine) && isJsonObject(now)) {
-    // Keys in conflict get the value of the last argument.
-    return mergeTopLevel(base, now, mine).value
-  }
-  if (column.type === 'text[]' && isTexts(base) && isTexts(mine) && isTexts(now)) return mergeSets(base, mine, now)
-  return mine
-}
-
-function isTexts(value: Value): value is readonly string[] {
-  return Array.isArray(value)
 }
 
 /** Checks the values as those of a patch are checked; taking a side of a deleted row brings it back. */

@@ -76,6 +76,26 @@ describe('a resolution shows on the row', () => {
     expect(shown({ take: 'client' }, conflict())).toMatchObject({ title: 'mine' })
   })
 
+  it('with only what the losing side had changed in an object or a set', () => {
+    const tasks = tableNamed('tasks')
+    const columns = {
+      ...tasks.columns,
+      options: { name: 'options', type: 'jsonb' },
+      labels: { name: 'labels', type: 'text[]' },
+    } as const
+    const fields = {
+      options: { base: { a: 1, b: 1 }, mine: { a: 2, b: 1 }, theirs: { a: 3, b: 1 } },
+      labels: { base: ['x', 'y'], mine: ['x', 'mine'], theirs: ['x', 'y'] },
+    }
+    const row = conflict({ fields })
+    const effects = resolutionEffects({ op: 'resolve', rowId: String(row['id']), at: 0, set: { take: 'client' } }, row)
+    const image = { ...task, options: { a: 3, b: 9, c: 9 }, labels: ['x', 'y', 'theirs'] }
+    expect(visibleRow({ ...tasks, columns }, image, effects, { organizationId: null, principal: null })).toMatchObject({
+      options: { a: 2, b: 9, c: 9 },
+      labels: ['x', 'mine', 'theirs'],
+    })
+  })
+
   it('with the merged values given by hand', () => {
     expect(shown({ take: 'manual', patch: { title: 'both' } }, conflict())).toMatchObject({ title: 'both' })
   })

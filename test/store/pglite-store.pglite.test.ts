@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
+import type { PGliteLike } from '../../client-sdk/store/pglite-like.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import { storeContract } from '../../client-sdk/testing/testing.ts'
 import { lonelyClient } from '../support/lonely-client.ts'
@@ -34,4 +35,36 @@ test('a client reads it by SQL, and is told by a code what is wrong with a query
   await expect(tide.sql`delete from projects`).rejects.toMatchObject({ code: 'sql_failed' })
   await tide.close()
   await expect(tide.sql`select 1`).rejects.toMatchObject({ code: 'closed' })
+})
+
+test('what cannot be made durable is not written later: the replica answers nothing more until it is opened again', async () => {
+  await shared.wipe()
+  let isFull = false
+  const open = async (): Promise<PGliteLike> => ({
+    ...shared.database,
+    flush: async () => {
+      if (isFull) throw new DOMException('The quota has been exceeded.', 'QuotaExceededError')
+    },
+  })
+  const tide = await lonelyClient(await createPgliteStore({ schema: shippedSchema, open }))
+  isFull = true
+  const project = { name: 'One', slug: 'one' }
+  await expect(tide.projects.insert(project)).rejects.toMatchObject({ code: 'replica_full' })
+  isFull = false
+  await expect(tide.projects.insert(project)).rejects.toMatchObject({ code: 'replica_full' })
+  await expect(tide.projects.find()).rejects.toMatchObject({ code: 'replica_full' })
+  await tide.close()
+})
+
+test('a database that cannot be opened or written is told by a code', async () => {
+  const fails = (message: string) =>
+    createPgliteStore({ schema: shippedSchema, open: () => Promise.reject(new Error(message)) })
+  await expect(fails('pgdata is broken')).rejects.toMatchObject({ code: 'replica_failed' })
+  await expect(fails('ENOSPC: no space left on device')).rejects.toMatchObject({ code: 'replica_full' })
+  await shared.wipe()
+  const store = await createPgliteStore({ schema: shippedSchema, open: async () => shared.database })
+  await shared.wipe()
+  await expect(store.query('tasks', {})).rejects.toMatchObject({ code: 'replica_failed' })
+  await expect(store.commit({ meta: { clientSeq: 1 } })).rejects.toMatchObject({ code: 'replica_failed' })
+  await store.close()
 })
