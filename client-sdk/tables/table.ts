@@ -11,7 +11,7 @@ import type { SearchHits, SearchRequest } from '../memory/search.ts'
 import type { QueryOf } from '../query/typed-query.ts'
 import type { ReplicaChange } from '../replica/replica-change.ts'
 import { liveRows, type LiveRows } from './live-rows.ts'
-import { trackRow, type SyncState, type Tracked, type TrackedRow } from './tracked-row.ts'
+import { nestedColumns, trackRow, type SyncState, type Tracked, type TrackedRow } from './tracked-row.ts'
 import type { Write } from './write.ts'
 
 /** Amounts to add to counter columns. */
@@ -74,10 +74,12 @@ export interface TableSource {
 /** The one implementation behind every `tide.<table>`; its types are put on by `client.ts`. */
 export class TableHandle {
   readonly #table: TableDescriptor
+  readonly #nested: readonly string[]
   readonly #source: TableSource
 
   constructor(table: TableDescriptor, source: TableSource) {
     this.#table = table
+    this.#nested = nestedColumns(table)
     this.#source = source
   }
 
@@ -182,7 +184,7 @@ export class TableHandle {
   }
 
   #track(row: Row, before: TrackedRow | undefined): TrackedRow {
-    return trackRow(row, this.#source.syncOf(this.#table.name, rowId(row)), before)
+    return trackRow(row, this.#source.syncOf(this.#table.name, rowId(row)), before, this.#nested)
   }
 }
 

@@ -20,9 +20,30 @@ export type TrackedRow = Row & { readonly $sync: SyncState }
 /** The row each tracked row was made from: tells in one look whether it is still right. */
 const sources = new WeakMap<TrackedRow, Row>()
 
-/** Adds `$sync`. Returns `before` itself when neither the row nor its state differs, so that consumers can compare by identity. */
-export function trackRow(row: Row, sync: SyncState, before: TrackedRow | undefined): TrackedRow {
+/** Columns whose values have parts that a caller could change. */
+export function nestedColumns({ columns }: TableDescriptor): readonly string[] {
+  return Object.keys(columns).filter((name) => columns[name]?.type === 'jsonb' || columns[name]?.type === 'text[]')
+}
+
+/**
+ * A store in memory hands out the very values that it keeps: what changed them would change the replica without a write,
+ * and the write that says so would find nothing to do.
+ */
+function freezeDeeply(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+  Object.freeze(value)
+  for (const part of Object.values(value)) freezeDeeply(part)
+}
+
+/** Adds `$sync`, and freezes. `nested`: the names of `nestedColumns`. Returns `before` itself when neither the row nor its state differs, so that consumers can compare by identity. */
+export function trackRow(
+  row: Row,
+  sync: SyncState,
+  before: TrackedRow | undefined,
+  nested: readonly string[],
+): TrackedRow {
   if (before !== undefined && sources.get(before) === row && sameSync(before.$sync, sync)) return before
+  for (const name of nested) freezeDeeply(row[name])
   const tracked: TrackedRow = Object.freeze({ ...row, $sync: sync }) as TrackedRow
   sources.set(tracked, row)
   return tracked
