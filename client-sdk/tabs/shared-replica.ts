@@ -114,19 +114,34 @@ export class SharedReplica {
   }
 
   /** Asks until a leader answers: one that goes away meanwhile has maybe done it, which only writes need to know. */
-  async #call(method: string, args: readonly unknown[]): Promise<unknown> {
+  async #call(method: string, args: readonly unknown[], asking: () => void = () => undefined): Promise<unknown> {
     for (;;) {
       await this.#next.promise
       if (this.#closed !== null) throw this.#closed
       const backend = this.#backend
       invariant(backend !== null, 'a replica was opened before it is asked')
       try {
+        asking()
         return await backend.call(method, args)
       } catch (error) {
         if (error instanceof DOMException)
           throw new TideError('invalid_value', `A value cannot be handed to another tab: ${error.message}.`)
         if (!(error instanceof LeaderGone)) throw error
       }
+    }
+  }
+
+  /** One that a leader carried out before it went away finds nothing at the next: it is done then. */
+  async #discard(id: string): Promise<readonly string[]> {
+    let asked = 0
+    const count = (): void => {
+      asked += 1
+    }
+    try {
+      return (await this.#call('discard', [id], count)) as readonly string[]
+    } catch (error) {
+      if (asked > 1 && error instanceof TideError && error.code === 'not_found') return [id]
+      throw error
     }
   }
 
@@ -216,7 +231,7 @@ export class SharedReplica {
         return found !== null
       },
       retry: (id) => call('retry', id),
-      discard: (id) => call('discard', id),
+      discard: (id) => this.#discard(id),
     }
   }
 

@@ -25,7 +25,7 @@ class Browser {
   opened = 0
   connections = 0
   /** Called before a commit reaches the store; what it throws or never answers is the tab's end. */
-  onCommit: (tab: string) => Promise<void> = () => Promise.resolve()
+  onCommit: (tab: string, commit: StoreCommit) => Promise<void> = () => Promise.resolve()
   /** Called before a tab opens the store; what it throws keeps it from that. */
   onOpen: (tab: string) => void = () => undefined
   server: Transport | null = null
@@ -73,7 +73,7 @@ class Browser {
     return {
       ...this.store,
       commit: async (commit) => {
-        await this.onCommit(id)
+        await this.onCommit(id, commit)
         this.commits.push(commit)
         await this.store.commit(commit)
       },
@@ -186,6 +186,22 @@ describe('tabs of one browser', () => {
     const [row] = await b.tide.memories.find({})
     expect(row?.reinforcementCount).toBe(1)
     browser.onCommit = () => Promise.resolve()
+  })
+
+  it('give a write up without an error when the leader crashed after it had done so', async () => {
+    const [a, b] = [await browser.open('a'), await browser.open('b')]
+    await b.tide.tasks.insert({ projectId, title: 'Kept' })
+    const { $write } = await b.tide.tasks.insert({ projectId, title: 'Given up' })
+    browser.onCommit = async (tab, commit) => {
+      if (tab !== 'a') return
+      await browser.store.commit(commit)
+      a.tabs.crash()
+      await new Promise(() => undefined)
+    }
+    await b.tide.writes.discard($write.id)
+    await shows(b.tide, ['Kept'])
+    expect(await b.tide.writes.find()).toHaveLength(1)
+    await expect(b.tide.writes.discard($write.id)).rejects.toMatchObject({ code: 'not_found' })
   })
 
   it('stay offline under a new leader when they were so on purpose', async () => {
