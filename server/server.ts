@@ -236,10 +236,14 @@ async function compose(
   const tracing =
     config.tracing && (await startTracing({ config: config.tracing, clock, random, log, version: packageVersion }))
   /** Nothing is captured before there are metrics. */
-  let countGap: (cause: string) => void = () => undefined
+  let count: (event: 'gap' | 'foreign', label: string) => void = () => undefined
   const source =
     config.capture === 'wal'
-      ? createWalSource({ database, clock, random, log, news, troubles, onGap: (cause) => countGap(cause) })
+      ? createWalSource({
+          ...{ database, clock, random, log, news, troubles },
+          onGap: (cause) => count('gap', cause),
+          onForeign: (reason) => count('foreign', reason),
+        })
       : createTriggerSource({ database, clock, log, news })
   const feed = createSqlFeed({ database, source, catalog })
   const state: { gateway?: Gateway; isClosing: boolean } = { isClosing: false }
@@ -249,7 +253,7 @@ async function compose(
     gateway: () => state.gateway,
     isClosing: () => state.isClosing,
   })
-  countGap = (cause) => metrics.count('gap', cause)
+  count = (event, label) => metrics.count(event, label)
   const observation = createObservation({ clock, metrics, tracing })
   const hub = createHub({
     feed,
@@ -339,7 +343,7 @@ async function compose(
     troubles,
     inspectCapture: async () => source.inspect?.(),
     onCanary: () => hub.wake(),
-    onGap: countGap,
+    onGap: (cause) => count('gap', cause),
     vitals,
     statements: () => statements.take(),
     embedding: embeddingService(config.embedding, { clock, random }),

@@ -54,8 +54,9 @@ export interface Metrics {
   /** Names of the metrics of Tidewire, without those of the process. */
   readonly names: readonly string[]
   /**
-   * `message`: one of this type came. `error`: a client was told this code. `refused`: the same, and its connection ended before its
-   * welcome. `webhook`: one came, `delivery`: one was sent, and this was the result.
+   * `message`: one of this type came. `error`: a client was told this code. `refused`: the same, and its connection
+   * ended before its welcome. `webhook`: one came, `delivery`: one was sent, and this was the result. `gap`: changes
+   * were missed, by this cause. `foreign`: a message of the WAL was passed over, for this reason.
    */
   count(event: CountedEvent, label: string): void
   /** A push was answered after `ms`. */
@@ -81,7 +82,7 @@ export interface Metrics {
   text(): Promise<string>
 }
 
-export type CountedEvent = 'message' | 'error' | 'refused' | 'webhook' | 'delivery' | 'gap'
+export type CountedEvent = 'message' | 'error' | 'refused' | 'webhook' | 'delivery' | 'gap' | 'foreign'
 
 const latencySeconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const longSeconds = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
@@ -112,12 +113,18 @@ export function createMetrics(sources: Sources): Metrics {
     'Times changes were missed and all replicas started over, by cause.',
     'cause',
   )
+  const foreign = counter(
+    'capture_foreign_messages_total',
+    'Messages in the WAL that are not of Tidewire and were passed over, by reason.',
+    'reason',
+  )
   const events: Readonly<Record<CountedEvent, (label: string) => void>> = {
     message: (type) => messages.inc({ type }),
     error: (code) => errors.inc({ code }),
     webhook: (result) => webhooks.inc({ result }),
     delivery: (result) => deliveries.inc({ result }),
     gap: (cause) => gaps.inc({ cause }),
+    foreign: (reason) => foreign.inc({ reason }),
     refused(code) {
       errors.inc({ code })
       refusals.inc({ code })
@@ -157,6 +164,11 @@ export function createMetrics(sources: Sources): Metrics {
     'From subscribing up to the batch that completes it.',
     longSeconds,
   )
+  // Prometheus sees no increase in the first sample of a series: what is alarmed on from the first time on has one from
+  // the start.
+  errors.inc({ code: 'internal' }, 0)
+  mutations.inc({ outcome: 'rejected', code: 'internal' }, 0)
+  for (const cause of ['lost', 'unreadable', 'kept', 'altered']) gaps.inc({ cause }, 0)
   let [pushed, delivered]: [Timed, Timed] = [
     { count: 0, ms: 0 },
     { count: 0, ms: 0 },

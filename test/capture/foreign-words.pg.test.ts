@@ -15,6 +15,7 @@ let world: World
 let writer: ChangeSource
 let follower: ChangeSource
 const logged: string[] = []
+const passedOver: string[] = []
 const note = (message: string, details?: object): void => void logged.push(JSON.stringify({ message, ...details }))
 const log: Log = { error: note, info: note, debug: note }
 /** On which a wait of seconds is over soon. */
@@ -35,7 +36,10 @@ const query = async (text: string, values: readonly unknown[] = []) =>
 beforeAll(async () => {
   db = await createTestDatabase({ kind: 'postgres' })
   world = await createWorld(db.database.pool)
-  writer = createWalSource({ database: db.database, clock: systemClock, random: systemRandom, log })
+  writer = createWalSource({
+    ...{ database: db.database, clock: systemClock, random: systemRandom, log },
+    onForeign: (reason) => passedOver.push(reason),
+  })
   await writer.start(() => undefined)
   other = await openDatabase({ database: db.config })
   follower = createWalSource({ database: other, clock: fast, random: systemRandom, log: silentLog, news })
@@ -119,4 +123,18 @@ test('a commit whose writer gave no good ids, or that says foreign words under o
   )
   expect(writer.role).toBe('writer')
   expect(logged.join('\n')).not.toContain('hunter2')
+})
+
+test('each message of another program, and each that nobody here would write, is counted', async () => {
+  await writer.head()
+  passedOver.length = 0
+  await query(`select pg_logical_emit_message(false, 'other.program', 'hunter2')`)
+  await query(`select pg_logical_emit_message(true, 'other.program', 'hunter2')`)
+  await query(`select pg_logical_emit_message(true, 'tidewire.key', 'hunter2')`)
+  await query(`select pg_logical_emit_message(true, 'tidewire.origin', '[]')`)
+  await query(`select pg_logical_emit_message(false, 'tidewire.tell', '')`)
+  await addTask()
+  await writer.head()
+  await follower.head()
+  expect(passedOver).toEqual(['prefix', 'prefix', 'content', 'content', 'content'])
 })

@@ -33,7 +33,7 @@ test('every metric of an alert is one that the server has, with the labels it ha
   metrics.pushFailed('internal')
   const text = await metrics.text()
   for (const { alert, expr } of rules) {
-    const used = [...expr.matchAll(/\b((?:tidewire|nodejs)_\w+)(?:\{(\w+)=)?/g)]
+    const used = [...expr.matchAll(/\b((?:tidewire|nodejs|process)_\w+)(?:\{(\w+)=)?/g)]
     if (alert !== 'TidewireDown') expect(used.length).toBeGreaterThan(0)
     for (const [, name = '', label] of used) {
       expect(text).toMatch(new RegExp(`^${name}[ {]`, 'm'))
@@ -41,6 +41,14 @@ test('every metric of an alert is one that the server has, with the labels it ha
       if (label !== undefined && label !== 'job') expect(text).toMatch(new RegExp(`^${name}\\{[^}]*${label}="`, 'm'))
     }
   }
+})
+
+test('a counter whose first increase is alarmed on is there from the start', async () => {
+  const samples = await metricsOfNobody().text()
+  const counters = rules.flatMap(({ expr }) => [...expr.matchAll(/increase\((\w+)(?:\{([^}]*)\})?\[/g)])
+  expect(counters.length).toBeGreaterThan(0)
+  for (const [, name = '', label = ''] of counters)
+    expect(samples).toMatch(new RegExp(`^${name}\\{[^}]*${label}[^}]*\\} 0$`, 'm'))
 })
 
 test('docs/operations.md says of every alert what to do', () => {

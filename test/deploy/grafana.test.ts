@@ -28,6 +28,7 @@ test('every metric of the dashboard is one that the server has, with the labels 
   metrics.count('webhook', 'stored')
   metrics.count('delivery', 'delivered')
   metrics.count('gap', 'lost')
+  metrics.count('foreign', 'prefix')
   metrics.pushed(1, [{ kind: 'rejected', error: { code: 'internal' } }])
   metrics.pushFailed('internal')
   const samples = await metrics.text()

@@ -12,10 +12,18 @@ import { foldKeys } from './fold-keys.ts'
 import type { PgoutputMessage } from './pgoutput-decoder.ts'
 import { SilentUpdates } from './silent-updates.ts'
 
-export interface AssemblerLimits {
+export interface AssemblerOptions {
   /** Keys held in memory of all open transactions together; beyond it, the one that has most is spilled. */
   readonly openKeys: number
+  /** A message in the WAL was passed over. */
+  readonly onForeign?: ((reason: ForeignReason) => void) | undefined
 }
+
+/**
+ * Why a message is not one of ours: by its `prefix` it is another program's, or its `content` is nothing that Tidewire
+ * writes under that prefix.
+ */
+export type ForeignReason = 'prefix' | 'content'
 
 interface OpenTransaction {
   readonly xid: number
@@ -29,7 +37,10 @@ interface OpenTransaction {
 
 /** As Postgres writes them, of whatever version. */
 const id = z.guid().nullish().default(null)
-/** A setting may be anything (`set app.user_id = 'bob'`): then it is not known who wrote, and the commit counts all the same. */
+/**
+ * A setting may be anything (`set app.user_id = 'bob'`): then it is not known who wrote, and the commit counts all the
+ * same.
+ */
 const origin = z.guid().nullable().catch(null)
 const name = (most: number): z.ZodString =>
   z
@@ -57,8 +68,8 @@ const keyMessage = z
   .refine(({ op, row_id }) => row_id !== null || op === 'reset' || op === 'mark')
 
 /**
- * Prefixes of logical messages that are ours. Migrations write the first two, servers that follow the log the third, and the one that writes
- * it the last, which says nothing: what was committed before it is flushed.
+ * Prefixes of logical messages that are ours. Migrations write the first two, servers that follow the log the third,
+ * and the one that writes it the last, which says nothing: what was committed before it is flushed.
  */
 export const messagePrefix = {
   key: 'tidewire.key',
@@ -66,6 +77,7 @@ export const messagePrefix = {
   tell: 'tidewire.tell',
   flush: 'tidewire.flush',
 } as const
+const prefixes: ReadonlySet<string> = new Set(Object.values(messagePrefix))
 
 /**
  * Messages → commits. Postgres sends a transaction after its commit, in one piece; a big one while it is still open, in
@@ -73,14 +85,16 @@ export const messagePrefix = {
  * no more than `openKeys` keys are held: the rest is handed out to be spilled.
  */
 export class CommitAssembler {
-  readonly #limits: AssemblerLimits
+  readonly #maxOpenKeys: number
+  readonly #onForeign: (reason: ForeignReason) => void
   readonly #open = new Map<number, OpenTransaction>()
   readonly #silent = new SilentUpdates()
   #current: OpenTransaction | undefined
   #openKeys = 0
 
-  constructor(limits: AssemblerLimits) {
-    this.#limits = limits
+  constructor({ openKeys, onForeign = () => undefined }: AssemblerOptions) {
+    this.#maxOpenKeys = openKeys
+    this.#onForeign = onForeign
   }
 
   /** Number of keys held of transactions whose end is not known. */
@@ -123,14 +137,18 @@ export class CommitAssembler {
   }
 
   #hear({ prefix, content, transactional, subxid }: PgoutputMessage & { readonly kind: 'message' }): readonly Action[] {
+    if (!prefixes.has(prefix)) return this.#passOver('prefix')
     const transaction = this.#current
-    if (!transactional || !transaction) return []
+    if (!transactional || !transaction) return this.#passOver('content')
     if (prefix === messagePrefix.tell) transaction.told = true
-    if (prefix === messagePrefix.origin)
-      transaction.origins.push({ subxid: subxid ?? transaction.xid, origin: read(originMessage, content) ?? noOrigin })
+    if (prefix === messagePrefix.origin) {
+      const origin = read(originMessage, content)
+      if (!origin) this.#passOver('content')
+      transaction.origins.push({ subxid: subxid ?? transaction.xid, origin: origin ?? noOrigin })
+    }
     if (prefix !== messagePrefix.key) return []
     const key = read(keyMessage, content)
-    if (!key) return []
+    if (!key) return this.#passOver('content')
     return this.#add(subxid, () => ({
       organizationId: key.organization_id,
       channel: key.channel,
@@ -144,13 +162,18 @@ export class CommitAssembler {
     }))
   }
 
+  #passOver(reason: ForeignReason): readonly Action[] {
+    this.#onForeign(reason)
+    return []
+  }
+
   #add(subxid: number | null, make: (origin: Origin) => CapturedKey): readonly Action[] {
     const transaction = this.#current
     if (!transaction) throw new Error('pgoutput sent a change outside a transaction.')
     const key = make(transaction.origins.at(-1)?.origin ?? noOrigin)
     transaction.keys.push({ subxid: subxid ?? transaction.xid, n: transaction.n++, key })
     this.#openKeys++
-    return this.#openKeys > this.#limits.openKeys ? [this.#spill()] : []
+    return this.#openKeys > this.#maxOpenKeys ? [this.#spill()] : []
   }
 
   #spill(): Action {

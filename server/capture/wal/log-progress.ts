@@ -18,13 +18,16 @@ export interface LogState {
   readonly run: string
 }
 
-/** The writer tells news at most once in this time, and at every beat; when they are silent for longer than that they are not waited for. */
+/**
+ * The writer tells news at most once in this time, and at every beat; when they are silent for longer than that they
+ * are not waited for.
+ */
 const newsMs = 1
 const silentNewsMs = 3000
 
 /**
- * How far the log is, as far as this server knows: by writing it, by looking at it, or by what its writer tells. Whoever listens is told of
- * each newer position, and the other servers when this one writes.
+ * How far the log is, as far as this server knows: by writing it, by looking at it, or by what its writer tells.
+ * Whoever listens is told of each newer position, and the other servers when this one writes.
  */
 export class LogProgress {
   readonly #clock: Clock
@@ -75,7 +78,9 @@ export class LogProgress {
     this.#listener?.(newest)
   }
 
-  /** Which run of Postgres this is: what was known of the one before says nothing, for it may have begun with a backup. */
+  /**
+   * Which run of Postgres this is: what was known of the one before says nothing, for it may have begun with a backup.
+   */
   enter(run: string): void {
     if (!this.#captured.enter(run)) return
     this.#newest = zeroSeq

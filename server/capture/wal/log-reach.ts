@@ -17,15 +17,26 @@ export interface LogReachOptions {
   readonly isWriter: () => boolean
 }
 
-/** How long a commit that is visible may take to be logged before a reader gives up, to try again with a new snapshot. */
+/**
+ * How long a commit that is visible may take to be logged before a reader gives up, to try again with a new snapshot.
+ */
 export const settleMs = 10_000
 /** How often the log is looked at without a reason: notifications may be lost with their connection. */
 const lookMs = 1000
-/** How long to wait for others to flush the WAL before a commit of our own does: longer than the log's writer gathers commits. */
+/**
+ * How long to wait for others to flush the WAL before a commit of our own does: longer than the log's writer gathers
+ * commits.
+ */
 const flushMs = 15
-/** How long positions that come by themselves are waited for: of what is flushed already, and of a marker that another server logs. */
+/**
+ * How long positions that come by themselves are waited for: of what is flushed already, and of a marker that another
+ * server logs.
+ */
 const [flushedMs, followMs] = [50, 20]
-/** How often, and in which steps of time, a server without news asks what the writer has confirmed, before it commits a marker. */
+/**
+ * How often, and in which steps of time, a server without news asks what the writer has confirmed, before it commits a
+ * marker.
+ */
 const [confirmedAsks, confirmedMs] = [8, 4]
 
 const placeSql = `select (pg_current_wal_flush_lsn() - '0/0')::text as flushed, (pg_current_wal_insert_lsn() - '0/0')::text as inserted,
@@ -35,7 +46,10 @@ const logStateSql = `
 select coalesce((select max(seq) from sync_changes), 0)::text as head, coalesce((select max(last_seq) from sync_capture), 0)::text as upto,
   sync.postgres_run() as run`
 
-/** Waits until the log, which is written after the commits by this server or another one, has come as far as a reader needs it. */
+/**
+ * Waits until the log, which is written after the commits by this server or another one, has come as far as a reader
+ * needs it.
+ */
 export class LogReach {
   readonly #pool: pg.Pool
   readonly #clock: Clock
@@ -133,7 +147,10 @@ export class LogReach {
     return false
   }
 
-  /** Commits something of our own, so that all before it is flushed, and followers hear how far the log is. Who asks meanwhile shares it. */
+  /**
+   * Commits something of our own, so that all before it is flushed, and followers hear how far the log is. Who asks
+   * meanwhile shares it.
+   */
   async #mark(): Promise<void> {
     const prefix = this.#isWriter() ? messagePrefix.flush : messagePrefix.tell
     this.#marking ??= this.#pool.query(markerSql, [prefix]).then(

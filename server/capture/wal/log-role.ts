@@ -4,6 +4,7 @@ import type { Clock } from '../../../lib/clock.ts'
 import type { Random } from '../../../lib/random.ts'
 import type { TideError } from '../../../protocol/error.ts'
 import { errorText, type Log, type Troubles } from '../../telemetry/telemetry.ts'
+import type { ForeignReason } from './commit-assembler.ts'
 import type { LogProgress } from './log-progress.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
 import { SetupWatch } from './setup-watch.ts'
@@ -25,6 +26,8 @@ export interface LogRoleOptions {
   readonly openKeys: number
   /** Changes were missed, and replicas start over. */
   readonly onGap: (cause: GapCause) => void
+  /** A message in the WAL was passed over. */
+  readonly onForeign: (reason: ForeignReason) => void
 }
 
 type State =
@@ -38,20 +41,28 @@ type State =
   | { readonly kind: 'stopped' }
 
 const retry: BackoffPolicy = { minMs: 100, maxMs: 5000 }
-/** How often a server that does not read the slot looks whether it may. Spread, so that not all ask at the same moment. */
+/**
+ * How often a server that does not read the slot looks whether it may. Spread, so that not all ask at the same moment.
+ */
 const watchMs = 500
 /** So often the first start is told that it waits for somebody, every 5 s, before the server listens all the same. */
 const startLooks = 3
 const slotInUse = '55006'
 
-/** Tables that are not published as they were when capture was set up; one that is gone altogether is not capture's to mend. */
+/**
+ * Tables that are not published as they were when capture was set up; one that is gone altogether is not capture's to
+ * mend.
+ */
 const distortedSql = `
 with now as materialized (select sync.publication_state($1) as state)
 select from sync.settings, now, jsonb_each_text(published) as known(name, state)
 where now.state ->> known.name is distinct from known.state
   and exists (select from sync.captured_tables($1) c where c.name = known.name)`
 
-/** Which part this server has in the log: of all servers on a database one reads the slot and writes the log, the others wait for the slot. */
+/**
+ * Which part this server has in the log: of all servers on a database one reads the slot and writes the log, the others
+ * wait for the slot.
+ */
 export class LogRole {
   readonly #options: LogRoleOptions
   readonly #setup: SetupWatch
@@ -150,7 +161,7 @@ export class LogRole {
 
   /** One time at the slot: until the stream ends, or at once when another server reads it. Returns how long to wait. */
   async #serve(attempt: number): Promise<number> {
-    const { connection, clock, random, log, troubles, progress, openKeys, onGap } = this.#options
+    const { connection, clock, random, log, troubles, progress, openKeys, onGap, onForeign } = this.#options
     const unreadable = this.#unreadable.verdict()
     const names = await setUpCapture(connection, log, this.#setup, { unreadable, onGap })
     const stream = await openLogStream({
@@ -159,6 +170,7 @@ export class LogRole {
       names,
       holder: this.#holder,
       openKeys,
+      onForeign,
       onRun: (run) => progress.enter(run),
       onPosition: (end, run) => progress.pass(end, run),
       onCommit: (seq) => progress.wake(seq),
@@ -202,7 +214,10 @@ export class LogRole {
     return backoffDelay(retry, attempt, random)
   }
 
-  /** The first start waits a while, for it may be over soon; then the server listens, so that it can be asked what it waits for. */
+  /**
+   * The first start waits a while, for it may be over soon; then the server listens, so that it can be asked what it
+   * waits for.
+   */
   #blocked(trouble: TideError, looks: number): void {
     if (this.#is('retired', 'stopped')) return
     this.#options.troubles.report('capture', trouble)

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Seq } from '../../../protocol/seq.ts'
-import { CommitAssembler } from './commit-assembler.ts'
+import { CommitAssembler, type ForeignReason } from './commit-assembler.ts'
 import type { RecentCommit } from '../change-source.ts'
 import { LogQueue, type Work } from './log-queue.ts'
 import { LogTail } from './log-tail.ts'
@@ -21,6 +21,8 @@ export interface LogStreamOptions {
   readonly onPosition: (end: number, run: string) => void
   /** Keys of open transactions that are held in memory. */
   readonly openKeys: number
+  /** A message in the WAL was passed over. */
+  readonly onForeign: (reason: ForeignReason) => void
   /** A commit with keys can be had from `recent`; it is not in the log yet. */
   readonly onCommit: (seq: Seq) => void
   /** Commits with keys were logged. */
@@ -55,13 +57,13 @@ const closeMs = 5000
 
 /**
  * The slot's reader and the log's writer in one: what arrives is decoded and assembled at once and queued; one loop
- * writes the queue, as many commits as there are in one transaction, and confirms to the slot what is durable. When more
- * keys are queued than one transaction takes, the socket waits. Rejects when the slot is in use (55006) or gone.
+ * writes the queue, as many commits as there are in one transaction, and confirms to the slot what is durable. When
+ * more keys are queued than one transaction takes, the socket waits. Rejects when the slot is in use (55006) or gone.
  */
 export async function openLogStream(options: LogStreamOptions): Promise<LogStream> {
-  const { connection, clock, names, holder, openKeys } = options
+  const { connection, clock, names, holder, openKeys, onForeign } = options
   const decoder = new PgoutputDecoder()
-  const assembler = new CommitAssembler({ openKeys })
+  const assembler = new CommitAssembler({ openKeys, onForeign })
   const ended = Promise.withResolvers<Error>()
   const queue = new LogQueue(batchKeys)
   let paused = false
@@ -135,7 +137,10 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     }
   }
 
-  /** Epochs are minted while the stream goes on, where rows may have changed unseen: what comes after it belongs to the new one. */
+  /**
+   * Epochs are minted while the stream goes on, where rows may have changed unseen: what comes after it belongs to the
+   * new one.
+   */
   async function learnEpoch(log: LogWriter): Promise<void> {
     learning = true
     // A failure shows at the next write.

@@ -2,8 +2,9 @@ import type { RecentCommit } from '../change-source.ts'
 import { zeroSeq, type Seq } from '../../../protocol/seq.ts'
 
 /**
- * The newest commits, in the memory of the server that reads them from the WAL and writes the log: who reads on from a position in here needs no
- * query. They are added in order as they come, before they are in the log: a commit's position is the same however often it comes.
+ * The newest commits, in the memory of the server that reads them from the WAL and writes the log: who reads on from a
+ * position in here needs no query. They are added in order as they come, before they are in the log: a commit's
+ * position is the same however often it comes.
  */
 export class LogTail {
   readonly #maxKeys: number

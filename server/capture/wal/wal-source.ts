@@ -5,6 +5,7 @@ import type { SqlQuery } from '../../scope/sql-query.ts'
 import { createSurvivingPool, type Database } from '../../db/db.ts'
 import { Troubles, type Log } from '../../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews, RecentCommit, WalPlace } from '../change-source.ts'
+import type { ForeignReason } from './commit-assembler.ts'
 import { LogProgress } from './log-progress.ts'
 import { LogReach, settleMs } from './log-reach.ts'
 import { LogRole } from './log-role.ts'
@@ -23,6 +24,8 @@ export interface WalSourceOptions {
   readonly openKeys?: number
   /** Changes were missed, and replicas start over. */
   readonly onGap?: (cause: GapCause) => void
+  /** A message in the WAL was passed over, for it is not one of Tidewire's. */
+  readonly onForeign?: (reason: ForeignReason) => void
 }
 
 const notifyChannel = 'tidewire_log'
@@ -30,9 +33,10 @@ const notifyChannel = 'tidewire_log'
 const slotFree = 'free'
 
 /**
- * The log as logical replication writes it, after the commits. Of all servers on a database one reads the slot and writes
- * the log; the others follow it, and take the slot when its reader is gone (`log-role.ts`). Readers see a log that is newer than their
- * snapshot in parts and older in others: `settle` waits until it holds everything that the snapshot sees (`log-reach.ts`).
+ * The log as logical replication writes it, after the commits. Of all servers on a database one reads the slot and
+ * writes the log; the others follow it, and take the slot when its reader is gone (`log-role.ts`). Readers see a log
+ * that is newer than their snapshot in parts and older in others: `settle` waits until it holds everything that the
+ * snapshot sees (`log-reach.ts`).
  */
 export function createWalSource(options: WalSourceOptions): ChangeSource {
   return new WalSource(options)
@@ -50,6 +54,7 @@ class WalSource implements ChangeSource {
   constructor(options: WalSourceOptions) {
     const { database, clock, random, log, news } = options
     const { troubles = new Troubles(clock, log), openKeys = 10_000, onGap = () => undefined } = options
+    const { onForeign = () => undefined } = options
     const { connection } = database
     const pool = createSurvivingPool({
       ...connection,
@@ -64,7 +69,9 @@ class WalSource implements ChangeSource {
     this.#database = database
     this.#pool = pool
     this.#progress = progress
-    this.#role = new LogRole({ connection, pool, clock, random, log, troubles, slot, progress, openKeys, onGap })
+    this.#role = new LogRole({
+      ...{ connection, pool, clock, random, log, troubles, slot, progress, openKeys, onGap, onForeign },
+    })
     this.#reach = new LogReach({ pool, clock, slot, progress, isWriter })
   }
 
