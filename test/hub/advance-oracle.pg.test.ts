@@ -8,6 +8,7 @@ import { seededRandom, systemRandom } from '../../lib/random.ts'
 import { createTriggerSource, createWalSource } from '../../server/capture/capture.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { createHub, type Hub } from '../../server/hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -70,15 +71,23 @@ describe('capture by wal, on two servers', () => {
   })
   afterAll(() => db.close())
 
-  async function startServer(): Promise<{ readonly source: ChangeSource; readonly feed: SqlFeed }> {
-    const { database } = db
-    const source = createWalSource({ database, clock: systemClock, log: silentLog, random: systemRandom })
-    await source.start(() => undefined)
-    return { source, feed: createSqlFeed({ database, source, catalog }) }
+  interface Server {
+    readonly source: ChangeSource
+    readonly feed: SqlFeed
+    readonly hub: Hub
+  }
+
+  async function startServer(): Promise<Server> {
+    const options = { clock: systemClock, log: silentLog, catalog }
+    const source = createWalSource({ ...options, database: db.database, random: systemRandom })
+    const feed = createSqlFeed({ database: db.database, source, catalog })
+    const hub = createHub({ ...options, feed, source })
+    await hub.start()
+    return { source, feed, hub }
   }
 
   test.each(seedsOf(2))(
-    'every reader goes on at the other one when the writer of the log is killed (seed %i)',
+    'every reader and every session of both hubs goes on at the other server when the writer of the log is killed (seed %i)',
     async (seed) => {
       const servers = [await startServer(), await startServer()] as const
       const [writer, follower] = servers
@@ -86,10 +95,11 @@ describe('capture by wal, on two servers', () => {
         database: db.database,
         url: db.url ?? '',
         feed: writer.feed,
+        hubs: [writer.hub, follower.hub],
         random: seededRandom(seed),
         mayLeavePrepared: true,
         takeOver: async () => {
-          const stopped = writer.source.stop()
+          const stopped = writer.hub.stop()
           await killLogWriter(db.database)
           await stopped
           return follower.feed
@@ -98,8 +108,8 @@ describe('capture by wal, on two servers', () => {
       expect(readings).toBeGreaterThan(20)
       expect(quickSteps).toBeGreaterThan(0)
       expect(follower.source.role).toBe('writer')
-      for (const { source, feed } of servers) {
-        await source.stop()
+      for (const { hub, feed } of servers) {
+        await hub.stop()
         await feed.close()
       }
     },

@@ -3,6 +3,7 @@
 import { zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { Catalog } from '../../server/catalog/catalog.ts'
 import type { Feed, Step } from '../../server/hub/feed.ts'
+import { CommitCheck } from './commit-check.ts'
 import type { CommitWriter, Rows, Tick } from './commit-writer.ts'
 import { rowsOfBlocks } from '../support/page-rows.ts'
 
@@ -21,8 +22,7 @@ export class FeedFollower {
   readonly #options: FollowerOptions
   #feed: Feed
   readonly #rows = new Map<string, string>()
-  /** How many commits of each writer it has seen. */
-  readonly #seen = new Map<CommitWriter, number>()
+  readonly #check: CommitCheck
   seq: Seq
   /** Steps that were read without waiting for the log: they say nothing newer about the time as of which all was seen. */
   quickSteps = 0
@@ -32,6 +32,7 @@ export class FeedFollower {
 
   constructor(options: FollowerOptions, seq = zeroSeq) {
     this.#options = options
+    this.#check = new CommitCheck(options.writers)
     this.#feed = options.feed
     this.seq = seq
   }
@@ -95,25 +96,7 @@ export class FeedFollower {
       else this.#rows.set(id, String(row['title']))
     }
     this.seq = step.to
-    this.#check(quiet ? startedAt : Number.NEGATIVE_INFINITY)
+    this.#check.see(this.#rows, quiet ? startedAt : Number.NEGATIVE_INFINITY)
     return step
-  }
-
-  /** `acked`: what was confirmed before then must be there. */
-  #check(acked: number): void {
-    const { writers } = this.#options
-    const seen = writers.map((writer) => {
-      const rows = new Map([...this.#rows].filter(([, title]) => title.startsWith(`${writer.name}/`)))
-      const index = writer.find(rows)
-      if (index < 0) throw new Error(`${JSON.stringify([...rows])} is after no commit of writer ${writer.name}.`)
-      if (index < (this.#seen.get(writer) ?? 0)) throw new Error(`Writer ${writer.name} went back.`)
-      this.#seen.set(writer, index)
-      return index
-    })
-    const newest = Math.max(acked, ...writers.map(({ commits }, index) => commits[seen[index] ?? 0]?.issuedAt ?? -1))
-    for (const [index, { name, commits }] of writers.entries()) {
-      const next = commits[(seen[index] ?? 0) + 1]
-      if (next && next.ackedAt < newest) throw new Error(`A commit of writer ${name} was left out.`)
-    }
   }
 }

@@ -4,10 +4,12 @@ import { expect } from 'vitest'
 import type { Random } from '../../lib/random.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import type { Database } from '../../server/db/db.ts'
+import type { Hub } from '../../server/hub/hub.ts'
 import type { SqlFeed } from '../../server/hub/sql-feed.ts'
 import { seedDevice, seedFixture } from '../support/fixtures.ts'
 import { CommitWriter, type WriterPlace } from './commit-writer.ts'
 import { FeedFollower, type FollowerOptions } from './feed-follower.ts'
+import { HubFollower } from './hub-follower.ts'
 
 const catalog = loadCatalog()
 const operations = 150
@@ -23,12 +25,14 @@ export interface RunOptions {
   readonly database: Database
   readonly url: string
   readonly feed: SqlFeed
+  /** A replica follows at each, the first at the hub over `feed`. */
+  readonly hubs?: readonly Hub[]
   readonly random: Random
   /** With triggers a prepared transaction holds the lock of the log: nobody else can commit until it has ended. */
   readonly mayLeavePrepared: boolean
   /** Of its transactions; without it: all that a Postgres without standbys tells apart. */
   readonly levels?: readonly SynchronousCommit[]
-  /** Half-way the feed's server is killed; answers the feed of another one, at which everybody goes on. */
+  /** Half-way the feed's server is killed; answers the feed of another one, at which, and at the last hub, everybody goes on. */
   readonly takeOver?: () => Promise<SqlFeed>
   /** A synchronous standby, and how it stops to apply what it gets and goes on. */
   readonly standby?: Standby
@@ -80,6 +84,7 @@ async function openRun({
   database,
   url,
   feed: first,
+  hubs = [],
   random,
   mayLeavePrepared,
   takeOver,
@@ -102,6 +107,13 @@ async function openRun({
     new FeedFollower({ ...options, feed, live: true }, head),
     new FeedFollower({ ...options, feed }, head),
   ]
+  const replicas: HubFollower[] = []
+  for (const hub of hubs) {
+    const device = await seedDevice(database.pool, { organizationId, kind: 'user', id: memberId })
+    const replica = new HubFollower({ catalog, principal: device, projectId, writers })
+    await replica.goOn(hub)
+    replicas.push(replica)
+  }
   let quickSteps = 0
   const readings: Reading[] = []
   /** What goes on beside the next operations. */
@@ -225,6 +237,8 @@ async function openRun({
       if (live) await advance(live)
       feed = await takeOver()
       for (const follower of followers) await follower.goOn(feed)
+      const hub = hubs.at(-1)
+      if (hub) for (const replica of replicas) await replica.goOn(hub)
     },
     async finish() {
       await resume()
@@ -249,6 +263,8 @@ async function openRun({
           )
           .toEqual(table)
       }
+      for (const replica of replicas)
+        await expect.poll(() => replica.rows, { timeout: 60_000, interval: 20 }).toEqual(table)
       checkMoments(readings, writers)
       for (const follower of followers) quickSteps += follower.quickSteps
       return { readings: readings.length, quickSteps, unflushed, pending }
@@ -256,6 +272,7 @@ async function openRun({
     async [Symbol.asyncDispose]() {
       await resume().catch(() => undefined)
       await Promise.allSettled(beside)
+      for (const replica of replicas) replica.close()
       for (const writer of writers) {
         if (writer.state === 'prepared') await writer.resolve('rollback').catch(() => undefined)
         await writer.end()
