@@ -82,7 +82,12 @@ describe.skipIf(!hasOwnCluster)('a big commit', () => {
     expect(await follower.phases.find({ where: { title: '1' } })).toEqual([])
     await importer.query('commit')
     await importer.end()
-    await arrived(await addTask(stage, 'After it'))
+    // One after the other: each has arrived before the next is written, and all of them while the big one is being
+    // delivered.
+    for (let n = 0; n < 5; n++) {
+      await arrived(await addTask(stage, `After it ${n}`))
+      expect(await follower.phases.find({ where: { title: '1' } })).toEqual([])
+    }
 
     await expect
       .poll(() => follower.phases.find({ where: { title: String(rows) } }), { timeout: 120_000, interval: 250 })

@@ -91,7 +91,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     expect(await readEpoch()).toBe(epoch)
   })
 
-  test('loses a column and gets it back: told, and all replicas start over', async () => {
+  test('loses a column and gets it back with a default: told, and all replicas start over and have that', async () => {
     const [ada] = clients
     await stage.sql('alter table plans drop column description')
     await told('plans.description is missing')
@@ -100,6 +100,8 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await stage.server.logged(startsOver, since)
     await wellAgain()
     await own.$write.wait('synced')
+    // The default is in no commit of its rows, and everybody has it all the same.
+    for (const tide of clients) expect(await tide.plans.find({ where: { description: 'none' } })).not.toEqual([])
     expect(await readEpoch()).not.toBe(epoch)
   })
 
