@@ -9,7 +9,7 @@ export interface LogRetention {
   readonly keepRows: number
 }
 
-/** However long the policy keeps them. */
+/** However long the policy keeps them, unless it deletes nothing (`keep`, a legal hold). */
 export const mostLogRows = 2_000_000
 
 const chunkRows = 20_000

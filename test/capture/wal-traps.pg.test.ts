@@ -10,7 +10,9 @@ import { noOrigin } from '../../server/capture/wal/captured-commit.ts'
 import { LogWriter } from '../../server/capture/wal/log-writer.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
+import { openDatabase } from '../../server/db/db.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
 
 interface LogRow {
   readonly seq: string
@@ -203,3 +205,31 @@ test('of two log writers the one that lost the slot is refused when it wakes, an
   const { rows } = await pool().query('select seq::text from sync_changes where seq >= $1 order by seq', [at])
   expect(rows).toEqual([{ seq: String(at) }, { seq: String(at + 1) }])
 })
+
+test.for(['replication', 'tidewire log writer'])(
+  'a connection that is cut off without a word is opened anew, while others stand: %s',
+  async (connection) => {
+    await source.stop()
+    const url = new URL(db.url ?? '')
+    const proxy = await startProxy(() => [Number(url.port)])
+    const throughProxy = Object.assign(new URL(url), { host: `127.0.0.1:${proxy.port}` }).href
+    const near = await openDatabase({ database: { kind: 'postgres', url: throughProxy, poolSize: 2, readUrls: [] } })
+    const reasons: unknown[] = []
+    const log = { ...silentLog, error: (_: string, details: unknown) => reasons.push(details) }
+    source = createWalSource({ database: near, clock: systemClock, random: systemRandom, log })
+    try {
+      await source.start(() => undefined)
+      await expect.poll(() => source.role, { timeout: 60_000 }).toBe('writer')
+      proxy.freeze(connection)
+      const { id } = await addTask(pool())
+      const logged = async () => (await pool().query('select op from sync_changes where row_id = $1', [id])).rows
+      await expect.poll(logged, { timeout: 90_000, interval: 200 }).toEqual([{ op: 'upsert' }])
+      const why = connection === 'replication' ? 'cut off' : 'has not answered'
+      expect(reasons).toContainEqual({ error: expect.stringContaining(why) as unknown })
+    } finally {
+      await source.stop()
+      await near.close()
+      await proxy.close()
+    }
+  },
+)

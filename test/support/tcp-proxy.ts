@@ -6,6 +6,8 @@ export interface TcpProxy {
   readonly port: number
   /** Bytes go nowhere and nobody is told, as when a cable is cut: open connections hang, new ones are taken and hang too. */
   partition(): void
+  /** The same for those open connections alone whose first bytes hold this text; new ones pass. */
+  freeze(text: string): void
   /** What waited goes on. */
   heal(): void
   /** Ends the connections that go to this port. */
@@ -17,6 +19,7 @@ interface Pair {
   readonly target: number
   readonly near: Socket
   readonly far: Socket
+  first: string
 }
 
 /** Forwards to the first port of `targets()` that takes the connection: it is asked for each, so it may say them in turns. */
@@ -42,8 +45,9 @@ export async function startProxy(targets: () => readonly number[]): Promise<TcpP
         far.once('close', () => resolve(false))
       })
       if (!isOpen) continue
-      const pair = { target, near, far }
+      const pair = { target, near, far, first: '' }
       pairs.add(pair)
+      near.once('data', (bytes: Buffer) => (pair.first = bytes.toString('latin1')))
       near.pipe(far)
       far.pipe(near)
       for (const socket of [near, far])
@@ -74,6 +78,9 @@ export async function startProxy(targets: () => readonly number[]): Promise<TcpP
     partition() {
       isCut = true
       for (const pair of pairs) hang(pair)
+    },
+    freeze(text) {
+      for (const pair of pairs) if (pair.first.includes(text)) hang(pair)
     },
     heal() {
       if (!isCut) return

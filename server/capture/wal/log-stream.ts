@@ -8,6 +8,7 @@ import { LogTail } from './log-tail.ts'
 import { LogWriter } from './log-writer.ts'
 import { PgoutputDecoder } from './pgoutput-decoder.ts'
 import { openReplication, type Replication } from './replication-client.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import type { CaptureNames } from './wal-setup.ts'
 
 export interface LogStreamOptions {
@@ -53,6 +54,8 @@ const muchKeys = 500
 const tailKeys = 15_000
 /** Well below the age at which others take the slot away (`slot-watch.ts`). */
 const beatMs = 1000
+/** How long the writer's connection may leave a beat without an answer, unless a big commit is before it. */
+const answerMs = 10_000
 const closeMs = 5000
 
 /**
@@ -76,6 +79,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let wroteAt = Number.NEGATIVE_INFINITY
   let pauseMs = gatherMs
   let endPause = (): void => undefined
+  let isBig = false
 
   const push = (work: Work): void => {
     queue.push(work)
@@ -167,7 +171,9 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     else if (work?.kind === 'spill') await log.spill(work.xid, work.keys)
     else if (work?.kind === 'forget') await log.forget(work.xid, work.subxid)
     else if (work?.kind === 'commit_spilled') {
+      isBig = true
       await log.logBig(work.point)
+      isBig = false
       reached(work.point.end)
       options.onLogged(work.point.seq)
     } else if (work) {
@@ -196,13 +202,30 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     tail.begin(begun.newest)
     epoch = begun.epoch
     writer = claimed
+    const silence = new SilenceWatch({
+      silentMs: () => replication.silentMs(),
+      mark: () => claimed.mark(),
+      sent: () => claimed.sent(replication.pid),
+    })
+    /** Waits its turn on the connection; a failure shows at the next write. */
+    const isWell = async (): Promise<boolean> => {
+      await claimed.beat()
+      return !(await silence.isCut())
+    }
     const beat = (): void => {
       if (closing) return
-      // Waits its turn on the connection; a failure shows at the next write.
-      void claimed
-        .beat()
-        .catch(() => undefined)
-        .then(() => clock.after(beatMs, beat))
+      let cancelLate = clock.after(answerMs, late)
+      function late(): void {
+        if (isBig) cancelLate = clock.after(answerMs, late)
+        else ended.resolve(new Error(`Postgres has not answered the writer of the log for ${answerMs / 1000} s.`))
+      }
+      void isWell()
+        .catch(() => true)
+        .then((well) => {
+          cancelLate()
+          if (!well) ended.resolve(new Error('Postgres sends, and nothing arrives: the connection is cut off.'))
+          clock.after(beatMs, beat)
+        })
     }
     clock.after(beatMs, beat)
     if (!queue.isEmpty) running = run(claimed)

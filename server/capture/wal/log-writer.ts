@@ -105,6 +105,24 @@ export class LogWriter {
       [this.#slot, this.#term],
     )
   }
+
+  /** Puts a message into the WAL that says nothing. Answers where it ends, in bytes. The next beat writes it to the disk. */
+  async mark(): Promise<number> {
+    const { rows } = await this.#client.query<{ place: string }>(
+      `select (pg_logical_emit_message(false, 'tidewire.flush', '') - '0/0')::text as place`,
+    )
+    return Number(rows[0]?.place)
+  }
+
+  /** Up to which place a process of Postgres has sent the WAL; undefined: it sends no more. */
+  async sent(pid: number): Promise<number | undefined> {
+    const { rows } = await this.#client.query<{ sent: string | null }>(
+      `select (sent_lsn - '0/0')::text as sent from pg_stat_replication where pid = $1`,
+      [pid],
+    )
+    const [found] = rows
+    return found && Number(found.sent ?? 0)
+  }
 }
 
 /** In the order of `columns`. Array literals are put together here: pg's own way costs several times as much. */

@@ -16,6 +16,10 @@ export interface ReplicationOptions {
 export interface Replication {
   /** Of Postgres, by the time of its start: places in the WAL are those of this run. */
   readonly run: string
+  /** The process of Postgres that sends. */
+  readonly pid: number
+  /** Milliseconds since anything came; 0 while it is paused. */
+  silentMs(): number
   /** All up to here is durable elsewhere: the server may forget it. Told soon. */
   confirm(lsn: number): void
   /** Stops and resumes reading; what the server sends meanwhile waits in the socket. Keepalives go on. */
@@ -62,7 +66,7 @@ const endMs = 1000
 const confirmEveryMs = 5
 /** What pg's types leave out: a limit for one query. */
 const asks: pg.QueryConfig & { readonly query_timeout: number } = {
-  text: `select sync.postgres_run() as run, setting::integer as "timeoutMs" from pg_settings where name = 'wal_sender_timeout'`,
+  text: `select sync.postgres_run() as run, pg_backend_pid() as pid, setting::integer as "timeoutMs" from pg_settings where name = 'wal_sender_timeout'`,
   query_timeout: startMs,
 }
 const data = 0x77
@@ -92,11 +96,13 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     await client.end().catch(() => undefined)
     cancel()
   }
-  const about = await client.query<{ run: string; timeoutMs: number }>(asks).catch(async (error: unknown) => {
-    await end()
-    throw error
-  })
-  const { run = '', timeoutMs = 0 } = about.rows[0] ?? {}
+  const about = await client
+    .query<{ run: string; pid: number; timeoutMs: number }>(asks)
+    .catch(async (error: unknown) => {
+      await end()
+      throw error
+    })
+  const { run = '', pid = 0, timeoutMs = 0 } = about.rows[0] ?? {}
   // In the middle of a transaction that sends nothing, it answers only when half its own limit has passed.
   const silentMs = timeoutMs === 0 ? 600_000 : Math.max(15_000, timeoutMs * 1.25)
   let [received, confirmed] = [0, 0]
@@ -162,6 +168,8 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   })
   return {
     run,
+    pid,
+    silentMs: () => (paused ? 0 : clock.monotonic() - heardAt),
     confirm(lsn) {
       if (lsn <= confirmed) return
       confirmed = lsn
