@@ -5,6 +5,7 @@ import pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
 import { entities } from '../entities/entities.ts'
 import { migrationList, migrationNames, type OwnSchema } from './own-schema.ts'
+import { patiently } from './lock-wait.ts'
 import { prepare, type EmbeddingChoice } from './prepare.ts'
 
 /** Held while migrations run, so that servers that start together do not migrate together. Any constant does. */
@@ -79,7 +80,7 @@ export async function migrateUp(connection: pg.ClientConfig, options: MigrateOpt
       if (done.length > 0) await options.onMigrated?.()
       await apply(migrator, isOwn)
     }
-    await prepare(connection, options.embedding, options.own.entities)
+    await patiently(() => prepare(connection, options.embedding, options.own.entities))
     return done
   })
 }

@@ -20,6 +20,23 @@ describe('migrations on Postgres', () => {
     await Promise.all(databases.map(async (database) => database.close()))
   })
 
+  test('settle policies without keeping readers from a table that somebody reads for long', async () => {
+    const { pool } = empty.database
+    await pool.query('alter table tasks disable row level security')
+    const reader = await pool.connect()
+    await reader.query('begin; select from tasks')
+    const migrating = empty.database.migrate()
+    const waits = `select from pg_locks where relation = 'tasks'::regclass and not granted and mode = 'AccessExclusiveLock'`
+    await expect.poll(async () => (await pool.query(waits)).rowCount, { timeout: 60_000, interval: 20 }).toBe(1)
+    // Behind the server in the queue of the lock: it would wait for the first reader too.
+    await pool.query('select from tasks')
+    await reader.query('rollback')
+    reader.release()
+    await migrating
+    const { rows } = await pool.query(`select relrowsecurity as secured from pg_class where relname = 'tasks'`)
+    expect(rows).toEqual([{ secured: true }])
+  })
+
   test('can be taken back one by one', async () => {
     const name = await empty.database.rollback()
     expect(await empty.database.migrate()).toEqual([name])
