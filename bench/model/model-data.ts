@@ -37,6 +37,10 @@ export async function seedModel(
   await on.query('select setseed(0.5)')
   const organizationId = await one(`insert into organizations (name, slug) values ('Model', 'model') returning id`)
   const userId = await one(`insert into users (email) values ('model@example.com') returning id`)
+  // Who is no member sees nothing, and a search on their behalf would find nothing.
+  await on.query(`insert into organization_members (organization_id, user_id, role) values ($1, $2, 'member')`, [
+    ...[organizationId, userId],
+  ])
   const projectIds = await many(
     `insert into projects (organization_id, name, slug) select $1, 'P' || i, 'p' || i from generate_series(1, $2) i returning id`,
     [organizationId, projects],

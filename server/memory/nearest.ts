@@ -28,21 +28,60 @@ const patience = 4
 /** Vectors of more dimensions are indexed in half precision (`server/db/prepare.ts`). */
 const longestIndexed = 2000
 
+/** A select of `id` and `distance` of rows, nearest first where the graph found them, and the values of its parameters from `$1` on. */
+export interface Near {
+  readonly text: string
+  readonly values: readonly unknown[]
+}
+
+/** What a statement answers that is built upon a `Near`, and how many rows that one had. */
+export interface Asked<T> {
+  readonly answer: T
+  readonly near: number
+}
+
 /**
- * The ids of the rows nearest by cosine distance among those that satisfy the condition, nearest first. Few of them, as the
- * planner expects, are compared one by one; many are found by the HNSW index, which leaves out a few of those that are
- * farther away. Runs inside a transaction, and sets what the index is searched with for the rest of it.
+ * The ids of the rows nearest by cosine distance among those that satisfy the condition, nearest first. Runs inside a
+ * transaction, as `askNearest`.
  */
 export async function nearestIds(query: SqlQuery, asked: Nearest): Promise<readonly string[]> {
-  const { exactRows = exactRowsByDefault } = asked
+  return askNearest(query, asked, async ({ text, values }) => {
+    const rows = await query<{ readonly id: string; readonly near: number }>({
+      text: `with near as materialized (${text})
+        select id, (select count(*) from near)::int as near from near order by distance, id limit ${asked.limit}`,
+      values,
+    })
+    return { answer: rows.map(({ id }) => id), near: rows[0]?.near ?? 0 }
+  })
+}
+
+/**
+ * Runs a statement over the rows nearest by cosine distance among those that satisfy the condition. Few of them, as the
+ * planner expects, are compared one by one, and then the statement is given all of them; many are found by the HNSW
+ * index, which leaves out a few of those that are farther away, and then it is given `limit` of them. Runs inside a
+ * transaction, and sets what the index is searched with for the rest of it. `ask` may be called again.
+ */
+export async function askNearest<T>(
+  query: SqlQuery,
+  asked: Nearest,
+  ask: (near: Near) => Promise<Asked<T>>,
+): Promise<T> {
+  const { exactRows = exactRowsByDefault, limit } = asked
   if ((await expectedRows(query, asked)) <= exactRows) {
-    const compared = await byComparing(query, asked, exactRows * patience)
-    if (compared !== undefined) return compared
+    const atMost = exactRows * patience
+    const compared = await ask(comparing(asked, atMost))
+    if (compared.near <= atMost) return compared.answer
   }
-  const found = await byGraph(query, asked)
-  if (found.length === asked.limit) return found
+  // Conditions may refuse what the index answers first; it goes on until there is enough.
+  const effort = Math.min(Math.max(2 * limit, 40), 1000)
+  await query({
+    text: `select set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', $1, true)`,
+    values: [String(effort)],
+  })
+  const found = await ask(byGraph(asked))
+  if (found.near === limit) return found.answer
   // The graph gave up before it had passed enough rows, so there cannot be many that qualify.
-  return (await byComparing(query, asked)) ?? found
+  return (await ask(comparing(asked))).answer
 }
 
 async function expectedRows(query: SqlQuery, { table, condition, values }: Nearest): Promise<number> {
@@ -53,38 +92,23 @@ async function expectedRows(query: SqlQuery, { table, condition, values }: Neare
   return explained?.['QUERY PLAN'][0]?.Plan['Plan Rows'] ?? 0
 }
 
-/** Undefined when there are more than `atMost` rows. */
-async function byComparing(
-  query: SqlQuery,
-  { table, column, condition, values, vector, limit }: Nearest,
-  atMost?: number,
-): Promise<readonly string[] | undefined> {
-  const rows = await query<{ readonly id: string; readonly compared: number }>({
-    text: `with compared as materialized (
-        select t.id, t.${column} <=> $${values.length + 1}::vector as distance
-        from ${table} t where ${condition} and t.${column} is not null ${atMost === undefined ? '' : `limit ${atMost + 1}`}
-      )
-      select id, (select count(*) from compared)::int as compared from compared order by distance, id limit ${limit}`,
+/** All rows, or one more than `atMost`. */
+function comparing({ table, column, condition, values, vector }: Nearest, atMost?: number): Near {
+  return {
+    text: `select t.id, t.${column} <=> $${values.length + 1}::vector as distance
+      from ${table} t where ${condition} and t.${column} is not null ${atMost === undefined ? '' : `limit ${atMost + 1}`}`,
     values: [...values, vectorText(vector)],
-  })
-  const isTooMany = atMost !== undefined && (rows[0]?.compared ?? 0) > atMost
-  return isTooMany ? undefined : rows.map(({ id }) => id)
+  }
 }
 
-async function byGraph(
-  query: SqlQuery,
-  { table, column, condition, values, vector, limit }: Nearest,
-): Promise<readonly string[]> {
-  // Conditions may refuse what the index answers first; it goes on until there is enough.
-  const effort = Math.min(Math.max(2 * limit, 40), 1000)
-  await query({ text: `set local hnsw.iterative_scan = 'relaxed_order'` })
-  await query({ text: `set local hnsw.ef_search = ${effort}` })
-  const rows = await query<{ readonly id: string }>({
-    text: `select t.id from ${table} t where ${condition} and t.${column} is not null
-      order by ${indexedVector(`t.${column}`, vector.length)} <=> $${values.length + 1}::${indexedType(vector.length)} limit ${limit}`,
+function byGraph({ table, column, condition, values, vector, limit }: Nearest): Near {
+  const bound = `$${values.length + 1}`
+  return {
+    text: `select t.id, t.${column} <=> ${bound}::vector as distance
+      from ${table} t where ${condition} and t.${column} is not null
+      order by ${indexedVector(`t.${column}`, vector.length)} <=> ${bound}::${indexedType(vector.length)} limit ${limit}`,
     values: [...values, vectorText(vector)],
-  })
-  return rows.map(({ id }) => id)
+  }
 }
 
 /** As the HNSW index has the column. */

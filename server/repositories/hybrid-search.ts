@@ -1,5 +1,5 @@
 import { TideError } from '../../protocol/error.ts'
-import { nearestIds, vectorText } from '../memory/nearest.ts'
+import { askNearest, type Asked, type Near } from '../memory/nearest.ts'
 import { recencySql } from '../memory/recency.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 
@@ -68,13 +68,14 @@ const candidatesPerHit = 4
 /**
  * The best rows by vector, words, importance and age together. Candidates are the nearest and those that have the words;
  * `filter` is a condition over `t` with parameters from `$1` on, and holds within both searches, so that it never starves
- * the result. Runs inside a transaction.
+ * the result. Runs inside a transaction. `exactRows` as `Nearest` has it.
  */
 export async function hybridSearch(
   query: SqlQuery,
   { table, live, importance, confidence, decays = false, text: textOf }: Searched,
   filter: { readonly text: string; readonly parameters: readonly unknown[] },
   options: SearchOptions,
+  exactRows?: number,
 ): Promise<readonly Ranked[]> {
   const { limit = 10, embedding, text: words = '', minConfidence = 0 } = options
   const hasWords = words.trim() !== ''
@@ -84,48 +85,70 @@ export async function hybridSearch(
     throw new TideError('invalid_value', `A search of ${table} has neither text nor embedding.`, {
       remedy: 'Give one of them.',
     })
-  const values = [...filter.parameters]
-  const bind = (value: unknown): string => `$${values.push(value)}`
-  const candidates = limit * candidatesPerHit
+  const values = [...filter.parameters, minConfidence]
   const condition = [
     live,
-    `${confidence} >= ${bind(minConfidence)}`,
+    `${confidence} >= $${values.length}`,
     ...(filter.text === '' ? [] : [`(${filter.text})`]),
   ].join(' and ')
-  const nearest =
-    embedding &&
-    (await nearestIds(query, {
-      table,
-      column: 'embedding',
-      condition,
-      values: [...values],
-      vector: embedding,
-      limit: candidates,
-    }))
-  const text = hasWords ? textOf(bind(words)) : undefined
+  const ranking: Ranking = {
+    ...{ table, condition, values, importance, decays, limit },
+    weights: { ...defaults, ...options.weights },
+    words: hasWords ? { words, of: textOf } : undefined,
+  }
+  if (embedding === undefined) return (await rank(query, ranking)).answer
+  const nearest = { table, column: 'embedding', condition, values, vector: embedding, exactRows }
+  return askNearest(query, { ...nearest, limit: limit * candidatesPerHit }, (near) => rank(query, ranking, near))
+}
+
+interface Ranking {
+  readonly table: string
+  /** Over alias `t`, with the parameters from `$1` on. */
+  readonly condition: string
+  readonly values: readonly unknown[]
+  readonly importance: string
+  readonly decays: boolean
+  readonly limit: number
+  readonly weights: Weights
+  readonly words: { readonly words: string; readonly of: Searched['text'] } | undefined
+}
+
+/** Candidates and their ranks in one statement, so that vectors are read and compared once. */
+async function rank(
+  query: SqlQuery,
+  { table, condition, importance, decays, limit, weights, words, ...given }: Ranking,
+  near?: Near,
+): Promise<Asked<readonly Ranked[]>> {
+  const values = [...(near ?? given).values]
+  const bind = (value: unknown): string => `$${values.push(value)}`
+  const candidates = limit * candidatesPerHit
+  // Behind the parameters of the condition.
+  const vector = `$${given.values.length + 1}::vector`
+  const text = words?.of(bind(words.words))
   const sources = [
-    ...(nearest ? [`(select unnest(${bind(nearest)}::uuid[]) as id)`] : []),
+    ...(near ? [`(select id from near order by distance, id limit ${candidates})`] : []),
     ...(text
       ? [
           `(select t.id from ${table} t where ${condition} and ${text.condition} order by ${text.rank} desc limit ${candidates})`,
         ]
       : []),
   ]
-  const similarity = embedding ? `coalesce(1 - (t.embedding <=> ${bind(vectorText(embedding))}::vector), 0)` : '0'
-  const weights = { ...defaults, ...options.weights }
+  const similarity = near ? `coalesce(1 - coalesce(near.distance, t.embedding <=> ${vector}), 0)` : '0'
   const score = [
     `${bind(weights.similarity)}::float8 * similarity`,
     `${bind(weights.text)}::float8 * text`,
     `${bind(weights.importance)}::float8 * importance`,
     `${bind(weights.recency)}::float8 * recency`,
   ].join(' + ')
-  return query<Ranked & object>({
-    text: `with candidates as (${sources.join(' union ')}),
+  const rows = await query<Ranked & { readonly near: number }>({
+    text: `with ${near ? `near as materialized (${near.text}),` : ''} candidates as (${sources.join(' union ')}),
       parts as (
         select t.id, (${similarity})::float8 as similarity, (${text?.rank ?? '0'})::float8 as text, (${importance})::float8 as importance, ${recencySql(decays)} as recency
-        from candidates join ${table} t using (id) where ${condition}
+        from candidates join ${table} t using (id) ${near ? 'left join near using (id)' : ''} where ${condition}
       )
-      select id, (${score})::float8 as score, similarity, text from parts order by score desc, id limit ${limit}`,
+      select id, (${score})::float8 as score, similarity, text, ${near ? '(select count(*) from near)::int' : '0'} as near
+      from parts order by score desc, id limit ${limit}`,
     values,
   })
+  return { answer: rows.map(({ near: _, ...ranked }) => ranked), near: rows[0]?.near ?? 0 }
 }

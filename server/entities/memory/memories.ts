@@ -82,7 +82,7 @@ export const memories = defineTable({
     index(['agentId', 'tier', 'status']),
     index(['userId', 'status']),
     index(['teamId', 'status']),
-    index(['projectId', 'status']),
+    index(['projectId', 'status', 'memoryType']),
     index(['memoryType']),
     index(['conversationId']),
     index(['messageId']),

@@ -98,7 +98,7 @@ export const tasks = defineTable({
   indexes: [
     index(['status', 'priority']),
     index(['planId', 'status']),
-    index(['projectId', 'status', 'priorityRank', 'createdAt']),
+    index(['projectId', 'status', 'priorityRank', 'createdAt'], { include: ['organizationId', 'deletedAt'] }),
     index(['assignedAgentId']),
     index(['assignedUserId']),
     index(['parentTaskId']),
