@@ -27,8 +27,9 @@ export type Guard =
       readonly of?: 'organization'
       /** A new row may have any value. */
       readonly insert?: 'free'
-      /** Only a change away from one of these values is guarded. */
+      /** Only a change away from one of these values, or to one of those of `to`, is guarded. */
       readonly from?: readonly string[]
+      readonly to?: readonly string[]
       /** Of a JSON document, only what stands at these paths. */
       readonly within?: readonly (readonly string[])[]
       /** The value names the row's owner: who inserts a row as its owner has that role in it. */
@@ -48,6 +49,14 @@ export type Guard =
       /** The value says who did it: the writer, or an agent for which the writer may act. */
       readonly kind: 'author'
       readonly of: 'user' | 'agent'
+    }
+  | {
+      /**
+       * Who is here as a guest alone, such as a participant of a conversation, changes it in rows of their own only: those that
+       * name them in one of these columns. An owner among the guests may change it in all rows.
+       */
+      readonly kind: 'host'
+      readonly own: readonly string[]
     }
 
 /** What is said of a table besides its columns. `Property` are the camelCase column names. */

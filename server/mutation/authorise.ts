@@ -3,9 +3,12 @@ import type { Row } from '../../protocol/rows/row.ts'
 import { roles, type Role, type TableDescriptor, type Writer } from '../../protocol/rows/table.ts'
 import type { Access } from '../scope/access.ts'
 import type { Principal } from '../scope/principal.ts'
-import { checkGuards, type Guards } from './guards.ts'
+import { checkGuards, type Guards, type Guest } from './guards.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import { isFinal } from './transition.ts'
+
+/** Whose rows make somebody a guest of a conversation. */
+export const participantTable = 'conversation_participants'
 
 /** A row as it was or will be, and the channels that carry it (a sub-channel with those it hangs under). */
 export interface Image {
@@ -27,6 +30,8 @@ export interface AuthoriseInput {
   /** Null at an insert. */
   readonly before: Image | null
   readonly after: Image
+  /** What the principal is where it is a guest alone. */
+  readonly guest?: Guest | undefined
 }
 
 /** Whether the principal is shown the row at all. A row that it is not shown must look as if it did not exist. */
@@ -40,7 +45,7 @@ export function isVisible(access: Access, image: Image): boolean {
  * not, naming who may.
  */
 export function authorise(input: AuthoriseInput): Refusal | undefined {
-  const { table, guards, principal, access, op, before, after } = input
+  const { table, guards, principal, access, op, before, after, guest } = input
   const closed = refuseOp(table, op)
   if (closed) return closed
   if (!access.active)
@@ -57,8 +62,23 @@ export function authorise(input: AuthoriseInput): Refusal | undefined {
   if (principal.kind === 'agent' && typeof from === 'string' && from !== after.row['status'] && isFinal(table, from)) {
     return refuse('forbidden', `An agent cannot reopen a row of ${table.name} that is ${from}; members can.`)
   }
+  if (guest?.role === 'observer' && !isOwnPlace(table, principal, before))
+    return refuse(
+      'forbidden',
+      `The ${principal.kind} ${principal.id} is an observer of the conversation and may not write to ${table.name}: that needs a participant.`,
+    )
   const role = principal.kind === 'user' ? roleIn(access, before ?? after) : undefined
-  return checkGuards({ table, guards, principal, access, role, before: before?.row ?? null, after: after.row })
+  return checkGuards({ table, guards, principal, access, role, guest, before: before?.row ?? null, after: after.row })
+}
+
+/** The row that makes somebody a participant: an observer may mute the conversation, read it, and leave. */
+function isOwnPlace({ name }: TableDescriptor, { kind, id }: Principal, before: Image | null): boolean {
+  return name === participantTable && before?.row[kind === 'user' ? 'userId' : 'agentId'] === id
+}
+
+/** Whether the principal finds the row only because it is a guest of it, or of what it hangs under. */
+export function isGuest(access: Access, { homes, guests = [] }: Image): boolean {
+  return !homes.some((home) => !guests.includes(home) && access.channels.has(home))
 }
 
 /** The highest role where the row is, but for where it is only shared. */

@@ -19,9 +19,17 @@ export interface Guarded {
   readonly access: Access
   /** The writer's role where the row is. Agents have none. */
   readonly role: Role | undefined
+  /** Set where the writer is here as a guest alone. */
+  readonly guest?: Guest | undefined
   /** Null at an insert. */
   readonly before: Row | null
   readonly after: Row
+}
+
+/** Somebody who finds a conversation by the row that makes them a participant, and in no other way. */
+export interface Guest {
+  /** As that row says it. */
+  readonly role: string
 }
 
 /** Whether the writer may give the columns that carry authority the values of `after`. The refusal names column, value and who may. */
@@ -47,6 +55,7 @@ function check(input: Guarded, property: string, guard: Guard): Refusal | undefi
 function needsOf(input: Guarded, property: string, guard: Guard): string | undefined {
   if (guard.kind === 'rank') return isTouched(input, property, guard) ? rankNeeded(input, guard) : undefined
   if (guard.kind === 'role') return roleNeeded(input, property, guard.with ?? [])
+  if (guard.kind === 'host') return differs(input, property) ? hostNeeded(input, guard.own) : undefined
   const value = input.after[property]
   if (typeof value !== 'string' || !differs(input, property) || isOwnName(input, guard.of, value)) return undefined
   return guard.of === 'user' ? 'that user' : 'that agent, its owner, or an admin'
@@ -80,6 +89,14 @@ function roleNeeded(input: Guarded, property: string, others: readonly string[])
   return rank(role) < rank(needed) ? `an ${needed}` : undefined
 }
 
+/** Of rows that are there the one before counts, so that nobody makes a row their own. */
+function hostNeeded({ guest, principal, before, after }: Guarded, own: readonly string[]): string | undefined {
+  if (guest === undefined || guest.role === 'owner') return undefined
+  const row = before ?? after
+  if (own.some((property) => row[property] === principal.id)) return undefined
+  return 'an owner of the conversation, or somebody who is not there as a guest'
+}
+
 /** A user names themselves, or an agent that they own or, as an admin, any; an agent names itself. */
 function isOwnName({ principal, access }: Guarded, of: 'user' | 'agent', value: string): boolean {
   if (of === principal.kind) return value === principal.id
@@ -93,12 +110,16 @@ function roleIn({ channels }: Access, { kind, organizationId }: Principal): Role
   return kind === 'user' && held !== 'agent' ? held : undefined
 }
 
-function isTouched(input: Guarded, property: string, { from, within, insert }: RankGuard): boolean {
+function isTouched(input: Guarded, property: string, { from, to, within, insert }: RankGuard): boolean {
   if (!differs(input, property) || (insert === 'free' && input.before === null)) return false
   const was = valueBefore(input, property)
-  if (from) return typeof was === 'string' && from.includes(was)
   const is = input.after[property] ?? null
+  if (from || to) return isOneOf(was, from) || isOneOf(is, to)
   return within ? within.some((path) => !jsonEqual(at(was, path), at(is, path))) : true
+}
+
+function isOneOf(value: Value, values: readonly string[] = []): boolean {
+  return typeof value === 'string' && values.includes(value)
 }
 
 function differs(input: Guarded, property: string): boolean {

@@ -13,6 +13,7 @@ import { conflictId, conflictRow, conflictTable, extendConflict, fieldsOf, joinC
 import { decide } from './decide.ts'
 import type { Decision, Disagreements } from './decision.ts'
 import type { Write } from './mutation-store.ts'
+import { guestOf } from './guest.ts'
 import { conflictOutcome, takenOutcome } from './outcome.ts'
 import { answeredPlan, cascadesOf, refusedPlan, type MutationTime, type Plan } from './plan.ts'
 import { planResolve } from './plan-resolve.ts'
@@ -125,12 +126,14 @@ async function planWrite(
   const values =
     decision.kind === 'insert' ? stamp(workspace, table, mutation, decision.values, moment.now) : changesOf(decision)
   const after = await imageAfter(workspace, table, before, values)
+  const guest = await guestOf(workspace, table, before ?? after)
+  const writing = { table: table.descriptor, guards: table.guards, principal, access, guest }
   const refusal =
     checkDocuments(table.name, values) ??
     (await checkReferences(workspace, table, values, after)) ??
     (await checkSubjects(workspace, table, values, after)) ??
     (await checkAge(workspace, table, values, moment.now)) ??
-    authorise({ table: table.descriptor, guards: table.guards, principal, access, op: mutation.op, before, after }) ??
+    authorise({ ...writing, op: mutation.op, before, after }) ??
     (await checkLastOwner(workspace, table, before, after))
   if (refusal) return refusedPlan(mutation, refusal)
   const kindOfConflict = decision.kind === 'conflict' ? decision.conflict : conflict ? 'field' : undefined

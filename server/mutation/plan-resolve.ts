@@ -6,6 +6,7 @@ import { checkLastOwner } from './check-last-owner.ts'
 import { checkReferences } from './check-references.ts'
 import { checkSubjects } from './check-subjects.ts'
 import { conflictTable, patchToJson } from './conflict-row.ts'
+import { guestOf } from './guest.ts'
 import type { Write } from './mutation-store.ts'
 import { takenOutcome } from './outcome.ts'
 import { answeredPlan, cascadesOf, refusedPlan, type MutationTime, type Plan } from './plan.ts'
@@ -68,11 +69,13 @@ export async function planResolve(workspace: Workspace, mutation: Mutation, mome
     if (succession && 'refusal' in succession) return refusedPlan(mutation, succession.refusal)
     settlement = { ...result.set, ...(succession ? succession.set : {}) }
     const after = await workspace.image(table, { ...before.row, ...settlement })
+    const guest = await guestOf(workspace, table, before)
+    const writing = { table: table.descriptor, guards: table.guards, principal, access, guest }
     const refusal =
       checkDocuments(table.name, settlement) ??
       (await checkReferences(workspace, table, settlement, after)) ??
       (await checkSubjects(workspace, table, settlement, after)) ??
-      authorise({ table: table.descriptor, guards: table.guards, principal, access, op: 'patch', before, after }) ??
+      authorise({ ...writing, op: 'patch', before, after }) ??
       (await checkLastOwner(workspace, table, before, after))
     if (refusal) return refusedPlan(mutation, refusal)
     if (Object.keys(settlement).length > 0)

@@ -48,6 +48,7 @@ export function guardedCases(world: RulesWorld): Readonly<Record<string, Guarded
     },
     'projects.team_id': { place: 'organization', value: world.team, patch: admins, insert: makers },
     'projects.visibility': { place: 'organization', value: 'private', patch: admins, insert: makers },
+    'projects.status': { place: 'organization', value: 'archived', patch: admins, insert: makers },
     'projects.deleted_at': { place: 'organization', value: null },
     'organization_members.role': {
       place: 'organization',
@@ -77,6 +78,19 @@ export function guardedCases(world: RulesWorld): Readonly<Record<string, Guarded
     },
     'messages.sender_user_id': { place: 'project', value: people.member, insert: ['member'] },
     'messages.sender_agent_id': { place: 'project', value: world.idOf('agent'), insert: ['owner', 'admin', 'agent'] },
+    // Nobody here is in a conversation as a guest; test/mutation/guests.pglite.test.ts says what those may.
+    'messages.status': { place: 'project', value: 'redacted', insert: ['owner', 'admin', 'member', 'agent'] },
+    'messages.deleted_at': { place: 'project', value: null },
+    'conversation_participants.role': {
+      place: 'project',
+      value: 'owner',
+      patch: ['owner', 'admin', 'member', 'agent'],
+    },
+    'conversation_participants.deleted_at': { place: 'project', value: null },
+    'token_usages.agent_id': { place: 'project', value: world.idOf('agent'), insert: ['owner', 'admin', 'agent'] },
+    'token_usages.user_id': { place: 'project', value: people.member, insert: ['member'] },
+    'events.agent_id': { place: 'organization', value: world.idOf('agent'), insert: ['owner', 'admin', 'agent'] },
+    'events.user_id': { place: 'organization', value: people.member, insert: ['member'] },
     'integrations.provider': { place: 'project', raised, given: github, value: 'generic', patch: admins },
     'integrations.repository_owner': { place: 'project', raised, value: 'mallory', patch: admins, insert: makers },
     'integrations.repository_name': { place: 'project', raised, value: 'other', patch: admins, insert: makers },

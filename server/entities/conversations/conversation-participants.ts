@@ -25,6 +25,10 @@ export const conversationParticipants = defineTable({
     fixed: ['conversationId', 'userId', 'agentId'],
     lww: ['isMuted', 'lastReadPosition'],
   },
+  guards: {
+    role: { kind: 'host', own: [] },
+    deletedAt: { kind: 'host', own: ['userId', 'agentId'] },
+  },
   indexes: [
     unique(['conversationId', 'userId'], { where: live }),
     unique(['conversationId', 'agentId'], { where: live }),

@@ -46,6 +46,8 @@ export const messages = defineTable({
   guards: {
     senderUserId: { kind: 'author', of: 'user' },
     senderAgentId: { kind: 'author', of: 'agent' },
+    status: { kind: 'host', own: ['senderUserId', 'senderAgentId', 'createdByUserId', 'createdByAgentId'] },
+    deletedAt: { kind: 'host', own: ['senderUserId', 'senderAgentId', 'createdByUserId', 'createdByAgentId'] },
   },
   indexes: [
     unique(['conversationId', 'position']),

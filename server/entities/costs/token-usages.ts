@@ -39,6 +39,10 @@ export const tokenUsages = defineTable({
   classes: {
     server: ['costUsd', 'modelPriceId', 'credentialId'],
   },
+  guards: {
+    agentId: { kind: 'author', of: 'agent' },
+    userId: { kind: 'author', of: 'user' },
+  },
   indexes: [
     index(['occurredAt']),
     index(['agentId', 'occurredAt']),

@@ -33,6 +33,10 @@ export const events = defineTable({
     server: ['seq'],
   },
   polymorphic: [{ type: 'subjectType', id: 'subjectId' }],
+  guards: {
+    agentId: { kind: 'author', of: 'agent' },
+    userId: { kind: 'author', of: 'user' },
+  },
   indexes: [
     index(['source', 'type', 'occurredAt']),
     index(['seq']),

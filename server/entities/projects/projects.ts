@@ -55,6 +55,8 @@ export const projects = defineTable({
     teamId: { kind: 'rank', rank: 'admin', team: true },
     visibility: { kind: 'rank', rank: 'admin', team: true },
     deletedAt: { kind: 'rank', rank: 'admin' },
+    // The end of a project, like its deletion.
+    status: { kind: 'rank', rank: 'admin', from: ['cancelled', 'archived'], to: ['cancelled', 'archived'] },
   },
   indexes: [
     unique(['organizationId', 'slug'], { where: live }),
