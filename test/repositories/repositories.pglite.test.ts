@@ -6,6 +6,7 @@ import { plans } from '../../server/entities/planning/plans.ts'
 import { taskRuns } from '../../server/entities/planning/task-runs.ts'
 import { tasks } from '../../server/entities/planning/tasks.ts'
 import { projects } from '../../server/entities/projects/projects.ts'
+import { fullText, hybridSearch } from '../../server/repositories/hybrid-search.ts'
 import type { Actor, Unit } from '../../server/repositories/repositories.ts'
 import { createWorld } from '../migrations/rows.ts'
 import { createRepositoryWorld, type RepositoryWorld } from './world.ts'
@@ -402,6 +403,26 @@ describe('a search in a unit', () => {
     const hits = await unit((here) => here.memories.search({ text: 'years', weights }))
     expect(hits.find(({ row }) => row.id === id)?.score).toBeCloseTo(0, 5)
   })
+})
+
+test('what the planner took for few rows is found by the graph when it is many', async () => {
+  const axis = (n: number) => Float32Array.from({ length: 384 }, (_, index) => (index === n ? 1 : 0.001))
+  const made = await unit((here) =>
+    here.memories.createMany(
+      Array.from({ length: 8 }, (_, n) => ({
+        ...{ scope: 'organization', content: `misjudged ${n}`, source: 'import', embedding: axis(20 + n) },
+      })),
+    ),
+  )
+  // True of all rows, and each taken for true of a third.
+  const misjudged = Array.from({ length: 12 }, () => 't.importance + 0 > -1').join(' and ')
+  const searched = {
+    ...{ table: 'memories', importance: '0', confidence: '1', text: fullText('t.search_vector') },
+    live: `t.status = 'active' and t.deleted_at is null`,
+  }
+  const filter = { text: misjudged, parameters: [] }
+  const found = await unit((here) => hybridSearch(here.query, searched, filter, { embedding: axis(27), limit: 1 }, 1))
+  expect(found).toEqual([{ id: made[7]?.id, score: expect.any(Number), similarity: expect.closeTo(1), text: 0 }])
 })
 
 describe('what is like something', () => {
