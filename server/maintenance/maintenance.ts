@@ -260,7 +260,7 @@ function embeddingRounds(options: {
 }
 
 function report(log: Log, { status, tables, failures, files }: RetentionReport): void {
-  if (status === 'failed') log.error('Retention failed for some tables', { failures })
+  if (Object.keys(failures).length > 0) log.error('Retention failed for some tables', { failures })
   if (files.left > 0) log.info('Files of artifacts are left', files)
   if (status !== 'skipped') log.info('Retention has run', { tables })
 }

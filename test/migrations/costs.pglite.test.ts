@@ -253,4 +253,25 @@ describe('billing', () => {
       constraint: 'billing_records_issued',
     })
   })
+
+  test('keeps the charges of people and projects that are gone, however many of them were of one month', async () => {
+    const month = { period_start: '2026-02-01', period_end: '2026-03-01', provider: 'test', model: 'gone' }
+    const charged: unknown[] = []
+    for (const n of [1, 2]) {
+      const project = await add('projects', { name: `Gone ${n}`, slug: `gone-${n}` })
+      const user = await insert(db.database.pool, 'users', { email: `gone${n}@example.com` })
+      charged.push(project.id, user.id)
+      await add('billing_records', { ...month, project_id: project.id, user_id: user.id, usage_cost: n })
+    }
+    await query('delete from projects where id = any ($1::uuid[])', [charged])
+    await query('delete from users where id = any ($1::uuid[])', [charged])
+    expect(
+      await query(
+        `select user_id, project_id, usage_cost::float8 as cost from billing_records where model = 'gone' order by cost`,
+      ),
+    ).toEqual([
+      { user_id: null, project_id: null, cost: 1 },
+      { user_id: null, project_id: null, cost: 2 },
+    ])
+  })
 })

@@ -30,8 +30,8 @@ export const billingRecords = defineTable({
     lineItems: json().default([]),
   },
   indexes: [
+    // Charges of several people or projects that are gone name none, so that nulls are not alike.
     unique(['organizationId', 'userId', 'projectId', 'periodStart', 'provider', 'model'], {
-      nullsNotDistinct: true,
       where: 'reverses_id is null',
     }),
     index(['organizationId', 'periodStart']),

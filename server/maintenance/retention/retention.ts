@@ -34,8 +34,13 @@ export interface RetentionOptions {
 }
 
 export interface RetentionReport {
-  /** `skipped`: another server is at it, or was within `unlessDoneMs`. `failed`: at least one table failed; the others were done. */
+  /**
+   * `skipped`: another server is at it, or was within `unlessDoneMs`. `failed`: at least one table failed, and the others were done; or it
+   * was stopped.
+   */
   readonly status: 'completed' | 'failed' | 'skipped'
+  /** It ended by its signal, so that rows may be left which have outlived their policy. */
+  readonly stopped: boolean
   /** By this time, of the database, rows had outlived their policy, or not. */
   readonly timestamp: string
   /** What was given for integration events and system metrics; null: their policies were. */
@@ -76,6 +81,7 @@ export async function applyRetention(options: RetentionOptions): Promise<Retenti
 
 function endOf(report: RetentionReport): RunEnd {
   const failures = Object.entries(report.failures).map(([table, message]) => `${table}: ${message}`)
+  if (report.stopped) failures.push('It was stopped before all was done.')
   return {
     status: report.status,
     affected: Object.values(report.tables).reduce((sum, n) => sum + n, 0),
@@ -124,8 +130,10 @@ class Tally {
   }
 
   report(): RetentionReport {
+    const stopped = this.#options.signal?.aborted ?? false
     return {
-      status: this.#failures.size === 0 ? 'completed' : 'failed',
+      status: this.#failures.size === 0 && !stopped ? 'completed' : 'failed',
+      stopped,
       timestamp: this.now,
       retentionDays: this.#options.retentionDays ?? null,
       dryRun: this.#options.dryRun ?? false,
