@@ -2,7 +2,7 @@
 import type { Schema } from '../protocol/rows/table.ts'
 
 export const schemaVersion = 1
-export const schemaHash = '57d90c42c4fa3c1f'
+export const schemaHash = '6eee1fbc5d8398a3'
 
 export const shippedSchema = {
   agentCapabilities: {
@@ -1550,6 +1550,7 @@ export const shippedSchema = {
     policy: 'merge',
     writers: ['admin'],
     scope: { kind: 'columns', columns: [{ scope: 'organization', column: 'organizationId' }] },
+    exclusive: { flag: 'isActive', by: ['agentType', 'name'] },
     columns: {
       id: { name: 'id', type: 'uuid', optional: true, class: 'server' },
       organizationId: { name: 'organization_id', type: 'uuid', nullable: true, optional: true, class: 'server', references: 'organizations' },

@@ -41,7 +41,11 @@ export function cancels(next: Unsent, pending: readonly OutboxEntry[], isReferen
 }
 
 function mergeEffects(first: Unsent, next: Unsent): Unsent | null {
-  if (first.op === 'insert' && next.op === 'patch') return { ...first, set: { ...first.set, ...next.set } }
+  if (first.op === 'insert' && next.op === 'patch') {
+    // An insert has no base but the row from which it takes a place.
+    const id = first.base?.['id'] === undefined ? next.base?.['id'] : first.base['id']
+    return { ...first, set: { ...first.set, ...next.set }, ...(id === undefined ? {} : { base: { id } }) }
+  }
   if (first.op === 'patch' && next.op === 'patch') {
     // The base of a column stays the value before its first touch.
     return { ...first, set: { ...first.set, ...next.set }, base: { ...next.base, ...first.base } }

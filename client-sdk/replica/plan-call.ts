@@ -2,6 +2,7 @@ import type { ReplicaStore } from '../store/store.ts'
 import { entriesOf, isDone, withCaller } from './callers.ts'
 import { checkDraft } from './check-draft.ts'
 import { knowDrafts } from './know-rows.ts'
+import { withHolder } from './holder.ts'
 import type { Mirror } from './mirror.ts'
 import { planWrite, type WriteTools } from './plan-write.ts'
 import type { WriteOptions } from './replica-options.ts'
@@ -21,10 +22,11 @@ export async function planCall(
   { group = false, caller, ...tools }: WriteOptions & Omit<WriteTools, 'group'>,
 ): Promise<readonly Written[]> {
   const { tables, meta } = mirror
-  const checked = drafts.map((draft) =>
+  const given = drafts.map((draft) =>
     checkDraft(draft, { tables, newId: tools.newId, organizationId: meta.organizationId }),
   )
-  await knowDrafts(step, store, checked)
+  await knowDrafts(step, store, given)
+  const checked = await Promise.all(given.map((draft) => withHolder(step, store, draft)))
   if (caller !== undefined && isDone(meta, caller))
     return writtenOf(step, checked, entriesOf(mirror, checked), tools.now)
   if (caller !== undefined) step.setMeta({ callers: withCaller(meta, caller) })

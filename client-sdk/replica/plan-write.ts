@@ -148,13 +148,14 @@ function checkRow({ table, rowId, op }: CheckedDraft, row: Row | null): void {
  * The values this device saw before the write: of the columns set by a patch, of the whole row for a delete. Vectors,
  * counters and what only the server writes are never merged, so they need none.
  */
-function baseOf({ table, op, set }: CheckedDraft, row: Row | null): { readonly base?: Record<string, Json> } {
-  if (row === null || (op !== 'patch' && op !== 'delete')) return {}
+function baseOf({ table, op, set, holder }: CheckedDraft, row: Row | null): { readonly base?: Record<string, Json> } {
+  const place = holder === undefined ? {} : { id: holder }
+  if (row === null || (op !== 'patch' && op !== 'delete')) return holder === undefined ? {} : { base: place }
   const names = op === 'patch' ? Object.keys(set) : Object.keys(table.columns)
   const base = names
     .filter((name) => isMerged(table, name))
     .map((name): [string, Json] => [name, toWire(row[name] ?? null)])
-  return base.length === 0 ? {} : { base: Object.fromEntries(base) }
+  return base.length === 0 ? {} : { base: { ...Object.fromEntries(base), ...place } }
 }
 
 function isMerged(table: TableDescriptor, name: string): boolean {

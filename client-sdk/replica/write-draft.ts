@@ -21,6 +21,8 @@ export interface CheckedDraft {
   readonly op: WriteDraft['op']
   readonly set: Patch
   readonly inc: Readonly<Record<string, number>>
+  /** Of a write that gives a row the place which one row at a time has: the row that has it here, null for none. */
+  readonly holder?: string | null
 }
 
 /** What became of a draft. */

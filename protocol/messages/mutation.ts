@@ -12,7 +12,8 @@ export const mutationOps = ['insert', 'patch', 'increment', 'delete', 'restore',
 /**
  * One write of a client. `set` and `base` are by camelCase property in wire form (vectors as base64 of float32).
  * `base` holds the values before this device's first unsynced touch of the columns in `set`: the server merges against
- * them and needs no history.
+ * them and needs no history. A write that gives a row the place which one row at a time has (`exclusive` of its table)
+ * has in `base.id` the row that had it as the device saw it, or null.
  */
 export const mutationSchema = z.strictObject({
   /** UUIDv7 made by the client: the key of exactly-once. */

@@ -121,6 +121,15 @@ export interface GuestRule {
   readonly ownChannel?: string
 }
 
+/**
+ * A place that one live row at a time has of those that are alike in the columns `by`: the row whose `flag` is true. Giving it
+ * to another row takes it from that one. Rows of several organizations have places of their own.
+ */
+export interface ExclusiveRule {
+  readonly flag: string
+  readonly by: readonly string[]
+}
+
 export interface TableDescriptor {
   /** Name in SQL and on the wire. */
   readonly name: string
@@ -131,6 +140,7 @@ export interface TableDescriptor {
   readonly guests?: GuestRule
   /** For policy `set`: the columns of the natural key behind the deterministic id. */
   readonly naturalKey?: readonly string[]
+  readonly exclusive?: ExclusiveRule
   /** Allowed moves of `status`, where they are restricted. */
   readonly transitions?: Readonly<Record<string, readonly string[]>>
   /** By camelCase property, in wire order. Hidden columns are not in it. */

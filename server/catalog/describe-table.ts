@@ -24,6 +24,7 @@ export function describeTable(spec: TableSpec, embeddingDimension: number): Tabl
     scope: spec.scope,
     ...(spec.guests ? { guests: spec.guests } : {}),
     ...(spec.naturalKey ? { naturalKey: spec.naturalKey } : {}),
+    ...(spec.exclusive ? { exclusive: spec.exclusive } : {}),
     ...(spec.transitions ? { transitions: spec.transitions } : {}),
     columns: Object.fromEntries(columns),
   }

@@ -6,7 +6,15 @@
 import { defineEntity } from '@mikro-orm/core'
 import type { EntitySchema } from '@mikro-orm/core'
 import { TideError } from '../../protocol/error.ts'
-import type { ColumnClass, Direction, GuestRule, Policy, ScopeRule, Writer } from '../../protocol/rows/table.ts'
+import type {
+  ColumnClass,
+  Direction,
+  ExclusiveRule,
+  GuestRule,
+  Policy,
+  ScopeRule,
+  Writer,
+} from '../../protocol/rows/table.ts'
 import type { CheckSpec, ColumnMap, IndexSpec } from './column.ts'
 import { toColumnName, toOrmProperty } from './orm-property.ts'
 import { toOrmCheck, toOrmIndexes } from './orm-constraints.ts'
@@ -74,6 +82,8 @@ export interface TableOptions<Property extends string = string> {
   /** Who finds its rows besides. The table that names the guests needs the triggers `log_grant_*` (`sync.log_grant`). */
   readonly guests?: GuestRule
   readonly naturalKey?: readonly Property[]
+  /** The table needs a trigger that takes the flag from the row that had it. */
+  readonly exclusive?: ExclusiveRule & { readonly flag: Property; readonly by: readonly Property[] }
   readonly transitions?: Readonly<Record<string, readonly string[]>>
   /** Columns that behave otherwise than the table's policy says. */
   readonly classes?: Readonly<Partial<Record<ColumnClass, readonly Property[]>>>

@@ -2,7 +2,8 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Access } from '../scope/access.ts'
 import type { Grantee } from '../scope/homes.ts'
 import type { Cascade } from '../scope/cascade.ts'
-import type { Patch, Row } from '../../protocol/rows/row.ts'
+import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
+import type { ExclusiveRule } from '../../protocol/rows/table.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { WriteRefusal } from '../db/sql-refusal.ts'
 import type { Disagreements, Increments } from './decision.ts'
@@ -24,6 +25,13 @@ export type Write =
 export type WriteResult =
   | { readonly kind: 'written'; readonly rows: readonly Row[] }
   | { readonly kind: 'refused'; readonly refusal: WriteRefusal }
+
+/** One of the places of a table. */
+export interface Place {
+  readonly organizationId: string
+  readonly key: readonly Value[]
+  readonly except: string
+}
 
 /** A row that another row refers to, as far as deciding needs it. */
 export interface ReferenceTarget {
@@ -77,6 +85,11 @@ export interface MutationTransaction {
   hasOtherOwner(userId: string): Promise<boolean>
   /** How long rows of a log are kept, milliseconds; null: for ever, as far as their time goes. */
   keepsFor(table: string): Promise<number | null>
+  /**
+   * The live row that has a place (`exclusive` of its table), other than the row `except`; `key` are the values of its columns
+   * `by`. Transactions that ask for one place take turns.
+   */
+  holder(table: string, rule: ExclusiveRule, place: Place): Promise<string | null>
   /** Those who find a row by a grant, where a grant may allow to change it. */
   grantees(table: string, id: string): Promise<readonly Grantee[]>
   /** Locks and reads the principal's open conflicts about rows of these ids. */

@@ -13,6 +13,7 @@ import { conflictId, conflictRow, conflictTable, extendConflict, fieldsOf, joinC
 import { decide } from './decide.ts'
 import type { Decision, Disagreements } from './decision.ts'
 import type { Write } from './mutation-store.ts'
+import { keepPlace } from './exclusive.ts'
 import { guestOf } from './guest.ts'
 import { conflictOutcome, takenOutcome } from './outcome.ts'
 import { answeredPlan, cascadesOf, refusedPlan, type MutationTime, type Plan } from './plan.ts'
@@ -113,13 +114,14 @@ async function planWrite(
   const open = row && mutation.op === 'patch' ? await workspace.openConflicts(table.name, mutation.rowId) : []
   const { joined, rest, conflict } = join(table, mutation, row, open)
   const ownRow = row !== null && row['originDeviceId'] === principal.deviceId
-  const decision = decide({
+  const decided = decide({
     table: table.descriptor,
     row,
     mutation: rest,
     now: mutation.op === 'delete' ? moment.deleteTime() : moment.now,
     ownRow,
   })
+  const { decision, lost } = await keepPlace(workspace, table, rest, row, decided)
   if (decision.kind === 'rejected') return refusedPlan(mutation, decision.error)
   if (decision.kind === 'noop' && !conflict) return answeredPlan(takenOutcome(mutation, 'noop', row, decision.ignored))
 
@@ -142,6 +144,11 @@ async function planWrite(
 
   const write = toWrite(table, mutation, decision, values)
   const writes = write ? [write, ...succession.writes] : []
+  if (!row && Object.keys(lost).length > 0) {
+    const made = { ...after.row, channel: after.homes[0] ?? null }
+    const content = { principal, table: table.descriptor, row: made, mutation, kind: 'unique', fields: lost } as const
+    writes.push({ kind: 'insert', table: conflictTable, values: conflictRow(content) })
+  }
   if (row && (conflict || decision.kind === 'conflict')) {
     return conflictPlan({ workspace, table, mutation, row, decision, joined, conflict, open, writes })
   }

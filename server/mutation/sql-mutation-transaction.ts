@@ -2,6 +2,7 @@ import { DatabaseError, type PoolClient } from 'pg'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
+import type { ExclusiveRule } from '../../protocol/rows/table.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
@@ -16,6 +17,7 @@ import type {
   DeviceLedger,
   LedgerEntry,
   MutationTransaction,
+  Place,
   ReferenceTarget,
   StoredOutcome,
   Write,
@@ -204,6 +206,24 @@ export class SqlMutationTransaction implements MutationTransaction {
     // Two owners who take the role from each other at once wait here, so that the second sees what the first has done.
     await this.#query({ ...lockOrganization, values: [organizationId] })
     return (await this.#query({ ...otherOwner, values: [organizationId, userId] })).length > 0
+  }
+
+  async holder(
+    name: string,
+    { flag, by }: ExclusiveRule,
+    { organizationId, key, except }: Place,
+  ): Promise<string | null> {
+    const table = tableOf(this.#catalog, name)
+    const sqlName = (property: string): string => `"${table.descriptor.columns[property]?.name ?? property}"`
+    // Two devices that give the place at once wait here, so that the second sees to whom the first has given it.
+    const place = JSON.stringify([name, organizationId, ...key])
+    await this.#query({ text: 'select pg_advisory_xact_lock(hashtextextended($1, 0))', values: [place] })
+    const alike = by.map((property, index) => ` and ${sqlName(property)} is not distinct from $${index + 3}`).join('')
+    const [row] = await this.#query<{ id: string }>({
+      text: `select id from "${name}" where organization_id = $1 and id <> $2 and ${sqlName(flag)} and deleted_at is null${alike} limit 1`,
+      values: [organizationId, except, ...key],
+    })
+    return row?.id ?? null
   }
 
   async keepsFor(table: string): Promise<number | null> {

@@ -2,13 +2,13 @@ import type { Mutation } from '../../protocol/messages/mutation.ts'
 import { channelOf } from '../../protocol/rows/channel.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
-import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import type { ExclusiveRule, TableDescriptor } from '../../protocol/rows/table.ts'
 import { accessColumns, type Access } from '../scope/access.ts'
 import type { Grantee } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Image } from './authorise.ts'
 import { conflictTable } from './conflict-row.ts'
-import type { MutationTransaction, ReferenceTarget } from './mutation-store.ts'
+import type { MutationTransaction, Place, ReferenceTarget } from './mutation-store.ts'
 
 /** A referenced row and all channels that carry it. */
 export interface Target {
@@ -90,6 +90,11 @@ export class Workspace {
   /** Whether the organization has an owner besides this user. Until the end of the transaction nobody else is told so. */
   hasOtherOwner(userId: string): Promise<boolean> {
     return this.#transaction.hasOtherOwner(userId)
+  }
+
+  /** The row that has a place, other than one. Until the end of the transaction nobody else is told so. */
+  holder(table: string, rule: ExclusiveRule, place: Place): Promise<string | null> {
+    return this.#transaction.holder(table, rule, place)
   }
 
   /** How long rows of a log are kept, milliseconds; null: for ever. */

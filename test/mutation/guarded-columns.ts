@@ -78,7 +78,7 @@ export function guardedCases(world: RulesWorld): Readonly<Record<string, Guarded
     },
     'messages.sender_user_id': { place: 'project', value: people.member, insert: ['member'] },
     'messages.sender_agent_id': { place: 'project', value: world.idOf('agent'), insert: ['owner', 'admin', 'agent'] },
-    // Nobody here is in a conversation as a guest; test/mutation/guests.pglite.test.ts says what those may.
+    // Nobody here is in a conversation as a guest; server-effects.pglite.test.ts says what those may.
     'messages.status': { place: 'project', value: 'redacted', insert: ['owner', 'admin', 'member', 'agent'] },
     'messages.deleted_at': { place: 'project', value: null },
     'conversation_participants.role': {

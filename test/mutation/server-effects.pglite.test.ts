@@ -1,5 +1,6 @@
 // What a write leads to in other rows, and what it may name there.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createWorld, newId, type TestDevice, type World } from './world.ts'
 
@@ -210,4 +211,52 @@ test('what an agent uploads of its tools is stored without secrets, and so is wh
       refused.mutationId,
     ]),
   ).toEqual([{ parameters: { command: 'ls', apiKey: '[redacted]' } }])
+})
+
+test('guests of a conversation change what is theirs, an observer reads only, and an owner among them may do more', async () => {
+  const { ada, ben, eve } = world
+  const conversationId = newId()
+  const placeOf = (who: TestDevice): string =>
+    uuidFromKey('conversation_participants', [conversationId, who.principal.id, null])
+  const place = (who: TestDevice, role: string) => ({
+    ...({ table: 'conversation_participants', op: 'insert', rowId: placeOf(who) } as const),
+    set: { conversationId, userId: who.principal.id, role },
+  })
+  const message = (content: string) =>
+    ({ table: 'messages', op: 'insert', rowId: newId(), set: { conversationId, role: 'user', content } }) as const
+  const redact = ({ rowId }: { readonly rowId: string }) =>
+    ({ table: 'messages', op: 'patch', rowId, set: { status: 'redacted' } }) as const
+  const remove = (who: TestDevice) =>
+    ({ table: 'conversation_participants', op: 'delete', rowId: placeOf(who) }) as const
+  const give = (who: TestDevice, role: string) =>
+    ({ table: 'conversation_participants', op: 'patch', rowId: placeOf(who), set: { role } }) as const
+  const answers = async (who: TestDevice, ...sent: readonly Parameters<TestDevice['one']>[0][]) =>
+    (await who.send(...sent)).map(({ kind, error }) => error?.code ?? kind)
+
+  const [hers, his] = [message('hello'), message('hi')]
+  const conversation = { scope: 'user', userId: ada.principal.id }
+  expect(
+    await answers(
+      ada,
+      { table: 'conversations', op: 'insert', rowId: conversationId, set: conversation } as const,
+      ...[place(ben, 'participant'), place(eve, 'observer'), hers],
+    ),
+  ).toEqual(['applied', 'applied', 'applied', 'applied'])
+  expect(await answers(ben, his, redact(hers), remove(eve), give(ben, 'owner'), redact(his))).toEqual([
+    ...['applied', 'forbidden', 'forbidden', 'forbidden', 'applied'],
+  ])
+  expect(await answers(eve, message('me too'), redact(his), give(eve, 'participant'))).toEqual([
+    ...['forbidden', 'forbidden', 'forbidden'],
+  ])
+  const title = { table: 'conversations', op: 'patch', rowId: conversationId, base: { title: null } } as const
+  expect(await answers(eve, { ...title, set: { title: 'Mine' } })).toEqual(['forbidden'])
+  const muted = {
+    table: 'conversation_participants',
+    op: 'patch',
+    rowId: placeOf(eve),
+    set: { isMuted: true },
+  } as const
+  expect(await answers(eve, muted, remove(eve))).toEqual(['applied', 'applied'])
+  expect(await answers(ada, give(ben, 'owner'))).toEqual(['applied'])
+  expect(await answers(ben, redact(hers), { ...place(eve, 'participant') })).toEqual(['applied', 'merged'])
 })

@@ -175,6 +175,8 @@ export class SimMutationStore implements MutationStore {
       grantees: async () => [],
       hasOtherOwner: async () => true,
       keepsFor: async () => null,
+      // No table of the simulation has places that one row at a time has.
+      holder: async () => null,
       references: (table, ids) =>
         Promise.resolve(
           ids.flatMap((id) => {

@@ -34,8 +34,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-async function open<S extends Schema>(schema: S, name: string, replica: ReplicaPlace): Promise<ClientOf<S>> {
-  const token = await home.userToken(home.fixture.memberId)
+async function open<S extends Schema>(
+  schema: S,
+  name: string,
+  replica: ReplicaPlace,
+  userId = home.fixture.memberId,
+): Promise<ClientOf<S>> {
+  const token = await home.userToken(userId)
   return createClient<S>({
     schema,
     transport: createSocketTransport(home.url),
@@ -186,4 +191,89 @@ describe.each(['memory', 'pglite'] as const)('a client with an older schema, rep
       expect(await client.verify()).toEqual({ equal: true })
     }
   }, 240_000)
+})
+
+describe('two versions of a prompt that are activated offline', () => {
+  const { exclusive: _, ...promptsBefore } = shippedSchema.prompts
+  const schemaBefore = { ...shippedSchema, prompts: promptsBefore }
+  /** A first version that is active, two others, and two devices that know of all and are offline. */
+  async function begin(name: string, second: typeof shippedSchema | typeof schemaBefore = shippedSchema) {
+    const { ownerId } = home.fixture
+    const one = await open(shippedSchema, `${name} one`, { kind: 'memory' }, ownerId)
+    const two = await open(second as typeof shippedSchema, `${name} two`, { kind: 'memory' }, ownerId)
+    const version = { agentType: 'generic', name, promptText: 'Be kind.' }
+    await (
+      await one.subscribe({ organization: true }, { tables: ['prompts', 'sync_conflicts'] })
+    ).ready
+    await one.prompts.insert({ ...version, semver: '1.0.0', isActive: true })
+    const early = await one.prompts.insert({ ...version, semver: '2.0.0' })
+    const late = await one.prompts.insert({ ...version, semver: '3.0.0' })
+    await one.synced()
+    await (
+      await two.subscribe({ organization: true }, { tables: ['prompts', 'sync_conflicts'] })
+    ).ready
+    const meet = async (): Promise<void> => {
+      for (const tide of [one, two]) {
+        tide.connect()
+        await tide.synced()
+      }
+    }
+    for (const tide of [one, two]) tide.disconnect()
+    await one.prompts.update(early.id, { isActive: true })
+    return { one, two, early: early.id, late: late.id, version, meet }
+  }
+  const activeOf = async (name: string): Promise<readonly string[]> => {
+    const { rows } = await home.server.database.pool.query<{ semver: string }>(
+      'select semver from prompts where name = $1 and is_active order by semver',
+      [name],
+    )
+    return rows.map(({ semver }) => semver)
+  }
+
+  test.each([
+    ['client', ['3.0.0']],
+    ['server', ['2.0.0']],
+  ] as const)('are an open conflict, which taking %s settles', async (take, active) => {
+    const { one, two, late, meet } = await begin(`settled by ${take}`)
+    await two.prompts.update(late, { isActive: true, notes: 'Mine.' })
+    await meet()
+    expect(await activeOf(`settled by ${take}`)).toEqual(['2.0.0'])
+    await seen(two.prompts.live(byId(late)), { isActive: false, notes: 'Mine.' })
+    const [conflict, ...others] = await two.conflicts.find({ where: { status: 'open' } })
+    expect(conflict).toMatchObject({ table: 'prompts', rowId: late, kind: 'unique', mine: { isActive: true } })
+    expect(others).toEqual([])
+    expect((await two.prompts.get(late))?.$sync.status).toBe('conflict')
+    await (await two.conflicts.resolve(conflict?.id ?? '', take)).wait('synced')
+    expect(await activeOf(`settled by ${take}`)).toEqual(active)
+    expect(await two.conflicts.find({ where: { status: 'open' } })).toEqual([])
+    await Promise.all([one.close(), two.close()])
+  })
+
+  test('are an open conflict as well where the later one is only made, and folded from two writes', async () => {
+    const { one, two, version, meet } = await begin('made')
+    const made = await two.prompts.insert({ ...version, semver: '4.0.0' })
+    await two.prompts.update(made.id, { isActive: true })
+    await meet()
+    expect(await activeOf('made')).toEqual(['2.0.0'])
+    await seen(two.prompts.live(byId(made.id)), { isActive: false })
+    const [conflict] = await two.conflicts.find({ where: { status: 'open', rowId: made.id } })
+    expect(conflict).toMatchObject({ rowId: made.id, kind: 'unique', mine: { isActive: true } })
+    await (await two.conflicts.resolve(conflict?.id ?? '', 'client')).wait('synced')
+    expect(await activeOf('made')).toEqual(['4.0.0'])
+    await Promise.all([one.close(), two.close()])
+  })
+
+  test('by one device are what it wrote last, and so are those of a client that cannot say what it saw', async () => {
+    const { one, two, early, late, meet } = await begin('last', schemaBefore)
+    await one.prompts.update(late, { isActive: true })
+    await two.prompts.update(early, { isActive: true })
+    one.connect()
+    await one.synced()
+    expect(await activeOf('last')).toEqual(['3.0.0'])
+    await meet()
+    expect(await activeOf('last')).toEqual(['2.0.0'])
+    for (const tide of [one, two])
+      expect(await tide.conflicts.find({ where: { rowId: { in: [early, late] } } })).toEqual([])
+    await Promise.all([one.close(), two.close()])
+  })
 })

@@ -27,6 +27,7 @@ export const prompts = defineTable({
     createdByLabel: text().nullable(),
     notes: text().nullable(),
   },
+  exclusive: { flag: 'isActive', by: ['agentType', 'name'] },
   stamps: {
     activatedAt: { when: '{}.is_active', keep: true },
   },
