@@ -15,6 +15,13 @@ export const live100: Workload = {
       seconds: stand.size(10, 1),
       sharedDecode: false,
     })
+    const twice = await measureLive(bench, {
+      project: stand.projects.live,
+      subscribers: 200,
+      perSecond: 50,
+      seconds: stand.size(5, 1),
+      sharedDecode: false,
+    })
     return [
       {
         name: 'p50',
@@ -31,6 +38,7 @@ export const live100: Workload = {
         limit: { what: 'raw socket.io broadcast p99', value: raw.p99 },
       },
       { name: 'commit-p50', what: 'p50, commit acknowledged → decoded', value: live.fromCommit.p50, unit: 'ms' },
+      { name: 'p50-200', what: 'p50 with 200 subscribers, write → decoded', value: twice.fromWrite.p50, unit: 'ms' },
       { name: 'rate', what: 'commits/s that the writer reached', value: live.rate, unit: '/s' },
     ]
   },

@@ -245,7 +245,7 @@ test('guests of a conversation change what is theirs, an observer reads only, an
   expect(await answers(ben, his, redact(hers), remove(eve), give(ben, 'owner'), redact(his))).toEqual([
     ...['applied', 'forbidden', 'forbidden', 'forbidden', 'applied'],
   ])
-  expect(await answers(eve, message('me too'), redact(his), give(eve, 'participant'))).toEqual([
+  expect(await answers(eve, message('me too'), redact(hers), give(eve, 'participant'))).toEqual([
     ...['forbidden', 'forbidden', 'forbidden'],
   ])
   const title = { table: 'conversations', op: 'patch', rowId: conversationId, base: { title: null } } as const
