@@ -76,9 +76,10 @@ function isOwnPlace({ name }: TableDescriptor, { kind, id }: Principal, before: 
   return name === participantTable && before?.row[kind === 'user' ? 'userId' : 'agentId'] === id
 }
 
-/** Whether the principal finds the row only because it is a guest of it, or of what it hangs under. */
-export function isGuest(access: Access, { homes, guests = [] }: Image): boolean {
-  return !homes.some((home) => !guests.includes(home) && access.channels.has(home))
+/** Whether the principal may write there only because it is a guest of the row, or of what the row hangs under. */
+export function isGuest({ channels }: Access, { kind }: Principal, { homes, guests = [] }: Image): boolean {
+  const own = homes.filter((home) => !guests.includes(home) && channels.has(home))
+  return !own.some((home) => kind === 'agent' || rank(channels.get(home)) >= rank('member'))
 }
 
 /** The highest role where the row is, but for where it is only shared. */

@@ -26,7 +26,7 @@ export interface Guarded {
   readonly after: Row
 }
 
-/** Somebody who finds a conversation by the row that makes them a participant, and in no other way. */
+/** Somebody who writes in a conversation by the row that makes them a participant, and by no role of theirs where it lives. */
 export interface Guest {
   /** As that row says it. */
   readonly role: string
