@@ -150,5 +150,6 @@ async function rank(
       from parts order by score desc, id limit ${limit}`,
     values,
   })
-  return { answer: rows.map(({ near: _, ...ranked }) => ranked), near: rows[0]?.near ?? 0 }
+  const answer = rows.map((row) => ({ id: row.id, score: row.score, similarity: row.similarity, text: row.text }))
+  return { answer, near: rows[0]?.near ?? 0 }
 }
