@@ -5,7 +5,7 @@ import type { Part, Place, RulesWorld } from './rules-world.ts'
 
 export interface GuardedCase {
   readonly place: Place
-  /** The row as it is before, by SQL name. */
+  /** The row as it is before, or is inserted beside the column, by SQL name. */
   readonly given?: SqlValues
   /** The part `member` is an admin of the project meanwhile. */
   readonly raised?: boolean
@@ -88,9 +88,9 @@ export function guardedCases(world: RulesWorld): Readonly<Record<string, Guarded
     },
     'conversation_participants.deleted_at': { place: 'project', value: null },
     'token_usages.agent_id': { place: 'project', value: world.idOf('agent'), insert: ['owner', 'admin', 'agent'] },
-    'token_usages.user_id': { place: 'project', value: people.member, insert: ['member'] },
+    'token_usages.user_id': { place: 'project', given: { agent_id: null }, value: people.member, insert: ['member'] },
     'events.agent_id': { place: 'organization', value: world.idOf('agent'), insert: ['owner', 'admin', 'agent'] },
-    'events.user_id': { place: 'organization', value: people.member, insert: ['member'] },
+    'events.user_id': { place: 'organization', given: { agent_id: null }, value: people.member, insert: ['member'] },
     'integrations.provider': { place: 'project', raised, given: github, value: 'generic', patch: admins },
     'integrations.repository_owner': { place: 'project', raised, value: 'mallory', patch: admins, insert: makers },
     'integrations.repository_name': { place: 'project', raised, value: 'other', patch: admins, insert: makers },

@@ -33,7 +33,8 @@ export function expected(world: RulesWorld, { table, place, part, op, row }: Cas
   if (table.scope === 'conflict') return op === 'insert' ? 'refused' : 'forbidden'
   if (op === 'insert') {
     const isPossible = !isRoot && isWritable(table) && !isUnknown(table, op)
-    return isPossible && mayWrite(world, table, place, part, row) ? 'applied' : 'refused'
+    const may = isPossible && !namesAnother(world, table, part, row) && mayWrite(world, table, place, part, row)
+    return may ? 'applied' : 'refused'
   }
   if (!sees(part, place)) return 'not_found'
   if (!isWritable(table) || table.direction === 'up') return 'forbidden'
@@ -60,6 +61,13 @@ export function isSoftDeleted({ mixins }: DocTable): boolean {
 /** An account is known to others by its membership only, so that a first one is the server's to make. */
 function isUnknown({ name }: DocTable, op: Op): boolean {
   return name === 'organization_members' && op === 'insert'
+}
+
+/** Logs say which agent it was: that agent itself, or somebody who may act for it. */
+function namesAnother(world: RulesWorld, { fields, direction }: DocTable, part: Part, row: SqlValues): boolean {
+  if (direction !== 'up' || !fields['guarded']?.includes('agent_id') || row['agent_id'] !== world.idOf('agent'))
+    return false
+  return !['agent', 'self', 'owner', 'admin'].includes(part)
 }
 
 /** Who is shown the rows of a place. */

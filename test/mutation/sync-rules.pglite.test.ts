@@ -156,10 +156,10 @@ describe.each(guarded)('%s carries authority, so that', (name, table, column) =>
   })
 
   test('a new row has it from those who may, and from nobody else', async () => {
-    const { place, value, insert } = caseOf()
+    const { place, given = {}, value, insert } = caseOf()
     if (!insert) return
     const may = await whoMay(caseOf(), async (part) => {
-      const row = await world.values(table, place)
+      const row = await world.values(table, place, given)
       const set = { ...world.wire(table, row), [property]: value }
       return world.device(part).one({ table: table.name, op: 'insert', rowId: world.rowId(table, row, part), set })
     })
