@@ -7,16 +7,11 @@ import type { Workspace } from './workspace.ts'
 /** What the principal is in the conversation of a row; undefined where it may write there otherwise than as a guest. */
 export async function guestOf(
   workspace: Workspace,
-  { name, descriptor: { scope } }: SyncedTable,
+  { descriptor: { scope } }: SyncedTable,
   image: Image,
 ): Promise<Guest | undefined> {
   const { principal } = workspace
-  const id =
-    name === 'conversations'
-      ? image.row['id']
-      : scope.kind === 'via' && scope.parent === 'conversations'
-        ? image.row[scope.column]
-        : undefined
+  const id = scope.kind === 'via' && scope.parent === 'conversations' ? image.row[scope.column] : undefined
   if (typeof id !== 'string' || !isGuest(await workspace.access(), principal, image)) return undefined
   const names = principal.kind === 'user' ? [principal.id, null] : [null, principal.id]
   const place = await workspace.row(participantTable, uuidFromKey(participantTable, [id, ...names]))

@@ -108,7 +108,10 @@ export class PushRun {
           mutation.rowId === other || mutation.id === other || plan.writes.some((write) => rowIdOf(write) === other),
       )
     if (op === 'resolve' || isPending(id) || dependsOn?.some(isPending)) return true
-    const columns = this.#workspace.table(table)?.descriptor.columns ?? {}
+    const { columns = {}, exclusive } = this.#workspace.table(table)?.descriptor ?? {}
+    // Who has the place now may be about to get it.
+    if (exclusive && set?.[exclusive.flag] === true && this.#pending.some((one) => one.mutation.table === table))
+      return true
     return Object.entries(set ?? {}).some(
       ([property, value]) => columns[property]?.references !== undefined && isPending(value),
     )
