@@ -87,7 +87,17 @@ export function createHub(options: HubOptions): Hub {
   const pages = new Pages(feed, clock, limits)
   const counts = { batches: 0, bytes: 0, sharedFrames: 0 }
   const accesses = new KnownAccess()
-  const node = new Node({ feed, source, tables, limits, clock, log, observer, troubles })
+  const node = new Node({
+    feed,
+    source,
+    tables,
+    limits,
+    clock,
+    log,
+    observer,
+    troubles,
+    onTooFar: () => pages.forget(),
+  })
   const host: SessionHost = {
     tables,
     limits,

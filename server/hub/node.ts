@@ -27,6 +27,8 @@ export interface NodeOptions {
   readonly log: Log
   readonly observer: HubObserver
   readonly troubles: Troubles
+  /** A session ends because it is too far behind, and will begin anew. */
+  readonly onTooFar: () => void
 }
 
 /** Pauses between tries after failures. Milliseconds. */
@@ -83,7 +85,10 @@ export class Node {
       at: () => (options.troubles.feeding ? null : this.#at),
       accessChangedAt: () => this.#watch.changedAt,
       joined: (session) => this.#joined.add(session),
-      tooFar: ({ principal, seq }) => this.history.refuse(principal.deviceId, seq),
+      tooFar: ({ principal, seq }) => {
+        this.history.refuse(principal.deviceId, seq)
+        options.onTooFar()
+      },
       otherEpoch: () => this.#checkEpoch(),
     })
   }

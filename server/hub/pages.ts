@@ -84,6 +84,11 @@ export class Pages {
     return page
   }
 
+  /** Somebody was too far behind: who begins anew must not be given a first page of before that. */
+  forget(): void {
+    this.#first.clear()
+  }
+
   /** Reads a page that nobody has asked for yet, if nobody waits for the slot; kept until it is taken, or for two seconds. */
   readAhead(asked: PageAsked, by: object): PageAhead | undefined {
     if (this.#ahead >= pagesAhead || !this.#slots.isFree) return undefined

@@ -9,7 +9,7 @@ import type { AccessAnswer, AdvanceRequest, Step, TooFar } from '../../server/hu
 import { createHub, type Hub } from '../../server/hub/hub.ts'
 import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
-import { MemoryFeed, type StoredRow } from './memory-feed.ts'
+import { keyOf, MemoryFeed, type StoredRow } from './memory-feed.ts'
 import { ModelClient } from './model-client.ts'
 
 /** Holds back an answer once. */
@@ -232,4 +232,27 @@ it('a session that was away while its access was taken and given back is told no
   // The client compares its access with the history at every batch.
   expect(second.failures).toEqual([])
   expect([...second.rows.values()].map(({ version }) => version)).toEqual([3, 3])
+})
+
+it('a session whose log is pruned in the middle of its load begins anew, at once, with pages of after that', async () => {
+  // More pages than are read ahead.
+  const keys = Array.from({ length: 15 }, (_, index) => `task ${index}`)
+  feed.commit({ puts: keys.map((key) => stored('tasks', key, 1)) })
+  await quiet()
+  const client = await connected(ada, 'one')
+  client.subscribe({ id: 's', channel, embeddings: false })
+  await quiet()
+  await client.advanceStaging()
+  await quiet()
+  // What the first page has shown goes: with a gap it would stay.
+  feed.prunedThrough = feed.commit({ deletes: [keyOf('tasks', id('task 0'))] })
+  while (await client.advanceStaging()) await quiet()
+  await quiet()
+  expect(client.ended).toBe('cursor_too_old')
+  await client.connect(0)
+  await hold(client)
+  // The client compares itself with the history at every batch.
+  expect(client.failures).toEqual([])
+  expect(client.ended).toBeNull()
+  expect(client.rows.size).toBe(keys.length - 1)
 })
