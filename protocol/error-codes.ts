@@ -60,6 +60,11 @@ export const errorCodes = {
     meaning: 'A CHECK of the table refuses the row.',
     remedy: 'Correct the named column.',
   },
+  credential_expired: {
+    meaning: 'A secret of a third party is past the time at which it ends.',
+    remedy:
+      'Store a new one with `npx tidewire credentials set`; a token with a refresh token is renewed by the server.',
+  },
   cursor_ahead: {
     meaning: 'The replica has seen more than this database holds.',
     remedy: 'Nothing: the client bootstraps again and keeps its unsent writes.',

@@ -17,6 +17,7 @@ import { createActions, shippedActions, type AnyAction } from './actions/actions
 import { nightlyBackups } from './backup/backup.ts'
 import { createAuth, createDeviceRegistry, createDeviceStandings, createSignIn, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource } from './capture/capture.ts'
+import { createCipher, createCredentials, type Credentials } from './credentials/credentials.ts'
 import { startIntegrations, type Integrations } from './integrations/integrations.ts'
 import { openCluster, type Cluster } from './cluster/cluster.ts'
 import type { ChangeSource } from './capture/change-source.ts'
@@ -53,10 +54,9 @@ import { createReports, packageVersion } from './reports.ts'
 import type { HealthWatch } from './telemetry/health.ts'
 import { createObservation } from './telemetry/observation.ts'
 import { startTracing, type Tracing } from './telemetry/tracing.ts'
-import { silentLog, StatementLog, Troubles } from './telemetry/telemetry.ts'
-import { errorText, type Log, type Trouble } from './telemetry/telemetry.ts'
+import { errorText, silentLog, StatementLog, Troubles, type Log, type Trouble } from './telemetry/telemetry.ts'
 
-export { defineAction, type ActionContext } from './actions/actions.ts'
+export { defineAction, type ActionContext, type CredentialRequest } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'
 export type { OwnMigration } from './db/db.ts'
 export { Migration } from '@mikro-orm/migrations'
@@ -80,6 +80,7 @@ export {
 export { defineTable, type TableEntity } from './entities/define.ts'
 export { gin, hnsw, index, live, trigram, unique } from './entities/indexes.ts'
 export { authorColumns, recordColumns, scopeColumns, serverColumns, syncedColumns } from './entities/mixins.ts'
+export type { Credentials } from './credentials/credentials.ts'
 export type { Actor, Repositories, Unit } from './repositories/repositories.ts'
 
 /** What an application adds to the server: tables of its own, the migrations that make them, and actions. */
@@ -107,6 +108,8 @@ export interface TideServer {
   readonly database: Database
   /** Typed reading and writing of every table, for code in this process. Throws `closed` before `listen`. */
   readonly repositories: Repositories
+  /** Secrets of third parties, of all organizations, for code in this process. Throws `closed` before `listen`. */
+  readonly credentials: Credentials
   /** Resolves with a sentence when the server can no longer work. */
   readonly failed: Promise<string>
 }
@@ -121,6 +124,7 @@ const systemHealthMs = 5000
 interface Running {
   readonly database: Database
   readonly repositories: Repositories
+  readonly credentials: Credentials
   readonly cluster: Cluster
   readonly source: ChangeSource
   readonly state: { isClosing: boolean }
@@ -151,6 +155,9 @@ export function createServer(config: Config, options: ServerOptions = {}): TideS
     },
     get repositories() {
       return now().repositories
+    },
+    get credentials() {
+      return now().credentials
     },
     get address() {
       const address = now().http.address()
@@ -280,7 +287,12 @@ async function compose(
     allowedOrigins: config.allowedOrigins,
   })
   const wake = (): void => hub.wake()
-  const integrations = startIntegrations({ pool, config, clock: time, random, log, metrics, onCommitted: wake })
+  const cipher = createCipher(config.encryptionKeys, random)
+  const credentials = createCredentials({ pool, cipher, clock: time, random })
+  const integrations = startIntegrations({
+    ...{ pool, credentials, config, clock: time, random, log, metrics },
+    onCommitted: wake,
+  })
   const systemHealth = oneAtATime(() => readSystemHealth(pool), { clock, ms: systemHealthMs })
   const http = createHttpServer(
     createHttpHandler({ readiness, systemHealth, metrics, log, routes: [routes, integrations.routes] }),
@@ -315,6 +327,7 @@ async function compose(
       clock,
       random,
       actions: [...shippedActions, ...actions],
+      readCredential: (client, name) => credentials.within(client).read(name),
       onCommitted: () => hub.wake(),
     }),
     allowedOrigins: config.allowedOrigins,
@@ -353,6 +366,7 @@ async function compose(
   return {
     database,
     repositories,
+    credentials,
     cluster,
     source,
     state,

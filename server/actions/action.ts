@@ -1,3 +1,4 @@
+import type { PoolClient } from 'pg'
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
@@ -7,6 +8,24 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 
 export type JsonRow = Readonly<Record<string, Json>>
+
+/** Names a secret of a third party that the caller's organization has stored. */
+export interface CredentialRequest {
+  /** `openrouter`, `github`, … */
+  readonly provider: string
+  /** `api_key` when absent. */
+  readonly kind?: 'api_key' | 'oauth_token' | 'bot_token'
+  /** `default` when absent. */
+  readonly label?: string
+  /** The caller's own, and not the organization's. */
+  readonly own?: boolean
+}
+
+/** Reads a secret in the given transaction. */
+export type ReadCredential = (
+  query: Pick<PoolClient, 'query'>,
+  name: Required<Omit<CredentialRequest, 'own'>> & { readonly organizationId: string; readonly userId: string | null },
+) => Promise<{ readonly secret: string; readonly expiresAt?: Date | undefined }>
 
 /** What an action has to work with: one transaction, in the name of the caller, committed when it returns. */
 export interface ActionContext {
@@ -18,6 +37,11 @@ export interface ActionContext {
   readonly random: Random
   /** Rows of a synced table as clients know them: camelCase, canonical values, without embeddings. */
   rows(table: string, ids: readonly string[]): Promise<readonly JsonRow[]>
+  /**
+   * A secret of a third party, for the action to ask that party with; never part of an answer. Throws `not_found`, `credential_expired`,
+   * `spend_limit_reached`, `secret_unreadable`, `encryption_unavailable`.
+   */
+  credential(request: CredentialRequest): Promise<{ readonly secret: string; readonly expiresAt?: Date | undefined }>
 }
 
 /**

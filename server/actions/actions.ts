@@ -14,7 +14,7 @@ import { loadAccess } from '../scope/access.ts'
 import { inDeviceTransaction } from '../scope/device-transaction.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
-import type { ActionContext, AnyAction } from './action.ts'
+import type { ActionContext, AnyAction, ReadCredential } from './action.ts'
 import { storeAnalysis } from './analyses.ts'
 import { listCharges } from './charges.ts'
 import { failEvents, readEvents, replayEvents } from './event-reading.ts'
@@ -28,7 +28,7 @@ import { inviteMember, withdrawInvitation } from './invitations.ts'
 import { checkTool, recordTool } from './tools.ts'
 import { cancelWorkflow, startWorkflow } from './workflows.ts'
 
-export { defineAction, type ActionContext, type AnyAction } from './action.ts'
+export { defineAction, type ActionContext, type AnyAction, type CredentialRequest } from './action.ts'
 
 /** The actions of the shipped tables. */
 export const shippedActions: readonly AnyAction[] = [
@@ -68,6 +68,8 @@ export interface ActionsOptions {
   readonly random: Random
   /** No two of one name. */
   readonly actions: readonly AnyAction[]
+  /** Absent: there are no secrets to read. */
+  readonly readCredential?: ReadCredential
   /** Called after each commit, as a hint that there is something to read. */
   readonly onCommitted?: () => void
 }
@@ -117,7 +119,7 @@ export function createActions(options: ActionsOptions): Actions {
 }
 
 async function contextOf(
-  { catalog, random }: Pick<ActionsOptions, 'catalog' | 'random'>,
+  { catalog, random, readCredential }: Pick<ActionsOptions, 'catalog' | 'random' | 'readCredential'>,
   client: PoolClient,
   principal: DevicePrincipal,
 ): Promise<ActionContext> {
@@ -134,6 +136,12 @@ async function contextOf(
     access,
     query,
     random,
+    async credential({ provider, kind = 'api_key', label = 'default', own = false }) {
+      if (!readCredential || (own && principal.kind !== 'user'))
+        throw new TideError('not_found', `There is no ${kind} "${label}" of ${provider} of the caller's own.`)
+      const { organizationId, id } = principal
+      return readCredential(client, { organizationId, userId: own ? id : null, provider, kind, label })
+    },
     async rows(name, ids) {
       const table = catalog.synced.get(name)
       if (!table) throw new TideError('unknown_table', `There is no synced table ${name}.`)

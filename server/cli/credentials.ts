@@ -14,6 +14,10 @@ export interface CredentialOptions {
   readonly label: string
   readonly user?: string
   readonly org?: string
+  readonly expires?: Date
+  readonly refresh?: boolean
+  readonly account?: string
+  readonly tokenUrl?: string
 }
 
 function open(database: Database, config: Config): Credentials {
@@ -60,15 +64,18 @@ export async function setCredential(
   options: CredentialOptions,
   console: Console,
 ): Promise<void> {
-  const { provider, kind, label, user, org } = options
+  const { provider, kind, label, user, org, expires, account, tokenUrl } = options
   const owner =
     user === undefined ? undefined : await findPrincipal(database.pool, { user, ...(org === undefined ? {} : { org }) })
   const organizationId = owner?.organizationId ?? (await findOrganization(database.pool, org))
   if (process.stdin.isTTY) console.progress('Type the secret, then Ctrl-D on a line of its own:')
-  const secret = (await readText(process.stdin)).trim()
+  const given = (await readText(process.stdin)).trim()
+  const [secret, refresh] = options.refresh === true ? given.split(/\r?\n/) : [given]
+  if (options.refresh === true && !refresh)
+    throw new TideError('invalid_value', 'Standard input has no second line with the refresh token.')
   const id = await open(database, config).store(
     { organizationId, userId: owner?.id ?? null, provider, kind, label },
-    { secret },
+    { secret: secret ?? '', refresh, expiresAt: expires, account, tokenUrl },
   )
   console.answer({ id }, `Stored as ${id}.`)
 }

@@ -14,6 +14,8 @@ import type { CredentialKind } from './credential-kinds.ts'
 export { createCipher, type Cipher, type EncryptionKey } from './cipher.ts'
 export type { CredentialKind } from './credential-kinds.ts'
 
+type Queryable = Pick<pg.Pool, 'query'>
+
 /** Names one living credential. */
 export interface CredentialName {
   readonly organizationId: string
@@ -30,6 +32,18 @@ export interface CredentialSecret {
   /** Refresh token, of OAuth. */
   readonly refresh?: string | undefined
   readonly expiresAt?: Date | undefined
+  /** Whose it is at the platform; of an application of OAuth: its client id. */
+  readonly account?: string | undefined
+  /** Of an application of OAuth whose tokens are renewed elsewhere than at github.com or linear.app. */
+  readonly tokenUrl?: string | undefined
+}
+
+/** A token of OAuth that ends soon, for the one who is to renew it. */
+export interface ExpiringCredential {
+  readonly id: string
+  readonly organizationId: string
+  readonly provider: string
+  readonly refresh: string
 }
 
 /** What may be shown of a credential. */
@@ -54,11 +68,22 @@ export interface Rotation {
 export interface Credentials {
   /** Stores a secret, in the place of a living one of the same name. Returns its id. Throws `encryption_unavailable`. */
   store(name: CredentialName, secret: CredentialSecret): Promise<string>
-  /** Throws `not_found`, `secret_unreadable`, `spend_limit_reached`. Reading is audited, at most once a minute. */
+  /** Throws `not_found`, `credential_expired`, `secret_unreadable`, `spend_limit_reached`. Reading is audited, at most once a minute. */
   read(name: CredentialName): Promise<CredentialSecret>
   /** Of the organization's own, by id. Throws as `read`. */
   readById(organizationId: string, id: string): Promise<CredentialSecret>
+  /** The same in a transaction of somebody's: the embedded database would wait for itself otherwise. */
+  within(client: Queryable): Pick<Credentials, 'read'>
   list(organizationId: string): Promise<readonly CredentialSummary[]>
+  /**
+   * A token of OAuth of these providers that can be renewed and ends within `aheadMs`; nobody else is given it for `leaseMs`. Throws
+   * `secret_unreadable`.
+   */
+  claimExpiring(providers: readonly string[], aheadMs: number, leaseMs: number): Promise<ExpiringCredential | undefined>
+  /** Puts what the platform gave in the place of a living token. */
+  renew(id: string, secret: CredentialSecret): Promise<void>
+  /** Nobody tries to renew it for so long. */
+  postpone(id: string, ms: number): Promise<void>
   /** What its usage of a month (UTC) may cost from now on, US dollars; null: any. Audited. Throws `not_found`. */
   limit(organizationId: string, id: string, spendLimitUsd: number | null): Promise<void>
   /** Ends a credential and destroys its secret. Throws `not_found`. */
@@ -71,7 +96,9 @@ export interface Credentials {
 }
 
 export interface CredentialsDeps {
-  readonly pool: pg.Pool
+  readonly pool: Queryable
+  /** Where refusals are recorded when `pool` is a transaction: the refusal may end it. */
+  readonly refusals?: Queryable
   readonly cipher: Cipher
   readonly clock: Clock
   readonly random: Random
@@ -83,14 +110,18 @@ interface StoredRow {
   readonly refresh_ciphertext: Buffer | null
   readonly key_id: string
   readonly expires_at: Date | null
+  readonly account_label: string | null
+  readonly token_url: string | null
 }
 
+const storedColumns = `id, secret_ciphertext, refresh_ciphertext, key_id, expires_at, account_label, metadata ->> 'tokenUrl' as token_url`
+
 const livingSql = `
-select id, secret_ciphertext, refresh_ciphertext, key_id, expires_at from credentials
+select ${storedColumns} from credentials
 where organization_id = $1 and user_id is not distinct from $2 and provider = $3 and kind = $4 and label = $5 and revoked_at is null`
 
 const byIdSql = `
-select id, secret_ciphertext, refresh_ciphertext, key_id, expires_at from credentials
+select ${storedColumns} from credentials
 where organization_id = $1 and id = $2 and user_id is null and revoked_at is null`
 
 const listSql = `
@@ -100,7 +131,18 @@ from credentials where organization_id = $1 and revoked_at is null order by prov
 
 const replaceSql = `
 update credentials set secret_ciphertext = $2, refresh_ciphertext = $3, key_id = $4, fingerprint = $5, last_four = $6,
-  expires_at = $7, last_rotated_at = now(), updated_at = now() where id = $1`
+  expires_at = $7, account_label = coalesce($8, account_label), metadata = (metadata - 'renewAfter') || $9::jsonb, last_rotated_at = now(),
+  updated_at = now() where id = $1 and revoked_at is null`
+
+/** $1 providers, $2 before when they end, $3 now, $4 until when nobody else has it. */
+const claimExpiringSql = `
+update credentials c set metadata = c.metadata || jsonb_build_object('renewAfter', $4::timestamptz) from (
+  select id from credentials
+  where kind = 'oauth_token' and provider = any ($1) and expires_at < $2 and refresh_ciphertext is not null and revoked_at is null
+    and coalesce((metadata ->> 'renewAfter')::timestamptz <= $3, true)
+  order by expires_at, id limit 1 for update skip locked
+) due where c.id = due.id
+returning c.id, c.organization_id as "organizationId", c.provider, c.refresh_ciphertext as refresh, c.key_id as "keyId"`
 
 /** The ciphertext that was read is part of the condition: a secret that was stored meanwhile stays. */
 const rotateSql = `
@@ -130,7 +172,7 @@ select organization_id, 'credential.read', 'credentials', id, 'denied',
   jsonb_build_object('provider', provider, 'kind', kind, 'label', label, 'limitUsd', $2::float8, 'spentUsd', $3::float8)
 from credentials where id = $1`
 
-export function createCredentials({ pool, cipher, clock, random }: CredentialsDeps): Credentials {
+export function createCredentials({ pool, refusals, cipher, clock, random }: CredentialsDeps): Credentials {
   const newId = createUuidSource(clock, random)
 
   const seal = (id: string, { secret, refresh }: CredentialSecret) => {
@@ -149,21 +191,24 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
         ? undefined
         : cipher.open({ keyId, ciphertext: row.refresh_ciphertext }, placeOf(id, 'refresh')),
     expiresAt: row.expires_at ?? undefined,
+    account: row.account_label ?? undefined,
+    tokenUrl: row.token_url ?? undefined,
   })
   const living = async (name: CredentialName): Promise<StoredRow | undefined> =>
     (await pool.query<StoredRow>(livingSql, keyOf(name))).rows[0]
 
-  return { store, read, readById, list, limit, revoke, rotate }
+  const within = (client: Queryable) =>
+    createCredentials({ pool: client, refusals: refusals ?? pool, cipher, clock, random })
+
+  return { store, read, within, readById, list, claimExpiring, renew, postpone, limit, revoke, rotate }
 
   async function store(name: CredentialName, given: CredentialSecret): Promise<string> {
     if (given.secret === '') throw new TideError('invalid_value', 'The secret is empty.')
     const known = await living(name)
     const id = known?.id ?? newId()
     const { secret, refresh, keyId, fingerprint } = seal(id, given)
-    const lastFour = given.secret.length >= 16 ? given.secret.slice(-4) : null
-    if (known) {
-      await pool.query(replaceSql, [id, secret, refresh, keyId, fingerprint, lastFour, given.expiresAt ?? null])
-    } else {
+    if (known) await replace(id, given)
+    else {
       const inserted = await insertRow(pool, 'credentials', {
         id,
         organization_id: name.organizationId,
@@ -175,13 +220,50 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
         refresh_ciphertext: refresh,
         key_id: keyId,
         fingerprint,
-        last_four: lastFour,
+        last_four: lastFourOf(given),
         expires_at: given.expiresAt ?? null,
+        account_label: given.account ?? null,
+        metadata: metadataOf(given),
       })
       // Somebody else was faster under this name: theirs is replaced.
       if (!inserted) return store(name, given)
     }
     return id
+  }
+
+  async function replace(id: string, given: CredentialSecret): Promise<void> {
+    const { secret, refresh, keyId, fingerprint } = seal(id, given)
+    await pool.query(replaceSql, [
+      ...[id, secret, refresh, keyId, fingerprint, lastFourOf(given)],
+      ...[given.expiresAt ?? null, given.account ?? null, metadataOf(given)],
+    ])
+  }
+
+  async function claimExpiring(
+    providers: readonly string[],
+    aheadMs: number,
+    leaseMs: number,
+  ): Promise<ExpiringCredential | undefined> {
+    const now = clock.now()
+    const { rows } = await pool.query<Omit<ExpiringCredential, 'refresh'> & { refresh: Buffer; keyId: string }>(
+      claimExpiringSql,
+      [providers, new Date(now + aheadMs), new Date(now), new Date(now + leaseMs)],
+    )
+    const [row] = rows
+    if (!row) return undefined
+    const { keyId, refresh: ciphertext, ...rest } = row
+    return { ...rest, refresh: cipher.open({ keyId, ciphertext }, placeOf(row.id, 'refresh')) }
+  }
+
+  async function renew(id: string, given: CredentialSecret): Promise<void> {
+    await replace(id, given)
+  }
+
+  async function postpone(id: string, ms: number): Promise<void> {
+    await pool.query(
+      `update credentials set metadata = metadata || jsonb_build_object('renewAfter', $2::timestamptz) where id = $1`,
+      [id, new Date(clock.now() + ms)],
+    )
   }
 
   async function read(name: CredentialName): Promise<CredentialSecret> {
@@ -201,6 +283,8 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
   }
 
   async function use(row: StoredRow): Promise<CredentialSecret> {
+    if (row.expires_at !== null && row.expires_at.getTime() <= clock.now())
+      throw new TideError('credential_expired', `Credential ${row.id} has ended at ${row.expires_at.toISOString()}.`)
     await checkSpent(row.id)
     const secret = unseal(row)
     await pool.query(usedSql, [row.id])
@@ -212,7 +296,10 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
     const [figures] = rows
     if (!figures || figures.spent < figures.limit) return
     const { limit, spent } = figures
-    await pool.query(deniedSql, [id, limit, spent])
+    const denied = [id, limit, spent]
+    // Not waited for: the embedded database does one transaction after the other. The refusal stands without its record.
+    if (refusals) void refusals.query(deniedSql, denied).catch(() => undefined)
+    else await pool.query(deniedSql, denied)
     throw new TideError(
       'spend_limit_reached',
       `Credential ${id} has a limit of ${limit} USD a month, and its usage of this month has cost ${spent} USD.`,
@@ -243,7 +330,7 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
 
   async function rotate(onProgress: (done: number, of: number) => void = () => undefined): Promise<Rotation> {
     const { rows } = await pool.query<StoredRow>(
-      'select id, secret_ciphertext, refresh_ciphertext, key_id, expires_at from credentials where revoked_at is null order by id',
+      `select ${storedColumns} from credentials where revoked_at is null order by id`,
     )
     const old = rows.filter(({ key_id: keyId }) => !cipher.isCurrent(keyId))
     const unreadable: string[] = []
@@ -270,6 +357,14 @@ export function createCredentials({ pool, cipher, clock, random }: CredentialsDe
 
 function placeOf(id: string, part: 'secret' | 'refresh'): string {
   return `credentials/${id}/${part}`
+}
+
+function lastFourOf({ secret }: CredentialSecret): string | null {
+  return secret.length >= 16 ? secret.slice(-4) : null
+}
+
+function metadataOf({ tokenUrl }: CredentialSecret): string {
+  return JSON.stringify(tokenUrl === undefined ? {} : { tokenUrl })
 }
 
 function keyOf({ organizationId, userId, provider, kind, label }: CredentialName): unknown[] {

@@ -6,17 +6,18 @@ import type { IncomingMessage } from 'node:http'
 import type pg from 'pg'
 import type { Clock, CancelTimer } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
-import { createCipher, createCredentials, type EncryptionKey } from '../credentials/credentials.ts'
+import type { Credentials } from '../credentials/credentials.ts'
 import { errorText, type Log } from '../telemetry/telemetry.ts'
 import { dispatch } from './dispatch.ts'
 import { createInbound } from './inbound.ts'
+import { refreshOne } from './refresh-credentials.ts'
 import { createWebhookRoutes, type WebhookReply } from './routes.ts'
 import { workOne } from './work-queue.ts'
 
 export interface IntegrationsOptions {
   readonly pool: pg.Pool
+  readonly credentials: Credentials
   readonly config: {
-    readonly encryptionKeys: readonly EncryptionKey[]
     /** Whether webhooks may go to private addresses and by plain http. */
     readonly webhookPrivateTargets: boolean
   }
@@ -43,8 +44,7 @@ const timeoutMs = 10_000
 const maxAttempts = 8
 
 export function startIntegrations(options: IntegrationsOptions): Integrations {
-  const { pool, config, clock, random, log, metrics, onCommitted, intervalMs = 2000 } = options
-  const credentials = createCredentials({ pool, cipher: createCipher(config.encryptionKeys, random), clock, random })
+  const { pool, credentials, config, clock, random, log, metrics, onCommitted, intervalMs = 2000 } = options
   const deps = {
     pool,
     credentials,
@@ -65,6 +65,7 @@ export function startIntegrations(options: IntegrationsOptions): Integrations {
     // Both sides get a turn, however much waits on one.
     for (let busy = true; busy && !stopped;) {
       busy = false
+      while (!stopped && (await refreshOne(deps)));
       for (let n = 0; n < 100 && !stopped && (await workOne(deps)); n++) busy = true
       if (!stopped && (await dispatch(deps))) busy = true
       if (busy) onCommitted()

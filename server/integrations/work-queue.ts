@@ -65,7 +65,9 @@ export async function workOne(deps: WorkQueueDeps): Promise<boolean> {
     else await outbound(deps, row, startedAt)
   } catch (error) {
     // What we refuse ourselves (an issue without a number, a credential that is gone) waits for somebody to mend it.
-    await failed(deps, row, errorText(error), null, error instanceof TideError)
+    // A token that has ended may be renewed meanwhile.
+    const refused = error instanceof TideError && error.code !== 'credential_expired'
+    await failed(deps, row, errorText(error), null, refused)
   }
   return true
 }

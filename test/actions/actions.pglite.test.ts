@@ -5,6 +5,7 @@ import { createActions, defineAction, shippedActions } from '../../server/action
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
+import { createCipher, createCredentials } from '../../server/credentials/credentials.ts'
 import { createActionWorld, newId, type ActionWorld } from './world.ts'
 
 /** Adds a task and then, when asked to, refuses. */
@@ -91,6 +92,45 @@ describe('a call', () => {
       code: 'device_revoked',
     })
   })
+})
+
+it('an action reads the secrets of its organization in its own transaction, and a limit holds there', async () => {
+  const credentials = createCredentials({
+    pool: world.pool,
+    cipher: createCipher([{ id: 'k1', key: systemRandom.bytes(32) }], systemRandom),
+    clock: systemClock,
+    random: systemRandom,
+  })
+  const organizationId = world.fixture.organizationId
+  const name = { organizationId, provider: 'openrouter', kind: 'api_key', label: 'default' } as const
+  const id = await credentials.store({ ...name, userId: null }, { secret: 'shared' })
+  await credentials.store({ ...name, userId: world.fixture.ownerId }, { secret: 'own' })
+  const ask = defineAction({
+    name: 'test.ask',
+    input: z.strictObject({ own: z.boolean() }),
+    async run(context, { own }) {
+      const { secret } = await context.credential({ provider: 'openrouter', own })
+      return { is: secret }
+    },
+  })
+  const actions = createActions({
+    pool: world.pool,
+    catalog: loadCatalog(),
+    clock: systemClock,
+    random: systemRandom,
+    actions: [ask],
+    readCredential: (client, wanted) => credentials.within(client).read(wanted),
+  })
+  const asked = (own: boolean, who = world.owner) =>
+    actions.call(who, { id: newId(), action: 'test.ask', input: { own } })
+  expect(await asked(false)).toEqual({ is: 'shared' })
+  expect(await asked(true)).toEqual({ is: 'own' })
+  await expect(asked(true, world.agent)).rejects.toMatchObject({ code: 'not_found' })
+  await credentials.limit(organizationId, id, 0)
+  await expect(asked(false)).rejects.toMatchObject({ code: 'spend_limit_reached' })
+  await expect
+    .poll(() => world.query(`select outcome from audit_logs where row_id = $1 and outcome = 'denied'`, [id]))
+    .toHaveLength(1)
 })
 
 it('two actions of one name are refused at the start', () => {

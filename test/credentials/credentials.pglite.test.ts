@@ -1,6 +1,10 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { seededRandom, systemRandom } from '../../lib/random.ts'
+import { refreshOne } from '../../server/integrations/refresh-credentials.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
 import {
   createCipher,
   createCredentials,
@@ -8,6 +12,7 @@ import {
   type Credentials,
   type EncryptionKey,
 } from '../../server/credentials/credentials.ts'
+import { insert, type SqlRow } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
 
@@ -110,6 +115,51 @@ describe('a credential', () => {
     await expect(credentials.limit(fixture.organizationId, newId(), 1)).rejects.toMatchObject({ code: 'not_found' })
   })
 
+  it('counts the usage that was made with it, that of the user before that of the organization, whoever records it', async () => {
+    const { pool } = test.database
+    const credentials = open(old)
+    const shared = await credentials.store(name(), { secret: 'shared' })
+    const second = await credentials.store(name({ label: 'second' }), { secret: 'second' })
+    const own = await credentials.store(name({ userId: fixture.memberId, label: 'mine' }), { secret: 'own' })
+    const use = async (values: SqlRow): Promise<unknown> => {
+      const usage = {
+        organization_id: fixture.organizationId,
+        model: 'm',
+        input_tokens: 1,
+        output_tokens: 1,
+        ...values,
+      }
+      const { credential_id } = await insert(pool, 'token_usages', usage)
+      return credential_id
+    }
+    expect(await use({})).toBe(shared)
+    expect(await use({ metadata: { credentialLabel: 'second' } })).toBe(second)
+    expect(await use({ user_id: fixture.memberId })).toBe(own)
+    expect(await use({ user_id: fixture.ownerId })).toBe(shared)
+    expect(await use({ provider: 'elsewhere' })).toBeNull()
+    expect(await use({ metadata: { credentialLabel: 'third' } })).toBeNull()
+    // So a limit is one, without anybody naming an id.
+    await insert(pool, 'model_prices', {
+      provider: 'openrouter',
+      model: 'dear',
+      input_cost_per_million: 1_000_000,
+      output_cost_per_million: 0,
+    })
+    await credentials.limit(fixture.organizationId, shared, 5)
+    await use({ model: 'dear', input_tokens: 5 })
+    await expect(credentials.read(name())).rejects.toMatchObject({ code: 'spend_limit_reached' })
+    await expect(credentials.read(name({ label: 'second' }))).resolves.toMatchObject({ secret: 'second' })
+  })
+
+  it('that has ended is not handed out', async () => {
+    const credentials = open(old)
+    await credentials.store(name(), { secret: 'late', expiresAt: new Date(Date.now() - 1000) })
+    await expect(credentials.read(name())).rejects.toMatchObject({ code: 'credential_expired' })
+    const expiresAt = new Date(Date.now() + 3_600_000)
+    await credentials.store(name(), { secret: 'new', expiresAt })
+    expect(await credentials.read(name())).toMatchObject({ secret: 'new', expiresAt })
+  })
+
   it('of a user is not the one of the organization', async () => {
     const credentials = open(old)
     await credentials.store(name(), { secret: 'organization' })
@@ -184,5 +234,68 @@ describe('a credential', () => {
     await open(old).store(name({ label: 'b' }), { secret: 'kept' })
     expect(await open(fresh, old).rotate()).toEqual({ rotated: 1, unreadable: [lost] })
     expect((await open(fresh).read(name({ label: 'b' }))).secret).toBe('kept')
+  })
+})
+
+describe('a token of OAuth that ends soon', () => {
+  it.each(['github', 'linear'])('is renewed at %s, which takes a refresh token once', async (provider) => {
+    const credentials = open(old)
+    let valid = 'refresh-1'
+    const asked: Record<string, string>[] = []
+    const platform = createServer((request, response) => {
+      let body = ''
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+      request.on('end', () => {
+        const given = Object.fromEntries(new URLSearchParams(body))
+        asked.push(given)
+        const good = given['refresh_token'] === valid && given['client_secret'] === 'app-secret'
+        if (good) valid = `refresh-${asked.length + 1}`
+        response.end(
+          JSON.stringify(
+            good
+              ? { access_token: `token-${asked.length}`, refresh_token: valid, expires_in: 28_800 }
+              : { error: 'bad_refresh_token' },
+          ),
+        )
+      })
+    })
+    await new Promise<void>((resolve) => void platform.listen(0, '127.0.0.1', resolve))
+    try {
+      const token = name({ provider, kind: 'oauth_token' })
+      const soon = new Date(Date.now() + 60_000)
+      await credentials.store(token, { secret: 'token-0', refresh: valid, expiresAt: soon })
+      const deps = { credentials, clock: systemClock, log: silentLog, allowPrivate: true, timeoutMs: 10_000 }
+      const store = (expiresAt: Date, refresh: string) => credentials.store(token, { secret: 'x', refresh, expiresAt })
+      // Without an application nobody can be asked.
+      expect(await refreshOne(deps)).toBe(true)
+      expect(asked).toEqual([])
+      await credentials.store(name({ provider, kind: 'signing_key', label: 'oauth-app' }), {
+        secret: 'app-secret',
+        account: 'app-id',
+        tokenUrl: `http://127.0.0.1:${(platform.address() as AddressInfo).port}/token`,
+      })
+      expect(await refreshOne(deps)).toBe(false)
+      await store(soon, valid)
+      expect(await Promise.all([refreshOne(deps), refreshOne(deps)])).toContain(true)
+      expect(asked).toEqual([
+        { grant_type: 'refresh_token', refresh_token: 'refresh-1', client_id: 'app-id', client_secret: 'app-secret' },
+      ])
+      const renewed = await credentials.read(token)
+      expect(renewed).toMatchObject({ secret: 'token-1', refresh: 'refresh-2' })
+      expect((renewed.expiresAt?.getTime() ?? 0) - Date.now()).toBeGreaterThan(28_000_000)
+      expect(await refreshOne(deps)).toBe(false)
+      // What the platform refuses is left as it is, and asked again later.
+      await store(soon, 'forged')
+      expect(await refreshOne(deps)).toBe(true)
+      expect(await refreshOne(deps)).toBe(false)
+      expect(await credentials.read(token)).toMatchObject({ secret: 'x', refresh: 'forged' })
+      expect(asked).toHaveLength(2)
+      // No request goes to a private address unless the server allows it.
+      await store(soon, valid)
+      expect(await refreshOne({ ...deps, allowPrivate: false })).toBe(true)
+      expect(asked).toHaveLength(2)
+    } finally {
+      await new Promise<void>((resolve) => void platform.close(() => resolve()))
+    }
   })
 })

@@ -1,6 +1,6 @@
 import { Option } from 'commander'
 import { credentialKinds } from '../../credentials/credential-kinds.ts'
-import { asSpendLimit } from '../arguments.ts'
+import { asSpendLimit, asTime } from '../arguments.ts'
 import type { Cli } from '../command.ts'
 import type { CredentialOptions } from '../credentials.ts'
 
@@ -24,6 +24,13 @@ export function registerCredentials(cli: Cli): void {
     .addOption(new Option('--kind <kind>', 'what it is').choices(credentialKinds).default('api_key'))
     .option('--label <text>', 'to tell several apart', 'default')
     .option('--user <email>', 'of this user, not of the organization')
+    .option('--expires <time>', 'when it ends: 2026-11-01, 2026-11-01T12:00:00Z', asTime)
+    .option('--refresh', 'a second line of standard input is its refresh token')
+    .option('--account <name>', 'whose it is at the service; of an application of OAuth: its client id')
+    .option(
+      '--token-url <url>',
+      'of an application of OAuth: where its tokens are renewed (default: github.com, linear.app)',
+    )
     .action(
       cli.onDatabase<CredentialOptions>(async ({ database, config, console }, options) =>
         (await import('../credentials.ts')).setCredential(database, config, options, console),
