@@ -190,6 +190,21 @@ export interface Actions {
     readonly input: { readonly executionId: string; readonly gate: string; readonly reason: string }
     readonly answer: PipelineAnswer
   }
+  /** Cancels or archives a project, and says why. Nothing happens to one that is closed in this way already. */
+  readonly 'projects.close': {
+    readonly input: {
+      readonly projectId: string
+      readonly kind: 'cancelled' | 'archived'
+      readonly reason?: string
+      readonly archivePath?: string
+      readonly archiveSha256?: string
+      readonly metadata?: Readonly<Record<string, Json>>
+    }
+    readonly answer: {
+      readonly project: RowOf<(typeof shippedSchema)['projects']>
+      readonly closure: RowOf<(typeof shippedSchema)['projectClosures']> | null
+    }
+  }
   /** Starts a run of a workflow: a task for each of its steps. */
   readonly 'workflows.start': {
     readonly input: {

@@ -23,6 +23,7 @@ import { configureIntegration, secureWebhook } from './integrations.ts'
 import { heartbeat } from './heartbeat.ts'
 import { approveStep, cancelPipeline, waiveGate } from './pipeline-decisions.ts'
 import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
+import { closeProject } from './projects.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
 import { inviteMember, withdrawInvitation } from './invitations.ts'
 import { checkTool, recordTool } from './tools.ts'
@@ -49,6 +50,7 @@ export const shippedActions: readonly AnyAction[] = [
   cancelPipeline,
   approveStep,
   waiveGate,
+  closeProject,
   startWorkflow,
   cancelWorkflow,
   secureWebhook,

@@ -143,6 +143,59 @@ export function commitOf(
   return undefined
 }
 
+/** What a webhook says of a branch and its repository. */
+export interface BranchChange {
+  readonly repository: string
+  /** Of the repository, as the platform knows it. */
+  readonly externalId: string | null
+  readonly branch: string
+  readonly status: 'active' | 'merged' | 'deleted'
+  /** Null: not told. */
+  readonly sha: string | null
+  readonly isDefault: boolean
+  readonly committedAt: string | null
+  readonly author: string | null
+}
+
+/** The branch that was pushed to, deleted or merged; undefined: the webhook is about none. */
+export function branchOf(
+  provider: string,
+  { eventType, payload }: Pick<Delivery, 'eventType' | 'payload'>,
+): BranchChange | undefined {
+  if (provider !== 'github') return undefined
+  const repository = object(payload['repository'])
+  const name = text(repository['full_name'])
+  if (name === undefined) return undefined
+  const id = repository['id']
+  const of = (branch: string) => ({
+    repository: name,
+    externalId: typeof id === 'number' ? String(id) : null,
+    branch,
+    isDefault: repository['default_branch'] === branch,
+  })
+  if (eventType === 'push') {
+    const branch = /^refs\/heads\/(.+)$/.exec(text(payload['ref']) ?? '')?.[1]
+    if (branch === undefined) return undefined
+    if (payload['deleted'] === true)
+      return { ...of(branch), status: 'deleted', sha: null, committedAt: null, author: null }
+    const commit = object(payload['head_commit'])
+    return {
+      ...of(branch),
+      status: 'active',
+      sha: text(payload['after']) ?? null,
+      committedAt: time(commit['timestamp']),
+      author: text(object(commit['author'])['name']) ?? null,
+    }
+  }
+  const pull = object(payload['pull_request'])
+  const head = object(pull['head'])
+  const branch = text(head['ref'])
+  // Of a fork it is another repository's branch.
+  if (eventType !== 'pull_request.closed' || pull['merged'] !== true || branch === undefined) return undefined
+  if (text(object(head['repo'])['full_name']) !== name) return undefined
+  return { ...of(branch), status: 'merged', sha: text(head['sha']) ?? null, committedAt: null, author: null }
+}
+
 function parse(headers: IncomingHttpHeaders, body: Buffer): JsonObject {
   try {
     const raw = body.toString()

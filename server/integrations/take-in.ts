@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
 import type { Json } from '../../protocol/rows/row.ts'
 import { followIssue } from './follow-issue.ts'
-import { commitOf, issueChangeOf, type IssueChange, type JsonObject } from './payload.ts'
+import { branchOf, commitOf, issueChangeOf, type BranchChange, type IssueChange, type JsonObject } from './payload.ts'
 
 /** A stored webhook. */
 export interface StoredEvent {
@@ -38,6 +38,8 @@ export async function takeIn(client: PoolClient, event: StoredEvent): Promise<vo
   ])
   const issue = issueChangeOf(event.provider, event)
   if (issue) await updateTasks(client, event, issue)
+  const branch = branchOf(event.provider, event)
+  if (branch) await trackBranch(client, event, branch)
   const commit = commitOf(event.provider, event)
   if (commit)
     await client.query(
@@ -58,6 +60,34 @@ export async function takeIn(client: PoolClient, event: StoredEvent): Promise<vo
         event.project,
       ],
     )
+}
+
+/** Repositories that the organization has under this name; of an integration of a project those of that project. */
+const trackBranchSql = `
+with tracked as (
+  update repositories set external_id = coalesce($4, external_id), last_synced_at = date_trunc('milliseconds', now())
+  where organization_id = $1 and owner || '/' || name = $2 and provider = $3 and deleted_at is null and (project_id = $5 or $5 is null)
+  returning id, organization_id
+)
+insert into repository_branches as b (organization_id, repository_id, name, head_sha, is_default, status, last_commit_at, last_commit_author)
+select organization_id, id, $6, $7, $8, $9, $10::timestamptz, $11 from tracked
+on conflict (repository_id, name) do update set head_sha = coalesce(excluded.head_sha, b.head_sha), is_default = excluded.is_default, status = excluded.status,
+  last_commit_at = coalesce(excluded.last_commit_at, b.last_commit_at), last_commit_author = coalesce(excluded.last_commit_author, b.last_commit_author)`
+
+async function trackBranch(client: PoolClient, event: StoredEvent, branch: BranchChange): Promise<void> {
+  await client.query(trackBranchSql, [
+    event.organization,
+    branch.repository,
+    event.provider,
+    branch.externalId,
+    event.project,
+    branch.branch,
+    branch.sha,
+    branch.isDefault,
+    branch.status,
+    branch.committedAt,
+    branch.author,
+  ])
 }
 
 async function updateTasks(client: PoolClient, event: StoredEvent, issue: IssueChange): Promise<void> {

@@ -15,6 +15,7 @@ import type { configureIntegration, secureWebhook } from '../../server/actions/i
 import type { inviteMember, withdrawInvitation } from '../../server/actions/invitations.ts'
 import type { approveStep, cancelPipeline, waiveGate } from '../../server/actions/pipeline-decisions.ts'
 import type { claimStep, finishStep, renewStep, startPipeline } from '../../server/actions/pipelines.ts'
+import type { closeProject } from '../../server/actions/projects.ts'
 import type { claimTask, releaseTask, renewLease } from '../../server/actions/tasks.ts'
 import type { checkTool, recordTool } from '../../server/actions/tools.ts'
 import type { cancelWorkflow, startWorkflow } from '../../server/actions/workflows.ts'
@@ -26,6 +27,7 @@ type Shipped =
   | typeof checkTool
   | typeof claimStep
   | typeof claimTask
+  | typeof closeProject
   | typeof configureIntegration
   | typeof failEvents
   | typeof finishStep

@@ -94,6 +94,35 @@ describe('a call', () => {
   })
 })
 
+it('a project is closed with a reason and its archive, once', async () => {
+  const { id: projectId } = await world.add('projects', { name: 'Over', slug: 'over' })
+  await world.addTask({ project_id: projectId })
+  const input = {
+    projectId,
+    kind: 'archived',
+    reason: 'done',
+    archivePath: 's3://a/over.tgz',
+    archiveSha256: 'ab'.repeat(32),
+  }
+  await expect(world.call(world.agent, 'projects.close', input)).rejects.toMatchObject({
+    code: expect.stringMatching(/forbidden|not_found/) as string,
+  })
+  const answer = await world.call(world.owner, 'projects.close', input)
+  expect(answer).toMatchObject({
+    project: { status: 'archived' },
+    closure: { reason: 'done', archivePath: 's3://a/over.tgz' },
+  })
+  expect(await world.call(world.owner, 'projects.close', { ...input, reason: 'again' })).toEqual(answer)
+  const tasks = await world.query('select status from tasks where project_id = $1', [projectId])
+  expect(tasks).toEqual([{ status: 'cancelled' }])
+  expect(
+    await world.query(
+      `select reason, encode(archive_sha256, 'hex') as sha from project_closures where project_id = $1`,
+      [projectId],
+    ),
+  ).toEqual([{ reason: 'done', sha: 'ab'.repeat(32) }])
+})
+
 it('an action reads the secrets of its organization in its own transaction, and a limit holds there', async () => {
   const credentials = createCredentials({
     pool: world.pool,
@@ -110,7 +139,9 @@ it('an action reads the secrets of its organization in its own transaction, and 
     input: z.strictObject({ own: z.boolean() }),
     async run(context, { own }) {
       const { secret } = await context.credential({ provider: 'openrouter', own })
-      return { is: secret }
+      // The rest of the action is a writer's again.
+      const [now] = await context.query<{ role: string }>({ text: 'select current_user::text as role' })
+      return { is: secret, as: now?.role ?? null }
     },
   })
   const actions = createActions({
@@ -123,8 +154,8 @@ it('an action reads the secrets of its organization in its own transaction, and 
   })
   const asked = (own: boolean, who = world.owner) =>
     actions.call(who, { id: newId(), action: 'test.ask', input: { own } })
-  expect(await asked(false)).toEqual({ is: 'shared' })
-  expect(await asked(true)).toEqual({ is: 'own' })
+  expect(await asked(false)).toEqual({ is: 'shared', as: 'app_rw' })
+  expect(await asked(true)).toEqual({ is: 'own', as: 'app_rw' })
   await expect(asked(true, world.agent)).rejects.toMatchObject({ code: 'not_found' })
   await credentials.limit(organizationId, id, 0)
   await expect(asked(false)).rejects.toMatchObject({ code: 'spend_limit_reached' })

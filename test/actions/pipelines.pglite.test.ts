@@ -261,6 +261,9 @@ describe('a run of a pipeline', () => {
     )
     const answer = { stepExecutionId: String(ask?.['id']), approved: true }
     await expect(world.call(world.agent, 'pipelines.approve', answer)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(
+      await world.query('select user_id, kind, body from notifications where subject_id = $1 order by user_id', [id]),
+    ).toContainEqual({ user_id: world.fixture.ownerId, kind: 'pipeline.approval_waiting', body: 'ask' })
     await world.call(world.owner, 'pipelines.approve', answer)
     expect(await finish(await claim())).toMatchObject({ status: 'completed' })
   })

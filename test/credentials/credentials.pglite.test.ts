@@ -142,11 +142,11 @@ describe('a credential', () => {
     await insert(pool, 'model_prices', {
       provider: 'openrouter',
       model: 'dear',
-      input_cost_per_million: 1_000_000,
+      input_cost_per_million: 100_000,
       output_cost_per_million: 0,
     })
     await credentials.limit(fixture.organizationId, shared, 5)
-    await use({ model: 'dear', input_tokens: 5 })
+    await use({ model: 'dear', input_tokens: 50 })
     await expect(credentials.read(name())).rejects.toMatchObject({ code: 'spend_limit_reached' })
     await expect(credentials.read(name({ label: 'second' }))).resolves.toMatchObject({ secret: 'second' })
   })
@@ -262,7 +262,7 @@ describe('a token of OAuth that ends soon', () => {
     await new Promise<void>((resolve) => void platform.listen(0, '127.0.0.1', resolve))
     try {
       const token = name({ provider, kind: 'oauth_token' })
-      const soon = new Date(Date.now() + 60_000)
+      const soon = new Date(Date.now() + 5 * 60_000)
       await credentials.store(token, { secret: 'token-0', refresh: valid, expiresAt: soon })
       const deps = { credentials, clock: systemClock, log: silentLog, allowPrivate: true, timeoutMs: 10_000 }
       const store = (expiresAt: Date, refresh: string) => credentials.store(token, { secret: 'x', refresh, expiresAt })

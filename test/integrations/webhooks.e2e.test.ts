@@ -344,8 +344,19 @@ describe('a push to GitHub', () => {
       send(path, letter('github', { ref, after, repository: { full_name: 'acme/app' }, ...more }, 'push'))
     await push('refs/heads/main', 'aaa')
     await push('refs/heads/other', 'bbb')
-    await push('refs/heads/gone', 'ccc', { deleted: true })
+    await push('refs/heads/gone', 'ccc')
+    await push('refs/heads/gone', '000', { deleted: true })
     await settled(integration)
+    expect(
+      await query(
+        'select name, head_sha as sha, status from repository_branches where repository_id = $1 order by name',
+        [repository_id],
+      ),
+    ).toEqual([
+      { name: 'gone', sha: 'ccc', status: 'deleted' },
+      { name: 'main', sha: 'aaa', status: 'active' },
+      { name: 'other', sha: 'bbb', status: 'active' },
+    ])
     const runs = await query(
       `select e.pipeline_id as pipeline, e.branch, e.commit_sha as sha, e.trigger_kind as trigger from pipeline_executions e
        join pipelines p on p.id = e.pipeline_id where p.repository_id = $1 order by e.commit_sha, p.name`,
@@ -355,6 +366,7 @@ describe('a push to GitHub', () => {
       { pipeline: any, branch: 'main', sha: 'aaa', trigger: 'push' },
       { pipeline: main, branch: 'main', sha: 'aaa', trigger: 'push' },
       { pipeline: any, branch: 'other', sha: 'bbb', trigger: 'push' },
+      { pipeline: any, branch: 'gone', sha: 'ccc', trigger: 'push' },
     ])
   })
 })
