@@ -364,14 +364,8 @@ async function compose(
   })
   const repositories = createRepositories({ database, catalog, clock, random, onCommitted: () => hub.wake() })
   return {
-    database,
-    repositories,
-    credentials,
-    cluster,
-    source,
-    state,
-    hub,
-    feed,
+    ...{ database, repositories, credentials, cluster },
+    ...{ source, state, hub, feed },
     maintenance,
     integrations,
     gateway,
