@@ -45,6 +45,23 @@ test.each([
   expect(missing).toEqual([])
 })
 
+test('the README says no figure of speed that docs/performance.md does not publish', () => {
+  const cells = (markdown: string): string[][] =>
+    [...markdown.matchAll(/^\|(.*)\|$/gm)].map(([, row = '']) => row.split('|').map((cell) => cell.trim()))
+  const said = cells(readme.slice(readme.indexOf('| workload, Postgres'), readme.indexOf('`npm run bench` measures')))
+  const published = cells(text('docs/performance.md')).map((row) => row.join(' '))
+  const figures = said.slice(2).map(([what = '', measured = '']) => ({
+    what,
+    figures: measured.match(/\d[\d,.]*/g) ?? [],
+  }))
+  expect(figures.length).toBeGreaterThan(5)
+  for (const { what, figures: some } of figures)
+    for (const figure of some) {
+      const isPublished = published.some((row) => ` ${row} `.includes(` ${figure} `))
+      expect(isPublished, `${figure} of “${what}”`).toBe(true)
+    }
+})
+
 test('docs/acceptance.md answers each of the 60 criteria', () => {
   const answers = [
     ...text('docs/acceptance.md').matchAll(/^(\d+)\. .*?(Proven: “|Partly: “|Not built yet|Measured, not tested)/gm),
