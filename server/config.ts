@@ -15,7 +15,8 @@ export type DatabaseConfig =
 /** Who signs tokens. `stored`: a secret made once and kept in the data folder (embedded only). */
 export type AuthConfig =
   | { readonly kind: 'secret'; readonly secret: string }
-  | { readonly kind: 'jwks'; readonly url: string }
+  /** Tokens count that `issuer` made for `audience`: an identity provider signs tokens of other applications with the same keys. */
+  | { readonly kind: 'jwks'; readonly url: string; readonly issuer: string; readonly audience: string }
   | { readonly kind: 'stored'; readonly dataDir: string }
 
 /** What a session may do; all are told to the client in `welcome` or in the error. */
@@ -145,6 +146,8 @@ const variables = {
   REDIS_URL: url('redis:', 'rediss:').optional(),
   AUTH_SECRET: z.string().min(32, 'must have at least 32 characters, e.g. from `openssl rand -base64 32`').optional(),
   AUTH_JWKS_URL: url('https:', 'http:').optional(),
+  AUTH_ISSUER: z.string().min(1, 'must be the `iss` of the tokens').optional(),
+  AUTH_AUDIENCE: z.string().min(1, 'must be the `aud` of the tokens').optional(),
   EMBEDDING_PROVIDER: z.enum(['none', 'openai'], 'must be none or openai').default('none'),
   EMBEDDING_URL: url('https:', 'http:').optional(),
   EMBEDDING_KEY: z.string().min(1, 'must be the key of the embedding service').optional(),
@@ -214,6 +217,11 @@ function contradictions(given: Readonly<Record<string, string | undefined>>): re
     )
   }
   if (given['AUTH_SECRET'] && given['AUTH_JWKS_URL']) lines.push('AUTH_SECRET and AUTH_JWKS_URL are both set: keep one')
+  for (const [name, claim] of Object.entries({ AUTH_ISSUER: 'iss', AUTH_AUDIENCE: 'aud' }))
+    if (given['AUTH_JWKS_URL'] && !given[name])
+      lines.push(
+        `${name} is absent: it must be set together with AUTH_JWKS_URL, to the \`${claim}\` of the tokens that are meant for this server`,
+      )
   if (given['BACKUP_DIR'] && !given['ENCRYPTION_KEYS'])
     lines.push(
       'ENCRYPTION_KEYS is absent: it must be set together with BACKUP_DIR (e.g. to k1:$(openssl rand -base64 32)), for backups are encrypted',
@@ -281,7 +289,9 @@ function cacheOf(setting: string): { readonly cacheDir?: string } {
 
 function toAuth(env: z.infer<typeof environment>, dataDir: string): AuthConfig {
   if (env.AUTH_SECRET !== undefined) return { kind: 'secret', secret: env.AUTH_SECRET }
-  if (env.AUTH_JWKS_URL !== undefined) return { kind: 'jwks', url: env.AUTH_JWKS_URL }
+  const { AUTH_JWKS_URL: keys, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = env
+  if (keys !== undefined && issuer !== undefined && audience !== undefined)
+    return { kind: 'jwks', url: keys, issuer, audience }
   return { kind: 'stored', dataDir }
 }
 

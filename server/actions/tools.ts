@@ -69,6 +69,12 @@ export const recordTool = defineAction({
     durationMs: z.number().int().min(0).max(2_147_483_647).optional(),
   }),
   async run(context, { decisionId, result, durationMs }) {
+    // Two that come at once are one after the other.
+    await context.query({
+      name: 'action_lock_tool_decision',
+      text: 'select pg_advisory_xact_lock(hashtextextended($1, 0))',
+      values: [decisionId],
+    })
     const decisions = await context.query<{ readonly agent: string | null; readonly allowed: boolean }>({
       name: 'action_tool_decision',
       text: 'select agent_id as agent, allowed from tool_audit_logs where id = $1 and organization_id = $2 limit 2',
@@ -114,10 +120,10 @@ async function agentOf({ query }: ActionContext, agentId: string): Promise<Agent
   return agent
 }
 
-/** Of the run under way of the task that the tool is for, if it is for one. */
+/** Of the run under way of the task that the tool is for; where there is none, the most that one of the agent's runs has used. */
 async function usedBy({ query }: ActionContext, agentId: string, taskId: string | undefined): Promise<Used> {
   const [row] = await query<{
-    readonly run: string | null
+    readonly runs: number
     readonly tokens: number
     readonly cost: number
     readonly seconds: number
@@ -125,22 +131,23 @@ async function usedBy({ query }: ActionContext, agentId: string, taskId: string 
   }>({
     name: 'action_tool_used',
     text: `
-      select r.id as run, coalesce(u.tokens, 0)::float8 as tokens, coalesce(u.cost, 0)::float8 as cost,
-        floor(coalesce(extract(epoch from clock_timestamp() - coalesce(r.started_at, r.created_at)), 0))::float8 as seconds, (
+      with runs as (
+        select r.task_id, coalesce(sum(u.total_tokens), 0) as tokens, coalesce(sum(u.cost_usd), 0) as cost,
+          floor(extract(epoch from clock_timestamp() - coalesce(r.started_at, r.created_at))) as seconds
+        from task_runs r left join token_usages u on u.task_run_id = r.id
+        where r.agent_id = $1 and r.status = 'running' group by r.id
+      )
+      select count(*)::integer as runs, coalesce(max(tokens), 0)::float8 as tokens, coalesce(max(cost), 0)::float8 as cost,
+        coalesce(max(seconds), 0)::float8 as seconds, (
           select coalesce(sum(cost_usd), 0)::float8 from token_usages
           where agent_id = $1 and occurred_at >= date_trunc('day', now() at time zone 'UTC') at time zone 'UTC'
         ) as today
-      from (select) one
-      left join lateral (
-        select id, started_at, created_at from task_runs
-        where task_id = $2 and agent_id = $1 and status = 'running' order by created_at desc limit 1
-      ) r on true
-      left join lateral (select sum(total_tokens) as tokens, sum(cost_usd) as cost from token_usages where task_run_id = r.id) u on true`,
+      from runs where task_id = $2 or not exists (select from runs where task_id = $2)`,
     values: [agentId, taskId ?? null],
   })
   if (!row) return nothingUsed
-  const { run, tokens, cost, seconds, today } = row
-  return { run: run === null ? null : { tokens, costUsd: cost, seconds }, todayUsd: today }
+  const { runs, tokens, cost, seconds, today } = row
+  return { run: runs === 0 ? null : { tokens, costUsd: cost, seconds }, todayUsd: today }
 }
 
 async function permissionsOf(

@@ -138,7 +138,12 @@ async function verify(token: string, key: SigningKey, clock: Clock): Promise<JWT
     const { payload } =
       key.kind === 'secret'
         ? await jwtVerify(token, key.bytes, { ...options, algorithms: ['HS256'], issuer })
-        : await jwtVerify(token, key.keys, { ...options, algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'] })
+        : await jwtVerify(token, key.keys, {
+            ...options,
+            algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'],
+            issuer: key.issuer,
+            audience: key.audience,
+          })
     return payload
   } catch (cause) {
     if (cause instanceof errors.JWTExpired)

@@ -7,7 +7,7 @@ import type { AuthConfig } from '../config.ts'
 /** How tokens are checked, and signed where this server is the one that signs. */
 export type SigningKey =
   | { readonly kind: 'secret'; readonly bytes: Uint8Array }
-  | { readonly kind: 'remote'; readonly keys: JWTVerifyGetKey }
+  | { readonly kind: 'remote'; readonly keys: JWTVerifyGetKey; readonly issuer: string; readonly audience: string }
 
 /** The key of the configuration; a stored one is made at first use, readable by its owner only. */
 export async function openSigningKey(config: AuthConfig, random: Random): Promise<SigningKey> {
@@ -15,7 +15,12 @@ export async function openSigningKey(config: AuthConfig, random: Random): Promis
     case 'secret':
       return { kind: 'secret', bytes: new TextEncoder().encode(config.secret) }
     case 'jwks':
-      return { kind: 'remote', keys: createRemoteJWKSet(new URL(config.url)) }
+      return {
+        kind: 'remote',
+        keys: createRemoteJWKSet(new URL(config.url)),
+        issuer: config.issuer,
+        audience: config.audience,
+      }
     case 'stored':
       return { kind: 'secret', bytes: await storedSecret(config.dataDir, random) }
   }

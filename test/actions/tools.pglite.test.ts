@@ -95,6 +95,13 @@ describe('tools.check', () => {
     expect(await check(inTask)).toMatchObject({ allowed: true })
     await use(1, 1)
     expect(await check(inTask)).toMatchObject({ allowed: false, reason: expect.stringContaining('maxTokensPerRun') })
+    // To name no task, or one that the agent does not run, lifts no limit.
+    for (const elsewhere of [{}, { taskId: String((await world.addTask()).id) }])
+      expect(await check({ toolName: 'read', ...elsewhere })).toMatchObject({
+        allowed: false,
+        reason: expect.stringContaining('maxTokensPerRun'),
+      })
+    await world.query(`update task_runs set status = 'completed' where id = $1`, [run.id])
     expect(await check({ toolName: 'read' })).toMatchObject({ allowed: true })
     await use(2, 4.5)
     expect(await check({ toolName: 'read' })).toMatchObject({
@@ -132,6 +139,12 @@ describe('tools.record', () => {
       },
     ])
     await expect(record()).rejects.toMatchObject({ code: 'forbidden' })
+    const { decisionId: another } = await check({ toolName: 'read', operation: 'file' })
+    const twice = await Promise.allSettled(
+      [1, 2].map(() => world.call(world.agent, 'tools.record', { decisionId: another, result: 'done' })),
+    )
+    expect(twice.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    expect(await logged(another)).toHaveLength(2)
   })
 
   test('takes none of what was denied, and none of what is unknown', async () => {

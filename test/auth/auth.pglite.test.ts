@@ -136,7 +136,7 @@ describe('keys', () => {
     await rm(dataDir, { recursive: true })
   })
 
-  test('of another signer are fetched from its URL, and only asymmetric signatures count', async () => {
+  test('of another signer are fetched from its URL, and only its asymmetric signatures for this server count', async () => {
     const pair = await generateKeyPair('ES256')
     const server: Server = createServer((_, response) => {
       void exportJWK(pair.publicKey).then((jwk) =>
@@ -146,16 +146,27 @@ describe('keys', () => {
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const remote = await openSigningKey(
-      { kind: 'jwks', url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` },
+      {
+        kind: 'jwks',
+        url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+        issuer: 'https://id.example.com',
+        audience: 'tidewire',
+      },
       systemRandom,
     )
     const claims = { kind: 'user', org: fixture.organizationId }
-    const token = await new SignJWT(claims)
-      .setProtectedHeader({ alg: 'ES256', kid: 'k1' })
-      .setSubject(fixture.ownerId)
-      .setExpirationTime('1m')
-      .sign(pair.privateKey)
-    await expect(auth(remote).authenticate(token)).resolves.toMatchObject({ id: fixture.ownerId })
+    const tokenOf = (iss: string, aud: string): Promise<string> =>
+      new SignJWT(claims)
+        .setProtectedHeader({ alg: 'ES256', kid: 'k1' })
+        .setSubject(fixture.ownerId)
+        .setIssuer(iss)
+        .setAudience(aud)
+        .setExpirationTime('1m')
+        .sign(pair.privateKey)
+    const [ours, issuer] = ['tidewire', 'https://id.example.com']
+    await expect(auth(remote).authenticate(await tokenOf(issuer, ours))).resolves.toMatchObject({ id: fixture.ownerId })
+    for (const other of [tokenOf(issuer, 'another-app'), tokenOf('https://elsewhere.example.com', ours)])
+      await expect(auth(remote).authenticate(await other)).rejects.toMatchObject({ code: 'token_invalid' })
     await expect(auth(remote).authenticate(await auth().issueToken(user(fixture.ownerId), 60))).rejects.toMatchObject({
       code: 'token_invalid',
     })

@@ -92,9 +92,18 @@ describe('settings', () => {
 
   test('refuse a database elsewhere without anything to check tokens with', () => {
     expect(refusal({ DATABASE_URL: 'postgres://me@db/tide' }).message).toContain('AUTH_SECRET is absent')
-    expect(
-      loadConfig({ DATABASE_URL: 'postgres://me@db/tide', AUTH_JWKS_URL: 'https://id.example.com/keys' }).auth.kind,
-    ).toBe('jwks')
+    const elsewhere = { DATABASE_URL: 'postgres://me@db/tide', AUTH_JWKS_URL: 'https://id.example.com/keys' }
+    const { message } = refusal(elsewhere)
+    expect(message).toContain('AUTH_ISSUER is absent')
+    expect(message).toContain('AUTH_AUDIENCE is absent')
+    expect(loadConfig({ ...elsewhere, AUTH_ISSUER: 'https://id.example.com', AUTH_AUDIENCE: 'tidewire' }).auth).toEqual(
+      {
+        kind: 'jwks',
+        url: 'https://id.example.com/keys',
+        issuer: 'https://id.example.com',
+        audience: 'tidewire',
+      },
+    )
   })
 
   test('refuse logical replication on the embedded database', () => {
