@@ -1,7 +1,8 @@
 import type { Filter } from '../../protocol/rows/filter.ts'
 import { rowId, type Row, type Value } from '../../protocol/rows/row.ts'
-import { literalColumns, searchCandidates, searchWeights } from '../../protocol/rows/search-rank.ts'
+import { fullTextColumns, literalColumns, searchCandidates, searchWeights } from '../../protocol/rows/search-rank.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
+import { lexemesOf, startOf } from './lexemes.ts'
 
 /** What a search asks for, checked. */
 export interface LocalAsk {
@@ -35,8 +36,8 @@ interface Hit {
 }
 
 /**
- * Searches what a replica holds, best first. By vector exactly as the server does without its index. Words are found as
- * they stand, anywhere in a text: the server also knows their stems, and ranks them by how often they occur.
+ * Searches what a replica holds, best first. By vector exactly as the server does without its index. Words are found by
+ * their stems, as on the server, which ranks them by how often they occur.
  */
 export async function localSearch(table: TableDescriptor, ask: LocalAsk, rows: LocalRows): Promise<readonly Hit[]> {
   const { column, vector, text, where, limit, now } = ask
@@ -44,11 +45,11 @@ export async function localSearch(table: TableDescriptor, ask: LocalAsk, rows: L
     vector === undefined ? [] : rows.nearest(table.name, { column, vector, where: filter, limit: many })
   if (text === undefined)
     return (await near(where, limit)).map(({ row, score }) => ({ row, score, parts: { vector: score } }))
-  const byWords = await textHits(table, ask, text, rows)
-  if (vector === undefined) return byWords.slice(0, limit)
+  const { byWords, asItStands } = await textHits(table, ask, text, rows)
+  if (vector === undefined) return best(byWords.length >= limit ? byWords : [...byWords, ...asItStands], limit)
 
-  const words = new Map(byWords.map((hit) => [rowId(hit.row), hit]))
-  const ids = [...words.keys()]
+  const words = new Map([...byWords, ...asItStands].map((hit) => [rowId(hit.row), hit]))
+  const ids = byWords.map(({ row }) => rowId(row))
   const found = [
     ...(await near(where, searchCandidates(limit))),
     ...(ids.length === 0 ? [] : await near({ and: [where, { id: { in: ids } }] }, ids.length)),
@@ -70,33 +71,58 @@ export async function localSearch(table: TableDescriptor, ask: LocalAsk, rows: L
   return best(hits, limit)
 }
 
+/**
+ * The best rows that have any of the words, the more the better; and beside them those that only have the text as it stands,
+ * which is how names and codes are found that stemming would break. As on the server the latter count where the former
+ * are too few, and a row that is near is worth more by them.
+ */
 async function textHits(
   table: TableDescriptor,
   { where, limit }: LocalAsk,
   text: string,
   rows: LocalRows,
-): Promise<readonly Hit[]> {
+): Promise<{ readonly byWords: readonly Hit[]; readonly asItStands: readonly Hit[] }> {
+  const isText = (name: string): boolean => table.columns[name]?.type === 'text'
+  const [indexed, literal] = [fullTextColumns.filter(isText), literalColumns.filter(isText)]
   const phrase = text.toLowerCase()
-  const words = [...new Set(phrase.match(/[\p{L}\p{N}]+/gu) ?? [])]
-  const columns = literalColumns.filter((name) => table.columns[name]?.type === 'text')
-  const wanted = words.length === 0 ? [phrase] : words
-  const any = wanted.flatMap((word) => columns.map((name): Filter => ({ [name]: { ilike: `%${escapeLike(word)}%` } })))
-  if (any.length === 0) return []
-  let hits: readonly Hit[] = []
+  const wanted = [...lexemesOf(text)]
+  const any = [
+    ...wanted.flatMap((lexeme) => indexed.map((name): Filter => ({ [name]: contains(startOf(lexeme)) }))),
+    ...literal.map((name): Filter => ({ [name]: contains(phrase) })),
+  ]
+  if (any.length === 0) return { byWords: [], asItStands: [] }
+  let byWords: readonly Hit[] = []
+  let asItStands: readonly Hit[] = []
+  const most = searchCandidates(limit)
   for (let after: Filter = {}; ;) {
     const page = await rows.find(table.name, { and: [where, { or: any }, after] }, pageSize)
-    hits = best([...hits, ...page.map((row) => scored(row))], searchCandidates(limit))
+    const hits = page.map((row) => scored(row))
+    byWords = best([...byWords, ...hits.filter(({ share }) => share > 0).map(({ hit }) => hit)], most)
+    asItStands = best(
+      [...asItStands, ...hits.filter(({ share, hit }) => share === 0 && hit.score > 0).map(({ hit }) => hit)],
+      most,
+    )
     const last = page.at(-1)
-    if (page.length < pageSize || last === undefined) return hits
+    if (page.length < pageSize || last === undefined) break
     after = { id: { gt: rowId(last) } }
   }
+  return { byWords, asItStands }
 
-  function scored(row: Row): Hit {
-    const texts = columns.map((name) => String(row[name] ?? '').toLowerCase())
-    const share = wanted.filter((word) => texts.some((content) => content.includes(word))).length / wanted.length
-    const score = 0.5 * share + (texts.some((content) => content.includes(phrase)) ? 0.5 : 0)
-    return { row, score, parts: { text: score } }
+  function scored(row: Row): { readonly share: number; readonly hit: Hit } {
+    const has = new Set(indexed.flatMap((name) => [...lexemesOf(String(row[name] ?? ''))]))
+    const share = wanted.length === 0 ? 0 : wanted.filter((lexeme) => has.has(lexeme)).length / wanted.length
+    const isLiteral = literal.some((name) =>
+      String(row[name] ?? '')
+        .toLowerCase()
+        .includes(phrase),
+    )
+    const score = 0.5 * share + (isLiteral ? 0.5 : 0)
+    return { share, hit: { row, score, parts: { text: score } } }
   }
+}
+
+function contains(text: string): Filter {
+  return { ilike: `%${escapeLike(text)}%` }
 }
 
 /** What a row is worth whatever is asked for, where its table has such columns. */

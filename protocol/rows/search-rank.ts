@@ -6,6 +6,9 @@ export const searchWeights = { vector: 0.55, text: 0.2, importance: 0.15, recenc
 /** So many of the nearest, and as many of those with the words, are ranked together: more than are asked for. */
 export const searchCandidates = (limit: number): number => Math.max(100, 4 * limit)
 
+/** Columns whose words are in the full-text index of the tables that have one. */
+export const fullTextColumns: readonly string[] = ['title', 'content']
+
 /** Columns in which the text as it stands is looked for. */
 export const literalColumns: readonly string[] = ['title', 'name', 'content', 'summary']
 

@@ -1,5 +1,6 @@
 // The same call, here and on the server, over the same rows.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { lexemesOf, startOf } from '../../client-sdk/memory/lexemes.ts'
 import { search, type SearchRequest } from '../../client-sdk/memory/search.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
@@ -26,9 +27,10 @@ const random = seededRandom(20)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T =>
   choices[Math.floor(random.next() * choices.length)] ?? choices[0]
 const vector = (): Float32Array => Float32Array.from({ length: 384 }, () => random.next() - 0.5)
-// Words that are their own stems, so that both sides know them.
 const sentence = (): string =>
-  Array.from({ length: 4 }, () => oneOf('vpn', 'deploy', 'camel', 'tent', 'lamp', '50%')).join(' ')
+  Array.from({ length: 4 }, () =>
+    oneOf('VPN', 'deploy', 'deploying', 'redeployed', 'camels', 'tents', 'the lamp', '50%', 'tent-like', 'node.js'),
+  ).join(' ')
 
 const catalog = loadCatalog()
 const table = shippedSchema.memories
@@ -125,7 +127,17 @@ test('a search by vector finds the same rows in the same order with the same sco
 test('a search by words, alone or with a vector, finds the same rows, and weighs their worth alike', async () => {
   const { local, remote } = both
   for (let round = 0; round < 15; round++) {
-    const text = oneOf('camel', 'the lamp, VPN!', 'deploy tent', ' Vpn ')
+    const text = oneOf(
+      'camel',
+      'the lamps, VPN!',
+      'deployed tent',
+      ' Vpn ',
+      'tents-like',
+      'Node.js',
+      'ploy',
+      'the',
+      'node',
+    )
     const words = { text, where: oneOf(...filters), limit: 200 }
     const near = { ...words, embedding: vector() }
     const ids = async (request: SearchRequest): Promise<readonly [readonly string[], readonly string[]]> => [
@@ -150,4 +162,36 @@ test('a row whose vector has no direction is never near, and a question without 
   for (const { score } of await remote({ embedding: vector(), limit: 200 })) expect(score).toBeGreaterThanOrEqual(-1)
   await expect(remote({ embedding: new Float32Array(384) })).rejects.toMatchObject({ code: 'invalid_value' })
   await expect(remote({ text: ' ' })).rejects.toMatchObject({ code: 'invalid_value' })
+})
+
+const roots =
+  'add ador analog arsen bl boy cann ceas commun confirm control deploy di depend effect egg electr enjoy exceed fe gener happ hop hopp iz inn ly mov news off ' +
+  'oper organ out proceed radic rat relat sens sk succeed therap triplic univers vil y yell'
+const endings =
+  ' s ss sses ies ied us e ed edly ing ingly eed eedly y ly ily ational tional ency ancy ably ently izer ization ation ator alism ality ally fulness ously ' +
+  'ousness iveness ivity bility bly ology ogist fully lessly icate ative alize icity ical ful ness ance ence er able ible ant ement ment ism ous ive ize sion'
+
+test('words have the stems that Postgres gives them, and a search begins with a part that all words of a stem have', async () => {
+  const words = roots
+    .split(' ')
+    .flatMap((root) => endings.split(' ').flatMap((end) => [root + end, `${root}${end}s`, `${root}${end}ly`]))
+  const { rows } = await scope.db.database.pool.query<{ word: string; stems: readonly string[] }>(
+    `select word, ts_lexize('english_stem', word) as stems from unnest($1::text[]) as word`,
+    [words],
+  )
+  expect(rows).toHaveLength(words.length)
+  expect(rows.filter(({ word, stems }) => [...lexemesOf(word)].join() !== stems.join())).toEqual([])
+  for (const { word, stems } of rows) for (const stem of stems) expect(word).toContain(startOf(stem))
+})
+
+test.each([
+  'Adding two dying camels to the kind-hearted caravan: it is up-to-date!',
+  "They don't know O'Neil, e.g. of the U.S.A., and/or his naïve café in der STRASSE.",
+  'foo_bar of src/index.ts, node.js v1.2.3 and a.b@c.org; 3.14 of 50% in 2026-11-22 at 12:30, covid-19, 3rd a12.',
+])('a text is found by the lexemes that Postgres indexes: %s', async (text) => {
+  const { rows } = await scope.db.database.pool.query<{ lexemes: readonly string[] }>(
+    `select tsvector_to_array(to_tsvector('english', $1)) as lexemes`,
+    [text],
+  )
+  expect([...lexemesOf(text)].toSorted()).toEqual(rows[0]?.lexemes.toSorted())
 })
