@@ -1,7 +1,7 @@
 // There is no Docker in the tests, so the steps of the Dockerfile are done in a folder, and what they make is run as it would be.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -64,8 +64,27 @@ test('is not root, says where it listens and what it keeps, and hears SIGTERM it
   expect(image.labels).toContain('org.opencontainers.image.licenses')
 })
 
+/** Files of the image but for what its volumes hold, with their sizes and times. */
+function filesBesideVolumes(): ReadonlyMap<string, string> {
+  const paths = readdirSync(image.root, { recursive: true, encoding: 'utf8' })
+  const own = paths.filter((path) => !['/data', '/backups'].some((volume) => `/${path}`.startsWith(volume)))
+  return new Map(
+    own.map((path) => {
+      const { size, mtimeMs } = lstatSync(join(image.root, path))
+      return [path, `${size} ${mtimeMs}`] as const
+    }),
+  )
+}
+
+test('has less than 200 MB of its own: the server, its packages and the embedded database', () => {
+  const bytes = [...filesBesideVolumes().values()].reduce((sum, text) => sum + Number(text.split(' ')[0]), 0)
+  expect(bytes / 1e6).toBeGreaterThan(20)
+  expect(bytes / 1e6).toBeLessThan(200)
+})
+
 test('starts, becomes healthy by its own check, and ends with 0 when it is told to', async () => {
   const port = String(await freePort())
+  const before = filesBesideVolumes()
   const server = runInImage([...image.entrypoint, ...image.cmd], { PORT: port, HOST: '127.0.0.1' })
   let said = ''
   for (const stream of [server.stdout, server.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
@@ -80,6 +99,8 @@ test('starts, becomes healthy by its own check, and ends with 0 when it is told 
   await vi.waitFor(() => expect(said).toContain('Tidewire is ready'), { timeout: 240_000 })
   server.kill(image.stopSignal as NodeJS.Signals)
   expect(await exitCodeOf(server)).toBe(0)
+  // Its root may be read-only.
+  expect(filesBesideVolumes()).toEqual(before)
   // Nobody answers: the check says so.
   expect(await exitCodeOf(runInImage(image.healthcheck, { PORT: port }))).toBe(1)
 }, 300_000)
