@@ -95,7 +95,7 @@ create table sync.calls (
  * {"strategy": "fixed" | "exponential", "delaySeconds": n, "maxDelaySeconds": n, "jitter": true}; no policy, no pause.
  * Jitter takes up to half of the pause away, so that tasks that failed together do not come back together.
  */
-const retryDelay = `
+export const retryDelay = `
 create function sync.retry_delay(policy jsonb, attempt integer) returns interval language sql volatile as $$
   select make_interval(secs => least(
     coalesce((policy->>'maxDelaySeconds')::double precision, 86400),
@@ -147,7 +147,7 @@ create function sync.end_attempt(task uuid, recoverable boolean) returns void la
 $$`
 
 /** Ends the attempts whose lease is over. Returns how many. */
-const sweepLeases = `
+export const sweepLeases = `
 create function sync.sweep_leases() returns integer language plpgsql as $$
 declare
   expired uuid[] := array(

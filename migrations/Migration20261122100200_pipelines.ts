@@ -33,6 +33,97 @@ export class Migration20261122100200_pipelines extends Migration {
   }
 }
 
+/**
+ * Compares the gates of a run that have no result yet (of these names; null: all) with the metrics that its steps gave:
+ * `outputs.metrics`, of the last step that has it. A metric that nobody gave passes nothing. Returns the names of blocking gates
+ * that failed and are not waived.
+ */
+export const evaluateGates = `
+create function sync.evaluate_gates(execution uuid, names text[]) returns text[] language plpgsql as $$
+begin
+  insert into public.quality_gate_results (organization_id, project_id, quality_gate_id, execution_id, gate_name, operator, threshold, actual_value, passed, details)
+  select distinct on (g.name) g.organization_id, g.project_id, g.id, e.id, g.name, g.operator, g.threshold, m.value,
+    coalesce(case g.operator when 'lt' then m.value < g.threshold when 'lte' then m.value <= g.threshold when 'eq' then m.value = g.threshold
+      when 'gte' then m.value >= g.threshold else m.value > g.threshold end, false),
+    jsonb_build_object('metric', g.metric_name, 'blocking', g.is_blocking, 'severity', g.severity)
+  from public.pipeline_executions e
+  join public.quality_gates g on g.project_id = e.project_id and (g.pipeline_id = e.pipeline_id or g.pipeline_id is null)
+  left join lateral (
+    select (s.outputs#>>array['metrics', g.metric_name])::numeric as value from public.pipeline_step_executions s
+    where s.execution_id = e.id and s.status = 'completed' and jsonb_typeof(s.outputs#>array['metrics', g.metric_name]) = 'number'
+    order by s.finished_at desc, s.position desc limit 1
+  ) m on true
+  where e.id = execution and g.is_active and g.deleted_at is null and (names is null or g.name = any (names))
+  order by g.name, g.pipeline_id nulls last
+  on conflict (execution_id, gate_name) do nothing;
+  return array(
+    select gate_name from public.quality_gate_results r
+    where r.execution_id = execution and not r.passed and r.waived_by_user_id is null and (r.details->>'blocking')::boolean
+      and (names is null or gate_name = any (names))
+    order by gate_name
+  );
+end $$`
+
+/** Ends steps whose lease is over, or whose process has crashed, and runs that take longer than their pipeline allows. Returns how many. */
+export const sweepPipelines = `
+create function sync.sweep_pipelines() returns integer language plpgsql as $$
+declare
+  overdue uuid;
+  swept integer := 0;
+begin
+  for overdue in
+    select l.step_execution_id from sync.step_leases l left join public.agent_instances i on i.id = l.instance_id
+    where l.expires_at < clock_timestamp() or i.status in ('crashed', 'stopped')
+    order by l.step_execution_id for update of l skip locked
+  loop
+    perform sync.finish_step(overdue, 'timed_out', '{"error": "The lease ran out."}');
+    swept := swept + 1;
+  end loop;
+  for overdue in
+    select e.id from public.pipeline_executions e join public.pipelines p on p.id = e.pipeline_id
+    where e.status in ('pending', 'queued', 'running') and e.queued_at < clock_timestamp() - make_interval(secs => p.timeout_seconds)
+    order by e.id for no key update of e skip locked
+  loop
+    perform sync.end_pipeline(overdue, 'timed_out', 'The run took longer than its pipeline allows.');
+    swept := swept + 1;
+  end loop;
+  return swept;
+end $$`
+
+/** A run is as its tasks are: one that has failed ends it, and cancels the others. The next that waits begins. */
+const computeWorkflowRun = `
+create function sync.compute_workflow_run() returns trigger language plpgsql as $$
+declare
+  r public.workflow_runs;
+  became text;
+  next uuid;
+begin
+  select * into r from public.workflow_runs where id = new.workflow_run_id for no key update;
+  if r.status is distinct from 'running' then return null; end if;
+  select case when bool_or(status = 'failed') then 'failed' when bool_or(status = 'cancelled') then 'cancelled'
+    when bool_and(status = 'completed') then 'completed' else 'running' end into became
+  from public.tasks where workflow_run_id = r.id and deleted_at is null;
+  update public.workflow_runs set status = became,
+    current_step = case when became = 'running' then (
+      select metadata->>'step' from public.tasks
+      where workflow_run_id = r.id and deleted_at is null and status not in ('completed', 'cancelled') order by status <> 'in_progress', position limit 1
+    ) else current_step end,
+    output = case when became = 'completed' then (
+      select jsonb_object_agg(metadata->>'step', result) from public.tasks where workflow_run_id = r.id and deleted_at is null
+    ) end,
+    error_message = case when became = 'failed' then format('Step %s failed.', new.metadata->>'step') end,
+    finished_at = case when became <> 'running' then date_trunc('milliseconds', clock_timestamp()) end
+  where id = r.id;
+  if became <> 'running' then
+    update public.tasks set status = 'cancelled'
+    where workflow_run_id = r.id and deleted_at is null and status not in ('completed', 'failed', 'cancelled');
+    perform sync.publish_event(r.organization_id, 'workflows', 'workflow.' || became, r.project_id, 'workflow_run', r.id, jsonb_build_object('workflowId', r.workflow_id));
+    select id into next from public.workflow_runs where workflow_id = r.workflow_id and status = 'queued' order by created_at, id limit 1;
+    if next is not null then perform sync.begin_workflow_run(next); end if;
+  end if;
+  return null;
+end $$`
+
 const tables = [
   /** Who holds a running step, until when, and until when at most. */
   `
@@ -75,36 +166,7 @@ begin
   perform sync.publish_event(e.organization_id, 'pipelines', 'pipeline.' || became, e.project_id, 'pipeline_execution', e.id,
     jsonb_build_object('pipelineId', e.pipeline_id, 'runNumber', e.run_number, 'branch', e.branch, 'commitSha', e.commit_sha, 'gateStatus', e.gate_status, 'error', message));
 end $$`,
-  /**
-   * Compares the gates of a run that have no result yet (of these names; null: all) with the metrics that its steps gave:
-   * \`outputs.metrics\`, of the last step that has it. A metric that nobody gave passes nothing. Returns the names of blocking gates
-   * that failed and are not waived.
-   */
-  `
-create function sync.evaluate_gates(execution uuid, names text[]) returns text[] language plpgsql as $$
-begin
-  insert into public.quality_gate_results (organization_id, project_id, quality_gate_id, execution_id, gate_name, operator, threshold, actual_value, passed, details)
-  select distinct on (g.name) g.organization_id, g.project_id, g.id, e.id, g.name, g.operator, g.threshold, m.value,
-    coalesce(case g.operator when 'lt' then m.value < g.threshold when 'lte' then m.value <= g.threshold when 'eq' then m.value = g.threshold
-      when 'gte' then m.value >= g.threshold else m.value > g.threshold end, false),
-    jsonb_build_object('metric', g.metric_name, 'blocking', g.is_blocking, 'severity', g.severity)
-  from public.pipeline_executions e
-  join public.quality_gates g on g.project_id = e.project_id and (g.pipeline_id = e.pipeline_id or g.pipeline_id is null)
-  left join lateral (
-    select (s.outputs#>>array['metrics', g.metric_name])::numeric as value from public.pipeline_step_executions s
-    where s.execution_id = e.id and s.status = 'completed' and jsonb_typeof(s.outputs#>array['metrics', g.metric_name]) = 'number'
-    order by s.finished_at desc, s.position desc limit 1
-  ) m on true
-  where e.id = execution and g.is_active and g.deleted_at is null and (names is null or g.name = any (names))
-  order by g.name, g.pipeline_id nulls last
-  on conflict (execution_id, gate_name) do nothing;
-  return array(
-    select gate_name from public.quality_gate_results r
-    where r.execution_id = execution and not r.passed and r.waived_by_user_id is null and (r.details->>'blocking')::boolean
-      and (names is null or gate_name = any (names))
-    order by gate_name
-  );
-end $$`,
+  evaluateGates,
   /**
    * Makes the steps ready whose time has come, does those that are the server's own (gates, notices), and ends the run when nothing
    * is left. A step waits for those it names in depends_on; one that names none, for all of a lower position.
@@ -271,31 +333,7 @@ begin
   perform sync.advance_pipeline(execution);
   return true;
 end $$`,
-  /** Ends steps whose lease is over, or whose process has crashed, and runs that take longer than their pipeline allows. Returns how many. */
-  `
-create function sync.sweep_pipelines() returns integer language plpgsql as $$
-declare
-  overdue uuid;
-  swept integer := 0;
-begin
-  for overdue in
-    select l.step_execution_id from sync.step_leases l left join public.agent_instances i on i.id = l.instance_id
-    where l.expires_at < clock_timestamp() or i.status in ('crashed', 'stopped')
-    order by l.step_execution_id for update of l skip locked
-  loop
-    perform sync.finish_step(overdue, 'timed_out', '{"error": "The lease ran out."}');
-    swept := swept + 1;
-  end loop;
-  for overdue in
-    select e.id from public.pipeline_executions e join public.pipelines p on p.id = e.pipeline_id
-    where e.status in ('pending', 'queued', 'running') and e.queued_at < clock_timestamp() - make_interval(secs => p.timeout_seconds)
-    order by e.id for no key update of e skip locked
-  loop
-    perform sync.end_pipeline(overdue, 'timed_out', 'The run took longer than its pipeline allows.');
-    swept := swept + 1;
-  end loop;
-  return swept;
-end $$`,
+  sweepPipelines,
 ]
 
 const workflows = [
@@ -333,39 +371,7 @@ begin
     update public.workflow_runs set status = 'completed', finished_at = started_at where id = run;
   end if;
 end $$`,
-  /** A run is as its tasks are: one that has failed ends it, and cancels the others. The next that waits begins. */
-  `
-create function sync.compute_workflow_run() returns trigger language plpgsql as $$
-declare
-  r public.workflow_runs;
-  became text;
-  next uuid;
-begin
-  select * into r from public.workflow_runs where id = new.workflow_run_id for no key update;
-  if r.status is distinct from 'running' then return null; end if;
-  select case when bool_or(status = 'failed') then 'failed' when bool_or(status = 'cancelled') then 'cancelled'
-    when bool_and(status = 'completed') then 'completed' else 'running' end into became
-  from public.tasks where workflow_run_id = r.id and deleted_at is null;
-  update public.workflow_runs set status = became,
-    current_step = case when became = 'running' then (
-      select metadata->>'step' from public.tasks
-      where workflow_run_id = r.id and deleted_at is null and status not in ('completed', 'cancelled') order by status <> 'in_progress', position limit 1
-    ) else current_step end,
-    output = case when became = 'completed' then (
-      select jsonb_object_agg(metadata->>'step', result) from public.tasks where workflow_run_id = r.id and deleted_at is null
-    ) end,
-    error_message = case when became = 'failed' then format('Step %s failed.', new.metadata->>'step') end,
-    finished_at = case when became <> 'running' then date_trunc('milliseconds', clock_timestamp()) end
-  where id = r.id;
-  if became <> 'running' then
-    update public.tasks set status = 'cancelled'
-    where workflow_run_id = r.id and deleted_at is null and status not in ('completed', 'failed', 'cancelled');
-    perform sync.publish_event(r.organization_id, 'workflows', 'workflow.' || became, r.project_id, 'workflow_run', r.id, jsonb_build_object('workflowId', r.workflow_id));
-    select id into next from public.workflow_runs where workflow_id = r.workflow_id and status = 'queued' order by created_at, id limit 1;
-    if next is not null then perform sync.begin_workflow_run(next); end if;
-  end if;
-  return null;
-end $$`,
+  computeWorkflowRun,
   `create trigger d_workflow_computed after update of status on tasks for each row
     when (new.workflow_run_id is not null and old.status is distinct from new.status) execute function sync.compute_workflow_run()`,
 ]

@@ -48,7 +48,7 @@ begin
   end if;
 end $$`
 
-const changes: readonly (readonly [name: string, before: string, after: string])[] = [
+export const changes: readonly (readonly [name: string, before: string, after: string])[] = [
   [
     'sync.start_pipeline(uuid, text, text, text, jsonb)',
     'perform sync.advance_pipeline(made);',

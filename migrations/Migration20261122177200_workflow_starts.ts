@@ -40,7 +40,7 @@ export class Migration20261122177200_workflow_starts extends Migration {
 }
 
 /** What is left of the run is cancelled, an event says how it ended, and the next that waits begins. Nothing happens to one that has ended. */
-const endRun = `
+export const endRun = `
 create function sync.end_workflow_run(run uuid, became text, message text) returns void language plpgsql as $$
 declare
   r public.workflow_runs;

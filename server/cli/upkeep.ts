@@ -53,7 +53,8 @@ const jobs: Readonly<Record<UpkeepJob, (database: Database, options: JobOptions)
     return usages === undefined ? undefined : { usages }
   },
   async sweep({ pool }, { dryRun }) {
-    return { ...(await sweepWork({ pool, clock: systemClock, dryRun, triggeredBy: 'cli' })) }
+    const { stuck, ...swept } = await sweepWork({ pool, clock: systemClock, dryRun, triggeredBy: 'cli' })
+    return { ...swept, stuck: stuck.map(({ table: name, id, sqlstate }) => `${name} ${id}: ${sqlstate}`) }
   },
 }
 

@@ -22,7 +22,7 @@ import { applyRetention, type RetentionReport } from './retention/retention.ts'
 import { repriceUsage } from './repricing.ts'
 import { recordEffect } from './runs.ts'
 import { createSchemaWatch } from './schema-watch.ts'
-import { sweepWork } from './sweep.ts'
+import { createSweepRound } from './sweep.ts'
 import { vacuumStale } from './vacuum.ts'
 import { vitalsIntervalMs, writeVitals } from './vitals.ts'
 
@@ -155,10 +155,7 @@ export function startMaintenance({
       const { changes = 0 } = (await prune({ pool, clock })) ?? {}
       if (changes > 0) log.info('Change log pruned', { entries: changes })
     }),
-    every({ clock, log, job: 'sweep', ms: sweepIntervalMs }, async () => {
-      const { instances, leases, pipelines } = await sweepWork({ pool, clock })
-      if (instances + leases + pipelines > 0) log.info('Work was taken back', { instances, leases, pipelines })
-    }),
+    every({ clock, log, job: 'sweep', ms: sweepIntervalMs }, createSweepRound({ pool, clock, log })),
     every({ clock, log, job: 'partitions', ms: partitionsIntervalMs, firstMs: firstPartitionsMs }, async () => {
       await ensurePartitions({ pool, monthsAhead: monthsAhead(database) })
     }),

@@ -10,7 +10,8 @@ import { refuse, type Refusal } from './refusal.ts'
 const documents: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   agents: { dna: AgentDNA },
   event_subscriptions: { filter: eventFilterSchema, retryPolicy: retryPolicySchema },
-  workflows: { definition: workflowDefinitionSchema },
+  tasks: { retryPolicy: retryPolicySchema },
+  workflows: { definition: workflowDefinitionSchema, retryPolicy: retryPolicySchema },
 }
 
 /** Whether the documents that are to be stored are as their schemas say. The message names the path of the first fault. */

@@ -455,6 +455,15 @@ describe('a quality gate', () => {
     expect(await finish(await claim())).toMatchObject({ status: 'completed', gateStatus: 'passed' })
   })
 
+  it('compares a metric that is larger than its result can hold', async () => {
+    const pipelineId = await gated()
+    await gate(pipelineId)
+    const { id } = await start(pipelineId)
+    expect(await finish(await claim(), metrics(1e300))).toMatchObject({ status: 'running' })
+    expect(await finish(await claim())).toMatchObject({ status: 'completed', gateStatus: 'passed' })
+    expect(await results(id)).toMatchObject([{ gate: 'coverage', value: 99_999_999_999.9999, passed: true }])
+  })
+
   it('is asked at the end when no step asks it', async () => {
     const pipelineId = await pipeline([{ name: 'test' }])
     await gate(pipelineId)
@@ -574,5 +583,26 @@ describe('a workflow', () => {
     await world.query('select sync.start_workflow($1, null, $2, null)', [id, '{}'])
     await world.query('delete from projects where id = $1', [project_id])
     expect(await world.query('select id from workflow_runs where workflow_id = $1', [id])).toEqual([])
+  })
+
+  it('whose queued run names an agent that is gone fails that run, and the one behind it begins', async () => {
+    await clear()
+    const { id } = await define({ steps })
+    const [first, broken, third] = [await begin(id), await begin(id), await begin(id)]
+    const gone = JSON.stringify({ steps: [{ key: 'plan', title: 'Plan', agentId: newId() }] })
+    await world.query('update workflows set definition = $2 where id = $1', [id, gone])
+    // The definition is mended when the next run but one begins.
+    await world.query(`create function mend_workflow() returns trigger language plpgsql as $$ begin
+      update workflows set definition = '{"steps":[{"key":"plan","title":"Plan"}]}' where id = new.workflow_id; return null; end $$`)
+    await world.query(`create trigger mend_workflow after update of status on workflow_runs for each row
+      when (new.status = 'failed' and new.error_message like 'The tasks%') execute function mend_workflow()`)
+    await work('failed')
+    expect(await runOf(first.id)).toMatchObject({ status: 'failed', error_message: 'Step plan failed.' })
+    expect(await runOf(broken.id)).toMatchObject({
+      status: 'failed',
+      error_message: expect.stringContaining('not there'),
+    })
+    expect(await runOf(third.id)).toMatchObject({ status: 'running' })
+    await world.query('drop trigger mend_workflow on workflow_runs; drop function mend_workflow()')
   })
 })

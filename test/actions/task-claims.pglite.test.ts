@@ -298,6 +298,20 @@ describe('a run that fails', () => {
     }
   })
 
+  it.each([
+    [{ delaySeconds: '30s', jitter: 'perhaps' }, 0],
+    [{ delaySeconds: 1e300, maxDelaySeconds: 1e300, strategy: 'exponential', jitter: false }, 86_400],
+    [{ delaySeconds: 60, maxDelaySeconds: -1 }, 0],
+    ['30s', 0],
+    [[1], 0],
+  ])('is tried again whatever its policy holds: %j', async (policy, seconds) => {
+    await world.addTask({ retry_policy: JSON.stringify(policy) })
+    const claimed = await claim()
+    await fail(claimed)
+    expect(await taskOf(claimed)).toMatchObject({ status: 'pending' })
+    expect((await pause(claimed)) ?? 0).toBe(seconds)
+  })
+
   it('and cannot be mended fails its task at once', async () => {
     await world.addTask()
     const claimed = await claim()

@@ -5,11 +5,13 @@ import { AgentDNA } from '../../protocol/agents/agent-dna.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { seedDemo } from '../../server/demo/demo.ts'
 import { startMaintenance } from '../../server/maintenance/maintenance.ts'
+import { createSweepRound, sweepWork } from '../../server/maintenance/sweep.ts'
 import { prune, pruneLog } from '../../server/maintenance/prune.ts'
 import { vacuumStale } from '../../server/maintenance/vacuum.ts'
 import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { seedFixture } from '../support/fixtures.ts'
+import { newId, seedFixture } from '../support/fixtures.ts'
+import { insert } from '../migrations/rows.ts'
 
 let home: TestDatabase
 
@@ -150,4 +152,56 @@ test('the lively demo has something of everything, once, and agents whose DNA is
     `select a.dna from agents a join organizations o on o.id = a.organization_id where o.slug = 'demo' and a.name in ('scout', 'pilot', 'critic')`,
   )
   expect(rows.map(({ dna }) => AgentDNA.parse(dna).runtime.concurrency)).toEqual([2, 2, 2])
+})
+
+test('a row that cannot be swept is named once, and the work of every other organization is taken back', async () => {
+  const { pool } = home.database
+  const expired = async (title: string) => {
+    const { organizationId, projectId } = await seedFixture(pool)
+    const at = { organization_id: organizationId, project_id: projectId }
+    const { id } = await insert(pool, 'tasks', { ...at, title, status: 'in_progress', lease_expires_at: '2026-01-01' })
+    const pipeline = await insert(pool, 'pipelines', { ...at, name: newId(), timeout_seconds: 1 })
+    const execution = await insert(pool, 'pipeline_executions', {
+      ...at,
+      pipeline_id: pipeline.id,
+      run_number: 1,
+      definition_revision: 1,
+      trigger_kind: title === 'poison' ? 'schedule' : 'api',
+      queued_at: '2026-01-01',
+    })
+    return { task: id, execution: execution.id }
+  }
+  await pool.query(
+    `create function refuse_poison() returns trigger language plpgsql as $$ begin raise exception 'poison'; end $$`,
+  )
+  await pool.query(
+    `create trigger refuse_poison before update on tasks for each row when (old.title = 'poison') execute function refuse_poison()`,
+  )
+  await pool.query(`create trigger refuse_poison before update on pipeline_executions for each row
+    when (old.trigger_kind = 'schedule') execute function refuse_poison()`)
+  const [poison, healthy] = [await expired('poison'), await expired('healthy')]
+  const lines: unknown[] = []
+  const round = createSweepRound({
+    pool,
+    clock: systemClock,
+    log: { info: () => undefined, error: (message, details) => lines.push([message, details]) },
+  })
+  await round()
+  await round()
+  expect(lines).toEqual([
+    ['Work could not be taken back', { table: 'tasks', id: poison.task, sqlstate: 'P0001' }],
+    ['Work could not be taken back', { table: 'pipeline_executions', id: poison.execution, sqlstate: 'P0001' }],
+  ])
+  const statuses = async (of: typeof poison) =>
+    (
+      await pool.query<{ status: string }>(
+        'select status from tasks where id = $1 union all select status from pipeline_executions where id = $2',
+        [of.task, of.execution],
+      )
+    ).rows.map(({ status }) => status)
+  expect(await statuses(poison)).toEqual(['in_progress', 'pending'])
+  expect(await statuses(healthy)).toEqual(['pending', 'timed_out'])
+  await pool.query('drop function refuse_poison() cascade')
+  expect(await sweepWork({ pool, clock: systemClock })).toMatchObject({ stuck: [] })
+  expect(await statuses(poison)).toEqual(['pending', 'timed_out'])
 })
