@@ -173,7 +173,7 @@ const definers = "('begin_epoch', 'close_commit', 'compute_member_profile', 'com
  * a table is exempt. \`shipped_locked\` lets a shipped row be locked, by who refers to it; that one cannot be changed or
  * taken over is what \`b_touch\` sees to.
  */
-const secure = `
+export const secure = `
 create function sync.secure() returns void language plpgsql as $$
 declare
   target record;

@@ -12,6 +12,15 @@ const tenants = tables.filter(hasOrganization)
 
 /** What holds secrets, and what says what happened. */
 const secret = ['access_tokens', 'auth_sessions', 'credentials', 'user_credentials']
+/** Functions that reach beyond the rights of a writer, and that writers call. All others are called by the owner, or by triggers. */
+const definersOfWriters = [
+  'credential_kind',
+  'embeds',
+  'invite',
+  'known_mutations',
+  'recount_mutations',
+  'withdraw_invitation',
+]
 const appendOnly = [
   'audit_logs',
   'memory_logs',
@@ -251,6 +260,33 @@ export function describeRoles(kind: 'embedded' | 'postgres'): void {
       expect(found).toEqual([
         expect.objectContaining({ id, own: null, result: null }),
         expect.objectContaining({ id: null, client_seq: 0 }),
+      ])
+    })
+
+    test('a function with the rights of its owner is called by nobody but the roles that need it', async () => {
+      const { rows } = await pool.query<{ name: string; trigger: boolean; callers: string[] }>(`
+        select p.proname as name, p.prorettype = 'trigger'::regtype as trigger,
+          array(select r.rolname::text from pg_roles r where r.rolname ~ '^app_(rw|feed|readonly)$' and has_function_privilege(r.oid, p.oid, 'EXECUTE') order by 1) as callers
+        from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where p.prosecdef and n.nspname in ('public', 'sync')
+          and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+        order by 1`)
+      for (const { name, trigger, callers } of rows)
+        expect
+          .soft({ name, callers })
+          .toEqual({ name, callers: !trigger && definersOfWriters.includes(name) ? ['app_rw'] : [] })
+      expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(definersOfWriters))
+    })
+
+    test('app_readonly cannot make an invitation, whatever organization it names', async () => {
+      const invited = (role: string) =>
+        as(role, theirs, (client) =>
+          reach(client, `select sync.invite('eve@example.com', 'owner', '\\x00', now() + interval '1 day')`),
+        )
+      expect([await invited('app_readonly'), await invited('app_feed'), await invited('app_rw')]).toEqual([
+        'denied',
+        'denied',
+        1,
       ])
     })
 
