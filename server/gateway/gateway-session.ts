@@ -234,6 +234,8 @@ export class GatewaySession implements Wire, Expiring {
     this.#outflow.open([welcome, ...(trouble ? [notice(trouble)] : [])])
     presence.enter(visitor)
     expiries.set(this, expiresAt)
+    // It was looked at before the hub knew of this session: a token that ended in between is told to nobody.
+    void this.checkToken()
     this.#deps.log.debug('Session open', {
       device: principal.deviceId,
       principal: principal.id,

@@ -251,11 +251,17 @@ export class Node {
     else session.missed()
   }
 
-  /** A step too big for one batch: every session reads what concerns it, and its access, by itself. */
+  /**
+   * A step too big for one batch: every session reads what concerns it, and its access, by itself. Nobody has read whose credentials
+   * changed in it, so every session looks at its own.
+   */
   #skip(moment: Moment): void {
     this.#watch.lostSight(moment)
     this.#ring.clear()
-    for (const session of [...this.sessions]) if (session.state === 'live') session.missed()
+    for (const session of [...this.sessions]) {
+      session.credentialsChanged()
+      if (session.state === 'live') session.missed()
+    }
   }
 
   /** After a failure the database may be another one, or an older state of this one. */

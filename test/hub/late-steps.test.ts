@@ -1,6 +1,6 @@
 // Races between the live loop and single sessions, each as one fixed history. The property test next door found them, one of them only in
 // 25,000 runs.
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
@@ -255,4 +255,13 @@ it('a session whose log is pruned in the middle of its load begins anew, at once
   expect(client.failures).toEqual([])
   expect(client.ended).toBeNull()
   expect(client.rows.size).toBe(keys.length - 1)
+})
+
+it('a step that is too big to read lets every session look at its token', async () => {
+  const clients = [await connected(ada, 'one'), await connected(ben, 'two')]
+  for (const client of clients) await hold(client)
+  expect(clients.map(({ credentialsAsked }) => credentialsAsked)).toEqual([0, 0])
+  feed.maxKeys = 0
+  feed.commit({ puts: [stored('tasks', 'a', 1)] })
+  await vi.waitFor(() => expect(clients.map(({ credentialsAsked }) => credentialsAsked > 0)).toEqual([true, true]))
 })

@@ -48,6 +48,8 @@ export class ModelClient {
   cursor: Cursor | null = null
   settled = new Set<string>()
   frontiers = 0
+  /** How often it was told to look at its token. */
+  credentialsAsked = 0
   readonly failures: unknown[] = []
   #saved: Saved[] = [{ cursor: null, rows: new Map(), held: [] }]
   #parts: { readonly message: DownOf<'batch'>; readonly blocks: readonly PackedBlock[] }[] = []
@@ -80,6 +82,7 @@ export class ModelClient {
       session = await this.#hub.open({
         principal: this.principal,
         cursor: saved.cursor,
+        credentialsChanged: () => void this.credentialsAsked++,
         send: (frame) => {
           if (connection !== this.#connection) return
           // Whatever is thrown in here would only be heard by the hub.

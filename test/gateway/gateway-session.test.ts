@@ -1,0 +1,97 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { systemClock } from '../../lib/clock.ts'
+import { uuidFromKey } from '../../lib/uuid-from-key.ts'
+import { TideError } from '../../protocol/error.ts'
+import type { Down, DownOf } from '../../protocol/messages/down.ts'
+import type { Up } from '../../protocol/messages/up.ts'
+import { messageFrame, parseDown } from '../../protocol/parse.ts'
+import { protocolVersion } from '../../protocol/protocol-version.ts'
+import { defaultLimits } from '../../server/config.ts'
+import { Expiries } from '../../server/gateway/expiries.ts'
+import type { GatewayDeps } from '../../server/gateway/gateway-deps.ts'
+import { GatewaySession } from '../../server/gateway/gateway-session.ts'
+import { Presence } from '../../server/gateway/presence.ts'
+import { createHub, type Hub } from '../../server/hub/hub.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { MemoryFeed } from '../hub/memory-feed.ts'
+
+let hub: Hub
+beforeAll(async () => {
+  const feed = new MemoryFeed(new Map())
+  feed.commit({ access: new Map([[id('ada'), new Set()]]) })
+  hub = createHub({ feed, source: feed, clock: systemClock, log: silentLog, catalog: { byName: new Map() } })
+  await hub.start()
+})
+afterAll(() => hub.stop())
+
+const id = (name: string): string => uuidFromKey('test', [name])
+const nowhere = () => Promise.reject(new TideError('not_found', 'There is none here.'))
+
+/** A session over a real hub, and what it told its client. */
+function openSession(deps: Partial<GatewayDeps>): { readonly session: GatewaySession; readonly told: Down[] } {
+  const told: Down[] = []
+  const session = new GatewaySession(
+    {
+      auth: {
+        authenticate: async () => ({
+          kind: 'user',
+          id: id('ada'),
+          organizationId: id('o'),
+          expiresAt: Date.now() + 60_000,
+        }),
+      },
+      devices: { register: async () => ({ deviceId: id('device'), clientSeq: 0 }) },
+      hub,
+      mutations: { push: nowhere },
+      search: { search: nowhere },
+      actions: { call: nowhere },
+      presence: new Presence(systemClock),
+      expiries: new Expiries(systemClock),
+      byDevice: new Map(),
+      clock: systemClock,
+      log: silentLog,
+      limits: defaultLimits,
+      schemaHash: 'test',
+      ...deps,
+    },
+    {
+      unread: 0,
+      onceDrained: () => undefined,
+      send: (frame) => void told.push(parseDown(frame).message),
+      close: () => undefined,
+    },
+  )
+  return { session, told }
+}
+
+const hello: Extract<Up, { type: 'hello' }> = {
+  type: 'hello',
+  protocol: protocolVersion,
+  schemaHash: 'test',
+  token: 'token',
+  device: { fingerprint: 'fingerprint', name: 'laptop', kind: 'server', storageEngine: 'memory' },
+  cursor: null,
+  clientSeq: 0,
+}
+const say = (session: GatewaySession, message: Up): void => session.receive(messageFrame(message))
+
+test('a token that is revoked while the hub opens the session ends the connection', async () => {
+  let isRevoked = false
+  const { session, told } = openSession({
+    auth: {
+      authenticate: async () => {
+        if (isRevoked) throw new TideError('token_invalid', 'The token is refused: it was revoked.')
+        return { kind: 'user', id: id('ada'), organizationId: id('o'), expiresAt: Date.now() + 60_000 }
+      },
+    },
+    hub: {
+      open: async (visitor) => {
+        isRevoked = true
+        return hub.open(visitor)
+      },
+    },
+  })
+  say(session, hello)
+  const isEnd = (message: Down): message is DownOf<'error'> => message.type === 'error' && message.fatal
+  await vi.waitFor(() => expect(told.find(isEnd)?.error.code).toBe('token_invalid'))
+})
