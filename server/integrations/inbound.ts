@@ -4,6 +4,7 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import type { Random } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
+import { storableJson, storableText } from '../../protocol/rows/storable-json.ts'
 import type { Credentials } from '../credentials/credentials.ts'
 import { readDelivery } from './payload.ts'
 import { refuseSignature, type Provider, type Sent } from './signatures.ts'
@@ -21,7 +22,8 @@ export interface InboundDeps {
   readonly random: Random
 }
 
-interface Endpoint {
+/** An endpoint that is there and active. */
+export interface Endpoint {
   readonly id: string
   readonly organization: string
   readonly integration: string
@@ -48,21 +50,26 @@ with taken as (
 )
 insert into sync.integration_queue (event_id, event_at, integration_id, direction) select id, occurred_at, integration_id, 'inbound' from stored`
 
-/**
- * Takes a webhook. Throws `not_found` for an endpoint that there is not, `signature_invalid` when the sender cannot be who the endpoint is for
- * (then nothing is stored), `bad_message`, and what reading the secret throws.
- */
-export function createInbound({
-  pool,
-  credentials,
-  clock,
-  random,
-}: InboundDeps): (endpointKey: string, sent: Omit<Sent, 'now'>) => Promise<Received> {
+/** Where webhooks come in. */
+export interface Inbound {
+  /** Throws `not_found` for an endpoint that there is not. */
+  find(endpointKey: string): Promise<Endpoint>
+  /**
+   * Takes a webhook. Throws `signature_invalid` when the sender cannot be who the endpoint is for (then nothing is stored),
+   * `bad_message`, and what reading the secret throws.
+   */
+  take(endpoint: Endpoint, sent: Omit<Sent, 'now'>): Promise<Received>
+}
+
+export function createInbound({ pool, credentials, clock, random }: InboundDeps): Inbound {
   const newId = createUuidSource(clock, random)
-  return async (endpointKey, { headers, body }) => {
+  const find = async (endpointKey: string): Promise<Endpoint> => {
     const { rows } = await pool.query<Endpoint>({ name: 'webhook_endpoint', text: endpointSql, values: [endpointKey] })
     const [endpoint] = rows
     if (!endpoint) throw new TideError('not_found', 'There is no such webhook endpoint.')
+    return endpoint
+  }
+  const take = async (endpoint: Endpoint, { headers, body }: Omit<Sent, 'now'>): Promise<Received> => {
     if (endpoint.secret === null)
       throw new TideError('signature_invalid', 'The webhook endpoint has no secret yet.', {
         remedy: 'Give it one with the action webhooks.secure.',
@@ -83,18 +90,18 @@ export function createInbound({
       text: storeSql,
       values: [
         endpoint.id,
-        externalId,
+        storableText(externalId),
         newId(),
         new Date(clock.now()),
         endpoint.organization,
         endpoint.integration,
         endpoint.project,
         endpoint.provider,
-        eventType,
-        // Postgres has no NUL in text.
-        JSON.stringify(payload).replaceAll(String.raw`\u0000`, ''),
+        storableText(eventType),
+        storableJson(payload),
       ],
     })
     return { body: { ok: true }, outcome: rowCount === 1 ? 'stored' : 'repeated' }
   }
+  return { find, take }
 }

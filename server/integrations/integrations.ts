@@ -95,10 +95,9 @@ export function startIntegrations(options: IntegrationsOptions): Integrations {
   }
   cancel = clock.after(intervalMs, wake)
 
-  const receive = createInbound({ pool, credentials, clock, random })
   return {
     routes: createWebhookRoutes({
-      receive,
+      inbound: createInbound({ pool, credentials, clock, random }),
       clock,
       count: (result) => metrics.count('webhook', result),
       onStored: wake,

@@ -2,8 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
-import type { Received } from './inbound.ts'
-import type { Sent } from './signatures.ts'
+import type { Endpoint, Inbound, Received } from './inbound.ts'
 
 /** An answer in JSON. */
 export interface WebhookReply {
@@ -13,7 +12,7 @@ export interface WebhookReply {
 }
 
 export interface WebhookRoutesDeps {
-  readonly receive: (endpointKey: string, sent: Omit<Sent, 'now'>) => Promise<Received>
+  readonly inbound: Inbound
   readonly clock: Clock
   /** Told of each request how it ended: an outcome, or a code. */
   readonly count: (result: string) => void
@@ -22,7 +21,11 @@ export interface WebhookRoutesDeps {
 
 const bodyBytes = 1024 * 1024
 const bodyMs = 10_000
+/** Steps that use the database, of all senders together: each ends soon. */
 const atOnce = 32
+/** Bodies that are on their way. An organization has its own share, so that a slow sender stops nobody else's webhooks. */
+const bodiesAtOnce = 256
+const bodiesOfOrganization = 32
 
 const statuses: Partial<Record<ErrorCode, number>> = {
   signature_invalid: 401,
@@ -36,22 +39,46 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 
 /** POST /webhooks/<endpoint key>, as platforms send them. Returns undefined for other paths. */
 export function createWebhookRoutes({
-  receive,
+  inbound,
   clock,
   count,
   onStored,
 }: WebhookRoutesDeps): (request: IncomingMessage) => Promise<WebhookReply | undefined> {
   let underWay = 0
+  let bodies = 0
+  const bodiesOf = new Map<string, number>()
+  const busy = (): TideError =>
+    new TideError('rate_limited', 'Too many webhooks come at this moment; send it again later.')
 
-  async function take(request: IncomingMessage, key: string): Promise<Received> {
-    if (underWay >= atOnce)
-      throw new TideError('rate_limited', 'Too many webhooks come at this moment; send it again later.')
+  async function step<T>(work: () => Promise<T>): Promise<T> {
+    if (underWay >= atOnce) throw busy()
     underWay++
     try {
-      return await receive(key, { headers: request.headers, body: await readBody(request, clock) })
+      return await work()
     } finally {
       underWay--
     }
+  }
+
+  async function bodyFor({ organization }: Endpoint, request: IncomingMessage): Promise<Buffer> {
+    const own = bodiesOf.get(organization) ?? 0
+    if (bodies >= bodiesAtOnce || own >= bodiesOfOrganization) throw busy()
+    bodies++
+    bodiesOf.set(organization, own + 1)
+    try {
+      return await readBody(request, clock)
+    } finally {
+      bodies--
+      const left = (bodiesOf.get(organization) ?? 1) - 1
+      if (left > 0) bodiesOf.set(organization, left)
+      else bodiesOf.delete(organization)
+    }
+  }
+
+  async function take(request: IncomingMessage, key: string): Promise<Received> {
+    const endpoint = await step(() => inbound.find(key))
+    const body = await bodyFor(endpoint, request)
+    return step(() => inbound.take(endpoint, { headers: request.headers, body }))
   }
 
   return async (request) => {
@@ -92,8 +119,10 @@ async function readBody(request: IncomingMessage, clock: Clock): Promise<Buffer>
       chunks.push(chunk)
     }
   } catch (error) {
-    if (!late) throw error
-    throw new TideError('timeout', `The body did not come within ${bodyMs} ms.`)
+    if (error instanceof TideError) throw error
+    throw late
+      ? new TideError('timeout', `The body did not come within ${bodyMs} ms.`)
+      : new TideError('bad_message', 'The connection ended before the body was whole.')
   } finally {
     cancel()
   }

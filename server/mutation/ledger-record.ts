@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { storableJson } from '../../protocol/rows/storable-json.ts'
 import type { LedgerEntry } from './mutation-store.ts'
 
 /** The last moment of JavaScript's dates; PostgreSQL's go on a little longer. Milliseconds since 1970. */
@@ -9,9 +10,7 @@ const latestMs = 8.64e15
  * for such a character must be recorded all the same, or its device would send it for ever.
  */
 export function ledgerRecords(entries: readonly LedgerEntry[]): string {
-  // `JSON.stringify` escapes just these; a backslash of the text itself is two.
-  const unstorable = /\\\\|\\u0000|\\ud[89a-f][\da-f]{2}/g
-  return JSON.stringify(entries.map(ledgerRecord)).replace(unstorable, (found) => (found === '\\\\' ? found : '\ufffd'))
+  return storableJson(entries.map(ledgerRecord))
 }
 
 /** A ledger row. What a mutation said is kept only where somebody will want to look: when it was not simply applied. */

@@ -220,6 +220,27 @@ describe('the endpoint', () => {
     expect(await send(path, one)).toMatchObject({ status: 404 })
   })
 
+  it('takes text that PostgreSQL cannot store, and text that only looks like it', async () => {
+    const { integration, path } = await endpoint('slack')
+    const event = { type: 'app_mention', text: String.raw`\u0000 \ud800`, more: 'a\u0000b\ud800' }
+    const one = letter('slack', { type: 'event_callback', event }, '', 'a\u0000\ud800')
+    expect([await send(path, one), await send(path, one)]).toMatchObject([{ status: 200 }, { status: 200 }])
+    expect(await send(path, letter('slack', { type: 'a\u0000b' }))).toMatchObject({ status: 200 })
+    await settled(integration)
+    const rows = await query(
+      `select event_type, external_id, payload->'event' as event from integration_events where integration_id = $1 and direction = 'inbound' order by occurred_at, id`,
+      [integration],
+    )
+    expect(rows).toMatchObject([
+      {
+        event_type: 'app_mention',
+        external_id: 'a\ufffd\ufffd',
+        event: { text: String.raw`\u0000 \ud800`, more: 'a\ufffdb\ufffd' },
+      },
+      { event_type: 'a\ufffdb' },
+    ])
+  })
+
   it('takes no body that is too large', async () => {
     const { path } = await endpoint('github')
     expect(await send(path, { headers: {}, body: 'x'.repeat(1024 * 1024 + 1) })).toMatchObject({ status: 413 })
