@@ -3,11 +3,15 @@ import { deviceKinds, storageEngines } from '../device-kinds.ts'
 import { mostAnnounced, mostPushMutations } from '../limits.ts'
 import { jsonSchema, mutationSchema, rowIdSchema } from './mutation.ts'
 import { channelSchema, subscriptionSchema } from './subscription.ts'
+import { isStorableText } from '../rows/canonical-json.ts'
 import type { Filter } from '../rows/filter.ts'
 
 const seqSchema = z.int().nonnegative()
 /** Chosen by the client; the answer carries the same. */
 const refSchema = z.int().nonnegative()
+
+/** Text that goes into the database, or is compared with text that is there. */
+const textSchema = z.string().refine(isStorableText, 'has U+0000 or half of a surrogate pair, which cannot be stored')
 
 /** First message of a connection; answered by `welcome` or `error`. The token travels here, never in the URL. */
 export const helloSchema = z.strictObject({
@@ -17,13 +21,13 @@ export const helloSchema = z.strictObject({
   schemaHash: z.string().max(64),
   token: z.string().min(1).max(8192),
   device: z.strictObject({
-    fingerprint: z.string().min(8).max(255),
-    name: z.string().min(1).max(120),
+    fingerprint: textSchema.min(8).max(255),
+    name: textSchema.min(1).max(120),
     kind: z.enum(deviceKinds),
     storageEngine: z.enum(storageEngines),
   }),
   /** Where the replica stands; null: it holds nothing. */
-  cursor: z.strictObject({ epoch: z.string().max(64), seq: seqSchema }).nullable(),
+  cursor: z.strictObject({ epoch: textSchema.max(64), seq: seqSchema }).nullable(),
   /** Highest counter this replica has ever given out. */
   clientSeq: z.int().nonnegative(),
 })
@@ -81,7 +85,7 @@ export const searchSchema = z.strictObject({
   table: z.string().max(63),
   /** base64 of float32 little-endian. */
   embedding: z.string().max(64_000).optional(),
-  text: z.string().max(4000).optional(),
+  text: textSchema.max(4000).optional(),
   where: z.custom<Filter>((value) => typeof value === 'object' && value !== null).optional(),
   limit: z.int().min(1).max(200),
 })

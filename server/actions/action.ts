@@ -2,6 +2,7 @@ import type { PoolClient } from 'pg'
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
+import { findUnstorable, storableText } from '../../protocol/rows/storable-json.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -51,7 +52,10 @@ export interface ActionContext {
 export interface Action<Input> {
   /** `<table or subject>.<verb>`. */
   readonly name: string
-  /** Checked before `run`; unknown fields are refused. */
+  /**
+   * Checked before `run`; unknown fields are refused, and so is text that PostgreSQL cannot store: a schema that wants to take it
+   * transforms it.
+   */
   readonly input: z.ZodType<Input>
   /** Doing it again does no harm, so its answers are not kept: for what is asked often. */
   readonly repeatable?: boolean
@@ -92,6 +96,12 @@ export function defineAction<const Name extends string, Input, Given>({
       const checked = input.safeParse(given)
       if (!checked.success)
         throw new TideError('bad_message', `The input of ${name}: ${z.prettifyError(checked.error)}`)
+      const unstorable = findUnstorable(checked.data)
+      if (unstorable)
+        throw new TideError(
+          'bad_message',
+          `The input of ${name}: the text at ${storableText(unstorable.join('.'))} has U+0000 or half of a surrogate pair, which PostgreSQL cannot store.`,
+        )
       return (context) => run(context, checked.data)
     },
   }

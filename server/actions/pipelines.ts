@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
+import { storableText } from '../../protocol/rows/storable-json.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
 import { checkInstance } from './check-instance.ts'
@@ -114,11 +115,11 @@ export const finishStep = defineAction({
     stepExecutionId: z.uuid(),
     status: z.enum(['completed', 'failed']),
     exitCode: z.number().int().optional(),
-    /** The last 65,536 characters are kept. */
-    logTail: z.string().max(1_000_000).optional(),
+    /** The last 65,536 characters are kept. What cannot be stored of it is U+FFFD, so that no output of a program keeps a step from ending. */
+    logTail: z.string().max(1_000_000).transform(storableText).optional(),
     logUri: z.string().max(2000).optional(),
     outputs: z.looseObject({ metrics: z.record(z.string(), z.number()).optional() }).optional(),
-    error: z.string().max(2000).optional(),
+    error: z.string().max(2000).transform(storableText).optional(),
     artifacts: z.array(artifact).max(1000).default([]),
   }),
   async run(context, { stepExecutionId, status, artifacts, ...report }) {

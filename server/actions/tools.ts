@@ -2,11 +2,13 @@ import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { redact } from '../../protocol/rows/redact.ts'
 import type { Json } from '../../protocol/rows/row.ts'
+import { storableJson } from '../../protocol/rows/storable-json.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
 import { decideTool, isLimited, nothingUsed, type Permission, type Used } from './tool-decision.ts'
 
-const json: z.ZodType<Json> = z.json()
+/** Of a tool, which may say anything: what cannot be stored of it is U+FFFD. */
+const said = z.json().transform((value): Json => JSON.parse(storableJson(value)) as Json)
 
 /**
  * Asks whether an agent may use a tool: `{ allowed, reason, decisionId }`. The decision is logged either way, with the parameters,
@@ -18,7 +20,7 @@ export const checkTool = defineAction({
     agentId: z.uuid(),
     toolName: z.string().min(1).max(100),
     operation: z.string().min(1).max(100).default('use'),
-    parameters: json.optional(),
+    parameters: said.optional(),
     projectId: z.uuid().optional(),
     taskId: z.uuid().optional(),
   }),
@@ -65,7 +67,7 @@ export const recordTool = defineAction({
   name: 'tools.record',
   input: z.strictObject({
     decisionId: z.uuid(),
-    result: json.optional(),
+    result: said.optional(),
     durationMs: z.number().int().min(0).max(2_147_483_647).optional(),
   }),
   async run(context, { decisionId, result, durationMs }) {
@@ -169,5 +171,5 @@ async function permissionsOf(
 }
 
 function toJsonb(value: Json | undefined): string | null {
-  return value === undefined ? null : JSON.stringify(redact(value))
+  return value === undefined ? null : storableJson(redact(value))
 }

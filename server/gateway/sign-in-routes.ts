@@ -3,6 +3,7 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
+import { isStorableText } from '../../protocol/rows/canonical-json.ts'
 import type { SignIn } from '../auth/auth.ts'
 import { isOriginAllowed } from './origin.ts'
 
@@ -25,13 +26,15 @@ const triesPerMinute = 10
 const hashesAtOnce = 16
 
 const secret = z.string().min(1).max(400)
-const credentials = { email: z.string().min(3).max(320), password: secret }
-const signInSchema = z.strictObject({ ...credentials, organization: z.string().max(63).optional() })
+/** It is looked up in the database. */
+const text = z.string().refine(isStorableText, 'has U+0000 or half of a surrogate pair')
+const credentials = { email: text.min(3).max(320), password: secret }
+const signInSchema = z.strictObject({ ...credentials, organization: text.max(63).optional() })
 const passwordSchema = z.strictObject({ ...credentials, newPassword: secret })
 const acceptSchema = z.strictObject({
   token: secret,
   password: secret,
-  name: z.string().min(1).max(255).optional(),
+  name: text.min(1).max(255).optional(),
 })
 const refreshSchema = z.strictObject({ refreshToken: secret })
 

@@ -78,6 +78,15 @@ describe('a call', () => {
     })
   })
 
+  it.each(['\u0000', '\ud800'])(
+    'with text that has %j, which PostgreSQL cannot store, names the field',
+    async (character) => {
+      await expect(
+        world.call(world.owner, 'test.addTask', { projectId: world.fixture.projectId, title: `a${character}` }),
+      ).rejects.toMatchObject({ code: 'bad_message', message: expect.stringContaining('the text at title has U+0000') })
+    },
+  )
+
   it('of an unknown action lists the known ones', async () => {
     await expect(world.call(world.owner, 'tasks.clam', {})).rejects.toMatchObject({
       code: 'not_found',

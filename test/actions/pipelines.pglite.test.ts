@@ -214,6 +214,14 @@ describe('a run of a pipeline', () => {
     expect(row).toEqual({ name: 'app.tgz', size: 12, sha256 })
   })
 
+  it('takes whatever a program has printed', async () => {
+    const { id } = await start(await pipeline([{ name: 'build', kind: 'build' }]))
+    await finish(await claim(), { status: 'failed', logTail: 'a\u0000b', error: 'c\ud800' })
+    expect(
+      await world.query('select log_tail, error_message from pipeline_step_executions where execution_id = $1', [id]),
+    ).toEqual([{ log_tail: 'a\ufffdb', error_message: 'c\ufffd' }])
+  })
+
   it('tries a step again as often as it allows, and then fails', async () => {
     const { id } = await start(
       await pipeline([

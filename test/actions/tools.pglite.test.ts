@@ -60,6 +60,15 @@ describe('tools.check', () => {
     expect(await check({ toolName: 'sonar' })).toMatchObject({ allowed: false })
   })
 
+  test('keeps what a tool says that cannot be stored', async () => {
+    const { decisionId } = await check({ toolName: 'read', parameters: { path: 'a\u0000b' } })
+    await world.call(world.agent, 'tools.record', { decisionId, result: { 'k\ud800': String.raw`\u0000` + '\u0000' } })
+    expect(await logged(decisionId)).toMatchObject([
+      { parameters: { path: 'a\ufffdb' } },
+      { result: { 'k\ufffd': String.raw`\u0000` + '\ufffd' } },
+    ])
+  })
+
   test('knows what is shipped', async () => {
     expect(await check({ toolName: 'read' })).toMatchObject({ allowed: true })
     expect(await check({ toolName: 'deploy' })).toMatchObject({ allowed: false })

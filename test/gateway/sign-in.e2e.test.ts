@@ -80,6 +80,7 @@ describe('signing in', () => {
   it.each([
     ['what is not JSON', 'nonsense', 400],
     ['an unknown field', { email: 'a@b', password, more: 1 }, 400],
+    ['an address that cannot be stored', { email: 'a@b\u0000', password }, 400],
     ['a body without end', 'x'.repeat(10_000), 413],
   ])('refuses %s with a code', async (_, body, status) => {
     const answer = await post('/auth/sign-in', body)

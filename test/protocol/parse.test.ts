@@ -10,6 +10,9 @@ const push: Up = {
     { id, clientSeq: 1, table: 'tasks', rowId: id, op: 'patch', set: { title: 'a' }, base: { title: null }, at: 1 },
   ],
 }
+const search = { type: 'search', ref: 1, table: 'tasks', limit: 1 }
+const device = { fingerprint: 'fingerprint', name: 'laptop', kind: 'server', storageEngine: 'memory' }
+const hello = { type: 'hello', protocol: 1, schemaHash: '', token: 't', device, cursor: null, clientSeq: 0 }
 
 function frameWith(message: unknown): Uint8Array {
   return encodeFrame({ message, sections: [] })
@@ -32,6 +35,15 @@ describe('a message', () => {
     ],
     ['A message of type "ack" is refused at seq', { type: 'ack', seq: -1 }],
     ['A message of type "ack" is refused: Unrecognized key', { type: 'ack', seq: 1, more: true }],
+    ['A message of type "search" is refused at text: has U+0000', { ...search, text: 'a\u0000' }],
+    [
+      'A message of type "hello" is refused at device.name: has U+0000',
+      { ...hello, device: { ...device, name: '\ud800' } },
+    ],
+    [
+      'A message of type "hello" is refused at device.fingerprint: has U+0000',
+      { ...hello, device: { ...device, fingerprint: 'fingerprint\u0000' } },
+    ],
     ['A message of type "shout" is refused at type', { type: 'shout' }],
     ['A message without a type is refused at type', {}],
     ['A message without a type is refused', null],
