@@ -18,6 +18,7 @@ interface Replay {
   readonly id: string
   readonly status: string
   readonly cursor: number
+  readonly end: number
 }
 
 /**
@@ -30,7 +31,7 @@ export const readEvents = defineAction({
   repeatable: true,
   input: z.strictObject({
     subscriptionId: z.uuid(),
-    /** All up to this number were dealt with. */
+    /** All up to this number were dealt with. At most the number of the newest event, and of a replay where it ends. */
     acknowledge: seq.optional(),
     replayId: z.uuid().optional(),
     limit: z.number().int().min(1).max(most).default(100),
@@ -141,7 +142,7 @@ async function readReplay(
   const { replayId, acknowledge, limit } = asked
   const [replay] = await context.query<Replay>({
     name: 'action_lock_replay',
-    text: `select id, status, coalesce(last_seq, from_seq - 1, 0)::float8 as cursor from event_replays
+    text: `select id, status, coalesce(last_seq, from_seq - 1, 0)::float8 as cursor, coalesce(to_seq, 0)::float8 as "end" from event_replays
       where id = $1 and subscription_id = $2 and not dry_run for no key update`,
     values: [replayId, subscription.id],
   })
@@ -149,6 +150,7 @@ async function readReplay(
   let { cursor } = replay
   let done = 0
   if (acknowledge !== undefined && acknowledge > cursor) {
+    checkAcknowledged(acknowledge, replay.end)
     const { events } = await readPage(context, subscription.id, cursor, most, replayId)
     done = events.filter((event) => event.seq <= acknowledge).length
     cursor = acknowledge
@@ -174,6 +176,12 @@ async function acknowledged(
 ): Promise<number> {
   const { id, cursor, failures } = subscription
   if (upTo === undefined || upTo <= cursor) return cursor
+  const [newest] = await context.query<{ readonly seq: number }>({
+    name: 'action_newest_event',
+    text: 'select coalesce(max(seq), 0)::float8 as seq from events where organization_id = $1',
+    values: [context.principal.organizationId],
+  })
+  checkAcknowledged(upTo, newest?.seq ?? 0)
   const { events } = await readPage(context, id, cursor, most)
   await note(
     context,
@@ -188,6 +196,14 @@ async function acknowledged(
       values: [id],
     })
   return upTo
+}
+
+/** A cursor beyond the newest event would pass over all that come until their numbers have got there. */
+function checkAcknowledged(upTo: number, newest: number): void {
+  if (upTo > newest)
+    throw new TideError('invalid_value', `acknowledge: ${upTo} is above ${newest}, the number of the newest event.`, {
+      remedy: 'Acknowledge the number of the last event that was read, or nothing.',
+    })
 }
 
 async function moveCursor({ query }: ActionContext, id: string, to: number): Promise<void> {

@@ -45,6 +45,24 @@ describe('a subscription', () => {
     expect(types(await read(id, { acknowledge: last(second) }))).toEqual([])
   })
 
+  it('takes no acknowledgement of an event that there is not, so that later ones arrive', async () => {
+    const id = await subscribe({ type: 'far.*' })
+    await publish('far.one')
+    const first = await read(id)
+    for (const acknowledge of [last(first) + 1, Number.MAX_SAFE_INTEGER])
+      await expect(read(id, { acknowledge })).rejects.toMatchObject({
+        code: 'invalid_value',
+        message: `acknowledge: ${acknowledge} is above ${last(first)}, the number of the newest event.`,
+      })
+    const { replayId } = (await world.call(world.agent, 'events.replay', {
+      subscriptionId: id,
+      fromSeq: last(first),
+    })) as { replayId: string }
+    await expect(read(id, { replayId, acknowledge: last(first) + 1 })).rejects.toMatchObject({ code: 'invalid_value' })
+    await publish('far.two')
+    expect(types(await read(id, { acknowledge: last(first) }))).toEqual(['far.two'])
+  })
+
   it('begins now, or with the oldest event', async () => {
     await publish('begin.before')
     const [now, beginning] = [await subscribe(), await subscribe({ from: 'beginning', type: 'begin.*' })]
