@@ -294,6 +294,20 @@ export interface Actions {
     readonly input: { readonly invitationId: string }
     readonly answer: Readonly<Record<string, never>>
   }
+  /** The invitations that somebody could still accept, newest first, at most 1,000. For admins. */
+  readonly 'members.invitations': {
+    readonly input: Readonly<Record<string, never>>
+    readonly answer: {
+      readonly invitations: readonly {
+        readonly invitationId: string
+        readonly email: string
+        readonly role: 'owner' | 'admin' | 'member' | 'viewer'
+        readonly invitedByUserId: string | null
+        readonly expiresAt: string
+        readonly createdAt: string
+      }[]
+    }
+  }
   /** What the organization was charged, newest month first, 500 charges at a time. For admins. */
   readonly 'charges.list': {
     readonly input: {

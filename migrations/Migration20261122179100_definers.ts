@@ -22,7 +22,7 @@ export class Migration20261122179100_definers extends Migration {
 const replacing = (statement: string): string => statement.replace('create function', 'create or replace function')
 
 /** Of these the owner alone calls the others. Triggers need no grant: Postgres asks for it when a trigger is made, not when it fires. */
-const wantedExecutions = `
+export const wantedExecutions = `
 create function sync.wanted_executions() returns table (grantee text, function oid) language sql stable as $$
   select 'app_rw', p.oid from pg_proc p
   where p.pronamespace = 'sync'::regnamespace and p.prosecdef

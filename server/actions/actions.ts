@@ -25,7 +25,7 @@ import { approveStep, cancelPipeline, waiveGate } from './pipeline-decisions.ts'
 import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
 import { closeProject } from './projects.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
-import { inviteMember, withdrawInvitation } from './invitations.ts'
+import { inviteMember, listInvitations, withdrawInvitation } from './invitations.ts'
 import { checkTool, recordTool } from './tools.ts'
 import { cancelWorkflow, startWorkflow } from './workflows.ts'
 
@@ -60,6 +60,7 @@ export const shippedActions: readonly AnyAction[] = [
   recordTool,
   inviteMember,
   withdrawInvitation,
+  listInvitations,
   listCharges,
 ]
 

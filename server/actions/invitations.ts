@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
+import type { Json } from '../../protocol/rows/row.ts'
 import { roles, type Role } from '../../protocol/rows/table.ts'
 import { defineAction, type ActionContext } from './action.ts'
 
@@ -50,6 +51,26 @@ export const withdrawInvitation = defineAction({
     if (answer?.withdrawn !== true)
       throw new TideError('not_found', `There is no open invitation ${invitationId} in this organization.`)
     return {}
+  },
+})
+
+/** The invitations that somebody could still accept, newest first: `{ invitations }`. For admins. */
+export const listInvitations = defineAction({
+  name: 'members.invitations',
+  repeatable: true,
+  input: z.strictObject({}),
+  async run(context) {
+    checkMayInvite(context, 'viewer')
+    const [answer] = await context.query<{ readonly invitations: Json }>({
+      name: 'action_open_invitations',
+      text: `
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'invitationId', id, 'email', email, 'role', role, 'invitedByUserId', invited_by_user_id,
+          'expiresAt', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+          'createdAt', to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+        ) order by created_at desc, id), '[]') as invitations from sync.open_invitations()`,
+    })
+    return { invitations: answer?.invitations ?? [] }
   },
 })
 

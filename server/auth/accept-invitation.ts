@@ -39,18 +39,31 @@ interface InvitationRow {
   readonly expires_at: Date
   readonly ended: boolean
   readonly user_id: string | null
+  /** Whether who invited is still an active member who may invite into this role. */
+  readonly vouched: boolean
 }
 
 const invitationSql = `
 select i.id, i.organization_id, o.slug, i.email, i.role, i.expires_at, coalesce(i.accepted_at, i.withdrawn_at) is not null as ended,
-  (select u.id from users u where u.email = i.email and u.deleted_at is null) as user_id
+  (select u.id from users u where u.email = i.email and u.deleted_at is null) as user_id,
+  exists (
+    select from organization_members m join users u on u.id = m.user_id and u.status = 'active' and u.deleted_at is null
+    where m.organization_id = i.organization_id and m.user_id = i.invited_by_user_id and m.status = 'active' and m.deleted_at is null
+      and (m.role = 'owner' or m.role = 'admin' and i.role <> 'owner')
+  ) as vouched
 from sync.invitations i join organizations o on o.id = i.organization_id and o.status = 'active' and o.deleted_at is null
 where i.token_hash = $1`
 
+/** A membership that has ended begins again; one that is there, suspended ones too, stays as it is, and nothing is written. */
 const joinSql = `
 insert into organization_members (id, organization_id, user_id, role, invited_by_user_id, joined_at)
-select $1, i.organization_id, $2, i.role, i.invited_by_user_id, now() from sync.invitations i where i.id = $3
-on conflict (id) do update set role = excluded.role, status = 'active', joined_at = excluded.joined_at, deleted_at = null`
+select $1, i.organization_id, $2, i.role, i.invited_by_user_id, now() from sync.invitations i
+where i.id = $3 and not exists (
+  select from organization_members m where m.organization_id = i.organization_id and m.user_id = $2 and m.deleted_at is null
+)
+on conflict (id) do update set role = excluded.role, status = 'active', joined_at = excluded.joined_at, deleted_at = null,
+  invited_by_user_id = excluded.invited_by_user_id
+where organization_members.deleted_at is not null`
 
 /**
  * Makes a member of whoever has the token of an invitation, and an account where the address has none. An account that is
@@ -92,7 +105,15 @@ export async function acceptInvitation(
       ])
     }
     const membershipId = uuidFromKey('organization_members', [invitation.organization_id, userId])
-    await client.query(joinSql, [membershipId, userId, invitation.id])
+    const { rowCount } = await client.query(joinSql, [membershipId, userId, invitation.id])
+    if (rowCount === 0)
+      throw new TideError(
+        'token_invalid',
+        `${invitation.email} is a member of ${invitation.slug}, or is suspended there.`,
+        {
+          remedy: 'Sign in; what a member may do is changed by an admin.',
+        },
+      )
     await client.query('update sync.invitations set accepted_at = now() where id = $1', [invitation.id])
     await client.query('commit')
     return { email: invitation.email, organization: invitation.slug }
@@ -114,6 +135,10 @@ async function openInvitation(
   if (!invitation || invitation.ended)
     throw new TideError('token_invalid', 'The invitation is unknown, was withdrawn or was accepted before.', {
       remedy: 'Ask for another one, or sign in.',
+    })
+  if (!invitation.vouched)
+    throw new TideError('token_invalid', 'Whoever sent the invitation may no longer invite into this role.', {
+      remedy: 'Ask an admin of the organization for another one.',
     })
   if (invitation.expires_at.getTime() <= clock.now())
     throw new TideError('token_expired', `The invitation ended at ${invitation.expires_at.toISOString()}.`, {

@@ -58,6 +58,7 @@ const endings = {
   devices: 'update devices set revoked_at = now() where user_id = $1 and revoked_at is null',
   sessions: `update auth_sessions set revoked_at = now(), revoke_reason = 'deactivated', updated_at = now() where user_id = $1 and revoked_at is null`,
   tokens: 'update access_tokens set revoked_at = now(), updated_at = now() where user_id = $1 and revoked_at is null',
+  invitations: `update sync.invitations set withdrawn_at = now() where invited_by_user_id = $1 and accepted_at is null and withdrawn_at is null`,
   credentials: `update credentials set revoked_at = now(), updated_at = now(), secret_ciphertext = decode(repeat('00', 29), 'hex'), refresh_ciphertext = null, last_four = null
     where user_id = $1 and revoked_at is null`,
 } as const

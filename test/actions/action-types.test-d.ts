@@ -12,7 +12,7 @@ import type {
 } from '../../server/actions/event-subscriptions.ts'
 import type { heartbeat } from '../../server/actions/heartbeat.ts'
 import type { configureIntegration, secureWebhook } from '../../server/actions/integrations.ts'
-import type { inviteMember, withdrawInvitation } from '../../server/actions/invitations.ts'
+import type { inviteMember, listInvitations, withdrawInvitation } from '../../server/actions/invitations.ts'
 import type { approveStep, cancelPipeline, waiveGate } from '../../server/actions/pipeline-decisions.ts'
 import type { claimStep, finishStep, renewStep, startPipeline } from '../../server/actions/pipelines.ts'
 import type { closeProject } from '../../server/actions/projects.ts'
@@ -34,6 +34,7 @@ type Shipped =
   | typeof heartbeat
   | typeof inviteMember
   | typeof listCharges
+  | typeof listInvitations
   | typeof pauseSubscription
   | typeof readEvents
   | typeof recordTool

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemRandom } from '../../lib/random.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import { createAuth, createSignIn, type SignIn } from '../../server/auth/auth.ts'
+import { deactivateUser } from '../../server/auth/leaving.ts'
 import { createActionWorld, newId, type ActionWorld } from '../actions/world.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { seedDevice, seedFixture } from '../support/fixtures.ts'
@@ -107,6 +108,56 @@ describe('an invitation', () => {
     })
     const [row] = await world.query('select withdrawn_at from sync.invitations where id = $1', [invitationId])
     expect(row).toEqual({ withdrawn_at: null })
+  })
+
+  test('ends with the right of whoever sent it', async () => {
+    const admin = await invite({ role: 'admin' })
+    const { principal } = await signIn.accept({ token: admin.token, password })
+    const device = await world.device('user', principal.id)
+    const [asAdmin, asMember] = [await invite({ role: 'admin' }, device), await invite({}, device)]
+    const refused = { code: 'token_invalid', message: expect.stringContaining('may no longer invite') }
+    await world.query(`update organization_members set role = 'member' where user_id = $1`, [principal.id])
+    await expect(signIn.accept({ token: asAdmin.token, password })).rejects.toMatchObject(refused)
+    await world.query(`update organization_members set role = 'admin' where user_id = $1`, [principal.id])
+    await deactivateUser({ pool: world.pool, userId: principal.id })
+    await expect(signIn.accept({ token: asMember.token, password })).rejects.toMatchObject({ code: 'token_invalid' })
+    const [row] = await world.query(
+      'select withdrawn_at is not null as withdrawn from sync.invitations where id = $1',
+      [asMember.invitationId],
+    )
+    expect(row).toEqual({ withdrawn: true })
+  })
+
+  test.each(['active', 'suspended'])('changes nothing of a membership that is %s', async (status) => {
+    const other = await seedFixture(world.pool)
+    const [account] = await world.query('select email from users where id = $1', [other.memberId])
+    const email = String(account?.['email'])
+    await signIn.setPassword(other.memberId, password)
+    const { token } = await invite({ email, role: 'viewer' })
+    await world.add('organization_members', { user_id: other.memberId, role: 'admin', status })
+    await expect(signIn.accept({ token, password })).rejects.toMatchObject({
+      code: 'token_invalid',
+      message: expect.stringContaining('is suspended there'),
+    })
+    expect(await membersOf(email)).toMatchObject([{ role: 'admin', status }])
+  })
+
+  test('is listed for admins while it is open, without its token', async () => {
+    const [open, withdrawn] = [await invite({ role: 'viewer' }), await invite()]
+    await world.call(world.owner, 'members.withdraw', { invitationId: withdrawn.invitationId })
+    const { invitations } = (await world.call(world.owner, 'members.invitations', {})) as {
+      invitations: { invitationId: string }[]
+    }
+    expect(invitations[0]).toEqual({
+      invitationId: open.invitationId,
+      email: open.email,
+      role: 'viewer',
+      invitedByUserId: world.fixture.ownerId,
+      expiresAt: expect.stringMatching(/Z$/),
+      createdAt: expect.stringMatching(/Z$/),
+    })
+    expect(invitations.map(({ invitationId }) => invitationId)).not.toContain(withdrawn.invitationId)
+    await expect(world.call(world.viewer, 'members.invitations', {})).rejects.toMatchObject({ code: 'forbidden' })
   })
 
   test('leaves its token nowhere: a repeated call is answered without it', async () => {

@@ -18,6 +18,7 @@ const definersOfWriters = [
   'embeds',
   'invite',
   'known_mutations',
+  'open_invitations',
   'recount_mutations',
   'withdraw_invitation',
 ]
