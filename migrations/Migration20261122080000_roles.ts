@@ -116,7 +116,7 @@ end $$`
  * one without is the server's, but for the few that pushes read;
  * of a view that asks for the caller's rights, rows may be locked.
  */
-const wantedGrants = `
+export const wantedGrants = `
 create function sync.wanted_grants() returns table (grantee text, relation oid, privilege text) language sql stable as $$
   with relations as (
     select c.oid, c.relname::text as name, n.nspname = 'sync' as internal, c.relkind as kind, c.relkind in ('r', 'p') as stored,

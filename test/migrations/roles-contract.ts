@@ -12,6 +12,24 @@ const tenants = tables.filter(hasOrganization)
 
 /** What holds secrets, and what says what happened. */
 const secret = ['access_tokens', 'auth_sessions', 'credentials', 'user_credentials']
+/** What pushes and actions do with the server's own tables, and nothing else. */
+const internal: Readonly<Record<string, readonly string[]>> = {
+  calls: ['INSERT', 'SELECT'],
+  event_deliveries: ['INSERT'],
+  former_epochs: ['SELECT'],
+  integration_queue: ['DELETE', 'INSERT', 'SELECT', 'UPDATE'],
+  issue_bases: ['INSERT', 'SELECT', 'UPDATE'],
+  issues_behind: ['DELETE', 'INSERT', 'SELECT', 'UPDATE'],
+  open_commits: ['INSERT'],
+  pending_changes: ['INSERT'],
+  pipeline_waits: ['INSERT', 'SELECT', 'UPDATE'],
+  settings: ['SELECT'],
+  stale_agents: ['INSERT'],
+  step_leases: ['DELETE', 'INSERT', 'SELECT', 'UPDATE'],
+}
+/** Of the database, and not of an organization. */
+const ofNobody = ['former_epochs', 'settings']
+
 /** Functions that reach beyond the rights of a writer, and that writers call. All others are called by the owner, or by triggers. */
 const definersOfWriters = [
   'credential_kind',
@@ -226,6 +244,46 @@ export function describeRoles(kind: 'embedded' | 'postgres'): void {
         expect.soft({ name, ...found }).toEqual({ name, secured: tenant, tenant, readers })
       }
       expect(rows.length).toBe(tables.length)
+    })
+
+    test("app_rw has of the server's own tables what its work needs, and of those that it reads the rows of its organization", async () => {
+      const { rows } = await pool.query<{ name: string; secured: boolean; privileges: string[] }>(`
+        select c.relname as name, c.relrowsecurity as secured, array(
+            select p from unnest('{DELETE,INSERT,SELECT,UPDATE,TRUNCATE,REFERENCES,TRIGGER}'::text[]) p where has_table_privilege('app_rw', c.oid, p) order by 1
+          ) as privileges
+        from pg_class c where c.relnamespace = 'sync'::regnamespace and c.relkind in ('r', 'p', 'm') and not c.relispartition`)
+      for (const { name, secured, privileges } of rows) {
+        expect.soft({ name, privileges }).toEqual({ name, privileges: internal[name] ?? [] })
+        if (privileges.includes('SELECT'))
+          expect.soft({ name, secured }).toEqual({ name, secured: !ofNobody.includes(name) })
+      }
+      expect(rows.map(({ name }) => name)).toEqual(expect.arrayContaining(Object.keys(internal)))
+    })
+
+    test('app_rw reaches leases and queues of its organization, and of no other', async () => {
+      const id = (table: string): unknown => foreign.get(table)?.['id']
+      await pool.query(
+        `insert into sync.step_leases (step_execution_id, agent_id, expires_at) values ($1, $2, now())`,
+        [id('pipeline_step_executions'), id('agents')],
+      )
+      await pool.query(
+        `insert into sync.integration_queue (event_id, event_at, integration_id, direction) select id, occurred_at, $1, 'inbound' from integration_events limit 1`,
+        [id('integrations')],
+      )
+      const reached = (organization: string) =>
+        as('app_rw', organization, async (client) => [
+          await reach(client, `update sync.step_leases set expires_at = now()`),
+          await reach(client, 'delete from sync.step_leases'),
+          await reach(client, 'update sync.integration_queue set attempts = 0'),
+          await reach(
+            client,
+            `insert into sync.issues_behind (link_id, integration_id, refused) values ($1, $2, false)`,
+            [id('external_links'), id('integrations')],
+          ),
+        ])
+      expect(await reached(ours)).toEqual([0, 0, 0, 'denied'])
+      expect(await reached(theirs)).toEqual([1, 1, 1, 1])
+      await pool.query('delete from sync.step_leases; delete from sync.integration_queue')
     })
 
     test('partitions are reached through their table alone', async () => {
