@@ -460,8 +460,8 @@ describe('a quality gate', () => {
     await gate(pipelineId)
     const { id } = await start(pipelineId)
     expect(await finish(await claim(), { ...metrics(1e300), logTail: 'a\u0000b' })).toMatchObject({ status: 'running' })
-    const logTails = 'select log_tail from pipeline_step_executions where execution_id = $1 and log_tail is not null'
-    expect(await world.query(logTails, [id])).toEqual([{ log_tail: 'a\ufffdb' }])
+    const logTail = 'select log_tail from pipeline_step_executions where execution_id = $1 and log_tail is not null'
+    expect(await world.query(logTail, [id])).toEqual([{ log_tail: 'a\ufffdb' }])
     expect(await finish(await claim())).toMatchObject({ status: 'completed', gateStatus: 'passed' })
     expect(await results(id)).toMatchObject([{ gate: 'coverage', value: 99_999_999_999.9999, passed: true }])
   })
@@ -591,14 +591,11 @@ describe('a workflow', () => {
     await clear()
     const { id } = await define({ steps })
     const [first, broken, third] = [await begin(id), await begin(id), await begin(id)]
-    const gone = JSON.stringify({ steps: [{ key: 'plan', title: 'Plan', agentId: newId() }] })
+    const gone = { steps: [{ key: 'plan', title: 'Plan', agentId: newId() }] }
     await world.query('update workflows set definition = $2 where id = $1', [id, gone])
     await work('failed')
     expect(await runOf(first.id)).toMatchObject({ status: 'failed', error_message: 'Step plan failed.' })
-    expect(await runOf(broken.id)).toMatchObject({
-      status: 'failed',
-      error_message: expect.stringContaining('not there'),
-    })
+    expect((await runOf(broken.id))['error_message']).toContain('not there')
     expect(await runOf(third.id)).toMatchObject({ status: 'failed' })
   })
 })
