@@ -587,15 +587,14 @@ describe('a workflow', () => {
     expect(await world.query('select id from workflow_runs where workflow_id = $1', [id])).toEqual([])
   })
 
-  it('whose queued run names an agent that is gone fails that run and those behind it, and not the end of the first', async () => {
+  it('whose queued run names an agent that is gone fails that run, and not the end of the first', async () => {
     await clear()
     const { id } = await define({ steps })
-    const [first, broken, third] = [await begin(id), await begin(id), await begin(id)]
+    const [first, broken] = [await begin(id), await begin(id)]
     const gone = { steps: [{ key: 'plan', title: 'Plan', agentId: newId() }] }
     await world.query('update workflows set definition = $2 where id = $1', [id, gone])
     await work('failed')
-    expect(await runOf(first.id)).toMatchObject({ status: 'failed', error_message: 'Step plan failed.' })
+    expect((await runOf(first.id))['error_message']).toBe('Step plan failed.')
     expect((await runOf(broken.id))['error_message']).toContain('not there')
-    expect(await runOf(third.id)).toMatchObject({ status: 'failed' })
   })
 })
