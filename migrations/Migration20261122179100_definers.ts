@@ -26,7 +26,9 @@ export const wantedExecutions = `
 create function sync.wanted_executions() returns table (grantee text, function oid) language sql stable as $$
   select 'app_rw', p.oid from pg_proc p
   where p.pronamespace = 'sync'::regnamespace and p.prosecdef
-    and p.proname in ('credential_kind', 'embeds', 'invite', 'known_mutations', 'recount_mutations', 'withdraw_invitation')
+    and p.proname in (
+      'credential_kind', 'credential_of_usage', 'embeds', 'invite', 'known_mutations', 'recount_mutations', 'withdraw_invitation'
+    )
 $$`
 
 const executions = `

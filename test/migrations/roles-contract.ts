@@ -33,6 +33,7 @@ const ofNobody = ['former_epochs', 'settings']
 /** Functions that reach beyond the rights of a writer, and that writers call. All others are called by the owner, or by triggers. */
 const definersOfWriters = [
   'credential_kind',
+  'credential_of_usage',
   'embeds',
   'invite',
   'known_mutations',
