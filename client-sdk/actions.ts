@@ -29,14 +29,14 @@ export interface Actions {
       readonly runId: string | null
     }
   }
-  /** Makes a lease end later. Throws `lease_lost`. */
+  /** Makes a lease end later, within the task's `timeoutSeconds`. `runId`: of the claim, so that the lease of a later claim is left alone. Throws `lease_lost`. */
   readonly 'tasks.renew': {
-    readonly input: { readonly taskId: string; readonly leaseSeconds?: number }
+    readonly input: { readonly taskId: string; readonly runId?: string; readonly leaseSeconds?: number }
     readonly answer: { readonly leaseExpiresAt: string }
   }
   /** Gives a task back undone, without having used up an attempt. Throws `lease_lost`. */
   readonly 'tasks.release': {
-    readonly input: { readonly taskId: string }
+    readonly input: { readonly taskId: string; readonly runId?: string }
     readonly answer: Readonly<Record<string, never>>
   }
   /** Says that an agent's process lives, and how it is doing. */
@@ -146,14 +146,17 @@ export interface Actions {
       } | null
     }
   }
+  /** `instanceId`: of the claim, so that the lease of another process is left alone. Throws `lease_lost`. */
   readonly 'pipelines.renew': {
-    readonly input: { readonly stepExecutionId: string; readonly leaseSeconds?: number }
+    readonly input: { readonly stepExecutionId: string; readonly instanceId?: string; readonly leaseSeconds?: number }
     readonly answer: Readonly<Record<string, never>>
   }
   /** Ends a step. `outputs.metrics` are what quality gates compare. Throws `lease_lost`. */
   readonly 'pipelines.finish': {
     readonly input: {
       readonly stepExecutionId: string
+      /** As of `pipelines.renew`. */
+      readonly instanceId?: string
       readonly status: 'completed' | 'failed'
       readonly exitCode?: number
       readonly logTail?: string

@@ -8,6 +8,8 @@ import { checkInstance } from './check-instance.ts'
 import { checkMayBegin } from './check-may-begin.ts'
 
 const leaseSeconds = z.number().int().min(5).max(86_400)
+/** Of the claim; a process whose step another one of the same agent holds by now is told by it. */
+const instanceId = z.uuid().optional()
 /** Kinds of steps that workers do; the others are the server's, or wait for a person. */
 const workKinds = ['command', 'agent', 'test', 'build', 'deploy'] as const
 
@@ -83,9 +85,9 @@ export const claimStep = defineAction({
 /** Makes the lease of a step end later, but not after the step's time is up: `{}`. */
 export const renewStep = defineAction({
   name: 'pipelines.renew',
-  input: z.strictObject({ stepExecutionId: z.uuid(), leaseSeconds: leaseSeconds.default(300) }),
-  async run(context, { stepExecutionId, leaseSeconds: seconds }) {
-    await checkHeld(context, stepExecutionId)
+  input: z.strictObject({ stepExecutionId: z.uuid(), instanceId, leaseSeconds: leaseSeconds.default(300) }),
+  async run(context, { stepExecutionId, instanceId: instance, leaseSeconds: seconds }) {
+    await checkHeld(context, stepExecutionId, instance)
     await context.query({
       name: 'action_renew_step',
       text: 'update sync.step_leases set expires_at = least(clock_timestamp() + make_interval(secs => $2), deadline) where step_execution_id = $1',
@@ -113,6 +115,7 @@ export const finishStep = defineAction({
   name: 'pipelines.finish',
   input: z.strictObject({
     stepExecutionId: z.uuid(),
+    instanceId,
     status: z.enum(['completed', 'failed']),
     exitCode: z.number().int().optional(),
     /** The last 65,536 characters are kept. What cannot be stored of it is U+FFFD, so that no output of a program keeps a step from ending. */
@@ -122,8 +125,8 @@ export const finishStep = defineAction({
     error: z.string().max(2000).transform(storableText).optional(),
     artifacts: z.array(artifact).max(1000).default([]),
   }),
-  async run(context, { stepExecutionId, status, artifacts, ...report }) {
-    const executionId = await checkHeld(context, stepExecutionId)
+  async run(context, { stepExecutionId, instanceId: instance, status, artifacts, ...report }) {
+    const executionId = await checkHeld(context, stepExecutionId, instance)
     await context.query({
       name: 'action_step_artifacts',
       text: `insert into pipeline_artifacts (organization_id, project_id, execution_id, step_execution_id, name, kind, storage_uri, size_bytes, sha256,
@@ -146,8 +149,12 @@ export const finishStep = defineAction({
   },
 })
 
-/** Locks the lease; it must be held by an agent that the caller may act as. Answers the id of the run. */
-async function checkHeld(context: ActionContext, stepExecutionId: string): Promise<string> {
+/** Locks the lease; it must be held by an agent that the caller may act as, and by this process when one is named. Answers the id of the run. */
+async function checkHeld(
+  context: ActionContext,
+  stepExecutionId: string,
+  instance: string | undefined,
+): Promise<string> {
   const [step] = await context.query<{
     readonly project: string
     readonly execution: string
@@ -160,14 +167,18 @@ async function checkHeld(context: ActionContext, stepExecutionId: string): Promi
         where e.id = (select execution_id from pipeline_step_executions where id = $1) for no key update
       )
       select run.project_id as project, run.id as execution,
-        (select agent_id from sync.step_leases where step_execution_id = $1 and expires_at > clock_timestamp()) as agent
+        (select agent_id from sync.step_leases where step_execution_id = $1 and expires_at > clock_timestamp()
+          and ($2::uuid is null or instance_id = $2)) as agent
       from run`,
-    values: [stepExecutionId],
+    values: [stepExecutionId, instance ?? null],
   })
   if (!step || !context.access.channels.has(`project/${step.project}`))
     throw new TideError('not_found', `There is no step ${stepExecutionId} that the caller can see.`)
   if (step.agent === null)
-    throw new TideError('lease_lost', `Nobody holds a lease on step ${stepExecutionId}, or it has run out.`)
+    throw new TideError(
+      'lease_lost',
+      `${instance === undefined ? 'Nobody holds' : `Instance ${instance} does not hold`} a lease on step ${stepExecutionId}, or it has run out.`,
+    )
   await actingAs(context, step.agent)
   return step.execution
 }

@@ -6,6 +6,8 @@ import { checkInstance } from './check-instance.ts'
 import { checkMayBegin } from './check-may-begin.ts'
 
 const leaseSeconds = z.number().int().min(5).max(86_400)
+/** Of the claim; a worker that lost its lease to another one of the same agent is told by it. */
+const runId = z.uuid().optional()
 
 /**
  * Takes the most important, then oldest task that is ready, for an agent: `{ task, runId }`, both null when there is none.
@@ -44,9 +46,9 @@ export const claimTask = defineAction({
 /** Makes the lease of a claimed task end later, but not after the attempt's time is up (`timeoutSeconds`): `{ leaseExpiresAt }`. */
 export const renewLease = defineAction({
   name: 'tasks.renew',
-  input: z.strictObject({ taskId: z.uuid(), leaseSeconds: leaseSeconds.default(300) }),
-  async run(context, { taskId, leaseSeconds: seconds }) {
-    await checkHeld(context, taskId)
+  input: z.strictObject({ taskId: z.uuid(), runId, leaseSeconds: leaseSeconds.default(300) }),
+  async run(context, { taskId, runId: run, leaseSeconds: seconds }) {
+    await checkHeld(context, taskId, run)
     await context.query({
       name: 'action_renew_lease',
       text: `update tasks t set lease_expires_at = date_trunc('milliseconds', least(
@@ -63,9 +65,9 @@ export const renewLease = defineAction({
 /** Gives a claimed task back, undone and without having used up an attempt: `{}`. */
 export const releaseTask = defineAction({
   name: 'tasks.release',
-  input: z.strictObject({ taskId: z.uuid() }),
-  async run(context, { taskId }) {
-    await checkHeld(context, taskId)
+  input: z.strictObject({ taskId: z.uuid(), runId }),
+  async run(context, { taskId, runId: run }) {
+    await checkHeld(context, taskId, run)
     await context.query({
       name: 'action_release_task',
       text: `update tasks set status = 'pending' where id = $1`,
@@ -75,21 +77,25 @@ export const releaseTask = defineAction({
   },
 })
 
-/** Locks the task; it must be claimed by an agent that the caller may act as. */
-async function checkHeld(context: ActionContext, taskId: string): Promise<void> {
+/** Locks the task; it must be claimed by an agent that the caller may act as, and by this run when one is named. */
+async function checkHeld(context: ActionContext, taskId: string, run: string | undefined): Promise<void> {
   const [task] = await context.query<{
     readonly agent: string | null
     readonly project: string
     readonly held: boolean
+    readonly same: boolean
   }>({
     name: 'action_held_task',
-    text: `select assigned_agent_id as agent, project_id as project, status = 'in_progress' and lease_expires_at > clock_timestamp() as held
+    text: `select assigned_agent_id as agent, project_id as project, status = 'in_progress' and lease_expires_at > clock_timestamp() as held,
+        $2::uuid is null or exists (select from task_runs r where r.id = $2 and r.task_id = tasks.id and r.status = 'running') as same
       from tasks where id = $1 and deleted_at is null for no key update`,
-    values: [taskId],
+    values: [taskId, run ?? null],
   })
   if (!task || !context.access.channels.has(`project/${task.project}`))
     throw new TideError('not_found', `There is no task ${taskId} that the caller can see.`)
   if (!task.held || task.agent === null)
     throw new TideError('lease_lost', `Nobody holds a lease on task ${taskId}, or it has run out.`)
+  if (!task.same)
+    throw new TideError('lease_lost', `Run ${run} of task ${taskId} has ended; another one holds the lease.`)
   await actingAs(context, task.agent)
 }

@@ -124,6 +124,21 @@ it.each(['cancelled', 'archived'])('runs of a project that is %s end, and none b
   await expect(start(id)).rejects.toMatchObject({ code: 'forbidden' })
 })
 
+it('a step is renewed and ended by the process that claimed it alone, when it says which it is', async () => {
+  const instance = async () =>
+    String((await world.add('agent_instances', { agent_id: world.fixture.agentId, status: 'idle' })).id)
+  const [mine, other] = [await instance(), await instance()]
+  await start(await pipeline([{ name: 'a', position: 1 }]))
+  const claimed = await claim({ instanceId: mine })
+  const stepExecutionId = claimed.step?.id ?? ''
+  const lost = { code: 'lease_lost', message: expect.stringContaining(other) }
+  const renew = (instanceId: string) => world.call(world.agent, 'pipelines.renew', { stepExecutionId, instanceId })
+  await expect(renew(other)).rejects.toMatchObject(lost)
+  await renew(mine)
+  await expect(finish(claimed, { instanceId: other })).rejects.toMatchObject(lost)
+  expect(await finish(claimed, { instanceId: mine })).toMatchObject({ status: 'completed' })
+})
+
 it('steps of a project that is paused wait until it is active', async () => {
   const project = await world.add('projects', { name: 'Paused', slug: newId() })
   await start(await pipeline([{ name: 'a', position: 1 }], { project_id: project.id }))

@@ -249,6 +249,21 @@ describe('a lease', () => {
     expect((await claim()).task).toMatchObject({ id, attemptCount: 2 })
   })
 
+  it('that another process of the same agent has by now is neither renewed nor released by the run before', async () => {
+    const { id } = await world.addTask()
+    const stale = await claim()
+    await expire(id)
+    await sweep()
+    const current = await claim()
+    for (const action of ['tasks.renew', 'tasks.release'])
+      await expect(world.call(world.agent, action, { taskId: id, runId: stale.runId })).rejects.toMatchObject({
+        code: 'lease_lost',
+      })
+    await world.call(world.agent, 'tasks.renew', { taskId: id, runId: current.runId })
+    await world.call(world.agent, 'tasks.release', { taskId: id, runId: current.runId })
+    expect(await world.read('tasks', id)).toMatchObject({ status: 'pending' })
+  })
+
   it('that is released costs no attempt', async () => {
     await world.addTask()
     const claimed = await claim()
