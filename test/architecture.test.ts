@@ -21,7 +21,7 @@ const ARROWS: rules.Arrows = {
   'server/capture': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   'server/auth': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],
   'server/credentials': ['server/db'],
-  'server/integrations': ['server/credentials', 'server/telemetry'],
+  'server/integrations': ['server/credentials', 'server/db', 'server/telemetry'],
   'server/backup': ['server/config', 'server/credentials', 'server/db', 'server/maintenance', 'server/telemetry'],
   'server/mutation': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   'server/memory': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],

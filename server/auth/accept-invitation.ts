@@ -5,6 +5,7 @@ import type { Random } from '../../lib/random.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
+import { inOneTransaction } from '../db/db.ts'
 import { hashPassword } from './password.ts'
 
 export interface Acceptance {
@@ -79,9 +80,7 @@ export async function acceptInvitation(
   const passwordHash = found.user_id === null ? await hashPassword(password) : undefined
   if (found.user_id !== null) await check(found.email, password)
   const newId = createUuidSource(clock, random)
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
+  return inOneTransaction(pool, async (client) => {
     // One of two who accept at the same time waits here, and then finds it accepted.
     await client.query('select from sync.invitations where token_hash = $1 for update', [hash])
     const invitation = await openInvitation(client, hash, clock)
@@ -115,14 +114,8 @@ export async function acceptInvitation(
         },
       )
     await client.query('update sync.invitations set accepted_at = now() where id = $1', [invitation.id])
-    await client.query('commit')
     return { email: invitation.email, organization: invitation.slug }
-  } catch (error) {
-    await client.query('rollback').catch(() => undefined)
-    throw error
-  } finally {
-    client.release()
-  }
+  })
 }
 
 async function openInvitation(

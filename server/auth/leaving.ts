@@ -4,6 +4,7 @@
  */
 import type pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
+import { inOneTransaction } from '../db/db.ts'
 
 export interface LeavingOptions {
   readonly pool: pg.Pool
@@ -106,9 +107,7 @@ async function leaving(
   work: (client: pg.ClientBase, report: Report) => Promise<void>,
 ): Promise<LeavingReport> {
   const counts: Record<string, number> = {}
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
+  const leave = async (client: pg.ClientBase): Promise<LeavingReport> => {
     await client.query('select from users where id = $1 for update', [userId])
     await work(client, (what, rows) => {
       if (rows > 0) counts[what] = (counts[what] ?? 0) + rows
@@ -118,14 +117,9 @@ async function leaving(
        select organization_id, $2, 'users', $1, $3 from organization_members where user_id = $1 and deleted_at is null`,
       [userId, action, JSON.stringify(counts)],
     )
-    await client.query(dryRun ? 'rollback' : 'commit')
     return counts
-  } catch (error) {
-    await client.query('rollback')
-    throw error
-  } finally {
-    client.release()
   }
+  return inOneTransaction(pool, leave, { end: dryRun ? 'rollback' : 'commit' })
 }
 
 async function deactivate(

@@ -1,7 +1,7 @@
 /** Commands about money: what models cost, and what organizations are charged. */
-import { DatabaseError } from 'pg'
+import { DatabaseError, type ClientBase } from 'pg'
 import { TideError } from '../../protocol/error.ts'
-import { insertRow, type Database } from '../db/db.ts'
+import { inOneTransaction, insertRow, type Database } from '../db/db.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
@@ -141,15 +141,13 @@ export interface BillOptions {
 export async function bill({ pool }: Database, options: BillOptions, console: Console): Promise<void> {
   const { month, markup, org, dryRun = false } = options
   const organization = await findOrganization(pool, org)
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
+  const charge = async (client: ClientBase) => {
     await client.query(`select sync.bill($1, $2::date, ($2::date + interval '1 month')::date, $3)`, [
       organization,
       month,
       markup,
     ])
-    const { rows } = await client.query<{
+    return client.query<{
       user: string | null
       project: string | null
       provider: string
@@ -164,24 +162,23 @@ export async function bill({ pool }: Database, options: BillOptions, console: Co
        where b.organization_id = $1 and b.period_start = $2::date order by b.provider, b.model, p.slug, u.email, b.created_at, b.id`,
       [organization, month],
     )
-    await client.query(dryRun ? 'rollback' : 'commit')
-    const total = rows.reduce((sum, { amount }) => sum + amount, 0)
-    const text = table(
-      ['user', 'project', 'provider', 'model', 'cost', 'markup', 'amount', 'status'],
-      rows.map((row) => [row.user, row.project, row.provider, row.model, row.cost, row.markup, row.amount, row.status]),
-    )
-    console.answer(
-      { month, dryRun, total, charges: rows },
-      rows.length === 0
-        ? `Nothing was used in ${month.slice(0, 7)}.`
-        : `${text}\n\n${total.toFixed(2)} USD ${dryRun ? 'would be charged' : 'charged'} for ${month.slice(0, 7)}.`,
-    )
-  } catch (error) {
-    await client.query('rollback')
-    throw refusalOf(error) ?? error
-  } finally {
-    client.release()
   }
+  const { rows } = await inOneTransaction(pool, charge, { end: dryRun ? 'rollback' : 'commit' }).catch(
+    (error: unknown) => {
+      throw refusalOf(error) ?? error
+    },
+  )
+  const total = rows.reduce((sum, { amount }) => sum + amount, 0)
+  const text = table(
+    ['user', 'project', 'provider', 'model', 'cost', 'markup', 'amount', 'status'],
+    rows.map((row) => [row.user, row.project, row.provider, row.model, row.cost, row.markup, row.amount, row.status]),
+  )
+  console.answer(
+    { month, dryRun, total, charges: rows },
+    rows.length === 0
+      ? `Nothing was used in ${month.slice(0, 7)}.`
+      : `${text}\n\n${total.toFixed(2)} USD ${dryRun ? 'would be charged' : 'charged'} for ${month.slice(0, 7)}.`,
+  )
 }
 
 /** Why `sync.bill` makes no charges, with what to do. */

@@ -18,6 +18,7 @@ export { databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts
 export { consolidateMigrations } from './consolidate.ts'
 export { draftMigration } from './draft-migration.ts'
 export { createSurvivingPool } from './surviving-pool.ts'
+export { inOneTransaction } from './in-one-transaction.ts'
 export { insertRow } from './insert-row.ts'
 export type { EmbeddedMode } from './embedded.ts'
 export type { Notification } from './notifications.ts'

@@ -3,7 +3,7 @@ import { createUuidSource } from '../../lib/uuid.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
-import { insertRow } from '../db/db.ts'
+import { inOneTransaction, insertRow } from '../db/db.ts'
 import { makeLaunch } from './launch.ts'
 import { agentOf } from './row.ts'
 
@@ -71,21 +71,13 @@ export type DemoExtent = 'small' | 'lively' | 'neighbours'
  * as it is: what somebody changed in it stays.
  */
 export async function seedDemo(pool: pg.Pool, deps: DemoOptions): Promise<Demo> {
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
+  return inOneTransaction(pool, async (client) => {
     const demo = (await findDemo(client)) ?? (await makeDemo(client, deps))
     const { extent = 'small' } = deps
     const enlivened = extent !== 'small' && (await makeLively(client, demo, deps))
     const joined = extent === 'neighbours' && (await makeNeighbours(client, deps))
-    await client.query('commit')
     return { ...demo, created: demo.created || enlivened || joined }
-  } catch (error) {
-    await client.query('rollback')
-    throw error
-  } finally {
-    client.release()
-  }
+  })
 }
 
 async function findDemo(client: pg.ClientBase): Promise<Demo | undefined> {

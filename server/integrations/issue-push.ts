@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
+import { inOneTransaction } from '../db/db.ts'
 import type { Credentials } from '../credentials/credentials.ts'
 import { followIssue, type Told } from './follow-issue.ts'
 import { stateOf, unsentOf, type IssueBase, type IssueFields, type TaskFields } from './issue-merge.ts'
@@ -91,18 +92,10 @@ async function tell(
   issue: IssueChange | undefined,
   told: Told,
 ): Promise<void> {
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
+  await inOneTransaction(pool, async (client) => {
     await client.query(`select set_config('app.integration_id', $1, true)`, [integration])
     await followIssue(client, linkId, issue, told)
-    await client.query('commit')
-  } catch (error) {
-    await client.query('rollback')
-    throw error
-  } finally {
-    client.release()
-  }
+  })
 }
 
 function inTermsOfIssues({ status, ...texts }: Partial<TaskFields>): Partial<IssueFields> {

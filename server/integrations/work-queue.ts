@@ -2,6 +2,7 @@ import { backoffDelay } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
+import { inOneTransaction } from '../db/db.ts'
 import { errorText, type Log } from '../telemetry/telemetry.ts'
 import { pushIssue, type IssuePushDeps } from './issue-push.ts'
 import { takeIn, type StoredEvent } from './take-in.ts'
@@ -74,9 +75,7 @@ export async function workOne(deps: WorkQueueDeps): Promise<boolean> {
 
 /** All or nothing: what an event leads to, and that it was dealt with. */
 async function inbound({ pool }: WorkQueueDeps, row: QueueRow): Promise<void> {
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
+  await inOneTransaction(pool, async (client) => {
     const { rowCount } = await client.query('delete from sync.integration_queue where id = $1 and attempts = $2', [
       row.queueId,
       row.attempts,
@@ -90,13 +89,7 @@ async function inbound({ pool }: WorkQueueDeps, row: QueueRow): Promise<void> {
       )
       await client.query(answersSql, [row.integration])
     }
-    await client.query('commit')
-  } catch (error) {
-    await client.query('rollback')
-    throw error
-  } finally {
-    client.release()
-  }
+  })
 }
 
 async function outbound(deps: WorkQueueDeps, row: QueueRow, startedAt: number): Promise<void> {

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { inOneTransaction } from '../db/db.ts'
 import type { StatementFigures } from '../telemetry/telemetry.ts'
 
 /** How often statements that were counted are written down: a slow one is named within a minute. */
@@ -45,19 +46,22 @@ export class QueryStatistics {
     if (!isRead(sample) || now - (this.#planned.get(fingerprint) ?? -planEveryMs) < planEveryMs) return null
     if (this.#planned.size >= mostPlanned) this.#planned.clear()
     this.#planned.set(fingerprint, now)
-    const client = await this.#pool.connect()
     try {
-      this.#canPlan ??= await knowsGenericPlans(client)
-      if (!this.#canPlan) return null
-      await client.query(`begin read only; set local statement_timeout = '${planLimit}'`)
-      const { rows } = await client.query<{ 'QUERY PLAN': unknown }>(`explain (generic_plan, format json) ${sample}`)
-      return rows[0]?.['QUERY PLAN'] ?? null
+      return await inOneTransaction(
+        this.#pool,
+        async (client) => {
+          this.#canPlan ??= await knowsGenericPlans(client)
+          if (!this.#canPlan) return null
+          const { rows } = await client.query<{ 'QUERY PLAN': unknown }>(
+            `explain (generic_plan, format json) ${sample}`,
+          )
+          return rows[0]?.['QUERY PLAN'] ?? null
+        },
+        { begin: `begin read only; set local statement_timeout = '${planLimit}'`, end: 'rollback' },
+      )
     } catch {
-      // A literal may stand where no parameter can, as in \`interval '1 day'\`.
+      // A literal may stand where no parameter can, as in `interval '1 day'`.
       return null
-    } finally {
-      await client.query('rollback')
-      client.release()
     }
   }
 }

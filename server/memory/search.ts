@@ -7,6 +7,7 @@ import { checkFilter } from '../../protocol/rows/filter-check.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
 import { namesColumn, searchCandidates } from '../../protocol/rows/search-rank.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
+import { inOneTransaction } from '../db/db.ts'
 import { rawRows, selectList, toRow } from '../db/row-codec.ts'
 import type { Access } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
@@ -129,19 +130,8 @@ function readVector(base64: string, dimension: number): readonly number[] {
 }
 
 /** In a transaction, so that what the index is searched with ends with it. */
-async function inReading<T>(pool: pg.Pool, read: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-  const client = await pool.connect()
-  let broken = true
-  try {
-    await client.query('begin read only')
-    const answer = await read(client)
-    await client.query('commit')
-    broken = false
-    return answer
-  } finally {
-    // A connection in an unknown state is not given to others.
-    client.release(broken)
-  }
+function inReading<T>(pool: pg.Pool, read: (client: pg.ClientBase) => Promise<T>): Promise<T> {
+  return inOneTransaction(pool, read, { begin: 'begin read only' })
 }
 
 function queryOn(client: pg.ClientBase): SqlQuery {

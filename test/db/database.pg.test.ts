@@ -1,5 +1,6 @@
+import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { openDatabase, type Notification } from '../../server/db/db.ts'
+import { inOneTransaction, openDatabase, type Notification } from '../../server/db/db.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let empty: TestDatabase
@@ -79,4 +80,37 @@ test('a database that does not answer is named without its password', async () =
     message: expect.stringContaining('127.0.0.1:1') as string,
   })
   expect(String((error as Error).message)).not.toContain('hunter2')
+})
+
+describe('one transaction', () => {
+  test('is committed, or taken back when the work throws or a dry run is meant', async () => {
+    const { pool } = empty.database
+    await pool.query('create table counted (n integer)')
+    const add = (n: number) => async (client: pg.ClientBase) => {
+      await client.query('insert into counted values ($1)', [n])
+      if (n === 3) throw new Error('Three.')
+      return n
+    }
+    expect(await inOneTransaction(pool, add(1))).toBe(1)
+    expect(await inOneTransaction(pool, add(2), { end: 'rollback' })).toBe(2)
+    await expect(inOneTransaction(pool, add(3))).rejects.toThrow('Three.')
+    await expect(inOneTransaction(pool, add(4), { begin: 'begin read only' })).rejects.toThrow('read-only')
+    expect((await pool.query('select n from counted')).rows).toEqual([{ n: 1 }])
+  })
+
+  test('whose connection breaks says why the work failed, and gives the connection to nobody else', async () => {
+    const { pool } = empty.database
+    const broken = inOneTransaction(pool, async (client) => {
+      const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+      await pool.query('select pg_terminate_backend($1)', [rows[0]?.pid])
+      await client.query('select 1').catch(() => undefined)
+      throw new Error('The work failed.')
+    })
+    await expect(broken).rejects.toThrow('The work failed.')
+    const taken = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()))
+    for (const client of taken) {
+      expect((await client.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+      client.release()
+    }
+  })
 })

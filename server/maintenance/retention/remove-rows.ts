@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import type pg from 'pg'
+import { inOneTransaction } from '../../db/db.ts'
 import type { RetentionStep } from './retention-plan.ts'
 import { summaries } from './summaries.ts'
 
@@ -16,18 +17,7 @@ const cutoff = '$1::timestamptz - $2::interval'
 /** Takes the next batch; empty: nothing is left. */
 export async function deleteBatch(pool: pg.Pool, step: RetentionStep, now: string): Promise<Gone> {
   if (!step.cascades) return only(step.table, await deleteRows(pool, step, now))
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
-    const gone = await deleteCounting(client, step, now)
-    await client.query('commit')
-    return gone
-  } catch (error) {
-    await client.query('rollback')
-    throw error
-  } finally {
-    client.release()
-  }
+  return inOneTransaction(pool, (client) => deleteCounting(client, step, now))
 }
 
 /** Of each table the rows that this session deleted and has not reported yet. */
@@ -89,22 +79,16 @@ export async function dropMonths(pool: pg.Pool, { table, policy, values }: Reten
        and t.tableoid <> (select partdefid from pg_partitioned_table where partrelid = '"${table}"'::regclass)`,
     [now, keepFor],
   )
-  const client = await pool.connect()
   try {
-    await client.query(`begin; set local lock_timeout = '2s'`)
-    const dropped = await client.query<{ n: number }>(`select sync.drop_partitions($3, ${cutoff}) as n`, [
-      now,
-      keepFor,
-      table,
-    ])
-    await client.query('commit')
+    const dropped = await inOneTransaction(
+      pool,
+      (client) => client.query<{ n: number }>(`select sync.drop_partitions($3, ${cutoff}) as n`, [now, keepFor, table]),
+      { begin: `begin; set local lock_timeout = '2s'` },
+    )
     return only(table, (dropped.rows[0]?.n ?? 0) > 0 ? (rows[0]?.n ?? 0) : 0)
   } catch (error) {
-    await client.query('rollback')
     if (isLockTimeout(error)) return new Map()
     throw error
-  } finally {
-    client.release()
   }
 }
 
