@@ -7,8 +7,8 @@ import type { Random } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DatabaseConfig } from '../config.ts'
 import type { EncryptionKey } from '../credentials/credentials.ts'
-import type { Database } from '../db/db.ts'
-import { alone, jobs } from '../maintenance/maintenance.ts'
+import { inOneTransaction, type Database } from '../db/db.ts'
+import { alone } from '../maintenance/maintenance.ts'
 import { writeBackup, type BackupHead, type Manifest, type Written } from './backup-file.ts'
 import { beginRun, endRun, removeExpired } from './backup-runs.ts'
 import { copyEmbedded, packFolder } from './embedded-copy.ts'
@@ -60,7 +60,7 @@ export async function makeBackup(options: BackupOptions): Promise<MadeBackup | u
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const version = await versionOf(database)
   if (settings.kind === 'postgres') await requireProgram(programs, 'pg_dump', Math.floor(version / 10_000))
-  return alone(database.pool, jobs.backup, async () => {
+  return alone(database.pool, 'backup', async () => {
     await using held = new AsyncDisposableStack()
     const source = await (settings.kind === 'postgres'
       ? openPostgres(options, settings.url, version, held)
@@ -152,19 +152,15 @@ async function openEmbedded(
   const target = await mkdtemp(join(dir, 'copy-'))
   held.defer(() => rm(target, { recursive: true, force: true }))
   await chmod(target, 0o700)
-  const client = await database.pool.connect()
-  try {
-    await client.query('begin')
+  const copy = async (client: pg.ClientBase): Promise<Source> => {
     onProgress?.('Counting rows')
     const manifest = await manifestOf(client)
     const createdAt = await timeOf(client)
     onProgress?.('Copying the folder')
     await copyEmbedded(client, { pgdata: join(dataDir, 'pgdata'), target, clock })
     return { head: { kind: 'embedded', createdAt, version }, manifest, dump: packFolder(target) }
-  } finally {
-    await client.query('rollback').catch(() => undefined)
-    client.release()
   }
+  return inOneTransaction(database.pool, copy, { end: 'rollback' })
 }
 
 async function manifestOf(client: pg.ClientBase): Promise<Manifest> {

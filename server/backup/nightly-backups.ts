@@ -1,23 +1,15 @@
 import type { Config } from '../config.ts'
 import { processEnvironment } from '../config.ts'
+import type { Backups } from '../maintenance/maintenance.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import { makeBackup, type BackupOptions } from './make-backup.ts'
 import { testRestore } from './restore.ts'
 
-/** What a server does for itself with BACKUP_DIR. */
-export interface NightlyBackups {
-  make(signal: AbortSignal): Promise<void>
-  test(signal: AbortSignal): Promise<void>
-}
-
-/** Several servers may come at the same time, and a little after each other: within so many hours one is enough. */
-const enoughFor = '12 hours'
-
-/** Undefined: no folder is configured. */
+/** What a server does for itself with BACKUP_DIR. Undefined: no folder is configured. */
 export function nightlyBackups(
   config: Config,
   given: Pick<BackupOptions, 'database' | 'clock' | 'random'> & { readonly log: Log },
-): NightlyBackups | undefined {
+): Backups | undefined {
   const { log, database } = given
   if (config.backupDir === undefined) return undefined
   const optionsWith = (signal: AbortSignal): BackupOptions => ({
@@ -29,21 +21,21 @@ export function nightlyBackups(
     encrypt: true,
     programs: { bin: config.postgresBin, environment: processEnvironment() },
   })
-  const wasDone = async (kind: string): Promise<boolean> => {
+  const wasDone = async (kind: string, withinMs: number): Promise<boolean> => {
     const { rowCount } = await database.pool.query(
-      `select 1 from backup_runs where kind = $1 and status = 'completed' and started_at > now() - interval '${enoughFor}'`,
-      [kind],
+      `select 1 from backup_runs where kind = $1 and status = 'completed' and started_at > now() - $2 * interval '1 millisecond'`,
+      [kind, withinMs],
     )
     return (rowCount ?? 0) > 0
   }
   return {
-    async make(signal) {
-      if (await wasDone('full')) return
+    async make({ signal, unlessDoneMs }) {
+      if (await wasDone('full', unlessDoneMs)) return
       const made = await makeBackup(optionsWith(signal))
       if (made) log.info('Backup made', { location: made.location, bytes: made.sizeBytes, removed: made.removed })
     },
-    async test(signal) {
-      if (await wasDone('restore_test')) return
+    async test({ signal, unlessDoneMs }) {
+      if (await wasDone('restore_test', unlessDoneMs)) return
       const test = await testRestore(optionsWith(signal))
       if (!test) return
       const { location, differences } = test

@@ -10,7 +10,7 @@ import { TideError } from '../../protocol/error.ts'
 import type { DatabaseConfig } from '../config.ts'
 import type { EncryptionKey } from '../credentials/credentials.ts'
 import { openDatabase, type Database } from '../db/db.ts'
-import { alone, jobs, readIntegrity } from '../maintenance/maintenance.ts'
+import { alone, readIntegrity } from '../maintenance/maintenance.ts'
 import { failed, unreadable } from './backup-error.ts'
 import { openBackup, readHead, type OpenedBackup } from './backup-file.ts'
 import { beginRun, endRun, newestBackup } from './backup-runs.ts'
@@ -59,7 +59,7 @@ export async function testRestore(
   if (path === undefined)
     throw failed('There is no backup to test', 'Make one with `npx tidewire backup`, or name the file.')
   const { keyId } = await headOf(path)
-  return alone(pool, jobs.restoreTest, async () => {
+  return alone(pool, 'restore_test', async () => {
     const id = await beginRun(pool, {
       kind: 'restore_test',
       location: path,

@@ -22,9 +22,13 @@ interface JobOptions {
 type Figures = Readonly<Record<string, number | readonly string[]>> | undefined
 
 const jobs: Readonly<Record<UpkeepJob, (database: Database, options: JobOptions) => Promise<Figures>>> = {
-  async decay({ pool }, { dryRun, console }) {
+  async 'lease-sweep'({ pool }, { dryRun }) {
+    const { stuck, ...swept } = await sweepWork({ pool, clock: systemClock, dryRun, triggeredBy: 'cli' })
+    return { ...swept, stuck: stuck.map(({ table: name, id, sqlstate }) => `${name} ${id}: ${sqlstate}`) }
+  },
+  async 'memory-decay'({ pool }, { dryRun, console }) {
     const onProgress = (n: number): void => console.progress(`${n} memories`)
-    const memories = await decayMemories({ pool, again: true, dryRun, triggeredBy: 'cli', onProgress })
+    const memories = await decayMemories({ pool, dryRun, triggeredBy: 'cli', onProgress })
     return memories === undefined ? undefined : { memories }
   },
   async partitions(database, { dryRun }) {
@@ -41,7 +45,7 @@ const jobs: Readonly<Record<UpkeepJob, (database: Database, options: JobOptions)
     const pruned = await prune({ pool, clock: systemClock, dryRun, triggeredBy: 'cli', onProgress })
     return pruned && { ...pruned }
   },
-  async reprice({ pool }, { dryRun, console }) {
+  async repricing({ pool }, { dryRun, console }) {
     if (dryRun) {
       const { rows } = await pool.query<{ usages: number }>(
         'select count(*)::float8 as usages from token_usages u where u.cost_usd is null and (sync.price_at(u.organization_id, u.provider, u.model, u.occurred_at)).id is not null',
@@ -51,10 +55,6 @@ const jobs: Readonly<Record<UpkeepJob, (database: Database, options: JobOptions)
     const onProgress = (n: number): void => console.progress(`${n} usages priced`)
     const usages = await repriceUsage(pool, { triggeredBy: 'cli', onProgress })
     return usages === undefined ? undefined : { usages }
-  },
-  async sweep({ pool }, { dryRun }) {
-    const { stuck, ...swept } = await sweepWork({ pool, clock: systemClock, dryRun, triggeredBy: 'cli' })
-    return { ...swept, stuck: stuck.map(({ table: name, id, sqlstate }) => `${name} ${id}: ${sqlstate}`) }
   },
 }
 

@@ -7,28 +7,27 @@ import pg from 'pg'
  */
 export const maintenanceLock = 7_164_902
 
-/** Second halves. 0 is the canary's. */
-export const jobs = {
+/** Second halves, by the names of the jobs. 0 is the canary's, 2 was another job's. */
+const locks = {
   prune: 1,
-  agentStatistics: 2,
   partitions: 3,
   retention: 4,
   analytics: 5,
-  integrity: 6,
+  integrity_check: 6,
   backup: 7,
-  restoreTest: 8,
-  eventStatistics: 9,
-  memoryDecay: 10,
+  restore_test: 8,
+  rollup: 9,
+  memory_decay: 10,
   repricing: 11,
   embedding: 12,
-  pipelineSchedules: 13,
+  pipeline_schedules: 13,
 } as const
 
 /**
  * Runs a job of all servers together; undefined: another one is at it, and nothing was done. The lock has a connection of its own: the
  * job takes those of the pool, and a small pool would have none left for it.
  */
-export async function alone<T>(pool: pg.Pool, job: number, run: () => Promise<T>): Promise<T | undefined> {
+export async function alone<T>(pool: pg.Pool, job: keyof typeof locks, run: () => Promise<T>): Promise<T | undefined> {
   const client = new pg.Client(pool.options)
   // Whoever waits for a query gets the error; as an event it would end the process.
   client.on('error', () => undefined)
@@ -36,10 +35,10 @@ export async function alone<T>(pool: pg.Pool, job: number, run: () => Promise<T>
   try {
     const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1, $2) as mine', [
       maintenanceLock,
-      job,
+      locks[job],
     ])
     if (!rows[0]?.mine) return undefined
-    return await run().finally(() => client.query('select pg_advisory_unlock($1, $2)', [maintenanceLock, job]))
+    return await run().finally(() => client.query('select pg_advisory_unlock($1, $2)', [maintenanceLock, locks[job]]))
   } finally {
     await client.end()
   }

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
-import { alone, jobs } from './alone.ts'
+import { alone } from './alone.ts'
 import { recordRun, wasDone } from './runs.ts'
 
 /** One materialized view after its refresh. */
@@ -45,7 +45,7 @@ export async function refreshAnalytics(
     }
     return views
   }
-  return alone(pool, jobs.analytics, async () => {
+  return alone(pool, 'analytics', async () => {
     if (unlessDoneMs > 0 && (await wasDone(pool, 'analytics', unlessDoneMs))) return undefined
     return recordRun(pool, { kind: 'analytics', triggeredBy }, work, (views) => ({
       status: 'completed',

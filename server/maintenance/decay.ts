@@ -1,13 +1,14 @@
 import type pg from 'pg'
-import { alone, jobs } from './alone.ts'
+import { inOneTransaction } from '../db/db.ts'
+import { alone } from './alone.ts'
 import { recordRun, wasDone } from './runs.ts'
 
 export interface DecayOptions {
   readonly pool: pg.Pool
   /** Memories in one statement, so that nobody waits long for a row. */
   readonly batch?: number
-  /** Also when it was done this night; two runs in one night let a memory fade two steps. */
-  readonly again?: boolean
+  /** Not when it was done within so many milliseconds: two runs in one night let a memory fade two steps. */
+  readonly unlessDoneMs?: number
   /** In one transaction that is taken back: it only says how many would change. */
   readonly dryRun?: boolean
   readonly triggeredBy?: string
@@ -17,35 +18,24 @@ export interface DecayOptions {
   readonly signal?: AbortSignal
 }
 
-/** Once a night; a server whose clock is a little late finds it done. */
-const doneMs = 12 * 60 * 60_000
-
 /**
  * Lets memories fade: those that are of little use become colder, cold ones are archived, and what has expired says so. Answers
  * how many changed; undefined when it was done already, or another server is at it.
  */
 export async function decayMemories(options: DecayOptions): Promise<number | undefined> {
-  const { pool, again = false, dryRun = false, triggeredBy = 'schedule' } = options
-  return alone(pool, jobs.memoryDecay, async () => {
-    if (!again && !dryRun && (await wasDone(pool, 'memory_decay', doneMs))) return undefined
+  const { pool, unlessDoneMs = 0, dryRun = false, triggeredBy = 'schedule' } = options
+  return alone(pool, 'memory_decay', async () => {
+    if (unlessDoneMs > 0 && !dryRun && (await wasDone(pool, 'memory_decay', unlessDoneMs))) return undefined
     return recordRun(
       pool,
       { kind: 'memory_decay', dryRun, triggeredBy },
-      () => (dryRun ? takenBack(pool, (client) => decayAll(client, options)) : decayAll(pool, options)),
+      () =>
+        dryRun
+          ? inOneTransaction(pool, (client) => decayAll(client, options), { end: 'rollback' })
+          : decayAll(pool, options),
       (affected) => ({ status: 'completed', affected, details: {} }),
     )
   })
-}
-
-async function takenBack<T>(pool: pg.Pool, work: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
-    return await work(client)
-  } finally {
-    await client.query('rollback')
-    client.release()
-  }
 }
 
 /** In the order of their ids, so that none fades twice in one night. */

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { alone, jobs } from './alone.ts'
+import { alone } from './alone.ts'
 import { recordRun, wasDone } from './runs.ts'
 
 /** One thing that was looked at. */
@@ -25,7 +25,7 @@ export async function checkIntegrity(
   pool: pg.Pool,
   { triggeredBy = 'schedule', unlessDoneMs = 0 }: IntegrityOptions = {},
 ): Promise<readonly IntegrityLook[] | undefined> {
-  return alone(pool, jobs.integrity, async () => {
+  return alone(pool, 'integrity_check', async () => {
     if (unlessDoneMs > 0 && (await wasDone(pool, 'integrity_check', unlessDoneMs))) return undefined
     return recordRun(
       pool,

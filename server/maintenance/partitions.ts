@@ -1,6 +1,7 @@
 import type pg from 'pg'
-import { alone, jobs } from './alone.ts'
+import { alone } from './alone.ts'
 import { recordRun } from './runs.ts'
+import type { Database } from '../db/db.ts'
 
 export interface PartitionsOptions {
   readonly pool: pg.Pool
@@ -14,6 +15,11 @@ export interface WantingPartitions {
   readonly missing: readonly string[]
   /** Rows that wait in default partitions, of each log at most 10,001. */
   readonly waiting: number
+}
+
+/** The embedded database makes them while everybody waits, and it is looked after as long as anybody writes to it. */
+export function monthsAhead({ embedded }: Pick<Database, 'embedded'>): number {
+  return embedded ? 1 : 3
 }
 
 export async function wantingPartitions(db: Pick<pg.Pool, 'query'>): Promise<WantingPartitions> {
@@ -42,7 +48,7 @@ export async function ensurePartitions({
     )
     return rows[0]?.made ?? 0
   }
-  return alone(pool, jobs.partitions, async () => {
+  return alone(pool, 'partitions', async () => {
     const { missing, waiting } = await wantingPartitions(pool)
     if (missing.length === 0 && waiting === 0) return make()
     return recordRun(pool, { kind: 'partitions', triggeredBy }, make, (made) => ({

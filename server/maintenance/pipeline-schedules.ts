@@ -2,7 +2,7 @@ import { Cron } from 'croner'
 import type pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
 import { errorText, type Log } from '../telemetry/telemetry.ts'
-import { alone, jobs } from './alone.ts'
+import { alone } from './alone.ts'
 
 export interface SchedulesOptions {
   readonly pool: pg.Pool
@@ -69,7 +69,7 @@ select sync.start_workflow(place.id, place.project, $3, said.id) as id from plac
  * of a workflow {input?, projectId?}. However many times were missed, it is one run. Answers how many began; undefined: another server is at it.
  */
 export function startScheduled(options: SchedulesOptions): Promise<number | undefined> {
-  return alone(options.pool, jobs.pipelineSchedules, () => startDue(options))
+  return alone(options.pool, 'pipeline_schedules', () => startDue(options))
 }
 
 async function startDue({ pool, clock, log }: SchedulesOptions): Promise<number> {

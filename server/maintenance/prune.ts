@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
-import { alone, jobs } from './alone.ts'
+import { alone } from './alone.ts'
 import { recordEffect } from './runs.ts'
 
 /** What is kept of the change log: entries younger than `keepMs`, and never more than `keepRows`; nor more than as many keys of big commits. */
@@ -140,7 +140,7 @@ export async function prune({
   }
   const affected = ({ changes, calls, deliveries }: Pruned): number => changes + calls + deliveries
   const details = (pruned: Pruned): unknown => pruned
-  return alone(pool, jobs.prune, () =>
+  return alone(pool, 'prune', () =>
     recordEffect({ pool, clock, kind: 'prune', dryRun, triggeredBy, affected, details }, work),
   )
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
 import { systemClock } from '../../lib/clock.ts'
-import { alone, jobs } from './alone.ts'
+import { alone } from './alone.ts'
 import { recordEffect } from './runs.ts'
 
 export interface RepriceOptions {
@@ -30,7 +30,7 @@ export async function repriceUsage(
     }
     return total
   }
-  return alone(pool, jobs.repricing, () =>
+  return alone(pool, 'repricing', () =>
     recordEffect({ pool, clock, kind: 'repricing', triggeredBy, affected: (usages) => usages }, work),
   )
 }

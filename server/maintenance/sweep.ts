@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
+import { inOneTransaction } from '../db/db.ts'
 import type { Log } from '../telemetry/telemetry.ts'
 import { recordEffect } from './runs.ts'
 
@@ -56,11 +57,9 @@ export async function sweepWork({
       details: (done) => done,
     },
     async () => {
-      const client = await pool.connect()
       const done = { instances: 0, leases: 0, pipelines: 0 }
       const stuck: StuckRow[] = []
-      try {
-        if (dryRun) await client.query('begin')
+      const sweep = async (client: Pick<pg.Pool, 'query'>): Promise<void> => {
         for (const kind of kinds) {
           try {
             const { rows } = await client.query<{ swept: number; stuck: StuckRow[] }>(sweeps[kind])
@@ -70,11 +69,10 @@ export async function sweepWork({
             errors.push(error)
           }
         }
-        return { ...done, stuck }
-      } finally {
-        if (dryRun) await client.query('rollback')
-        client.release()
       }
+      if (dryRun) await inOneTransaction(pool, sweep, { end: 'rollback' })
+      else await sweep(pool)
+      return { ...done, stuck }
     },
   )
   if (errors.length > 0) throw errors[0]

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { startScheduled } from '../../server/maintenance/maintenance.ts'
+import { startScheduled } from '../../server/maintenance/pipeline-schedules.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import type { SqlRow } from '../migrations/rows.ts'
 import { createActionWorld, newId, type ActionWorld } from './world.ts'

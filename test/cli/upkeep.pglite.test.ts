@@ -215,12 +215,12 @@ describe('run', () => {
     expect(await runs('partitions')).toMatchObject([{ triggered_by: 'cli', status: 'completed' }])
   })
 
-  test('decay says in a dry run how many memories fade, and fades as many', async () => {
+  test('memory-decay says in a dry run how many memories fade, and fades as many', async () => {
     for (let n = 0; n < 3; n++)
       await add('memories', { scope: 'organization', content: `m${n}`, tier: 'hot', importance: n === 2 ? 1 : 0.1 })
-    expect(await job('decay', { dryRun: true })).toMatchObject({ memories: 2 })
+    expect(await job('memory-decay', { dryRun: true })).toMatchObject({ memories: 2 })
     expect(await query(`select count(*)::int as n from memories where tier = 'hot'`)).toEqual([{ n: 3 }])
-    expect(await job('decay')).toMatchObject({ memories: 2 })
+    expect(await job('memory-decay')).toMatchObject({ memories: 2 })
     expect(await runs('memory_decay')).toMatchObject([
       { dry_run: true, n: 2 },
       { dry_run: false, n: 2 },
@@ -245,22 +245,22 @@ describe('run', () => {
     expect(await runs('prune')).toMatchObject([{ triggered_by: 'cli', n }])
   })
 
-  test('sweep says in a dry run whose work is taken back, and takes it', async () => {
+  test('lease-sweep says in a dry run whose work is taken back, and takes it', async () => {
     await add('agent_instances', {
       agent_id: world.agent,
       status: 'busy',
       last_heartbeat_at: new Date(Date.now() - 3_600_000),
     })
-    expect(await job('sweep', { dryRun: true })).toMatchObject({ instances: 1 })
-    expect(await job('sweep')).toMatchObject({ instances: 1 })
-    expect(await job('sweep')).toMatchObject({ instances: 0 })
+    expect(await job('lease-sweep', { dryRun: true })).toMatchObject({ instances: 1 })
+    expect(await job('lease-sweep')).toMatchObject({ instances: 1 })
+    expect(await job('lease-sweep')).toMatchObject({ instances: 0 })
     expect(await runs('lease_sweep')).toMatchObject([{ n: 1 }])
   })
 
-  test('reprice prices what was left over', async () => {
+  test('repricing prices what was left over', async () => {
     await query(`update token_usages set cost_usd = null, model_price_id = null`)
-    expect(await job('reprice', { dryRun: true })).toMatchObject({ usages: 2 })
-    expect(await job('reprice')).toMatchObject({ usages: 2 })
+    expect(await job('repricing', { dryRun: true })).toMatchObject({ usages: 2 })
+    expect(await job('repricing')).toMatchObject({ usages: 2 })
     expect(progress).toContain('2 usages priced')
   })
 })

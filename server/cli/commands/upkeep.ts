@@ -31,7 +31,7 @@ export function registerUpkeep(cli: Cli): void {
     .addHelpText(
       'after',
       `\nJobs:\n${Object.entries(upkeepJobs)
-        .map(([job, does]) => `  ${job.padEnd(12)}${does}`)
+        .map(([job, does]) => `  ${job.padEnd(14)}${does}`)
         .join('\n')}`,
     )
     .action(

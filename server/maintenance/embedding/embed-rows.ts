@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Catalog } from '../../catalog/catalog.ts'
 import type { Log } from '../../telemetry/telemetry.ts'
-import { alone, jobs } from '../alone.ts'
+import { alone } from '../alone.ts'
 import { recordRun } from '../runs.ts'
 import { EmbeddingError, type EmbeddingProvider } from './provider.ts'
 
@@ -51,7 +51,7 @@ function embeddedTables(catalog: Catalog): readonly string[] {
 export function embedRows(options: EmbedOptions): Promise<Embedded | undefined> {
   const { pool, catalog } = options
   const tables = embeddedTables(catalog)
-  return alone(pool, jobs.embedding, async () => {
+  return alone(pool, 'embedding', async () => {
     const waiting = tables.map((table) => `exists (select from ${table} where ${isPending})`).join(' or ')
     const { rows } = await pool.query<{ some: boolean }>(`select ${waiting} as some`)
     if (!rows[0]?.some) return undefined

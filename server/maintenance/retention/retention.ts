@@ -5,8 +5,8 @@
  */
 import type pg from 'pg'
 import type { Catalog } from '../../catalog/catalog.ts'
-import { timeOf } from '../../db/db.ts'
-import { alone, jobs } from '../alone.ts'
+import { inOneTransaction, timeOf } from '../../db/db.ts'
+import { alone } from '../alone.ts'
 import { countPrunable, mostLogRows, pruneLog } from '../prune.ts'
 import { recordRun, wasDone, type RunEnd } from '../runs.ts'
 import { removeArtifactFile } from './artifact-files.ts'
@@ -72,7 +72,7 @@ from retention_policies order by organization_id nulls first, name`
 export async function applyRetention(options: RetentionOptions): Promise<RetentionReport> {
   const { pool, dryRun = false, triggeredBy = 'schedule', unlessDoneMs = 0 } = options
   const tally = new Tally(options, await timeOf(options))
-  const report = await alone(pool, jobs.retention, async () => {
+  const report = await alone(pool, 'retention', async () => {
     if (unlessDoneMs > 0 && (await wasDone(pool, 'retention', unlessDoneMs))) return undefined
     return recordRun(pool, { kind: 'retention', dryRun, triggeredBy }, () => run(options, tally), endOf)
   })
@@ -287,9 +287,7 @@ async function dropEmptyMonths(
 async function countAll(options: RetentionOptions, steps: readonly RetentionStep[], tally: Tally): Promise<void> {
   const { pool, signal } = options
   const entangled = steps.filter(({ cascades, cascadedLater }) => cascades || cascadedLater)
-  const client = await pool.connect()
-  try {
-    await client.query('begin')
+  const countOn = async (client: pg.ClientBase): Promise<void> => {
     for (const step of steps) {
       if (signal?.aborted) break
       await client.query('savepoint step')
@@ -305,10 +303,8 @@ async function countAll(options: RetentionOptions, steps: readonly RetentionStep
         tally.fail(step.table, error)
       }
     }
-  } finally {
-    await client.query('rollback')
-    client.release()
   }
+  await inOneTransaction(pool, countOn, { end: 'rollback' })
   const log = steps.find(({ table }) => table === 'sync_changes')
   if (log) tally.add(goneOf(log.table, await countPrunable(pool, await logRetention(pool, log))))
 }
