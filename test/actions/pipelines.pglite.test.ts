@@ -1,30 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Json } from '../../protocol/rows/row.ts'
 import type { SqlRow } from '../migrations/rows.ts'
-import { createActionWorld, newId, type ActionWorld } from './world.ts'
+import { createActionWorld, newId, type ActionWorld, type Claim, type Execution } from './world.ts'
 
 let world: ActionWorld
 beforeAll(async () => {
   world = await createActionWorld()
 })
 afterAll(() => world.close())
-
-interface Execution {
-  readonly id: string
-  readonly status: string
-  readonly gateStatus: string
-  readonly errorMessage: string | null
-  readonly outputs: Json
-}
-interface Step {
-  readonly id: string
-  readonly stepName: string
-  readonly attempt: number
-}
-interface Claim {
-  readonly step: Step | null
-  readonly work: Readonly<Record<string, Json>> | null
-}
 
 const sha256 = 'ab'.repeat(32)
 

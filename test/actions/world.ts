@@ -9,6 +9,24 @@ import { createTestDatabase, type TestDatabaseOptions } from '../support/databas
 import { newId, seedDevice, seedFixture } from '../support/fixtures.ts'
 import { insert, rowOf, type SqlRow } from '../migrations/rows.ts'
 
+/** What actions of pipelines answer, as far as tests look. */
+export interface Execution {
+  readonly id: string
+  readonly status: string
+  readonly gateStatus: string
+  readonly errorMessage: string | null
+  readonly outputs: Json
+}
+export interface Step {
+  readonly id: string
+  readonly stepName: string
+  readonly attempt: number
+}
+export interface Claim {
+  readonly step: Step | null
+  readonly work: Readonly<Record<string, Json>> | null
+}
+
 export async function createActionWorld(kind?: TestDatabaseOptions['kind'], more: readonly AnyAction[] = []) {
   const test = await createTestDatabase(kind === undefined ? {} : { kind })
   const { pool } = test.database
