@@ -112,9 +112,8 @@ export function describeUpkeep(kind: 'embedded' | 'postgres'): void {
       ])
     })
 
-    test.runIf(kind === 'postgres')(
-      'a check reads nothing while months are made, so that neither waits for the other',
-      async () => {
+    if (kind === 'postgres')
+      test('a check reads nothing while months are made, so that neither waits for the other', async () => {
         const maker = await database.pool.connect()
         try {
           await maker.query('begin')
@@ -131,8 +130,7 @@ export function describeUpkeep(kind: 'embedded' | 'postgres'): void {
         } finally {
           maker.release()
         }
-      },
-    )
+      })
 
     test('records a refresh and a check, and what a process left behind when it ended', async () => {
       await query(`delete from maintenance_runs`)
