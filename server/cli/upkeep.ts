@@ -28,7 +28,7 @@ const jobs: Readonly<Record<UpkeepJob, (database: Database, options: JobOptions)
   },
   async 'memory-decay'({ pool }, { dryRun, console }) {
     const onProgress = (n: number): void => console.progress(`${n} memories`)
-    const memories = await decayMemories({ pool, dryRun, triggeredBy: 'cli', onProgress })
+    const memories = await decayMemories({ pool, unlessDoneMs: 0, dryRun, triggeredBy: 'cli', onProgress })
     return memories === undefined ? undefined : { memories }
   },
   async partitions(database, { dryRun }) {

@@ -7,7 +7,7 @@ export interface DecayOptions {
   readonly pool: pg.Pool
   /** Memories in one statement, so that nobody waits long for a row. */
   readonly batch?: number
-  /** Not when it was done within so many milliseconds: two runs in one night let a memory fade two steps. */
+  /** Not when it was done within so many milliseconds, by default 12 hours: two runs in one night let a memory fade two steps. */
   readonly unlessDoneMs?: number
   /** In one transaction that is taken back: it only says how many would change. */
   readonly dryRun?: boolean
@@ -18,14 +18,16 @@ export interface DecayOptions {
   readonly signal?: AbortSignal
 }
 
+const nightMs = 12 * 60 * 60_000
+
 /**
  * Lets memories fade: those that are of little use become colder, cold ones are archived, and what has expired says so. Answers
  * how many changed; undefined when it was done already, or another server is at it.
  */
 export async function decayMemories(options: DecayOptions): Promise<number | undefined> {
-  const { pool, unlessDoneMs = 0, dryRun = false, triggeredBy = 'schedule' } = options
+  const { pool, unlessDoneMs = nightMs, dryRun = false, triggeredBy = 'schedule' } = options
   return alone(pool, 'memory_decay', async () => {
-    if (unlessDoneMs > 0 && !dryRun && (await wasDone(pool, 'memory_decay', unlessDoneMs))) return undefined
+    if (!dryRun && (await wasDone(pool, 'memory_decay', unlessDoneMs))) return undefined
     return recordRun(
       pool,
       { kind: 'memory_decay', dryRun, triggeredBy },
