@@ -112,26 +112,6 @@ export function describeUpkeep(kind: 'embedded' | 'postgres'): void {
       ])
     })
 
-    if (kind === 'postgres')
-      test('a check reads nothing while months are made, so that neither waits for the other', async () => {
-        const maker = await database.pool.connect()
-        try {
-          await maker.query('begin')
-          await maker.query('select sync.ensure_partitions(1)')
-          const check = checkIntegrity(database.pool)
-          const waiting = async () =>
-            query(`select (
-              select count(*)::int from pg_locks o join pg_class c on c.oid = o.relation
-              where o.pid = l.pid and c.relname in (select relname from pg_class where relkind = 'p')
-            ) as logs from pg_locks l where l.locktype = 'advisory' and not l.granted`)
-          await expect.poll(waiting, { timeout: 30_000 }).toEqual([{ logs: 0 }])
-          await maker.query('commit')
-          expect(await check).toHaveLength(24)
-        } finally {
-          maker.release()
-        }
-      })
-
     test('records a refresh and a check, and what a process left behind when it ended', async () => {
       await query(`delete from maintenance_runs`)
       await query(`insert into maintenance_runs (kind) values ('analytics')`)
