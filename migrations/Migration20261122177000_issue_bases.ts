@@ -13,9 +13,9 @@ export class Migration20261122177000_issue_bases extends Migration {
 }
 
 /**
- * \`local\`: the columns of the task, \`remote\`: the fields of the issue, as they were when both last said the same. A column that is not in
- * \`local\` was changed at an unknown time. \`sending\`: what a push on its way says. \`past\`: digests of what the platform was told before.
- * Not in \`external_links\`, which everybody in the organization follows: the task may be of a private project.
+ * `local`: the columns of the task, `remote`: the fields of the issue, as they were when both last said the same. A column that is not in
+ * `local` was changed at an unknown time. `sending`: what a push on its way says. `past`: digests of what the platform was told before.
+ * Not in `external_links`, which everybody in the organization follows: the task may be of a private project.
  */
 const table = `
 create table sync.issue_bases (

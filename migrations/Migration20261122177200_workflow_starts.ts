@@ -129,8 +129,8 @@ begin
 end $$`
 
 /**
- * \`trigger_config\`: {source?, type?, filter?, projectId?, input?}, patterns and filter as of a subscription; for webhooks also {integrationId?}, and
- * only events that a webhook has published. Tasks are in the project of the workflow, else in that of the event, else in \`projectId\`.
+ * `trigger_config`: {source?, type?, filter?, projectId?, input?}, patterns and filter as of a subscription; for webhooks also {integrationId?}, and
+ * only events that a webhook has published. Tasks are in the project of the workflow, else in that of the event, else in `projectId`.
  * What keeps pipelines from starting each other without end does so here.
  */
 const startByEvent = `

@@ -19,7 +19,7 @@ export class Migration20261122177400_usage_credentials extends Migration {
 }
 
 /**
- * The user's own before the organization's; by its label where the usage names one, else the one that is labelled \`default\`, or the only one.
+ * The user's own before the organization's; by its label where the usage names one, else the one that is labelled `default`, or the only one.
  * Null: there is none, or several that it could be. A definer's, for whoever writes may not read the table.
  */
 const credentialOfUsage = `

@@ -11,7 +11,7 @@ const ledger = `create table "mikro_orm_migrations" ("id" serial primary key, "n
 
 /**
  * All migrations as one SQL script in one transaction, with the ledger that says they were applied: for a database that the server may
- * not make its schema in, and for reading. \`migrate\` then finds nothing to do but shipping rows. Needs no database.
+ * not make its schema in, and for reading. `migrate` then finds nothing to do but shipping rows. Needs no database.
  */
 export async function consolidateMigrations(own: OwnSchema = {}): Promise<{
   readonly sql: string

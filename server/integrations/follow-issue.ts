@@ -73,9 +73,9 @@ where l.id = $1 and l.sync_direction in ('push', 'both') and i.status in ('activ
 const pastKept = 12
 
 /**
- * In the given transaction, which names its integration in \`app.integration_id\`: brings the task of a link up to date with its issue, field by
- * field against what both last agreed on. \`told\`: the issue is the answer to a push. Undefined as issue: the platform did not say how it is.
- * What both sides changed stays as the task has it (with \`pull\`: as the issue has it), and the other value is kept in an open conflict.
+ * In the given transaction, which names its integration in `app.integration_id`: brings the task of a link up to date with its issue, field by
+ * field against what both last agreed on. `told`: the issue is the answer to a push. Undefined as issue: the platform did not say how it is.
+ * What both sides changed stays as the task has it (with `pull`: as the issue has it), and the other value is kept in an open conflict.
  */
 export async function followIssue(
   client: PoolClient,
