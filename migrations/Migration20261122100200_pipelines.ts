@@ -91,7 +91,7 @@ begin
 end $$`
 
 /** A run is as its tasks are: one that has failed ends it, and cancels the others. The next that waits begins. */
-const computeWorkflowRun = `
+export const computeWorkflowRun = `
 create function sync.compute_workflow_run() returns trigger language plpgsql as $$
 declare
   r public.workflow_runs;

@@ -60,7 +60,7 @@ create function sync.queue_issues_behind(integration uuid, with_refused boolean)
 $$`
 
 /** What changes on a task that is linked to an issue goes to that; what came from there does not go back. */
-const computeLinkedIssues = `
+export const computeLinkedIssues = `
 create or replace function sync.compute_linked_issues() returns trigger language plpgsql as $$
 begin
   perform sync.queue_issue(l.id)

@@ -1,4 +1,5 @@
 import { Migration } from '@mikro-orm/migrations'
+import { computeLinkedIssues as formerComputeLinkedIssues } from './Migration20261122172200_issues_behind.ts'
 
 /** What a task and its issue last agreed on, so that a change of one side does not overwrite a change of the other. */
 export class Migration20261122177000_issue_bases extends Migration {
@@ -57,14 +58,3 @@ select l.id, l.organization_id, l.local_id from public.external_links l
 where l.local_type = 'task' and l.external_type = 'issue' and (
   exists (select from sync.issues_behind b where b.link_id = l.id) or exists (select from sync.integration_queue q where q.link_id = l.id)
 )`
-
-const formerComputeLinkedIssues = `
-create or replace function sync.compute_linked_issues() returns trigger language plpgsql as $$
-begin
-  perform sync.queue_issue(l.id)
-  from public.external_links l join public.integrations i on i.id = l.integration_id
-  where l.local_type = 'task' and l.local_id = new.id and l.external_type = 'issue' and l.deleted_at is null and l.sync_direction in ('push', 'both')
-    and i.status in ('active', 'error') and i.deleted_at is null and i.credential_id is not null and i.provider in ('github', 'linear')
-    and i.id::text is distinct from nullif(current_setting('app.integration_id', true), '');
-  return null;
-end $$`

@@ -1,4 +1,5 @@
 import { Migration } from '@mikro-orm/migrations'
+import { computeWorkflowRun as formerComputeRun } from './Migration20261122100200_pipelines.ts'
 
 /**
  * Runs of workflows end when a task of theirs is deleted too, and by a cancel; and they begin by events, webhooks and the clock, as those of
@@ -31,7 +32,7 @@ export class Migration20261122177200_workflow_starts extends Migration {
     ])
       this.addSql(`drop function ${name}`)
     this.addSql('drop table sync.workflow_schedule_runs')
-    this.addSql(formerComputeRun)
+    this.addSql(formerComputeRun.replace('create function', 'create or replace function'))
     this.addSql(
       `create trigger d_workflow_computed after update of status on tasks for each row
     when (new.workflow_run_id is not null and old.status is distinct from new.status) execute function sync.compute_workflow_run()`,
@@ -170,36 +171,3 @@ const eventTriggers = [
   `create trigger c_workflows after insert on events for each row
     when (new.organization_id is not null) execute function sync.start_workflows_by_event()`,
 ]
-
-const formerComputeRun = `
-create or replace function sync.compute_workflow_run() returns trigger language plpgsql as $$
-declare
-  r public.workflow_runs;
-  became text;
-  next uuid;
-begin
-  select * into r from public.workflow_runs where id = new.workflow_run_id for no key update;
-  if r.status is distinct from 'running' then return null; end if;
-  select case when bool_or(status = 'failed') then 'failed' when bool_or(status = 'cancelled') then 'cancelled'
-    when bool_and(status = 'completed') then 'completed' else 'running' end into became
-  from public.tasks where workflow_run_id = r.id and deleted_at is null;
-  update public.workflow_runs set status = became,
-    current_step = case when became = 'running' then (
-      select metadata->>'step' from public.tasks
-      where workflow_run_id = r.id and deleted_at is null and status not in ('completed', 'cancelled') order by status <> 'in_progress', position limit 1
-    ) else current_step end,
-    output = case when became = 'completed' then (
-      select jsonb_object_agg(metadata->>'step', result) from public.tasks where workflow_run_id = r.id and deleted_at is null
-    ) end,
-    error_message = case when became = 'failed' then format('Step %s failed.', new.metadata->>'step') end,
-    finished_at = case when became <> 'running' then date_trunc('milliseconds', clock_timestamp()) end
-  where id = r.id;
-  if became <> 'running' then
-    update public.tasks set status = 'cancelled'
-    where workflow_run_id = r.id and deleted_at is null and status not in ('completed', 'failed', 'cancelled');
-    perform sync.publish_event(r.organization_id, 'workflows', 'workflow.' || became, r.project_id, 'workflow_run', r.id, jsonb_build_object('workflowId', r.workflow_id));
-    select id into next from public.workflow_runs where workflow_id = r.workflow_id and status = 'queued' order by created_at, id limit 1;
-    if next is not null then perform sync.begin_workflow_run(next); end if;
-  end if;
-  return null;
-end $$`

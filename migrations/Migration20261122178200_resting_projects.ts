@@ -50,7 +50,7 @@ const active = 'where id = pipeline and is_active and deleted_at is null'
 const pipelineGivesWork =
   'select sync.gives_work(j.status, j.deleted_at) from public.projects j where j.id = pipelines.project_id'
 /** As a value and not as EXISTS: the planner keeps to the order of the tasks, and asks for each until there are enough. */
-const projectGivesWork =
+export const projectGivesWork =
   'select sync.gives_work(j.status, j.deleted_at) from public.projects j where j.id = t.project_id'
 
 /** Those that wait first: a run that ends lets the next one begin. */
@@ -63,8 +63,8 @@ const stopRuns = `update public.workflow_runs set status = 'cancelled', finished
   end loop;`
 const stopTasks = `update public.tasks set status = 'cancelled'`
 
-/** With the columns that it has. */
-const readyTasks = (more: string): string => `
+/** The view with further conditions, and with the columns that it has. */
+export const readyTasks = (more: string): string => `
 do $$ begin
   execute format(
     $q$

@@ -1,4 +1,6 @@
 import { Migration } from '@mikro-orm/migrations'
+import { projectGivesWork, readyTasks } from './Migration20261122178200_resting_projects.ts'
+import { stepMayBegin, unfinished } from './Migration20261122178300_step_order.ts'
 
 /**
  * A claim goes through the pending tasks in their order, and asks of each whether it is ready until one is. Before, all of them were
@@ -6,7 +8,7 @@ import { Migration } from '@mikro-orm/migrations'
  */
 export class Migration20261122178500_claims_in_order extends Migration {
   override up(): void {
-    this.addSql(readyTasks(givesWorkByJoin, ofSameProject))
+    this.addSql(readyTasks(`and ${givesWorkByJoin} and ${stepMayBegin(ofSameProject)}`))
     this.addSql(waitingSteps)
     this.addSql(inClaims(parts))
   }
@@ -14,45 +16,15 @@ export class Migration20261122178500_claims_in_order extends Migration {
   override down(): void {
     this.addSql(inClaims(parts.map(([before, after]) => [after, before])))
     this.addSql('drop function sync.waiting_steps(uuid[])')
-    this.addSql(readyTasks(givesWorkByValue, ''))
+    this.addSql(readyTasks(`and (${projectGivesWork}) and ${stepMayBegin()}`))
   }
 }
-
-const unfinished = `m.deleted_at is null and s.deleted_at is null
-          and case m.kind when 'start_to_start' then s.status in ('pending', 'ready', 'cancelled') else s.status not in ('completed', 'skipped') end`
 
 /** With the project that is asked for, both are looked up by it. */
 const givesWorkByJoin = `not exists (
         select from public.projects j where j.id = t.project_id and not sync.gives_work(j.status, j.deleted_at)
       )`
-const givesWorkByValue =
-  '(select sync.gives_work(j.status, j.deleted_at) from public.projects j where j.id = t.project_id)'
 const ofSameProject = 'and m.project_id = t.project_id'
-
-/** With the columns that it has. */
-const readyTasks = (givesWork: string, more: string): string => `
-do $$ begin
-  execute format(
-    $q$
-    create or replace view public.v_ready_tasks with (security_invoker = true) as
-    select %s from public.tasks t
-    where t.status = 'pending' and t.deleted_at is null
-      and (t.run_after is null or t.run_after <= now())
-      and (t.next_retry_at is null or t.next_retry_at <= now())
-      and not exists (
-        select from public.task_dependencies d join public.tasks p on p.id = d.depends_on_task_id
-        where d.task_id = t.id and d.deleted_at is null and p.deleted_at is null and p.status <> 'completed'
-      )
-      and ${givesWork}
-      and not exists (
-        select from public.macro_step_dependencies m join public.macro_steps s on s.id = m.depends_on_id
-        where m.macro_step_id = t.macro_step_id ${more} and ${unfinished}
-      )
-    $q$,
-    (select string_agg('t.' || quote_ident(attname), ', ' order by attnum) from pg_attribute
-     where attrelid = 'public.v_ready_tasks'::regclass and attnum > 0 and not attisdropped)
-  );
-end $$`
 
 const waitingSteps = `
 create function sync.waiting_steps(projects uuid[]) returns uuid[] language sql stable as $$
