@@ -6,6 +6,7 @@ export const onPostgresToo = [
   'test/actions/analyses.pglite.test.ts',
   'test/actions/events.pglite.test.ts',
   'test/actions/pipelines.pglite.test.ts',
+  'test/actions/workflows.pglite.test.ts',
   'test/actions/task-claims.pglite.test.ts',
   'test/actions/tools.pglite.test.ts',
   'test/auth/invitations.pglite.test.ts',
