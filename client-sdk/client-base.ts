@@ -4,6 +4,7 @@ import type { CallAction } from './actions.ts'
 import type { Conflict } from './conflict/conflict.ts'
 import type { ResolutionChoice } from './conflict/conflicts.ts'
 import type { ConnectionStatus } from './connection/connection.ts'
+import type { ExportOptions } from './export/export.ts'
 import type { SearchHits, SearchRequest } from './memory/search.ts'
 import type { PresenceRoom } from './presence/presence.ts'
 import type { SearchableName, TableName, TableNamed } from './query/schema-names.ts'
@@ -107,6 +108,12 @@ export interface ClientBase<S extends Schema> {
    * `sql_failed` for a wrong query.
    */
   sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>
+  /**
+   * All that is on this replica, what was not sent yet included, as one file: JSON lines (`ExportLine`) in UTF-8. It is
+   * read as the stream is, a page at a time, and is the replica of the moment at which it ends. It holds no token. Rejects
+   * with `closed`; the stream fails with it when the client is closed meanwhile.
+   */
+  export(options?: ExportOptions): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>
   /** Ends the connection and stays offline until `connect`. */
   disconnect(): void
   /**

@@ -24,6 +24,7 @@ import { Conflicts } from './conflict/conflicts.ts'
 import { stopError, type ConnectionView } from './connection/connection-view.ts'
 import { createSocketTransport } from './connection/socket-transport.ts'
 import { checkOptions, type ConnectOptions } from './connect-options.ts'
+import { exportReplica, type ExportOptions } from './export/export.ts'
 import type { SearchHits, SearchRequest } from './memory/search.ts'
 import { Searcher } from './memory/searcher.ts'
 import { Presence, type PresenceRoom } from './presence/presence.ts'
@@ -260,6 +261,13 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
   async sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<SqlRows> {
     const query = text.reduce((before, part, index) => `${before}$${index}${part}`)
     return this.#engine.sql(query, values)
+  }
+
+  async export(options: ExportOptions = {}): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    const { schema, device } = this.#parts
+    // Whether it is open, the replica says.
+    await this.#replica.read(async () => undefined)
+    return exportReplica({ schema, replica: this.#replica, deviceName: device.name }, options)
   }
 
   connect(): void {

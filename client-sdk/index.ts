@@ -6,6 +6,8 @@ export type { ClientBase, ClientStatus, ConflictsOf, SubscribeOptions } from './
 export type { ConnectOptions, DeviceKind } from './connect-options.ts'
 export type { Conflict } from './conflict/conflict.ts'
 export type { ResolutionChoice } from './conflict/conflicts.ts'
+export type { ExportLine } from './export/export-line.ts'
+export type { ExportOptions } from './export/export.ts'
 export type { SearchHit, SearchHits, SearchRequest } from './memory/search.ts'
 export type { PendingWrite, Writes } from './tables/writes.ts'
 export type { Peer, PresenceRoom } from './presence/presence.ts'

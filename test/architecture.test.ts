@@ -87,6 +87,7 @@ const ARROWS: rules.Arrows = {
     'client-sdk/subscription',
   ],
   'client-sdk/memory': ['client-sdk/connection', 'client-sdk/query', 'client-sdk/replica', 'client-sdk/store'],
+  'client-sdk/export': ['client-sdk/outbox', 'client-sdk/replica', 'client-sdk/store'],
   'client-sdk/presence': ['client-sdk/connection'],
   'client-sdk/tabs': [
     'client-sdk/conflict',

@@ -158,6 +158,7 @@ export const reservedTableNames = [
   'connect',
   'constructor',
   'disconnect',
+  'export',
   'followed',
   'handle',
   'onStatus',

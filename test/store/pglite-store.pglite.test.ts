@@ -3,6 +3,9 @@ import { shippedSchema } from '../../client-sdk/schema.generated.ts'
 import type { PGliteLike } from '../../client-sdk/store/pglite-like.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import { storeContract } from '../../client-sdk/testing/testing.ts'
+import { vectorFromBase64 } from '../../protocol/rows/base64.ts'
+import { linesOf, rowsOf } from '../export/read-export.ts'
+import { newId } from '../support/fixtures.ts'
 import { lonelyClient } from '../support/lonely-client.ts'
 import { sharePglite, type SharedPglite } from './fresh-pglite.ts'
 
@@ -35,6 +38,24 @@ test('a client reads it by SQL, and is told by a code what is wrong with a query
   await expect(tide.sql`delete from projects`).rejects.toMatchObject({ code: 'sql_failed' })
   await tide.close()
   await expect(tide.sql`select 1`).rejects.toMatchObject({ code: 'closed' })
+})
+
+test('a client exports it page by page, with vectors and deleted rows', async () => {
+  await shared.wipe()
+  const tide = await lonelyClient(await createPgliteStore({ schema: shippedSchema, open: async () => shared.database }))
+  const projectId = newId()
+  const embedding = Float32Array.from({ length: 384 }, (_, index) => index / 384)
+  const memory = { projectId, scope: 'project', agentId: newId(), content: 'Kept', embedding } as const
+  await tide.transaction(async (tx) => {
+    for (let index = 0; index < 60; index += 1) await tx.memories.insert(memory)
+  })
+  const [first] = await tide.memories.find({ limit: 1 })
+  await tide.memories.delete(String(first?.id))
+  const found = rowsOf(await linesOf(await tide.export()), 'memories')
+  expect(found).toHaveLength(60)
+  for (const { row } of found) expect(vectorFromBase64(String(row['embedding']))).toEqual(embedding)
+  expect(found.find(({ row }) => row['id'] === first?.id)?.row['deletedAt']).toBeTypeOf('string')
+  await tide.close()
 })
 
 test('what cannot be made durable is not written later: the replica answers nothing more until it is opened again', async () => {

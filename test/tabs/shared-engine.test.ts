@@ -12,6 +12,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { seededRandom } from '../../lib/random.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { TideError } from '../../protocol/error.ts'
+import { linesOf, rowsOf } from '../export/read-export.ts'
 import { ScriptedServer } from '../connection/scripted-server.ts'
 import { welcome } from '../replica/open-replica.ts'
 import { newId } from '../support/fixtures.ts'
@@ -123,6 +124,17 @@ describe('tabs of one browser', () => {
     expect((await a.tide.writes.find()).map(({ id }) => id)).toEqual((await b.tide.writes.find()).map(({ id }) => id))
     expect(browser.opened).toBe(1)
     expect(browser.connections).toBe(1)
+  })
+
+  it('export the one replica from each of them', async () => {
+    const [a, b] = [await browser.open('a'), await browser.open('b')]
+    await a.tide.tasks.insert({ projectId, title: 'From A' })
+    await b.tide.tasks.insert({ projectId, title: 'From B' })
+    for (const { tide } of [a, b]) {
+      const lines = await linesOf(await tide.export())
+      expect(new Set(rowsOf(lines, 'tasks').map(({ row }) => row['title']))).toEqual(new Set(['From A', 'From B']))
+      expect(lines.filter(({ kind }) => kind === 'write')).toHaveLength(2)
+    }
   })
 
   it('answer errors, vectors and transactions in a follower as in the leader', async () => {
