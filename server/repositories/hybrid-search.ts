@@ -1,6 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
-import { askNearest, type Asked, type Near } from '../memory/nearest.ts'
-import { recencySql } from '../memory/recency.ts'
+import { askNearest, type Asked, type Near } from '../search/nearest.ts'
+import { recencySql } from '../search/recency.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 
 /** How much each part counts; they need not sum to 1. */

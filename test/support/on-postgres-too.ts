@@ -18,8 +18,6 @@ export const onPostgresToo = [
   'test/entities/memories.pglite.test.ts',
   'test/maintenance/maintenance.pglite.test.ts',
   'test/maintenance/retention.pglite.test.ts',
-  'test/memory/hybrid.pglite.test.ts',
-  'test/memory/search-scope.pglite.test.ts',
   'test/migrations/audit.pglite.test.ts',
   'test/migrations/computed-columns.pglite.test.ts',
   'test/migrations/consolidate.pglite.test.ts',
@@ -34,6 +32,8 @@ export const onPostgresToo = [
   'test/mutation/sync-rules.pglite.test.ts',
   'test/repositories/every-table.pglite.test.ts',
   'test/scope/access.pglite.test.ts',
+  'test/search/hybrid.pglite.test.ts',
+  'test/search/search-scope.pglite.test.ts',
   'test/story/everywhere.pglite.test.ts',
   'test/story/older-client.pglite.test.ts',
 ] as const

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
-import { search, type SearchRequest, type SearchSource } from '../../client-sdk/memory/search.ts'
+import { search, type SearchRequest, type SearchSource } from '../../client-sdk/search/search.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Filter } from '../../protocol/rows/filter.ts'
 import { namesColumn } from '../../protocol/rows/search-rank.ts'

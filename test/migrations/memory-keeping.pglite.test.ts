@@ -1,7 +1,7 @@
 // What becomes of memories and knowledge with time and use.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { decayMemories } from '../../server/maintenance/maintenance.ts'
-import { createWorld, insert, rowOf, type SqlRow, type World } from '../migrations/rows.ts'
+import { createWorld, insert, rowOf, type SqlRow, type World } from './rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let db: TestDatabase

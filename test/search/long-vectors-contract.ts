@@ -1,6 +1,6 @@
 // Embeddings of more dimensions than a graph over whole vectors takes.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { nearestIds } from '../../server/memory/nearest.ts'
+import { nearestIds } from '../../server/search/nearest.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 

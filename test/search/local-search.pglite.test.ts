@@ -1,7 +1,7 @@
 // The same call, here and on the server, over the same rows.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { lexemesOf, startOf } from '../../client-sdk/memory/lexemes.ts'
-import { search, type SearchRequest } from '../../client-sdk/memory/search.ts'
+import { lexemesOf, startOf } from '../../client-sdk/search/lexemes.ts'
+import { search, type SearchRequest } from '../../client-sdk/search/search.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
 import { seededRandom } from '../../lib/random.ts'
@@ -11,7 +11,7 @@ import type { Filter } from '../../protocol/rows/filter.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
 import { rawRows, selectList, toRow } from '../../server/db/row-codec.ts'
-import { createSearch } from '../../server/memory/search.ts'
+import { createSearch } from '../../server/search/search.ts'
 import { newId, seedDevice, seedFixture } from '../support/fixtures.ts'
 import { openScopeFeed } from '../support/scope-feed.ts'
 

@@ -1,6 +1,6 @@
 // Two who remember the same at the same moment.
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { insert } from '../migrations/rows.ts'
+import { insert } from './rows.ts'
 import { createRepositoryWorld, type RepositoryWorld } from '../repositories/world.ts'
 
 let on: RepositoryWorld

@@ -4,7 +4,7 @@ import { parseDown } from '../../protocol/parse.ts'
 import { vectorToBase64 } from '../../protocol/rows/base64.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
-import { createSearch } from '../../server/memory/search.ts'
+import { createSearch } from '../../server/search/search.ts'
 import { newId, seedDevice, seedFixture } from '../support/fixtures.ts'
 import { openScopeFeed } from '../support/scope-feed.ts'
 
