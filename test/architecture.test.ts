@@ -43,6 +43,7 @@ const ARROWS: rules.Arrows = {
     'server/search',
     'server/telemetry',
   ],
+  'server/compose': ['*'],
   'server/server': ['*'],
   'server/reports': [
     'server/capture',
@@ -173,6 +174,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
 
 /** The composition roots: they alone construct, so they reach into every room of their house; and the types of what one makes. */
 const COMPOSERS: ReadonlySet<string> = new Set([
+  'server/compose.ts',
   'server/server.ts',
   'server/reports.ts',
   'client-sdk/client.ts',

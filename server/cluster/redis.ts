@@ -125,7 +125,9 @@ export function openRedis(options: RedisOptions): Redis {
       duplicate() {
         const reader = makeClient(options, { pingMs, idleMs })
         readers.push(reader)
-        return reader
+        const connect = reader.connect.bind(reader)
+        // Only a server that ends gives up. Nobody would hear of it: the process would end by a rejection that is not handled.
+        return Object.assign(reader, { connect: () => connect().catch(() => new Promise<never>(() => undefined)) })
       },
     },
     async close() {
