@@ -45,7 +45,7 @@ const queuedKeys = 20_000
  * as much as the commit. While more than `manyCommits` come at once the pause doubles, up to the second figure: those
  * who are connected here get them from memory, and do not wait for the log.
  */
-const [gatherMs, longestGatherMs] = [3, 12]
+const [gatherMs, longestGatherMs] = [3, 24]
 /** The first commit after a pause waits this long: those who are connected here are told before the log is written. */
 const leadMs = 1
 const manyCommits = 4

@@ -1,6 +1,9 @@
 import type { RecentCommit } from '../change-source.ts'
 import { zeroSeq, type Seq } from '../../../protocol/seq.ts'
 
+/** So far the tail outgrows its size before it is cut: to cut it at each commit would copy it at each commit. */
+const slack = 1.25
+
 /**
  * The newest commits, in the memory of the server that reads them from the WAL and writes the log: who reads on from a
  * position in here needs no query. They are added in order as they come, before they are in the log: a commit's
@@ -13,6 +16,7 @@ export class LogTail {
   /** Every commit after this one is here. */
   #since = zeroSeq
 
+  /** Holds at least so many keys of the newest commits, and not much more. */
   constructor(maxKeys: number) {
     this.#maxKeys = maxKeys
   }
@@ -29,14 +33,7 @@ export class LogTail {
     if (commit.keys.length === 0 || commit.point.seq <= (this.#commits.at(-1)?.point.seq ?? this.#since)) return
     this.#commits.push(commit)
     this.#keys += commit.keys.length
-    let gone = 0
-    for (const commit of this.#commits) {
-      if (this.#keys <= this.#maxKeys) break
-      this.#keys -= commit.keys.length
-      this.#since = commit.point.seq
-      gone++
-    }
-    if (gone > 0) this.#commits = this.#commits.slice(gone)
+    if (this.#keys > this.#maxKeys * slack) this.#shorten()
   }
 
   /** What is held is not to be relied on any more: only what comes from now on. */
@@ -49,6 +46,17 @@ export class LogTail {
     this.#commits = []
     this.#keys = 0
     if (since > this.#since) this.#since = since
+  }
+
+  #shorten(): void {
+    let gone = 0
+    for (const { point, keys } of this.#commits) {
+      if (this.#keys <= this.#maxKeys) break
+      this.#keys -= keys.length
+      this.#since = point.seq
+      gone++
+    }
+    this.#commits = this.#commits.slice(gone)
   }
 
   /** All commits after a position, in order; undefined when some of them are not here any more. */
