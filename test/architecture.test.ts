@@ -134,6 +134,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/entities/sync/sync-conflicts.ts',
   'server/capture/change-source.ts',
   'server/db/row-codec.ts',
+  'server/db/row-bytes.ts',
   'server/db/row-packer.ts',
   'server/db/sql-refusal.ts',
   'server/mutation/mutations.ts',

@@ -2,8 +2,11 @@ import type { Duplex } from 'node:stream'
 import type pg from 'pg'
 import { readInPlace } from './bulk-socket.ts'
 
-/** Takes the fields of one row: at `offset` their number (16 bits), then of each its length (32 bits, -1: null) and its bytes. Valid during the call. */
-export type TakeRow = (bytes: Buffer, offset: number) => void
+/**
+ * Takes the fields of one row, which ends before `end`: at `offset` their number (16 bits), then of each its length (32 bits, -1: null) and
+ * its bytes. Valid during the call.
+ */
+export type TakeRow = (bytes: Buffer, offset: number, end: number) => void
 
 const dataRow = 0x44
 /** Type and length of a message. */
@@ -91,7 +94,7 @@ class RowTap {
       if (bytes[at] === dataRow) {
         if (passFrom < at) this.#pass(Buffer.from(bytes.subarray(passFrom, at)))
         passFrom = end
-        this.#row(bytes, at + headBytes)
+        this.#row(bytes, at + headBytes, end)
       }
       at = end
       need = headBytes
@@ -101,10 +104,10 @@ class RowTap {
     if (at < bytes.length) this.#keep(bytes.subarray(at))
   }
 
-  #row(bytes: Buffer, offset: number): void {
+  #row(bytes: Buffer, offset: number, end: number): void {
     if (this.failure !== undefined) return
     try {
-      this.#take(bytes, offset)
+      this.#take(bytes, offset, end)
     } catch (error) {
       this.failure = error instanceof Error ? error : new Error('A row could not be taken', { cause: error })
     }

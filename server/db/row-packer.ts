@@ -24,18 +24,21 @@ export { binarySelectList } from './select-list.ts'
 export class RowPacker {
   readonly #table: string
   readonly #names: readonly string[]
-  readonly #columns: readonly ColumnPacker[]
+  /** Without a packer where the column is left out. */
+  readonly #columns: readonly (ColumnPacker | undefined)[]
   readonly #lastId = Buffer.alloc(16)
   #rows = 0
   #room: number
 
-  /** `maxBytes`: of rows as they come, after which no more are taken. */
-  constructor(table: CatalogTable, options: SelectOptions, maxBytes: number) {
+  /** `maxBytes`: of rows as they come, after which no more are taken. `read`: what was selected, where that is more than shall be packed. */
+  constructor(table: CatalogTable, options: SelectOptions, maxBytes: number, read: SelectOptions = options) {
     this.#room = maxBytes
-    const columns = columnsOf(table, options)
+    const columns = columnsOf(table, read)
     this.#table = table.name
     this.#names = columns.map(([property]) => property)
-    this.#columns = columns.map(([property, column]) => new ColumnPacker(column, property === 'id'))
+    this.#columns = columns.map(([property, column]) =>
+      options.embeddings || column.type !== 'vector' ? new ColumnPacker(column, property === 'id') : undefined,
+    )
   }
 
   get rows(): number {
@@ -71,10 +74,10 @@ export class RowPacker {
   /** The block of all rows so far. To be called once. */
   end(): PackedBlock {
     const sections: Uint8Array[] = []
-    const columns = this.#columns.map((column, index): ColumnBlock => ({
-      name: this.#names[index] ?? '',
-      ...column.end((bytes) => sections.push(bytes) - 1),
-    }))
+    const columns = this.#columns.flatMap((column, index): readonly ColumnBlock[] => {
+      const packing = column?.end((bytes) => sections.push(bytes) - 1)
+      return packing ? [{ name: this.#names[index] ?? '', ...packing }] : []
+    })
     return { block: { table: this.#table, count: this.#rows, columns }, sections }
   }
 }

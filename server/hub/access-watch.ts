@@ -1,5 +1,6 @@
 import { BoundedMap } from '../../lib/bounded-map.ts'
-import type { Row, Value } from '../../protocol/rows/row.ts'
+import type { Value } from '../../protocol/rows/row.ts'
+import { valueOf, type ReadRow } from '../db/row-bytes.ts'
 import { accessColumns, type Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Change, Moment, Step } from './feed.ts'
@@ -70,7 +71,7 @@ function keyOf(change: Change): string {
 function signatureOf({ table, row }: Change): string | undefined {
   const columns = accessColumns[table]
   if (!columns) return undefined
-  return row ? JSON.stringify(columns.map((column) => row[column] ?? null)) : 'gone'
+  return row ? JSON.stringify(columns.map((column) => valueOf(row, column) ?? null)) : 'gone'
 }
 
 /** Rather too many than too few: of a row that is gone only the key is known. */
@@ -94,18 +95,18 @@ function mayConcern(change: Change, session: Watched): boolean {
     case 'project_members':
       return (
         concerns(change.row, ['userId', 'agentId'], principal.id) ||
-        session.access.channels.has(`team/${String(change.row?.['teamId'])}`)
+        session.access.channels.has(`team/${String(change.row && valueOf(change.row, 'teamId'))}`)
       )
     default:
       return true
   }
 }
 
-function concerns(row: Row | null, columns: readonly string[], id: string): boolean {
+function concerns(row: ReadRow | null, columns: readonly string[], id: string): boolean {
   return (
     row === null ||
     columns.some((column): boolean => {
-      const value: Value | undefined = row[column]
+      const value: Value | undefined = valueOf(row, column)
       return value === id
     })
   )

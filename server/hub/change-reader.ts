@@ -1,8 +1,8 @@
 import { isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
-import type { Row } from '../../protocol/rows/row.ts'
 import type { Seq } from '../../protocol/seq.ts'
 import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { accessColumns } from '../scope/access.ts'
+import { idOf, valueOf, type ReadRow } from '../db/row-bytes.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import type { AdvanceRequest, Change, Departure } from './feed.ts'
@@ -12,9 +12,9 @@ import { findRehangs, type Rehang } from './rehang.ts'
 /** Where the newest rows of keys come from. */
 export interface RowSource {
   /** Rows by id; those that are gone are missing. */
-  byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, Row>>
+  byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, ReadRow>>
   /** All rows that live in sub-channels; undefined when there are more than `limit`. */
-  inChannels(table: CatalogTable, channels: readonly string[], limit: number): Promise<readonly Row[] | undefined>
+  inChannels(table: CatalogTable, channels: readonly string[], limit: number): Promise<readonly ReadRow[] | undefined>
 }
 
 export interface ReadOptions {
@@ -132,11 +132,11 @@ async function readRows(
   return changes
 }
 
-function toChange({ key, homes, formerHomes, everywhere }: Located, row: Row | null): Change {
+function toChange({ key, homes, formerHomes, everywhere }: Located, row: ReadRow | null): Change {
   const { seq, table, id, organizationId } = key
   const base = { seq, table, id, organizationId, row }
   if (row === null) return { ...base, homes: [], formerHomes: [...homes, ...formerHomes], fresh: false, everywhere }
-  const fresh = !key.deleted && key.channels.length === 1 && row['version'] === 1
+  const fresh = !key.deleted && key.channels.length === 1 && valueOf(row, 'version') === 1
   return { ...base, homes, formerHomes, fresh, everywhere: false }
 }
 
@@ -169,7 +169,7 @@ async function readEntered(
     for (const table of opened.length > 0 ? homes.tablesIn(kind) : []) {
       const found = await rows.inChannels(table, opened, maxKeys - changes.length)
       if (!found) return undefined
-      for (const row of found) changes.push(...toChild(entered.get(String(row['channel'])), table.name, row))
+      for (const row of found) changes.push(...toChild(entered.get(String(valueOf(row, 'channel'))), table.name, row))
     }
   }
   return changes
@@ -184,14 +184,14 @@ interface Entered {
   readonly gone: readonly string[]
 }
 
-function toParent(entered: Entered | undefined, table: string, id: string, row: Row | null): readonly Change[] {
+function toParent(entered: Entered | undefined, table: string, id: string, row: ReadRow | null): readonly Change[] {
   if (!entered) return []
   const { seq, organizationId, now, gone } = entered
   return [{ seq, organizationId, table, id, row, homes: now, formerHomes: gone, fresh: false, everywhere: false }]
 }
 
 /** Rows of a sub-channel that is left are purged by the departure, not one by one. */
-function toChild(entered: Entered | undefined, table: string, row: Row): readonly Change[] {
+function toChild(entered: Entered | undefined, table: string, row: ReadRow): readonly Change[] {
   if (!entered) return []
   const { seq, organizationId, there } = entered
   return [
@@ -199,7 +199,7 @@ function toChild(entered: Entered | undefined, table: string, row: Row): readonl
       seq,
       organizationId,
       table,
-      id: String(row['id']),
+      id: idOf(row),
       row,
       homes: there,
       formerHomes: [],

@@ -1,6 +1,7 @@
 import { packRows } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Row, Value } from '../../protocol/rows/row.ts'
+import { RowBytes } from '../db/row-bytes.ts'
 import type { Change } from './feed.ts'
 import type { Hit } from './route.ts'
 import type { DownTables } from './spec.ts'
@@ -22,6 +23,15 @@ export interface PartLimits {
   readonly partBytes: number
 }
 
+/** Rows of one table that travel with vectors or without. */
+interface Upserts {
+  readonly table: string
+  readonly embeddings: boolean
+  readonly rows: Row[]
+  /** Those that are still as they came, by what was read of them. */
+  readonly kept: Map<object, RowBytes[]>
+}
+
 interface Outcome {
   readonly upsert: boolean
   readonly embeddings: boolean
@@ -34,17 +44,20 @@ interface Outcome {
 export function composeParts(voices: readonly Voice[], tables: DownTables, limits: PartLimits): readonly Part[] {
   const outcomes = settle(voices)
   const builder = new PartBuilder(tables, limits)
-  const upserts = new Map<string, Row[]>()
+  const upserts = new Map<string, Upserts>()
   const deletes = new Map<string, string[]>()
-  for (const [change, { upsert, embeddings }] of outcomes) {
-    if (upsert && change.row) push(upserts, `${change.table}${embeddings ? '+' : ''}`, change.row)
-    else push(deletes, change.table, change.id)
+  for (const [{ table, id, row }, { upsert, embeddings }] of outcomes) {
+    if (!upsert || !row) push(deletes, table, id)
+    else {
+      const name = embeddings ? `${table}+` : table
+      let found = upserts.get(name)
+      if (!found) upserts.set(name, (found = { table, embeddings, rows: [], kept: new Map() }))
+      if (row instanceof RowBytes) push(found.kept, row.form, row)
+      else found.rows.push(row)
+    }
   }
   for (const [table, ids] of deletes) builder.delete(table, ids)
-  for (const [name, rows] of upserts) {
-    const embeddings = name.endsWith('+')
-    builder.upsert(embeddings ? name.slice(0, -1) : name, rows, embeddings)
-  }
+  for (const upsert of upserts.values()) builder.upsert(upsert)
   return builder.end()
 }
 
@@ -63,7 +76,7 @@ function settle(voices: readonly Voice[]): Map<Change, Outcome> {
   return outcomes
 }
 
-function push<T>(lists: Map<string, T[]>, name: string, item: T): void {
+function push<K, T>(lists: Map<K, T[]>, name: K, item: T): void {
   const list = lists.get(name)
   if (list) list.push(item)
   else lists.set(name, [item])
@@ -93,9 +106,21 @@ class PartBuilder {
     }
   }
 
-  upsert(table: string, rows: readonly Row[], embeddings: boolean): void {
+  upsert({ table, embeddings, rows, kept }: Upserts): void {
     const descriptor = this.#tables.get(table)
     if (!descriptor) return
+    const sizeOf = (row: Row): number => rowBytes(row, embeddings)
+    this.#add(rows, sizeOf, (some) => packRows(descriptor, some, { embeddings }))
+    for (const of of kept.values()) {
+      this.#add(
+        of,
+        ({ size }) => size,
+        (some) => RowBytes.pack(some, { embeddings }),
+      )
+    }
+  }
+
+  #add<T>(rows: readonly T[], sizeOf: (row: T) => number, pack: (rows: readonly T[]) => PackedBlock): void {
     for (let start = 0; start < rows.length;) {
       let end = start
       let bytes = 0
@@ -104,10 +129,11 @@ class PartBuilder {
         this.#rows + end - start < this.#limits.partRows &&
         (end === start || this.#bytes + bytes < this.#limits.partBytes)
       ) {
-        bytes += rowBytes(rows[end], embeddings)
+        const row = rows[end]
+        if (row !== undefined) bytes += sizeOf(row)
         end++
       }
-      this.#blocks.push(packRows(descriptor, rows.slice(start, end), { embeddings }))
+      this.#blocks.push(pack(rows.slice(start, end)))
       this.#grow(end - start, bytes)
       start = end
     }
@@ -134,9 +160,9 @@ class PartBuilder {
 }
 
 /** Roughly what a row weighs on the wire before packing. */
-export function rowBytes(row: Row | undefined, embeddings: boolean): number {
+export function rowBytes(row: Row, embeddings: boolean): number {
   let bytes = 0
-  for (const value of Object.values(row ?? {})) bytes += valueBytes(value, embeddings)
+  for (const value of Object.values(row)) bytes += valueBytes(value, embeddings)
   return bytes
 }
 

@@ -1,4 +1,4 @@
-import type { Row } from '../../protocol/rows/row.ts'
+import { valueOf, type ReadRow } from '../db/row-bytes.ts'
 import type { Change } from './feed.ts'
 import type { Pin, Spec } from './spec.ts'
 
@@ -31,7 +31,7 @@ export class EqualityIndex<E extends { readonly spec: Spec }> {
   *candidates({ table, row }: Change): Iterable<E> {
     yield* this.#loose
     yield* this.#unpinned.get(table) ?? []
-    for (const [column, values] of this.#pinned.get(table) ?? []) yield* values.get(valueOf(row, column)) ?? []
+    for (const [column, values] of this.#pinned.get(table) ?? []) yield* values.get(textOf(row, column)) ?? []
   }
 
   #shelf(table: string, pin: Pin | undefined): Set<E> {
@@ -49,8 +49,8 @@ export class EqualityIndex<E extends { readonly spec: Spec }> {
   }
 }
 
-function valueOf(row: Row | null, column: string): string {
-  const value = row?.[column]
+function textOf(row: ReadRow | null, column: string): string {
+  const value = row && valueOf(row, column)
   return typeof value === 'string' ? value : ''
 }
 

@@ -1,8 +1,8 @@
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { RangeSum } from '../../protocol/rows/verify.ts'
-import type { Row } from '../../protocol/rows/row.ts'
 import type { Filter } from '../../protocol/rows/filter.ts'
 import type { Seq } from '../../protocol/seq.ts'
+import type { ReadRow } from '../db/row-bytes.ts'
 import type { Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 
@@ -125,7 +125,7 @@ export interface Change {
   readonly id: string
   readonly organizationId: string | null
   /** As of the snapshot; null: the row is gone, or nobody follows one of its homes. */
-  readonly row: Row | null
+  readonly row: ReadRow | null
   /** Followable channels that carry the row as of the snapshot: its own, or those its sub-channel hangs under. */
   readonly homes: readonly string[]
   /** Followable channels that carried it at some time after `from`, and do not now. */

@@ -163,9 +163,7 @@ class FoundRows {
     this.head ??= head
     if (bytes.readInt32BE(at) < 0) return
     // The decoder begins behind a number of fields, which it does not read.
-    this.#decoder.add(bytes, at + 8 - 2)
-    const row = this.#decoder.rows.at(-1)
-    if (row) this.rows.push({ row, xmin: bytes.readUInt32BE(at + 4) })
+    this.rows.push({ row: this.#decoder.decode(bytes, at + 8 - 2), xmin: bytes.readUInt32BE(at + 4) })
   }
 }
 

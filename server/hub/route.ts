@@ -1,3 +1,4 @@
+import { toObject } from '../db/row-bytes.ts'
 import { EqualityIndex } from './equality-index.ts'
 import type { Change } from './feed.ts'
 import type { Spec } from './spec.ts'
@@ -18,7 +19,7 @@ export function verdictOf(change: Change, spec: Spec): Hit['verdict'] | undefine
   if (change.everywhere) return 'delete'
   if (change.row !== null && change.homes.includes(channel)) {
     const matches = spec.matchers.get(change.table)
-    if (!matches || matches(change.row)) return 'upsert'
+    if (!matches || matches(toObject(change.row))) return 'upsert'
     return change.fresh ? undefined : 'delete'
   }
   return change.homes.includes(channel) || change.formerHomes.includes(channel) ? 'delete' : undefined

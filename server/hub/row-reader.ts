@@ -1,10 +1,13 @@
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
+import { idOf, RowKeeper, type ReadRow } from '../db/row-bytes.ts'
 import { binarySelectList, RowDecoder } from '../db/row-packer.ts'
 import type { RowSource } from './change-reader.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const chunk = 5000
+/** From so many rows on they stay as they came: packing them needs no objects. Packing a few of them costs more than these. */
+const keptFrom = 100
 
 /** Reads the newest rows of keys, from one snapshot. */
 export class RowReader implements RowSource {
@@ -18,12 +21,13 @@ export class RowReader implements RowSource {
     this.#embeddings = embeddings
   }
 
-  async byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, Row>> {
-    const rows = new Map<string, Row>()
+  async byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, ReadRow>> {
+    const rows = new Map<string, ReadRow>()
     const found = this.#catalog.synced.get(table)
     for (let start = 0; found && start < ids.length; start += chunk) {
-      const some = await this.#read(found, 't.id = any($1::uuid[])', 'id', [ids.slice(start, start + chunk)])
-      for (const row of some) rows.set(String(row['id']), row)
+      const values = [ids.slice(start, start + chunk)]
+      const some = await this.#read(found, 't.id = any($1::uuid[])', 'id', values, ids.length >= keptFrom)
+      for (const row of some) rows.set(idOf(row), row)
     }
     return rows
   }
@@ -32,18 +36,30 @@ export class RowReader implements RowSource {
     table: CatalogTable,
     channels: readonly string[],
     limit: number,
-  ): Promise<readonly Row[] | undefined> {
-    const rows = await this.#read(table, 't.channel = any($1::text[]) limit $2', 'channel', [channels, limit + 1])
+  ): Promise<readonly ReadRow[] | undefined> {
+    const rows = await this.#read(table, 't.channel = any($1::text[]) limit $2', 'channel', [channels, limit + 1], true)
     return rows.length > limit ? undefined : rows
   }
 
-  async #read(table: CatalogTable, condition: string, by: string, values: readonly unknown[]): Promise<readonly Row[]> {
+  async #read(
+    table: CatalogTable,
+    condition: string,
+    by: string,
+    values: readonly unknown[],
+    keep: boolean,
+  ): Promise<readonly ReadRow[]> {
     const options = { embeddings: this.#embeddings }
     const columns = binarySelectList(table, options, 't')
     const name = `rows_${by}_${table.name}${this.#embeddings ? '_e' : ''}`
-    const decoder = new RowDecoder(table, options)
     const text = `select ${columns} from "${table.name}" t where ${condition}`
-    await this.#each({ name, text, values }, decoder.add)
-    return decoder.rows
+    if (keep) {
+      const keeper = new RowKeeper(table, options)
+      await this.#each({ name, text, values }, keeper.add)
+      return keeper.rows
+    }
+    const decoder = new RowDecoder(table, options)
+    const rows: Row[] = []
+    await this.#each({ name, text, values }, (bytes, offset) => rows.push(decoder.decode(bytes, offset)))
+    return rows
   }
 }

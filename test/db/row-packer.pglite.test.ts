@@ -6,6 +6,7 @@ import { packedToRows } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { CatalogTable } from '../../server/catalog/catalog.ts'
+import { idOf, RowBytes, RowKeeper, toObject, valueOf } from '../../server/db/row-bytes.ts'
 import { rawRows, recordColumns, selectList, toRecordValue, toRow } from '../../server/db/row-codec.ts'
 import { binarySelectList, createBulkSocket, queryRaw, RowDecoder, RowPacker } from '../../server/db/row-packer.ts'
 import { sampleRows, sampleTable } from '../protocol/sample-table.ts'
@@ -77,9 +78,22 @@ async function decode(): Promise<readonly Row[]> {
   const client = await db.database.pool.connect()
   try {
     const decoder = new RowDecoder(table, { embeddings: true })
+    const rows: Row[] = []
     const text = `select ${binarySelectList(table, { embeddings: true }, 's')} from samples s order by id`
-    await queryRaw(client, { text }, decoder.add)
-    return decoder.rows
+    await queryRaw(client, { text }, (bytes, offset) => rows.push(decoder.decode(bytes, offset)))
+    return rows
+  } finally {
+    client.release()
+  }
+}
+
+async function keep(embeddings: boolean): Promise<readonly RowBytes[]> {
+  const client = await bulk.connect()
+  try {
+    const keeper = new RowKeeper(table, { embeddings })
+    const text = `select ${binarySelectList(table, { embeddings }, 's')} from samples s order by id`
+    await queryRaw(client, { text }, keeper.add)
+    return keeper.rows
   } finally {
     client.release()
   }
@@ -106,6 +120,32 @@ test('packed rows and decoded ones are the rows that the way of text reads', asy
       expect(packer.lastId).toBe(slow.at(-1)?.['id'])
     }),
     { numRuns: 60 },
+  )
+})
+
+test('rows that are kept as they came have the values that the way of text reads, and any of them can be packed', async () => {
+  await fc.assert(
+    fc.asyncProperty(sampleRows, fc.boolean(), fc.nat({ max: 7 }), async (rows, embeddings, skip) => {
+      await db.database.pool.query('truncate samples')
+      await write(rows)
+      const slow = await readOneByOne()
+      const bare = slow.map((row) => ({ ...row, embedding: null }))
+      const all = await keep(true)
+      expect(all.map((row) => Object.keys(slow[0] ?? {}).map((property) => valueOf(row, property)))).toEqual(
+        slow.map((row) => Object.values(row)),
+      )
+      expect(all.map(toObject)).toEqual(slow)
+      expect(all.map(idOf)).toEqual(slow.map(idOf))
+      const isPacked = (_: unknown, index: number): boolean => index % 8 !== skip
+      const packed = all.some(isPacked) ? RowBytes.pack(all.filter(isPacked), { embeddings }) : undefined
+      expect(packed ? packedToRows(sampleTable, packed) : []).toEqual((embeddings ? slow : bare).filter(isPacked))
+      const unread = await keep(false)
+      expect(unread.map((row) => ({ ...toObject(row), embedding: null }))).toEqual(bare)
+      expect(unread[0] && valueOf(unread[0], 'embedding')).toBeUndefined()
+      const without = unread.length > 0 ? RowBytes.pack(unread, { embeddings: true }) : undefined
+      expect(without ? packedToRows(sampleTable, without) : []).toEqual(bare)
+    }),
+    { numRuns: 40 },
   )
 })
 

@@ -1,6 +1,7 @@
 // A replica in its simplest form: it holds the tasks of a project as the feed says, and holds each state against what the
 // writers know to have committed, and when.
 import { zeroSeq, type Seq } from '../../protocol/seq.ts'
+import { valueOf } from '../../server/db/row-bytes.ts'
 import type { Catalog } from '../../server/catalog/catalog.ts'
 import type { Feed, Step } from '../../server/hub/feed.ts'
 import { CommitCheck } from './commit-check.ts'
@@ -93,7 +94,7 @@ export class FeedFollower {
     for (const { table, id, row } of step.changes) {
       if (table !== 'tasks') continue
       if (row === null) this.#rows.delete(id)
-      else this.#rows.set(id, String(row['title']))
+      else this.#rows.set(id, String(valueOf(row, 'title')))
     }
     this.seq = step.to
     this.#check.see(this.#rows, quiet ? startedAt : Number.NEGATIVE_INFINITY)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Row } from '../../protocol/rows/row.ts'
+import { toObject } from '../../server/db/row-bytes.ts'
 import type { Change } from '../../server/hub/feed.ts'
 import { ChannelIndex } from '../../server/hub/route.ts'
 import { change, row, spec } from './changes.ts'
@@ -54,7 +55,7 @@ interface Asked {
 function told({ channel: followed, tables, keeps }: Asked, { table, row: now, homes, formerHomes, fresh }: Change) {
   if (!tables.includes(table)) return undefined
   const isHere = homes.includes(followed)
-  const isKept = now !== null && isHere && (keeps.get(table)?.(now) ?? true)
+  const isKept = now !== null && isHere && (keeps.get(table)?.(toObject(now)) ?? true)
   if (isKept) return 'upsert'
   // Nobody can have a row that was made by this very change, and never was in what they follow.
   if (isHere) return fresh ? undefined : 'delete'
