@@ -13,7 +13,8 @@ import { cpus } from 'node:os'
 import { dirname, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { forgetLightClients } from './client/light-client.ts'
-import { format, toJson, toTable, type Report, type Result } from './report.ts'
+import { medianOfRuns } from './repeat.ts'
+import { toJson, toTable, withRange, type Figure, type Report, type Result } from './report.ts'
 import { killServers } from './stand/server.ts'
 import { openStand, type Stand } from './stand/stand.ts'
 import type { Bench, Workload } from './workload.ts'
@@ -113,7 +114,7 @@ async function runAll(
     progress(workload.title)
     const result = await runOne(workload, { stand, progress, once })
     results.push(result)
-    for (const { what, value, unit } of result.figures) progress(`  ${format(value, unit).padEnd(14)} ${what}`)
+    for (const figure of result.figures) progress(`  ${withRange(figure).padEnd(14)} ${figure.what}`)
     onResult(results)
   }
   return results
@@ -123,9 +124,12 @@ async function runOne(workload: Workload, bench: Bench): Promise<Result> {
   const start = performance.now()
   const seconds = (): number => Math.round((performance.now() - start) / 100) / 10
   try {
-    forgetLightClients()
-    const figures = await withDeadline(workload.run(bench), workload.deadlineMs ?? usualDeadlineMs)
-    return { workload: workload.name, figures, seconds: seconds() }
+    const runs: (readonly Figure[])[] = []
+    for (let run = 0; run < bench.stand.size(workload.runs ?? 1, 1); run++) {
+      forgetLightClients()
+      runs.push(await withDeadline(workload.run(bench), workload.deadlineMs ?? usualDeadlineMs))
+    }
+    return { workload: workload.name, figures: medianOfRuns(runs), seconds: seconds() }
   } catch (error) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
     bench.progress(`  failed: ${text}`)

@@ -8,6 +8,8 @@ export interface Figure {
   readonly what: string
   readonly value: number
   readonly unit: string
+  /** The least and the greatest of several runs, of which `value` is the median. Absent: one run. */
+  readonly range?: readonly [least: number, greatest: number]
   /** The physical limit, measured in the same run and in the same unit. */
   readonly limit?: { readonly what: string; readonly value: number }
 }
@@ -84,7 +86,7 @@ function figureRows({ workload, figures }: Result): readonly (readonly string[])
     return [
       workload,
       figure.what,
-      format(figure.value, figure.unit),
+      withRange(figure),
       limit,
       inUnit(goal),
       inUnit(target?.zero),
@@ -92,6 +94,11 @@ function figureRows({ workload, figures }: Result): readonly (readonly string[])
       judge(figure, target),
     ]
   })
+}
+
+/** The figure, and where its runs lie when there are several: `0.35 s (0.33 to 0.41)`. */
+export function withRange({ value, unit, range }: Pick<Figure, 'value' | 'unit' | 'range'>): string {
+  return range ? `${format(value, unit)} (${format(range[0], '')} to ${format(range[1], '')})` : format(value, unit)
 }
 
 /** Three digits that count, thousands apart: `1,234 rows/s`, `0.0321 s`. */

@@ -19,6 +19,8 @@ export interface Stand extends AsyncDisposable {
   readonly databaseName: string
   /** Where databases may be made; undefined: the embedded one. */
   readonly databaseUrl: string | undefined
+  /** The database of this run; undefined: the embedded one. */
+  readonly ownUrl: string | undefined
   readonly organizationId: string
   readonly userId: string
   readonly projects: { readonly [name in keyof typeof sizes]: Project }
@@ -65,6 +67,7 @@ export async function openStand({ databaseUrl, quick, profileDir, capture, progr
       ...seeded,
       database: own.config.kind,
       databaseUrl,
+      ownUrl: own.config.kind === 'postgres' ? own.config.url : undefined,
       databaseName: capture ? `${own.name}, capture by ${capture}` : own.name,
       token: () => (token ??= runCli(env, ['token', '--user', 'ada@example.com', '--org', 'demo', '--ttl', '24h'])),
       startServer: () => startServer({ env, profileDir }),

@@ -10,6 +10,7 @@ import { selectTasks } from './first-sync.ts'
 export const catchUp: Workload = {
   name: 'catch-up',
   title: 'Catch-up after 10,000 rows changed while offline',
+  runs: 3,
   async run({ stand }) {
     await using server = await stand.startServer()
     const project = stand.projects.small

@@ -11,6 +11,7 @@ import type { Workload } from '../workload.ts'
 export const firstSync: Workload = {
   name: 'first-sync',
   title: 'First sync of 10,000 and of 100,000 rows into a memory replica',
+  runs: 3,
   async run({ stand }) {
     await using server = await stand.startServer()
     const { small, large } = stand.projects

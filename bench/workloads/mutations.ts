@@ -9,6 +9,7 @@ import { reservePositions } from '../writer.ts'
 export const mutations: Workload = {
   name: 'mutations',
   title: '1,000 single-row mutations of one client',
+  runs: 3,
   async run(bench) {
     const { stand } = bench
     const count = stand.size(1000, 50)

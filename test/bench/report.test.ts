@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { format, judge, toJson, toTable, type Report } from '../../bench/report.ts'
+import { medianOfRuns } from '../../bench/repeat.ts'
+import { format, judge, toJson, toTable, withRange, type Report } from '../../bench/report.ts'
 import { median, percentile, summarize } from '../../bench/statistics.ts'
 import { targets } from '../../bench/targets.ts'
 
@@ -60,6 +61,21 @@ describe('a verdict', () => {
   })
 
   it('is silent without a target', () => expect(judge({ value: 1 }, undefined)).toBe(''))
+})
+
+describe('several runs', () => {
+  const figure = { name: 'time', what: 'until it was there', unit: 's' }
+  const runs = [4, 3, 3.5].map((value) => [{ ...figure, value, limit: { what: 'COPY', value: 10 * value } }])
+
+  it('are told by their median, with the range that they had and the median of their limits', () => {
+    expect(medianOfRuns(runs)).toEqual([{ ...figure, value: 3.5, range: [3, 4], limit: { what: 'COPY', value: 35 } }])
+    expect(medianOfRuns(runs).map(withRange)).toEqual(['3.5 s (3 to 4)'])
+  })
+
+  it('have no range when there is one', () => {
+    expect(medianOfRuns(runs.slice(0, 1))).toEqual(runs[0])
+    expect(withRange({ value: 0.4, unit: 's' })).toBe('0.4 s')
+  })
 })
 
 describe('a report', () => {
