@@ -24,6 +24,7 @@ export class Tail {
   readonly #limits: TailLimits
   readonly #byId = new Map<string, TailEntry>()
   #bytes = 0
+  #lastPosition = 0
 
   constructor(limits: TailLimits) {
     this.#limits = limits
@@ -33,10 +34,9 @@ export class Tail {
     return this.#limits.writes > 0
   }
 
+  /** The greatest that any of them had, those included that have gone: every step asks, however many are kept. */
   get lastPosition(): number {
-    let last = 0
-    for (const { entry } of this.#byId.values()) last = Math.max(last, entry.position)
-    return last
+    return this.#lastPosition
   }
 
   has(id: string): boolean {
@@ -83,6 +83,7 @@ export class Tail {
     const bytes = bytesOf(entry)
     this.#byId.set(entry.mutation.id, { entry, bytes })
     this.#bytes += bytes
+    this.#lastPosition = Math.max(this.#lastPosition, entry.position)
   }
 
   delete(id: string): void {
