@@ -43,7 +43,7 @@ export const captureRate: Workload = {
     // The slot is in use from the moment at which the server begins to read.
     await until('a reader of the slot', () => isSlotActive(reader), { everyMs: 5 })
     const activeAt = performance.now()
-    await until(`${count} keys in the log`, async () => (await loggedSince(reader, head)) >= count, { everyMs: 10 })
+    await until(`${count} keys in the log`, async () => (await loggedSince(reader, head)) >= count, { everyMs: 30 })
     const seconds = (performance.now() - activeAt) / 1000
     const server = await starting
     await server.stop()
