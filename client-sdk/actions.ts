@@ -311,6 +311,46 @@ export interface Actions {
       }[]
     }
   }
+  /** Makes an access token of the caller, or of an agent that the caller may act as. The token is told once: a repeat of the call has null in its place. Throws `limit_reached`. */
+  readonly 'tokens.issue': {
+    readonly input: {
+      readonly name: string
+      readonly agentId?: string
+      /** `read`, `write`, names of actions; none: all that its user or agent may do. */
+      readonly scopes?: readonly string[]
+      /** At most 87,600; 90 days when absent. */
+      readonly expiresInHours?: number
+    }
+    readonly answer: { readonly tokenId: string; readonly token: string | null; readonly expiresAt: string }
+  }
+  /** The access tokens that are good, newest first, at most 1,000: the caller's and those of their agents; for admins all of the organization. */
+  readonly 'tokens.list': {
+    readonly input: Readonly<Record<string, never>>
+    readonly answer: {
+      readonly tokens: readonly {
+        readonly tokenId: string
+        readonly userId: string | null
+        readonly agentId: string | null
+        readonly name: string
+        /** How the token begins, after `tw_`. */
+        readonly prefix: string
+        readonly scopes: readonly string[]
+        readonly expiresAt: string | null
+        readonly lastUsedAt: string | null
+        readonly createdAt: string
+      }[]
+    }
+  }
+  /** Ends an access token of `tokens.list`, and the connections that use it. */
+  readonly 'tokens.revoke': {
+    readonly input: { readonly tokenId: string }
+    readonly answer: Readonly<Record<string, never>>
+  }
+  /** Ends a device and its connection: of the caller or their agents; for admins of the organization. */
+  readonly 'devices.revoke': {
+    readonly input: { readonly deviceId: string }
+    readonly answer: Readonly<Record<string, never>>
+  }
   /** What the organization was charged, newest month first, 500 charges at a time. For admins. */
   readonly 'charges.list': {
     readonly input: {

@@ -86,7 +86,7 @@ begin
   return null;
 end $$`
 
-const authenticateToken = `
+export const authenticateToken = `
 create function sync.authenticate_token(hash bytea)
 returns table (id uuid, organization_id uuid, user_id uuid, agent_id uuid, expires_at timestamptz, revoked_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$

@@ -27,7 +27,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   order by i.created_at desc, i.id limit 1000
 $$`
 
-const wantedExecutions = replacing(formerWantedExecutions).replace(
+export const wantedExecutions = replacing(formerWantedExecutions).replace(
   `'known_mutations',`,
   `'known_mutations', 'open_invitations',`,
 )

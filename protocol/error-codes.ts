@@ -126,6 +126,10 @@ export const errorCodes = {
     meaning: 'The task is not claimed, or the lease has run out and another may have it.',
     remedy: 'Stop working on it, and claim a task again.',
   },
+  limit_reached: {
+    meaning: 'There are as many of something as are allowed.',
+    remedy: 'End one that is not needed any more; the message says of what.',
+  },
   message_too_large: {
     meaning: 'A message is larger than the server accepts.',
     remedy: 'Send fewer or smaller rows; the limit is in the message.',

@@ -25,7 +25,8 @@ const ARROWS: rules.Arrows = {
   'server/backup': ['server/config', 'server/credentials', 'server/db', 'server/maintenance', 'server/telemetry'],
   'server/mutation': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   'server/search': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry', 'server/config'],
-  'server/actions': ['server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
+  // The form of access tokens.
+  'server/actions': ['server/auth', 'server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
   // One way to find what is near, for clients and for code in the server.
   'server/repositories': ['server/catalog', 'server/db', 'server/entities', 'server/scope', 'server/search'],
   'server/hub': ['server/capture', 'server/catalog', 'server/db', 'server/scope', 'server/telemetry'],
@@ -56,6 +57,7 @@ const ARROWS: rules.Arrows = {
     'server/telemetry',
   ],
   'server/cli': [
+    'server/actions',
     'server/auth',
     'server/backup',
     'server/capture',
@@ -66,6 +68,7 @@ const ARROWS: rules.Arrows = {
     'server/entities',
     'server/maintenance',
     'server/credentials',
+    'server/scope',
     'server/server',
     'server/telemetry',
   ],
@@ -118,6 +121,7 @@ const ARROWS: rules.Arrows = {
  * parts of the one engine (outbox, conflict, replica), each small enough to be its own door.
  */
 const SIDE_DOORS: ReadonlySet<string> = new Set([
+  'server/auth/access-token.ts',
   'server/catalog/generate.ts',
   'server/catalog/shipped-rows.ts',
   'server/catalog/trigger-sql.ts',
@@ -145,6 +149,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/scope/homes.ts',
   'server/scope/principal.ts',
   'server/scope/sql-query.ts',
+  'server/scope/token-scopes.ts',
   'server/scope/transaction.ts',
   'server/search/nearest.ts',
   'server/search/recency.ts',

@@ -31,6 +31,8 @@ export type ReadCredential = (
 /** What an action has to work with: one transaction, in the name of the caller, committed when it returns. */
 export interface ActionContext {
   readonly principal: DevicePrincipal
+  /** Names of all actions of this server. */
+  readonly actions: readonly string[]
   /** What the caller may follow, as of this transaction. */
   readonly access: Access
   /** A statement of the transaction. Write parameterised SQL; what it changes reaches all replicas like any other write. */
@@ -59,6 +61,11 @@ export interface Action<Input> {
   readonly input: z.ZodType<Input>
   /** Doing it again does no harm, so its answers are not kept: for what is asked often. */
   readonly repeatable?: boolean
+  /**
+   * It changes nothing, which its transaction enforces; so it is `repeatable`, takes no `credential`, and is open to access tokens that
+   * only read.
+   */
+  readonly readOnly?: boolean
   /** Fields of the answer that are told once and not kept: a repeat is answered with null in their place. */
   readonly withheld?: readonly string[]
   readonly run: (context: ActionContext, input: Input) => Promise<Json>
@@ -68,6 +75,7 @@ export interface Action<Input> {
 export interface AnyAction {
   readonly name: string
   readonly repeatable: boolean
+  readonly readOnly: boolean
   readonly withheld: readonly string[]
   /** Checks the input and returns what is to be run with it. Throws `bad_message` that names the field. */
   prepare(input: Json): (context: ActionContext) => Promise<Json>
@@ -83,7 +91,8 @@ export interface NamedAction<Name extends string, Given> extends AnyAction {
 export function defineAction<const Name extends string, Input, Given>({
   name,
   input,
-  repeatable = false,
+  readOnly = false,
+  repeatable = readOnly,
   withheld = [],
   run,
 }: Action<Input> & { readonly name: Name; readonly input: z.ZodType<Input, Given> }): NamedAction<Name, Given> {
@@ -91,6 +100,7 @@ export function defineAction<const Name extends string, Input, Given>({
     name,
     input,
     repeatable,
+    readOnly,
     withheld,
     prepare(given) {
       const checked = input.safeParse(given)

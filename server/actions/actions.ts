@@ -14,6 +14,7 @@ import { loadAccess } from '../scope/access.ts'
 import { inDeviceTransaction } from '../scope/device-transaction.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
+import { describeScopes, mayCall } from '../scope/token-scopes.ts'
 import type { ActionContext, AnyAction, ReadCredential } from './action.ts'
 import { storeAnalysis } from './analyses.ts'
 import { listCharges } from './charges.ts'
@@ -26,6 +27,7 @@ import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
 import { closeProject } from './projects.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
 import { inviteMember, listInvitations, withdrawInvitation } from './invitations.ts'
+import { issueToken, listTokens, revokeDevice, revokeToken } from './tokens.ts'
 import { checkTool, recordTool } from './tools.ts'
 import { cancelWorkflow, startWorkflow } from './workflows.ts'
 
@@ -62,6 +64,10 @@ export const shippedActions: readonly AnyAction[] = [
   withdrawInvitation,
   listInvitations,
   listCharges,
+  issueToken,
+  listTokens,
+  revokeToken,
+  revokeDevice,
 ]
 
 export interface ActionsOptions {
@@ -105,7 +111,14 @@ export function createActions(options: ActionsOptions): Actions {
           remedy: `Call one of: ${[...byName.keys()].join(', ')}.`,
         })
       const run = action.prepare(call.input)
-      const answer = await inDeviceTransaction(options, principal, async ({ client }) => {
+      if (!mayCall(principal, action))
+        throw new TideError(
+          'forbidden',
+          `The ${principal.kind} ${principal.id} may not call ${action.name} here: ${describeScopes(principal)}.`,
+          { remedy: 'Use a token with the scope that it needs, or one without scopes.' },
+        )
+      const { readOnly } = action
+      const answer = await inDeviceTransaction({ ...options, readOnly }, principal, async ({ client }) => {
         const context = await contextOf(options, client, principal)
         if (action.repeatable) return run(context)
         const known = await storedAnswer(context.query, principal, call)
@@ -122,7 +135,7 @@ export function createActions(options: ActionsOptions): Actions {
 }
 
 async function contextOf(
-  { catalog, random, readCredential }: Pick<ActionsOptions, 'catalog' | 'random' | 'readCredential'>,
+  { catalog, random, readCredential, actions }: Omit<ActionsOptions, 'pool' | 'clock'>,
   client: PoolClient,
   principal: DevicePrincipal,
 ): Promise<ActionContext> {
@@ -136,6 +149,7 @@ async function contextOf(
     )
   return {
     principal,
+    actions: actions.map(({ name }) => name),
     access,
     query,
     random,

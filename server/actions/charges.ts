@@ -17,7 +17,7 @@ export const listCharges = defineAction({
     /** `next` of the page before. */
     after: z.uuid().optional(),
   }),
-  repeatable: true,
+  readOnly: true,
   async run(context, { month, after }) {
     checkAdmin(context, 'see what the organization is charged')
     const rows = await context.query<Charge>({

@@ -57,7 +57,7 @@ export const withdrawInvitation = defineAction({
 /** The invitations that somebody could still accept, newest first: `{ invitations }`. For admins. */
 export const listInvitations = defineAction({
   name: 'members.invitations',
-  repeatable: true,
+  readOnly: true,
   input: z.strictObject({}),
   async run(context) {
     checkMayInvite(context, 'viewer')

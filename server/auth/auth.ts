@@ -28,6 +28,8 @@ export { openSigningKey, type SigningKey } from './signing-key.ts'
 export interface Authenticated extends Principal {
   /** Milliseconds since 1970; of a token without end, far in the future. */
   readonly expiresAt: number
+  /** What an access token is limited to (`scope/token-scopes.ts`); absent: nothing. */
+  readonly scopes?: readonly string[]
 }
 
 export interface Auth {
@@ -38,8 +40,15 @@ export interface Auth {
    * signed elsewhere (AUTH_JWKS_URL).
    */
   issueToken(principal: Principal, ttlSeconds: number, sessionId?: string): Promise<string>
-  /** Makes a revocable token; it is shown once and cannot be read again. */
-  issueAccessToken(principal: Principal, name: string, ttlSeconds?: number): Promise<string>
+  /** Makes a revocable token; it is shown once and cannot be read again. The scopes were checked (`checkScopes`). */
+  issueAccessToken(principal: Principal, name: string, options?: AccessTokenOptions): Promise<string>
+}
+
+export interface AccessTokenOptions {
+  /** Absent: it has no end. */
+  readonly ttlSeconds?: number | undefined
+  /** None: all that its principal may do. */
+  readonly scopes?: readonly string[] | undefined
 }
 
 export interface AuthDeps {
@@ -92,7 +101,7 @@ export function createAuth(deps: AuthDeps): Auth {
         .setExpirationTime(now + ttlSeconds)
         .sign(deps.key.bytes)
     },
-    async issueAccessToken(principal, name, ttlSeconds) {
+    async issueAccessToken(principal, name, { ttlSeconds, scopes = [] } = {}) {
       const { token, prefix, hash } = makeAccessToken(deps.random)
       const owner = principal.kind === 'user' ? { user_id: principal.id } : { agent_id: principal.id }
       await insertRow(deps.pool, 'access_tokens', {
@@ -102,6 +111,7 @@ export function createAuth(deps: AuthDeps): Auth {
         name,
         token_hash: hash,
         token_prefix: prefix,
+        scopes: [...scopes],
         expires_at: ttlSeconds === undefined ? null : new Date(deps.clock.now() + ttlSeconds * 1000),
       })
       return token
@@ -159,11 +169,12 @@ interface TokenRow {
   readonly agent_id: string | null
   readonly expires_at: Date | null
   readonly revoked_at: Date | null
+  readonly scopes: readonly string[]
 }
 
 async function readAccessToken(token: string, { pool, clock }: AuthDeps): Promise<Authenticated> {
   const { rows } = await pool.query<TokenRow>(
-    'select id, organization_id, user_id, agent_id, expires_at, revoked_at from sync.authenticate_token($1)',
+    'select id, organization_id, user_id, agent_id, expires_at, revoked_at, scopes from sync.authenticate_token($1)',
     [hashAccessToken(token)],
   )
   const [row] = rows
@@ -181,6 +192,7 @@ async function readAccessToken(token: string, { pool, clock }: AuthDeps): Promis
     id: row.user_id ?? row.agent_id ?? '',
     organizationId: row.organization_id,
     expiresAt,
+    ...(row.scopes.length === 0 ? {} : { scopes: row.scopes }),
   }
 }
 

@@ -172,7 +172,7 @@ export class GatewaySession implements Wire, Expiring {
         return this.#request(visitor, message.ref, () => this.#deps.search.search(principal, hub.access, message))
       case 'call':
         return this.#request(visitor, message.ref, async () => {
-          const result = await this.#deps.actions.call(principal, message)
+          const result = await this.#deps.actions.call(visitor.writer, message)
           return messageFrame({ type: 'called', ref: message.ref, result })
         })
       case 'presence':
@@ -190,7 +190,7 @@ export class GatewaySession implements Wire, Expiring {
           `The client speaks protocol ${hello.protocol}; this server speaks ${oldestSupported} to ${protocolVersion}.`,
         )
       }
-      const { expiresAt, ...who } = await this.#deps.auth.authenticate(hello.token)
+      const { expiresAt, scopes = [], ...who } = await this.#deps.auth.authenticate(hello.token)
       const device = await this.#deps.devices.register(who, hello)
       const principal: DevicePrincipal = {
         kind: who.kind,
@@ -204,6 +204,7 @@ export class GatewaySession implements Wire, Expiring {
         deviceName: hello.device.name,
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
         token: hello.token,
+        scopes,
       })
       const hub = await this.#deps.hub.open(visitor)
       if (this.#phase.name === 'closed') return hub.close()
@@ -246,7 +247,7 @@ export class GatewaySession implements Wire, Expiring {
 
   async #authenticate(visitor: Visitor, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
     const { principal } = visitor
-    const { id, organizationId, expiresAt } = await this.#deps.auth.authenticate(token)
+    const { id, organizationId, expiresAt, scopes = [] } = await this.#deps.auth.authenticate(token)
     if (id !== principal.id || organizationId !== principal.organizationId) {
       throw new TideError('token_invalid', 'The new token is of another principal than the connection.', {
         remedy: 'Open another connection for it.',
@@ -254,16 +255,20 @@ export class GatewaySession implements Wire, Expiring {
     }
     if (this.#phase.name === 'open') {
       visitor.token = token
+      visitor.scopes = scopes
       this.#deps.expiries.set(this, expiresAt)
     }
     return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: expiresAt })
   }
 
-  /** Credentials of the principal changed: the token in use may be revoked. */
+  /** Credentials of the principal changed: the token in use may be revoked, or have other scopes. */
   async checkToken(): Promise<void> {
     if (this.#phase.name !== 'open') return
+    const { visitor } = this.#phase
     try {
-      await this.#deps.auth.authenticate(this.#phase.visitor.token)
+      const { token } = visitor
+      const { scopes = [] } = await this.#deps.auth.authenticate(token)
+      if (visitor.token === token) visitor.scopes = scopes
     } catch (error) {
       this.fatal(toTideError(error, this.#deps))
     }
@@ -283,16 +288,16 @@ export class GatewaySession implements Wire, Expiring {
     }
   }
 
-  #pushQueue({ principal, standing }: Visitor): PushQueue {
+  #pushQueue(visitor: Visitor): PushQueue {
     return new PushQueue({
       limits: this.#deps.limits,
       push: (mutations) => {
-        standing?.pushed(mutations)
-        return this.#deps.mutations.push(principal, mutations)
+        visitor.standing?.pushed(mutations)
+        return this.#deps.mutations.push(visitor.writer, mutations)
       },
       answered: (outcomes) => {
         this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] }))
-        standing?.answered(outcomes)
+        visitor.standing?.answered(outcomes)
       },
       refused: (error) => this.#refuse(toTideError(error, this.#deps), {}),
       overrun: (error) => this.fatal(error),

@@ -26,6 +26,8 @@ export class Visitor implements Attendant, SessionOptions {
   readonly deviceName: string
   readonly cursor: Cursor | null
   token: string
+  /** What the token in use is limited to. */
+  scopes: readonly string[]
   hub: HubSession | undefined
   pushes: PushQueue | undefined
   presenceRate: TokenBucket | undefined
@@ -37,7 +39,7 @@ export class Visitor implements Attendant, SessionOptions {
   constructor(
     wire: Wire,
     presence: Pick<Presence, 'recheck'>,
-    who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token'>,
+    who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token' | 'scopes'>,
   ) {
     this.#wire = wire
     this.#presence = presence
@@ -45,6 +47,12 @@ export class Visitor implements Attendant, SessionOptions {
     this.deviceName = who.deviceName
     this.cursor = who.cursor
     this.token = who.token
+    this.scopes = who.scopes
+  }
+
+  /** Who writes and calls: the principal, within the scopes of its token. */
+  get writer(): DevicePrincipal {
+    return this.scopes.length === 0 ? this.principal : { ...this.principal, scopes: this.scopes }
   }
 
   follows(channel: string): boolean {

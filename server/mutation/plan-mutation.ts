@@ -5,6 +5,7 @@ import { mostMutationLength } from '../../protocol/limits.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
 import type { Patch, Row, Value } from '../../protocol/rows/row.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
+import { describeScopes, mayPush } from '../scope/token-scopes.ts'
 import { authorise, isVisible, type Image } from './authorise.ts'
 import { checkDocuments } from './check-documents.ts'
 import { checkLastOwner } from './check-last-owner.ts'
@@ -29,6 +30,11 @@ const maxAheadMs = 24 * 3_600_000
 /** Decides and authorises one mutation against the state of the workspace. Writes nothing. */
 export async function planMutation(workspace: Workspace, mutation: Mutation, moment: MutationTime): Promise<Plan> {
   try {
+    if (!mayPush(workspace.principal))
+      return refusedPlan(
+        mutation,
+        refuse('forbidden', `The connection may not write: ${describeScopes(workspace.principal)}.`),
+      )
     const table = workspace.table(mutation.table)
     if (!table)
       return refusedPlan(mutation, refuse('unknown_table', `There is no synced table ${show(mutation.table)}.`))

@@ -15,4 +15,6 @@ export interface DevicePrincipal extends Principal {
   readonly deviceId: string
   /** As the device was registered, whatever it says of itself now. Absent: not known, and not a mobile one. */
   readonly formFactor?: 'mobile' | 'desktop'
+  /** Of the token that it speaks with (`token-scopes.ts`); absent: they limit nothing. */
+  readonly scopes?: readonly string[]
 }

@@ -17,6 +17,7 @@ import type { approveStep, cancelPipeline, waiveGate } from '../../server/action
 import type { claimStep, finishStep, renewStep, startPipeline } from '../../server/actions/pipelines.ts'
 import type { closeProject } from '../../server/actions/projects.ts'
 import type { claimTask, releaseTask, renewLease } from '../../server/actions/tasks.ts'
+import type { issueToken, listTokens, revokeDevice, revokeToken } from '../../server/actions/tokens.ts'
 import type { checkTool, recordTool } from '../../server/actions/tools.ts'
 import type { cancelWorkflow, startWorkflow } from '../../server/actions/workflows.ts'
 
@@ -33,8 +34,10 @@ type Shipped =
   | typeof finishStep
   | typeof heartbeat
   | typeof inviteMember
+  | typeof issueToken
   | typeof listCharges
   | typeof listInvitations
+  | typeof listTokens
   | typeof pauseSubscription
   | typeof readEvents
   | typeof recordTool
@@ -43,6 +46,8 @@ type Shipped =
   | typeof renewStep
   | typeof replayEvents
   | typeof resumeSubscription
+  | typeof revokeDevice
+  | typeof revokeToken
   | typeof secureWebhook
   | typeof startPipeline
   | typeof startWorkflow

@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
+import type { Json } from '../../protocol/rows/row.ts'
+import { createAuth } from '../../server/auth/auth.ts'
+import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { createActions, defineAction, shippedActions } from '../../server/actions/actions.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -176,4 +179,103 @@ it('an action reads the secrets of its organization in its own transaction, and 
 it('two actions of one name are refused at the start', () => {
   const options = { pool: world.pool, catalog: loadCatalog(), clock: systemClock, random: systemRandom }
   expect(() => createActions({ ...options, actions: [...shippedActions, ...shippedActions] })).toThrow(/same name/)
+})
+
+describe('access tokens and devices', () => {
+  interface Issued {
+    readonly tokenId: string
+    readonly token: string
+  }
+  const issue = async (who = world.owner, input: Record<string, Json> = {}, id = newId()): Promise<Issued> =>
+    (await world.call(who, 'tokens.issue', { name: 'CI', ...input }, id)) as unknown as Issued
+  const tokensOf = async (who: DevicePrincipal): Promise<readonly string[]> => {
+    const { tokens } = (await world.call(who, 'tokens.list', {})) as unknown as { tokens: readonly Issued[] }
+    return tokens.map(({ tokenId }) => tokenId)
+  }
+  const auth = () =>
+    createAuth({
+      pool: world.pool,
+      clock: systemClock,
+      random: systemRandom,
+      key: { kind: 'secret', bytes: systemRandom.bytes(32) },
+    })
+  const audited = (id: string) =>
+    world.query(
+      `select action, actor_user_id, coalesce(after->>'revoked_at', '') <> '' as revoked from audit_logs where row_id = $1 order by id`,
+      [id],
+    )
+
+  it('are issued once in words, hashed in the database, and noted', async () => {
+    const id = newId()
+    const made = await issue(world.owner, { scopes: ['read', 'tasks.claim'], expiresInHours: 2 }, id)
+    await expect(auth().authenticate(made.token)).resolves.toMatchObject({
+      id: world.owner.id,
+      scopes: ['read', 'tasks.claim'],
+    })
+    expect(await issue(world.owner, { scopes: ['read', 'tasks.claim'], expiresInHours: 2 }, id)).toEqual({
+      ...made,
+      token: null,
+    })
+    const kept = await world.query(
+      `select answer::text as text from sync.calls where id = $2
+       union all select row_to_json(t)::text from access_tokens t where id = $1
+       union all select (before || after)::text from audit_logs where row_id = $1`,
+      [made.tokenId, id],
+    )
+    expect(JSON.stringify(kept)).not.toContain(made.token.split('_')[2])
+    expect(await audited(made.tokenId)).toEqual([{ action: 'insert', actor_user_id: world.owner.id, revoked: false }])
+  })
+
+  it('are of the caller or of an agent which the caller may act as, with scopes that mean something', async () => {
+    const { agentId } = world.fixture
+    const ofAgent = await issue(world.owner, { agentId })
+    await expect(auth().authenticate(ofAgent.token)).resolves.toMatchObject({ kind: 'agent', id: agentId })
+    await expect(issue(world.viewer, { agentId })).rejects.toMatchObject({ code: 'forbidden' })
+    for (const scope of ['everything', 'tokens.issue'])
+      await expect(issue(world.owner, { scopes: [scope] })).rejects.toMatchObject({ code: 'invalid_value' })
+  })
+
+  it('are seen and ended by who they are of and by admins, and by nobody else', async () => {
+    const [ours, theirs] = [await issue(world.owner), await issue(world.viewer)]
+    expect(await tokensOf(world.viewer)).toEqual([theirs.tokenId])
+    expect(await tokensOf(world.owner)).toEqual(expect.arrayContaining([ours.tokenId, theirs.tokenId]))
+    const revoke = (who: DevicePrincipal, { tokenId }: Issued) => world.call(who, 'tokens.revoke', { tokenId })
+    await expect(revoke(world.viewer, ours)).rejects.toMatchObject({ code: 'not_found' })
+    await revoke(world.owner, theirs)
+    await expect(auth().authenticate(theirs.token)).rejects.toMatchObject({ code: 'token_invalid' })
+    await expect(revoke(world.owner, theirs)).rejects.toMatchObject({ code: 'not_found' })
+    expect((await audited(theirs.tokenId)).at(-1)).toEqual({
+      action: 'update',
+      actor_user_id: world.owner.id,
+      revoked: true,
+    })
+    const device = await world.device('user', world.owner.id)
+    const end = (who: DevicePrincipal) => world.call(who, 'devices.revoke', { deviceId: device.deviceId })
+    await expect(end(world.viewer)).rejects.toMatchObject({ code: 'not_found' })
+    await end(world.owner)
+    await end(world.owner)
+    expect(await audited(device.deviceId)).toEqual([{ action: 'update', actor_user_id: world.owner.id, revoked: true }])
+    await expect(world.call(device, 'tokens.list', {})).rejects.toMatchObject({ code: 'device_revoked' })
+  })
+
+  it('limit what a connection may call to their scopes', async () => {
+    const task = { projectId: world.fixture.projectId, title: 'scoped' }
+    const as = (scopes: readonly string[], action: string, input: Json) =>
+      world.call({ ...world.owner, scopes }, action, input)
+    const refused = { code: 'forbidden' }
+    await expect(as(['read'], 'test.addTask', task)).rejects.toMatchObject(refused)
+    await expect(as(['write'], 'tokens.issue', { name: 'more' })).rejects.toMatchObject(refused)
+    await expect(as(['read'], 'tokens.list', {})).resolves.toHaveProperty('tokens')
+    for (const scopes of [['write'], ['test.addTask'], []])
+      await expect(as(scopes, 'test.addTask', task)).resolves.toHaveProperty('id')
+  })
+
+  it('are at most a hundred of one principal', async () => {
+    await world.query(
+      `insert into access_tokens (id, organization_id, user_id, name, token_hash, token_prefix)
+       select sync.uuid_v7(), $1, $2, 'many', sha256(n::text::bytea), 'many' from generate_series(1, 100) n`,
+      [world.fixture.organizationId, world.viewer.id],
+    )
+    await expect(issue(world.viewer)).rejects.toMatchObject({ code: 'limit_reached' })
+  })
 })

@@ -38,7 +38,10 @@ function user(id: string): Principal {
 
 describe.each([
   ['a signed token', (who: Principal, seconds: number) => auth().issueToken(who, seconds)],
-  ['an access token', (who: Principal, seconds: number) => auth().issueAccessToken(who, 'test', seconds)],
+  [
+    'an access token',
+    (who: Principal, seconds: number) => auth().issueAccessToken(who, 'test', { ttlSeconds: seconds }),
+  ],
 ] as const)('%s', (_, issue) => {
   test('names its user or agent, organization and end', async () => {
     for (const who of [

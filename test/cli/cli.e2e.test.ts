@@ -74,6 +74,25 @@ describe('while the embedded server runs', () => {
     expect(await run(['no-such-command'])).toMatchObject({ code: 2, out: '' })
   })
 
+  test('token --access makes one that tokens lists, and revoking it or its device ends the connection', async () => {
+    const made = ['token', '--user', 'ada@example.com', '--access', '--name', 'CI', '--ttl', '90d', '--scope', 'read']
+    const { code, out } = await run(made)
+    expect(code).toBe(0)
+    expect(out).toMatch(/^tw_[\w-]+\n$/)
+    const { client, welcome } = await RawClient.greeted(server.url, out.trim())
+    const { tokens } = JSON.parse((await run(['tokens', '--json'])).out) as { tokens: readonly { id: string }[] }
+    expect(tokens).toMatchObject([{ name: 'CI', of: 'ada@example.com', scopes: ['read'] }])
+    expect((await run(['devices'])).out).toContain(welcome.deviceId)
+    expect(await run(['devices', 'revoke', welcome.deviceId])).toMatchObject({ code: 0 })
+    expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'device_revoked' } })
+    const other = await RawClient.greeted(server.url, out.trim())
+    expect(await run(['tokens', 'revoke', tokens[0]?.id ?? ''])).toMatchObject({ code: 0 })
+    expect(await other.client.next('error')).toMatchObject({ fatal: true, error: { code: 'token_invalid' } })
+    expect(await run(['tokens', 'revoke', tokens[0]?.id ?? ''])).toMatchObject({ code: 1 })
+    expect(await run([...made, 'everything'])).toMatchObject({ code: 2, out: '' })
+    expect(await run(['token', '--user', 'ada@example.com', '--access'])).toMatchObject({ code: 2, out: '' })
+  })
+
   test('status, doctor and verify find a healthy database', async () => {
     const status = JSON.parse((await run(['status', '--json'])).out) as Record<string, unknown>
     expect(status).toMatchObject({ organizations: 1, users: 3, agents: 1, open_conflicts: 0 })

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock as clock } from '../../lib/clock.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
+import type { Json } from '../../protocol/rows/row.ts'
 import { insertRow } from '../../server/db/db.ts'
 import { newId } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
@@ -205,6 +206,22 @@ describe('a session', () => {
     await home.server.database.pool.query('update devices set revoked_at = now() where id = $1', [welcome.deviceId])
     expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'device_revoked' } })
     await client.closed
+  })
+
+  test('of an access token does what its scopes say, and ends when the token is revoked', async () => {
+    const owner = await greeted(await home.userToken(home.fixture.ownerId))
+    const call = async (action: string, input: Json) => {
+      owner.client.send({ type: 'call', ref: 1, id: newId(), action, input })
+      return (await owner.client.next('called')).result as { readonly token: string; readonly tokenId: string }
+    }
+    const { token: access, tokenId } = await call('tokens.issue', { name: 'dashboard', scopes: ['read'] })
+    const { client } = await greeted(access)
+    client.send({ type: 'push', mutations: [insertTask(1, 'not by this token')] })
+    expect((await client.next('outcomes')).outcomes).toMatchObject([{ kind: 'rejected', error: { code: 'forbidden' } }])
+    await call('tokens.revoke', { tokenId })
+    expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'token_invalid' } })
+    await client.closed
+    expect(owner.client.isClosed).toBe(false)
   })
 })
 

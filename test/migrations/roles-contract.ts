@@ -32,13 +32,16 @@ const ofNobody = ['former_epochs', 'settings']
 
 /** Functions that reach beyond the rights of a writer, and that writers call. All others are called by the owner, or by triggers. */
 const definersOfWriters = [
+  'access_tokens_of',
   'credential_kind',
   'credential_of_usage',
   'embeds',
   'invite',
+  'issue_token',
   'known_mutations',
   'open_invitations',
   'recount_mutations',
+  'revoke_token',
   'withdraw_invitation',
 ]
 const appendOnly = [

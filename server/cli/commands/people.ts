@@ -4,7 +4,9 @@ import type { PasswordOptions } from '../password.ts'
 import type { TokenOptions } from '../token.ts'
 import type { UserOptions } from '../user.ts'
 
-const defaultTtlSeconds = 3600
+interface InOrganization {
+  readonly org?: string
+}
 
 /** People and agents: who they are, and how they come in. */
 export function registerPeople(cli: Cli): void {
@@ -27,12 +29,30 @@ export function registerPeople(cli: Cli): void {
     .option('--user <email>', 'whose token')
     .option('--agent <name>', 'whose token')
     .option('--org <slug>', 'in which organization, when there are several')
-    .option('--ttl <duration>', 'how long it is good for: 90s, 15m, 1h, 7d (default 1h)', (text) => asDuration(text))
-    .action(
-      cli.onDatabase<TokenOptions>(async (job, options) =>
-        (await import('../token.ts')).token(job, { ttl: defaultTtlSeconds, ...options }),
-      ),
+    .option('--ttl <duration>', 'how long it is good for: 90s, 15m, 1h, 7d (default 1h, with --access 90d)', (text) =>
+      asDuration(text),
     )
+    .option('--access', 'an access token, which `tokens revoke` ends')
+    .option('--name <text>', 'of an access token, to tell several apart')
+    .option(
+      '--scope <scope...>',
+      'what an access token is limited to: read, write, or names of actions (default: nothing)',
+    )
+    .action(cli.onDatabase<TokenOptions>(async (job, options) => (await import('../token.ts')).token(job, options)))
+  for (const [what, list, description, end] of [
+    ['token', 'listTokens', 'list the access tokens that are good', 'end an access token, and its open connections'],
+    ['device', 'listDevices', 'list the devices', 'end a device, and its open connection'],
+  ] as const) {
+    const listed = cli
+      .command(`${what}s`, description)
+      .option('--org <slug>', 'of which organization, when there are several')
+      .action(cli.onDatabase<InOrganization>(async (job, { org }) => (await import('../access.ts'))[list](job, org)))
+    cli
+      .command('revoke <id>', end, listed)
+      .action(
+        cli.onDatabase<object, [string]>(async (job, _, id) => (await import('../access.ts')).revoke(job, what, id)),
+      )
+  }
   cli
     .command('password', 'set the password of a user, read from standard input, and end their sessions')
     .requiredOption('--user <email>', 'whose password')
