@@ -2,9 +2,12 @@ import type { z } from 'zod'
 import type { eventFilterSchema } from '../protocol/agents/event-filter.ts'
 import type { retryPolicySchema } from '../protocol/agents/retry-policy.ts'
 import type { Charge } from '../protocol/actions/charge.ts'
+import type { DeliveredEvent } from '../protocol/actions/delivered-event.ts'
 import type { Json } from '../protocol/rows/row.ts'
 import type { RowOf } from '../protocol/rows/row-type.ts'
 import type { shippedSchema } from './schema.generated.ts'
+
+export type { DeliveredEvent } from '../protocol/actions/delivered-event.ts'
 
 type EventFilter = z.input<typeof eventFilterSchema>
 type RetryPolicyInput = z.input<typeof retryPolicySchema>
@@ -366,32 +369,6 @@ export interface Actions {
 interface PipelineAnswer {
   /** The run as it is then. */
   readonly execution: RowOf<(typeof shippedSchema)['pipelineExecutions']>
-}
-
-/** An event as subscribers get it. */
-export interface DeliveredEvent {
-  readonly id: string
-  /** Its place among the events of the organization: the order of their commits. */
-  readonly seq: number
-  readonly source: string
-  readonly type: string
-  readonly occurredAt: string
-  /** When the server had it. */
-  readonly receivedAt: string
-  readonly projectId: string | null
-  readonly agentId: string | null
-  readonly userId: string | null
-  readonly deviceId: string | null
-  readonly subjectType: string | null
-  readonly subjectId: string | null
-  readonly data: Json
-  readonly priority: string
-  readonly schemaVersion: number
-  readonly correlationId: string | null
-  readonly causationId: string | null
-  /** Delivered again, on request. */
-  readonly replay: boolean
-  readonly replayId: string | null
 }
 
 /** `tasks` of `tasks.claim`: names that begin so are declared in `Actions`, so that a misspelt one is found. */
