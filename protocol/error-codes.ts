@@ -204,8 +204,8 @@ export const errorCodes = {
     remedy: 'Put the key that the message names back into ENCRYPTION_KEYS, or store the secret anew.',
   },
   sign_in_refused: {
-    meaning: 'The e-mail address or the password is wrong, or there were too many wrong ones.',
-    remedy: 'Check both; after ten wrong passwords wait for the time that the message names.',
+    meaning: 'The e-mail address or the password is wrong, or the account is locked.',
+    remedy: 'Check both; after too many wrong passwords `rate_limited` says how long to wait.',
   },
   signature_invalid: {
     meaning: 'A webhook is not signed by whom its endpoint is for, or its time is not now.',

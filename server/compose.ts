@@ -36,6 +36,7 @@ import {
 import {
   attachGateway,
   createHttpHandler,
+  createRequestAddress,
   createSignInRoutes,
   listen,
   type Gateway,
@@ -168,6 +169,7 @@ async function openAll(
   const routes = createSignInRoutes({
     signIn: createSignIn({ pool, auth, clock: time, random }),
     allowedOrigins: config.allowedOrigins,
+    addressOf: createRequestAddress(config.trustedProxies),
   })
   const credentials = createCredentials({
     pool,

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { parseNetwork } from '../lib/ip-address.ts'
 import { TideError } from '../protocol/error.ts'
 import { mostPushMutations, mostSubscriptions, mostWindowBatches } from '../protocol/limits.ts'
 
@@ -44,6 +45,8 @@ export interface Config {
   readonly port: number
   /** Pages that may connect: origins in lower case, `loopback` for all of the browser's own machine, `*` for any. */
   readonly allowedOrigins: readonly string[]
+  /** Networks of proxies whose X-Forwarded-For counts. */
+  readonly trustedProxies: readonly string[]
   readonly database: DatabaseConfig
   /** Module of an application with tables or actions of its own, for the command; absolute. */
   readonly app: string | undefined
@@ -131,6 +134,14 @@ const variables = {
       ),
     )
     .default(['loopback']),
+  TRUSTED_PROXIES: z
+    .string()
+    .transform((text) => text.split(',').map((network) => network.trim()))
+    .refine(
+      (networks) => networks.every((network) => parseNetwork(network)),
+      'must be a list of networks or addresses of proxies, e.g. 10.0.0.0/8,192.168.1.7',
+    )
+    .optional(),
   DATABASE_URL: url('postgres:', 'postgresql:').optional(),
   DATABASE_POOL_SIZE: whole(1, 1000).default(20),
   DATABASE_MAX_OVERFLOW: whole(0, 1000).default(10),
@@ -246,6 +257,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     host: env.HOST,
     port: env.PORT,
     allowedOrigins: env.ALLOWED_ORIGINS,
+    trustedProxies: env.TRUSTED_PROXIES ?? [],
     app: env.TIDEWIRE_APP === undefined ? undefined : resolve(env.TIDEWIRE_APP),
     dataDir,
     database:

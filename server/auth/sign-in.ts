@@ -12,6 +12,7 @@ import { insertRow } from '../db/db.ts'
 import type { Principal } from '../scope/principal.ts'
 import { acceptInvitation, type Acceptance } from './accept-invitation.ts'
 import { hashPassword, isPassword } from './password.ts'
+import { createSignInTries } from './sign-in-tries.ts'
 
 export interface SignedIn {
   /** JWT for `connect`, good for 15 minutes. */
@@ -28,13 +29,13 @@ export interface SignInRequest {
   readonly password: string
   /** Slug; needed by members of several organizations. */
   readonly organization?: string | undefined
-  /** Of the caller, for the list of sessions. */
+  /** Of the caller: tries are counted by it, and it is kept in the list of sessions. */
   readonly ipAddress?: string | undefined
   readonly userAgent?: string | undefined
 }
 
 export interface SignIn {
-  /** Throws `sign_in_refused`, `not_found` when the user is not of the organization, `invalid_value` when it must be named. */
+  /** Throws `sign_in_refused`, `rate_limited` after too many wrong passwords, `not_found` when the user is not of the organization, `invalid_value` when it must be named. */
   signIn(request: SignInRequest): Promise<SignedIn>
   /** Joins the organization of an invitation and signs in there. Throws as `acceptInvitation` does. */
   accept(acceptance: Acceptance & Pick<SignInRequest, 'ipAddress' | 'userAgent'>): Promise<SignedIn>
@@ -42,11 +43,12 @@ export interface SignIn {
   refresh(refreshToken: string): Promise<SignedIn>
   /** Ends the session of a refresh token; one that is unknown has ended already. */
   signOut(refreshToken: string): Promise<void>
-  /** Throws `sign_in_refused`, `invalid_value`. */
+  /** Throws `sign_in_refused`, `rate_limited`, `invalid_value`. */
   changePassword(request: {
     readonly email: string
     readonly password: string
     readonly newPassword: string
+    readonly ipAddress?: string | undefined
   }): Promise<void>
   /** Sets a user's password and ends their sessions. Throws `invalid_value`. */
   setPassword(userId: string, password: string, options?: { readonly mustChange?: boolean }): Promise<void>
@@ -62,8 +64,6 @@ export interface SignInDeps {
 
 const tokenSeconds = 15 * 60
 const refreshMs = 30 * 24 * 3600 * 1000
-const attempts = 10
-const lockMs = 15 * 60 * 1000
 
 interface Account {
   readonly user_id: string
@@ -79,17 +79,12 @@ where u.email = lower($1) and u.status = 'active' and u.deleted_at is null`
 
 /** Of an unknown address nothing is kept: it may be a password in the wrong place. */
 const refusedSql = `
+with failed as (update user_credentials set failed_attempts = failed_attempts + 1 where user_id = $1)
 insert into audit_logs (actor_user_id, action, table_name, row_id, outcome, ip_address, details)
 values ($1, 'sign_in', 'users', $1, 'denied', $2, jsonb_build_object('reason', $3::text))`
 
-/** Counted before the password is looked at, so that many at once do not get more tries. */
-const attemptSql = `
-update user_credentials set failed_attempts = failed_attempts + 1,
-  locked_until = case when failed_attempts + 1 >= $2 then to_timestamp($3::double precision / 1000) end
-where user_id = $1 and (locked_until is null or locked_until <= to_timestamp($4::double precision / 1000))`
-
 const successSql = `
-with reset as (update user_credentials set failed_attempts = 0, locked_until = null where user_id = $1)
+with reset as (update user_credentials set failed_attempts = 0 where user_id = $1)
 update users set last_login_at = now() where id = $1`
 
 const organizationsSql = `
@@ -118,6 +113,7 @@ on conflict (user_id) do update set password_hash = excluded.password_hash, must
 
 export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn {
   const newId = createUuidSource(clock, random)
+  const tries = createSignInTries({ pool, clock })
 
   async function organizationOf(userId: string, slug: string | undefined): Promise<string> {
     const { rows } = await pool.query<{ readonly id: string; readonly slug: string }>(organizationsSql, [
@@ -162,24 +158,22 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
     return `twr_${organizationId}_${Buffer.from(random.bytes(32)).toString('base64url')}`
   }
 
-  /** The account of a right password. Says the same of an unknown address as of a wrong password. */
-  async function check(email: string, password: string, ipAddress?: string): Promise<Account> {
+  /**
+   * The account of a right password. Of an unknown address and of an account that an operator has locked it says the same as of a wrong
+   * password, after the same work.
+   */
+  async function check(email: string, password: string, ipAddress: string | undefined): Promise<Account> {
+    await tries.begin({ email, ipAddress })
     const { rows } = await pool.query<Account>(accountSql, [email])
     const [account] = rows
-    const now = clock.now()
-    if (account?.password_hash != null) {
-      const { rowCount } = await pool.query(attemptSql, [account.user_id, attempts, now + lockMs, now])
-      if (!rowCount) {
-        const until = account.locked_until ?? new Date(now + lockMs)
-        await pool.query(refusedSql, [account.user_id, ipAddress ?? null, 'locked'])
-        throw refused(`Too many wrong passwords; try again after ${until.toISOString()}.`)
-      }
+    const isRight = await isPassword(password, account?.password_hash ?? undefined)
+    const isLocked = (account?.locked_until?.getTime() ?? 0) > clock.now()
+    if (!account || !isRight || isLocked) {
+      const reason = account ? (isLocked ? 'locked' : 'password') : 'unknown'
+      await pool.query(refusedSql, [account?.user_id ?? null, ipAddress ?? null, reason])
+      throw new TideError('sign_in_refused', 'The e-mail address or the password is wrong.')
     }
-    if (!(await isPassword(password, account?.password_hash ?? undefined)) || !account) {
-      await pool.query(refusedSql, [account?.user_id ?? null, ipAddress ?? null, account ? 'password' : 'unknown'])
-      throw refused('The e-mail address or the password is wrong.')
-    }
-    await pool.query(successSql, [account.user_id])
+    await Promise.all([pool.query(successSql, [account.user_id]), tries.succeeded({ email, ipAddress })])
     return account
   }
 
@@ -211,7 +205,10 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
     },
 
     async accept({ ipAddress, userAgent, ...acceptance }) {
-      const { email, organization } = await acceptInvitation({ pool, clock, random, check }, acceptance)
+      const { email, organization } = await acceptInvitation(
+        { pool, clock, random, check: (address, password) => check(address, password, ipAddress) },
+        acceptance,
+      )
       return signIn.signIn({ email, organization, password: acceptance.password, ipAddress, userAgent })
     },
 
@@ -241,8 +238,8 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
       )
     },
 
-    async changePassword({ email, password, newPassword }) {
-      const { user_id: userId } = await check(email, password)
+    async changePassword({ email, password, newPassword, ipAddress }) {
+      const { user_id: userId } = await check(email, password, ipAddress)
       await setPassword(userId, newPassword)
     },
 
@@ -253,8 +250,4 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
 
 function hashOf(refreshToken: string): Buffer {
   return createHash('sha256').update(refreshToken).digest()
-}
-
-function refused(message: string): TideError {
-  return new TideError('sign_in_refused', message)
 }

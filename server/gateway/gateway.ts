@@ -22,6 +22,7 @@ import { SocketTransport } from './socket-transport.ts'
 export { listen } from './listen.ts'
 export { createHttpHandler, type Readiness } from './http.ts'
 export type { Pusher } from './seams.ts'
+export { createRequestAddress } from './request-address.ts'
 export { createSignInRoutes } from './sign-in-routes.ts'
 
 export interface Gateway {

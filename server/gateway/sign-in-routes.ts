@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { z } from 'zod'
+import { networkOf } from '../../lib/ip-address.ts'
+import { Slots } from '../../lib/slots.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
 import { isStorableText } from '../../protocol/rows/canonical-json.ts'
@@ -18,12 +19,15 @@ export interface SignInRoutesDeps {
   readonly signIn: SignIn
   /** As in `Config`. */
   readonly allowedOrigins: readonly string[]
+  /** Where a request comes from. */
+  readonly addressOf: (request: IncomingMessage) => string | undefined
 }
 
 const bodyBytes = 8 * 1024
-/** Per e-mail address; the hash of a password costs tens of milliseconds and 19 MiB. */
-const triesPerMinute = 10
+/** The hash of a password costs tens of milliseconds and 19 MiB. Those of one place wait behind each other, and the places take turns. */
 const hashesAtOnce = 16
+const mostWaiting = 256
+const mostWaitingOfPlace = 32
 
 const secret = z.string().min(1).max(400)
 /** It is looked up in the database. */
@@ -57,40 +61,41 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 export function createSignInRoutes({
   signIn,
   allowedOrigins,
+  addressOf,
 }: SignInRoutesDeps): (request: IncomingMessage) => Promise<RouteReply | undefined> {
-  const tries = new RateLimiterMemory({ points: triesPerMinute, duration: 60 })
-  let hashing = 0
+  const hashes = new Slots(hashesAtOnce)
+  /** Those that wait or are worked on, by place. */
+  const places = new Map<string, { waiting: number }>()
+  let waiting = 0
 
-  async function guarded<T>(email: string, work: () => Promise<T>): Promise<T> {
-    await tries.consume(email.toLowerCase()).catch((reason: unknown) => {
-      if (!(reason instanceof RateLimiterRes)) throw reason
-      throw new TideError(
-        'rate_limited',
-        `Too many tries for this address; wait ${Math.ceil(reason.msBeforeNext / 1000)} s.`,
-      )
-    })
-    if (hashing >= hashesAtOnce)
-      throw new TideError('rate_limited', 'Too many people sign in at this moment; try again in a second.')
-    hashing++
+  async function guarded<T>(ipAddress: string | undefined, work: () => Promise<T>): Promise<T> {
+    const name = networkOf(ipAddress ?? '')
+    const place = places.get(name) ?? { waiting: 0 }
+    if (waiting >= mostWaiting || place.waiting >= mostWaitingOfPlace)
+      throw new TideError('rate_limited', 'Too many people sign in at this moment; try again in a second.', {
+        retryAfterMs: 1000,
+      })
+    waiting++
+    place.waiting++
+    places.set(name, place)
     try {
-      return await work()
+      return await hashes.run(work, place)
     } finally {
-      hashing--
+      waiting--
+      if (--place.waiting === 0) places.delete(name)
     }
   }
 
   const routes: Readonly<Record<string, (body: unknown, request: IncomingMessage) => Promise<unknown>>> = {
     async '/auth/sign-in'(body, request) {
       const given = parse(signInSchema, body)
-      return guarded(given.email, () =>
-        signIn.signIn({ ...given, ipAddress: request.socket.remoteAddress, userAgent: request.headers['user-agent'] }),
-      )
+      const ipAddress = addressOf(request)
+      return guarded(ipAddress, () => signIn.signIn({ ...given, ipAddress, userAgent: request.headers['user-agent'] }))
     },
     async '/auth/accept'(body, request) {
       const given = parse(acceptSchema, body)
-      return guarded(given.token, () =>
-        signIn.accept({ ...given, ipAddress: request.socket.remoteAddress, userAgent: request.headers['user-agent'] }),
-      )
+      const ipAddress = addressOf(request)
+      return guarded(ipAddress, () => signIn.accept({ ...given, ipAddress, userAgent: request.headers['user-agent'] }))
     },
     async '/auth/refresh'(body) {
       return signIn.refresh(parse(refreshSchema, body).refreshToken)
@@ -99,9 +104,10 @@ export function createSignInRoutes({
       await signIn.signOut(parse(refreshSchema, body).refreshToken)
       return {}
     },
-    async '/auth/password'(body) {
+    async '/auth/password'(body, request) {
       const given = parse(passwordSchema, body)
-      await guarded(given.email, () => signIn.changePassword(given))
+      const ipAddress = addressOf(request)
+      await guarded(ipAddress, () => signIn.changePassword({ ...given, ipAddress }))
       return {}
     },
   }

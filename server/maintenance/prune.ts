@@ -111,6 +111,9 @@ export interface Pruned {
   readonly deliveries: number
 }
 
+/** Of a quarter of an hour; see `auth/sign-in-tries.ts`. */
+const triesSql = `delete from sync.sign_in_tries where since < now() - interval '1 hour'`
+
 const old = {
   calls: `from sync.calls where received_at < now() - interval '7 days'`,
   deliveries: `from sync.webhook_deliveries where received_at < now() - interval '90 days'`,
@@ -126,7 +129,7 @@ export async function prune({
 }: PruneOptions): Promise<Pruned | undefined> {
   const work = async (): Promise<Pruned> => {
     const retention = await readLogRetention(pool)
-    if (!dryRun) await pool.query(canariesSql)
+    if (!dryRun) for (const sql of [canariesSql, triesSql]) await pool.query(sql)
     const take = async (what: keyof typeof old): Promise<number> => {
       if (!dryRun) return (await pool.query(`delete ${old[what]}`)).rowCount ?? 0
       return (await pool.query<{ n: number }>(`select count(*)::float8 as n ${old[what]}`)).rows[0]?.n ?? 0

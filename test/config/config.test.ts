@@ -61,6 +61,10 @@ describe('settings', () => {
       'https://app.example.com',
       'loopback',
     ])
+    expect(loadConfig({ TRUSTED_PROXIES: '10.0.0.0/8, ::1' }).trustedProxies).toEqual(['10.0.0.0/8', '::1'])
+    expect(refusal({ TRUSTED_PROXIES: '10.0.0.0/8,all' }).message).toContain(
+      'TRUSTED_PROXIES is "10.0.0.0/8,all": it must be a list of networks or addresses of proxies',
+    )
     expect(refusal({ ALLOWED_ORIGINS: 'https://app.example.com/' }).message).toContain('must be a list of origins')
   })
 

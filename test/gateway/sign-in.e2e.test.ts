@@ -15,7 +15,7 @@ let userId: string
 let email: string
 
 beforeAll(async () => {
-  test = await startTestServer()
+  test = await startTestServer({ config: { trustedProxies: ['127.0.0.0/8'] } })
   signIn = await open(systemClock)
 })
 afterAll(() => test.close())
@@ -71,6 +71,19 @@ describe('signing in', () => {
     expect(rows).toEqual([{ outcome: 'denied', details: { reason: 'password' }, known: true }])
   })
 
+  it('keeps the address that a trusted proxy tells, and none that a client behind it makes up', async () => {
+    const { body } = await enter()
+    expect(body).toHaveProperty('token')
+    expect(
+      (await post('/auth/sign-in', { email, password }, { 'x-forwarded-for': '10.9.9.9, 192.0.2.9' })).status,
+    ).toBe(200)
+    const { rows } = await test.server.database.pool.query(
+      'select host(ip_address) as ip from auth_sessions where user_id = $1 order by id',
+      [userId],
+    )
+    expect(rows).toEqual([{ ip: '127.0.0.1' }, { ip: '192.0.2.9' }])
+  })
+
   it('takes the password in any form of Unicode, and not cut short', async () => {
     await signIn.setPassword(userId, 'pässwörter-überall')
     expect((await enter({ password: 'pässwörter-überall'.normalize('NFD') })).status).toBe(200)
@@ -104,19 +117,57 @@ describe('signing in', () => {
 })
 
 describe('wrong passwords', () => {
-  it('lock the account for a while, even for the right one', async () => {
+  /** The message in which a try ends, without its times. */
+  const said = (guarded: SignIn, given: Parameters<SignIn['signIn']>[0]): Promise<string> =>
+    guarded.signIn(given).then(
+      () => 'signed in',
+      (error: Error) => error.message.replace(/\d+/, 'n'),
+    )
+
+  it('are counted the same for known and unknown addresses, also many at once, and lock nobody out elsewhere', async () => {
     const clock = new ManualClock(Date.now())
     const guarded = await open(clock)
-    const tries = await Promise.allSettled(
-      Array.from({ length: 12 }, () => guarded.signIn({ email, password: 'wrong password' })),
+    const from = { password: 'wrong password', ipAddress: '192.0.2.1' }
+    const answers = await Promise.all(
+      [email, `nobody-${userId}@example.com`].map(async (address) =>
+        (await Promise.all(Array.from({ length: 12 }, () => said(guarded, { email: address, ...from })))).toSorted(),
+      ),
     )
-    expect(tries.every(({ status }) => status === 'rejected')).toBe(true)
-    await expect(guarded.signIn({ email, password })).rejects.toMatchObject({
-      code: 'sign_in_refused',
-      message: expect.stringContaining('again after'),
-    })
+    expect(answers[0]).toEqual(answers[1])
+    expect(new Set(answers[0])).toEqual(
+      new Set(['The e-mail address or the password is wrong.', 'There were too many wrong passwords; wait n s.']),
+    )
+    await expect(guarded.signIn({ ...from, email, password })).rejects.toMatchObject({ code: 'rate_limited' })
+    await expect(guarded.signIn({ ...from, email, password, ipAddress: '192.0.2.2' })).resolves.toBeDefined()
     await clock.advance(15 * 60 * 1000 + 1)
-    await expect(guarded.signIn({ email, password })).resolves.toMatchObject({ principal: { id: userId } })
+    await expect(guarded.signIn({ ...from, email, password })).resolves.toMatchObject({ principal: { id: userId } })
+  })
+
+  it('from many places keep new places waiting, and none that the account was signed in to from', async () => {
+    const guarded = await open(new ManualClock(Date.now()))
+    await guarded.signIn({ email, password, ipAddress: '2001:db8::1' })
+    for (let place = 0; place < 51; place++)
+      await said(guarded, { email, password: 'wrong password', ipAddress: `198.51.100.${place}` })
+    await expect(guarded.signIn({ email, password, ipAddress: '203.0.113.1' })).rejects.toMatchObject({
+      code: 'rate_limited',
+    })
+    await expect(guarded.signIn({ email, password, ipAddress: '2001:db8::2' })).resolves.toBeDefined()
+  })
+
+  it('for many addresses are limited by the place they come from', async () => {
+    const guarded = await open(new ManualClock(Date.now()))
+    const answers: string[] = []
+    for (let n = 0; n < 101; n++)
+      answers.push(await said(guarded, { email: `${n}@example.com`, password: 'wrong', ipAddress: '192.0.2.7' }))
+    expect(answers.filter((answer) => answer.startsWith('There were too many'))).toHaveLength(1)
+    expect(await said(guarded, { email, password, ipAddress: '192.0.2.7' })).toContain('too many')
+  })
+
+  it('and the right one of an account that an operator has locked end alike', async () => {
+    const guarded = await open(new ManualClock(Date.now()))
+    const until = `update user_credentials set locked_until = now() + interval '1 day' where user_id = $1`
+    await test.server.database.pool.query(until, [userId])
+    expect(await said(guarded, { email, password })).toBe('The e-mail address or the password is wrong.')
   })
 })
 
