@@ -6,6 +6,7 @@ import { pgcrypto } from '@electric-sql/pglite/contrib/pgcrypto'
 import { vector } from '@electric-sql/pglite-pgvector'
 import { systemClock } from '../../lib/clock.ts'
 import { copyCheckpointed } from './data-template.ts'
+import { backendOf, endStream } from './embedded-backend.ts'
 import { TurnServer } from './turns.ts'
 
 /** What the worker is started with. */
@@ -51,10 +52,7 @@ if (parentPort) {
     const { rows } = await database.query<{ value: string }>('select current_setting($1) as value', [name])
     parameters[name] = rows[0]?.value ?? ''
   }
-  const server = new TurnServer(
-    { exec: (messages) => database.execProtocolRawSync(messages) },
-    { clock: systemClock, parameters, idleTransactionMs },
-  )
+  const server = new TurnServer(backendOf(database), { clock: systemClock, parameters, idleTransactionMs })
   await server.listen(socketPath)
   port.on('message', (task: EmbeddedWorkerTask) => void (task.kind === 'close' ? close() : copy(task.target)))
   port.postMessage({ kind: 'ready' } satisfies EmbeddedWorkerMessage)
@@ -62,6 +60,7 @@ if (parentPort) {
   async function copy(target: string): Promise<void> {
     let error: string | null = null
     try {
+      await endStream(database)
       await database.exec('checkpoint')
       const { rows } = await database.query<{ name: string }>('select pg_walfile_name(pg_current_wal_lsn()) as name')
       copyCheckpointed(dataDir, target, rows[0]?.name ?? '')
@@ -73,6 +72,7 @@ if (parentPort) {
 
   async function close(): Promise<void> {
     await server.close()
+    await endStream(database)
     await database.exec('checkpoint')
     await database.close()
     port.postMessage({ kind: 'closed' } satisfies EmbeddedWorkerMessage)

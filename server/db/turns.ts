@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
+import { SocketGather } from './socket-gather.ts'
 import {
   channelOf,
   closeStatements,
@@ -7,7 +8,7 @@ import {
   fatalError,
   ownStatement,
   queryMessage,
-  readResponse,
+  ResponseReader,
   splitMessages,
   sqlOf,
   startupReply,
@@ -16,9 +17,9 @@ import {
   type TransactionState,
 } from './wire.ts'
 
-/** The one backend: takes whole wire messages, answers with whole wire messages. */
+/** The one backend: takes whole wire messages, and hands over the answer to them during the call, in pieces that are valid only then. */
 export interface Backend {
-  exec(messages: Uint8Array): Uint8Array
+  exec(messages: Uint8Array, take: (piece: Uint8Array) => void): void
 }
 
 export interface TurnOptions {
@@ -60,6 +61,7 @@ export class TurnServer {
   readonly #connections = new Set<Connection>()
   readonly #waiting: Connection[] = []
   readonly #server: Server
+  readonly #gather = new SocketGather()
   #owner: Connection | undefined
   #state: TransactionState | undefined = 'I'
   #lastId = 0
@@ -161,10 +163,11 @@ export class TurnServer {
 
   #serve(connection: Connection, run: Uint8Array): void {
     this.#endGuard()
-    const response = readResponse(this.#backend.exec(run))
-    if (response.bytes.length > 0 && connection.socket.writable) connection.socket.write(response.bytes)
-    this.#state = response.state
-    this.#notify(response.notifications)
+    const reader = new ResponseReader((bytes) => this.#gather.add(bytes, connection.socket))
+    this.#backend.exec(run, (piece) => reader.take(piece))
+    this.#gather.flush(connection.socket)
+    this.#state = reader.state
+    this.#notify(reader.notifications)
     if (this.#state === 'I') this.#endTurn(connection)
   }
 
@@ -206,8 +209,8 @@ export class TurnServer {
     if (place !== -1) this.#waiting.splice(place, 1)
     if (this.#owner === connection) {
       this.#endGuard()
-      if (this.#state === undefined) this.#backend.exec(syncMessage)
-      this.#backend.exec(queryMessage('ROLLBACK'))
+      if (this.#state === undefined) this.#backend.exec(syncMessage, unheard)
+      this.#backend.exec(queryMessage('ROLLBACK'), unheard)
       this.#endTurn(connection)
     }
     this.#orphans.push(...connection.statements)
@@ -220,10 +223,13 @@ export class TurnServer {
   }
 
   #closeOrphans(): void {
-    if (this.#orphans.length > 0) this.#backend.exec(closeStatements(this.#orphans))
+    if (this.#orphans.length > 0) this.#backend.exec(closeStatements(this.#orphans), unheard)
     this.#orphans = []
   }
 }
+
+/** For answers that nobody waits for. */
+function unheard(): void {}
 
 function followListen(listening: Set<string>, message: ClientMessage): void {
   if (message.type !== 'Q' && message.type !== 'P') return

@@ -93,34 +93,71 @@ function zeroAfter(bytes: Uint8Array, from: number): number {
   return at === -1 ? bytes.length : at
 }
 
-/** What a response says: the last transaction state in it, if any, and its notifications taken out of the rest. */
-export interface Response {
-  readonly state: TransactionState | undefined
-  readonly bytes: Uint8Array
-  readonly notifications: readonly Uint8Array[]
-}
+const notificationType = 0x41
+const readyType = 0x5a
+/** Type and length of a message. */
+const headBytes = 5
 
-/** Reads a response of the backend, which always consists of whole messages. */
-export function readResponse(bytes: Uint8Array): Response {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const notifications: Uint8Array[] = []
-  const kept: Uint8Array[] = []
-  let state: TransactionState | undefined
-  let keptFrom = 0
-  for (let offset = 0; offset + 5 <= bytes.length;) {
-    const end = offset + 1 + view.getInt32(offset + 1)
-    const type = bytes[offset]
-    if (type === 0x5a) state = String.fromCharCode(bytes[offset + 5] ?? 0x49) as TransactionState
-    if (type === 0x41) {
-      notifications.push(bytes.slice(offset, end))
-      kept.push(bytes.subarray(keptFrom, offset))
-      keptFrom = end
-    }
-    offset = end
+/**
+ * Reads an answer of the backend while it comes, in pieces that may end within a message: passes everything on but the
+ * notifications, which it keeps, and notes the transaction state.
+ */
+export class ResponseReader {
+  readonly #pass: (bytes: Uint8Array) => void
+  readonly #head = new Uint8Array(headBytes)
+  readonly #headView = new DataView(this.#head.buffer)
+  #headLength = 0
+  /** Bytes of the present message that have not come yet. */
+  #left = 0
+  /** The pieces of a notification that is not complete yet. */
+  #kept: Uint8Array[] = []
+  /** As of the last ReadyForQuery; undefined: there was none. */
+  state: TransactionState | undefined
+  readonly notifications: Uint8Array[] = []
+
+  /** What `pass` is given is valid during its call only. */
+  constructor(pass: (bytes: Uint8Array) => void) {
+    this.#pass = pass
   }
-  if (notifications.length === 0) return { state, bytes, notifications }
-  kept.push(bytes.subarray(keptFrom))
-  return { state, bytes: concat(kept), notifications }
+
+  take(bytes: Uint8Array): void {
+    let passFrom = 0
+    let at = 0
+    while (at < bytes.length) {
+      // A notification begins: what came before it goes on.
+      if (this.#headLength === 0 && bytes[at] === notificationType && passFrom < at)
+        this.#pass(bytes.subarray(passFrom, at))
+      const from = at
+      at = this.#readHead(bytes, at)
+      const end = Math.min(bytes.length, at + this.#left)
+      if (this.#head[0] === readyType && at < end) this.state = String.fromCharCode(bytes[at] ?? 0) as TransactionState
+      this.#left -= end - at
+      at = end
+      if (this.#head[0] === notificationType) {
+        this.#kept.push(bytes.slice(from, at))
+        passFrom = at
+      }
+      if (this.#headLength === headBytes && this.#left === 0) this.#endMessage()
+    }
+    if (passFrom < at) this.#pass(passFrom === 0 ? bytes : bytes.subarray(passFrom))
+  }
+
+  /** Returns where the body of the message goes on. */
+  #readHead(bytes: Uint8Array, from: number): number {
+    let at = from
+    while (this.#headLength < headBytes && at < bytes.length) {
+      this.#head[this.#headLength++] = bytes[at++] ?? 0
+      if (this.#headLength === headBytes) this.#left = this.#headView.getInt32(1) - 4
+    }
+    return at
+  }
+
+  #endMessage(): void {
+    this.#headLength = 0
+    if (this.#kept.length === 0) return
+    this.notifications.push(concat(this.#kept))
+    this.#kept = []
+  }
 }
 
 /** The channel of a NotificationResponse. */

@@ -5,6 +5,7 @@ import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
+import { backendOf } from '../../server/db/embedded-backend.ts'
 import { TurnServer } from '../../server/db/turns.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -109,10 +110,7 @@ describe('connections of the embedded database', () => {
 test('a connection that holds a transaction open without a word, while others wait, is cut and rolled back', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tidewire-turns-'))
   const database = await PGlite.create()
-  const server = new TurnServer(
-    { exec: (messages) => database.execProtocolRawSync(messages) },
-    { clock: systemClock, parameters: {}, idleTransactionMs: 300 },
-  )
+  const server = new TurnServer(backendOf(database), { clock: systemClock, parameters: {}, idleTransactionMs: 300 })
   await server.listen(join(folder, '.s.PGSQL.5432'))
   const [silent, patient] = [1, 2].map(() => new pg.Client({ host: folder, user: 'postgres', database: 'postgres' }))
   if (!silent || !patient) throw new Error('There are two.')
