@@ -4,14 +4,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pause } from '../pause.ts'
 
-/** The limits of the heap that the launcher (server/cli/tidewire.js) sets; the bare servers get them too, so that they compare. */
+/** The limits of memory that the launcher (server/cli/tidewire.js) sets; the bare servers get them too, so that they compare. */
 export const heapFlags = ['--max-semi-space-size=16'] as const
+const heapEnv = { MALLOC_TRIM_THRESHOLD_: '131072' }
 
 /** Flags and environment that let `ProcessMemory.settled` work in a Node process to be started. */
 export function probeOptions(): { readonly flags: readonly string[]; readonly env: Readonly<Record<string, string>> } {
   const probe = fileURLToPath(new URL('./probe.worker.ts', import.meta.url))
   const file = join(tmpdir(), `tidewire-bench-probe-${process.pid}-${probes++}.json`)
-  return { flags: ['--expose-gc', '--import', probe], env: { BENCH_PROBE_FILE: file } }
+  return { flags: ['--expose-gc', '--import', probe], env: { ...heapEnv, BENCH_PROBE_FILE: file } }
 }
 
 let probes = 0

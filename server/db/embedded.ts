@@ -33,6 +33,8 @@ export type EmbeddedMode = 'own' | 'attach' | 'either'
 const bootLimitMs = 60_000
 /** A transaction may be silent this long while others wait for the one backend. */
 const idleTransactionMs = 60_000
+/** Of JavaScript in the database's thread, which makes little but copies of answers; V8 would let it grow to 48 and keep it. */
+const youngMb = 8
 
 export interface EmbeddedOptions {
   readonly mode: EmbeddedMode
@@ -149,7 +151,10 @@ interface DatabaseThread {
 }
 
 async function startWorker(data: EmbeddedWorkerData, onCrash: (error: Error) => void): Promise<DatabaseThread> {
-  const worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), { workerData: data })
+  const worker = new Worker(new URL('./embedded-worker.ts', import.meta.url), {
+    workerData: data,
+    resourceLimits: { maxYoungGenerationSizeMb: youngMb },
+  })
   let phase: 'starting' | 'running' | 'closing' = 'starting'
   const ready = Promise.withResolvers<void>()
   const copied = Promise.withResolvers<void>()

@@ -1,12 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
-import { backendOf } from '../../server/db/embedded-backend.ts'
+import { backendOf, endStream } from '../../server/db/embedded-backend.ts'
 import { TurnServer } from '../../server/db/turns.ts'
+import { queryMessage } from '../../server/db/wire.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let test1: TestDatabase
@@ -105,6 +108,33 @@ describe('connections of the embedded database', () => {
     stop()
     expect(heard).toEqual(['news last'])
   })
+})
+
+test('answers are kept by nobody once they are sent, however many there were', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const database = await PGlite.create()
+  const backend = backendOf(database)
+  const ask = (): number => {
+    let bytes = 0
+    const fields = Array.from({ length: 10 }, (_, field) => `'field ${field} of ' || i`).join(', ')
+    const rows = queryMessage(`select ${fields} from generate_series(1, 20000) i`)
+    backend.exec(rows, (piece) => (bytes += piece.length))
+    return bytes
+  }
+  ask()
+  collect()
+  const before = process.memoryUsage().heapUsed
+  const bytes = [1, 2, 3].reduce((sum) => sum + ask(), 0)
+  collect()
+  const kept = process.memoryUsage().heapUsed - before
+  await endStream(database)
+  const { rows } = await database.query<{ answer: number }>('select 42 as answer')
+  await database.close()
+  expect(bytes).toBeGreaterThan(10e6)
+  expect(kept).toBeLessThan(bytes / 5)
+  // What PGlite is asked directly afterwards hears its own answers again.
+  expect(rows).toEqual([{ answer: 42 }])
 })
 
 test('a connection that holds a transaction open without a word, while others wait, is cut and rolled back', async () => {

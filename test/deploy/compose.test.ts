@@ -132,13 +132,15 @@ test('every setting of a server can be given, but for those of the machine it ru
   expect(given.toSorted()).toEqual(settingNames.filter((name) => !own.includes(name)).toSorted())
 })
 
-test('the image runs the server with every flag that the launcher would give it', () => {
+test('the image runs the server with every flag and variable that the launcher would give it', () => {
   const [image = '', launcher = ''] = ['Dockerfile', 'server/cli/tidewire.js'].map((name) =>
     readFileSync(join(root, name), 'utf8'),
   )
   const flags = [...launcher.matchAll(/'(--[a-z-]+=[^']+)'/g)].map(([, flag]) => flag)
   expect(flags).toContain('--max-semi-space-size=16')
-  for (const flag of flags) expect(image).toContain(flag)
+  const variables = [...launcher.matchAll(/\b([A-Z_]+): '(\d+)'/g)].map(([, name, value]) => `${name}=${value}`)
+  expect(variables).toContain('MALLOC_TRIM_THRESHOLD_=131072')
+  for (const given of [...flags, ...variables]) expect(image).toContain(given)
 })
 
 test('backups are made where they can be encrypted, into a volume that every server and command has', () => {
