@@ -100,6 +100,7 @@ const ARROWS: rules.Arrows = {
     'client-sdk/replica',
     'client-sdk/store',
   ],
+  'client-sdk/react': ['client-sdk/index'],
   'client-sdk/schema.generated': [],
   'client-sdk/agent-dna': [],
   'client-sdk/events': ['client-sdk/actions'],

@@ -25,6 +25,7 @@ export interface ConflictsSource<W> {
 /** Conflicts that this replica can see: writes that met another write on the same column. */
 export class Conflicts<W> {
   readonly #source: ConflictsSource<W>
+  readonly #known = new WeakMap<Row, Conflict>()
 
   constructor(source: ConflictsSource<W>) {
     this.#source = source
@@ -39,8 +40,16 @@ export class Conflicts<W> {
   live(): AsyncIterable<readonly Conflict[]>
   live(notify?: (open: readonly Conflict[]) => void): (() => void) | AsyncIterable<readonly Conflict[]> {
     const query: Query = { where: { status: 'open' }, orderBy: [{ createdAt: 'asc' }] }
-    if (notify !== undefined) return this.#source.rows.live(query, (rows) => notify(rows.map(toConflict)))
+    if (notify !== undefined)
+      return this.#source.rows.live(query, (rows) => notify(rows.map((row) => this.#shown(row))))
     return mapRows(this.#source.rows.live(query))
+  }
+
+  /** A row that did not change is the same conflict as before. */
+  #shown(row: Row): Conflict {
+    const conflict = this.#known.get(row) ?? toConflict(row)
+    this.#known.set(row, conflict)
+    return conflict
   }
 
   /** Settles a conflict, offline too: the row changes at once here, everywhere when the server has it. */

@@ -12,11 +12,15 @@ export interface Site {
   close(): Promise<void>
 }
 
-/** Builds the page in `page/` into `folder`, serves it with the headers, and starts a browser. */
-export async function openSite(folder: string, headers: Readonly<Record<string, string>>): Promise<Site> {
+/** Builds the page in `source` into `folder`, serves it with the headers, and starts a browser. */
+export async function openSite(
+  folder: string,
+  headers: Readonly<Record<string, string>>,
+  source = fileURLToPath(new URL('page', import.meta.url)),
+): Promise<Site> {
   const config = {
     configFile: false,
-    root: fileURLToPath(new URL('page', import.meta.url)),
+    root: source,
     logLevel: 'error',
     resolve: { conditions: ['tidewire:source', ...defaultClientConditions] },
     worker: { format: 'es' },

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { connect, type Client } from '@tidewire/client'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -152,3 +153,25 @@ test('keeps 1,000 offline rows and their writes through reloads, syncs them, and
 function openInNode(): Promise<Client> {
   return connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: 'node', kind: 'cli' } })
 }
+
+test('the React example shows the tasks, and a new one from the first moment until the server has it', async () => {
+  const example = await openSite(
+    join(home, 'react'),
+    {},
+    fileURLToPath(new URL('../../examples/react', import.meta.url)),
+  )
+  try {
+    const page = await example.context.newPage()
+    await page.goto(`${example.url}#${token}@${server.url}`)
+    await page.locator('li').first().waitFor()
+    await page.getByLabel('title').fill('Written in React')
+    await page.getByLabel('title').press('Enter')
+    await page.locator('li', { hasText: 'Written in React (pending, synced)' }).waitFor()
+    await page.locator('li', { hasText: 'Written in React' }).getByRole('button').click()
+    await page.locator('li', { hasText: 'Written in React (completed, synced)' }).waitFor()
+    const header = page.locator('header')
+    await expect.poll(() => header.textContent(), { timeout: 60_000 }).toBe('live, 0 waiting to be sent')
+  } finally {
+    await example.close()
+  }
+})

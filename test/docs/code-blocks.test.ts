@@ -34,7 +34,7 @@ async function complaints(modules: Readonly<Record<string, string>>): Promise<st
     types: ['node'],
     paths: { '#root/*': [`${root}*`] },
   }
-  const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['*.ts'], exclude: [] }
+  const config = { extends: join(root, 'tsconfig.json'), compilerOptions, include: ['*.ts', '*.tsx'], exclude: [] }
   await writeFile(join(here, 'tsconfig.json'), JSON.stringify(config))
   for (const [name, text] of Object.entries(modules)) await writeFile(join(here, name), text)
   try {
@@ -47,7 +47,12 @@ async function complaints(modules: Readonly<Record<string, string>>): Promise<st
 
 test('every ts block of the README and the docs compiles', async () => {
   const blocks = pages().flatMap((page) =>
-    codeBlocks(page, 'ts').map((block) => [`${page.path.replaceAll('/', '.')}.${block.line}.ts`, moduleOf(block)]),
+    ['ts', 'tsx'].flatMap((language) =>
+      codeBlocks(page, language).map((block) => [
+        `${page.path.replaceAll('/', '.')}.${block.line}.${language}`,
+        moduleOf(block),
+      ]),
+    ),
   )
   expect(blocks.length).toBeGreaterThan(10)
   expect(await complaints(Object.fromEntries(blocks) as Record<string, string>)).toBe('')
