@@ -231,6 +231,10 @@ export const errorCodes = {
     meaning: 'The session has as many subscriptions as are allowed.',
     remedy: 'Unsubscribe from one first.',
   },
+  table_locked: {
+    meaning: 'A migration has waited in vain for a table that another transaction holds; nothing of it was applied.',
+    remedy: 'End the transaction that the message names, and start again.',
+  },
   target_refused: {
     meaning: 'A webhook is to be sent to an address that is not public, or without https.',
     remedy: 'Correct the URL; in a closed network, set WEBHOOK_PRIVATE_TARGETS=true.',

@@ -123,7 +123,7 @@ async function openAll(
     },
   })
   opened.toEnd(() => database.close())
-  await database.migrate((name) => onProgress(`Applying ${name}`), config.embedding)
+  await database.migrate((name) => onProgress(`Applying ${name}`), config.embedding, onProgress)
   const { pool } = database
   const catalog = loadCatalog(application.entities ?? [], { embeddingDimension: config.embedding.dimension })
   const troubles = new Troubles(clock, log)

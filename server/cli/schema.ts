@@ -3,7 +3,11 @@ import { consolidateMigrations, type Database } from '../db/db.ts'
 import type { DatabaseJob, Job } from './command.ts'
 
 export async function migrate({ database, config, console }: DatabaseJob): Promise<void> {
-  const applied = await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding)
+  const applied = await database.migrate(
+    (name) => console.progress(`Applying ${name}`),
+    config.embedding,
+    (text) => console.progress(text),
+  )
   console.answer(
     { applied },
     applied.length === 0

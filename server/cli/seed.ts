@@ -8,7 +8,11 @@ export async function seed(
   { database, config, console }: DatabaseJob,
   extent: Exclude<DemoExtent, 'small'>,
 ): Promise<void> {
-  await database.migrate((name) => console.progress(`Applying ${name}`), config.embedding)
+  await database.migrate(
+    (name) => console.progress(`Applying ${name}`),
+    config.embedding,
+    (text) => console.progress(text),
+  )
   const demo = await seedDemo(database.pool, {
     clock: systemClock,
     random: systemRandom,

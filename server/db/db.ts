@@ -13,6 +13,7 @@ import type { OwnSchema } from './own-schema.ts'
 import type { EmbeddingChoice } from './prepare.ts'
 
 export { nameOf, timeOf } from './ask-database.ts'
+export { endBlocker, findBlocker, type Blocker } from './blockers.ts'
 export { openDatabaseClock, type DatabaseClock } from './database-clock.ts'
 export { databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts'
 export { consolidateMigrations } from './consolidate.ts'
@@ -57,9 +58,14 @@ export interface Database {
   /**
    * Applies what is pending, ships the rows that Tidewire brings, and returns the names of the migrations; concurrent callers wait
    * for each other. Embeddings of a new database get the dimension of `embedding`; throws `config_invalid` when an older one has
-   * another. The model is noted.
+   * another. The model is noted. A migration gives way to others again and again while a table is locked: `onWait` hears in a sentence
+   * whom it waits for. Throws `table_locked` in the end.
    */
-  migrate(onProgress?: (migration: string) => void, embedding?: EmbeddingChoice): Promise<readonly string[]>
+  migrate(
+    onProgress?: (migration: string) => void,
+    embedding?: EmbeddingChoice,
+    onWait?: (text: string) => void,
+  ): Promise<readonly string[]>
   /** Reverts the newest migration and returns its name. */
   rollback(): Promise<string | undefined>
   /** Ends all connections; embedded: checkpoint, close, unlock. Queries in flight finish first. */
@@ -172,8 +178,8 @@ function assemble({
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
     orm: () => (orm ??= openOrm(connection, own)),
-    migrate: (onProgress, embedding) =>
-      migrateUp(connection, { orm: () => database.orm(), onProgress, embedding, own, onMigrated }),
+    migrate: (onProgress, embedding, onWait) =>
+      migrateUp(connection, { orm: () => database.orm(), onProgress, onWait, embedding, own, onMigrated }),
     rollback: async () => rollbackOne(await database.orm(), connection, own),
     close: () => (closing ??= close()),
   }

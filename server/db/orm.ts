@@ -1,11 +1,11 @@
 import { parse } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MikroORM, type Options } from '@mikro-orm/postgresql'
+import { MikroORM, type Options, type Transaction } from '@mikro-orm/postgresql'
 import pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
 import { entities } from '../entities/entities.ts'
 import { migrationList, migrationNames, type OwnSchema } from './own-schema.ts'
-import { patiently } from './lock-wait.ts'
+import { patiently, type LockPatience } from './lock-wait.ts'
 import { prepare, type EmbeddingChoice } from './prepare.ts'
 
 /** Held while migrations run, so that servers that start together do not migrate together. Any constant does. */
@@ -55,6 +55,8 @@ export interface MigrateOptions {
   /** Made only when something is pending, for it takes a moment. */
   readonly orm: () => Promise<MikroORM>
   readonly onProgress?: ((migration: string) => void) | undefined
+  /** Hears in a sentence whom it waits for. */
+  readonly onWait?: ((text: string) => void) | undefined
   readonly embedding?: EmbeddingChoice | undefined
   readonly own: OwnSchema
   /** The shipped schema is there, nothing of the application and no shipped row yet. Not called when nothing was pending. */
@@ -62,25 +64,30 @@ export interface MigrateOptions {
 }
 
 export async function migrateUp(connection: pg.ClientConfig, options: MigrateOptions): Promise<readonly string[]> {
-  return alone(connection, async (client) => {
+  return alone(connection, options.onWait, async (client) => {
     const done: string[] = []
+    const patience = { beside: besideOf(connection, client), onWait: options.onWait }
     const isOwn = (name: string): boolean => options.own.migrations?.some((one) => one.name === name) ?? false
-    const apply = async (migrator: MikroORM['migrator'], isWanted: (name: string) => boolean): Promise<void> => {
+    const apply = async (orm: MikroORM, isWanted: (name: string) => boolean): Promise<void> => {
       for (;;) {
-        const next = (await migrator.getPending()).find(({ name }) => isWanted(name))
+        const next = (await orm.migrator.getPending()).find(({ name }) => isWanted(name))
         if (!next) break
         options.onProgress?.(next.name)
-        await migrator.up({ migrations: [next.name] })
+        await inPatientTransaction(orm, { ...patience, what: next.name }, (transaction) =>
+          orm.migrator.up({ migrations: [next.name], transaction }),
+        )
         done.push(next.name)
       }
     }
     if (await isBehind(client, options.own)) {
-      const { migrator } = await options.orm()
-      await apply(migrator, (name) => !isOwn(name))
+      const orm = await options.orm()
+      await apply(orm, (name) => !isOwn(name))
       if (done.length > 0) await options.onMigrated?.()
-      await apply(migrator, isOwn)
+      await apply(orm, isOwn)
     }
-    await patiently(() => prepare(connection, options.embedding, options.own.entities))
+    await patiently({ ...patience, what: 'Preparing the tables' }, (begin) =>
+      prepare(connection, begin, options.embedding, options.own.entities),
+    )
     return done
   })
 }
@@ -99,7 +106,7 @@ export async function rollbackOne(
   connection: pg.ClientConfig,
   own: OwnSchema,
 ): Promise<string | undefined> {
-  return alone(connection, async () => {
+  return alone(connection, undefined, async (client) => {
     const newest = (await orm.migrator.getExecuted()).at(-1)
     if (!newest) return undefined
     if (!(await migrationNames(own)).includes(newest.name)) {
@@ -108,18 +115,49 @@ export async function rollbackOne(
           'Name the application that has it (--app FILE or TIDEWIRE_APP), or use the version of Tidewire that has it.',
       })
     }
-    await orm.migrator.down({ migrations: [newest.name] })
+    const patience = { what: newest.name, beside: besideOf(connection, client) }
+    await inPatientTransaction(orm, patience, (transaction) =>
+      orm.migrator.down({ migrations: [newest.name], transaction }),
+    )
     return newest.name
   })
 }
 
+/** The embedded database has one backend: a question beside its transaction would wait for that to end, and nobody else holds a lock. */
+function besideOf({ connectionString }: pg.ClientConfig, client: pg.Client): pg.Client | undefined {
+  return connectionString === undefined ? undefined : client
+}
+
+/** A migration that asks to run outside of any transaction does, and waits as it was written to. */
+async function inPatientTransaction(
+  orm: MikroORM,
+  patience: LockPatience,
+  run: (transaction: Transaction) => Promise<unknown>,
+): Promise<void> {
+  const connection = orm.em.getConnection()
+  await patiently(patience, (begin) =>
+    connection.transactional(async (transaction: Transaction) => {
+      await begin((text) => connection.execute<{ pid: number }[]>(text, [], 'all', transaction))
+      await run(transaction)
+    }),
+  )
+}
+
 /** Runs with the migration lock held. A session lock: a crash frees it. */
-async function alone<T>(connection: pg.ClientConfig, run: (client: pg.Client) => Promise<T>): Promise<T> {
+async function alone<T>(
+  connection: pg.ClientConfig,
+  onWait: ((text: string) => void) | undefined,
+  run: (client: pg.Client) => Promise<T>,
+): Promise<T> {
   const client = new pg.Client(connection)
   client.on('error', () => undefined)
   await client.connect()
   try {
-    await client.query('select pg_advisory_lock($1)', [migrationLock])
+    const { rows } = await client.query<{ mine: boolean }>('select pg_try_advisory_lock($1) as mine', [migrationLock])
+    if (rows[0]?.mine !== true) {
+      onWait?.('Another process applies migrations; waiting for it')
+      await client.query('select pg_advisory_lock($1)', [migrationLock])
+    }
     return await run(client)
   } finally {
     await client.query('select pg_advisory_unlock($1)', [migrationLock]).catch(() => undefined)

@@ -8,7 +8,7 @@ import { loadCatalog } from '../catalog/catalog.ts'
 import { shippedRows, type ShippedTable } from '../catalog/shipped-rows.ts'
 import { embeddingDimension, type TableEntity } from '../entities/define.ts'
 import { TideError } from '../../protocol/error.ts'
-import { lockWait } from './lock-wait.ts'
+import type { BeginPatiently } from './lock-wait.ts'
 
 const dimensionKey = 'embedding.dimension'
 const modelKey = 'embedding.model'
@@ -26,6 +26,7 @@ export interface EmbeddingChoice {
  */
 export async function prepare(
   connection: pg.ClientConfig,
+  begin: BeginPatiently,
   embedding: EmbeddingChoice = {},
   own: readonly TableEntity[] = [],
 ): Promise<void> {
@@ -36,7 +37,7 @@ export async function prepare(
   await client.connect()
   try {
     await client.query('begin')
-    await client.query(lockWait)
+    await begin(async (text) => (await client.query<{ pid: number }>(text)).rows)
     await client.query('select sync.ensure_roles(), sync.secure()')
     await settleDimension(client, dimension)
     if (model !== undefined && (await settingOf(client, modelKey)) !== model)

@@ -1,7 +1,20 @@
-import type pg from 'pg'
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { inOneTransaction, openDatabase, type Notification } from '../../server/db/db.ts'
+import { patiently } from '../../server/db/lock-wait.ts'
+import { Migration } from '../../server/server.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+class AddNoteToTasks extends Migration {
+  override up(): void {
+    this.addSql('alter table tasks add column note text')
+  }
+
+  override down(): void {
+    this.addSql('alter table tasks drop column note')
+  }
+}
 
 let empty: TestDatabase
 beforeAll(async () => {
@@ -36,6 +49,46 @@ describe('migrations on Postgres', () => {
     await migrating
     const { rows } = await pool.query(`select relrowsecurity as secured from pg_class where relname = 'tasks'`)
     expect(rows).toEqual([{ secured: true }])
+  })
+
+  test('give way to readers while somebody forgets a transaction, say who, and go on when it ends', async () => {
+    const forgotten = new pg.Client({ connectionString: empty.url, application_name: 'forgotten' })
+    await forgotten.connect()
+    await forgotten.query('begin; select from tasks')
+    const { rows } = await forgotten.query<{ pid: number }>('select pg_backend_pid() as pid')
+    const applying = await openDatabase({ database: empty.config }, { own: { migrations: [AddNoteToTasks] } })
+    const told = Promise.withResolvers<string>()
+    const migrating = applying.migrate(undefined, undefined, told.resolve)
+    expect(await told.promise).toMatch(
+      new RegExp(
+        `^AddNoteToTasks waits for a lock that process ${String(rows[0]?.pid)} \\(forgotten, idle in transaction\\), open for \\d+ s, holds: try 1 of 20$`,
+      ),
+    )
+    // A write would wait behind the migration for as long as that waits itself.
+    await empty.database.pool.query('update tasks set title = title')
+    await forgotten.query('rollback')
+    expect(await migrating).toEqual(['AddNoteToTasks'])
+    expect(await applying.rollback()).toBe('AddNoteToTasks')
+    await forgotten.end()
+    await applying.close()
+  })
+
+  test('end with the statement that ends a prepared transaction which keeps a table', async () => {
+    const { pool } = empty.database
+    const name = `kept ${randomUUID()}`
+    await pool.query(`begin; lock table tasks in row exclusive mode; prepare transaction '${name}'`)
+    const waiting = inOneTransaction(pool, async (client) =>
+      patiently({ what: 'This test', beside: pool, tries: 1 }, async (begin) => {
+        await begin(async (text) => (await client.query<{ pid: number }>(text)).rows)
+        await client.query('lock table tasks')
+      }),
+    )
+    await expect(waiting).rejects.toMatchObject({
+      code: 'table_locked',
+      message: expect.stringContaining(`the prepared transaction '${name}'`) as string,
+      remedy: expect.stringContaining(`ROLLBACK PREPARED '${name}';`) as string,
+    })
+    await pool.query(`rollback prepared '${name}'`)
   })
 
   test('can be taken back one by one', async () => {
