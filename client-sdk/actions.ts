@@ -354,6 +354,31 @@ export interface Actions {
     readonly input: { readonly deviceId: string }
     readonly answer: Readonly<Record<string, never>>
   }
+  /**
+   * Makes an estimate (a draft) of the tokens that are expected: their price, times what the organization's active model has learned.
+   * Of the project, or of one thing in it.
+   */
+  readonly 'costs.estimate': {
+    readonly input: {
+      readonly projectId: string
+      readonly planId?: string
+      readonly phaseId?: string
+      readonly macroStepId?: string
+      readonly taskId?: string
+      /** `openrouter` when absent. */
+      readonly provider?: string
+      readonly model: string
+      readonly inputTokens: number
+      readonly outputTokens: number
+    }
+    readonly answer: { readonly estimate: RowOf<(typeof shippedSchema)['costEstimates']> }
+  }
+  /** An admin vouches for a capability of an agent, or takes that back. */
+  readonly 'capabilities.verify': {
+    /** `verified`: true when absent. */
+    readonly input: { readonly capabilityId: string; readonly verified?: boolean }
+    readonly answer: { readonly verifiedAt: string | null }
+  }
   /** What the organization was charged, newest month first, 500 charges at a time. For admins. */
   readonly 'charges.list': {
     readonly input: {

@@ -28,7 +28,7 @@ export class Migration20261122164000_repricing extends Migration {
  * What the subject of an estimate has cost: a task with all below it, a step with its tasks, a phase with its steps, a plan with its phases
  * and its tasks. Of a whole project also what is summed up by day already; the sums do not tell tasks apart.
  */
-const actualCost = `
+export const actualCost = `
 create function sync.actual_cost(estimate public.cost_estimates) returns numeric language plpgsql stable as $$
 declare
   steps uuid[];

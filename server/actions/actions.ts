@@ -17,7 +17,9 @@ import type { SqlQuery } from '../scope/sql-query.ts'
 import { describeScopes, mayCall } from '../scope/token-scopes.ts'
 import type { ActionContext, AnyAction, ReadCredential } from './action.ts'
 import { storeAnalysis } from './analyses.ts'
+import { verifyCapability } from './capabilities.ts'
 import { listCharges } from './charges.ts'
+import { estimateCost } from './estimates.ts'
 import { failEvents, readEvents, replayEvents } from './event-reading.ts'
 import { pauseSubscription, resumeSubscription, subscribeToEvents } from './event-subscriptions.ts'
 import { configureIntegration, secureWebhook } from './integrations.ts'
@@ -68,6 +70,8 @@ export const shippedActions: readonly AnyAction[] = [
   listTokens,
   revokeToken,
   revokeDevice,
+  verifyCapability,
+  estimateCost,
 ]
 
 export interface ActionsOptions {

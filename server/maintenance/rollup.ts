@@ -7,9 +7,11 @@ import { recordEffect } from './runs.ts'
 const rollups = {
   event_metrics: 'select sync.summarise_events() as n',
   agents: 'select sync.refresh_agent_stats() as n',
+  'agents.usage_stats': 'select sync.refresh_usage_stats() as n',
+  cost_models: 'select sync.train_cost_models() as n',
 } as const
 
-/** Sums up events per minute, and the runs of agents. One that fails does not keep the other from being done; the first error is thrown. */
+/** Sums up events per minute, and the runs and the usage of agents, and lets cost models learn. One that fails does not keep the other from being done; the first error is thrown. */
 export async function rollUp({ pool, clock }: { readonly pool: pg.Pool; readonly clock: Clock }): Promise<void> {
   const one = ([into, text]: [string, string]): Promise<number> =>
     recordEffect({ pool, clock, kind: 'rollup', affected: (n) => n, details: () => ({ into }) }, async () => {

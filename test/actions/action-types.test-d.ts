@@ -3,7 +3,9 @@ import type { z } from 'zod'
 import type { Actions } from '@tidewire/client'
 import type { Json } from '../../protocol/rows/row.ts'
 import type { storeAnalysis } from '../../server/actions/analyses.ts'
+import type { verifyCapability } from '../../server/actions/capabilities.ts'
 import type { listCharges } from '../../server/actions/charges.ts'
+import type { estimateCost } from '../../server/actions/estimates.ts'
 import type { failEvents, readEvents, replayEvents } from '../../server/actions/event-reading.ts'
 import type {
   pauseSubscription,
@@ -30,6 +32,7 @@ type Shipped =
   | typeof claimTask
   | typeof closeProject
   | typeof configureIntegration
+  | typeof estimateCost
   | typeof failEvents
   | typeof finishStep
   | typeof heartbeat
@@ -53,6 +56,7 @@ type Shipped =
   | typeof startWorkflow
   | typeof storeAnalysis
   | typeof subscribeToEvents
+  | typeof verifyCapability
   | typeof waiveGate
   | typeof withdrawInvitation
 

@@ -492,22 +492,6 @@ describe('instances', () => {
   })
 })
 
-it('statistics of an agent come from its runs', async () => {
-  await world.query('delete from task_runs')
-  for (const status of ['completed', 'completed', 'completed', 'failed']) {
-    await world.addTask({ max_attempts: 1 })
-    const { task } = await claim()
-    await world.query(`update tasks set status = $2 where id = $1`, [task?.id, status])
-  }
-  expect(await world.query('select sync.refresh_agent_stats() as n')).toEqual([{ n: 1 }])
-  expect(await world.read('agents', world.fixture.agentId)).toMatchObject({
-    success_rate: '0.7500',
-    total_tasks_completed: 3,
-    average_response_time_ms: expect.any(String),
-  })
-  expect(await world.query('select sync.refresh_agent_stats() as n')).toEqual([{ n: 0 }])
-})
-
 it('a parent is as far as its children, whatever is written to it', async () => {
   const parent = await world.addTask({ title: 'parent' })
   const [a, b] = [

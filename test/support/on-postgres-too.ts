@@ -4,7 +4,9 @@
  */
 export const onPostgresToo = [
   'test/actions/analyses.pglite.test.ts',
+  'test/actions/cost-models.pglite.test.ts',
   'test/actions/events.pglite.test.ts',
+  'test/actions/kept-figures.pglite.test.ts',
   'test/actions/pipelines.pglite.test.ts',
   'test/actions/workflows.pglite.test.ts',
   'test/actions/task-claims.pglite.test.ts',
