@@ -42,7 +42,7 @@ do $$ begin
 end $$`
 
 /** To the owner and the admins of the project, who may approve the step or waive the gate. */
-const noticeOfRun = `
+export const noticeOfRun = `
 create function sync.notice_of_run() returns trigger language plpgsql as $$
 declare
   execution uuid := case tg_table_name when 'pipeline_executions' then new.id else (to_jsonb(new) ->> 'execution_id')::uuid end;

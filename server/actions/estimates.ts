@@ -81,7 +81,7 @@ with price as (
   select sync.usage_cost(p, $9, 0, $10) as cost from sync.price_at($1, $7, $8, now()) p where p.id is not null
 ), active as (
   select id, case when jsonb_typeof(parameters -> 'ratio') = 'number' and (parameters ->> 'ratio')::numeric > 0 then (parameters ->> 'ratio')::numeric else 1 end as ratio,
-    mean_absolute_pct_error::numeric / 100 as error
+    mean_absolute_pct_error::numeric / 100 as error, greatest(1 - mean_absolute_pct_error::numeric / 100, case when mean_absolute_pct_error is not null then 0 end) as rest
   from cost_models
   where organization_id = $1 and is_active and deleted_at is null and target in ('cost', 'tokens') order by target limit 1
 )
@@ -90,7 +90,7 @@ insert into cost_estimates (
   cost_model_id, cost_low, cost_expected, cost_high, confidence, assumptions, created_by_user_id, created_by_agent_id, origin_device_id
 )
 select $1, $2, $3, $4, $5, $6, $7, $8, round($9::bigint * coalesce(a.ratio, 1)), round($10::bigint * coalesce(a.ratio, 1)),
-  a.id, p.cost * a.ratio * greatest(1 - a.error, 0), p.cost * coalesce(a.ratio, 1), p.cost * a.ratio * (1 + a.error), greatest(1 - a.error, 0),
+  a.id, p.cost * a.ratio * a.rest, p.cost * coalesce(a.ratio, 1), p.cost * a.ratio * (1 + a.error), a.rest,
   jsonb_build_array(jsonb_strip_nulls(jsonb_build_object(
     'kind', 'cost_model', 'cost', trim_scale(p.cost), 'tokens', $9::bigint + $10::bigint, 'ratio', a.ratio
   ))), $11, $12, $13

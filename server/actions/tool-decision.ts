@@ -37,6 +37,8 @@ export interface ToolDecision {
   readonly reason: string | null
   /** The row that decided. */
   readonly permissionId: string | null
+  /** A limit of the agent was reached; nothing else is in the way. */
+  readonly isExhausted: boolean
 }
 
 const order = ['agent', 'organization', 'shipped'] as const
@@ -68,6 +70,7 @@ export function decideTool({ toolName, operation, byUser, permissions, dna, used
     allowed: reason === null,
     reason,
     permissionId: row?.id ?? null,
+    isExhausted: false,
   })
   if (!row) return decided(`No permission names the tool ${toolName}.`)
   if (!row.allowed) return decided(row.reason ?? `The permission of the ${nameOf(row)} denies ${toolName}.`)
@@ -83,7 +86,8 @@ export function decideTool({ toolName, operation, byUser, permissions, dna, used
     return decided(`The guardrails of the agent do not allow ${toolName}.`)
   const needsApproval = [toolName, `${toolName}.${operation}`].some((name) => requireApprovalFor.includes(name))
   if (needsApproval && !byUser) return decided(`${toolName} needs approval: a person must ask for it.`)
-  return decided(exhausted(parsed.data, used))
+  const limit = exhausted(parsed.data, used)
+  return { ...decided(limit), isExhausted: limit !== null }
 }
 
 /** The first limit that is reached. */

@@ -27,7 +27,7 @@ export const checkTool = defineAction({
   async run(context, { agentId, toolName, operation, parameters, projectId, taskId }) {
     await checkPlace(context, agentId, projectId)
     const agent = await agentOf(context, agentId)
-    const { allowed, reason, permissionId } = decideTool({
+    const { allowed, reason, permissionId, isExhausted } = decideTool({
       toolName,
       operation,
       byUser: context.principal.kind === 'user',
@@ -55,6 +55,12 @@ export const checkTool = defineAction({
         toJsonb(parameters),
       ],
     })
+    if (isExhausted)
+      await context.query({
+        name: 'action_budget_notice',
+        text: 'select sync.notice_of_budget($1, $2)',
+        values: [agentId, reason],
+      })
     return { allowed, reason, decisionId: logged?.id ?? null }
   },
 })

@@ -169,7 +169,7 @@ from credentials c where c.id = $1 and c.spend_limit_usd is not null`
 const deniedSql = `
 insert into audit_logs (organization_id, action, table_name, row_id, outcome, details)
 select organization_id, 'credential.read', 'credentials', id, 'denied',
-  jsonb_build_object('provider', provider, 'kind', kind, 'label', label, 'limitUsd', $2::float8, 'spentUsd', $3::float8)
+  jsonb_build_object('provider', provider, 'kind', kind, 'label', label, 'userId', user_id, 'limitUsd', $2::float8, 'spentUsd', $3::float8)
 from credentials where id = $1`
 
 export function createCredentials({ pool, refusals, cipher, clock, random }: CredentialsDeps): Credentials {

@@ -155,9 +155,13 @@ export interface BranchChange {
   readonly isDefault: boolean
   readonly committedAt: string | null
   readonly author: string | null
+  /** Commits that its base does not have; null: not told. */
+  readonly aheadBy: number | null
+  /** In which most of the repository is written; null: not told. */
+  readonly language: string | null
 }
 
-/** The branch that was pushed to, deleted or merged; undefined: the webhook is about none. */
+/** The branch that was pushed to or deleted, or of a pull request; undefined: the webhook is about none. */
 export function branchOf(
   provider: string,
   { eventType, payload }: Pick<Delivery, 'eventType' | 'payload'>,
@@ -172,12 +176,15 @@ export function branchOf(
     externalId: typeof id === 'number' ? String(id) : null,
     branch,
     isDefault: repository['default_branch'] === branch,
+    committedAt: null,
+    author: null,
+    aheadBy: null,
+    language: text(repository['language']) ?? null,
   })
   if (eventType === 'push') {
     const branch = /^refs\/heads\/(.+)$/.exec(text(payload['ref']) ?? '')?.[1]
     if (branch === undefined) return undefined
-    if (payload['deleted'] === true)
-      return { ...of(branch), status: 'deleted', sha: null, committedAt: null, author: null }
+    if (payload['deleted'] === true) return { ...of(branch), status: 'deleted', sha: null, aheadBy: 0 }
     const commit = object(payload['head_commit'])
     return {
       ...of(branch),
@@ -190,10 +197,67 @@ export function branchOf(
   const pull = object(payload['pull_request'])
   const head = object(pull['head'])
   const branch = text(head['ref'])
+  const isMerged = eventType === 'pull_request.closed' && pull['merged'] === true
+  if (!isMerged && !pullRequestNews.has(eventType)) return undefined
   // Of a fork it is another repository's branch.
-  if (eventType !== 'pull_request.closed' || pull['merged'] !== true || branch === undefined) return undefined
-  if (text(object(head['repo'])['full_name']) !== name) return undefined
-  return { ...of(branch), status: 'merged', sha: text(head['sha']) ?? null, committedAt: null, author: null }
+  if (branch === undefined || text(object(head['repo'])['full_name']) !== name) return undefined
+  const sha = text(head['sha']) ?? null
+  if (isMerged) return { ...of(branch), status: 'merged', sha, aheadBy: 0 }
+  return { ...of(branch), status: 'active', sha, aheadBy: count(pull['commits']) }
+}
+
+const pullRequestNews: ReadonlySet<string> = new Set([
+  'pull_request.opened',
+  'pull_request.reopened',
+  'pull_request.synchronize',
+])
+
+/** A rule that protects branches of a repository. */
+export interface BranchRule {
+  readonly repository: string
+  /** As the platform knows it. */
+  readonly externalId: string
+  /** A regular expression for the names of the branches; null: the rule is gone. */
+  readonly matches: string | null
+}
+
+/** Undefined: the webhook is about no such rule. */
+export function branchRuleOf(
+  provider: string,
+  { eventType, payload }: Pick<Delivery, 'eventType' | 'payload'>,
+): BranchRule | undefined {
+  if (provider !== 'github' || !eventType.startsWith('branch_protection_rule.')) return undefined
+  const repository = text(object(payload['repository'])['full_name'])
+  const { id, name } = object(payload['rule'])
+  if (repository === undefined || typeof id !== 'number' || typeof name !== 'string') return undefined
+  const isGone = eventType === 'branch_protection_rule.deleted'
+  return { repository, externalId: String(id), matches: isGone ? null : namesLike(name) }
+}
+
+/** GitHub's patterns are those of `fnmatch`: an asterisk ends at a slash, two with a slash behind them do not. */
+export function namesLike(pattern: string): string {
+  const parts = pattern.match(/\*\*\/|\*+|\?|[^*?]/gu) ?? []
+  const one = (part: string): string => {
+    if (part === '**/') return '(.*/)?'
+    if (part.startsWith('*')) return '[^/]*'
+    return part === '?' ? '[^/]' : part.replace(/[\\^$.|+()[\]{}]/u, '\\$&')
+  }
+  return `^${parts.map(one).join('')}$`
+}
+
+/** The task that a branch may be for, as its name says it: an id, the number of an issue, or a key such as ENG-12. */
+export interface TaskHint {
+  readonly id: string | null
+  readonly number: string | null
+  readonly key: string | null
+}
+
+export function taskHintOf(branch: string): TaskHint {
+  return {
+    id: /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/iu.exec(branch)?.[0].toLowerCase() ?? null,
+    number: /(?:^|\/)(?:issue-|gh-)?(\d{1,9})(?:[-_]|$)/iu.exec(branch)?.[1] ?? null,
+    key: /(?:^|\/)([a-z]{2,10}-\d{1,9})(?:[-_/]|$)/iu.exec(branch)?.[1]?.toUpperCase() ?? null,
+  }
 }
 
 function parse(headers: IncomingHttpHeaders, body: Buffer): JsonObject {
@@ -231,6 +295,10 @@ function isObject(value: unknown): value is JsonObject {
 
 function object(value: Json | undefined): JsonObject {
   return isObject(value) ? value : {}
+}
+
+function count(value: Json | undefined): number | null {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < 2 ** 31 ? value : null
 }
 
 function text(value: Json | undefined): string | undefined {

@@ -119,7 +119,10 @@ describe('a model', () => {
   })
 
   test('of tokens and one of hours learn from tokens and hours', async () => {
-    const [ofTokens, ofHours] = [await model({ target: 'tokens' }), await model({ target: 'hours' })]
+    const [ofTokens, ofHours] = [
+      await model({ name: 'tokens', target: 'tokens' }),
+      await model({ name: 'hours', target: 'hours' }),
+    ]
     await spend(1, 2, { estimated_input_tokens: 500_000, estimated_output_tokens: 500_000 })
     await end(await world.addTask({ estimated_hours: 2, actual_hours: 1 }))
     await learn()
@@ -160,7 +163,7 @@ describe('costs.estimate', () => {
 
   test('is the price without a model, and what the active one has learned with it, which learns from the price alone', async () => {
     expect(await estimate()).toMatchObject({
-      costExpected: '2.000000',
+      costExpected: 2,
       costLow: null,
       confidence: null,
       costModelId: null,
@@ -177,10 +180,10 @@ describe('costs.estimate', () => {
       costModelId: made.id,
       taskId: task.id,
       estimatedInputTokens: 2_000_000,
-      costLow: '1.333333',
-      costExpected: '4.000000',
-      costHigh: '6.666667',
-      confidence: '0.33',
+      costLow: 1.333333,
+      costExpected: 4,
+      costHigh: 6.666667,
+      confidence: 0.33,
       createdByAgentId: world.fixture.agentId,
     })
     await use(task, 4)

@@ -117,6 +117,10 @@ describe('tools.check', () => {
       allowed: false,
       reason: expect.stringContaining('maxCostUsdPerDay'),
     })
+    // Told to its owner, once a day.
+    expect(await world.query('select kind, body from notifications where subject_id = $1', [agentId])).toEqual([
+      { kind: 'agent.budget_reached', body: expect.stringContaining('maxTokensPerRun') },
+    ])
     await limits({})
   })
 

@@ -171,6 +171,38 @@ describe('while the embedded server runs', () => {
     expect(await run(['credentials', 'revoke', id], env)).toMatchObject({ code: 0 })
     expect(await run(['credentials', 'revoke', id], env)).toMatchObject({ code: 1 })
     expect(await run(['credentials', 'revoke', 'nonsense'], env)).toMatchObject({ code: 2 })
+
+    // With all that can be said of one.
+    const said = ['--user', 'ada@example.com', '--kind', 'oauth_token', '--label', 'mine', '--expires', '2099-01-02']
+    const app = ['--account', 'Iv1.client', '--token-url', 'https://example.com/token', '--refresh']
+    const own = ['credentials', 'set', '--provider', 'github', ...said, ...app, '--json']
+    expect(await run(own, env, 'gho_0123456789\n')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no second line') as string,
+    })
+    const stored = JSON.parse((await run(own, env, 'gho_0123456789\nghr_0123456789\n')).out) as { id: string }
+    expect(JSON.parse((await run(['credentials', '--json'], env)).out)).toMatchObject({
+      credentials: [
+        {
+          id: stored.id,
+          provider: 'github',
+          kind: 'oauth_token',
+          label: 'mine',
+          userId: expect.any(String) as string,
+          lastFour: '6789',
+          expiresAt: '2099-01-02T00:00:00.000Z',
+        },
+      ],
+    })
+    for (const [wrong, of] of [
+      [['--kind', 'guess'], 'kind'],
+      [['--expires', 'soon'], 'expires'],
+      [['--user', 'nobody@example.com'], 'nobody@example.com'],
+    ] as const)
+      expect(await run(['credentials', 'set', '--provider', 'x', ...wrong], env, 'secret')).toMatchObject({
+        code: expect.toSatisfy((code: number) => code !== 0) as number,
+        err: expect.stringContaining(of) as string,
+      })
   })
 
   test('rollback and migrate take back the newest migration and bring it again; who is connected goes on, or comes back', async () => {

@@ -149,6 +149,9 @@ describe('a credential', () => {
     await use({ model: 'dear', input_tokens: 50 })
     await expect(credentials.read(name())).rejects.toMatchObject({ code: 'spend_limit_reached' })
     await expect(credentials.read(name({ label: 'second' }))).resolves.toMatchObject({ secret: 'second' })
+    expect(
+      (await pool.query(`select user_id, kind from notifications where kind = 'credential.limit_reached'`)).rows,
+    ).toContainEqual({ user_id: fixture.ownerId, kind: 'credential.limit_reached' })
   })
 
   it('that has ended is not handed out', async () => {

@@ -300,6 +300,37 @@ describe('an issue that is linked to a task', () => {
           body: { title: 'Newest', state: 'open' },
         },
       ])
+
+    // What is edited while the integration is paused is told when it goes on.
+    const bodies = () => platform.seen.slice(before + 1).map(({ body }) => body)
+    const edit = async (title: string) => (await owner.tasks.update(task.id, { title })).wait('synced')
+    await settled(integration)
+    await owner.call('integrations.configure', { integrationId: integration, status: 'paused' })
+    await edit('Paused')
+    await edit('While paused')
+    await settled(integration)
+    expect(bodies()).toEqual([])
+    await owner.call('integrations.configure', { integrationId: integration, status: 'active' })
+    await expect.poll(bodies, { timeout: 60_000 }).toEqual([{ title: 'While paused' }])
+    await settled(integration)
+
+    // Both sides change the title: the task's is told, and the issue's is settled for by a client.
+    platform.status = 500
+    await edit('Ours')
+    await send(path, issue('edited', { title: 'Theirs', state: 'open', updated_at: '2026-02-01T00:00:00Z' }))
+    const conflicts = () => owner.conflicts.find({ where: { status: 'open', rowId: task.id } })
+    await expect
+      .poll(conflicts, { timeout: 60_000 })
+      .toMatchObject([{ kind: 'field', mine: { title: 'Theirs' }, theirs: { title: 'Ours' } }])
+    platform.status = 200
+    await query(`update sync.integration_queue set due_at = now() where integration_id = $1`, [integration])
+    await settled(integration)
+    expect(bodies().at(-1)).toEqual({ title: 'Ours' })
+    const [conflict] = await conflicts()
+    await (await owner.conflicts.resolve(conflict?.id ?? '', 'client')).wait('synced')
+    await expect.poll(() => bodies().at(-1), { timeout: 60_000 }).toEqual({ title: 'Theirs' })
+    expect(await owner.tasks.get(task.id)).toMatchObject({ title: 'Theirs', $sync: { status: 'synced' } })
+    expect(await conflicts()).toEqual([])
   })
 })
 
@@ -367,7 +398,36 @@ describe('a push to GitHub', () => {
     await push('refs/heads/other', 'bbb')
     await push('refs/heads/gone', 'ccc')
     await push('refs/heads/gone', '000', { deleted: true })
+    // What is told of branches: a rule for those that are there and those that come, a pull request, and a task by the name of its branch.
+    const repository = { full_name: 'acme/app', language: 'TypeScript' }
+    const rule = (action: string) =>
+      letter('github', { action, rule: { id: 1, name: 'release/*' }, repository }, 'branch_protection_rule')
+    await send(path, rule('created'))
+    const task = await add('tasks', { ...inProject, title: 'T' })
+    const link = { integration_id: integration, local_type: 'task', local_id: task.id, external_type: 'issue' }
+    await add('external_links', { ...link, external_id: '77' })
+    await push('refs/heads/release/1', 'ddd', { repository })
+    const head = { ref: '77-fix', sha: 'eee', repo: { full_name: 'acme/app' } }
+    await send(
+      path,
+      letter('github', { action: 'opened', pull_request: { head, commits: 3 }, repository }, 'pull_request'),
+    )
     await settled(integration)
+    const told = () =>
+      query(
+        `select name, is_protected, ahead_by, behind_by, task_id from repository_branches
+         where repository_id = $1 and name in ('release/1', '77-fix') order by name`,
+        [repository_id],
+      )
+    const fix = { name: '77-fix', is_protected: false, ahead_by: 3, behind_by: 0, task_id: task.id }
+    const release = { name: 'release/1', ahead_by: 0, behind_by: 0, task_id: null }
+    expect(await told()).toEqual([fix, { ...release, is_protected: true }])
+    await send(path, rule('deleted'))
+    await settled(integration)
+    expect(await told()).toEqual([fix, { ...release, is_protected: false }])
+    expect(await read('repositories', repository_id)).toMatchObject({ language_stats: { primary: 'TypeScript' } })
+    await query(`delete from repository_branches where name in ('release/1', '77-fix')`)
+    await query(`delete from pipeline_executions where branch in ('release/1', '77-fix')`)
     expect(
       await query(
         'select name, head_sha as sha, status from repository_branches where repository_id = $1 order by name',

@@ -7,6 +7,7 @@ export const onPostgresToo = [
   'test/actions/cost-models.pglite.test.ts',
   'test/actions/events.pglite.test.ts',
   'test/actions/kept-figures.pglite.test.ts',
+  'test/actions/notices.pglite.test.ts',
   'test/actions/pipelines.pglite.test.ts',
   'test/actions/workflows.pglite.test.ts',
   'test/actions/task-claims.pglite.test.ts',
