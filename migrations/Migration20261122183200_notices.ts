@@ -281,7 +281,7 @@ const triggers: readonly (readonly [table: string, trigger: string])[] = [
   [
     'agent_events',
     `f_notice after insert ON_TABLE for each row
-    when (new.severity in ('error', 'critical') and new.agent_id is not null) execute function sync.notice_of_agent()`,
+    when (new.severity in ('error', 'critical') and new.agent_id is not null and new.event_type <> 'instance.crashed') execute function sync.notice_of_agent()`,
   ],
   [
     'audit_logs',

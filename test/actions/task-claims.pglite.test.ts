@@ -1,45 +1,29 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createActionWorld, newId, type ActionWorld } from './world.ts'
 import type { SqlRow } from '../migrations/rows.ts'
+import { createClaimsWorld, type ClaimsWorld, type TaskClaim as Claim } from './claims-world.ts'
+import { newId } from './world.ts'
 
-let world: ActionWorld
+let world: ClaimsWorld
 let secondId: string
 beforeAll(async () => {
-  world = await createActionWorld()
-  const second = await world.add('agents', {
-    name: 'Second',
-    agent_type: 'generic',
-    owner_user_id: world.fixture.ownerId,
-  })
-  secondId = String(second.id)
+  world = await createClaimsWorld()
+  secondId = world.secondId
 })
 afterAll(() => world.close())
 beforeEach(() => world.query('delete from tasks'))
 
-interface Claim {
-  readonly task: {
-    readonly id: string
-    readonly title: string
-    readonly status: string
-    readonly attemptCount: number
-  } | null
-  readonly runId: string | null
-}
-const claim = async (more: Readonly<Record<string, string | number>> = {}): Promise<Claim> =>
-  (await world.call(world.agent, 'tasks.claim', { agentId: world.fixture.agentId, ...more })) as unknown as Claim
-/** Another agent of the same organization and owner, which may claim what is anybody's. */
-const claimAsSecond = async (): Promise<Claim> =>
-  (await world.call(world.owner, 'tasks.claim', { agentId: secondId })) as unknown as Claim
-const claimedTitle = async (): Promise<string | undefined> => (await claim()).task?.title
+const claim = (...given: Parameters<ClaimsWorld['claim']>) => world.claim(...given)
+const claimAsSecond = (...given: Parameters<ClaimsWorld['claimAsSecond']>) => world.claimAsSecond(...given)
+const claimedTitle = (...given: Parameters<ClaimsWorld['claimedTitle']>) => world.claimedTitle(...given)
+const sweep = (...given: Parameters<ClaimsWorld['sweep']>) => world.sweep(...given)
+const taskOf = (...given: Parameters<ClaimsWorld['taskOf']>) => world.taskOf(...given)
 const expire = (id: string) =>
   world.query(`update tasks set lease_expires_at = now() - interval '1 second' where id = $1`, [id])
-const sweep = () => world.query('select sync.sweep_instances(), sync.sweep_leases()')
 const runsOf = (id: string) =>
   world.query(
     'select attempt, status, finished_at is not null as finished from task_runs where task_id = $1 order by attempt',
     [id],
   )
-const taskOf = async (claimed: Claim): Promise<SqlRow> => world.read('tasks', claimed.task?.id ?? '')
 
 describe('tasks.claim', () => {
   it('takes the most important, then the oldest', async () => {
@@ -407,173 +391,5 @@ describe('a task that goes back to pending', () => {
     await ways['had a run that failed']?.(claimed)
     expect(await claim()).toEqual({ task: null, runId: null })
     expect((await claimAsSecond()).task).toMatchObject({ id })
-  })
-})
-
-describe('instances', () => {
-  const start = (values: SqlRow = {}) =>
-    world.add('agent_instances', { agent_id: world.fixture.agentId, status: 'idle', ...values })
-  const statusOfAgent = async () => (await world.read('agents', world.fixture.agentId))['status']
-  beforeEach(() => world.query('delete from agent_instances'))
-
-  it('make their agent online, busy and offline, and each change is an event', async () => {
-    await world.query('delete from agent_events')
-    const { id } = await start()
-    const other = await start()
-    expect(await statusOfAgent()).toBe('online')
-    await world.call(world.agent, 'agents.heartbeat', { instanceId: id, status: 'busy', cpuPercent: 12.5 })
-    expect(await statusOfAgent()).toBe('busy')
-    for (const instanceId of [id, other.id])
-      await world.call(world.agent, 'agents.heartbeat', { instanceId, status: 'stopped' })
-    expect(await statusOfAgent()).toBe('offline')
-    const events = await world.query('select event_type from agent_events order by created_at')
-    expect(events.map((event) => event['event_type'])).toEqual([
-      'agent.online',
-      'agent.busy',
-      'agent.online',
-      'agent.offline',
-    ])
-  })
-
-  it('that miss three heartbeats have crashed, and their tasks are free', async () => {
-    const { id } = await start()
-    await world.addTask()
-    const claimed = await claim({ instanceId: id })
-    await world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
-      id,
-    ])
-    await sweep()
-    expect(await world.read('agent_instances', id)).toMatchObject({ status: 'crashed', stopped_at: expect.any(Date) })
-    expect(await taskOf(claimed)).toMatchObject({ status: 'pending', claimed_by_instance_id: null })
-    expect(await statusOfAgent()).toBe('offline')
-    expect((await claimAsSecond()).task).toMatchObject({ id: claimed.task?.id, assignedAgentId: secondId })
-    const events = await world.query(
-      'select event_type, severity, agent_id from agent_events where agent_instance_id = $1 order by event_type',
-      [id],
-    )
-    expect(events).toContainEqual({
-      event_type: 'instance.crashed',
-      severity: 'error',
-      agent_id: world.fixture.agentId,
-    })
-    expect(events).toContainEqual({ event_type: 'agent.offline', severity: 'warning', agent_id: world.fixture.agentId })
-    await expect(claim({ instanceId: id })).rejects.toMatchObject({ code: 'forbidden' })
-    await world.call(world.agent, 'agents.heartbeat', { instanceId: id })
-    expect(await statusOfAgent()).toBe('online')
-  })
-
-  it('that crash are events, also while their agent stays online', async () => {
-    const [crashing, living] = [await start(), await start()]
-    await world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
-      crashing.id,
-    ])
-    await sweep()
-    expect(await statusOfAgent()).toBe('online')
-    expect(
-      await world.query('select event_type from agent_events where agent_instance_id = any($1)', [
-        [crashing.id, living.id],
-      ]),
-    ).toContainEqual({ event_type: 'instance.crashed' })
-    await world.query(`update agent_instances set status = 'stopped' where id = $1`, [living.id])
-  })
-
-  it('leave an agent in maintenance as it is', async () => {
-    await world.query(`update agents set status = 'maintenance' where id = $1`, [world.fixture.agentId])
-    await start()
-    expect(await statusOfAgent()).toBe('maintenance')
-    await world.query(`update agents set status = 'offline' where id = $1`, [world.fixture.agentId])
-  })
-
-  it('that beat without news reach no replica', async () => {
-    const { id } = await start()
-    const [before] = await world.query('select max(seq) as seq from sync_changes')
-    await world.call(world.agent, 'agents.heartbeat', { instanceId: id, memoryMb: 512 })
-    expect(await world.query('select max(seq) as seq from sync_changes')).toEqual([before])
-  })
-})
-
-it('a parent is as far as its children, whatever is written to it', async () => {
-  const parent = await world.addTask({ title: 'parent' })
-  const [a, b] = [
-    await world.addTask({ parent_task_id: parent.id }),
-    await world.addTask({ parent_task_id: parent.id }),
-  ]
-  const progress = async () => (await world.read('tasks', parent.id))['progress_percentage']
-  await world.query('update tasks set progress_percentage = 50 where id = $1', [a.id])
-  expect(await progress()).toBe('25.00')
-  await world.query(`update tasks set status = 'completed' where id = $1`, [b.id])
-  expect(await progress()).toBe('75.00')
-  await world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
-  expect(await progress()).toBe('75.00')
-  await world.query('update tasks set parent_task_id = null where id = $1', [a.id])
-  expect(await progress()).toBe('100.00')
-  await world.query(`update tasks set status = 'cancelled' where id = $1`, [b.id])
-  await world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
-  expect(await progress()).toBe('3.00')
-})
-
-describe('an agent', () => {
-  const set = (values: SqlRow) =>
-    world.query(
-      `update agents set lifecycle = coalesce($2, 'active'), status = coalesce($3, 'online'), battery_aware = coalesce($4, false), dna = coalesce($5::jsonb, '{}') where id = $1`,
-      [world.fixture.agentId, values['lifecycle'], values['status'], values['battery_aware'], values['dna']],
-    )
-  const refused = (message: string) => ({ code: 'agent_unavailable', message: expect.stringContaining(message) })
-
-  it.each([
-    [{ lifecycle: 'paused' }, 'is paused'],
-    [{ lifecycle: 'retired' }, 'is retired'],
-    [{ status: 'maintenance' }, 'is under maintenance'],
-  ])('that is %j claims nothing, also when its owner asks', async (values, message) => {
-    await world.addTask()
-    await set(values)
-    const byOwner = world.call(world.owner, 'tasks.claim', { agentId: world.fixture.agentId })
-    await expect(byOwner).rejects.toMatchObject(refused(message))
-    await set({})
-    expect((await claim()).task).toMatchObject({ status: 'in_progress' })
-  })
-
-  it('that minds its battery claims nothing below its limit, by the instance or by its device', async () => {
-    await world.addTask()
-    await world.addTask()
-    const { id: instanceId } = await world.add('agent_instances', {
-      agent_id: world.fixture.agentId,
-      battery_percent: 14,
-    })
-    const charge = (percent: number) =>
-      world.query('update agent_instances set battery_percent = $2 where id = $1', [instanceId, percent])
-    await set({ battery_aware: true })
-    await expect(claim({ instanceId: String(instanceId) })).rejects.toMatchObject(refused('is at 14'))
-    await set({ dna: { runtime: { batteryAware: true, minBatteryPercent: 10, concurrency: 9 } } })
-    expect((await claim({ instanceId: String(instanceId) })).task).not.toBeNull()
-    await charge(9)
-    await expect(claim({ instanceId: String(instanceId) })).rejects.toMatchObject(refused('below 10'))
-    await world.query('update devices set battery_percent = 5 where id = $1', [world.agent.deviceId])
-    await expect(claim()).rejects.toMatchObject(refused('is at 5'))
-    await world.query('update devices set battery_percent = 80 where id = $1', [world.agent.deviceId])
-    expect((await claim()).task).not.toBeNull()
-    await set({})
-  })
-
-  it('works on as many tasks at a time as its DNA says', async () => {
-    for (let n = 0; n < 4; n++) await world.addTask()
-    await set({ dna: { runtime: { concurrency: 2 } } })
-    const [first] = [await claim(), await claim()]
-    await expect(claim()).rejects.toMatchObject(refused('holds 2 tasks'))
-    await world.query(`update tasks set status = 'completed' where id = $1`, [first.task?.id])
-    expect((await claim()).task).not.toBeNull()
-    await set({ dna: { runtime: {} } })
-    await expect(claim()).rejects.toMatchObject(refused('works on 1 at a time'))
-    await set({})
-    expect((await claim()).task).not.toBeNull()
-  })
-
-  it('says where it is only while it allows that', async () => {
-    const info = { model: 'P1', location: { lat: 1 }, latitude: 1 }
-    const session = await world.add('agent_sessions', { agent_id: world.fixture.agentId, device_info: info })
-    expect(session).toMatchObject({ device_info: { model: 'P1' } })
-    await world.query('update agents set location_enabled = true where id = $1', [world.fixture.agentId])
-    await world.query('update agent_sessions set device_info = $2 where id = $1', [session.id, info])
-    expect(await world.read('agent_sessions', String(session.id))).toMatchObject({ device_info: info })
   })
 })

@@ -3,6 +3,7 @@
  * proof there. Their databases are made by `createTestDatabase` without a kind.
  */
 export const onPostgresToo = [
+  'test/actions/agents-at-work.pglite.test.ts',
   'test/actions/analyses.pglite.test.ts',
   'test/actions/cost-models.pglite.test.ts',
   'test/actions/events.pglite.test.ts',
