@@ -45,10 +45,10 @@ begin
   execute replace(definition, $t$${before}$t$, $t$${after}$t$);
 end $$`
 
-/** What was used since the figures were last brought up to date: of one agent, run and day (UTC) of one statement. */
+/** What was used since the figures were last brought up to date: of one project, agent, run and day (UTC) of one statement. */
 const usageNews = `
 create table sync.usage_news (
-  agent_id uuid, run_id uuid, day date not null, calls bigint not null, unpriced bigint not null,
+  project_id uuid, agent_id uuid, run_id uuid, day date not null, calls bigint not null, unpriced bigint not null,
   input_tokens bigint not null, output_tokens bigint not null, cost_usd numeric
 )`
 
@@ -147,15 +147,15 @@ create function sync.note_usage() returns trigger language plpgsql as $$
 begin
   if tg_op = 'INSERT' then
     insert into sync.usage_news
-    select agent_id, task_run_id, (occurred_at at time zone 'UTC')::date, count(*), count(*) filter (where cost_usd is null),
+    select project_id, agent_id, task_run_id, (occurred_at at time zone 'UTC')::date, count(*), count(*) filter (where cost_usd is null),
       sum(input_tokens), sum(output_tokens), sum(cost_usd)
-    from made where agent_id is not null or task_run_id is not null group by 1, 2, 3;
+    from made where num_nonnulls(project_id, agent_id, task_run_id) > 0 group by 1, 2, 3, 4;
   else
     insert into sync.usage_news
-    select n.agent_id, n.task_run_id, (n.occurred_at at time zone 'UTC')::date, 0,
+    select n.project_id, n.agent_id, n.task_run_id, (n.occurred_at at time zone 'UTC')::date, 0,
       count(*) filter (where n.cost_usd is null) - count(*) filter (where o.cost_usd is null), 0, 0, sum(coalesce(n.cost_usd, 0) - coalesce(o.cost_usd, 0))
     from became n join was o on o.id = n.id and o.occurred_at = n.occurred_at
-    where n.cost_usd is distinct from o.cost_usd and (n.agent_id is not null or n.task_run_id is not null) group by 1, 2, 3;
+    where n.cost_usd is distinct from o.cost_usd and num_nonnulls(n.agent_id, n.task_run_id) > 0 group by 1, 2, 3, 4;
   end if;
   return null;
 end $$`
@@ -168,7 +168,7 @@ create function sync.usage_sum(one jsonb, other jsonb) returns jsonb language sq
 $$`
 
 /**
- * Works in what was used since: \`usage_stats\` of agents, in total and of the seven newest days with usage, and what runs have cost.
+ * Works in what was used since, also into estimates that were closed within a day: \`usage_stats\` of agents, in total and of the seven newest days with usage, and what runs have cost.
  * Retention takes nothing away from them. At most 100,000 notes at a time. Returns how many rows changed.
  */
 const refreshUsage = `
@@ -212,6 +212,9 @@ begin
   from (select run_id, sum(cost_usd) as cost from unnest(taken) where run_id is not null group by run_id order by run_id) spent
   where r.id = spent.run_id and spent.cost <> 0;
   get diagnostics runs = row_count;
+  -- Usage that was recorded offline arrives after what it is of has ended. Their trigger does the work.
+  update public.cost_estimates set actual_cost = actual_cost
+  where project_id in (select project_id from unnest(taken)) and status = 'closed' and closed_at > now() - interval '1 day';
   return agents + runs;
 end $$`
 
@@ -236,14 +239,14 @@ const countAnew = [
   `update agents set usage_stats = usage_stats - '{calls,unpricedCalls,inputTokens,outputTokens,costUsd,days}'::text[]
    where usage_stats ?| '{calls,unpricedCalls,inputTokens,outputTokens,costUsd,days}'`,
   `insert into sync.usage_news
-   select agent_id, null::uuid, (occurred_at at time zone 'UTC')::date, count(*), count(*) filter (where cost_usd is null),
+   select null::uuid, agent_id, null::uuid, (occurred_at at time zone 'UTC')::date, count(*), count(*) filter (where cost_usd is null),
      sum(input_tokens), sum(output_tokens), sum(cost_usd)
-   from token_usages where agent_id is not null group by 1, 2, 3
+   from token_usages where agent_id is not null group by 2, 4
    union all
-   select agent_id, null::uuid, usage_date, sum(request_count), 0, sum(input_tokens), sum(output_tokens), sum(cost_usd)
-   from token_usage_daily where agent_id is not null group by 1, 2, 3`,
+   select null::uuid, agent_id, null::uuid, usage_date, sum(request_count), 0, sum(input_tokens), sum(output_tokens), sum(cost_usd)
+   from token_usage_daily where agent_id is not null group by 2, 4`,
   `insert into sync.usage_news
-   select null::uuid, u.task_run_id, max((u.occurred_at at time zone 'UTC')::date), 0, 0, 0, 0, sum(u.cost_usd)
+   select null::uuid, null::uuid, u.task_run_id, max((u.occurred_at at time zone 'UTC')::date), 0, 0, 0, 0, sum(u.cost_usd)
    from token_usages u join task_runs r on r.id = u.task_run_id where r.actual_cost is null group by u.task_run_id`,
   `insert into sync.stale_agents (session_id) select distinct session_id from task_runs where session_id is not null`,
 ]

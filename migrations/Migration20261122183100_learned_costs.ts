@@ -10,12 +10,10 @@ import { inFunction } from './Migration20261122183000_kept_figures.ts'
 export class Migration20261122183100_learned_costs extends Migration {
   override up(): void {
     this.addSql('create table sync.stale_models (organization_id uuid not null)')
-    this.addSql('create table sync.stale_estimates (project_id uuid not null)')
     for (const statement of [
       actualTokens,
       closeEstimates,
       noteStaleModel,
-      noteLateUsage,
       onlyActiveModel,
       costSamples,
       trainCostModels,
@@ -33,20 +31,19 @@ export class Migration20261122183100_learned_costs extends Migration {
       'train_cost_models()',
       'cost_samples(uuid, text)',
       'only_active_model()',
-      'note_late_usage()',
       'note_stale_model()',
       'close_estimates()',
       'actual_tokens(cost_estimates)',
     ])
       this.addSql(`drop function sync.${name}`)
-    this.addSql('drop table sync.stale_models, sync.stale_estimates')
+    this.addSql('drop table sync.stale_models')
     this.addSql(inFunction('sync.wanted_grants()', alsoNoted, noted))
     this.addSql('select sync.secure()')
   }
 }
 
 const noted = `'stale_agents', 'usage_news')`
-const alsoNoted = `'stale_agents', 'stale_estimates', 'stale_models', 'usage_news')`
+const alsoNoted = `'stale_agents', 'stale_models', 'usage_news')`
 
 /** Like `sync.actual_cost`, in tokens. */
 const actualTokens = actualCost
@@ -78,17 +75,9 @@ end $$`
 const noteStaleModel = `
 create function sync.note_stale_model() returns trigger language plpgsql as $$
 begin
-  insert into sync.stale_models values (new.organization_id);
-  return null;
-end $$`
-
-/** Usage that was recorded offline arrives after its task has ended. */
-const noteLateUsage = `
-create function sync.note_late_usage() returns trigger language plpgsql as $$
-begin
-  insert into sync.stale_estimates
-  select distinct e.project_id from made m join public.cost_estimates e
-    on e.project_id = m.project_id and e.status = 'closed' and e.closed_at > now() - interval '1 day';
+  if tg_op = 'INSERT' or new is distinct from old then
+    insert into sync.stale_models values (new.organization_id);
+  end if;
   return null;
 end $$`
 
@@ -148,13 +137,8 @@ const trainCostModels = `
 create function sync.train_cost_models() returns integer language plpgsql as $$
 declare
   stale uuid[];
-  projects uuid[];
   changed integer;
 begin
-  with gone as (delete from sync.stale_estimates returning project_id) select array_agg(distinct project_id) into projects from gone;
-  -- Its trigger does the work.
-  update public.cost_estimates set actual_cost = actual_cost
-  where project_id = any (projects) and status = 'closed' and closed_at > now() - interval '1 day';
   with gone as (delete from sync.stale_models returning organization_id) select array_agg(distinct organization_id) into stale from gone;
   with learned as (
     select m.id, found.*
@@ -213,9 +197,5 @@ const triggers: readonly (readonly [table: string, trigger: string])[] = [
     'cost_models',
     `a_one_active before insert or update of is_active, target, deleted_at ON_TABLE for each row
     when (new.is_active and new.deleted_at is null) execute function sync.only_active_model()`,
-  ],
-  [
-    'token_usages',
-    `y_late_usage after insert ON_TABLE referencing new table as made for each statement execute function sync.note_late_usage()`,
   ],
 ]

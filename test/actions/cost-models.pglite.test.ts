@@ -15,7 +15,11 @@ beforeEach(() =>
   world.query('delete from cost_estimates; delete from cost_models; delete from token_usages; delete from tasks'),
 )
 
-const learn = async () => (await world.query('select sync.train_cost_models() as n'))[0]?.['n']
+/** The job that comes every minute. */
+const learn = async () => {
+  await world.query('select sync.refresh_usage_stats()')
+  return (await world.query('select sync.train_cost_models() as n'))[0]?.['n']
+}
 const model = (values: SqlRow = {}) =>
   world.add('cost_models', { name: 'usual', kind: 'average', target: 'cost', ...values })
 const read = (row: SqlRow, table = 'cost_models') => world.read(table, String(row['id']))

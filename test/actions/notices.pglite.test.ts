@@ -70,6 +70,7 @@ const causes: Readonly<Record<string, () => Promise<unknown>>> = {
   'conflict.opened': async () => {
     const task = await world.addTask({ project_id: projectId })
     await world.add('sync_conflicts', {
+      channel: `project/${projectId}`,
       user_id: person,
       mutation_id: newId(),
       table_name: 'tasks',

@@ -25,7 +25,6 @@ const internal: Readonly<Record<string, readonly string[]>> = {
   pipeline_waits: ['INSERT', 'SELECT', 'UPDATE'],
   settings: ['SELECT'],
   stale_agents: ['INSERT'],
-  stale_estimates: ['INSERT'],
   stale_models: ['INSERT'],
   step_leases: ['DELETE', 'INSERT', 'SELECT', 'UPDATE'],
   usage_news: ['INSERT'],
