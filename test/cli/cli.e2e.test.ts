@@ -171,16 +171,20 @@ describe('while the embedded server runs', () => {
     expect(await run(['credentials', 'revoke', id], env)).toMatchObject({ code: 0 })
     expect(await run(['credentials', 'revoke', id], env)).toMatchObject({ code: 1 })
     expect(await run(['credentials', 'revoke', 'nonsense'], env)).toMatchObject({ code: 2 })
+  })
 
-    // With all that can be said of one.
+  test('a credential is stored with all that can be said of one, and what is said wrongly is refused', async () => {
+    const env = { ...server.env, ENCRYPTION_KEYS: `k1:${Buffer.alloc(32, 'k1').toString('base64')}` }
     const said = ['--user', 'ada@example.com', '--kind', 'oauth_token', '--label', 'mine', '--expires', '2099-01-02']
     const app = ['--account', 'Iv1.client', '--token-url', 'https://example.com/token', '--refresh']
     const own = ['credentials', 'set', '--provider', 'github', ...said, ...app, '--json']
-    expect(await run(own, env, 'gho_0123456789\n')).toMatchObject({
+    expect(await run(own, env, 'gho_0123456789abcdef\n')).toMatchObject({
       code: 2,
       err: expect.stringContaining('no second line') as string,
     })
-    const stored = JSON.parse((await run(own, env, 'gho_0123456789\nghr_0123456789\n')).out) as { id: string }
+    const stored = JSON.parse((await run(own, env, 'gho_0123456789abcdef\nghr_0123456789abcdef\n')).out) as {
+      id: string
+    }
     expect(JSON.parse((await run(['credentials', '--json'], env)).out)).toMatchObject({
       credentials: [
         {
@@ -189,7 +193,7 @@ describe('while the embedded server runs', () => {
           kind: 'oauth_token',
           label: 'mine',
           userId: expect.any(String) as string,
-          lastFour: '6789',
+          lastFour: 'cdef',
           expiresAt: '2099-01-02T00:00:00.000Z',
         },
       ],
