@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { eventFilterSchema } from '../protocol/agents/event-filter.ts'
 import type { retryPolicySchema } from '../protocol/agents/retry-policy.ts'
 import type { Charge } from '../protocol/actions/charge.ts'
+import type { EstimateRequest } from '../protocol/actions/estimate-request.ts'
 import type { DeliveredEvent } from '../protocol/actions/delivered-event.ts'
 import type { Json } from '../protocol/rows/row.ts'
 import type { RowOf } from '../protocol/rows/row-type.ts'
@@ -354,23 +355,9 @@ export interface Actions {
     readonly input: { readonly deviceId: string }
     readonly answer: Readonly<Record<string, never>>
   }
-  /**
-   * Makes an estimate (a draft) of the tokens that are expected: their price, times what the organization's active model has learned.
-   * Of the project, or of one thing in it.
-   */
+  /** Makes an estimate (a draft) of expected tokens: their price, times what the organization's active model has learned. */
   readonly 'costs.estimate': {
-    readonly input: {
-      readonly projectId: string
-      readonly planId?: string
-      readonly phaseId?: string
-      readonly macroStepId?: string
-      readonly taskId?: string
-      /** `openrouter` when absent. */
-      readonly provider?: string
-      readonly model: string
-      readonly inputTokens: number
-      readonly outputTokens: number
-    }
+    readonly input: EstimateRequest
     readonly answer: { readonly estimate: RowOf<(typeof shippedSchema)['costEstimates']> }
   }
   /** An admin vouches for a capability of an agent, or takes that back. */
