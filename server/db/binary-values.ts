@@ -9,6 +9,7 @@ export type Decode = (bytes: Buffer, start: number, end: number) => Value
 
 /** 1 January 2000, where Postgres counts from, in milliseconds since 1970. */
 const epochMs = 946_684_800_000
+const openBrace = 0x7b
 /** The greatest time of JavaScript; `infinity` becomes it. */
 const maxMs = 8.64e15
 
@@ -102,8 +103,13 @@ function decodeText(bytes: Buffer, start: number, end: number): string {
   return bytes.toString('utf8', start, end)
 }
 
+/** Most are empty. */
 function decodeJson(skip: number): Decode {
-  return (bytes, start, end) => JSON.parse(bytes.toString('utf8', start + skip, end)) as Json
+  return (bytes, start, end) => {
+    const from = start + skip
+    if (end - from !== 2) return JSON.parse(bytes.toString('utf8', from, end)) as Json
+    return bytes[from] === openBrace ? {} : (JSON.parse(bytes.toString('latin1', from, end)) as Json)
+  }
 }
 
 function decodeVector(bytes: Buffer, start: number, end: number): Float32Array {

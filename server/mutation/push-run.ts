@@ -31,6 +31,8 @@ export class PushRun {
   readonly #earlier: ReadonlyMap<string, Pick<Mutation, 'op'> & { readonly outcome: Outcome }>
   readonly #ops = new Map<string, Mutation['op']>()
   #pending: Pending[] = []
+  /** Ids of the pending mutations and of the rows that they write. */
+  readonly #pendingIds = new Set<unknown>()
 
   constructor(parts: {
     readonly transaction: MutationTransaction
@@ -72,6 +74,8 @@ export class PushRun {
     // By itself, and after what waits: what goes with its row may have been written just now.
     if (plan.cascades.length > 0) await this.#flush()
     this.#pending.push({ mutation, plan })
+    this.#pendingIds.add(mutation.rowId).add(mutation.id)
+    for (const write of plan.writes) this.#pendingIds.add(rowIdOf(write))
     // What follows is authorised by what it leaves.
     if (plan.cascades.length > 0 || plan.writes.some(decidesAccess)) await this.#flush()
   }
@@ -90,7 +94,7 @@ export class PushRun {
       return { keep: failed === undefined, culprit: failed }
     })
     if (!culprit) return
-    this.#pending = []
+    this.#takePending()
     this.#workspace.clear()
     for (const mutation of unit) this.#outcomes.set(mutation.id, groupOutcome(mutation, culprit))
   }
@@ -102,11 +106,7 @@ export class PushRun {
 
   #touchesPending({ rowId: id, table, set, dependsOn, op }: Mutation): boolean {
     if (this.#pending.length === 0) return false
-    const isPending = (other: unknown): boolean =>
-      this.#pending.some(
-        ({ mutation, plan }) =>
-          mutation.rowId === other || mutation.id === other || plan.writes.some((write) => rowIdOf(write) === other),
-      )
+    const isPending = (other: unknown): boolean => this.#pendingIds.has(other)
     if (op === 'resolve' || isPending(id) || dependsOn?.some(isPending)) return true
     const { columns = {}, exclusive } = this.#workspace.table(table)?.descriptor ?? {}
     // Who has the place now may be about to get it.
@@ -127,9 +127,15 @@ export class PushRun {
   }
 
   /** Writes what waits. When the database refuses it as a whole, one after the other, so that only the guilty are refused. */
-  async #flush(): Promise<void> {
+  #takePending(): readonly Pending[] {
     const pending = this.#pending
     this.#pending = []
+    this.#pendingIds.clear()
+    return pending
+  }
+
+  async #flush(): Promise<void> {
+    const pending = this.#takePending()
     const [first, ...others] = pending
     if (!first) return
     if (others.length === 0) return this.#alone(first)

@@ -6,7 +6,7 @@ import type { ExclusiveRule } from '../../protocol/rows/table.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
-import { rawRows, selectList, toRow } from '../db/row-codec.ts'
+import { binarySelectList, queryRaw, RowDecoder } from '../db/row-packer.ts'
 import { loadAccess, type Access } from '../scope/access.ts'
 import { cascade, type Cascade } from '../scope/cascade.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -39,6 +39,16 @@ import {
 } from './mutation.sql.ts'
 import { isTakenId, toWriteRefusal, type BrokenKey, type WriteRefusal } from '../db/sql-refusal.ts'
 import { tableOf, toStatements } from './write-sql.ts'
+
+/** Vectors are not decided about. */
+const bare = { embeddings: false } as const
+const decoders = new WeakMap<SyncedTable, RowDecoder>()
+
+function decoderOf(table: SyncedTable): RowDecoder {
+  const decoder = decoders.get(table) ?? new RowDecoder(table, bare)
+  decoders.set(table, decoder)
+  return decoder
+}
 
 /** Another transaction inserted a row that this one had looked for in vain; run again, this one will see it. */
 export class RowTakenError extends Error {
@@ -159,7 +169,7 @@ export class SqlMutationTransaction implements MutationTransaction {
     const lock = table.direction === 'rw' ? 'for no key update' : ''
     return this.#select(table, {
       name: `mutation_rows_${name}`,
-      text: `select ${selectList(table, { embeddings: false })} from "${name}" where id = any($1::uuid[]) order by id ${lock}`,
+      text: `select ${binarySelectList(table, bare)} from "${name}" where id = any($1::uuid[]) order by id ${lock}`,
       values: [ids],
     })
   }
@@ -173,7 +183,7 @@ export class SqlMutationTransaction implements MutationTransaction {
     const { kind, id } = this.#principal
     return this.#select(conflicts, {
       name: `mutation_conflicts_${kind}`,
-      text: `select ${selectList(conflicts, { embeddings: false })} from sync_conflicts
+      text: `select ${binarySelectList(conflicts, bare)} from sync_conflicts
         where table_name = $1 and row_id = any($2::uuid[]) and status = 'open' and ${kind}_id = $3 order by id for no key update`,
       values: [name, rowIds, id],
     })
@@ -302,12 +312,12 @@ export class SqlMutationTransaction implements MutationTransaction {
     table: SyncedTable,
     statement: { readonly name?: string; readonly text: string; readonly values: readonly unknown[] },
   ): Promise<readonly Row[]> {
-    const { rows } = await this.#client.query<(string | null)[]>({
-      ...statement,
-      values: [...statement.values],
-      ...rawRows,
-    })
-    return rows.map((raw) => toRow(table, raw))
+    const decoder = decoderOf(table)
+    const rows: Row[] = []
+    await queryRaw(this.#client, { ...statement, values: [...statement.values] }, (bytes, offset) =>
+      rows.push(decoder.decode(bytes, offset)),
+    )
+    return rows
   }
 
   /** Runs statements, made of the writes, so that a refusal by the database undoes them and nothing else. */

@@ -1,5 +1,6 @@
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
-import { recordColumns, selectList, toRecordValue } from '../db/row-codec.ts'
+import { recordColumns, toRecordValue } from '../db/row-codec.ts'
+import { binarySelectList } from '../db/row-packer.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Json, Patch } from '../../protocol/rows/row.ts'
 import type { Write } from './mutation-store.ts'
@@ -56,7 +57,7 @@ function insertSql(table: SyncedTable, properties: readonly string[]): string {
   return `
     insert into "${table.name}" (${names.join(', ')})
     select ${names.map((name) => `r.${name}`).join(', ')} from json_to_recordset($1::json) as r(${recordColumns(table, properties)})
-    returning ${selectList(table, { embeddings: false })}`
+    returning ${binarySelectList(table, { embeddings: false })}`
 }
 
 function updateSql(
@@ -75,7 +76,7 @@ function updateSql(
     update "${table.name}" as t set ${assignments.join(', ')}
     from json_to_recordset($1::json) as r(${recordColumns(table, ['id', ...changed, ...counted])})
     where t.id = r.id
-    returning ${selectList(table, { embeddings: false }, 't')}`
+    returning ${binarySelectList(table, { embeddings: false }, 't')}`
 }
 
 function toRecord(table: SyncedTable, write: Write): Readonly<Record<string, Json>> {
