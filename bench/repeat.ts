@@ -2,8 +2,8 @@ import type { Figure } from './report.ts'
 import { median } from './statistics.ts'
 
 /**
- * Several runs of one workload as one: of each figure the median, its limit the median of the limits, and from where to where
- * the runs went. Figures that a run lacks count for the runs that have them.
+ * Several runs of one workload as one: of each figure the median, the median of its limits, and its least and greatest
+ * value. Figures that a run lacks count for the runs that have them.
  */
 export function medianOfRuns(runs: readonly (readonly Figure[])[]): readonly Figure[] {
   const byName = Map.groupBy(runs.flat(), ({ name }) => name)

@@ -16,7 +16,10 @@ export interface Workload {
   readonly title: string
   /** It measures what only a real Postgres has. */
   readonly needsPostgres?: true
-  /** How often it is run, each time with a fresh server, when it is too short for one run to tell; the median counts. Absent: once. */
+  /**
+   * How often it is run, each time with a fresh server, because it is too short for one run to tell. The median counts.
+   * Absent: once.
+   */
   readonly runs?: number
   /** Milliseconds after which a run has failed; 240,000 when absent. */
   readonly deadlineMs?: number

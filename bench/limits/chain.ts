@@ -32,9 +32,10 @@ export interface ChainLatency {
 const slot = 'tidewire_bench_chain'
 
 /**
- * The least that a commit needs on its way to a client, on the same table and at the same pace: the writer's statement, a bare
- * walsender, one prepared `select` of the row by its key, one bare `ws`, one `JSON.parse`. No rights, no filters, no order, no replica. A server
- * must have run on the database, whose publication is read. Undefined: the embedded database has no such chain.
+ * The least that a commit needs on its way to a client, on the same table and at the same pace: the writer's
+ * statement, a bare walsender, one prepared `select` of the row by its key, one bare `ws`, one `JSON.parse`. No rights,
+ * no filters, no order, no replica. It reads the publication of a server, which must have run on the database before.
+ * Undefined: the embedded database has no such chain.
  */
 export async function chainLatency(
   stand: Stand,

@@ -1,5 +1,5 @@
-// The middle of the bare chain, in a process of its own as our server is: reads commits from a slot, asks for the row of each
-// by its key, and sends it to whoever is connected. Made and ended by its parent; see chain.ts.
+// The middle of the bare chain, in a process of its own as our server is: reads commits from a slot, asks for the row
+// of each by its key, and sends it to whoever is connected. Made and ended by its parent; see chain.ts.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import pg from 'pg'

@@ -3,8 +3,8 @@ import type pg from 'pg'
 import { readInPlace } from './bulk-socket.ts'
 
 /**
- * Takes the fields of one row, which ends before `end`: at `offset` their number (16 bits), then of each its length (32 bits, -1: null) and
- * its bytes. Valid during the call.
+ * Takes the fields of one row, which ends before `end`: at `offset` their number (16 bits), then of each its length (32
+ * bits, -1: null) and its bytes. Valid during the call.
  */
 export type TakeRow = (bytes: Buffer, offset: number, end: number) => void
 

@@ -11,8 +11,8 @@ import { RowPacker } from './row-packer.ts'
 const chunkBytes = 256 * 1024
 
 /**
- * A row of a `binarySelectList` as Postgres sent it. Steps of many rows keep them like this: most rows are only packed, for
- * which no object is needed, and an object of 45 properties costs more to make and to collect than all the rest.
+ * A row of a `binarySelectList` as Postgres sent it. Steps of many rows keep them like this: most rows are only packed,
+ * which needs no object, and an object of 45 properties costs more to make and to collect than all the rest.
  */
 export class RowBytes {
   readonly #read: ReadForm

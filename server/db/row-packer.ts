@@ -30,7 +30,10 @@ export class RowPacker {
   #rows = 0
   #room: number
 
-  /** `maxBytes`: of rows as they come, after which no more are taken. `read`: what was selected, where that is more than shall be packed. */
+  /**
+   * `maxBytes`: of rows as they come, after which no more are taken. `read`: what was selected, where that is more than
+   * shall be packed.
+   */
   constructor(table: CatalogTable, options: SelectOptions, maxBytes: number, read: SelectOptions = options) {
     this.#room = maxBytes
     const columns = columnsOf(table, read)

@@ -6,7 +6,7 @@ import type { RowSource } from './change-reader.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const chunk = 5000
-/** From so many rows on they stay as they came: packing them needs no objects. Packing a few of them costs more than these. */
+/** From so many rows on they stay as they came. To pack fewer in that way costs more than making objects of them. */
 const keptFrom = 100
 
 /** Reads the newest rows of keys, from one snapshot. */
