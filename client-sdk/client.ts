@@ -41,6 +41,7 @@ import type { FollowOptions, Target } from './subscription/subscription.ts'
 import { canShare, openBrowserTabs } from './tabs/browser-tabs.ts'
 import { openEngine, type Engine, type EngineParts, type SqlRows } from './tabs/engine.ts'
 import { openSharedEngine } from './tabs/shared-engine.ts'
+import type { Streamable } from './tables/message-stream.ts'
 import { TableHandle, type Table, type WriteRequest } from './tables/table.ts'
 import type { Tracked, TrackedRow } from './tables/tracked-row.ts'
 import { Requested, TransactionRecorder, type TransactionTable } from './tables/transaction.ts'
@@ -54,7 +55,8 @@ interface Searchable<T extends TableDescriptor> {
 
 /** A connected client of schema `S`: its base, and one member per table. */
 export type ClientOf<S extends Schema> = ClientBase<S> & {
-  readonly [K in keyof S]: HasVector<S[K]> extends true ? Table<S[K]> & Searchable<S[K]> : Table<S[K]>
+  readonly [K in keyof S]: (HasVector<S[K]> extends true ? Table<S[K]> & Searchable<S[K]> : Table<S[K]>) &
+    (K extends 'messages' ? Streamable<S[K]> : unknown)
 }
 
 /** A client of the shipped tables. */
@@ -175,6 +177,7 @@ class TideClient implements Omit<ClientBase<Schema>, 'conflicts' | 'search' | 's
 
   handle(table: TableDescriptor): TableHandle {
     return new TableHandle(table, {
+      clock: this.#parts.clock,
       write: (request) => this.#one(request),
       row: async (name, id) => (await this.#replica.read((store) => store.rows(name, [id])))[0],
       query: (name, query, use) => this.#replica.read(async (store) => use(await store.query(name, query))),

@@ -51,16 +51,17 @@ export function checkValues(
   table: TableDescriptor,
   values: Readonly<Record<string, unknown>>,
   op: WriteDraft['op'] = 'patch',
+  isOpen = false,
 ): Patch {
   const set: Record<string, Value> = {}
   for (const [name, value] of Object.entries(values)) {
-    if (value !== undefined) set[name] = canonical(table, writableColumn(table, name, op), value)
+    if (value !== undefined) set[name] = canonical(table, writableColumn(table, name, op, isOpen), value)
   }
   return set
 }
 
 function checkSet(table: TableDescriptor, draft: WriteDraft): Patch {
-  const set = checkValues(table, draft.set ?? {}, draft.op)
+  const set = checkValues(table, draft.set ?? {}, draft.op, draft.isOpen)
   if (draft.op === 'insert') checkComplete(table, set)
   if (draft.op === 'patch' && Object.keys(set).length === 0) {
     throw new TideError('invalid_value', `The patch of ${table.name} ${String(draft.rowId)} names no column.`, {
@@ -70,14 +71,14 @@ function checkSet(table: TableDescriptor, draft: WriteDraft): Patch {
   return set
 }
 
-function writableColumn(table: TableDescriptor, name: string, op: WriteDraft['op']): ColumnDescriptor {
+function writableColumn(table: TableDescriptor, name: string, op: WriteDraft['op'], isOpen: boolean): ColumnDescriptor {
   const column = Object.hasOwn(table.columns, name) ? table.columns[name] : undefined
   if (column === undefined)
     throw new TideError('unknown_column', `Table ${table.name} has no column ${JSON.stringify(name)}.`)
   if (column.class === 'server' || systemColumns.has(name))
     throw new TideError('unknown_column', `${table.name}.${name} is filled by the server.`)
   if (op === 'insert') return column
-  if (column.class === 'fixed')
+  if (column.class === 'fixed' && !(isOpen && column.references === undefined))
     throw new TideError('unknown_column', `${table.name}.${name} is set at the insert and never again.`)
   if (column.class === 'counter') {
     throw new TideError('unknown_column', `${table.name}.${name} is a counter and cannot be set.`, {

@@ -12,6 +12,8 @@ export interface WriteDraft {
   /** `resolve`: `{ take: 'client' | 'server' }` or `{ take: 'manual', patch }`. */
   readonly set?: Readonly<Record<string, unknown>>
   readonly inc?: Readonly<Record<string, number>>
+  /** A patch of a row that this device is still writing: what is fixed later may change, but for references. */
+  readonly isOpen?: boolean
 }
 
 /** A draft whose table, columns and values were checked; values are canonical. */

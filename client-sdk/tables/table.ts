@@ -1,3 +1,4 @@
+import type { Clock } from '../../lib/clock.ts'
 import { isRowId } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
 import { rowId, type Patch, type Row } from '../../protocol/rows/row.ts'
@@ -11,6 +12,7 @@ import type { SearchHits, SearchRequest } from '../search/search.ts'
 import type { QueryOf } from '../query/typed-query.ts'
 import type { ReplicaChange } from '../replica/replica-change.ts'
 import { liveRows, type LiveRows } from './live-rows.ts'
+import { streamMessage, type GrowingMessage } from './message-stream.ts'
 import { nestedColumns, trackRow, type SyncState, type Tracked, type TrackedRow } from './tracked-row.ts'
 import type { Write } from './write.ts'
 
@@ -54,10 +56,13 @@ export interface WriteRequest {
   readonly op: 'insert' | 'patch' | 'increment' | 'delete' | 'restore' | 'resolve'
   readonly set?: Patch
   readonly inc?: Readonly<Record<string, number>>
+  /** The row is one that this device is still writing. */
+  readonly isOpen?: boolean
 }
 
 /** What a table needs of the client. */
 export interface TableSource {
+  readonly clock: Clock
   /** The row of an insert comes with it; null for other writes. */
   write(request: WriteRequest): Promise<{ readonly write: Write; readonly row: Row | null }>
   row(table: string, id: string): Promise<Row | undefined>
@@ -146,6 +151,20 @@ export class TableHandle {
     const found = await this.#source.search(request)
     const tracked = found.map((hit) => ({ ...hit, row: this.#track(hit.row, undefined) }))
     return Object.assign(tracked, { mode: found.mode, complete: found.complete })
+  }
+
+  stream(id: string): Promise<GrowingMessage> {
+    const source = this.#source
+    return streamMessage(
+      {
+        clock: source.clock,
+        row: (wanted) => source.row(this.#table.name, wanted),
+        patch: (wanted, set) => this.#write(wanted, { op: 'patch', set, isOpen: true }),
+        onClose: (listener) => source.onClose(listener),
+        reportError: (error) => source.reportError(error),
+      },
+      id,
+    )
   }
 
   #start(

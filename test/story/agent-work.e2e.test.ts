@@ -48,6 +48,55 @@ async function openProject(tide: Client, slug: string): Promise<string> {
   return project.id
 }
 
+test('a message grows for all who follow its conversation, also for one who comes in the middle', async () => {
+  const [author, reader] = [await open('author'), await open('reader')]
+  const projectId = await openProject(author, 'streaming')
+  await (
+    await reader.subscribe({ project: projectId })
+  ).ready
+  const conversation = await author.conversations.insert({ scope: 'project', projectId, title: 'Answers' })
+  const { id } = await author.messages.insert({
+    conversationId: conversation.id,
+    role: 'assistant',
+    status: 'streaming',
+  })
+  const seen: string[] = []
+  const reading = (async () => {
+    for await (const [message] of reader.messages.live({ where: { id } })) {
+      if (message !== undefined) seen.push(message.content)
+      if (message?.status === 'complete') return
+    }
+  })()
+  const has = async (tide: Client, text: string): Promise<void> => {
+    for await (const [message] of tide.messages.live({ where: { id } })) if (message?.content === text) return
+  }
+  const stream = await author.messages.stream(id)
+  stream.write('The deploy')
+  await has(reader, 'The deploy')
+  const latecomer = await open('latecomer')
+  await (
+    await latecomer.subscribe({ project: projectId })
+  ).ready
+  expect(await latecomer.messages.get(id)).toMatchObject({ content: 'The deploy', status: 'streaming' })
+  // Its own device alone writes it.
+  const foreign = await latecomer.messages.stream(id)
+  foreign.write(' is mine')
+  const refused = await foreign.end()
+  await expect(refused.wait('acknowledged')).rejects.toThrow('content')
+  await latecomer.writes.discard(refused.id)
+  for (const word of [' needs', ' the', ' VPN.']) {
+    stream.write(word)
+    await has(reader, stream.text)
+  }
+  const end = await stream.end({ outputTokens: 5 })
+  await end.wait('synced')
+  await reading
+  expect(await reader.messages.get(id)).toMatchObject({ content: 'The deploy needs the VPN.', outputTokens: 5 })
+  // Each text begins with the one before it.
+  for (const [index, text] of seen.entries()) expect(text.startsWith(seen[index - 1] ?? '')).toBe(true)
+  expect(seen.length).toBeGreaterThan(3)
+})
+
 test('a project goes down to subtasks of subtasks, and is completed from there; nothing hangs under itself', async () => {
   const tide = await open('planner')
   const projectId = await openProject(tide, 'hierarchy')

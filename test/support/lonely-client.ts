@@ -10,11 +10,12 @@ import { ManualClock } from './manual-clock.ts'
 export function lonelyClient(
   store: ReplicaStore = createMemoryStore(shippedSchema),
   transport: Transport = { open: () => ({ send: () => undefined, close: () => undefined }) },
+  clock = new ManualClock(),
 ): Promise<Client> {
   return createClient<typeof shippedSchema>({
     schema: shippedSchema,
     store,
-    clock: new ManualClock(),
+    clock,
     random: seededRandom(1),
     transport,
     token: () => Promise.resolve('token'),
