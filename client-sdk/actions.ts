@@ -113,7 +113,8 @@ export interface Actions {
       readonly reason?: 'recovery' | 'debugging' | 'backfill'
       readonly dryRun?: boolean
     }
-    readonly answer: { readonly replayId: string; readonly events: number }
+    /** `events`: at most about 10,000 are counted; `isComplete` is false when there are more. */
+    readonly answer: { readonly replayId: string; readonly events: number; readonly isComplete: boolean }
   }
   /** Starts a run of a pipeline. */
   readonly 'pipelines.start': {

@@ -27,6 +27,57 @@ export class Migration20261122100100_events extends Migration {
   }
 }
 
+/**
+ * One row of event_metrics for each minute that is over, source and type: what was published then, what subscribers said of
+ * deliveries since the last time, and how many events wait. Returns how many rows it wrote.
+ */
+export const summariseEvents = `
+create function sync.summarise_events() returns integer language plpgsql as $$
+declare
+  -- Half a minute later, so that whoever was still writing has committed.
+  until timestamptz := date_bin('1 minute', clock_timestamp() - interval '30 seconds', 'epoch');
+  since timestamptz;
+  written integer;
+begin
+  update sync.event_windows w set through = until from sync.event_windows was where w.id = was.id and was.through < until returning was.through into since;
+  if since is null then return 0; end if;
+  with gone as (
+    delete from sync.event_deliveries where at < until returning *
+  ), told as (
+    select date_bin('1 minute', at, 'epoch') as bucket, organization_id, source, type, 0 as published,
+      sum(delivered) as delivered, sum(failed) as failed, sum(retried) as retried
+    from gone group by 1, 2, 3, 4
+  ), latency as (
+    select date_bin('1 minute', at, 'epoch') as bucket, organization_id, source, type,
+      avg(ms) as avg_ms, percentile_cont(0.95) within group (order by ms) as p95_ms, max(ms) as max_ms
+    from gone, unnest(latencies) as ms group by 1, 2, 3, 4
+  ), published as (
+    select date_bin('1 minute', created_at, 'epoch') as bucket, organization_id, source, type, count(*) as published, 0 as delivered, 0 as failed, 0 as retried
+    from public.events where created_at >= greatest(since, until - interval '1 day') and created_at < until
+    group by 1, 2, 3, 4
+  ), summed as (
+    select bucket, organization_id, source, type, sum(published) as published, sum(delivered) as delivered, sum(failed) as failed, sum(retried) as retried
+    from (select * from told union all select * from published) parts group by 1, 2, 3, 4
+  ), waiting as (
+    select e.organization_id, e.source, e.type, count(*) as backlog
+    from public.event_subscriptions s
+    cross join lateral (
+      select w.organization_id, w.source, w.type from public.events w
+      where w.organization_id = s.organization_id and w.seq > s.cursor_seq and sync.event_matches(w, s.source_pattern, s.type_pattern, s.filter)
+      order by w.seq limit 10000
+    ) e
+    group by 1, 2, 3
+  )
+  insert into public.event_metrics (
+    occurred_at, organization_id, window_seconds, source, type, published_count, delivered_count, failed_count, retried_count, backlog,
+    latency_avg_ms, latency_p95_ms, latency_max_ms
+  )
+  select bucket, organization_id, 60, source, type, published, delivered, failed, retried, coalesce(backlog, 0), avg_ms, p95_ms, max_ms
+  from summed left join latency using (bucket, organization_id, source, type) left join waiting using (organization_id, source, type);
+  get diagnostics written = row_count;
+  return written;
+end $$`
+
 const functions = [
   /**
    * The number is drawn under a lock of the organization that is kept until the commit: whoever sees an event sees all that have
@@ -105,56 +156,7 @@ create function sync.note_deliveries(organization uuid, delivered jsonb, outcome
     case when outcome = 'delivered' then array_agg(greatest(0, extract(epoch from clock_timestamp() - (e->>'receivedAt')::timestamptz) * 1000)::double precision) else '{}' end
   from jsonb_array_elements(delivered) as e group by e->>'source', e->>'type'
 $$`,
-  /**
-   * One row of event_metrics for each minute that is over, source and type: what was published then, what subscribers said of
-   * deliveries since the last time, and how many events wait. Returns how many rows it wrote.
-   */
-  `
-create function sync.summarise_events() returns integer language plpgsql as $$
-declare
-  -- Half a minute later, so that whoever was still writing has committed.
-  until timestamptz := date_bin('1 minute', clock_timestamp() - interval '30 seconds', 'epoch');
-  since timestamptz;
-  written integer;
-begin
-  update sync.event_windows w set through = until from sync.event_windows was where w.id = was.id and was.through < until returning was.through into since;
-  if since is null then return 0; end if;
-  with gone as (
-    delete from sync.event_deliveries where at < until returning *
-  ), told as (
-    select date_bin('1 minute', at, 'epoch') as bucket, organization_id, source, type, 0 as published,
-      sum(delivered) as delivered, sum(failed) as failed, sum(retried) as retried
-    from gone group by 1, 2, 3, 4
-  ), latency as (
-    select date_bin('1 minute', at, 'epoch') as bucket, organization_id, source, type,
-      avg(ms) as avg_ms, percentile_cont(0.95) within group (order by ms) as p95_ms, max(ms) as max_ms
-    from gone, unnest(latencies) as ms group by 1, 2, 3, 4
-  ), published as (
-    select date_bin('1 minute', created_at, 'epoch') as bucket, organization_id, source, type, count(*) as published, 0 as delivered, 0 as failed, 0 as retried
-    from public.events where created_at >= greatest(since, until - interval '1 day') and created_at < until
-    group by 1, 2, 3, 4
-  ), summed as (
-    select bucket, organization_id, source, type, sum(published) as published, sum(delivered) as delivered, sum(failed) as failed, sum(retried) as retried
-    from (select * from told union all select * from published) parts group by 1, 2, 3, 4
-  ), waiting as (
-    select e.organization_id, e.source, e.type, count(*) as backlog
-    from public.event_subscriptions s
-    cross join lateral (
-      select w.organization_id, w.source, w.type from public.events w
-      where w.organization_id = s.organization_id and w.seq > s.cursor_seq and sync.event_matches(w, s.source_pattern, s.type_pattern, s.filter)
-      order by w.seq limit 10000
-    ) e
-    group by 1, 2, 3
-  )
-  insert into public.event_metrics (
-    occurred_at, organization_id, window_seconds, source, type, published_count, delivered_count, failed_count, retried_count, backlog,
-    latency_avg_ms, latency_p95_ms, latency_max_ms
-  )
-  select bucket, organization_id, 60, source, type, published, delivered, failed, retried, coalesce(backlog, 0), avg_ms, p95_ms, max_ms
-  from summed left join latency using (bucket, organization_id, source, type) left join waiting using (organization_id, source, type);
-  get diagnostics written = row_count;
-  return written;
-end $$`,
+  summariseEvents,
 ]
 
 const tables = [

@@ -107,7 +107,7 @@ async function openAll(
   { clock, log, application, onProgress, onFailed }: ComposeOptions,
   opened: Opened,
 ): Promise<Omit<Composed, 'close'>> {
-  const { limits } = config
+  const { limits, statementTimeoutMs } = config
   const random = systemRandom
   const statements = new StatementLog(clock, config.slowQueryMs)
   onProgress(
@@ -197,14 +197,18 @@ async function openAll(
     devices: createDeviceRegistry({ pool, clock: time, random }),
     standings: createDeviceStandings({ pool, clock: time, log }),
     hub,
-    mutations: createPusher(database, { catalog, clock: time, log, onCommitted: wake, observer: observation.push }),
+    mutations: createPusher(database, {
+      ...{ catalog, clock: time, log, statementTimeoutMs },
+      onCommitted: wake,
+      observer: observation.push,
+    }),
     clock: time,
     log,
     limits,
     random,
-    search: createSearch({ pool, catalog }),
+    search: createSearch({ pool, catalog, statementTimeoutMs }),
     actions: createActions({
-      ...{ pool, catalog, clock, random },
+      ...{ pool, catalog, clock, random, statementTimeoutMs },
       actions: [...shippedActions, ...(application.actions ?? [])],
       readCredential: (client, name) => credentials.within(client).read(name),
       onCommitted: wake,
@@ -261,11 +265,12 @@ export function createPusher(
     readonly catalog: Catalog
     readonly clock?: Clock
     readonly log?: Log
+    readonly statementTimeoutMs?: number | undefined
     readonly onCommitted?: () => void
     readonly observer?: PushObserver
   },
 ): Pusher {
   const { catalog, clock = systemClock, log = silentLog, onCommitted = () => undefined, observer } = options
-  const store = createSqlMutationStore({ pool, catalog })
+  const store = createSqlMutationStore({ pool, catalog, statementTimeoutMs: options.statementTimeoutMs })
   return createMutations({ store, catalog, clock, log, onCommitted, ...(observer ? { observer } : {}) })
 }

@@ -76,6 +76,8 @@ export interface Config {
   readonly backupDir: string | undefined
   /** Folder of pg_dump and pg_restore; absent: those on the PATH. */
   readonly postgresBin: string | undefined
+  /** Statements that clients cause are stopped after so many milliseconds. */
+  readonly statementTimeoutMs: number
   /** Statements that took so many milliseconds are counted as slow. */
   readonly slowQueryMs: number
   /** Where traces go; absent: nothing is traced. */
@@ -171,6 +173,7 @@ const variables = {
   ARTIFACT_DIR: z.string().min(1, 'must be a folder').optional(),
   BACKUP_DIR: z.string().min(1, 'must be a folder').optional(),
   POSTGRES_BIN: z.string().min(1, 'must be a folder').optional(),
+  STATEMENT_TIMEOUT_MS: whole(100, 3_600_000).default(30_000),
   SLOW_QUERY_MS: whole(1, 600_000).default(200),
   OTEL_EXPORTER_OTLP_ENDPOINT: url('http:', 'https:').optional(),
   OTEL_SERVICE_NAME: z.string().max(200).default('tidewire'),
@@ -282,6 +285,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     artifactDir: env.ARTIFACT_DIR === undefined ? undefined : resolve(env.ARTIFACT_DIR),
     backupDir: env.BACKUP_DIR === undefined ? undefined : resolve(env.BACKUP_DIR),
     postgresBin: env.POSTGRES_BIN,
+    statementTimeoutMs: env.STATEMENT_TIMEOUT_MS,
     slowQueryMs: env.SLOW_QUERY_MS,
     tracing:
       env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined

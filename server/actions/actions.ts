@@ -81,6 +81,8 @@ export interface ActionsOptions {
   readonly random: Random
   /** No two of one name. */
   readonly actions: readonly AnyAction[]
+  /** As in `TransactionOptions`. */
+  readonly statementTimeoutMs?: number | undefined
   /** Absent: there are no secrets to read. */
   readonly readCredential?: ReadCredential
   /** Called after each commit, as a hint that there is something to read. */

@@ -8,6 +8,9 @@ import { lockSubscription, type Subscription } from './event-subscriptions.ts'
 
 const seq = z.number().int().min(0)
 const most = 1000
+/** What is counted of a replay: each page reads at most ten thousand events. */
+const mostCounted = 10_000
+const mostPagesCounted = 20
 
 interface Page {
   readonly through: number
@@ -73,7 +76,8 @@ export const failEvents = defineAction({
 })
 
 /**
- * Delivers past events again, from a number or time up to another or up to now, flagged: `{ replayId, events }`. A dry run only counts.
+ * Delivers past events again, from a number or time up to another or up to now, flagged: `{ replayId, events, isComplete }`. A dry run
+ * only counts. Of many events only the first are counted, and `isComplete` is false.
  */
 export const replayEvents = defineAction({
   name: 'events.replay',
@@ -113,25 +117,31 @@ export const replayEvents = defineAction({
       ],
     })
     const replayId = made?.id ?? ''
-    const events = await countReplay(context, subscriptionId, replayId, (fromSeq ?? 1) - 1)
+    const { events, isComplete } = await countReplay(context, subscriptionId, replayId, (fromSeq ?? 1) - 1)
     if (dryRun)
       await query({
         name: 'action_dry_replay',
         text: `update event_replays set status = 'completed', events_replayed = $2, started_at = now(), finished_at = now() where id = $1`,
         values: [replayId, events],
       })
-    return { replayId, events }
+    return { replayId, events, isComplete }
   },
 })
 
-async function countReplay(context: ActionContext, id: string, replayId: string, from: number): Promise<number> {
-  let count = 0
-  for (let after = from; ;) {
+async function countReplay(
+  context: ActionContext,
+  id: string,
+  replayId: string,
+  from: number,
+): Promise<{ readonly events: number; readonly isComplete: boolean }> {
+  let [count, after] = [0, from]
+  for (let page = 0; page < mostPagesCounted && count < mostCounted; page++) {
     const { events, through } = await readPage(context, id, after, most, replayId)
     count += events.length
-    if (through === after) return count
+    if (through === after) return { events: count, isComplete: true }
     after = through
   }
+  return { events: count, isComplete: false }
 }
 
 async function readReplay(

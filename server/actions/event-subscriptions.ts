@@ -20,6 +20,9 @@ interface SubscriberRow extends Subscription {
   readonly device: string | null
 }
 
+/** Of one user, agent or integration: each is looked at every minute. */
+const mostSubscriptions = 100
+
 const pattern = z.string().min(1).max(160)
 
 /**
@@ -56,6 +59,7 @@ export const subscribeToEvents = defineAction({
       return { subscriptionId: known.id, cursor: known.cursor }
     }
     const owner = await ownerOf(context, agentId, webhookId)
+    await checkRoom(context, owner)
     const [made] = await query<{ readonly id: string; readonly cursor: number }>({
       name: 'action_subscribe',
       text: `insert into event_subscriptions (organization_id, name, source_pattern, type_pattern, filter, retry_policy, delivery, webhook_id,
@@ -83,6 +87,26 @@ export const subscribeToEvents = defineAction({
     return { subscriptionId: made.id, cursor: made.cursor }
   },
 })
+
+interface Owner {
+  readonly agent?: string
+  readonly user?: string
+  readonly integration?: string
+}
+
+async function checkRoom({ principal, query }: ActionContext, { agent, user, integration }: Owner): Promise<void> {
+  const [held] = await query<{ readonly count: number }>({
+    name: 'action_count_subscriptions',
+    text: `select count(*)::integer as count from event_subscriptions
+      where organization_id = $1 and (agent_id = $2 or user_id = $3 or integration_id = $4)`,
+    values: [principal.organizationId, agent ?? null, user ?? null, integration ?? null],
+  })
+  if ((held?.count ?? 0) < mostSubscriptions) return
+  const who = agent === undefined ? (user === undefined ? 'integration' : 'user') : 'agent'
+  throw new TideError('limit_reached', `The ${who} has ${mostSubscriptions} event subscriptions already.`, {
+    remedy: 'Subscribe under the name of one that is there, which changes it.',
+  })
+}
 
 /** Nothing is delivered until it is resumed; events wait. */
 export const pauseSubscription = defineAction({
@@ -118,7 +142,7 @@ async function ownerOf(
   context: ActionContext,
   agentId: string | undefined,
   webhookId: string | undefined,
-): Promise<{ readonly agent?: string; readonly user?: string; readonly integration?: string }> {
+): Promise<Owner> {
   const { principal, query } = context
   if (webhookId !== undefined) {
     checkAdmin(context, 'deliver events to a webhook')

@@ -113,7 +113,9 @@ export function createMutations(options: MutationsOptions): Mutations {
     try {
       return await commit(principal, mutations, stages)
     } catch (error) {
-      if (!isFault(error)) throw error
+      // What took too long together may be quick enough one by one.
+      const isSlow = error instanceof TideError && error.code === 'timeout' && units.length > 1
+      if (!isFault(error) && !isSlow) throw error
       if (units.length === 1) return settleFailed(error)
     }
     const outcomes: Outcome[] = []

@@ -14,6 +14,8 @@ export interface SqlMutationStoreOptions {
   readonly catalog: Catalog
   readonly clock?: Clock
   readonly random?: Random
+  /** As in `TransactionOptions`. */
+  readonly statementTimeoutMs?: number | undefined
 }
 
 /** The mutations room's store on Postgres or PGlite. */
@@ -22,13 +24,14 @@ export function createSqlMutationStore({
   catalog,
   clock = systemClock,
   random = systemRandom,
+  statementTimeoutMs,
 }: SqlMutationStoreOptions): MutationStore {
   const homes = createHomes(catalog)
   const retryAfter = (error: unknown): boolean => error instanceof RowTakenError
   return {
     async transaction(principal, work) {
       const run = (savepoints: boolean): ReturnType<typeof work> =>
-        inDeviceTransaction({ pool, clock, random, retryAfter }, principal, (transaction) =>
+        inDeviceTransaction({ pool, clock, random, retryAfter, statementTimeoutMs }, principal, (transaction) =>
           work(new SqlMutationTransaction({ ...transaction, catalog, homes, principal, savepoints })),
         )
       try {

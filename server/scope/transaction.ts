@@ -33,6 +33,8 @@ export interface TransactionOptions {
   readonly asWriter?: boolean
   /** Nothing may be written; what a read replica of Postgres takes. */
   readonly readOnly?: boolean
+  /** A statement that takes longer is stopped, and nothing of the transaction stays: for what clients cause. Absent: none is. */
+  readonly statementTimeoutMs?: number | undefined
   /** Default: read committed. */
   readonly isolation?: 'repeatable read' | 'serializable' | undefined
   /** Ends the transaction: no further attempt, no commit, and the statement under way is cancelled by `cancel`. */
@@ -63,7 +65,7 @@ const backoff = { minMs: 20, maxMs: 500 }
  * Runs `work` in one transaction that carries the settings, commits when it returns and rolls back when it throws. Runs it
  * again after a deadlock, a serialization failure or a lost connection, so `work` keeps nothing outside. Throws what `work`
  * threw, the reason of the signal, `CommitFailedError`, `DatabaseUnavailableError`, or `timeout` where another transaction held
- * a lock for longer than 3 s.
+ * a lock for longer than 3 s, or a statement took longer than it may.
  */
 export async function inTransaction<T>(
   options: TransactionOptions,
@@ -80,6 +82,7 @@ export async function inTransaction<T>(
       signal?.throwIfAborted()
       // Not tried again here: whoever asks waits without a connection.
       if (isLocked(error)) throw toLocked(error)
+      if (isStopped(error)) throw toStopped(error, options.statementTimeoutMs)
       if (!(retryAfter(error) || isTransient(error))) throw error
       if (isLastAttempt)
         throw new DatabaseUnavailableError(`The database failed ${retries + 1} times: ${String(error)}`, {
@@ -91,7 +94,7 @@ export async function inTransaction<T>(
 }
 
 async function once<T>(
-  { pool, readOnly = false, isolation, asWriter = false, signal, cancel }: TransactionOptions,
+  { pool, readOnly = false, isolation, asWriter = false, statementTimeoutMs, signal, cancel }: TransactionOptions,
   settings: TransactionSettings,
   work: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
@@ -110,7 +113,7 @@ async function once<T>(
     await cancelling
   }
   try {
-    await client.query(beginSql(settings, { readOnly, isolation, asWriter }))
+    await client.query(beginSql(settings, { readOnly, isolation, asWriter, statementTimeoutMs }))
     if (signal && cancel) backend = await backendOf(client)
     signal?.throwIfAborted()
     const result = await work(client)
@@ -153,13 +156,20 @@ async function commit(client: PoolClient): Promise<void> {
 /** In one message with BEGIN: row-level security would hide the device from any statement before it. */
 function beginSql(
   settings: TransactionSettings,
-  { readOnly, isolation, asWriter }: Pick<TransactionOptions, 'readOnly' | 'isolation' | 'asWriter'>,
+  {
+    readOnly,
+    isolation,
+    asWriter,
+    statementTimeoutMs,
+  }: Pick<TransactionOptions, 'readOnly' | 'isolation' | 'asWriter' | 'statementTimeoutMs'>,
 ): string {
   const calls = Object.entries(settings).map(
     ([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`,
   )
   if (asWriter) calls.push(`set_config('role', sync.writer_role(), true)`)
   calls.push(`set_config('lock_timeout', '${lockWaitMs}ms', true)`)
+  if (statementTimeoutMs !== undefined)
+    calls.push(`set_config('statement_timeout', '${Math.round(statementTimeoutMs)}ms', true)`)
   const mode = `${isolation ? ` isolation level ${isolation}` : ''}${readOnly ? ' read only' : ''}`
   return `begin${mode}; select ${calls.join(', ')}`
 }
@@ -190,6 +200,25 @@ function toLocked(cause: unknown): TideError {
       retryAfterMs: 1000,
       remedy:
         'It is tried again by itself. Transactions that are left open are in pg_stat_activity, as "idle in transaction".',
+    },
+  )
+}
+
+/** Whether Postgres stopped a statement, by its own time or because somebody asked it to. */
+export function isStopped(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '57014'
+}
+
+export function toStopped(cause: unknown, statementTimeoutMs: number | undefined): TideError {
+  const limit = statementTimeoutMs === undefined ? 'it may' : `${statementTimeoutMs / 1000} s`
+  return new TideError(
+    'timeout',
+    `The database took longer than ${limit} for one statement; it was stopped, and nothing was done.`,
+    {
+      cause,
+      retryAfterMs: 5000,
+      remedy:
+        'Ask for less at a time: a shorter range, a filter, fewer writes in one push. The server allows more by STATEMENT_TIMEOUT_MS.',
     },
   )
 }

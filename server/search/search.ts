@@ -13,6 +13,7 @@ import type { Access } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
+import { isStopped, toStopped } from '../scope/transaction.ts'
 import { nearestIds } from './nearest.ts'
 import { foundSql, hasFullText, partNames, rankSql, type Ask } from './search-sql.ts'
 
@@ -27,12 +28,14 @@ export interface Search {
 export interface SearchOptions {
   readonly pool: pg.Pool
   readonly catalog: Catalog
+  /** A statement that takes longer is stopped. */
+  readonly statementTimeoutMs?: number | undefined
   /** See `Nearest`. */
   readonly exactRows?: number
 }
 
 /** Searches in Postgres: cosine distance over the vector column (HNSW where there is one), full text over the words. */
-export function createSearch({ pool, catalog, exactRows }: SearchOptions): Search {
+export function createSearch({ pool, catalog, statementTimeoutMs, exactRows }: SearchOptions): Search {
   const homes = createHomes(catalog)
   return {
     async search(principal, access, request) {
@@ -46,7 +49,7 @@ export function createSearch({ pool, catalog, exactRows }: SearchOptions): Searc
       const filter = filterToSql(table.descriptor, where, params, { alias: 't' })
       const namesStatus = namesColumn(where, 'status')
       const condition = foundSql({ homes, table, params, principal, access, filter, namesStatus })
-      const rows = await inReading(pool, async (client) => {
+      const rows = await inReading({ pool, statementTimeoutMs }, async (client) => {
         const nearest =
           ask.kind === 'text'
             ? []
@@ -129,9 +132,18 @@ function readVector(base64: string, dimension: number): readonly number[] {
   return vector
 }
 
-/** In a transaction, so that what the index is searched with ends with it. */
-function inReading<T>(pool: pg.Pool, read: (client: pg.ClientBase) => Promise<T>): Promise<T> {
-  return inOneTransaction(pool, read, { begin: 'begin read only' })
+/** In a transaction, so that what the index is searched with, and how long that may take, end with it. */
+async function inReading<T>(
+  { pool, statementTimeoutMs }: Pick<SearchOptions, 'pool' | 'statementTimeoutMs'>,
+  read: (client: pg.ClientBase) => Promise<T>,
+): Promise<T> {
+  const timeout =
+    statementTimeoutMs === undefined ? '' : `; set local statement_timeout = ${Math.round(statementTimeoutMs)}`
+  try {
+    return await inOneTransaction(pool, read, { begin: `begin read only${timeout}` })
+  } catch (error) {
+    throw isStopped(error) ? toStopped(error, statementTimeoutMs) : error
+  }
 }
 
 function queryOn(client: pg.ClientBase): SqlQuery {

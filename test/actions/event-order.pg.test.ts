@@ -1,4 +1,12 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { z } from 'zod'
+import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
+import { createActions, defineAction } from '../../server/actions/actions.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { createMutations } from '../../server/mutation/mutations.ts'
+import { createSqlMutationStore } from '../../server/mutation/sql-mutation-store.ts'
+import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createActionWorld, newId, type ActionWorld } from './world.ts'
 
 let world: ActionWorld
@@ -42,4 +50,46 @@ it('a reader who follows the numbers misses no event, however many write', async
   await reading
   expect(new Set(seen).size).toBe(200)
   expect(seen).toHaveLength(200)
+})
+
+it('a replay of many events counts only the first of them, and says so', async () => {
+  await world.query(
+    `insert into events (organization_id, source, type) select $1, 'many', 'many.' || n from generate_series(1, 11500) n`,
+    [world.fixture.organizationId],
+  )
+  const { subscriptionId } = (await world.call(world.owner, 'events.subscribe', { name: newId() })) as {
+    subscriptionId: string
+  }
+  const count = { subscriptionId, fromTime: '1970-01-01T00:00:00Z', dryRun: true }
+  expect(await world.call(world.owner, 'events.replay', count)).toMatchObject({ events: 10_000, isComplete: false })
+})
+
+it('a statement of a call or a push that takes too long is stopped, and its connection is as it was', async () => {
+  const sleep = defineAction({
+    name: 'test.sleep',
+    input: z.strictObject({ seconds: z.number() }),
+    async run({ query }, { seconds }) {
+      await query({ text: 'select pg_sleep($1)', values: [seconds] })
+      return {}
+    },
+  })
+  const [{ pool }, catalog] = [world, loadCatalog()]
+  const bounded = { pool, catalog, clock: systemClock, random: systemRandom, statementTimeoutMs: 1000 }
+  const actions = createActions({ ...bounded, actions: [sleep] })
+  const call = (seconds: number) => actions.call(world.owner, { id: newId(), action: 'test.sleep', input: { seconds } })
+  const stopped = { code: 'timeout', message: expect.stringContaining('longer than 1 s') }
+  await expect(call(600)).rejects.toMatchObject(stopped)
+  await expect(call(0)).resolves.toEqual({})
+  await world.query(
+    `create function public.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(600); return new; end $$`,
+  )
+  await world.query('create trigger slow before insert on tasks for each row execute function public.slow()')
+  const { push } = createMutations({ ...bounded, store: createSqlMutationStore(bounded), log: silentLog })
+  const set = { projectId: world.fixture.projectId, title: 'slow' }
+  const insert = { id: newId(), clientSeq: 1, table: 'tasks', rowId: newId(), op: 'insert', set, at: 0 } as const
+  await expect(push(world.owner, [insert])).rejects.toMatchObject(stopped)
+  await world.query('drop trigger slow on tasks')
+  expect(await push(world.owner, [insert])).toMatchObject([{ kind: 'applied' }])
+  const settings = await Promise.all(Array.from({ length: 5 }, () => world.query('show statement_timeout')))
+  expect(new Set(settings.map(([row]) => row?.['statement_timeout']))).toEqual(new Set(['0']))
 })

@@ -45,6 +45,16 @@ describe('a subscription', () => {
     expect(types(await read(id, { acknowledge: last(second) }))).toEqual([])
   })
 
+  it('is one of at most a hundred of its agent, user or integration', async () => {
+    await world.query(
+      `insert into event_subscriptions (organization_id, name, user_id) select $1, 'many ' || n, $2 from generate_series(1, 100) n`,
+      [world.fixture.organizationId, world.viewer.id],
+    )
+    const more = (name: string) => world.call(world.viewer, 'events.subscribe', { name })
+    await expect(more('one more')).rejects.toMatchObject({ code: 'limit_reached' })
+    await expect(more('many 7')).resolves.toHaveProperty('subscriptionId')
+  })
+
   it('takes no acknowledgement of an event that there is not, so that later ones arrive', async () => {
     const id = await subscribe({ type: 'far.*' })
     await publish('far.one')
