@@ -51,6 +51,11 @@ export function networkOf(address: string): string {
     : address
 }
 
+/** Whether it is of the Internet at large: a network of one's own, or a proxy in it, holds many clients. */
+export function isPublicAddress(address: string): boolean {
+  return parse(address)?.range() === 'unicast'
+}
+
 function parse(text: string): ipaddr.IPv4 | ipaddr.IPv6 | undefined {
   return ipaddr.IPv4.isValidFourPartDecimal(text) || ipaddr.IPv6.isValid(text) ? ipaddr.process(text) : undefined
 }

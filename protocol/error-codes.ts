@@ -251,6 +251,11 @@ export const errorCodes = {
     meaning: 'The token is missing, malformed, not signed by this server, or its principal is not active.',
     remedy: 'Make one with `npx tidewire token --user EMAIL`.',
   },
+  too_many_connections: {
+    meaning: 'A user, an agent or an address has as many connections to this server as are allowed.',
+    remedy:
+      'Nothing: the client comes again. If they are meant, set MAX_CONNECTIONS_PER_PRINCIPAL or MAX_CONNECTIONS_PER_ADDRESS higher.',
+  },
   transition_refused: {
     meaning: 'The status may not move this way.',
     remedy: 'Move it by allowed steps; the message lists them.',

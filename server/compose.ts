@@ -166,10 +166,11 @@ async function openAll(
   const time = await openDatabaseClock(() => timeOf(database), clock)
   opened.toEnd(() => time.stop())
   const auth = createAuth({ pool, key: await openSigningKey(config.auth, random), clock: time, random })
+  const addressOf = createRequestAddress(config.trustedProxies)
   const routes = createSignInRoutes({
     signIn: createSignIn({ pool, auth, clock: time, random }),
     allowedOrigins: config.allowedOrigins,
-    addressOf: createRequestAddress(config.trustedProxies),
+    addressOf,
   })
   const credentials = createCredentials({
     pool,
@@ -214,6 +215,7 @@ async function openAll(
       onCommitted: wake,
     }),
     allowedOrigins: config.allowedOrigins,
+    addressOf,
     others: cluster.redis && { node: cluster.node, prefix: cluster.prefix, client: cluster.redis.adapterClient },
     schemaHash: catalog.schemaHash,
     count: (event, label) => metrics.count(event, label),

@@ -36,6 +36,13 @@ export interface Limits {
   readonly badFrames: number
   /** Pushes of one session that may wait. */
   readonly queuedPushes: number
+  /** Bytes of one session's pushes, calls and searches that may wait or be worked on. */
+  readonly waitingBytes: number
+  /** Bytes of one frame before the welcome. */
+  readonly helloBytes: number
+  /** Connections of one principal, and from one public address, to one server. */
+  readonly connectionsPerPrincipal: number
+  readonly connectionsPerAddress: number
   readonly presencePerSecond: number
   readonly presenceBytes: number
 }
@@ -95,6 +102,10 @@ export const defaultLimits: Limits = {
   messageBurst: 1000,
   badFrames: 20,
   queuedPushes: 64,
+  waitingBytes: 20 * 1024 * 1024,
+  helloBytes: 64 * 1024,
+  connectionsPerPrincipal: 5000,
+  connectionsPerAddress: 5000,
   presencePerSecond: 20,
   presenceBytes: 4096,
 }
@@ -173,7 +184,9 @@ const variables = {
   ARTIFACT_DIR: z.string().min(1, 'must be a folder').optional(),
   BACKUP_DIR: z.string().min(1, 'must be a folder').optional(),
   POSTGRES_BIN: z.string().min(1, 'must be a folder').optional(),
-  STATEMENT_TIMEOUT_MS: whole(100, 3_600_000).default(30_000),
+  MAX_CONNECTIONS_PER_PRINCIPAL: whole(1, 1_000_000).default(5000),
+  MAX_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).default(5000),
+  STATEMENT_TIMEOUT_MS: whole(100, 3_600_000).default(30000),
   SLOW_QUERY_MS: whole(1, 600_000).default(200),
   OTEL_EXPORTER_OTLP_ENDPOINT: url('http:', 'https:').optional(),
   OTEL_SERVICE_NAME: z.string().max(200).default('tidewire'),
@@ -295,7 +308,11 @@ function assemble(env: z.infer<typeof environment>): Config {
             serviceName: env.OTEL_SERVICE_NAME,
             ratio: env.OTEL_TRACES_SAMPLER_ARG,
           },
-    limits: defaultLimits,
+    limits: {
+      ...defaultLimits,
+      connectionsPerPrincipal: env.MAX_CONNECTIONS_PER_PRINCIPAL,
+      connectionsPerAddress: env.MAX_CONNECTIONS_PER_ADDRESS,
+    },
   }
 }
 

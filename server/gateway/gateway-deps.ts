@@ -4,6 +4,7 @@ import type { Auth, DeviceRegistry, DeviceStandings } from '../auth/auth.ts'
 import type { Limits } from '../config.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../telemetry/telemetry.ts'
+import type { Admissions } from './admissions.ts'
 import type { Expiries } from './expiries.ts'
 import type { Presence } from './presence.ts'
 import type { ActionCaller, Pusher, Searcher } from './seams.ts'
@@ -31,6 +32,8 @@ export interface GatewayDeps {
   /** A session of a device has begun here: it takes the place of one on another server too. */
   readonly opened?: (deviceId: string) => void
   readonly expiries: Expiries
+  /** Connections of each principal; absent: as many as come. */
+  readonly admissions?: Admissions
   readonly clock: Clock
   readonly log: Log
   readonly limits: Limits

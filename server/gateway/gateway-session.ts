@@ -7,7 +7,7 @@ import { messageFrame, parseUp } from '../../protocol/parse.ts'
 import { oldestSupported, protocolVersion } from '../../protocol/protocol-version.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import type { HubSession } from '../hub/hub.ts'
-import type { DevicePrincipal } from '../scope/principal.ts'
+import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
 import type { Expiring } from './expiries.ts'
 import type { GatewayDeps } from './gateway-deps.ts'
 import { Outflow } from './outflow.ts'
@@ -28,7 +28,7 @@ type Open = Extract<Phase, { name: 'open' }>
 const fresh: Phase = { name: 'new' }
 const greeting: Phase = { name: 'greeting' }
 const closed: Phase = { name: 'closed' }
-const noTimer: CancelTimer = () => undefined
+const nothing = (): void => undefined
 
 /** Of a message. Acknowledgements answer what the server sends, hundreds a second to a client that is quick. */
 const ackCost = 0.02
@@ -59,10 +59,14 @@ export class GatewaySession implements Wire, Expiring {
   #phase = fresh
   #badInARow = 0
   #cancelTimer: CancelTimer
+  /** It counts no more as a connection of its principal. */
+  #leave = nothing
+  readonly #greeted: () => void
 
   constructor(deps: GatewayDeps, transport: GatewayTransport) {
     const { clock, limits } = deps
     this.#deps = deps
+    this.#greeted = () => transport.greeted?.()
     this.#outflow = new Outflow(transport, (error) => this.fatal(error))
     this.#messages = new TokenBucket(clock, limits.messagesPerSecond, limits.messageBurst)
     this.#cancelTimer = clock.after(limits.helloMs, () => {
@@ -75,11 +79,12 @@ export class GatewaySession implements Wire, Expiring {
     if (this.#phase.name === 'closed') return
     let unpaid = 1
     try {
-      const { messageBytes } = this.#deps.limits
-      if (bytes.byteLength > messageBytes) {
+      const { messageBytes, helloBytes } = this.#deps.limits
+      const most = this.#phase.name === 'open' ? messageBytes : helloBytes
+      if (bytes.byteLength > most) {
         throw new TideError(
           'message_too_large',
-          `A frame of ${bytes.byteLength} bytes was sent; at most ${messageBytes} are taken.`,
+          `A frame of ${bytes.byteLength} bytes was sent; at most ${most} are taken.`,
         )
       }
       const { message } = parseUp(bytes)
@@ -87,7 +92,7 @@ export class GatewaySession implements Wire, Expiring {
       this.#deps.count?.('message', message.type)
       const cost = message.type === 'ack' ? ackCost : 1
       unpaid -= cost
-      if (this.#isWithinRate(cost)) this.#hear(message)
+      if (this.#isWithinRate(cost)) this.#hear(message, bytes.byteLength)
     } catch (error) {
       // A message that could be read and is refused has an answer, so it costs as much as any.
       this.#bad(toTideError(error, this.#deps), unpaid)
@@ -100,6 +105,7 @@ export class GatewaySession implements Wire, Expiring {
     if (phase.name === 'closed') return
     this.#phase = closed
     this.#cancelTimer()
+    this.#leave()
     if (phase.name === 'open') {
       const { presence, expiries, byDevice } = this.#deps
       const { visitor, hub } = phase
@@ -129,7 +135,7 @@ export class GatewaySession implements Wire, Expiring {
     if (this.#phase.name === 'open') this.send(notice(error))
   }
 
-  #hear(message: Up): void {
+  #hear(message: Up, bytes: number): void {
     const phase = this.#phase
     if (message.type === 'hello') {
       if (phase.name !== 'new') throw new TideError('bad_message', 'A second hello came on one connection.')
@@ -143,10 +149,10 @@ export class GatewaySession implements Wire, Expiring {
     }
     if (phase.name !== 'open')
       throw new TideError('bad_message', `A message of type ${message.type} came before the welcome.`)
-    this.#route(phase, message)
+    this.#route(phase, message, bytes)
   }
 
-  #route({ visitor, hub }: Open, message: Exclude<Up, { type: 'hello' }>): void {
+  #route({ visitor, hub }: Open, message: Exclude<Up, { type: 'hello' }>, bytes: number): void {
     const { principal } = visitor
     switch (message.type) {
       case 'authenticate':
@@ -167,11 +173,13 @@ export class GatewaySession implements Wire, Expiring {
       case 'verify':
         return this.#ask({ ref: message.ref }, hub.verify(message.subscription, message.ref))
       case 'push':
-        return (visitor.pushes ??= this.#pushQueue(visitor)).add(message)
+        return (visitor.pushes ??= this.#pushQueue(visitor)).add(message, bytes)
       case 'search':
-        return this.#request(visitor, message.ref, () => this.#deps.search.search(principal, hub.access, message))
+        return this.#request(visitor, message.ref, bytes, () =>
+          this.#deps.search.search(principal, hub.access, message),
+        )
       case 'call':
-        return this.#request(visitor, message.ref, async () => {
+        return this.#request(visitor, message.ref, bytes, async () => {
           const result = await this.#deps.actions.call(visitor.writer, message)
           return messageFrame({ type: 'called', ref: message.ref, result })
         })
@@ -183,6 +191,7 @@ export class GatewaySession implements Wire, Expiring {
   }
 
   async #greet(hello: UpOf<'hello'>): Promise<void> {
+    const isClosed = (): boolean => this.#phase === closed
     try {
       if (hello.protocol < oldestSupported || hello.protocol > protocolVersion) {
         throw new TideError(
@@ -192,6 +201,10 @@ export class GatewaySession implements Wire, Expiring {
       }
       const { expiresAt, scopes = [], ...who } = await this.#deps.auth.authenticate(hello.token)
       const device = await this.#deps.devices.register(who, hello)
+      if (isClosed()) return
+      // A device that comes back takes the place of its own connection.
+      const beyond = this.#deps.byDevice.has(device.deviceId) ? 1 : 0
+      this.#leave = this.#deps.admissions?.enter(principalKey(who), beyond) ?? nothing
       const principal: DevicePrincipal = {
         kind: who.kind,
         id: who.id,
@@ -205,11 +218,12 @@ export class GatewaySession implements Wire, Expiring {
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
         token: hello.token,
         scopes,
+        waitingBytes: this.#deps.limits.waitingBytes,
       })
       const hub = await this.#deps.hub.open(visitor)
-      if (this.#phase.name === 'closed') return hub.close()
+      if (isClosed()) return hub.close()
       this.#cancelTimer()
-      this.#cancelTimer = noTimer
+      this.#cancelTimer = nothing
       visitor.standing = this.#deps.standings?.open(principal, {
         given: hello.clientSeq,
         answered: device.clientSeq,
@@ -230,6 +244,7 @@ export class GatewaySession implements Wire, Expiring {
     this.openedAt = this.#deps.clock.now()
     visitor.hub = hub
     this.#phase = { name: 'open', visitor, hub }
+    this.#greeted()
     const trouble = this.#deps.trouble?.()
     const welcome = welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt })
     this.#outflow.open([welcome, ...(trouble ? [notice(trouble)] : [])])
@@ -291,6 +306,7 @@ export class GatewaySession implements Wire, Expiring {
   #pushQueue(visitor: Visitor): PushQueue {
     return new PushQueue({
       limits: this.#deps.limits,
+      input: visitor.input,
       push: (mutations) => {
         visitor.standing?.pushed(mutations)
         return this.#deps.mutations.push(visitor.writer, mutations)
@@ -332,8 +348,8 @@ export class GatewaySession implements Wire, Expiring {
     return false
   }
 
-  #request({ requests }: Visitor, ref: number, work: () => Promise<Uint8Array>): void {
-    this.#answer(ref, requests.run(work))
+  #request({ requests }: Visitor, ref: number, bytes: number, work: () => Promise<Uint8Array>): void {
+    this.#answer(ref, requests.run(bytes, work))
   }
 
   #answer(ref: number, work: Promise<Uint8Array>): void {

@@ -6,10 +6,12 @@ import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Server, type DefaultEventsMap, type Socket } from 'socket.io'
 import type { AdapterClient } from '../cluster/cluster.ts'
 import type { Random } from '../../lib/random.ts'
+import { isPublicAddress, networkOf } from '../../lib/ip-address.ts'
 import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import { createAdapter } from '@socket.io/redis-streams-adapter'
+import { Admissions } from './admissions.ts'
 import type { GatewayDeps } from './gateway-deps.ts'
 import { GatewaySession } from './gateway-session.ts'
 import { Expiries } from './expiries.ts'
@@ -17,7 +19,8 @@ import { isOriginAllowed } from './origin.ts'
 import { DistantPeers, type PresenceCarrier, type PresenceNews } from './distant-peers.ts'
 import { Presence } from './presence.ts'
 import { socketParser } from './socket-parser.ts'
-import { SocketTransport } from './socket-transport.ts'
+import { limitFrames, SocketTransport } from './socket-transport.ts'
+import { toTideError } from './tell-error.ts'
 
 export { listen } from './listen.ts'
 export { createHttpHandler, type Readiness } from './http.ts'
@@ -47,12 +50,17 @@ const drainEachMs = 2
 const drainMs = 5000
 const returnMs = 500
 
-export interface GatewayOptions extends Omit<GatewayDeps, 'presence' | 'expiries' | 'byDevice' | 'opened'> {
+export interface GatewayOptions extends Omit<
+  GatewayDeps,
+  'presence' | 'expiries' | 'byDevice' | 'opened' | 'admissions'
+> {
   /** As in `Config`. */
   readonly allowedOrigins: readonly string[]
   /** How this server and the others reach each other; absent: presence is of this server alone. */
   readonly others?: OtherServers | undefined
   readonly random: Random
+  /** Where a request comes from; absent: connections are not counted by it. */
+  readonly addressOf?: (request: IncomingMessage) => string | undefined
 }
 
 export interface OtherServers {
@@ -77,10 +85,15 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   const opened = (deviceId: string): void => {
     if (others) io.serverSideEmit('device', deviceId, clock.now())
   }
-  const all: GatewayDeps = { ...deps, presence, expiries: new Expiries(deps.clock), byDevice, opened }
+  const { limits } = deps
+  const admissions = new Admissions('user or agent', limits.connectionsPerPrincipal)
+  const places = new Admissions('address', limits.connectionsPerAddress)
+  const all: GatewayDeps = { ...deps, presence, expiries: new Expiries(deps.clock), byDevice, opened, admissions }
   const sessions = new Set<GatewaySession>()
   const { others, clock, random } = deps
   let isDraining = false
+  // Above the limit that is answered with a code, so that only the absurd is cut without a word.
+  const frameBytes = limits.messageBytes * 2 + 1024
   const io = new Server<DefaultEventsMap, DefaultEventsMap, ServerEvents>(http, {
     ...(others ? { adapter: adapterOf(others) } : {}),
     transports: ['websocket'],
@@ -92,13 +105,21 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
     pingTimeout: pingTimeoutMs,
     connectTimeout: deps.limits.helloMs,
     allowRequest: (_, answer) => answer(isDraining ? 'The server ends.' : undefined, !isDraining),
-    // Above the limit that is answered with a code, so that only the absurd is cut without a word.
-    maxHttpBufferSize: deps.limits.messageBytes * 2 + 1024,
+    maxHttpBufferSize: frameBytes,
   })
+  io.engine.on('connection', (conn: Socket['conn']) => limitFrames(conn, limits.helloBytes + 1024))
   io.on('connection', (socket) => {
     const { origin, host } = socket.handshake.headers
-    if (!isOriginAllowed(origin, host, deps.allowedOrigins)) return refuseOrigin(socket, origin)
-    const transport = new SocketTransport(socket)
+    if (!isOriginAllowed(origin, host, deps.allowedOrigins)) return refuse(socket, originRefusal(origin))
+    let leave: () => void
+    try {
+      leave = enter(socket)
+    } catch (error) {
+      const refusal = toTideError(error, deps)
+      deps.count?.('refused', refusal.code)
+      return refuse(socket, refusal)
+    }
+    const transport = new SocketTransport(socket, frameBytes)
     forgetHandshake(socket)
     const session = new GatewaySession(all, transport)
     sessions.add(session)
@@ -106,8 +127,14 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
     socket.on('disconnect', () => {
       sessions.delete(session)
       session.close()
+      leave()
     })
   })
+  /** Counts a connection from a public address. Throws `too_many_connections`. */
+  function enter(socket: Socket): () => void {
+    const address = deps.addressOf?.(socket.request)
+    return address !== undefined && isPublicAddress(address) ? places.enter(networkOf(address)) : () => undefined
+  }
   if (others) {
     const { node } = others
     const carrier: PresenceCarrier = {
@@ -152,9 +179,12 @@ function adapterOf({ client, prefix }: OtherServers): ReturnType<typeof createAd
   return createAdapter(client, { streamName: `${prefix}:socket.io`, channelPrefix: `${prefix}:socket.io` })
 }
 
+function originRefusal(origin: string | undefined): TideError {
+  return new TideError('origin_not_allowed', `This server takes no connections from pages of ${origin}.`)
+}
+
 /** In words: a browser shows its page nothing of a refused handshake. */
-function refuseOrigin(socket: Socket, origin: string | undefined): void {
-  const error = new TideError('origin_not_allowed', `This server takes no connections from pages of ${origin}.`)
+function refuse(socket: Socket, error: TideError): void {
   socket.emit(frameEvent, messageFrame({ type: 'error', fatal: true, error: error.toBody() }))
   socket.disconnect(true)
 }

@@ -2,11 +2,17 @@ import { TideError } from '../../protocol/error.ts'
 import type { Outcome } from '../../protocol/messages/mutation.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import type { Limits } from '../config.ts'
+import type { InputBudget } from './input-budget.ts'
 
-type Push = UpOf<'push'>
+/** A push, and the bytes of its frame. */
+interface Push extends Pick<UpOf<'push'>, 'mutations'> {
+  readonly bytes: number
+}
 
 export interface PushQueueOptions {
   readonly limits: Pick<Limits, 'queuedPushes' | 'pushMutations'>
+  /** Shared with the requests of the session. */
+  readonly input: InputBudget
   readonly push: (mutations: Push['mutations']) => Promise<readonly Outcome[]>
   readonly answered: (outcomes: readonly Outcome[]) => void
   /** The push was refused as a whole. */
@@ -32,11 +38,11 @@ export class PushQueue {
     this.#options = options
   }
 
-  /** Throws `message_too_large`. */
-  add(push: Push): void {
+  /** `bytes`: of the frame. Throws `message_too_large`. */
+  add({ mutations }: Pick<Push, 'mutations'>, bytes: number): void {
     if (this.#isFinished) return
     const { queuedPushes, pushMutations } = this.#options.limits
-    const writes = push.mutations.length
+    const writes = mutations.length
     if (writes > pushMutations) {
       throw new TideError('message_too_large', `A push has ${writes} writes; at most ${pushMutations} are taken.`)
     }
@@ -46,13 +52,21 @@ export class PushQueue {
       )
       return
     }
-    this.#waiting.push(push)
+    if (!this.#options.input.take(bytes)) {
+      this.#options.overrun(
+        new TideError('rate_limited', `${this.#options.input.most} bytes of pushes and requests wait already.`, {
+          retryAfterMs: 1000,
+        }),
+      )
+      return
+    }
+    this.#waiting.push({ mutations, bytes })
     this.#serving ??= this.#serve()
   }
 
   /** What has not begun does not begin any more. */
   clear(): void {
-    this.#waiting.length = 0
+    this.#release(this.#waiting.splice(0))
   }
 
   /** Begins nothing more: the client sends it again, elsewhere. Resolves when what has begun is answered. */
@@ -75,9 +89,15 @@ export class PushQueue {
         // What waits behind it is out of order now; the client sends all of it again.
         this.clear()
         this.#options.refused(error)
+      } finally {
+        this.#release(some)
       }
     }
     this.#serving = undefined
+  }
+
+  #release(pushes: readonly Push[]): void {
+    for (const { bytes } of pushes) this.#options.input.release(bytes)
   }
 
   /** The next pushes that go together: each goes on where the one before ends. A repeat waits for the answer to the first. */

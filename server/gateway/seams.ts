@@ -28,5 +28,7 @@ export interface GatewayTransport {
   /** Calls `listener` once, when the client has taken what was sent so far, or a good part of it. One listener at a time. */
   onceDrained(listener: () => void): void
   send(frame: Uint8Array): void
+  /** The client is known: from now on frames may be as large as messages may be. */
+  greeted?(): void
   close(): void
 }

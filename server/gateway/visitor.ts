@@ -5,6 +5,7 @@ import type { Standing } from '../auth/auth.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { Attendant, Presence } from './presence.ts'
 import type { PushQueue } from './push-queue.ts'
+import { InputBudget } from './input-budget.ts'
 import { Requests } from './requests.ts'
 import type { TokenBucket } from './token-bucket.ts'
 
@@ -34,12 +35,14 @@ export class Visitor implements Attendant, SessionOptions {
   standing: Standing | undefined
   readonly #wire: Wire
   readonly #presence: Pick<Presence, 'recheck'>
+  readonly #waitingBytes: number
+  #input: InputBudget | undefined
   #requests: Requests | undefined
 
   constructor(
     wire: Wire,
     presence: Pick<Presence, 'recheck'>,
-    who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token' | 'scopes'>,
+    who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token' | 'scopes'> & { readonly waitingBytes: number },
   ) {
     this.#wire = wire
     this.#presence = presence
@@ -48,6 +51,7 @@ export class Visitor implements Attendant, SessionOptions {
     this.cursor = who.cursor
     this.token = who.token
     this.scopes = who.scopes
+    this.#waitingBytes = who.waitingBytes
   }
 
   /** Who writes and calls: the principal, within the scopes of its token. */
@@ -68,8 +72,13 @@ export class Visitor implements Attendant, SessionOptions {
     this.#presence.recheck(this)
   }
 
+  /** What its pushes and requests hold together. */
+  get input(): InputBudget {
+    return (this.#input ??= new InputBudget(this.#waitingBytes))
+  }
+
   get requests(): Requests {
-    return (this.#requests ??= new Requests(() => this.#wire.room()))
+    return (this.#requests ??= new Requests(() => this.#wire.room(), this.input))
   }
 
   send(frame: Uint8Array, windowed?: boolean): void {

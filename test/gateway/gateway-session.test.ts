@@ -9,6 +9,7 @@ import { protocolVersion } from '../../protocol/protocol-version.ts'
 import { defaultLimits } from '../../server/config.ts'
 import { Expiries } from '../../server/gateway/expiries.ts'
 import type { GatewayDeps } from '../../server/gateway/gateway-deps.ts'
+import { Admissions } from '../../server/gateway/admissions.ts'
 import { GatewaySession } from '../../server/gateway/gateway-session.ts'
 import { Presence } from '../../server/gateway/presence.ts'
 import { createHub, type Hub } from '../../server/hub/hub.ts'
@@ -94,4 +95,29 @@ test('a token that is revoked while the hub opens the session ends the connectio
   say(session, hello)
   const isEnd = (message: Down): message is DownOf<'error'> => message.type === 'error' && message.fatal
   await vi.waitFor(() => expect(told.find(isEnd)?.error.code).toBe('token_invalid'))
+})
+
+test('a principal has so many connections and no more, one that ends makes room, and a device takes its own place', async () => {
+  const admissions = new Admissions('user or agent', 2)
+  const byDevice: GatewayDeps['byDevice'] = new Map()
+  const comes = async (device: string) => {
+    const devices = { register: async () => ({ deviceId: id(device), clientSeq: 0 }) }
+    const { session, told } = openSession({ admissions, byDevice, devices })
+    say(session, hello)
+    const answer = await vi.waitFor(() => {
+      const [first] = told
+      if (!first) throw new Error('Nothing was told yet.')
+      return first
+    })
+    return { session, answer: answer.type === 'error' ? answer.error.code : answer.type }
+  }
+  const first = await comes('one')
+  expect([first, await comes('two'), await comes('two'), await comes('three')].map(({ answer }) => answer)).toEqual([
+    'welcome',
+    'welcome',
+    'welcome',
+    'too_many_connections',
+  ])
+  first.session.close()
+  expect((await comes('three')).answer).toBe('welcome')
 })

@@ -14,7 +14,11 @@ const logged: string[] = []
 
 beforeAll(async () => {
   const note = (message: string, details?: object): void => void logged.push(JSON.stringify({ message, ...details }))
-  home = await startTestServer({ limits: { helloMs: 2000 }, log: { error: note, info: note, debug: note } })
+  home = await startTestServer({
+    limits: { helloMs: 2000, connectionsPerAddress: 2 },
+    config: { trustedProxies: ['127.0.0.0/8'] },
+    log: { error: note, info: note, debug: note },
+  })
   token = await home.userToken(home.fixture.memberId)
 })
 afterEach(() => {
@@ -72,6 +76,27 @@ describe('a connection', () => {
       error: { code: 'origin_not_allowed', message: expect.stringContaining('https://evil.example') as string },
     })
     await far.closed
+  })
+
+  test('that is large before its client is known is cut, and counts by its public address', async () => {
+    const client = await connected()
+    client.sendBytes(new Uint8Array(home.config.limits.helloBytes + 1))
+    expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'message_too_large' } })
+    const larger = await connected()
+    larger.sendBytes(new Uint8Array(home.config.limits.helloBytes * 2))
+    await larger.closed
+    expect(larger.count('error')).toBe(0)
+    const from = async (address: string): Promise<RawClient> => {
+      const coming = await RawClient.connect(home.url, undefined, { 'x-forwarded-for': address })
+      open.push(coming)
+      return coming
+    }
+    const here = [await from('9.9.9.9'), await from('9.9.9.9')]
+    expect(await (await from('9.9.9.9')).next('error')).toMatchObject({ error: { code: 'too_many_connections' } })
+    for (const coming of [...here, await from('9.9.9.8'), await from('10.0.0.1')]) {
+      coming.send(helloOf(token, { device: { ...helloOf(token).device, fingerprint: newId() } }))
+      expect((await coming.next('welcome')).type).toBe('welcome')
+    }
   })
 
   test('that says nothing is cut', async () => {

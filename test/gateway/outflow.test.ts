@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { TideError } from '../../protocol/error.ts'
 import { mostUnread, Outflow } from '../../server/gateway/outflow.ts'
+import { InputBudget } from '../../server/gateway/input-budget.ts'
 import { Requests } from '../../server/gateway/requests.ts'
 import type { GatewayTransport } from '../../server/gateway/seams.ts'
 
@@ -105,12 +106,12 @@ test('of each channel only the newest presence waits for a client that does not 
 
 test('eight requests of a session are worked on at a time, and none while its answers are unread', async () => {
   const { wire, outflow } = opened()
-  const requests = new Requests(() => outflow.room())
+  const requests = new Requests(() => outflow.room(), new InputBudget(1000))
   outflow.send(new Uint8Array(mostUnread + 1))
   const gate = Promise.withResolvers<void>()
   let [begun, ended] = [0, 0]
   const all = Array.from({ length: 20 }, async () => {
-    await requests.run(async () => {
+    await requests.run(1, async () => {
       begun += 1
       await gate.promise
     })
@@ -128,11 +129,22 @@ test('eight requests of a session are worked on at a time, and none while its an
 
 test('a session whose requests wait in hundreds is refused further ones', async () => {
   const { wire, outflow } = opened()
-  const requests = new Requests(() => outflow.room())
+  const requests = new Requests(() => outflow.room(), new InputBudget(1000))
   outflow.send(new Uint8Array(mostUnread + 1))
-  const waiting = Array.from({ length: 256 }, () => requests.run(async () => 1))
-  await expect(requests.run(async () => 1)).rejects.toMatchObject({ code: 'rate_limited' })
+  const waiting = Array.from({ length: 256 }, () => requests.run(1, async () => 1))
+  await expect(requests.run(1, async () => 1)).rejects.toMatchObject({ code: 'rate_limited' })
   wire.readAll()
   expect(await Promise.all(waiting)).toHaveLength(256)
-  expect(await requests.run(async () => 2)).toBe(2)
+  expect(await requests.run(1, async () => 2)).toBe(2)
+})
+
+test('what the requests of a session hold is bounded, and one alone is always taken', async () => {
+  const { wire, outflow } = opened()
+  const requests = new Requests(() => outflow.room(), new InputBudget(1000))
+  outflow.send(new Uint8Array(mostUnread + 1))
+  const waiting = [400, 600].map((bytes) => requests.run(bytes, async () => bytes))
+  await expect(requests.run(1, async () => 1)).rejects.toMatchObject({ code: 'rate_limited' })
+  wire.readAll()
+  expect(await Promise.all(waiting)).toEqual([400, 600])
+  expect(await requests.run(5000, async () => 5000)).toBe(5000)
 })
