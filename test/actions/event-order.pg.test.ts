@@ -84,12 +84,12 @@ it('a statement of a call or a push that takes too long is stopped, and its conn
     `create function public.slow() returns trigger language plpgsql as $$ begin perform pg_sleep(600); return new; end $$`,
   )
   await world.query('create trigger slow before insert on tasks for each row execute function public.slow()')
-  const { push } = createMutations({ ...bounded, store: createSqlMutationStore(bounded), log: silentLog })
+  const mutations = createMutations({ ...bounded, store: createSqlMutationStore(bounded), log: silentLog })
   const set = { projectId: world.fixture.projectId, title: 'slow' }
   const insert = { id: newId(), clientSeq: 1, table: 'tasks', rowId: newId(), op: 'insert', set, at: 0 } as const
-  await expect(push(world.owner, [insert])).rejects.toMatchObject(stopped)
+  await expect(mutations.push(world.owner, [insert])).rejects.toMatchObject(stopped)
   await world.query('drop trigger slow on tasks')
-  expect(await push(world.owner, [insert])).toMatchObject([{ kind: 'applied' }])
+  expect(await mutations.push(world.owner, [insert])).toMatchObject([{ kind: 'applied' }])
   const settings = await Promise.all(Array.from({ length: 5 }, () => world.query('show statement_timeout')))
   expect(new Set(settings.map(([row]) => row?.['statement_timeout']))).toEqual(new Set(['0']))
 })
