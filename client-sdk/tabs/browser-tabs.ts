@@ -20,8 +20,13 @@ export function openBrowserTabs(name: string): Tabs {
   const channel = new BroadcastChannel(topic)
   const leaving = new AbortController()
   let release = (): void => undefined
+  const id = newId()
+  const lifeOf = (tab: string): string => `${topic}:${tab}`
+  // Held for as long as this tab is there: others learn by it that it has gone.
+  const life = Promise.withResolvers<void>()
+  navigator.locks.request(lifeOf(id), () => life.promise).catch(() => undefined)
   return {
-    id: newId(),
+    id,
     post: (message) => channel.postMessage(message),
     listen: (hear) => channel.addEventListener('message', (event) => hear((event as MessageEvent<TabMessage>).data)),
     elect: () =>
@@ -34,10 +39,15 @@ export function openBrowserTabs(name: string): Tabs {
         }
         navigator.locks.request(topic, { signal: leaving.signal }, hold).catch(refused)
       }),
+    ended: (tab) =>
+      new Promise<void>((ended) => {
+        navigator.locks.request(lifeOf(tab), { signal: leaving.signal }, () => ended()).catch(() => undefined)
+      }),
     resign: () => release(),
     close: () => {
       leaving.abort()
       release()
+      life.resolve()
       channel.close()
     },
   }

@@ -1,6 +1,5 @@
 import { TideError } from '../../protocol/error.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
-import type { Json } from '../../protocol/rows/row.ts'
 import type { Query } from '../../protocol/rows/filter.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { conflictTable } from '../conflict/conflict.ts'
@@ -10,6 +9,7 @@ import type { ReplicaState } from '../replica/replica-view.ts'
 import type { NearestRequest, ReplicaStore } from '../store/store.ts'
 import type { Backend, EngineEvent } from './backend.ts'
 import { readSql } from './engine.ts'
+import { ShownByTabs, type Shown } from './shown-by-tabs.ts'
 import type { Answer, TabMessage } from './tab-messages.ts'
 import { refusalOf, toWireStatus } from './wire-status.ts'
 
@@ -21,10 +21,13 @@ export interface LeaderParts {
   /** What the tables are, as text: tabs of another version cannot follow. */
   readonly schema: string
   readonly post: (message: TabMessage) => void
+  /** Resolves when another tab is gone, however it went. */
+  readonly ended: (tab: string) => Promise<void>
   /** What this tab's own client is told. */
   readonly tell: (event: EngineEvent) => void
 }
 
+type SendPresence = Connection['sendPresence']
 type Calls = Readonly<Record<string, (...args: never[]) => Promise<unknown>>>
 
 /** The tab that has the replica: does what the others ask, and tells them every step, in order. */
@@ -33,6 +36,7 @@ export class Leader implements Backend {
   readonly #joined = new Set<string>()
   readonly #stops: readonly (() => void)[]
   readonly #calls: Calls
+  readonly #shown = new ShownByTabs()
   #isClosed = false
 
   constructor(parts: LeaderParts) {
@@ -91,14 +95,14 @@ export class Leader implements Backend {
     if (message.kind === 'who') return this.announce()
     if (!('to' in message) || message.to !== id) return
     if (message.kind === 'join') this.#join(message.from)
-    else if (message.kind === 'leave') this.#joined.delete(message.from)
-    else if (message.kind === 'call') void this.#serve(message)
+    else if (message.kind === 'leave') {
+      this.#joined.delete(message.from)
+      this.#hide(message.from)
+    } else if (message.kind === 'call') void this.#serve(message)
   }
 
-  async call(method: string, args: readonly unknown[]): Promise<unknown> {
-    const call = this.#calls[method]
-    if (call === undefined) throw new TideError('internal', `A tab asks for ${method}, which there is not.`)
-    return call(...(args as never[]))
+  call(method: string, args: readonly unknown[]): Promise<unknown> {
+    return this.#callFor(this.#parts.id, method, args)
   }
 
   /** No step is told any more and no call answered: whoever waits asks the next leader. */
@@ -107,10 +111,23 @@ export class Leader implements Backend {
     for (const stop of this.#stops) stop()
   }
 
+  async #callFor(tab: string, method: string, args: readonly unknown[]): Promise<unknown> {
+    if (method === 'sendPresence') return this.#show(this.#shown.set(tab, ...(args as Parameters<SendPresence>)))
+    const call = this.#calls[method]
+    if (call === undefined) throw new TideError('internal', `A tab asks for ${method}, which there is not.`)
+    return call(...(args as never[]))
+  }
+
+  #show({ channel, state }: Shown): void {
+    this.#parts.connection.sendPresence(channel, state)
+  }
+
   /** In one turn with everything it is made of, so that no step comes between. */
   #join(tab: string): void {
-    const { replica, id: from } = this.#parts
+    const { replica, id: from, ended } = this.#parts
     this.#joined.add(tab)
+    // A tab that is killed does not say that it leaves.
+    void ended(tab).then(() => this.#hide(tab))
     const snapshot = {
       stored: replica.records(),
       conflicts: replica.openConflicts,
@@ -123,10 +140,15 @@ export class Leader implements Backend {
     const { id: from } = this.#parts
     const answer = (content: Answer): void => this.#post({ kind: 'answer', from, to, id, answer: content })
     try {
-      answer({ result: await this.call(method, args) })
+      answer({ result: await this.#callFor(to, method, args) })
     } catch (error) {
       answer(refusalOf(error))
     }
+  }
+
+  #hide(tab: string): void {
+    if (this.#isClosed) return
+    for (const shown of this.#shown.leave(tab)) this.#show(shown)
   }
 
   #post(message: TabMessage): void {
@@ -134,7 +156,7 @@ export class Leader implements Backend {
   }
 }
 
-/** By name, everything that one tab may ask of another; `SharedReplica` is the other side of each. */
+/** By name, what one tab may ask of another, whichever it is; `SharedReplica` is the other side of each. */
 function callsOf({ replica, connection, store }: LeaderParts): Calls {
   return {
     rows: (table: string, ids: readonly string[]) => replica.read((reader) => reader.rows(table, ids)),
@@ -160,7 +182,5 @@ function callsOf({ replica, connection, store }: LeaderParts): Calls {
     verify: (subscription: string) => connection.verify(subscription),
     connect: async () => connection.connect(),
     disconnect: async () => connection.disconnect(),
-    sendPresence: async (channel: string, state: Readonly<Record<string, Json>> | null) =>
-      connection.sendPresence(channel, state),
   }
 }

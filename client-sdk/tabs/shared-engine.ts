@@ -16,6 +16,8 @@ export interface Tabs {
   listen(hear: (message: TabMessage) => void): void
   /** Resolves when this tab is the one that leads, at once or when all before it are gone. Rejects when it closes. */
   elect(): Promise<void>
+  /** Resolves when another tab is gone, however it went. Never, when this one closes before. */
+  ended(tab: string): Promise<void>
   /** Lets another tab lead. */
   resign(): void
   /** Resigns, and hears and says nothing more. */
@@ -141,6 +143,7 @@ class SharedEngine implements Engine {
       store,
       schema: this.#schema,
       post: (message) => this.#tabs.post(message),
+      ended: (tab) => this.#tabs.ended(tab),
       tell: (event) => this.#shared.take(event),
     })
     // Whoever was offline on purpose stays so.

@@ -23,6 +23,14 @@ export async function formerEpochs(query: SqlQuery): Promise<ReadonlyMap<string,
   return new Map(rows.map(({ epoch, ended }) => [epoch, toSeq(ended)]))
 }
 
+/**
+ * Where the run of Postgres before this one ended in the log; zero: nothing is known of it. Every snapshot sees the commits up to there,
+ * for none of that run goes on.
+ */
+export async function endOfFormer(query: SqlQuery): Promise<Seq> {
+  return toSeq(Math.max(0, ...(await formerEpochs(query)).values()))
+}
+
 /** A commit that was told in an epoch, as the WAL has it. `at`: seconds since 1970; the log has it to the millisecond. */
 export interface ToldCommit {
   readonly epoch: string

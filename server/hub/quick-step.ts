@@ -1,8 +1,8 @@
 /**
  * The live way to a step while the log is written here: its newest commits are in memory (`ChangeSource.recent`), often before they are in the log, and rows are read as they
  * are now, one statement for each table. No snapshot waits for the log: each row proves by itself that no commit beyond the step is in it.
- * It does when one of the step's own transactions wrote it (`xmin`), or when it has the version that the step's last change gave it.
- * What cannot be proven is not answered, and is read the slow way.
+ * It does when one of the step's own transactions wrote it (`xmin`). Its version would prove nothing: versions begin anew when a row is
+ * deleted and made again, so a later commit may bring it to the same one. What cannot be proven is not answered, and is read the slow way.
  */
 import type pg from 'pg'
 import { isSubChannel } from '../../protocol/rows/channel.ts'
@@ -179,10 +179,7 @@ function proofOf(commits: readonly RecentCommit[], to: Seq): (key: FoldedKey, fo
   return (folded, found) => {
     const key = last.get(nameOf(folded))
     if (!found || key?.op === 'delete') return !found && key?.op === 'delete'
-    // Versions begin anew with 1 when a row is deleted and made again.
-    const isVersion =
-      key !== undefined && key.version !== null && key.version > 1 && found.row['version'] === key.version
-    return isVersion || writers.has(found.xmin)
+    return writers.has(found.xmin)
   }
 }
 

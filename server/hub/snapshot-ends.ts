@@ -2,7 +2,7 @@ import { TideError } from '../../protocol/error.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource, RecentCommit } from '../capture/change-source.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
-import { visibleHead } from './log-reader.ts'
+import { endOfFormer, visibleHead } from './log-reader.ts'
 import { recentEnd, type SnapshotEnd } from './recent-log.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -48,10 +48,11 @@ export class SnapshotEnds {
 
   /**
    * In the log as it is now. `floor` is `seen` from before the snapshot was taken: a later snapshot may have raised it
-   * since.
+   * since. Who has seen nothing of this run of Postgres begins where the run before ended: a log that is kept for ever is not read
+   * from its beginning at each start.
    */
   async known(snap: Snapshot, floor: Floor, log = snap.query): Promise<SnapshotEnd> {
-    const from = floor.run === snap.place.run ? floor.seq : zeroSeq
+    const from = floor.run === snap.place.run ? floor.seq : await endOfFormer(snap.query)
     return this.#endOf(snap, log, toSeq(Math.max(from, snap.pruned)))
   }
 

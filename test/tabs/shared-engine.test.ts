@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { ClientStatus } from '../../client-sdk/client-base.ts'
 import { clientOf, type Client } from '../../client-sdk/client.ts'
 import type { Transport } from '../../client-sdk/connection/transport.ts'
@@ -262,6 +262,37 @@ describe('tabs of one browser', () => {
     isBroken = false
     await until(b.tide, ({ error }) => error === undefined)
     expect(browser.opened).toBe(2)
+  })
+
+  it('show a room what the newest of them shows, until each has left or was killed', async () => {
+    const server = new ScriptedServer()
+    browser.server = server
+    const [a, b, c] = [await browser.open('a'), await browser.open('b'), await browser.open('c')]
+    await server.accept()
+    await server.say(welcome({ resume: false }))
+    await server.say({ type: 'frontier', seq: 1, at: 0 })
+    for (const { tide } of [a, b, c]) await until(tide, ({ connection }) => connection === 'live')
+    const [roomOfA, roomOfB, roomOfC] = [a, b, c].map(({ tide }) => tide.presence({ project: projectId }))
+    let shown: unknown
+    const shows = (state: unknown): Promise<void> =>
+      vi.waitFor(async () => {
+        for (const message of await server.heardOf('presence')) shown = message.state
+        expect(shown).toEqual(state)
+      }, 10_000)
+    roomOfA?.set({ tab: 'a' })
+    await shows({ tab: 'a' })
+    roomOfB?.set({ tab: 'b' })
+    await shows({ tab: 'b' })
+    roomOfC?.set({ tab: 'c' })
+    await shows({ tab: 'c' })
+    c.tabs.crash()
+    await shows({ tab: 'b' })
+    roomOfA?.set({ tab: 'a', again: true })
+    await shows({ tab: 'a', again: true })
+    roomOfA?.leave()
+    await shows({ tab: 'b' })
+    await b.tide.close()
+    await shows(null)
   })
 
   it('of an older version stop when a newer one leads, and never open the replica again', async () => {

@@ -5,6 +5,7 @@ interface Member {
   readonly id: string
   readonly hear: ((message: TabMessage) => void)[]
   isGone: boolean
+  readonly ended: PromiseWithResolvers<void>
 }
 
 interface Candidate {
@@ -35,10 +36,11 @@ export class TabBus {
   }
 
   open(id: string): Tabs & { crash(): void } {
-    const member: Member = { id, hear: [], isGone: false }
+    const member: Member = { id, hear: [], isGone: false, ended: Promise.withResolvers() }
     this.#members.set(id, member)
     const leave = (): void => {
       member.isGone = true
+      member.ended.resolve()
       this.#members.delete(id)
       for (const one of this.#candidates.filter((candidate) => candidate.member === member)) {
         this.#candidates.splice(this.#candidates.indexOf(one), 1)
@@ -65,6 +67,7 @@ export class TabBus {
           this.#candidates.push({ member, elected, refused })
           this.#elect()
         }),
+      ended: (tab) => this.#members.get(tab)?.ended.promise ?? Promise.resolve(),
       resign: () => this.#release(member),
       close: leave,
       crash: leave,

@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import { toSeq } from '../../protocol/seq.ts'
+import type { RecentCommit } from '../../server/capture/change-source.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { inOneTransaction } from '../../server/db/db.ts'
+import { readQuickly, type QuickRead } from '../../server/hub/quick-step.ts'
+import { createHomes } from '../../server/scope/homes.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { seedFixture } from '../support/fixtures.ts'
+
+test('a row is told by its commit, and not when a later one has deleted it, made it again and brought it to the same version', async () => {
+  await using db = await createTestDatabase()
+  const { pool } = db.database
+  const { organizationId, projectId } = await seedFixture(pool)
+  const values = [organizationId, projectId]
+  const insert = 'insert into tasks (id, organization_id, project_id, title) values ($3, $1, $2, $4)'
+  const id = '018f0000-0000-7000-8000-000000000001'
+  await pool.query(insert, [...values, id, 'first'])
+  const xid = await inOneTransaction(pool, async (client) => {
+    await client.query(`update tasks set title = 'second' where id = $1`, [id])
+    const { rows } = await client.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+    return Number(rows[0]?.xid)
+  })
+  const { rows } = await pool.query<{ channel: string; version: number }>(
+    'select channel, version from tasks where id = $1',
+    [id],
+  )
+  const { channel = '', version = 0 } = rows[0] ?? {}
+  expect(version).toBe(2)
+  const commit: RecentCommit = {
+    point: { seq: toSeq(10), xid, at: 0 },
+    keys: [
+      {
+        ...{ organizationId, channel, version, oldChannel: null, table: 'tasks', rowId: id, op: 'upsert' },
+        origin: { mutation_id: null, origin_device_id: null },
+      },
+    ],
+  }
+  const catalog = loadCatalog()
+  const request = {
+    organizations: null,
+    follows: () => true,
+    watchAccess: true,
+    embeddings: false,
+    principals: () => [],
+  }
+  const read = (): Promise<QuickRead | undefined> =>
+    readQuickly([commit], toSeq(5), request, { pool, catalog, homes: createHomes(catalog) })
+  expect(await (await read())?.rows.byId('tasks', [id])).toEqual(
+    new Map([[id, expect.objectContaining({ title: 'second', version: 2 })]]),
+  )
+  await inOneTransaction(pool, async (client) => {
+    await client.query('delete from tasks where id = $1', [id])
+    await client.query(insert, [...values, id, 'of a later commit'])
+    await client.query(`update tasks set description = 'so too' where id = $1`, [id])
+  })
+  expect((await pool.query('select version from tasks where id = $1', [id])).rows).toEqual([{ version: 2 }])
+  expect(await read()).toBeUndefined()
+})
