@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 
 /** Who is waited for: a process of Postgres, or a transaction that was prepared and has none. */
 export interface Blocker {
@@ -53,17 +53,13 @@ export async function findBlocker(
 export function endBlocker({ pid, gid }: Blocker): string {
   return gid === null
     ? `Wait until it ends, or end it: SELECT pg_terminate_backend(${pid});`
-    : `Commit it or roll it back, in its database: ROLLBACK PREPARED ${literal(gid)};`
+    : `Commit it or roll it back, in its database: ROLLBACK PREPARED ${pg.escapeLiteral(gid)};`
 }
 
 /** In words, as the object of a sentence. */
 export function nameBlocker({ pid, gid, application, state, age }: Blocker): string {
   const open = age === null ? '' : `, open for ${age} s,`
-  if (gid !== null) return `the prepared transaction ${literal(gid)}${open}`
+  if (gid !== null) return `the prepared transaction ${pg.escapeLiteral(gid)}${open}`
   const about = [application || 'without a name', state ?? 'in a state that is not shown'].join(', ')
   return `process ${pid} (${about})${open}`
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }

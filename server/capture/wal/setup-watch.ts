@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 import type { CancelTimer, Clock } from '../../../lib/clock.ts'
 import { TideError } from '../../../protocol/error.ts'
 import { endBlocker, findBlocker, type Blocker } from '../../db/db.ts'
@@ -55,7 +55,7 @@ export class SetupWatch {
 function toTrouble(blocker: Blocker): TideError {
   const { pid, gid, database, since } = blocker
   const where = `in database ${database ?? 'unknown'}, since ${since ?? 'unknown'}`
-  const who = gid === null ? `that of process ${pid}` : `the prepared transaction '${gid}'`
+  const who = gid === null ? `that of process ${pid}` : `the prepared transaction ${pg.escapeLiteral(gid)}`
   return new TideError('capture_unavailable', `Capture waits for a transaction to end: ${who}, ${where}.`, {
     remedy: endBlocker(blocker),
   })
