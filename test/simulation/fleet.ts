@@ -1,3 +1,4 @@
+import type { Client } from '../../client-sdk/client.ts'
 import { act } from './acts.ts'
 import { differencesAtCursor, differencesAtRest, differencesShown, ledgerDifferences } from './checks.ts'
 import { Diary } from './diary.ts'
@@ -39,7 +40,7 @@ export async function runFleet(plan: Plan): Promise<Report> {
     diaries.set(device, diary)
   }
   await openAll(world, journal)
-  for (const device of world.clients) void follow(world, device, journal)
+  for (const device of world.clients) void followOnce(world, device, journal)
   world.network.weather = plan.weather
   world.deathChance = plan.deathChance
   const start = world.clock.monotonic()
@@ -185,10 +186,26 @@ async function inTime(world: World, late: string, work: Promise<readonly string[
   return found ?? [late]
 }
 
-/** Subscriptions are the replica's and outlive it, so each device asks once in its first life. */
-async function follow(world: World, device: SimClient, journal: Journal): Promise<void> {
-  const { tide } = device
-  if (tide === null) return
+/**
+ * Subscriptions are the replica's and outlive it, so each device asks in its first life. Every tab asks, as every page of
+ * an app does when it opens: one that dies while it asks has asked for nothing. Until one was answered, later ones ask too.
+ */
+async function followOnce(world: World, device: SimClient, journal: Journal): Promise<void> {
+  const { onOpen } = device
+  let isFollowing = false
+  const ask = async (tide: Client): Promise<void> => {
+    if (isFollowing) return
+    await follow(world, device, tide, journal)
+    isFollowing = true
+  }
+  device.onOpen = (tide) => {
+    onOpen(tide)
+    void ask(tide)
+  }
+  await Promise.all(device.tides.map(ask))
+}
+
+async function follow(world: World, device: SimClient, tide: Client, journal: Journal): Promise<void> {
   try {
     await tide.subscribe(
       { project: world.projects.open },
