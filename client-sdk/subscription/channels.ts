@@ -38,7 +38,9 @@ export class Channels {
   /** Channels that are being unsubscribed. */
   readonly #leaving = new Map<string, Promise<void>>()
   #closed: TideError | null = null
+  /** The own channels were asked for in this run, and since the connection was last made. */
   #followsOwn = false
+  #isConnected = false
 
   constructor(parts: ChannelsParts) {
     this.#parts = parts
@@ -47,7 +49,11 @@ export class Channels {
       for (const id of left) this.#wasLeft(id)
       if (subscriptions.size > 0) this.#update()
     })
-    connection.onStatus(() => {
+    connection.onStatus((status) => {
+      const isConnected = status.connection === 'live'
+      // Lost with the access of a device that is admitted again now, they are followed anew.
+      if (isConnected && !this.#isConnected) this.#followsOwn &&= this.#hasOwn()
+      this.#isConnected = isConnected
       this.#followOwn()
       this.#update()
     })
@@ -136,11 +142,18 @@ export class Channels {
     const owner = this.#owner()
     if (owner === null || this.#followsOwn) return
     this.#followsOwn = true
-    const { replica, schema, connection } = this.#parts
-    for (const channel of [`${owner.principal.kind}/${owner.principal.id}`, 'global']) {
-      const spec = subscriptionSpec(schema, channel, {})
+    const { replica, connection } = this.#parts
+    for (const spec of this.#ownSpecs(owner))
       replica.addSubscription(spec).catch((error: unknown) => connection.reportError(error))
-    }
+  }
+
+  #hasOwn(): boolean {
+    const owner = this.#owner()
+    return owner === null || this.#ownSpecs(owner).every(({ id }) => this.#record(id) !== undefined)
+  }
+
+  #ownSpecs({ principal: { kind, id } }: Owner): readonly Subscription[] {
+    return [`${kind}/${id}`, 'global'].map((channel) => subscriptionSpec(this.#parts.schema, channel, {}))
   }
 
   #firstWelcome(signal?: AbortSignal): Promise<void> {

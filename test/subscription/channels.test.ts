@@ -312,3 +312,19 @@ test('a client that goes on after it was refused makes channels ready that were 
   expect(followed.state).toBe('live')
   await told.tide.close()
 })
+
+test('the own channels are followed again by the next connection when their access was lost for a while', async () => {
+  const told = await live()
+  const { tide, server } = told
+  const own = (): readonly string[] => tide.followed().map(({ channel }) => channel)
+  const before = own()
+  expect(before).toHaveLength(2)
+  const leaves = before.map((channel) => ({ channel, revoked: true }))
+  await server.say(batchMessage(1, { leaves }))
+  await settled()
+  expect(own()).toEqual([])
+  await again(told)
+  await settled()
+  expect(own()).toEqual(before)
+  await tide.close()
+})
