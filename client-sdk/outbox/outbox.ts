@@ -36,6 +36,11 @@ export function isActive(entry: OutboxEntry): boolean {
   return !entry.settled && entry.status !== 'rejected'
 }
 
+/** Whether the write concerns the row only because it belongs to the row that is deleted or restored. */
+export function isTakenBy({ mutation: { table, rowId, op } }: OutboxEntry, ref: RowRef): boolean {
+  return (op === 'delete' || op === 'restore') && (table !== ref.table || rowId !== ref.rowId)
+}
+
 /**
  * All writes of a replica that have not ended, in call order, with what is asked of them: by id, by row, unsent, sent.
  * A mirror of what the store holds, changed only after the store has committed.
@@ -128,6 +133,14 @@ export class Outbox {
     return found === undefined ? [] : [...found.values()].toSorted((a, b) => a.position - b.position)
   }
 
+  /**
+   * Writes that the `$sync` of the row tells of, in call order. One that takes the row along with another tells of it only
+   * while it is under way: how it ended is told by its own row.
+   */
+  toldOn(ref: RowRef): readonly OutboxEntry[] {
+    return this.ofRow(ref).filter((entry) => isActive(entry) || !isTakenBy(entry, ref))
+  }
+
   /** The rows that a write shows on; undefined for a write that is not in here yet. */
   rowsOf(id: string): readonly RowRef[] | undefined {
     return this.#rows.get(id)
@@ -155,7 +168,7 @@ export class Outbox {
     if (before !== undefined && before.status !== entry.status) this.#byStatus[before.status].delete(id)
     this.#byStatus[entry.status].set(id, entry)
     const target = this.#rows.has(id) ? null : targetOf(entry)
-    const rows = this.#rows.get(id) ?? [{ table, rowId }, ...(target === null ? [] : [target])]
+    const rows = this.#rows.get(id) ?? [{ table, rowId }, ...(target === null ? [] : [target]), ...(entry.takes ?? [])]
     this.#rows.set(id, rows)
     for (const key of rows.map(keyOf)) {
       const ofRow = this.#byRow.get(key) ?? new Map<string, OutboxEntry>()

@@ -1,3 +1,4 @@
+import { isTakenBy } from '../outbox/outbox.ts'
 import type { OutboxEntry, ReplicaMeta } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
 import type { CheckedDraft } from './write-draft.ts'
@@ -30,7 +31,7 @@ export function entriesOf(mirror: Mirror, drafts: readonly CheckedDraft[]): read
     const ref = { table: table.name, rowId }
     const mutation = { id: rowId, clientSeq: 0, ...ref, op, at: 0 }
     return (
-      mirror.outbox.ofRow(ref).at(-1) ?? {
+      mirror.outbox.ofRow(ref).findLast((entry) => !isTakenBy(entry, ref)) ?? {
         position: 0,
         status: 'acknowledged',
         settled: true,

@@ -2,7 +2,7 @@ import { rowId as idOf } from '../../protocol/rows/row.ts'
 import { conflictTable } from '../conflict/conflict.ts'
 import { targetOf } from '../conflict/resolution-effect.ts'
 import type { RowRef } from '../outbox/row-key.ts'
-import type { ReplicaStore } from '../store/store.ts'
+import type { ReplicaStore, StoredEntry } from '../store/store.ts'
 import type { Mirror } from './mirror.ts'
 import { fallenWith, mayBeDiscarded } from './plan-parked.ts'
 import { lostWrites, type Welcome } from './plan-welcome.ts'
@@ -36,23 +36,24 @@ export async function knowFallen(step: Step, mirror: Mirror, store: ReplicaStore
   const entry = step.entry(id)
   if (entry === undefined) return
   const fallen = fallenWith(entry, mirror.outbox.entries, mayBeDiscarded)
-  await knowWithTargets(
-    step,
-    mirror,
-    store,
-    fallen.map(({ mutation: { table, rowId } }) => ({ table, rowId })),
-  )
+  await knowWithTargets(step, mirror, store, fallen.flatMap(rowsOf))
 }
 
 /** Rows of ended writes that go again. */
 export async function knowLost(step: Step, mirror: Mirror, store: ReplicaStore, welcome: Welcome): Promise<void> {
-  const refs = lostWrites(mirror, welcome).map(({ mutation: { table, rowId } }) => ({ table, rowId }))
+  const refs = lostWrites(mirror, welcome).flatMap(rowsOf)
   await knowWithTargets(
     step,
     mirror,
     store,
     refs.filter(({ table }) => mirror.tables.has(table)),
   )
+}
+
+/** The row of a write, and those that a delete or a restore takes along. */
+function rowsOf(entry: StoredEntry): readonly RowRef[] {
+  const { table, rowId } = entry.mutation
+  return [{ table, rowId }, ...('takes' in entry ? (entry.takes ?? []) : [])]
 }
 
 /** A `resolve` also shows on the row that its conflict is about. */

@@ -1,4 +1,5 @@
 import type { ReplicaStore } from '../store/store.ts'
+import { Belongings } from './belongings.ts'
 import { entriesOf, isDone, withCaller } from './callers.ts'
 import { checkDraft } from './check-draft.ts'
 import { knowDrafts } from './know-rows.ts'
@@ -19,7 +20,7 @@ export async function planCall(
   mirror: Mirror,
   store: ReplicaStore,
   drafts: readonly WriteDraft[],
-  { group = false, caller, ...tools }: WriteOptions & Omit<WriteTools, 'group'>,
+  { group = false, caller, ...tools }: WriteOptions & Omit<WriteTools, 'group' | 'belongings'>,
 ): Promise<readonly Written[]> {
   const { tables, meta } = mirror
   const given = drafts.map((draft) =>
@@ -30,5 +31,6 @@ export async function planCall(
   if (caller !== undefined && isDone(meta, caller))
     return writtenOf(step, checked, entriesOf(mirror, checked), tools.now)
   if (caller !== undefined) step.setMeta({ callers: withCaller(meta, caller) })
-  return writtenOf(step, checked, planWrite(step, checked, { ...tools, group }), tools.now)
+  const belongings = await Belongings.read(step, tables, store, checked)
+  return writtenOf(step, checked, planWrite(step, checked, { ...tools, group, belongings }), tools.now)
 }

@@ -6,9 +6,11 @@ import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { dependenciesOf } from '../outbox/depends.ts'
 import { cancels, fold } from '../outbox/fold.ts'
 import { isActive, sizeOf, type OutboxLimits } from '../outbox/outbox.ts'
+import type { RowRef } from '../outbox/row-key.ts'
 import { fitsPush, pushBytes, type PushLimits } from '../outbox/select-push.ts'
 import { patchToWire, toWire } from '../outbox/wire-value.ts'
 import type { OutboxEntry } from '../store/store.ts'
+import type { Belongings } from './belongings.ts'
 import { systemColumns } from './rebase.ts'
 import type { Step } from './step.ts'
 import type { CheckedDraft } from './write-draft.ts'
@@ -26,6 +28,8 @@ export interface WriteTools {
   readonly limits: OutboxLimits
   /** What the server takes in one push, as far as it is known: a group travels in one. */
   readonly push: PushLimits
+  /** What belongs to the rows that these drafts delete or restore. */
+  readonly belongings: Pick<Belongings, 'takenBy'>
 }
 
 /**
@@ -83,7 +87,8 @@ function planDraft(
     return mutation.id
   }
   const folded = fold(mutation, { last: pending.at(-1), isReferenced, positionOf: (id) => step.entry(id)?.position })
-  const entry = folded !== null && isSendable(folded, tools.push) ? folded : newEntry(step, mutation, tools.push)
+  const takes = tools.belongings.takenBy({ ...ref, op }, row)
+  const entry = folded !== null && isSendable(folded, tools.push) ? folded : newEntry(step, mutation, tools.push, takes)
   step.put(entry)
   if (op === 'insert' && row === null) checkHome(table, step.visible(ref))
   return entry.mutation.id
@@ -97,8 +102,20 @@ function checkRoom({ writes, bytes }: OutboxLimits, limits: OutboxLimits): void 
   )
 }
 
-function newEntry(step: Step, mutation: OutboxEntry['mutation'], limits: PushLimits): OutboxEntry {
-  const entry = { position: step.nextPosition(), status: 'local', mutation, outcome: null, settled: false } as const
+function newEntry(
+  step: Step,
+  mutation: OutboxEntry['mutation'],
+  limits: PushLimits,
+  takes: readonly RowRef[],
+): OutboxEntry {
+  const entry: OutboxEntry = {
+    position: step.nextPosition(),
+    status: 'local',
+    mutation,
+    outcome: null,
+    settled: false,
+    ...(takes.length === 0 ? {} : { takes }),
+  }
   if (isSendable(entry, limits)) return entry
   const bytes = pushBytes([entry])
   throw new TideError(

@@ -128,7 +128,7 @@ export class Replica {
   /** How far a row is from the server's. SQL table name. */
   syncOf(table: string, rowId: string): RowSync {
     const ref = { table, rowId }
-    return rowSync(this.#mirror.outbox.ofRow(ref), this.#mirror.conflicts.ofRow(ref))
+    return rowSync(this.#mirror.outbox.toldOn(ref), this.#mirror.conflicts.ofRow(ref))
   }
 
   onChange(listener: (change: ReplicaChange) => void): () => void {

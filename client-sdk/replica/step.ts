@@ -2,7 +2,7 @@ import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { resolutionEffects, targetOf } from '../conflict/resolution-effect.ts'
 import type { Effect } from '../outbox/effect.ts'
-import { isActive, sizeOf, type OutboxLimits } from '../outbox/outbox.ts'
+import { isActive, isTakenBy, sizeOf, type OutboxLimits } from '../outbox/outbox.ts'
 import { keyOf, type RowRef } from '../outbox/row-key.ts'
 import { tableOf } from '../store/holding.ts'
 import type {
@@ -300,12 +300,13 @@ export class Step {
     if (known !== undefined) return known
     const own = { table, rowId }
     const target = op === 'resolve' ? targetOf(this.image(own)) : null
-    return target === null ? [own] : [own, target]
+    return [own, ...(target === null ? [] : [target]), ...(entry.takes ?? [])]
   }
 
   #effectsOn(ref: RowRef, entry: OutboxEntry): readonly Effect[] {
     const { table, rowId } = entry.mutation
     if (table === ref.table && rowId === ref.rowId) return [entry.mutation]
+    if (isTakenBy(entry, ref)) return [{ op: entry.mutation.op, rowId: ref.rowId, at: entry.mutation.at }]
     return resolutionEffects(entry.mutation, this.image({ table, rowId }))
   }
 }

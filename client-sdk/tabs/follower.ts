@@ -55,7 +55,7 @@ export class Follower implements Backend {
       writes: () => mirror.outbox.entries,
       syncOf: (table, rowId) => {
         const ref = { table, rowId }
-        return rowSync(mirror.outbox.ofRow(ref), mirror.conflicts.ofRow(ref))
+        return rowSync(mirror.outbox.toldOn(ref), mirror.conflicts.ofRow(ref))
       },
     }
   }

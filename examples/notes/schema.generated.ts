@@ -19,7 +19,7 @@ export const schema = {
       createdAt: { name: 'created_at', type: 'timestamptz', optional: true, class: 'server' },
       updatedAt: { name: 'updated_at', type: 'timestamptz', optional: true, class: 'server' },
       deletedAt: { name: 'deleted_at', type: 'timestamptz', nullable: true, optional: true, class: 'server' },
-      projectId: { name: 'project_id', type: 'uuid', class: 'fixed', references: 'projects' },
+      projectId: { name: 'project_id', type: 'uuid', class: 'fixed', references: 'projects', belongs: true },
       taskId: { name: 'task_id', type: 'uuid', nullable: true, optional: true, references: 'tasks' },
       title: { name: 'title', type: 'text', minLength: 1, maxLength: 80 },
       body: { name: 'body', type: 'text', optional: true, default: '', class: 'text3' },

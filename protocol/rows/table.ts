@@ -61,6 +61,8 @@ export interface ColumnDescriptor {
   readonly max?: number
   /** SQL name of the table this column refers to. */
   readonly references?: string
+  /** Rows belong to the row that this column names: a delete of it takes them along, its restore brings them back. */
+  readonly belongs?: true
 }
 
 export const roles = ['viewer', 'member', 'admin', 'owner'] as const

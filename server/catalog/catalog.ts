@@ -14,7 +14,7 @@ import { TideError } from '../../protocol/error.ts'
 import type { DeleteRule, TableEntity, TableSpec } from '../entities/define.ts'
 import { embeddingDimension, tableSpec } from '../entities/define.ts'
 import { entities } from '../entities/entities.ts'
-import { describeTable } from './describe-table.ts'
+import { belongs, describeTable } from './describe-table.ts'
 import { schemaHash } from './generate.ts'
 
 export { generateSchemaModule } from './generate.ts'
@@ -41,6 +41,8 @@ export interface ForeignKey {
   readonly onDelete: DeleteRule
   /** True for authors and origins, which decide nothing about the row. */
   readonly author: boolean
+  /** Rows are deleted and restored with the row that the key names. */
+  readonly belongs: boolean
 }
 
 export interface CatalogTable {
@@ -163,7 +165,9 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec, dimension: number
       const column = spec.columns[prop.name]?.spec
       if (!column?.references) return []
       const { table, onDelete } = column.references
-      return [{ property: prop.name, column: prop.fieldNames[0] ?? '', table, onDelete, author: column.author }]
+      const { name: property, fieldNames } = prop
+      const key = { property, column: fieldNames[0] ?? '', table, onDelete, author: column.author }
+      return [{ ...key, belongs: belongs(property, column) }]
     }),
     polymorphic: spec.polymorphic ?? [],
     softDelete: 'deletedAt' in spec.columns,

@@ -4,6 +4,14 @@ import { TideError } from '../../protocol/error.ts'
 import type { ColumnSpec, TableSpec } from '../entities/define.ts'
 import { tableSpec, toColumnName } from '../entities/define.ts'
 
+/**
+ * Whether rows belong to those that the column names: they are deleted and restored with them. Tenancy and authorship are
+ * not belonging.
+ */
+export function belongs(property: string, { references, author }: Pick<ColumnSpec, 'references' | 'author'>): boolean {
+  return references?.onDelete === 'cascade' && !author && property !== 'organizationId'
+}
+
 /** What clients learn of a table: no hidden columns, no indexes, no CHECK that SQL alone can say. */
 export function describeTable(spec: TableSpec, embeddingDimension: number): TableDescriptor | undefined {
   if (spec.direction === 'server') return undefined
@@ -55,7 +63,15 @@ function describeColumn(
     ...defined('min', spec.min),
     ...defined('max', spec.max),
     ...defined('references', reachable(table, property, spec, columnClass)),
+    ...(isTakenAlong(table, property, spec) ? { belongs: true } : {}),
   }
+}
+
+/** Whether a soft delete takes rows along by this column, so that a replica can show it before the server has done it. */
+function isTakenAlong(table: TableSpec, property: string, spec: ColumnSpec): boolean {
+  if (spec.references === undefined || !belongs(property, spec)) return false
+  const parent = tableSpec(spec.references.table)
+  return parent.direction !== 'server' && [table, parent].every(({ columns }) => 'deletedAt' in columns)
 }
 
 /**

@@ -1,6 +1,5 @@
 import type { Patch } from '../../protocol/rows/row.ts'
 import type { SyncedTable } from '../catalog/catalog.ts'
-import { belongs } from '../scope/cascade.ts'
 import { isVisible, type Image } from './authorise.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import type { Workspace } from './workspace.ts'
@@ -19,7 +18,7 @@ export async function checkReferences(
   const restored = values['deletedAt'] === null
   for (const key of table.foreignKeys) {
     const { property, table: target, author } = key
-    const isParent = restored && belongs(key)
+    const isParent = restored && key.belongs
     const id = isParent ? after.row[property] : values[property]
     if (typeof id !== 'string' || author || property === 'organizationId') continue
     const found = await workspace.target(target, id)

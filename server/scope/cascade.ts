@@ -39,13 +39,8 @@ function childrenOf(catalog: Catalog, parent: string): readonly Children[] {
   return [...catalog.byName.values()].flatMap((table) =>
     !table.softDelete
       ? []
-      : table.foreignKeys.filter((key) => key.table === parent && belongs(key)).map((key) => ({ table, key })),
+      : table.foreignKeys.filter((key) => key.table === parent && key.belongs).map((key) => ({ table, key })),
   )
-}
-
-/** Whether rows belong to those that the key names: they are deleted and restored with them. Tenancy and authorship are not belonging. */
-export function belongs({ onDelete, author, property }: ForeignKey): boolean {
-  return onDelete === 'cascade' && !author && property !== 'organizationId'
 }
 
 /** $1 ids of parents, $2 the delete's time. Answers the ids of the children that changed. */
@@ -55,7 +50,7 @@ function cascadeSql(catalog: Catalog, { table, key }: Children, kind: Cascade['k
   }
   // Another parent that was deleted apart keeps the child.
   const others = table.foreignKeys.filter(
-    (other) => belongs(other) && other.column !== key.column && catalog.byName.get(other.table)?.softDelete,
+    (other) => other.belongs && other.column !== key.column && catalog.byName.get(other.table)?.softDelete,
   )
   const kept = others.map(
     (other) =>

@@ -50,8 +50,8 @@ export function batch(to: number, values: Partial<ReceivedBatch> = {}): Received
 }
 
 /** Opened, greeted, and following the project with its (empty) state held. */
-export async function openHeld(seed = 1): Promise<Opened> {
-  const opened = await openReplica(undefined, seed)
+export async function openHeld(seed = 1, store?: ReplicaStore): Promise<Opened> {
+  const opened = await openReplica(store, seed)
   await opened.replica.applyWelcome(welcome({ resume: false }))
   await opened.replica.addSubscription({ id: 'project', channel, embeddings: false })
   await opened.replica.stagePage('project', { from: 1, next: null, blocks: [] })

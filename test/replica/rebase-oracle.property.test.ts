@@ -5,6 +5,7 @@ import { TideError } from '../../protocol/error.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { WriteDraft } from '../../client-sdk/replica/write-draft.ts'
+import { startOfTests } from '../support/manual-clock.ts'
 import { batch, dump, openHeld, openReplica, shown, welcome, type Opened } from './open-replica.ts'
 import { blockOf, channel, projectId, serverTask, testIds } from './replica-schema.ts'
 
@@ -57,20 +58,31 @@ interface Draft {
   readonly op: WriteDraft['op']
   readonly set: Readonly<Record<string, unknown>>
   readonly by: number
+  /** ISO time of the call. */
+  readonly at: string
+  /** Ids of the rows that went or came back with it. */
+  readonly takes: readonly string[]
 }
 
-type Plain = { title: unknown; body: unknown; useCount: number; deleted: boolean }
+/** `deletedAt` is also the id of the delete, by which a restore finds what it took. */
+type Plain = { title: unknown; body: unknown; useCount: number; deletedAt: string | null }
 
-function effect(row: Plain | undefined, { op, set: all, by }: Pick<Draft, 'op' | 'set' | 'by'>): Plain | undefined {
+/** By place, the row that each belongs to: 2 to 0, and 3 to 2. */
+const parents: readonly (number | null)[] = [null, null, 0, 2]
+
+function effect(
+  row: Plain | undefined,
+  { op, set: all, by, at }: Pick<Draft, 'op' | 'set' | 'by' | 'at'>,
+): Plain | undefined {
   const set = Object.fromEntries(Object.entries(all).filter(([name]) => name === 'title' || name === 'body'))
   const draft = { op, set, by }
   if (draft.op === 'insert' && row === undefined)
-    return { title: draft.set['title'], body: draft.set['body'] ?? null, useCount: 0, deleted: false }
+    return { title: draft.set['title'], body: draft.set['body'] ?? null, useCount: 0, deletedAt: null }
   if (row === undefined) return undefined
-  if (draft.op === 'insert') return { ...row, ...draft.set, deleted: false }
+  if (draft.op === 'insert') return { ...row, ...draft.set, deletedAt: null }
   if (draft.op === 'patch') return { ...row, ...draft.set }
   if (draft.op === 'increment') return { ...row, useCount: row.useCount + draft.by }
-  return { ...row, deleted: draft.op === 'delete' }
+  return { ...row, deletedAt: draft.op === 'delete' ? at : null }
 }
 
 class World {
@@ -94,8 +106,39 @@ class World {
     this.opened = opened
   }
 
+  /** What belongs to a row, and to that, as far as it was deleted at the same time. */
+  family(id: string, rows: ReadonlyMap<string, Plain>, deletedAt: string | null): readonly string[] {
+    const children = this.ids.filter((child, index) => {
+      const parent = parents[index] ?? null
+      return parent !== null && this.ids[parent] === id && rows.get(child)?.deletedAt === deletedAt
+    })
+    return children.flatMap((child) => [child, ...this.family(child, rows, deletedAt)])
+  }
+
+  /** Every write that is not over, in call order, over what was delivered. */
+  expected(): ReadonlyMap<string, Plain> {
+    const rows = new Map(this.delivered)
+    for (const draft of this.drafts) {
+      if (this.isOver(draft.entryId)) continue
+      for (const id of [draft.rowId, ...draft.takes]) {
+        const after = effect(rows.get(id), draft)
+        if (after !== undefined) rows.set(id, after)
+      }
+    }
+    return rows
+  }
+
+  takesOf({ op, rowId }: WriteDraft): readonly string[] {
+    const id = rowId ?? ''
+    const rows = this.expected()
+    const deletedAt = rows.get(id)?.deletedAt ?? null
+    const isTaking = op === 'delete' || (op === 'restore' && deletedAt !== null)
+    return isTaking ? this.family(id, rows, deletedAt) : []
+  }
+
   async write(drafts: readonly WriteDraft[], group: boolean): Promise<void> {
     try {
+      const takes = drafts.map((draft) => this.takesOf(draft))
       const entries = await this.opened.replica.write(drafts, { group })
       entries.forEach((entry, index) => {
         const draft = drafts[index]
@@ -109,6 +152,8 @@ class World {
             op: draft.op,
             set: draft.set ?? {},
             by: draft.inc?.['useCount'] ?? 0,
+            at: new Date(entry.mutation.at).toISOString(),
+            takes: takes[index] ?? [],
           })
       })
     } catch (error) {
@@ -139,16 +184,25 @@ class World {
         }
       : { mutationId: mutation.id, clientSeq: mutation.clientSeq, kind: 'applied' }
     if (!isRefused) {
-      const after = effect(this.server.get(mutation.rowId), {
-        op: mutation.op,
-        set: mutation.set ?? {},
-        by: mutation.inc?.['useCount'] ?? 0,
-      })
-      if (after !== undefined) this.server.set(mutation.rowId, after)
+      this.apply(mutation)
       this.settled.push(mutation.id)
     }
     this.ledger.set(mutation.id, outcome)
     this.answers.push(outcome)
+  }
+
+  /** As the server does it: a delete of what is deleted, and a restore of what is not, change nothing. */
+  apply({ op, rowId, set = {}, inc = {}, clientSeq }: Mutation): void {
+    const before = this.server.get(rowId)
+    const isNoop =
+      before === undefined ? op !== 'insert' : (before.deletedAt !== null) === (op === 'delete') && isDeleting(op)
+    if (isNoop) return
+    const at = new Date(startOfTests + 60_000 * clientSeq).toISOString()
+    const taken = isDeleting(op) ? this.family(rowId, this.server, before?.deletedAt ?? null) : []
+    for (const id of [rowId, ...taken]) {
+      const after = effect(this.server.get(id), { op, set, by: inc['useCount'] ?? 0, at })
+      if (after !== undefined) this.server.set(id, after)
+    }
   }
 
   async answer(): Promise<void> {
@@ -167,7 +221,7 @@ class World {
     this.seq += 1
     const changed = [...this.server].filter(([id, plain]) => this.delivered.get(id) !== plain)
     const gone = [...this.delivered.keys()].filter((id) => !this.server.has(id))
-    const rows = changed.map(([id, plain]) => toRow(id, plain))
+    const rows = changed.map(([id, plain]) => this.toRow(id, plain))
     await this.opened.replica.applyBatch(
       batch(this.seq, {
         blocks: rows.length === 0 ? [] : [blockOf('tasks', rows)],
@@ -189,10 +243,28 @@ class World {
     await this.opened.replica.applyWelcome(welcome({ clientSeq: this.counter }))
   }
 
+  /** The id of the row that this one belongs to. */
+  parentOf(id: string): string | null {
+    const parent = parents[this.ids.indexOf(id)] ?? null
+    return parent === null ? null : (this.ids[parent] ?? null)
+  }
+
+  toRow(id: string, { title, body, useCount, deletedAt }: Plain): Row {
+    return serverTask({
+      id,
+      title: String(title),
+      body: body === null ? null : String(body),
+      useCount,
+      deletedAt,
+      parentId: this.parentOf(id),
+      channel,
+    })
+  }
+
   async check(): Promise<void> {
+    const rows = this.expected()
     for (const id of this.ids) {
-      const active = this.drafts.filter((draft) => draft.rowId === id && !this.isOver(draft.entryId))
-      const expected = active.reduce<Plain | undefined>(effect, this.delivered.get(id))
+      const expected = rows.get(id)
       const row = await shown(this.opened, 'tasks', id)
       const actual =
         row === undefined
@@ -201,22 +273,15 @@ class World {
               title: row['title'],
               body: row['body'],
               useCount: row['useCount'],
-              deleted: (row['deletedAt'] ?? null) !== null,
+              deletedAt: row['deletedAt'] ?? null,
             }
       assert.deepEqual(actual, expected)
     }
   }
 }
 
-function toRow(id: string, plain: Plain): Row {
-  return serverTask({
-    id,
-    title: String(plain.title),
-    body: plain.body === null ? null : String(plain.body),
-    useCount: plain.useCount,
-    deletedAt: plain.deleted ? '2026-11-22T00:30:00.000Z' : null,
-    channel,
-  })
+function isDeleting(op: WriteDraft['op']): boolean {
+  return op === 'delete' || op === 'restore'
 }
 
 async function perform(world: World, action: Action): Promise<void> {
@@ -224,7 +289,14 @@ async function perform(world: World, action: Action): Promise<void> {
   switch (action.do) {
     case 'insert':
       return world.write(
-        [{ table: 'tasks', rowId: at(action.row), op: 'insert', set: { projectId, title: 'new' } }],
+        [
+          {
+            table: 'tasks',
+            rowId: at(action.row),
+            op: 'insert',
+            set: { projectId, title: 'new', parentId: world.parentOf(at(action.row)) },
+          },
+        ],
         false,
       )
     case 'patch':
@@ -252,7 +324,7 @@ async function perform(world: World, action: Action): Promise<void> {
         title: 'foreign',
         body: 'theirs',
         useCount: (world.server.get(at(action.row))?.useCount ?? 0) + 10,
-        deleted: false,
+        deletedAt: null,
       })
     case 'foreignDelete':
       return void world.server.delete(at(action.row))
@@ -295,8 +367,8 @@ it('shows what replaying every write over the server rows gives, and ends with n
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 1, maxLength: 60 }), async (actions) => {
       const world = new World(await openHeld())
-      // Two of the four rows exist from the start, so that most writes find one.
-      for (const row of [0, 1]) await perform(world, { do: 'foreign', row })
+      // Three of the four rows exist from the start, so that most writes find one.
+      for (const row of [0, 1, 2]) await perform(world, { do: 'foreign', row })
       await world.deliver()
       for (const one of actions) {
         await perform(world, one)

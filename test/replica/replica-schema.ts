@@ -28,7 +28,7 @@ export const replicaSchema = {
     columns: {
       ...common,
       projectId: { name: 'project_id', type: 'uuid', nullable: true, optional: true },
-      parentId: { name: 'parent_id', type: 'uuid', nullable: true, optional: true, references: 'tasks' },
+      parentId: { name: 'parent_id', type: 'uuid', nullable: true, optional: true, references: 'tasks', belongs: true },
       title: { name: 'title', type: 'text', maxLength: 200 },
       body: { name: 'body', type: 'text', nullable: true, optional: true },
       status: { name: 'status', type: 'text', values: ['open', 'busy', 'done'], default: 'open', optional: true },
@@ -60,7 +60,7 @@ export const replicaSchema = {
     scope: { kind: 'via', parent: 'tasks', column: 'taskId', channel: 'task' },
     columns: {
       ...common,
-      taskId: { name: 'task_id', type: 'uuid', references: 'tasks', class: 'fixed' },
+      taskId: { name: 'task_id', type: 'uuid', references: 'tasks', belongs: true, class: 'fixed' },
       tag: { name: 'tag', type: 'text', class: 'fixed' },
       weight: { name: 'weight', type: 'integer', default: 1, optional: true },
       ...deleted,

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openStore } from '../../client-sdk/store/open-store.ts'
+import type { ReplicaStore } from '../../client-sdk/store/store.ts'
+import { belongingsContract } from './belongings-contract.ts'
 import { batch, dump, openReplica, outcomeOf, shown, sure, welcome } from './open-replica.ts'
 import { blockOf, channel, organizationId, projectId, replicaSchema, serverTask } from './replica-schema.ts'
 
@@ -50,4 +52,12 @@ it('a replica on disk writes before it knows whose it is, bootstraps under pendi
   expect(opened.replica.writes()).toEqual([])
   await opened.replica.close()
   await opened.store.close()
+})
+
+let belongings: ReplicaStore
+afterAll(() => belongings.close())
+
+belongingsContract(async () => {
+  belongings = await openStore({ kind: 'pglite', dir: join(dir, 'belongings') }, replicaSchema)
+  return belongings
 })
