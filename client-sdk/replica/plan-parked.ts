@@ -7,7 +7,8 @@ import type { Step } from './step.ts'
 /**
  * Sends a refused write again, as a new one: new id, new place at the end of the queue. What fell with it (its group,
  * its dependants) goes again too. Every row concerned must be known to the step. Answers the new entries, that of the
- * given one first.
+ * given one first. Of a write that goes again already it answers the entry that it has become: a tab asks once more when
+ * the one that had the replica went away before its answer.
  */
 export function planRetry(
   step: Step,
@@ -16,6 +17,8 @@ export function planRetry(
   newId: () => string,
   now: number,
 ): readonly OutboxEntry[] {
+  const before = step.entry(id) === undefined ? entries.find(({ formerId }) => formerId === id) : undefined
+  if (before !== undefined) return [before]
   const entry = existing(step, id)
   if (entry.status !== 'rejected')
     throw notParked(entry, 'retried', 'Wait for its outcome; only refused writes can be retried.')

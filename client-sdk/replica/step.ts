@@ -151,7 +151,7 @@ export class Step {
   replace(id: string, entry: OutboxEntry): void {
     this.end(id, 'discarded')
     this.#replacements.set(id, entry.mutation.id)
-    this.put(entry)
+    this.put({ ...entry, formerId: id })
   }
 
   /** Tells what the store shows of a row: for rows without pending writes that is the server's image. */

@@ -110,6 +110,8 @@ export interface OutboxEntry {
    * when it was refused; null while it has not been.
    */
   readonly awaits?: readonly { readonly table: string; readonly rowId: string }[] | null
+  /** Id under which this write went before: before a retry, or before the device took a new identity. */
+  readonly formerId?: string
   /** Of a delete or a restore: the rows that go or come back with its own. */
   readonly takes?: readonly { readonly table: string; readonly rowId: string }[]
 }

@@ -148,10 +148,14 @@ export class SharedReplica {
   /** What a client must be told that has followed one backend and goes on with another. */
   async #between(before: Backend, after: Backend): Promise<ReplicaChange> {
     const pending = new Set(after.state.writes().map(({ mutation }) => mutation.id))
+    const replacements = new Map(after.state.writes().map(({ formerId, mutation }) => [formerId, mutation.id]))
     const gone = before.state.writes().flatMap(({ mutation: { id } }) => (pending.has(id) ? [] : [id]))
     const ends = gone.length === 0 ? [] : await this.#endsOf(gone, after)
     const writes: WriteChange[] = [
-      ...gone.map((id, index): WriteChange => ({ id, entry: null, end: ends[index] ?? 'unknown' })),
+      ...gone.map((id, index): WriteChange => {
+        const replacedBy = replacements.get(id)
+        return { id, entry: null, end: ends[index] ?? 'unknown', ...(replacedBy === undefined ? {} : { replacedBy }) }
+      }),
       ...after.state.writes().map((entry): WriteChange => ({ id: entry.mutation.id, entry })),
     ]
     const subscriptions = [...before.state.subscriptions, ...after.state.subscriptions]

@@ -5,7 +5,7 @@ import type { Transport } from '../../client-sdk/connection/transport.ts'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
 import { defaultTail, type TailLimits } from '../../client-sdk/outbox/tail.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
-import type { ReplicaStore, StoreCommit } from '../../client-sdk/store/store.ts'
+import type { OutboxEntry, ReplicaStore, StoreCommit } from '../../client-sdk/store/store.ts'
 import type { EngineParts } from '../../client-sdk/tabs/engine.ts'
 import { openSharedEngine, type Tabs } from '../../client-sdk/tabs/shared-engine.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -214,6 +214,36 @@ describe('tabs of one browser', () => {
     await shows(b.tide, ['Kept'])
     expect(await b.tide.writes.find()).toHaveLength(1)
     await expect(b.tide.writes.discard($write.id)).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  it('send a refused write again once when the leader crashed after it had done so, and follow it under its new id', async () => {
+    const first = await browser.open('first')
+    await first.tide.tasks.insert({ projectId, title: 'Refused' })
+    first.tabs.crash()
+    const error = { code: 'forbidden', message: 'no', remedy: 'none' } as const
+    const puts = (await browser.store.load()).outbox.map((entry) => ({
+      ...(entry as OutboxEntry),
+      status: 'rejected' as const,
+      outcome: { mutationId: entry.mutation.id, clientSeq: 1, kind: 'rejected' as const, error },
+    }))
+    await browser.store.commit({ outbox: { puts, deletes: [] } })
+    const [a, b, c] = [await browser.open('a'), await browser.open('b'), await browser.open('c')]
+    const [refused] = await b.tide.writes.find({ status: 'rejected' })
+    const id = refused?.id ?? ''
+    browser.onCommit = async (tab, commit) => {
+      if (tab !== 'a') return
+      await browser.store.commit(commit)
+      a.tabs.crash()
+      await new Promise(() => undefined)
+    }
+    const again = await b.tide.writes.retry(id)
+    expect(again.id).not.toBe(id)
+    expect(again.status).toBe('local')
+    expect((await c.tide.writes.retry(id)).id).toBe(again.id)
+    const found = await c.tide.writes.find()
+    expect(found.map((write) => [write.id, write.status])).toEqual([[again.id, 'local']])
+    await c.tide.writes.discard(again.id)
+    await expect(b.tide.writes.retry(id)).rejects.toMatchObject({ code: 'not_found' })
   })
 
   it('stay offline under a new leader when they were so on purpose', async () => {
