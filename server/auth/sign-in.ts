@@ -214,7 +214,8 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
 
     async refresh(used) {
       const organizationId = /^twr_([0-9a-f-]{36})_/.exec(used)?.[1]
-      if (organizationId === undefined) throw new TideError('token_invalid', 'This is not a refresh token.')
+      if (organizationId === undefined)
+        throw new TideError('token_invalid', 'This is not a refresh token.', { remedy: 'Sign in again.' })
       const fresh = makeRefreshToken(organizationId)
       const now = clock.now()
       const { rows } = await pool.query<SessionRow>(rotateSql, [hashOf(used), hashOf(fresh), now + refreshMs, now])

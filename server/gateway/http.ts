@@ -77,37 +77,35 @@ async function reply(request: IncomingMessage, deps: HttpDeps): Promise<Reply> {
     if (routed) return { ...json(routed.status, routed.body), headers: routed.headers ?? {} }
   }
   const [path = '/'] = (request.url ?? '/').split('?', 1)
+  const answer = answers[path]
+  if (!answer)
+    return refusal(
+      404,
+      new TideError('not_found', `There is nothing at ${path.slice(0, 200)}.`, {
+        remedy:
+          'Ask for /, /health, /health/system, /ready or /metrics; the WebSocket is at /socket.io/. All routes are in docs/http.md.',
+      }),
+    )
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return {
       ...refusal(
         405,
-        new TideError('bad_message', `${path.slice(0, 200)} takes GET, and this is a ${request.method}.`, {
-          remedy: 'Use GET.',
-        }),
+        new TideError('bad_message', `${path} takes GET, and this is a ${request.method}.`, { remedy: 'Use GET.' }),
       ),
       headers: { allow: 'GET, HEAD' },
     }
-  switch (path) {
-    case '/health':
-      return json(200, { ok: true })
-    case '/health/system':
-      return json(200, await deps.systemHealth())
-    case '/ready': {
-      const readiness = await deps.readiness()
-      return json(readiness.ready ? 200 : 503, readiness)
-    }
-    case '/metrics':
-      return { status: 200, type: deps.metrics.contentType, body: await deps.metrics.text() }
-    case '/':
-      return { status: 200, type: 'text/html; charset=utf-8', body: statusPage }
-    default:
-      return refusal(
-        404,
-        new TideError('not_found', `There is nothing at ${path.slice(0, 200)}.`, {
-          remedy: 'Ask for /, /health, /health/system, /ready or /metrics; the WebSocket is at /socket.io/.',
-        }),
-      )
-  }
+  return answer(deps)
+}
+
+const answers: Readonly<Record<string, (deps: HttpDeps) => Reply | Promise<Reply>>> = {
+  '/': () => ({ status: 200, type: 'text/html; charset=utf-8', body: statusPage }),
+  '/health': () => json(200, { ok: true }),
+  '/health/system': async ({ systemHealth }) => json(200, await systemHealth()),
+  '/ready': async (deps) => {
+    const readiness = await deps.readiness()
+    return json(readiness.ready ? 200 : 503, readiness)
+  },
+  '/metrics': async ({ metrics }) => ({ status: 200, type: metrics.contentType, body: await metrics.text() }),
 }
 
 function refusal(status: number, error: TideError): Reply {

@@ -158,6 +158,9 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(Buffer.concat(chunks).toString()) as unknown
   } catch (cause) {
-    throw new TideError('bad_message', 'The body is not JSON.', { cause })
+    throw new TideError('bad_message', 'The body is not JSON.', {
+      remedy: 'Send a JSON object; docs/http.md has its fields.',
+      cause,
+    })
   }
 }

@@ -66,7 +66,11 @@ export function createInbound({ pool, credentials, clock, random }: InboundDeps)
   const find = async (endpointKey: string): Promise<Endpoint> => {
     const { rows } = await pool.query<Endpoint>({ name: 'webhook_endpoint', text: endpointSql, values: [endpointKey] })
     const [endpoint] = rows
-    if (!endpoint) throw new TideError('not_found', 'There is no such webhook endpoint.')
+    if (!endpoint)
+      throw new TideError('not_found', 'There is no such webhook endpoint.', {
+        remedy:
+          'Compare the address with `endpointKey` of the webhook, and see that webhook and integration are active.',
+      })
     return endpoint
   }
   const take = async (endpoint: Endpoint, { headers, body }: Omit<Sent, 'now'>): Promise<Received> => {

@@ -17,7 +17,7 @@ test('docs/http.md has every route of the server with its method, and no other',
   const documented = [...page.matchAll(/^\| (GET|POST) \| `([^`]+)` \|/gm)].map(
     ([, method, path]) => `${method} ${path}`,
   )
-  const get = [...http.matchAll(/^ +case '(\/[^']*)':/gm)].map(([, path]) => `GET ${path}`)
+  const get = [...http.matchAll(/^ {2}'(\/[^']*)': /gm)].map(([, path]) => `GET ${path}`)
   const post = [...signIn.matchAll(/^ +async '(\/[^']*)'\(/gm)].map(([, path]) => `POST ${path}`)
   expect(get.length * post.length).toBeGreaterThan(0)
   expect(webhooks).toContain(String.raw`^\/webhooks\/(`)

@@ -12,7 +12,7 @@ test.each([
 ] as const)('docs/protocol.md has every field of %s, and no other', (name, schema) => {
   const [, table = ''] = new RegExp(`^\\| \`${name}\` \\|.*\\n\\|[-|]+\\n((?:\\|.*\\n)+)`, 'm').exec(page) ?? []
   const documented = [...table.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell = '']) =>
-    [...cell.matchAll(/`(\w+)`/g)].map(([, field]) => field),
+    [...cell.matchAll(/`(\w+)`/g)].map(([, field = '']) => field),
   )
   const fields = Object.keys(schema.shape).filter((field) => field !== 'type')
   expect(documented.toSorted()).toEqual(fields.toSorted())

@@ -28,6 +28,7 @@ afterAll(() => {
 
 test.each([
   ['GET', '/nowhere?a=b', 404, 'not_found', 'There is nothing at /nowhere.'],
+  ['POST', '/nowhere', 404, 'not_found', 'There is nothing at /nowhere.'],
   ['POST', '/ready', 405, 'bad_message', '/ready takes GET, and this is a POST.'],
   ['GET', '/health/system', 500, 'internal', 'The request failed inside the server.'],
 ])('%s %s is answered with code, sentence and remedy', async (method, path, status, code, message) => {
