@@ -35,10 +35,10 @@ where a.name = $1 and a.deleted_at is null and ($2::text is null or o.slug = $2)
 /** The user by e-mail address or the agent by name. Errors: `not_found`, `invalid_value` when more than one fits. */
 export async function findPrincipal(pool: pg.Pool, { user, agent, org }: PrincipalQuery): Promise<FoundPrincipal> {
   const name = user ?? agent
-  if (name === undefined || (user !== undefined && agent !== undefined)) {
-    throw new TideError('invalid_value', 'Whose token it is was not said.', {
-      remedy: 'Give either --user EMAIL or --agent NAME.',
-    })
+  const isBoth = user !== undefined && agent !== undefined
+  if (name === undefined || isBoth) {
+    const message = isBoth ? `A user (${user}) and an agent (${agent}) were given.` : 'Whose token it is was not said.'
+    throw new TideError('invalid_value', message, { remedy: 'Give either --user EMAIL or --agent NAME.' })
   }
   const kind = user === undefined ? 'agent' : 'user'
   const { rows } = await pool.query<Found>(kind === 'user' ? users : agents, [name, org ?? null])

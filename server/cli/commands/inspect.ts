@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import { asDuration, asLimit } from '../arguments.ts'
 import type { Cli } from '../command.ts'
 
@@ -15,7 +16,9 @@ export function registerInspect(cli: Cli): void {
     .action(cli.onDatabase(async ({ database, console }) => (await import('../inspect.ts')).check(database, console)))
   cli
     .command('queries', 'the slowest statements, indexes nobody uses, and what is large')
-    .option('--since <duration>', 'of how long: 90s, 15m, 1h, 7d', asDuration, 3600)
+    .addOption(
+      new Option('--since <duration>', 'of how long: 90s, 15m, 1h, 7d').argParser(asDuration).default(3600, '1h'),
+    )
     .option('--limit <n>', 'how many of each', asLimit, 20)
     .action(
       cli.onDatabase<{ since: number; limit: number }>(async ({ database, console }, options) =>
