@@ -41,7 +41,7 @@ export class Connection {
   readonly #tokens: TokenKeeper
   readonly #statusListeners = new Listeners<ConnectionStatus>()
   readonly #presentListeners = new Listeners<DownOf<'present'>>()
-  readonly #refusals = new Refusals()
+  readonly refusals = new Refusals()
   #state: ConnectionState = { kind: 'idle' }
   #wire: TransportConnection | null = null
   #session: Session | null = null
@@ -134,7 +134,7 @@ export class Connection {
 
   /** The server refuses a subscription for good; null: it has taken one that it refused before. */
   onRefused(listener: (id: string, error: TideError | null) => void): () => void {
-    return this.#refusals.add(listener)
+    return this.refusals.add(listener)
   }
 
   /** Shows an error in `status` that has no other place to go. */
@@ -293,7 +293,7 @@ export class Connection {
               this.#failures = 0
             },
             current: () => this.#heard(run, () => this.#current()),
-            refused: (id, error) => this.#refusals.tell(id, error),
+            refused: (id, error) => this.refusals.tell(id, error),
           })
           this.#tokens.accepted(welcome.tokenExpiresAt, welcome.serverTime)
           this.#freshness.connected()

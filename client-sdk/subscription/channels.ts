@@ -62,6 +62,8 @@ export class Channels {
       else this.#refusals.set(id, error)
       this.#update()
     })
+    // Of tabs that share a replica, another one may have been told of a refusal before this one was opened.
+    for (const [id, error] of connection.refusals.all) this.#refusals.set(id, error)
     this.#followOwn()
     this.#update()
   }

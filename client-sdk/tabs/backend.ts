@@ -15,6 +15,8 @@ export type EngineEvent =
 export interface Backend {
   readonly state: ReplicaState
   readonly status: ConnectionStatus
+  /** The subscriptions that the server refuses for good. */
+  readonly refusals: ReadonlyMap<string, TideError>
   /** Throws `LeaderGone` when the tab that has the replica went away before it answered. */
   call(method: string, args: readonly unknown[]): Promise<unknown>
 }

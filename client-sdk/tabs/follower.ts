@@ -32,6 +32,7 @@ export class Follower implements Backend {
   readonly #parts: FollowerParts
   readonly #mirror: Mirror
   readonly #asked = new Map<number, Asked>()
+  readonly #refusals: Map<string, TideError>
   #status: ConnectionStatus
   #count = 0
   #isGone = false
@@ -41,6 +42,7 @@ export class Follower implements Backend {
     this.leader = parts.leader
     this.#mirror = new Mirror(parts.tables, parts.snapshot.stored)
     this.#status = fromWireStatus(parts.snapshot.status)
+    this.#refusals = new Map(parts.snapshot.refusals.map(([id, error]) => [id, TideError.fromBody(error)]))
     this.#takeConflicts(parts.snapshot.conflicts)
   }
 
@@ -64,6 +66,10 @@ export class Follower implements Backend {
     return this.#status
   }
 
+  get refusals(): ReadonlyMap<string, TideError> {
+    return this.#refusals
+  }
+
   take(message: TabMessage): void {
     if (message.from !== this.leader || this.#isGone) return
     const { tell, id } = this.#parts
@@ -78,11 +84,7 @@ export class Follower implements Backend {
       case 'present':
         return tell({ kind: 'present', message: message.message })
       case 'refused':
-        return tell({
-          kind: 'refused',
-          id: message.id,
-          error: message.error === null ? null : TideError.fromBody(message.error),
-        })
+        return this.#refused(message.id, message.error === null ? null : TideError.fromBody(message.error))
       case 'answer':
         if (message.to === id) this.#answered(message)
         return
@@ -120,6 +122,12 @@ export class Follower implements Backend {
     this.#asked.delete(id)
     if ('result' in answer) asked?.resolve(answer.result)
     else asked?.reject(errorOf(answer))
+  }
+
+  #refused(id: string, error: TideError | null): void {
+    if (error === null) this.#refusals.delete(id)
+    else this.#refusals.set(id, error)
+    this.#parts.tell({ kind: 'refused', id, error })
   }
 
   #takeConflicts(open: readonly Row[]): void {

@@ -80,6 +80,10 @@ export class Leader implements Backend {
     return this.#parts.connection.status
   }
 
+  get refusals(): ReadonlyMap<string, TideError> {
+    return this.#parts.connection.refusals.all
+  }
+
   get local(): Pick<LeaderParts, 'replica' | 'connection' | 'store'> {
     return this.#parts
   }
@@ -132,6 +136,7 @@ export class Leader implements Backend {
       stored: replica.records(),
       conflicts: replica.openConflicts,
       status: toWireStatus(this.status),
+      refusals: [...this.refusals].map(([refused, error]) => [refused, error.toBody()] as const),
     }
     this.#post({ kind: 'snapshot', from, to: tab, snapshot })
   }

@@ -71,6 +71,7 @@ export class SharedReplica {
     if (before === null) return
     const change = await this.#between(before, backend)
     this.#changes.tell(change)
+    for (const [id, error] of backend.refusals) this.#refusals.tell({ id, error })
     this.#statuses.tell(backend.status)
   }
 
@@ -249,9 +250,13 @@ export class SharedReplica {
       call(method, ...args).catch(report)
     }
     const status = (): ConnectionStatus => this.#status()
+    const refusals = (): Backend['refusals'] => this.#state().refusals
     return {
       get status() {
         return status()
+      },
+      get refusals() {
+        return { all: refusals() }
       },
       connect: () => tellOff('connect'),
       disconnect: () => tellOff('disconnect'),

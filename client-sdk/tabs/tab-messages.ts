@@ -47,6 +47,8 @@ export interface Snapshot {
   readonly stored: StoredState
   readonly conflicts: readonly Row[]
   readonly status: WireStatus
+  /** By subscription. */
+  readonly refusals: readonly (readonly [id: string, error: ErrorBody])[]
 }
 
 /** One step of the replica: what to lay on a copy of its state, and what to tell listeners. */

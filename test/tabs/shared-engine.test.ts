@@ -273,6 +273,26 @@ describe('tabs of one browser', () => {
     expect((await b.tide.subscribe({ project: projectId })).state).toBe('bootstrapping')
   })
 
+  it('show a refusal of a subscription that came before they were opened', async () => {
+    const server = new ScriptedServer()
+    browser.server = server
+    const a = await browser.open('a')
+    await server.accept()
+    await server.say(welcome({ resume: false }))
+    const { id, ready } = await a.tide.subscribe({ project: projectId })
+    const error = { code: 'subscription_limit', message: 'There are too many.', remedy: 'none' } as const
+    await server.say({ type: 'subscribed', id, error })
+    await expect(ready).rejects.toMatchObject(error)
+    const b = await browser.open('b')
+    const [followed] = b.tide.followed().filter((channel) => channel.id === id)
+    expect(followed?.state).toBe('revoked')
+    await expect(followed?.ready).rejects.toMatchObject(error)
+    await server.say({ type: 'subscribed', id })
+    await until(b.tide, ({ channels }) =>
+      channels.some(({ channel, state }) => channel === `project/${projectId}` && state === 'bootstrapping'),
+    )
+  })
+
   it('say that they may be behind from the moment at which the leader is gone, until another one has the replica', async () => {
     const server = new ScriptedServer()
     browser.server = server
