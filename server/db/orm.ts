@@ -73,9 +73,7 @@ export async function migrateUp(connection: pg.ClientConfig, options: MigrateOpt
         const next = (await orm.migrator.getPending()).find(({ name }) => isWanted(name))
         if (!next) break
         options.onProgress?.(next.name)
-        await inPatientTransaction(orm, { ...patience, what: next.name }, (transaction) =>
-          orm.migrator.up({ migrations: [next.name], transaction }),
-        )
+        await migratePatiently(orm, 'up', { ...patience, what: next.name })
         done.push(next.name)
       }
     }
@@ -115,10 +113,7 @@ export async function rollbackOne(
           'Name the application that has it (--app FILE or TIDEWIRE_APP), or use the version of Tidewire that has it.',
       })
     }
-    const patience = { what: newest.name, beside: besideOf(connection, client) }
-    await inPatientTransaction(orm, patience, (transaction) =>
-      orm.migrator.down({ migrations: [newest.name], transaction }),
-    )
+    await migratePatiently(orm, 'down', { what: newest.name, beside: besideOf(connection, client) })
     return newest.name
   })
 }
@@ -128,17 +123,22 @@ function besideOf({ connectionString }: pg.ClientConfig, client: pg.Client): pg.
   return connectionString === undefined ? undefined : client
 }
 
-/** A migration that asks to run outside of any transaction does, and waits as it was written to. */
-async function inPatientTransaction(
-  orm: MikroORM,
+/**
+ * Runs one migration. A migration that asks to run outside of any transaction does, and waits as it was written to. On the embedded
+ * database the migrator makes the transaction itself: it looks at its tables before, on another connection, for which it would wait.
+ */
+async function migratePatiently(
+  { em, migrator }: MikroORM,
+  direction: 'up' | 'down',
   patience: LockPatience,
-  run: (transaction: Transaction) => Promise<unknown>,
 ): Promise<void> {
-  const connection = orm.em.getConnection()
+  const migrations = [patience.what]
+  if (!patience.beside) return void (await migrator[direction]({ migrations }))
+  const connection = em.getConnection()
   await patiently(patience, (begin) =>
     connection.transactional(async (transaction: Transaction) => {
       await begin((text) => connection.execute<{ pid: number }[]>(text, [], 'all', transaction))
-      await run(transaction)
+      await migrator[direction]({ migrations, transaction })
     }),
   )
 }
