@@ -1,16 +1,22 @@
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { toSeq } from '../../protocol/seq.ts'
 import type { RecentCommit } from '../../server/capture/change-source.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { inOneTransaction } from '../../server/db/db.ts'
 import { readQuickly, type QuickRead } from '../../server/hub/quick-step.ts'
 import { createHomes } from '../../server/scope/homes.ts'
-import { createTestDatabase } from '../support/database.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { seedFixture } from '../support/fixtures.ts'
 
+let db: TestDatabase
+beforeAll(async () => {
+  db = await createTestDatabase()
+})
+afterAll(() => db.close())
+
 test('a row is told by its commit, and not when a later one has deleted it, made it again and brought it to the same version', async () => {
-  await using db = await createTestDatabase()
   const { pool } = db.database
+  await pool.query('select sync.ensure_epoch()')
   const { organizationId, projectId } = await seedFixture(pool)
   const values = [organizationId, projectId]
   const insert = 'insert into tasks (id, organization_id, project_id, title) values ($3, $1, $2, $4)'
