@@ -162,6 +162,7 @@ test('the React example shows the tasks, and a new one from the first moment unt
   )
   try {
     const page = await example.context.newPage()
+    page.setDefaultTimeout(120_000)
     await page.goto(`${example.url}#${token}@${server.url}`)
     await page.locator('li').first().waitFor()
     await page.getByLabel('title').fill('Written in React')

@@ -37,7 +37,7 @@ afterEach(async () => {
 })
 
 const shown = (): string | undefined => page?.text
-/** A busy machine renders late. */
+/** A busy machine renders late, and effects run after what they belong to is shown. */
 const patient = { timeout: 8_000 }
 const insert = (title: string): ReturnType<Client['tasks']['insert']> => tide.tasks.insert({ projectId, title })
 
@@ -112,13 +112,13 @@ describe('useLive', () => {
     await insert('a')
     page = render(tide, [h(Titles, { key: 1 }), h(Titles, { key: 2 })])
     await expect.poll(shown, patient).toBe('[a][a]')
-    expect(count).toEqual({ running: 1, started: 1 })
+    await expect.poll(() => count, patient).toEqual({ running: 1, started: 1 })
     page.show([h(Titles, { key: 1 })])
     await expect.poll(shown, patient).toBe('[a]')
-    expect(count.running).toBe(1)
+    await expect.poll(() => count.running, patient).toBe(1)
     page.show('gone')
     await expect.poll(shown, patient).toBe('gone')
-    expect(count.running).toBe(0)
+    await expect.poll(() => count.running, patient).toBe(0)
   })
 
   test('shows a component that comes later the rows at once', async () => {
@@ -156,14 +156,14 @@ describe('useLive', () => {
     await expect.poll(shown, patient).toBe('[a]')
     page.show(h(Titles, { status: 'blocked' }))
     await expect.poll(shown, patient).toBe('[b]')
-    expect(count).toEqual({ running: 1, started: 2 })
+    await expect.poll(() => count, patient).toEqual({ running: 1, started: 2 })
     function Nothing(): string {
       const { rows, status } = useLive((client) => client.tasks, null)
       return `${rows.length} ${status}`
     }
     page.show(h(Nothing))
     await expect.poll(shown, patient).toBe('0 loading')
-    expect(count).toEqual({ running: 0, started: 2 })
+    await expect.poll(() => count, patient).toEqual({ running: 0, started: 2 })
   })
 
   test('throws a query that cannot be right to the error boundary', async () => {
@@ -183,7 +183,7 @@ describe('useLive', () => {
     await insert('b')
     await expect.poll(shown, patient).toBe('[a,b]')
     page.unmount()
-    expect(count.running).toBe(0)
+    await expect.poll(() => count.running, patient).toBe(0)
   })
 })
 
