@@ -1,4 +1,5 @@
 // The page of browser-store.browser.test.ts: puts a replica at the hands of the test.
+import { TideError } from '../../../protocol/error.ts'
 import { openStore } from '../../../client-sdk/store/open-store.ts'
 import type { ReplicaStore } from '../../../client-sdk/store/store.ts'
 import { channelA, follow, idOf, issue, note, pack } from '../../../client-sdk/testing/contract-rows.ts'
@@ -11,6 +12,8 @@ export interface ReplicaPage {
   /** 1,000 rows through staging and 10 writes, then one commit that says how far it came. */
   fill(): Promise<void>
   write(number: number): Promise<void>
+  /** Large writes from this number on, until one is refused; answers how many were taken, and the code. */
+  writeUntilFull(from: number): Promise<{ readonly taken: number; readonly code: string }>
   read(): Promise<ReplicaContent>
   close(): Promise<void>
 }
@@ -65,6 +68,22 @@ const page: ReplicaPage = {
       outbox: { puts: [entry(number)], deletes: [] },
       meta: { clientSeq: number },
     })
+  },
+  writeUntilFull: async (from) => {
+    for (let taken = 0; taken < 100; taken++) {
+      const bytes = crypto.getRandomValues(new Uint8Array(60_000))
+      const title = Array.from({ length: 10 }, () => btoa(String.fromCharCode(...bytes))).join('')
+      try {
+        await opened().commit({
+          rows: [{ table: 'issues', upserts: [{ id: idOf(from + taken), title }], deletes: [] }],
+          outbox: { puts: [entry(from + taken)], deletes: [] },
+          meta: { clientSeq: from + taken },
+        })
+      } catch (error) {
+        return { taken, code: error instanceof TideError ? error.code : String(error) }
+      }
+    }
+    return { taken: 100, code: 'none' }
   },
   read: async () => {
     const { meta, outbox, subscriptions } = await opened().load()
