@@ -1,7 +1,7 @@
 import { contextVectors } from '../entities/agents/context-vectors.ts'
-import { fullText, type SearchOptions } from './hybrid-search.ts'
+import { wordsOrName } from '../search/candidates.ts'
 import type { RepositoryParts, RowOf } from './repository.ts'
-import { SearchingRepository, type Found } from './searching-repository.ts'
+import { SearchingRepository, type Found, type SearchOptions } from './searching-repository.ts'
 
 export interface ContextSearch extends SearchOptions {
   readonly sessionId?: string
@@ -11,10 +11,9 @@ export interface ContextSearch extends SearchOptions {
 }
 
 const searched = {
-  live: '(t.expires_at is null or t.expires_at > now())',
   importance: '0.5',
   confidence: 'coalesce(t.confidence_score, 1)',
-  text: fullText(`to_tsvector('english'::regconfig, coalesce(t.content, ''))`),
+  words: wordsOrName(`to_tsvector('english'::regconfig, coalesce(t.content, ''))`),
 }
 
 /** What agents had before them in their sessions, and what of it is like something. */

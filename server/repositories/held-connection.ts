@@ -37,7 +37,7 @@ function heldConnection(client: pg.ClientBase, check: () => void): DatabaseConne
   return {
     async executeQuery<R>({ sql, parameters }: CompiledQuery): Promise<QueryResult<R>> {
       check()
-      const { command, rowCount, rows } = await client.query({ text: sql, values: [...parameters], types })
+      const { command, rowCount, rows } = await client.query({ text: sql, values: [...parameters], types: ormTypes })
       const changed = ['INSERT', 'UPDATE', 'DELETE', 'MERGE'].includes(command)
       return { rows, ...(changed ? { numAffectedRows: BigInt(rowCount ?? 0) } : {}) }
     },
@@ -72,7 +72,7 @@ function driverOf(connection: DatabaseConnection): Driver {
 const textArrayType = 1009 as Parameters<typeof pg.types.getTypeParser>[0]
 
 /** Values as the ORM's own connections hand them to its types: dates and intervals as text. */
-const types: pg.CustomTypesConfig = (() => {
+export const ormTypes: pg.CustomTypesConfig = (() => {
   const textArray = pg.types.getTypeParser(textArrayType) as (text: string) => string[]
   const ofOrm = createPostgreSqlTypeParsers((text) => textArray(text))
   return {

@@ -1,8 +1,8 @@
 import { knowledgeEntries } from '../entities/memory/knowledge-entries.ts'
-import { fullText, type SearchOptions } from './hybrid-search.ts'
+import { wordsOrName } from '../search/candidates.ts'
 import { inOrder } from './ranked.ts'
 import type { RepositoryParts, RowOf } from './repository.ts'
-import { SearchingRepository, type Found } from './searching-repository.ts'
+import { SearchingRepository, type Found, type SearchOptions } from './searching-repository.ts'
 
 export interface KnowledgeSearch extends SearchOptions {
   readonly entryTypes?: readonly string[]
@@ -12,10 +12,9 @@ export interface KnowledgeSearch extends SearchOptions {
 }
 
 const searched = {
-  live: 't.is_current and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())',
   importance: 'coalesce(t.quality_score, 0.5)',
   confidence: 'coalesce(t.confidence_score, 1)',
-  text: fullText('t.search_vector', 't.title'),
+  words: wordsOrName('t.search_vector', 't.title'),
 }
 
 /** The knowledge base: current entries are searched, frozen ones are its history. */

@@ -1,7 +1,7 @@
 import { memories } from '../entities/memory/memories.ts'
-import { fullText, type SearchOptions } from './hybrid-search.ts'
+import { wordsOrName } from '../search/candidates.ts'
 import type { RepositoryParts, RowOf } from './repository.ts'
-import { SearchingRepository, type Found } from './searching-repository.ts'
+import { SearchingRepository, type Found, type SearchOptions } from './searching-repository.ts'
 
 export interface MemorySearch extends SearchOptions {
   readonly scopes?: readonly string[]
@@ -15,11 +15,10 @@ export interface MemorySearch extends SearchOptions {
 }
 
 const searched = {
-  live: `t.status = 'active' and t.deleted_at is null and (t.expires_at is null or t.expires_at > now())`,
   importance: 't.importance',
   confidence: 't.confidence',
   decays: true,
-  text: fullText('t.search_vector', 't.title'),
+  words: wordsOrName('t.search_vector', 't.title'),
 }
 
 /** Memories, and the search among them: what is expired, superseded or another organization's is never found. */

@@ -1,7 +1,7 @@
 import { patterns } from '../entities/memory/patterns.ts'
-import { fullText, type SearchOptions } from './hybrid-search.ts'
+import { wordsOrName } from '../search/candidates.ts'
 import type { RepositoryParts, RowOf } from './repository.ts'
-import { SearchingRepository, type Found } from './searching-repository.ts'
+import { SearchingRepository, type Found, type SearchOptions } from './searching-repository.ts'
 
 export interface PatternSearch extends SearchOptions {
   readonly projectId?: string
@@ -11,10 +11,9 @@ export interface PatternSearch extends SearchOptions {
 }
 
 const searched = {
-  live: `t.deleted_at is null and t.status <> 'deprecated'`,
   importance: 'coalesce(t.success_rate, 0.5)',
   confidence: 't.confidence',
-  text: fullText(
+  words: wordsOrName(
     `to_tsvector('english'::regconfig, concat_ws(' ', t.name, t.description, t.problem, t.solution))`,
     't.name',
   ),
@@ -31,6 +30,7 @@ export class PatternRepository extends SearchingRepository<typeof patterns> {
     return this.ranked(
       searched,
       [
+        ['t.status <> ?', 'deprecated'],
         ['t.project_id = ?', options.projectId],
         ['t.kind = any (?::text[])', options.kinds],
         ['t.tags && ?::text[]', options.tags],

@@ -3,8 +3,9 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import { TideError } from '../../protocol/error.ts'
 import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { cascade } from '../scope/cascade.ts'
-import type { SqlQuery } from '../scope/sql-query.ts'
+import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
 import type { Actor } from './actor.ts'
+import { ormTypes } from './held-connection.ts'
 import { afterCursor, toCursor, totalOrder, type Order } from './keyset.ts'
 import { toWriteError, type Values } from './write-error.ts'
 
@@ -183,6 +184,26 @@ export class Repository<T extends Table> {
   protected async byIds(ids: readonly string[]): Promise<readonly RowOf<T>[]> {
     if (ids.length === 0) return []
     return this.#find([{ id: { $in: ids } }, this.#readable(false)], [], ids.length, false)
+  }
+
+  /** Select list of what `readRows` makes rows of: all columns but embeddings. */
+  protected columnList(alias: string): string {
+    return this.table.sqlColumns
+      .filter(({ property }) => this.#fields.includes(property) && !this.#vectors.has(property))
+      .map(({ name }) => `${alias}."${name}"`)
+      .join(', ')
+  }
+
+  /** What a statement selects beside `columnList` under names that begin with `$`, and the row. */
+  protected async readRows<Beside extends object>(
+    statement: SqlStatement,
+  ): Promise<readonly (readonly [Beside, RowOf<T>])[]> {
+    const rows = await this.#run(() => this.parts.query<Beside>({ ...statement, types: ormTypes }))
+    return rows.map((stored) => {
+      const [beside, own]: [Record<string, unknown>, Record<string, unknown>] = [{}, {}]
+      for (const [name, value] of Object.entries(stored)) (name.startsWith('$') ? beside : own)[name] = value
+      return [beside as Beside, this.#toRow(own)]
+    })
   }
 
   async #find(

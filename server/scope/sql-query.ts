@@ -1,3 +1,5 @@
+import type { CustomTypesConfig } from 'pg'
+
 /**
  * One SQL statement on some connection or transaction. A `name` prepares it once per connection under that name, so
  * equal names must mean equal texts.
@@ -10,4 +12,6 @@ export interface SqlStatement {
   readonly text: string
   readonly values?: readonly unknown[]
   readonly name?: string
+  /** How values are read; default: as pg does. */
+  readonly types?: CustomTypesConfig
 }

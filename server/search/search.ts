@@ -3,9 +3,10 @@ import { TideError } from '../../protocol/error.ts'
 import { frameOf } from '../../protocol/block-frame.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
 import { packRows } from '../../protocol/rows/block-codec.ts'
+import type { Row } from '../../protocol/rows/row.ts'
 import { checkFilter } from '../../protocol/rows/filter-check.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
-import { namesColumn, searchCandidates } from '../../protocol/rows/search-rank.ts'
+import { hasWorth, namesColumn, searchCandidates, searchParts, searchWeights } from '../../protocol/rows/search-rank.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
 import { inOneTransaction } from '../db/db.ts'
 import { rawRows, selectList, toRow } from '../db/row-codec.ts'
@@ -14,8 +15,9 @@ import { createHomes } from '../scope/homes.ts'
 import type { Principal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { isStopped, toStopped } from '../scope/transaction.ts'
-import { nearestIds } from './nearest.ts'
-import { foundSql, hasFullText, partNames, rankSql, type Ask } from './search-sql.ts'
+import { allOf, liveSql, wordsOf, wordsOrPhrase, type Bind, type Findable, type Near } from './candidates.ts'
+import { askNearest, type Asked } from './nearest.ts'
+import { rankColumns, rankSql, recencySql } from './rank.ts'
 
 export interface Search {
   /**
@@ -34,6 +36,12 @@ export interface SearchOptions {
   readonly exactRows?: number
 }
 
+/** What to rank by. */
+interface Ask {
+  readonly text?: string
+  readonly near?: { readonly column: string; readonly vector: readonly number[] }
+}
+
 /** Searches in Postgres: cosine distance over the vector column (HNSW where there is one), full text over the words. */
 export function createSearch({ pool, catalog, statementTimeoutMs, exactRows }: SearchOptions): Search {
   const homes = createHomes(catalog)
@@ -42,42 +50,32 @@ export function createSearch({ pool, catalog, statementTimeoutMs, exactRows }: S
       const table = catalog.synced.get(request.table)
       if (!table || table.direction === 'up')
         throw new TideError('unknown_table', `Table ${request.table} cannot be searched: it is not synced.`)
-      const params: unknown[] = []
       const where = request.where === undefined ? {} : checkFilter(table.descriptor, request.where)
       const { limit } = request
       const ask = askOf(table, request)
-      const filter = filterToSql(table.descriptor, where, params, { alias: 't' })
-      const namesStatus = namesColumn(where, 'status')
-      const condition = foundSql({ homes, table, params, principal, access, filter, namesStatus })
-      const rows = await inReading({ pool, statementTimeoutMs }, async (client) => {
-        const nearest =
-          ask.kind === 'text'
-            ? []
-            : await nearestIds(queryOn(client), {
-                table: `"${table.name}"`,
-                column: `"${ask.column}"`,
-                condition,
-                values: [...params],
-                vector: ask.vector,
-                // The graph answers roughly in order: what it leaves out among the first few it has among some more.
-                limit: searchCandidates(limit),
-                exactRows,
-              })
-        const columns = selectList(table, { embeddings: false }, 't')
-        const ranked = async (literally: boolean): Promise<readonly string[][]> => {
-          const values = [...params]
-          const text = rankSql({ table, ask, params: values, columns, limit }, condition, nearest, { literally })
-          return (await client.query<string[]>({ text, values, ...rawRows })).rows
-        }
-        const found = await ranked(false)
-        const isAll = found.length === limit || ask.kind === 'vector' || !hasFullText(table)
-        return isAll ? found : ranked(true)
+      const values: unknown[] = []
+      const filter = filterToSql(table.descriptor, where, values, { alias: 't' })
+      const carried = homes.carriedByAny(table, 't', {
+        channels: access.channels.keys(),
+        organizationId: principal.organizationId,
+        bind: (value) => `$${values.push(value)}`,
       })
-      const found = rows.map(([score, ...raw]) => ({
-        score: Number(score),
-        parts: Object.fromEntries(partNames.flatMap((name, index) => (raw[index] ? [[name, Number(raw[index])]] : []))),
-        row: toRow(table, raw.slice(partNames.length)),
-      }))
+      const anyStatus = namesColumn(where, 'status')
+      const condition = allOf([carried, filter, ...liveSql(table, { anyStatus })])
+      const findable = { table: `"${table.name}"`, condition, values }
+      const found = await inReading({ pool, statementTimeoutMs }, async (client) => {
+        const rank = rankerOf(client, table, ask, limit, findable)
+        const isEnough = ({ length }: readonly Hit[]): boolean =>
+          length === limit || ask.text === undefined || wordsOf(table) === undefined
+        const best = async (near?: Near): Promise<Asked<readonly Hit[]>> => {
+          const found = await rank({ near })
+          return isEnough(found.answer) ? found : rank({ near, literally: true })
+        }
+        if (!ask.near) return (await best()).answer
+        // The graph answers roughly in order: what it leaves out among the first few it has among some more.
+        const nearest = { ...findable, ...ask.near, limit: searchCandidates(limit) }
+        return askNearest(queryOn(client), nearest, best, exactRows)
+      })
       const hits = found.map(({ row, score, parts }) => ({ id: String(row['id']), score, parts }))
       const block = packRows(
         table.descriptor,
@@ -86,6 +84,56 @@ export function createSearch({ pool, catalog, statementTimeoutMs, exactRows }: S
       )
       return frameOf({ type: 'found', ref: request.ref, hits }, [block])
     },
+  }
+}
+
+interface Hit {
+  readonly row: Row
+  readonly score: number
+  readonly parts: Readonly<Record<string, number>>
+}
+
+/** Asks for the best rows. Words are looked for `literally` too, as parts of words, where there is no vector and the words find too few. */
+function rankerOf(
+  client: pg.ClientBase,
+  table: SyncedTable,
+  { text }: Ask,
+  limit: number,
+  findable: Findable,
+): (from: { readonly near?: Near | undefined; readonly literally?: boolean }) => Promise<Asked<readonly Hit[]>> {
+  return async ({ near, literally = false }) => {
+    const values = [...(near ?? findable).values]
+    const bind: Bind = (value) => `$${values.push(value)}`
+    const words = text === undefined ? undefined : wordsOrPhrase(table, text, bind, literally)
+    const isWeighed = near !== undefined && words !== undefined
+    const ranking = rankSql(
+      {
+        table: findable.table,
+        near,
+        words: words && { ...words, findable: findable.condition },
+        // Of words alone the best are the candidates.
+        candidates: near ? searchCandidates(limit) : limit,
+        limit,
+        columns: selectList(table, { embeddings: false }, 't'),
+        ...(isWeighed && { weights: searchWeights }),
+        ...(isWeighed &&
+          hasWorth(table.descriptor.columns) && { worth: { importance: 't.importance', recency: recencySql(true) } }),
+      },
+      bind,
+    )
+    const { rows } = await client.query<string[]>({ text: ranking, values, ...rawRows })
+    return { answer: rows.map((raw) => hitOf(table, raw)), near: Number(rows[0]?.[rankColumns.indexOf('$near')] ?? 0) }
+  }
+}
+
+function hitOf(table: SyncedTable, raw: readonly string[]): Hit {
+  const [score, ...parts] = raw.slice(0, rankColumns.length)
+  return {
+    score: Number(score),
+    parts: Object.fromEntries(
+      searchParts.flatMap((name, index) => (parts[index] ? [[name, Number(parts[index])]] : [])),
+    ),
+    row: toRow(table, raw.slice(rankColumns.length)),
   }
 }
 
@@ -99,9 +147,7 @@ function askOf(table: SyncedTable, { embedding, text: sent }: UpOf<'search'>): A
       })
     const [, column] = vector
     return {
-      kind: 'vector',
-      column: column.name,
-      vector: readVector(embedding, column.dimension ?? 0),
+      near: { column: `"${column.name}"`, vector: readVector(embedding, column.dimension ?? 0) },
       ...(text === undefined ? {} : { text }),
     }
   }
@@ -109,7 +155,7 @@ function askOf(table: SyncedTable, { embedding, text: sent }: UpOf<'search'>): A
     throw new TideError('invalid_value', `A search of ${table.name} has neither text nor embedding.`, {
       remedy: 'Give one of them.',
     })
-  return { kind: 'text', text }
+  return { text }
 }
 
 function readVector(base64: string, dimension: number): readonly number[] {

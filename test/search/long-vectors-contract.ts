@@ -1,6 +1,6 @@
 // Embeddings of more dimensions than a graph over whole vectors takes.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { nearestIds } from '../../server/search/nearest.ts'
+import { askNearest } from '../../server/search/nearest.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -39,7 +39,7 @@ export function describeLongVectors(kind: 'embedded' | 'postgres'): void {
     // Twenty rows are quicker compared whatever there is.
     await client.query('set local enable_seqscan = off; set local enable_sort = off')
     const plans: string[] = []
-    const found = await nearestIds(
+    const found = await askNearest(
       async <R extends object>({ text, values = [] }: { text: string; values?: readonly unknown[] }) => {
         if (text.includes('<=>')) plans.push(JSON.stringify((await client.query(`explain ${text}`, [...values])).rows))
         return (await client.query<R>(text, [...values])).rows
