@@ -1,6 +1,15 @@
 import type { Filter } from '../../protocol/rows/filter.ts'
 import { rowId, type Row, type Value } from '../../protocol/rows/row.ts'
-import { fullTextColumns, literalColumns, searchCandidates, searchWeights } from '../../protocol/rows/search-rank.ts'
+import {
+  fullTextCharacters,
+  fullTextColumns,
+  hasWorth,
+  literalColumns,
+  searchCandidates,
+  searchScore,
+  textColumns,
+  type SearchPart,
+} from '../../protocol/rows/search-rank.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import { lexemesOf, startOf } from './lexemes.ts'
 
@@ -32,8 +41,10 @@ const pageSize = 1000
 interface Hit {
   readonly row: Row
   readonly score: number
-  readonly parts: Readonly<Record<string, number>>
+  readonly parts: Parts
 }
+
+type Parts = Readonly<Partial<Record<SearchPart, number>>>
 
 /**
  * Searches what a replica holds, best first. By vector exactly as the server does without its index. Words are found by
@@ -62,11 +73,7 @@ export async function localSearch(table: TableDescriptor, ask: LocalAsk, rows: L
       ...part('text', words.get(id)?.score),
       ...worth(table, row, now),
     }
-    const score = Object.entries(searchWeights).reduce(
-      (sum, [name, weight]) => sum + weight * Math.min((parts as Record<string, number>)[name] ?? 0, 1),
-      0,
-    )
-    return { row, score, parts }
+    return { row, score: searchScore(parts), parts }
   })
   return best(hits, limit)
 }
@@ -82,8 +89,8 @@ async function textHits(
   text: string,
   rows: LocalRows,
 ): Promise<{ readonly byWords: readonly Hit[]; readonly asItStands: readonly Hit[] }> {
-  const isText = (name: string): boolean => table.columns[name]?.type === 'text'
-  const [indexed, literal] = [fullTextColumns.filter(isText), literalColumns.filter(isText)]
+  const { columns } = table
+  const [indexed, literal] = [textColumns(columns, fullTextColumns), textColumns(columns, literalColumns)]
   const phrase = text.toLowerCase()
   const wanted = [...lexemesOf(text)]
   const any = [
@@ -109,7 +116,7 @@ async function textHits(
   return { byWords, asItStands }
 
   function scored(row: Row): { readonly share: number; readonly hit: Hit } {
-    const has = new Set(indexed.flatMap((name) => [...lexemesOf(String(row[name] ?? ''))]))
+    const has = new Set(indexed.flatMap((name) => [...lexemesOf(String(row[name] ?? '').slice(0, fullTextCharacters))]))
     const share = wanted.length === 0 ? 0 : wanted.filter((lexeme) => has.has(lexeme)).length / wanted.length
     const isLiteral = literal.some((name) =>
       String(row[name] ?? '')
@@ -126,8 +133,8 @@ function contains(text: string): Filter {
 }
 
 /** What a row is worth whatever is asked for, where its table has such columns. */
-function worth(table: TableDescriptor, row: Row, now: number): Readonly<Record<string, number>> {
-  if (table.columns['importance'] === undefined || table.columns['decayRate'] === undefined) return {}
+function worth(table: TableDescriptor, row: Row, now: number): Parts {
+  if (!hasWorth(table.columns)) return {}
   const touched = ['lastAccessedAt', 'lastReinforcedAt', 'createdAt'].map((name) => timeOf(row[name]))
   const days = (now - Math.max(...touched)) / 86_400_000
   return { importance: Number(row['importance'] ?? 0), recency: Math.exp(-Number(row['decayRate'] ?? 0) * days) }
@@ -137,7 +144,7 @@ function timeOf(value: Value | undefined): number {
   return typeof value === 'string' ? Date.parse(value) : -Infinity
 }
 
-function part(name: string, value: number | undefined): Readonly<Record<string, number>> {
+function part(name: SearchPart, value: number | undefined): Parts {
   return value === undefined ? {} : { [name]: value }
 }
 

@@ -4,7 +4,7 @@ import type { Filter } from '../../protocol/rows/filter.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { ColumnDescriptor, TableDescriptor } from '../../protocol/rows/table.ts'
 import { vectorToBase64 } from '../../protocol/rows/base64.ts'
-import { namesColumn } from '../../protocol/rows/search-rank.ts'
+import { livenessOf, namesColumn } from '../../protocol/rows/search-rank.ts'
 import { canonicalValue } from '../../protocol/rows/value.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Owner } from '../replica/replica-view.ts'
@@ -134,12 +134,12 @@ function withModel(where: Filter, model: string | undefined): Filter {
 
 /** What has expired or been superseded is not found, unless the caller asks for such a state; as on the server. */
 function liveness({ columns }: TableDescriptor, where: Filter, now: number): readonly Filter[] {
+  const { expires, isSuperseded, isVersioned } = livenessOf(columns)
   const expiry = { or: [{ expiresAt: { isNull: true } }, { expiresAt: { gt: new Date(now).toISOString() } }] }
-  const hidesOld = columns['status']?.values?.includes('superseded') === true && !namesColumn(where, 'status')
   return [
-    ...(columns['expiresAt'] === undefined ? [] : [expiry]),
-    ...(hidesOld ? [{ status: 'active' }] : []),
-    ...(columns['isCurrent'] === undefined ? [] : [{ isCurrent: true }]),
+    ...(expires ? [expiry] : []),
+    ...(isSuperseded && !namesColumn(where, 'status') ? [{ status: 'active' }] : []),
+    ...(isVersioned ? [{ isCurrent: true }] : []),
   ]
 }
 

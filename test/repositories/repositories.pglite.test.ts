@@ -6,7 +6,7 @@ import { plans } from '../../server/entities/planning/plans.ts'
 import { taskRuns } from '../../server/entities/planning/task-runs.ts'
 import { tasks } from '../../server/entities/planning/tasks.ts'
 import { projects } from '../../server/entities/projects/projects.ts'
-import { fullText, hybridSearch } from '../../server/repositories/hybrid-search.ts'
+import { askNearest } from '../../server/search/nearest.ts'
 import type { Actor, Unit } from '../../server/repositories/repositories.ts'
 import { createWorld } from '../migrations/rows.ts'
 import { createRepositoryWorld, type RepositoryWorld } from './world.ts'
@@ -416,13 +416,23 @@ test('what the planner took for few rows is found by the graph when it is many',
   )
   // True of all rows, and each taken for true of a third.
   const misjudged = Array.from({ length: 12 }, () => 't.importance + 0 > -1').join(' and ')
-  const searched = {
-    ...{ table: 'memories', importance: '0', confidence: '1', text: fullText('t.search_vector') },
-    live: `t.status = 'active' and t.deleted_at is null`,
-  }
-  const filter = { text: misjudged, parameters: [] }
-  const found = await unit((here) => hybridSearch(here.query, searched, filter, { embedding: axis(27), limit: 1 }, 1))
-  expect(found).toEqual([{ id: made[7]?.id, score: expect.any(Number), similarity: expect.closeTo(1), text: 0 }])
+  const condition = `t.status = 'active' and t.deleted_at is null and ${misjudged}`
+  const asked = { table: 'memories', column: 'embedding', condition, values: [], vector: axis(27), limit: 1 }
+  const steps: number[] = []
+  const found = await unit(({ query }) =>
+    askNearest(
+      query,
+      asked,
+      async ({ text, values }) => {
+        const rows = await query<{ readonly id: string }>({ text, values })
+        steps.push(rows.length)
+        return { answer: rows.map(({ id }) => id), near: rows.length }
+      },
+      1,
+    ),
+  )
+  // Five are one more than the planner may be wrong by; then the graph is asked for one.
+  expect([found, steps]).toEqual([[made[7]?.id], [5, 1]])
 })
 
 describe('what is like something', () => {

@@ -1,8 +1,8 @@
 // Embeddings of more dimensions than a graph over whole vectors takes.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { askNearest } from '../../server/search/nearest.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { nearestIds } from './nearest-ids.ts'
 
 const dimension = 3072
 
@@ -39,18 +39,17 @@ export function describeLongVectors(kind: 'embedded' | 'postgres'): void {
     // Twenty rows are quicker compared whatever there is.
     await client.query('set local enable_seqscan = off; set local enable_sort = off')
     const plans: string[] = []
-    const found = await askNearest(
-      async <R extends object>({ text, values = [] }: { text: string; values?: readonly unknown[] }) => {
-        if (text.includes('<=>')) plans.push(JSON.stringify((await client.query(`explain ${text}`, [...values])).rows))
-        return (await client.query<R>(text, [...values])).rows
-      },
+    const found = await nearestIds(
+      async <R extends object>({ text, values = [] }: { text: string; values?: readonly unknown[] }) =>
+        (await client.query<R>(text, [...values])).rows,
       {
-        ...{ table: 'memories', column: 'embedding', vector: towards(5), limit: 3, exactRows },
+        ...{ table: 'memories', column: 'embedding', vector: towards(5), limit: 3 },
         ...{
           condition: `t.status = 'active' and t.deleted_at is null and t.content like $1`,
           values: [`${exactRows} %`],
         },
       },
+      exactRows,
     )
     await client.query('rollback')
     client.release()
