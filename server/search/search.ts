@@ -65,16 +65,14 @@ export function createSearch({ pool, catalog, statementTimeoutMs, exactRows }: S
       const findable = { table: `"${table.name}"`, condition, values }
       const found = await inReading({ pool, statementTimeoutMs }, async (client) => {
         const rank = rankerOf(client, table, ask, limit, findable)
-        const isEnough = ({ length }: readonly Hit[]): boolean =>
-          length === limit || ask.text === undefined || wordsOf(table) === undefined
-        const best = async (near?: Near): Promise<Asked<readonly Hit[]>> => {
-          const found = await rank({ near })
-          return isEnough(found.answer) ? found : rank({ near, literally: true })
+        if (ask.near) {
+          // The graph answers roughly in order: what it leaves out among the first few it has among some more.
+          const nearest = { ...findable, ...ask.near, limit: searchCandidates(limit) }
+          return askNearest(queryOn(client), nearest, (near) => rank({ near }), exactRows)
         }
-        if (!ask.near) return (await best()).answer
-        // The graph answers roughly in order: what it leaves out among the first few it has among some more.
-        const nearest = { ...findable, ...ask.near, limit: searchCandidates(limit) }
-        return askNearest(queryOn(client), nearest, best, exactRows)
+        const { answer } = await rank({})
+        const isAll = answer.length === limit || wordsOf(table) === undefined
+        return isAll ? answer : (await rank({ literally: true })).answer
       })
       const hits = found.map(({ row, score, parts }) => ({ id: String(row['id']), score, parts }))
       const block = packRows(
@@ -100,7 +98,7 @@ function rankerOf(
   { text }: Ask,
   limit: number,
   findable: Findable,
-): (from: { readonly near?: Near | undefined; readonly literally?: boolean }) => Promise<Asked<readonly Hit[]>> {
+): (from: { readonly near?: Near; readonly literally?: boolean }) => Promise<Asked<readonly Hit[]>> {
   return async ({ near, literally = false }) => {
     const values = [...(near ?? findable).values]
     const bind: Bind = (value) => `$${values.push(value)}`

@@ -40,8 +40,10 @@ export function describeLongVectors(kind: 'embedded' | 'postgres'): void {
     await client.query('set local enable_seqscan = off; set local enable_sort = off')
     const plans: string[] = []
     const found = await nearestIds(
-      async <R extends object>({ text, values = [] }: { text: string; values?: readonly unknown[] }) =>
-        (await client.query<R>(text, [...values])).rows,
+      async <R extends object>({ text, values = [] }: { text: string; values?: readonly unknown[] }) => {
+        if (text.includes('<=>')) plans.push(JSON.stringify((await client.query(`explain ${text}`, [...values])).rows))
+        return (await client.query<R>(text, [...values])).rows
+      },
       {
         ...{ table: 'memories', column: 'embedding', vector: towards(5), limit: 3 },
         ...{
