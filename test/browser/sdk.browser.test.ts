@@ -111,6 +111,29 @@ test('is one replica and one connection for all tabs, and goes on in another whe
   await third.close()
 })
 
+test('the React example shows the tasks, and a new one from the first moment until the server has it', async () => {
+  const example = await openSite(
+    join(home, 'react'),
+    {},
+    fileURLToPath(new URL('../../examples/react', import.meta.url)),
+  )
+  try {
+    const page = await example.context.newPage()
+    page.setDefaultTimeout(120_000)
+    await page.goto(`${example.url}#${token}@${server.url}`)
+    await page.locator('li').first().waitFor()
+    await page.getByLabel('title').fill('Written in React')
+    await page.getByLabel('title').press('Enter')
+    await page.locator('li', { hasText: 'Written in React (pending, synced)' }).waitFor()
+    await page.locator('li', { hasText: 'Written in React' }).getByRole('button').click()
+    await page.locator('li', { hasText: 'Written in React (completed, synced)' }).waitFor()
+    const header = page.locator('header')
+    await expect.poll(() => header.textContent(), { timeout: 60_000 }).toBe('live, 0 waiting to be sent')
+  } finally {
+    await example.close()
+  }
+})
+
 test('keeps 1,000 offline rows and their writes through reloads, syncs them, and reads them again without a server', async () => {
   const page = await site.context.newPage()
   expect(await load(page, 'story')).toBe('open')
@@ -153,26 +176,3 @@ test('keeps 1,000 offline rows and their writes through reloads, syncs them, and
 function openInNode(): Promise<Client> {
   return connect({ url: server.url, token, replica: { kind: 'memory' }, device: { name: 'node', kind: 'cli' } })
 }
-
-test('the React example shows the tasks, and a new one from the first moment until the server has it', async () => {
-  const example = await openSite(
-    join(home, 'react'),
-    {},
-    fileURLToPath(new URL('../../examples/react', import.meta.url)),
-  )
-  try {
-    const page = await example.context.newPage()
-    page.setDefaultTimeout(120_000)
-    await page.goto(`${example.url}#${token}@${server.url}`)
-    await page.locator('li').first().waitFor()
-    await page.getByLabel('title').fill('Written in React')
-    await page.getByLabel('title').press('Enter')
-    await page.locator('li', { hasText: 'Written in React (pending, synced)' }).waitFor()
-    await page.locator('li', { hasText: 'Written in React' }).getByRole('button').click()
-    await page.locator('li', { hasText: 'Written in React (completed, synced)' }).waitFor()
-    const header = page.locator('header')
-    await expect.poll(() => header.textContent(), { timeout: 60_000 }).toBe('live, 0 waiting to be sent')
-  } finally {
-    await example.close()
-  }
-})

@@ -85,6 +85,7 @@ describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
   test('after telling clients of a commit that is not in the log yet: what they have stays true, and nobody loads anything again', async () => {
     const id = await addTask(stage, 'To be told')
     const entries = (): ReturnType<Stage['sql']> => stage.sql('select seq from sync_changes where row_id = $1', [id])
+    await expect.poll(entries, { timeout: 60_000 }).toHaveLength(1)
     const { release } = await tellAhead(stage, clients, id)
     const before = await entries()
     await stage.server.crash()
