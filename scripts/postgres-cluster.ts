@@ -54,7 +54,7 @@ const DEFAULTS: Settings = {
   max_replication_slots: 40,
   max_connections: 200,
   max_prepared_transactions: 20,
-  shared_buffers: '64MB',
+  shared_buffers: '256MB',
   log_min_messages: 'fatal',
 }
 
