@@ -13,6 +13,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts'
 import { systemRandom, type Random } from '../../lib/random.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
+import { createHomes } from '../scope/homes.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import {
   DatabaseUnavailableError,
@@ -63,6 +64,7 @@ export function createRepositories({
   random = systemRandom,
   onCommitted = () => undefined,
 }: RepositoriesOptions): Repositories {
+  const homes = createHomes(catalog)
   let lastDelete = 0
   const deleteTime = (): string => {
     lastDelete = Math.max(clock.now(), lastDelete + 1)
@@ -87,7 +89,7 @@ export function createRepositories({
           check()
           return (await client.query<R>({ ...statement, values: [...values] })).rows
         }
-        return new Unit({ em: fork(), query, catalog, actor, deleteTime }, fork, signal)
+        return new Unit({ em: fork(), query, catalog, homes, actor, deleteTime }, fork, signal)
       }
       const run = (options: Pick<TransactionOptions, 'pool' | 'readOnly'>) =>
         inTransaction(

@@ -3,6 +3,7 @@ import type { EntityManager } from '@mikro-orm/postgresql'
 import { TideError } from '../../protocol/error.ts'
 import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { cascade } from '../scope/cascade.ts'
+import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
 import type { Actor } from './actor.ts'
 import { ormTypes } from './held-connection.ts'
@@ -55,6 +56,8 @@ export interface RepositoryParts {
   readonly em: EntityManager
   readonly query: SqlQuery
   readonly catalog: Catalog
+  /** Of that catalog. */
+  readonly homes: Homes
   readonly actor: Actor
   /** A time for a delete that is given out once; see `scope/cascade.ts`. */
   readonly deleteTime: () => string

@@ -1,7 +1,6 @@
 import { TideError } from '../../protocol/error.ts'
 import { searchWeights } from '../../protocol/rows/search-rank.ts'
 import { loadChannels } from '../scope/access.ts'
-import { createHomes } from '../scope/homes.ts'
 import { allOf, liveSql, type Bind, type Findable, type Near, type Words } from '../search/candidates.ts'
 import { askNearest, type Asked } from '../search/nearest.ts'
 import { rankSql, recencySql } from '../search/rank.ts'
@@ -127,7 +126,7 @@ export class SearchingRepository<T extends Table> extends Repository<T> {
 
   /** Conditions over alias `t` for those on whose behalf the unit works. */
   async #visible(bind: Bind): Promise<readonly string[]> {
-    const { actor, catalog, query } = this.parts
+    const { actor, homes, query } = this.parts
     const { organizationId, userId, agentId } = actor
     if (organizationId === undefined) return []
     const conditions: string[] = []
@@ -137,7 +136,7 @@ export class SearchingRepository<T extends Table> extends Repository<T> {
     ] as const) {
       if (id === undefined) continue
       const channels = (await loadChannels(query, { organizationId, kind, id })).keys()
-      conditions.push(createHomes(catalog).carriedByAny(this.table, 't', { channels, organizationId, bind }))
+      conditions.push(homes.carriedByAny(this.table, 't', { channels, organizationId, bind }))
     }
     return conditions
   }
