@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { defineAction, type ActionContext } from './action.ts'
-import { oneRow } from './pipelines.ts'
+import { oneRow } from './one-row.ts'
 
 const whole = z.number().int().min(0)
 

@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { defineAction } from './action.ts'
-import { checkAdmin } from './event-subscriptions.ts'
+import { checkAdmin } from './check-admin.ts'
+import { isoTime } from './iso-time.ts'
 
 /** An admin vouches for a capability of an agent, or takes that back: `{ verifiedAt }`. Runs that prove it say so by themselves. */
 export const verifyCapability = defineAction({
@@ -14,7 +15,7 @@ export const verifyCapability = defineAction({
       text: `
         update agent_capabilities set verified_at = case when $3 then date_trunc('milliseconds', now()) end
         where id = $1 and organization_id = $2 and deleted_at is null
-        returning to_char(verified_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as at`,
+        returning ${isoTime('verified_at')} as at`,
       values: [capabilityId, context.principal.organizationId, verified],
     })
     if (!changed) throw new TideError('not_found', `There is no capability ${capabilityId} in this organization.`)

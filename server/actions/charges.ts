@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Charge } from '../../protocol/actions/charge.ts'
 import { defineAction } from './action.ts'
-import { checkAdmin } from './event-subscriptions.ts'
+import { checkAdmin } from './check-admin.ts'
 
 const pageSize = 500
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { defineAction, type ActionContext } from './action.ts'
-import { oneRow } from './pipelines.ts'
+import { oneRow } from './one-row.ts'
 
 const tokens = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const subjects = { planId: 'plans', phaseId: 'phases', macroStepId: 'macro_steps', taskId: 'tasks' } as const

@@ -4,6 +4,7 @@ import { retryPolicySchema } from '../../protocol/agents/retry-policy.ts'
 import { TideError } from '../../protocol/error.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
+import { checkAdmin } from './check-admin.ts'
 
 /** A subscription as the actions need it. */
 export interface Subscription {
@@ -177,11 +178,4 @@ export async function lockSubscription(context: ActionContext, id: string): Prom
   else if (row.device !== principal.deviceId && !(principal.kind === 'user' && row.user === principal.id))
     checkAdmin(context, 'use the event subscription of somebody else')
   return row
-}
-
-/** Throws `forbidden` unless the caller is an admin or owner of the organization. */
-export function checkAdmin({ principal, access }: ActionContext, what: string): void {
-  const role = access.channels.get(`organization/${principal.organizationId}`)
-  if (role !== 'admin' && role !== 'owner')
-    throw new TideError('forbidden', `To ${what} takes an admin of the organization.`)
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { defineAction, type ActionContext } from './action.ts'
-import { checkAdmin } from './event-subscriptions.ts'
+import { checkAdmin } from './check-admin.ts'
 
 /** Names the credential with which a webhook is signed: `{}`. The secret itself is stored by `tidewire credentials set`. */
 export const secureWebhook = defineAction({

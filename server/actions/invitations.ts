@@ -4,6 +4,7 @@ import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import { roles, type Role } from '../../protocol/rows/table.ts'
 import { defineAction, type ActionContext } from './action.ts'
+import { isoTime } from './iso-time.ts'
 
 /**
  * Invites somebody into the organization: `{ invitationId, token, expiresAt }`. The token is for whoever sends the mail; it is in
@@ -28,7 +29,7 @@ export const inviteMember = defineAction({
     const [made] = await context.query<{ readonly id: string | null; readonly until: string }>({
       name: 'action_invite',
       text: `
-        select sync.invite($1, $2, $3, e.until) as id, to_char(e.until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as until
+        select sync.invite($1, $2, $3, e.until) as id, ${isoTime('e.until')} as until
         from (select date_trunc('milliseconds', now() + make_interval(hours => $4)) as until) e`,
       values: [email.toLowerCase(), role, createHash('sha256').update(token).digest(), expiresInHours],
     })
@@ -66,8 +67,8 @@ export const listInvitations = defineAction({
       text: `
         select coalesce(jsonb_agg(jsonb_build_object(
           'invitationId', id, 'email', email, 'role', role, 'invitedByUserId', invited_by_user_id,
-          'expiresAt', to_char(expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-          'createdAt', to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+          'expiresAt', ${isoTime('expires_at')},
+          'createdAt', ${isoTime('created_at')}
         ) order by created_at desc, id), '[]') as invitations from sync.open_invitations()`,
     })
     return { invitations: answer?.invitations ?? [] }

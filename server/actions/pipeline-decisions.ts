@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { defineAction, type ActionContext } from './action.ts'
-import { oneRow } from './pipelines.ts'
+import { oneRow } from './one-row.ts'
 
 /** Ends a run: `{ execution }`. Nothing happens to one that has ended. */
 export const cancelPipeline = defineAction({

@@ -4,6 +4,7 @@ import type { Json } from '../../protocol/rows/row.ts'
 import { storableText } from '../../protocol/rows/storable-json.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
+import { oneRow } from './one-row.ts'
 import { checkInstance } from './check-instance.ts'
 import { checkMayBegin } from './check-may-begin.ts'
 
@@ -193,10 +194,4 @@ async function checkPipeline(context: ActionContext, pipelineId: string): Promis
   const role = pipeline && context.access.channels.get(`project/${pipeline.project}`)
   if (!role) throw new TideError('not_found', `There is no pipeline ${pipelineId} that the caller can see.`)
   if (role === 'viewer') throw new TideError('forbidden', 'A viewer of the project may not start its pipelines.')
-}
-
-/** A row as clients know it. */
-export async function oneRow(context: ActionContext, table: string, id: string): Promise<Json> {
-  const [row = null] = await context.rows(table, [id])
-  return row
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { defineAction } from './action.ts'
-import { oneRow } from './pipelines.ts'
+import { oneRow } from './one-row.ts'
 
 /**
  * Cancels or archives a project, and says why: `{ project, closure }`. Its open tasks are cancelled with it. Members of the project may.

@@ -5,9 +5,8 @@ import { makeAccessToken } from '../auth/access-token.ts'
 import { checkScopes, mostScopes } from '../scope/token-scopes.ts'
 import { actingAs } from './acting-as.ts'
 import { defineAction, type ActionContext } from './action.ts'
-
-/** As SQL writes a time in an answer. */
-const timeOf = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+import { isAdmin } from './check-admin.ts'
+import { isoTime } from './iso-time.ts'
 
 /**
  * Makes an access token: `{ tokenId, token, expiresAt }`. It is the caller's, or that of an agent which the caller may act as: nobody
@@ -39,7 +38,7 @@ export const issueToken = defineAction({
     const [made] = await context.query<{ readonly id: string | null; readonly until: string }>({
       name: 'action_issue_token',
       text: `
-        select sync.issue_token($1, $2, $3, $4, $5, $6, e.until) as id, ${timeOf('e.until')} as until
+        select sync.issue_token($1, $2, $3, $4, $5, $6, e.until) as id, ${isoTime('e.until')} as until
         from (select date_trunc('milliseconds', now() + make_interval(hours => $7)) as until) e`,
       values: [person, agent, name, hash, prefix, scopes, expiresInHours],
     })
@@ -65,7 +64,7 @@ export const listTokens = defineAction({
       text: `
         select coalesce(jsonb_agg(jsonb_build_object(
           'tokenId', id, 'userId', user_id, 'agentId', agent_id, 'name', name, 'prefix', token_prefix, 'scopes', to_jsonb(scopes),
-          'expiresAt', ${timeOf('expires_at')}, 'lastUsedAt', ${timeOf('last_used_at')}, 'createdAt', ${timeOf('created_at')}
+          'expiresAt', ${isoTime('expires_at')}, 'lastUsedAt', ${isoTime('last_used_at')}, 'createdAt', ${isoTime('created_at')}
         ) order by created_at desc, id desc), '[]') as tokens
         from (select * from sync.access_tokens_of($1) order by created_at desc, id desc limit 1000) newest`,
       values: [holderOf(context)],
@@ -114,7 +113,6 @@ export const revokeDevice = defineAction({
 })
 
 /** Whose tokens and devices the caller may see and end, with those of their agents; null: all of the organization. */
-function holderOf({ principal, access }: ActionContext): string | null {
-  const role = access.channels.get(`organization/${principal.organizationId}`)
-  return role === 'admin' || role === 'owner' ? null : principal.id
+function holderOf(context: ActionContext): string | null {
+  return isAdmin(context) ? null : context.principal.id
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { defineAction } from './action.ts'
-import { oneRow } from './pipelines.ts'
+import { oneRow } from './one-row.ts'
 
 /**
  * Starts a run of a workflow: `{ run }`. It makes a task for each step of the definition, which agents claim like any others; it waits

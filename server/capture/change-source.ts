@@ -24,8 +24,6 @@ export interface RecentCommit {
     readonly table: string
     readonly rowId: string | null
     readonly op: 'upsert' | 'delete' | 'reset' | 'mark'
-    /** Of the row after the change; null where it has none, or is gone. */
-    readonly version: number | null
     readonly origin: { readonly mutation_id: string | null; readonly origin_device_id: string | null }
   }[]
 }

@@ -10,7 +10,6 @@ const key: RecentCommit['keys'][number] = {
   table: 'tasks',
   rowId: '1',
   op: 'upsert',
-  version: 1,
   origin: { mutation_id: null, origin_device_id: null },
 }
 const commit = (seq: number, keys = 1): RecentCommit => ({

@@ -12,7 +12,6 @@ const key = (rowId: string, more: Partial<Key> = {}): Key => ({
   table: 'tasks',
   rowId,
   op: 'upsert',
-  version: 1,
   origin,
   ...more,
 })
