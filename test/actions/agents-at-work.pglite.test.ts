@@ -1,38 +1,27 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import type { SqlRow } from '../migrations/rows.ts'
-import { createClaimsWorld, type ClaimsWorld } from './claims-world.ts'
+import { useClaims } from './claims-world.ts'
 
-let world: ClaimsWorld
-let secondId: string
-beforeAll(async () => {
-  world = await createClaimsWorld()
-  secondId = world.secondId
-})
-afterAll(() => world.close())
-beforeEach(() => world.query('delete from tasks'))
-
-const claim = (...given: Parameters<ClaimsWorld['claim']>) => world.claim(...given)
-const claimAsSecond = (...given: Parameters<ClaimsWorld['claimAsSecond']>) => world.claimAsSecond(...given)
-const sweep = (...given: Parameters<ClaimsWorld['sweep']>) => world.sweep(...given)
-const taskOf = (...given: Parameters<ClaimsWorld['taskOf']>) => world.taskOf(...given)
+const on = useClaims()
+const { claim, claimAsSecond, sweep, taskOf } = on
 
 describe('instances', () => {
   const start = (values: SqlRow = {}) =>
-    world.add('agent_instances', { agent_id: world.fixture.agentId, status: 'idle', ...values })
-  const statusOfAgent = async () => (await world.read('agents', world.fixture.agentId))['status']
-  beforeEach(() => world.query('delete from agent_instances'))
+    on.world.add('agent_instances', { agent_id: on.world.fixture.agentId, status: 'idle', ...values })
+  const statusOfAgent = async () => (await on.world.read('agents', on.world.fixture.agentId))['status']
+  beforeEach(() => on.world.query('delete from agent_instances'))
 
   it('make their agent online, busy and offline, and each change is an event', async () => {
-    await world.query('delete from agent_events')
+    await on.world.query('delete from agent_events')
     const { id } = await start()
     const other = await start()
     expect(await statusOfAgent()).toBe('online')
-    await world.call(world.agent, 'agents.heartbeat', { instanceId: id, status: 'busy', cpuPercent: 12.5 })
+    await on.world.call(on.world.agent, 'agents.heartbeat', { instanceId: id, status: 'busy', cpuPercent: 12.5 })
     expect(await statusOfAgent()).toBe('busy')
     for (const instanceId of [id, other.id])
-      await world.call(world.agent, 'agents.heartbeat', { instanceId, status: 'stopped' })
+      await on.world.call(on.world.agent, 'agents.heartbeat', { instanceId, status: 'stopped' })
     expect(await statusOfAgent()).toBe('offline')
-    const events = await world.query('select event_type from agent_events order by created_at')
+    const events = await on.world.query('select event_type from agent_events order by created_at')
     expect(events.map((event) => event['event_type'])).toEqual([
       'agent.online',
       'agent.busy',
@@ -43,86 +32,93 @@ describe('instances', () => {
 
   it('that miss three heartbeats have crashed, and their tasks are free', async () => {
     const { id } = await start()
-    await world.addTask()
+    await on.world.addTask()
     const claimed = await claim({ instanceId: id })
-    await world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
+    await on.world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
       id,
     ])
     await sweep()
-    expect(await world.read('agent_instances', id)).toMatchObject({ status: 'crashed', stopped_at: expect.any(Date) })
+    expect(await on.world.read('agent_instances', id)).toMatchObject({
+      status: 'crashed',
+      stopped_at: expect.any(Date),
+    })
     expect(await taskOf(claimed)).toMatchObject({ status: 'pending', claimed_by_instance_id: null })
     expect(await statusOfAgent()).toBe('offline')
-    expect((await claimAsSecond()).task).toMatchObject({ id: claimed.task?.id, assignedAgentId: secondId })
-    const events = await world.query(
+    expect((await claimAsSecond()).task).toMatchObject({ id: claimed.task?.id, assignedAgentId: on.world.secondId })
+    const events = await on.world.query(
       'select event_type, severity, agent_id from agent_events where agent_instance_id = $1 order by event_type',
       [id],
     )
     expect(events).toContainEqual({
       event_type: 'instance.crashed',
       severity: 'error',
-      agent_id: world.fixture.agentId,
+      agent_id: on.world.fixture.agentId,
     })
-    expect(events).toContainEqual({ event_type: 'agent.offline', severity: 'warning', agent_id: world.fixture.agentId })
+    expect(events).toContainEqual({
+      event_type: 'agent.offline',
+      severity: 'warning',
+      agent_id: on.world.fixture.agentId,
+    })
     await expect(claim({ instanceId: id })).rejects.toMatchObject({ code: 'forbidden' })
-    await world.call(world.agent, 'agents.heartbeat', { instanceId: id })
+    await on.world.call(on.world.agent, 'agents.heartbeat', { instanceId: id })
     expect(await statusOfAgent()).toBe('online')
   })
 
   it('that crash are events, also while their agent stays online', async () => {
     const [crashing, living] = [await start(), await start()]
-    await world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
+    await on.world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
       crashing.id,
     ])
     await sweep()
     expect(await statusOfAgent()).toBe('online')
     expect(
-      await world.query('select event_type from agent_events where agent_instance_id = any($1)', [
+      await on.world.query('select event_type from agent_events where agent_instance_id = any($1)', [
         [crashing.id, living.id],
       ]),
     ).toContainEqual({ event_type: 'instance.crashed' })
-    await world.query(`update agent_instances set status = 'stopped' where id = $1`, [living.id])
+    await on.world.query(`update agent_instances set status = 'stopped' where id = $1`, [living.id])
   })
 
   it('leave an agent in maintenance as it is', async () => {
-    await world.query(`update agents set status = 'maintenance' where id = $1`, [world.fixture.agentId])
+    await on.world.query(`update agents set status = 'maintenance' where id = $1`, [on.world.fixture.agentId])
     await start()
     expect(await statusOfAgent()).toBe('maintenance')
-    await world.query(`update agents set status = 'offline' where id = $1`, [world.fixture.agentId])
+    await on.world.query(`update agents set status = 'offline' where id = $1`, [on.world.fixture.agentId])
   })
 
   it('that beat without news reach no replica', async () => {
     const { id } = await start()
-    const [before] = await world.query('select max(seq) as seq from sync_changes')
-    await world.call(world.agent, 'agents.heartbeat', { instanceId: id, memoryMb: 512 })
-    expect(await world.query('select max(seq) as seq from sync_changes')).toEqual([before])
+    const [before] = await on.world.query('select max(seq) as seq from sync_changes')
+    await on.world.call(on.world.agent, 'agents.heartbeat', { instanceId: id, memoryMb: 512 })
+    expect(await on.world.query('select max(seq) as seq from sync_changes')).toEqual([before])
   })
 })
 
 it('a parent is as far as its children, whatever is written to it', async () => {
-  const parent = await world.addTask({ title: 'parent' })
+  const parent = await on.world.addTask({ title: 'parent' })
   const [a, b] = [
-    await world.addTask({ parent_task_id: parent.id }),
-    await world.addTask({ parent_task_id: parent.id }),
+    await on.world.addTask({ parent_task_id: parent.id }),
+    await on.world.addTask({ parent_task_id: parent.id }),
   ]
-  const progress = async () => (await world.read('tasks', parent.id))['progress_percentage']
-  await world.query('update tasks set progress_percentage = 50 where id = $1', [a.id])
+  const progress = async () => (await on.world.read('tasks', parent.id))['progress_percentage']
+  await on.world.query('update tasks set progress_percentage = 50 where id = $1', [a.id])
   expect(await progress()).toBe('25.00')
-  await world.query(`update tasks set status = 'completed' where id = $1`, [b.id])
+  await on.world.query(`update tasks set status = 'completed' where id = $1`, [b.id])
   expect(await progress()).toBe('75.00')
-  await world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
+  await on.world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
   expect(await progress()).toBe('75.00')
-  await world.query('update tasks set parent_task_id = null where id = $1', [a.id])
+  await on.world.query('update tasks set parent_task_id = null where id = $1', [a.id])
   expect(await progress()).toBe('100.00')
-  await world.query(`update tasks set status = 'cancelled' where id = $1`, [b.id])
-  await world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
+  await on.world.query(`update tasks set status = 'cancelled' where id = $1`, [b.id])
+  await on.world.query('update tasks set progress_percentage = 3 where id = $1', [parent.id])
   expect(await progress()).toBe('3.00')
 })
 
 describe('an agent', () => {
   const set = (values: SqlRow) =>
-    world.query(
+    on.world.query(
       `update agents set lifecycle = coalesce($2, 'active'), status = coalesce($3, 'online'), battery_aware = coalesce($4, false), dna = coalesce($5::jsonb, '{}') where id = $1`,
-      [world.fixture.agentId, values['lifecycle'], values['status'], values['battery_aware'], values['dna']],
+      [on.world.fixture.agentId, values['lifecycle'], values['status'], values['battery_aware'], values['dna']],
     )
   const refused = (message: string) => ({ code: 'agent_unavailable', message: expect.stringContaining(message) })
 
@@ -131,42 +127,42 @@ describe('an agent', () => {
     [{ lifecycle: 'retired' }, 'is retired'],
     [{ status: 'maintenance' }, 'is under maintenance'],
   ])('that is %j claims nothing, also when its owner asks', async (values, message) => {
-    await world.addTask()
+    await on.world.addTask()
     await set(values)
-    const byOwner = world.call(world.owner, 'tasks.claim', { agentId: world.fixture.agentId })
+    const byOwner = on.world.call(on.world.owner, 'tasks.claim', { agentId: on.world.fixture.agentId })
     await expect(byOwner).rejects.toMatchObject(refused(message))
     await set({})
     expect((await claim()).task).toMatchObject({ status: 'in_progress' })
   })
 
   it('that minds its battery claims nothing below its limit, by the instance or by its device', async () => {
-    await world.addTask()
-    await world.addTask()
-    const { id: instanceId } = await world.add('agent_instances', {
-      agent_id: world.fixture.agentId,
+    await on.world.addTask()
+    await on.world.addTask()
+    const { id: instanceId } = await on.world.add('agent_instances', {
+      agent_id: on.world.fixture.agentId,
       battery_percent: 14,
     })
     const charge = (percent: number) =>
-      world.query('update agent_instances set battery_percent = $2 where id = $1', [instanceId, percent])
+      on.world.query('update agent_instances set battery_percent = $2 where id = $1', [instanceId, percent])
     await set({ battery_aware: true })
     await expect(claim({ instanceId: String(instanceId) })).rejects.toMatchObject(refused('is at 14'))
     await set({ dna: { runtime: { batteryAware: true, minBatteryPercent: 10, concurrency: 9 } } })
     expect((await claim({ instanceId: String(instanceId) })).task).not.toBeNull()
     await charge(9)
     await expect(claim({ instanceId: String(instanceId) })).rejects.toMatchObject(refused('below 10'))
-    await world.query('update devices set battery_percent = 5 where id = $1', [world.agent.deviceId])
+    await on.world.query('update devices set battery_percent = 5 where id = $1', [on.world.agent.deviceId])
     await expect(claim()).rejects.toMatchObject(refused('is at 5'))
-    await world.query('update devices set battery_percent = 80 where id = $1', [world.agent.deviceId])
+    await on.world.query('update devices set battery_percent = 80 where id = $1', [on.world.agent.deviceId])
     expect((await claim()).task).not.toBeNull()
     await set({})
   })
 
   it('works on as many tasks at a time as its DNA says', async () => {
-    for (let n = 0; n < 4; n++) await world.addTask()
+    for (let n = 0; n < 4; n++) await on.world.addTask()
     await set({ dna: { runtime: { concurrency: 2 } } })
     const [first] = [await claim(), await claim()]
     await expect(claim()).rejects.toMatchObject(refused('holds 2 tasks'))
-    await world.query(`update tasks set status = 'completed' where id = $1`, [first.task?.id])
+    await on.world.query(`update tasks set status = 'completed' where id = $1`, [first.task?.id])
     expect((await claim()).task).not.toBeNull()
     await set({ dna: { runtime: {} } })
     await expect(claim()).rejects.toMatchObject(refused('works on 1 at a time'))
@@ -176,10 +172,10 @@ describe('an agent', () => {
 
   it('says where it is only while it allows that', async () => {
     const info = { model: 'P1', location: { lat: 1 }, latitude: 1 }
-    const session = await world.add('agent_sessions', { agent_id: world.fixture.agentId, device_info: info })
+    const session = await on.world.add('agent_sessions', { agent_id: on.world.fixture.agentId, device_info: info })
     expect(session).toMatchObject({ device_info: { model: 'P1' } })
-    await world.query('update agents set location_enabled = true where id = $1', [world.fixture.agentId])
-    await world.query('update agent_sessions set device_info = $2 where id = $1', [session.id, info])
-    expect(await world.read('agent_sessions', String(session.id))).toMatchObject({ device_info: info })
+    await on.world.query('update agents set location_enabled = true where id = $1', [on.world.fixture.agentId])
+    await on.world.query('update agent_sessions set device_info = $2 where id = $1', [session.id, info])
+    expect(await on.world.read('agent_sessions', String(session.id))).toMatchObject({ device_info: info })
   })
 })

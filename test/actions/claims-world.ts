@@ -1,4 +1,5 @@
 // Agents that claim tasks: what is asked of them in several files.
+import { afterAll, beforeAll, beforeEach } from 'vitest'
 import type { SqlRow } from '../migrations/rows.ts'
 import { createActionWorld } from './world.ts'
 
@@ -12,7 +13,7 @@ export interface TaskClaim {
   readonly runId: string | null
 }
 
-export async function createClaimsWorld() {
+async function createClaimsWorld() {
   const world = await createActionWorld()
   const { id: secondId } = await world.add('agents', {
     name: 'Second',
@@ -34,4 +35,24 @@ export async function createClaimsWorld() {
   }
 }
 
-export type ClaimsWorld = Awaited<ReturnType<typeof createClaimsWorld>>
+type ClaimsWorld = Awaited<ReturnType<typeof createClaimsWorld>>
+
+/** The world for the tests of a file, without tasks before each of them. */
+export function useClaims() {
+  let world: ClaimsWorld
+  beforeAll(async () => {
+    world = await createClaimsWorld()
+  })
+  afterAll(() => world?.close())
+  beforeEach(() => world.query('delete from tasks'))
+  return {
+    get world(): ClaimsWorld {
+      return world
+    },
+    claim: (...given: Parameters<ClaimsWorld['claim']>) => world.claim(...given),
+    claimAsSecond: () => world.claimAsSecond(),
+    claimedTitle: () => world.claimedTitle(),
+    sweep: () => world.sweep(),
+    taskOf: (claimed: TaskClaim) => world.taskOf(claimed),
+  }
+}

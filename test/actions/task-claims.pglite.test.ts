@@ -1,35 +1,24 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { SqlRow } from '../migrations/rows.ts'
-import { createClaimsWorld, type ClaimsWorld, type TaskClaim as Claim } from './claims-world.ts'
+import { useClaims, type TaskClaim as Claim } from './claims-world.ts'
 import { newId } from './world.ts'
 
-let world: ClaimsWorld
-let secondId: string
-beforeAll(async () => {
-  world = await createClaimsWorld()
-  secondId = world.secondId
-})
-afterAll(() => world.close())
-beforeEach(() => world.query('delete from tasks'))
+const on = useClaims()
+const { claim, claimAsSecond, claimedTitle, sweep, taskOf } = on
 
-const claim = (...given: Parameters<ClaimsWorld['claim']>) => world.claim(...given)
-const claimAsSecond = (...given: Parameters<ClaimsWorld['claimAsSecond']>) => world.claimAsSecond(...given)
-const claimedTitle = (...given: Parameters<ClaimsWorld['claimedTitle']>) => world.claimedTitle(...given)
-const sweep = (...given: Parameters<ClaimsWorld['sweep']>) => world.sweep(...given)
-const taskOf = (...given: Parameters<ClaimsWorld['taskOf']>) => world.taskOf(...given)
 const expire = (id: string) =>
-  world.query(`update tasks set lease_expires_at = now() - interval '1 second' where id = $1`, [id])
+  on.world.query(`update tasks set lease_expires_at = now() - interval '1 second' where id = $1`, [id])
 const runsOf = (id: string) =>
-  world.query(
+  on.world.query(
     'select attempt, status, finished_at is not null as finished from task_runs where task_id = $1 order by attempt',
     [id],
   )
 
 describe('tasks.claim', () => {
   it('takes the most important, then the oldest', async () => {
-    await world.addTask({ title: 'new', created_at: '2026-03-01T00:00:00Z' })
-    await world.addTask({ title: 'old', created_at: '2026-01-01T00:00:00Z' })
-    await world.addTask({ title: 'high', priority: 'high', created_at: '2026-05-01T00:00:00Z' })
+    await on.world.addTask({ title: 'new', created_at: '2026-03-01T00:00:00Z' })
+    await on.world.addTask({ title: 'old', created_at: '2026-01-01T00:00:00Z' })
+    await on.world.addTask({ title: 'high', priority: 'high', created_at: '2026-05-01T00:00:00Z' })
     expect([await claimedTitle(), await claimedTitle(), await claimedTitle(), await claimedTitle()]).toEqual([
       'high',
       'old',
@@ -39,20 +28,20 @@ describe('tasks.claim', () => {
   })
 
   it('gives a lease and a run', async () => {
-    await world.addTask()
+    await on.world.addTask()
     const claimed = await claim({ leaseSeconds: 60 })
     expect(claimed.task).toMatchObject({
       status: 'in_progress',
       attemptCount: 1,
-      assignedAgentId: world.fixture.agentId,
+      assignedAgentId: on.world.fixture.agentId,
     })
-    expect(await world.read('task_runs', claimed.runId ?? '')).toMatchObject({
+    expect(await on.world.read('task_runs', claimed.runId ?? '')).toMatchObject({
       status: 'running',
       attempt: 1,
-      agent_id: world.fixture.agentId,
+      agent_id: on.world.fixture.agentId,
       task_id: claimed.task?.id,
     })
-    const [lease] = await world.query(
+    const [lease] = await on.world.query(
       'select extract(epoch from lease_expires_at - now())::float8 as seconds from tasks where id = $1',
       [claimed.task?.id],
     )
@@ -61,11 +50,11 @@ describe('tasks.claim', () => {
   })
 
   it('waits for all that a task depends on', async () => {
-    const last = await world.addTask({ title: 'last', priority: 'critical' })
+    const last = await on.world.addTask({ title: 'last', priority: 'critical' })
     for (const title of ['first', 'second']) {
-      const { id } = await world.addTask({ title })
-      await world.add('task_dependencies', {
-        project_id: world.fixture.projectId,
+      const { id } = await on.world.addTask({ title })
+      await on.world.add('task_dependencies', {
+        project_id: on.world.fixture.projectId,
         task_id: last.id,
         depends_on_task_id: id,
       })
@@ -73,7 +62,7 @@ describe('tasks.claim', () => {
     for (const expected of ['first', 'second']) {
       const { task } = await claim()
       expect(task?.title).toBe(expected)
-      await world.query(`update tasks set status = 'completed' where id = $1`, [task?.id])
+      await on.world.query(`update tasks set status = 'completed' where id = $1`, [task?.id])
     }
     expect(await claimedTitle()).toBe('last')
   })
@@ -84,22 +73,22 @@ describe('tasks.claim', () => {
     ['is blocked', { status: 'blocked' }],
     ['is deleted', { deleted_at: '2026-01-01T00:00:00Z' }],
   ])('passes over a task that %s', async (_, values) => {
-    await world.addTask(values)
+    await on.world.addTask(values)
     expect(await claim()).toEqual({ task: null, runId: null })
   })
 
   it('waits for the macro steps before that of a task, until they are finished, or have begun where that is enough', async () => {
-    const project_id = world.fixture.projectId
-    const phase = await world.add('phases', { project_id, title: 'Phase' })
-    const step = (title: string) => world.add('macro_steps', { project_id, phase_id: phase.id, title })
+    const project_id = on.world.fixture.projectId
+    const phase = await on.world.add('phases', { project_id, title: 'Phase' })
+    const step = (title: string) => on.world.add('macro_steps', { project_id, phase_id: phase.id, title })
     const [first, beside, last] = [await step('first'), await step('beside'), await step('last')]
-    const { id } = await world.addTask({ macro_step_id: last.id })
+    const { id } = await on.world.addTask({ macro_step_id: last.id })
     const after = (values: SqlRow) =>
-      world.add('macro_step_dependencies', { project_id, macro_step_id: last.id, ...values })
+      on.world.add('macro_step_dependencies', { project_id, macro_step_id: last.id, ...values })
     await after({ depends_on_id: first.id })
     await after({ depends_on_id: beside.id, kind: 'start_to_start' })
     const set = (which: SqlRow, status: string) =>
-      world.query('update macro_steps set status = $2 where id = $1', [which['id'], status])
+      on.world.query('update macro_steps set status = $2 where id = $1', [which['id'], status])
     expect((await claim()).task).toBeNull()
     await set(first, 'in_progress')
     await set(beside, 'in_progress')
@@ -112,33 +101,33 @@ describe('tasks.claim', () => {
   })
 
   it.each(['paused', 'cancelled', 'archived'])('passes over tasks of a project that is %s', async (status) => {
-    const { id } = await world.add('projects', { name: status, slug: `p-${newId()}`, status })
-    const task = await world.addTask({ project_id: id })
+    const { id } = await on.world.add('projects', { name: status, slug: `p-${newId()}`, status })
+    const task = await on.world.addTask({ project_id: id })
     expect((await claim()).task).toBeNull()
-    expect(await world.query('select id from v_ready_tasks where id = $1', [task.id])).toEqual([])
-    await world.query(`update projects set status = 'active' where id = $1`, [id])
+    expect(await on.world.query('select id from v_ready_tasks where id = $1', [task.id])).toEqual([])
+    await on.world.query(`update projects set status = 'active' where id = $1`, [id])
     expect((await claim()).task).toMatchObject({ id: task.id })
   })
 
   it('sees only projects that the caller may work in', async () => {
-    const { id } = await world.add('projects', { name: 'Private', slug: `p-${newId()}`, visibility: 'private' })
-    await world.addTask({ project_id: id })
+    const { id } = await on.world.add('projects', { name: 'Private', slug: `p-${newId()}`, visibility: 'private' })
+    await on.world.addTask({ project_id: id })
     expect(await claim()).toEqual({ task: null, runId: null })
     await expect(claim({ projectId: id })).rejects.toMatchObject({ code: 'forbidden' })
   })
 
   it('is for the agent, its owner and admins', async () => {
-    await world.addTask()
-    const member = await world.device('user', world.fixture.memberId)
-    const input = { agentId: world.fixture.agentId }
-    await expect(world.call(member, 'tasks.claim', input)).rejects.toMatchObject({ code: 'forbidden' })
-    expect(await world.call(world.owner, 'tasks.claim', input)).toMatchObject({ task: { status: 'in_progress' } })
+    await on.world.addTask()
+    const member = await on.world.device('user', on.world.fixture.memberId)
+    const input = { agentId: on.world.fixture.agentId }
+    await expect(on.world.call(member, 'tasks.claim', input)).rejects.toMatchObject({ code: 'forbidden' })
+    expect(await on.world.call(on.world.owner, 'tasks.claim', input)).toMatchObject({ task: { status: 'in_progress' } })
   })
 })
 
 describe('a lease', () => {
   it('that runs out gives the task back, until no attempt is left', async () => {
-    const { id } = await world.addTask({ max_attempts: 2 })
+    const { id } = await on.world.addTask({ max_attempts: 2 })
     for (const [take, status] of [
       [claim, 'pending'],
       [claimAsSecond, 'failed'],
@@ -146,7 +135,7 @@ describe('a lease', () => {
       expect((await take()).task).toMatchObject({ id })
       await expire(id)
       await sweep()
-      expect(await world.read('tasks', id)).toMatchObject({
+      expect(await on.world.read('tasks', id)).toMatchObject({
         status,
         lease_expires_at: null,
         claimed_by_instance_id: null,
@@ -159,64 +148,64 @@ describe('a lease', () => {
   })
 
   it('that runs out leaves the state of its project to be taken up again, and one that is given back does not', async () => {
-    const { id } = await world.addTask()
-    const { id: state } = await world.add('project_states', {
-      project_id: world.fixture.projectId,
+    const { id } = await on.world.addTask()
+    const { id: state } = await on.world.add('project_states', {
+      project_id: on.world.fixture.projectId,
       current_task_id: id,
     })
     await claim()
-    await world.call(world.agent, 'tasks.release', { taskId: id })
-    expect(await world.read('project_states', state)).toMatchObject({ status: 'active' })
+    await on.world.call(on.world.agent, 'tasks.release', { taskId: id })
+    expect(await on.world.read('project_states', state)).toMatchObject({ status: 'active' })
     await claim()
     await expire(id)
     await sweep()
-    expect(await world.read('project_states', state)).toMatchObject({ status: 'recovering', current_task_id: id })
+    expect(await on.world.read('project_states', state)).toMatchObject({ status: 'recovering', current_task_id: id })
   })
 
   it('is renewed by its holder, and by nobody once it is over', async () => {
-    await world.addTask()
+    await on.world.addTask()
     const { task } = await claim({ leaseSeconds: 5 })
     const taskId = task?.id ?? ''
-    const before = await world.read('tasks', taskId)
-    const renewed = await world.call(world.agent, 'tasks.renew', { taskId, leaseSeconds: 600 })
-    const after = await world.read('tasks', taskId)
+    const before = await on.world.read('tasks', taskId)
+    const renewed = await on.world.call(on.world.agent, 'tasks.renew', { taskId, leaseSeconds: 600 })
+    const after = await on.world.read('tasks', taskId)
     expect(renewed).toEqual({ leaseExpiresAt: (after['lease_expires_at'] as Date).toISOString() })
     expect(Number(after['lease_expires_at'])).toBeGreaterThan(Number(before['lease_expires_at']))
     await expire(taskId)
-    await expect(world.call(world.agent, 'tasks.renew', { taskId })).rejects.toMatchObject({ code: 'lease_lost' })
+    await expect(on.world.call(on.world.agent, 'tasks.renew', { taskId })).rejects.toMatchObject({ code: 'lease_lost' })
   })
 
   it.each(['pending', 'blocked'])('that ends because its task is set to %s costs no attempt', async (status) => {
-    const { id } = await world.addTask({ max_attempts: 1 })
+    const { id } = await on.world.addTask({ max_attempts: 1 })
     for (let round = 0; round < 2; round++) {
       const claimed = await claim()
       expect(claimed.task).toMatchObject({ id, attemptCount: 1 })
       for (const next of [status, 'pending'])
-        await world.query('update tasks set status = $2 where id = $1', [id, next])
+        await on.world.query('update tasks set status = $2 where id = $1', [id, next])
       expect(await taskOf(claimed)).toMatchObject({ status: 'pending', attempt_count: 0 })
     }
   })
 
   it('is not longer than its attempt may take, however often it is renewed', async () => {
-    const { id } = await world.addTask({ timeout_seconds: 60, max_attempts: 2 })
+    const { id } = await on.world.addTask({ timeout_seconds: 60, max_attempts: 2 })
     const overrun = async () =>
       (
-        await world.query(
+        await on.world.query(
           `select extract(epoch from lease_expires_at - (select max(started_at) from task_runs where task_id = t.id))::float8 as seconds from tasks t where id = $1`,
           [id],
         )
       )[0]?.['seconds']
     const claimed = await claim({ leaseSeconds: 600 })
     expect(await overrun()).toBeCloseTo(60, 0)
-    await world.query(`update task_runs set started_at = started_at - interval '30 seconds' where id = $1`, [
+    await on.world.query(`update task_runs set started_at = started_at - interval '30 seconds' where id = $1`, [
       claimed.runId,
     ])
-    await world.call(world.agent, 'tasks.renew', { taskId: String(id), leaseSeconds: 600 })
+    await on.world.call(on.world.agent, 'tasks.renew', { taskId: String(id), leaseSeconds: 600 })
     expect(await overrun()).toBe(60)
-    await world.query(`update task_runs set started_at = started_at - interval '31 seconds' where id = $1`, [
+    await on.world.query(`update task_runs set started_at = started_at - interval '31 seconds' where id = $1`, [
       claimed.runId,
     ])
-    await world.call(world.agent, 'tasks.renew', { taskId: String(id), leaseSeconds: 600 })
+    await on.world.call(on.world.agent, 'tasks.renew', { taskId: String(id), leaseSeconds: 600 })
     await sweep()
     expect(await taskOf(claimed)).toMatchObject({ status: 'pending', attempt_count: 1 })
     // The next attempt has its own time.
@@ -225,43 +214,45 @@ describe('a lease', () => {
   })
 
   it('that had run out costs its attempt, whatever its task is set to then', async () => {
-    const { id } = await world.addTask({ max_attempts: 2 })
+    const { id } = await on.world.addTask({ max_attempts: 2 })
     await claim()
     await expire(id)
-    await world.query(`update tasks set status = 'blocked' where id = $1`, [id])
-    await world.query(`update tasks set status = 'pending' where id = $1`, [id])
+    await on.world.query(`update tasks set status = 'blocked' where id = $1`, [id])
+    await on.world.query(`update tasks set status = 'pending' where id = $1`, [id])
     expect((await claim()).task).toMatchObject({ id, attemptCount: 2 })
   })
 
   it('that another process of the same agent has by now is neither renewed nor released by the run before', async () => {
-    const { id } = await world.addTask()
+    const { id } = await on.world.addTask()
     const stale = await claim()
     await expire(id)
     await sweep()
     const current = await claim()
     for (const action of ['tasks.renew', 'tasks.release'])
-      await expect(world.call(world.agent, action, { taskId: id, runId: stale.runId })).rejects.toMatchObject({
+      await expect(on.world.call(on.world.agent, action, { taskId: id, runId: stale.runId })).rejects.toMatchObject({
         code: 'lease_lost',
       })
-    await world.call(world.agent, 'tasks.renew', { taskId: id, runId: current.runId })
-    await world.call(world.agent, 'tasks.release', { taskId: id, runId: current.runId })
-    expect(await world.read('tasks', id)).toMatchObject({ status: 'pending' })
+    await on.world.call(on.world.agent, 'tasks.renew', { taskId: id, runId: current.runId })
+    await on.world.call(on.world.agent, 'tasks.release', { taskId: id, runId: current.runId })
+    expect(await on.world.read('tasks', id)).toMatchObject({ status: 'pending' })
   })
 
   it('that is released costs no attempt', async () => {
-    await world.addTask()
+    await on.world.addTask()
     const claimed = await claim()
-    await world.call(world.agent, 'tasks.release', { taskId: claimed.task?.id ?? '' })
+    await on.world.call(on.world.agent, 'tasks.release', { taskId: claimed.task?.id ?? '' })
     expect(await taskOf(claimed)).toMatchObject({ status: 'pending', attempt_count: 0, lease_expires_at: null })
     expect(await runsOf(claimed.task?.id ?? '')).toEqual([{ attempt: 1, status: 'cancelled', finished: true }])
   })
 
   it('ends with the work, and the run says how it went', async () => {
-    await world.addTask()
+    await on.world.addTask()
     const claimed = await claim()
-    await world.query(`update tasks set status = 'completed', result = '{"ok":true}' where id = $1`, [claimed.task?.id])
+    await on.world.query(`update tasks set status = 'completed', result = '{"ok":true}' where id = $1`, [
+      claimed.task?.id,
+    ])
     expect(await taskOf(claimed)).toMatchObject({ lease_expires_at: null, claimed_by_instance_id: null })
-    expect(await world.read('task_runs', claimed.runId ?? '')).toMatchObject({
+    expect(await on.world.read('task_runs', claimed.runId ?? '')).toMatchObject({
       status: 'completed',
       result: { ok: true },
     })
@@ -270,20 +261,20 @@ describe('a lease', () => {
 
 describe('a run that fails', () => {
   const fail = (claimed: Claim, recoverable = true) =>
-    world.query(`update task_runs set status = 'failed', is_recoverable = $2 where id = $1`, [
+    on.world.query(`update task_runs set status = 'failed', is_recoverable = $2 where id = $1`, [
       claimed.runId,
       recoverable,
     ])
   const pause = async (claimed: Claim): Promise<unknown> =>
     (
-      await world.query(
+      await on.world.query(
         'select round(extract(epoch from next_retry_at - now()))::int as seconds from tasks where id = $1',
         [claimed.task?.id],
       )
     )[0]?.['seconds']
 
   it('is tried again after the pause of its policy', async () => {
-    const { id } = await world.addTask({
+    const { id } = await on.world.addTask({
       max_attempts: 5,
       retry_policy: { strategy: 'exponential', delaySeconds: 100, maxDelaySeconds: 300 },
     })
@@ -293,7 +284,7 @@ describe('a run that fails', () => {
       expect(await taskOf(claimed)).toMatchObject({ status: 'pending' })
       expect(await pause(claimed)).toBe(expected)
       expect(await claim()).toEqual({ task: null, runId: null })
-      await world.query('update tasks set next_retry_at = now() where id = $1', [id])
+      await on.world.query('update tasks set next_retry_at = now() where id = $1', [id])
     }
   })
 
@@ -304,7 +295,7 @@ describe('a run that fails', () => {
     ['30s', 0],
     [[1], 0],
   ])('is tried again whatever its policy holds: %j', async (policy, seconds) => {
-    await world.addTask({ retry_policy: JSON.stringify(policy) })
+    await on.world.addTask({ retry_policy: JSON.stringify(policy) })
     const claimed = await claim()
     await fail(claimed)
     expect(await taskOf(claimed)).toMatchObject({ status: 'pending' })
@@ -312,82 +303,82 @@ describe('a run that fails', () => {
   })
 
   it('and cannot be mended fails its task at once', async () => {
-    await world.addTask()
+    await on.world.addTask()
     const claimed = await claim()
     await fail(claimed, false)
     expect(await taskOf(claimed)).toMatchObject({ status: 'failed', next_retry_at: null })
   })
 
   it('leaves a task that may be begun anew, with all attempts', async () => {
-    const { id } = await world.addTask({ max_attempts: 1 })
+    const { id } = await on.world.addTask({ max_attempts: 1 })
     await fail(await claim())
-    expect(await world.read('tasks', id)).toMatchObject({ status: 'failed' })
-    await world.query(`update tasks set status = 'pending' where id = $1`, [id])
+    expect(await on.world.read('tasks', id)).toMatchObject({ status: 'failed' })
+    await on.world.query(`update tasks set status = 'pending' where id = $1`, [id])
     expect((await claim()).task).toMatchObject({ id, attemptCount: 1 })
   })
 })
 
 describe('a task that is pending', () => {
   it('after its last attempt was used up while it was blocked can be claimed once more', async () => {
-    const { id } = await world.addTask({ max_attempts: 1 })
+    const { id } = await on.world.addTask({ max_attempts: 1 })
     await claim()
     await expire(id)
     for (const status of ['blocked', 'pending'])
-      await world.query('update tasks set status = $2 where id = $1', [id, status])
+      await on.world.query('update tasks set status = $2 where id = $1', [id, status])
     expect((await claim()).task).toMatchObject({ id, attemptCount: 1 })
     await expire(id)
     await sweep()
-    expect(await world.read('tasks', id)).toMatchObject({ status: 'failed' })
+    expect(await on.world.read('tasks', id)).toMatchObject({ status: 'failed' })
   })
 
   it('can be claimed also when it is given fewer attempts than it had', async () => {
-    const { id } = await world.addTask({ max_attempts: 3 })
+    const { id } = await on.world.addTask({ max_attempts: 3 })
     for (let round = 0; round < 2; round++) {
       await claim()
       await expire(id)
       await sweep()
     }
-    await world.query('update tasks set max_attempts = 1 where id = $1', [id])
+    await on.world.query('update tasks set max_attempts = 1 where id = $1', [id])
     expect((await claim()).task).toMatchObject({ id, attemptCount: 1 })
   })
 })
 
 describe('a task that goes back to pending', () => {
   const ways: Readonly<Record<string, (claimed: Claim) => Promise<unknown>>> = {
-    'is released': (claimed) => world.call(world.agent, 'tasks.release', { taskId: claimed.task?.id ?? '' }),
+    'is released': (claimed) => on.world.call(on.world.agent, 'tasks.release', { taskId: claimed.task?.id ?? '' }),
     'lost its lease': async (claimed) => {
       await expire(claimed.task?.id ?? '')
       await sweep()
     },
     'had a run that failed': (claimed) =>
-      world.query(`update task_runs set status = 'failed' where id = $1`, [claimed.runId]),
+      on.world.query(`update task_runs set status = 'failed' where id = $1`, [claimed.runId]),
     'is opened again after it was done': async (claimed) => {
       for (const status of ['completed', 'pending'])
-        await world.query('update tasks set status = $2 where id = $1', [claimed.task?.id, status])
+        await on.world.query('update tasks set status = $2 where id = $1', [claimed.task?.id, status])
     },
   }
 
   it.each(Object.entries(ways))(
     'because it %s is any agent’s again when its claim had assigned it',
     async (_, giveBack) => {
-      const { id } = await world.addTask()
+      const { id } = await on.world.addTask()
       await giveBack(await claim())
-      expect(await world.read('tasks', id)).toMatchObject({ status: 'pending', assigned_agent_id: null })
-      expect((await claimAsSecond()).task).toMatchObject({ id, assignedAgentId: secondId })
+      expect(await on.world.read('tasks', id)).toMatchObject({ status: 'pending', assigned_agent_id: null })
+      expect((await claimAsSecond()).task).toMatchObject({ id, assignedAgentId: on.world.secondId })
     },
   )
 
   it.each(Object.entries(ways))('because it %s stays with the agent that somebody assigned', async (_, giveBack) => {
-    const { id } = await world.addTask({ assigned_agent_id: world.fixture.agentId })
+    const { id } = await on.world.addTask({ assigned_agent_id: on.world.fixture.agentId })
     await giveBack(await claim())
     expect(await claimAsSecond()).toEqual({ task: null, runId: null })
     expect((await claim()).task).toMatchObject({ id })
   })
 
   it('stays with the agent that somebody assigned while another one held it', async () => {
-    const { id } = await world.addTask()
+    const { id } = await on.world.addTask()
     const claimed = await claim()
-    await world.query('update tasks set assigned_agent_id = $2 where id = $1', [id, secondId])
+    await on.world.query('update tasks set assigned_agent_id = $2 where id = $1', [id, on.world.secondId])
     await ways['had a run that failed']?.(claimed)
     expect(await claim()).toEqual({ task: null, runId: null })
     expect((await claimAsSecond()).task).toMatchObject({ id })

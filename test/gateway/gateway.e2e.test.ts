@@ -1,54 +1,18 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { systemClock as clock } from '../../lib/clock.ts'
-import type { Mutation } from '../../protocol/messages/mutation.ts'
 import type { Json } from '../../protocol/rows/row.ts'
-import { insertRow } from '../../server/db/db.ts'
 import { newId } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
-import { startTestServer, type TestServer } from '../support/server.ts'
+import { useGateway } from './use-gateway.ts'
 
-let home: TestServer
-let token: string
-const open: RawClient[] = []
 const logged: string[] = []
-
-beforeAll(async () => {
-  const note = (message: string, details?: object): void => void logged.push(JSON.stringify({ message, ...details }))
-  home = await startTestServer({
-    limits: { helloMs: 2000, connectionsPerAddress: 2 },
-    config: { trustedProxies: ['127.0.0.0/8'] },
-    log: { error: note, info: note, debug: note },
-  })
-  token = await home.userToken(home.fixture.memberId)
+const note = (message: string, details?: object): void => void logged.push(JSON.stringify({ message, ...details }))
+const on = useGateway({
+  limits: { helloMs: 2000, connectionsPerAddress: 2 },
+  config: { trustedProxies: ['127.0.0.0/8'] },
+  log: { error: note, info: note, debug: note },
 })
-afterEach(() => {
-  for (const client of open.splice(0)) client.close()
-})
-afterAll(async () => home.close())
-
-async function greeted(ofToken = token, hello: Parameters<typeof helloOf>[1] = {}) {
-  const { client, welcome } = await RawClient.greeted(home.url, ofToken, hello)
-  open.push(client)
-  return { client, welcome }
-}
-
-async function connected(): Promise<RawClient> {
-  const client = await RawClient.connect(home.url)
-  open.push(client)
-  return client
-}
-
-function insertTask(clientSeq: number, title: string): Mutation {
-  return {
-    id: newId(),
-    clientSeq,
-    table: 'tasks',
-    rowId: newId(),
-    op: 'insert',
-    set: { projectId: home.fixture.projectId, title },
-    at: 0,
-  }
-}
+const { greeted, connected, insertTask } = on
 
 describe('a connection', () => {
   test('is welcomed with who it is, where the log is, and what is allowed', async () => {
@@ -56,21 +20,22 @@ describe('a connection', () => {
     expect(welcome).toMatchObject({
       protocol: 1,
       resume: false,
-      organizationId: home.fixture.organizationId,
-      principal: { kind: 'user', id: home.fixture.memberId },
+      organizationId: on.home.fixture.organizationId,
+      principal: { kind: 'user', id: on.home.fixture.memberId },
       clientSeq: 0,
-      limits: { messageBytes: home.config.limits.messageBytes, pushMutations: 100 },
+      limits: { messageBytes: on.home.config.limits.messageBytes, pushMutations: 100 },
     })
     expect(welcome.epoch).not.toBe('')
     expect(welcome.tokenExpiresAt).toBeGreaterThan(clock.now())
   })
 
   test('of a page is welcomed from this machine, and refused in words from elsewhere', async () => {
-    const near = await RawClient.connect(home.url, 'http://localhost:5173')
-    const far = await RawClient.connect(home.url, 'https://evil.example')
-    open.push(near, far)
-    near.send(helloOf(token))
-    expect((await near.next('welcome')).principal.id).toBe(home.fixture.memberId)
+    const near = await RawClient.connect(on.home.url, 'http://localhost:5173')
+    const far = await RawClient.connect(on.home.url, 'https://evil.example')
+    on.closeAfter(near)
+    on.closeAfter(far)
+    near.send(helloOf(on.token))
+    expect((await near.next('welcome')).principal.id).toBe(on.home.fixture.memberId)
     expect(await far.next('error')).toMatchObject({
       fatal: true,
       error: { code: 'origin_not_allowed', message: expect.stringContaining('https://evil.example') as string },
@@ -80,21 +45,21 @@ describe('a connection', () => {
 
   test('that is large before its client is known is cut, and counts by its public address', async () => {
     const client = await connected()
-    client.sendBytes(new Uint8Array(home.config.limits.helloBytes + 1))
+    client.sendBytes(new Uint8Array(on.home.config.limits.helloBytes + 1))
     expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'message_too_large' } })
     const larger = await connected()
-    larger.sendBytes(new Uint8Array(home.config.limits.helloBytes * 2))
+    larger.sendBytes(new Uint8Array(on.home.config.limits.helloBytes * 2))
     await larger.closed
     expect(larger.count('error')).toBe(0)
     const from = async (address: string): Promise<RawClient> => {
-      const coming = await RawClient.connect(home.url, undefined, { 'x-forwarded-for': address })
-      open.push(coming)
+      const coming = await RawClient.connect(on.home.url, undefined, { 'x-forwarded-for': address })
+      on.closeAfter(coming)
       return coming
     }
     const here = [await from('9.9.9.9'), await from('9.9.9.9')]
     expect(await (await from('9.9.9.9')).next('error')).toMatchObject({ error: { code: 'too_many_connections' } })
     for (const coming of [...here, await from('9.9.9.8'), await from('10.0.0.1')]) {
-      coming.send(helloOf(token, { device: { ...helloOf(token).device, fingerprint: newId() } }))
+      coming.send(helloOf(on.token, { device: { ...helloOf(on.token).device, fingerprint: newId() } }))
       expect((await coming.next('welcome')).type).toBe('welcome')
     }
   })
@@ -110,35 +75,35 @@ describe('a connection', () => {
     ['with a token that nobody signed', { token: 'nonsense' }, 'token_invalid'],
   ])('%s is refused with a code', async (_, hello, code) => {
     const client = await connected()
-    client.send(helloOf(token, hello))
+    client.send(helloOf(on.token, hello))
     expect(await client.next('error')).toMatchObject({ fatal: true, error: { code } })
     await client.closed
   })
 
   test('whose replica belongs to another user is refused', async () => {
-    const hello = helloOf(token)
-    await greeted(token, hello)
+    const hello = helloOf(on.token)
+    await greeted(on.token, hello)
     const other = await connected()
-    other.send({ ...hello, token: await home.userToken(home.fixture.ownerId) })
+    other.send({ ...hello, token: await on.home.userToken(on.home.fixture.ownerId) })
     expect(await other.next('error')).toMatchObject({ fatal: true, error: { code: 'device_principal_mismatch' } })
   })
 
   test('whose replica is older than what its device has sent is told that it is a copy', async () => {
-    const hello = helloOf(token, { clientSeq: 5 })
-    const { client } = await greeted(token, hello)
+    const hello = helloOf(on.token, { clientSeq: 5 })
+    const { client } = await greeted(on.token, hello)
     client.send({ type: 'push', mutations: [insertTask(1, 'one'), insertTask(2, 'two')] })
     await client.next('outcomes')
     const copy = await connected()
     copy.send({ ...hello, clientSeq: 1 })
     expect(await copy.next('error')).toMatchObject({ fatal: true, error: { code: 'device_cloned' } })
-    const back = await greeted(token, { ...hello, clientSeq: 2 })
+    const back = await greeted(on.token, { ...hello, clientSeq: 2 })
     expect(back.welcome.clientSeq).toBe(2)
   })
 
   test('takes the place of an older one of the same device', async () => {
-    const hello = helloOf(token)
-    const { client: older } = await greeted(token, hello)
-    const { client: newer } = await greeted(token, hello)
+    const hello = helloOf(on.token)
+    const { client: older } = await greeted(on.token, hello)
+    const { client: newer } = await greeted(on.token, hello)
     await older.closed
     expect(newer.isClosed).toBe(false)
   })
@@ -148,7 +113,7 @@ describe('a connection', () => {
     early.send({ type: 'ack', seq: 0 })
     expect(await early.next('error')).toMatchObject({ fatal: true, error: { code: 'bad_message' } })
     const { client } = await greeted()
-    client.send(helloOf(token))
+    client.send(helloOf(on.token))
     expect(await client.next('error')).toMatchObject({ fatal: false, error: { code: 'bad_message' } })
   })
 })
@@ -159,7 +124,7 @@ describe('a session', () => {
     client.send({
       type: 'subscribe',
       subscriptions: [
-        { id: 's', channel: `project/${home.fixture.projectId}`, tables: ['tasks'], embeddings: false, held: false },
+        { id: 's', channel: `project/${on.home.fixture.projectId}`, tables: ['tasks'], embeddings: false, held: false },
       ],
     })
     expect((await client.next('subscribed')).error).toBeUndefined()
@@ -179,7 +144,7 @@ describe('a session', () => {
 
   test('is told about each bad frame and goes on, until there are too many in a row', async () => {
     const { client } = await greeted()
-    const { badFrames } = home.config.limits
+    const { badFrames } = on.home.config.limits
     for (let round = 0; round < 2; round++) {
       for (let index = 0; index < badFrames - 1; index++) client.sendBytes(new Uint8Array([1, 2, 3]))
       for (let index = 0; index < badFrames - 1; index++)
@@ -193,7 +158,7 @@ describe('a session', () => {
 
   test('is told that a frame is too large', async () => {
     const { client } = await greeted()
-    client.sendBytes(new Uint8Array(home.config.limits.messageBytes + 1))
+    client.sendBytes(new Uint8Array(on.home.config.limits.messageBytes + 1))
     expect(await client.next('error')).toMatchObject({ fatal: false, error: { code: 'message_too_large' } })
   })
 
@@ -206,18 +171,18 @@ describe('a session', () => {
     })
     client.send({
       type: 'subscribe',
-      subscriptions: [{ id: 'x', channel: `user/${home.fixture.ownerId}`, embeddings: false, held: false }],
+      subscriptions: [{ id: 'x', channel: `user/${on.home.fixture.ownerId}`, embeddings: false, held: false }],
     })
     expect((await client.next('subscribed', ({ id }) => id === 'x')).error?.code).toBe('forbidden')
   })
 
   test('ends when its token does, unless it brings a new one of the same user', async () => {
     const [short, renewed] = [
-      await home.userToken(home.fixture.memberId, 1),
-      await home.userToken(home.fixture.memberId, 3600),
+      await on.home.userToken(on.home.fixture.memberId, 1),
+      await on.home.userToken(on.home.fixture.memberId, 3600),
     ]
     const [ending, staying] = [await greeted(short), await greeted(short)]
-    staying.client.send({ type: 'authenticate', ref: 1, token: await home.userToken(home.fixture.ownerId) })
+    staying.client.send({ type: 'authenticate', ref: 1, token: await on.home.userToken(on.home.fixture.ownerId) })
     expect(await staying.client.next('error')).toMatchObject({ ref: 1, fatal: false, error: { code: 'token_invalid' } })
     staying.client.send({ type: 'authenticate', ref: 2, token: renewed })
     expect((await staying.client.next('authenticated')).ref).toBe(2)
@@ -228,13 +193,13 @@ describe('a session', () => {
 
   test('ends when its device is revoked', async () => {
     const { client, welcome } = await greeted()
-    await home.server.database.pool.query('update devices set revoked_at = now() where id = $1', [welcome.deviceId])
+    await on.home.server.database.pool.query('update devices set revoked_at = now() where id = $1', [welcome.deviceId])
     expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'device_revoked' } })
     await client.closed
   })
 
   test('of an access token does what its scopes say, and ends when the token is revoked', async () => {
-    const owner = await greeted(await home.userToken(home.fixture.ownerId))
+    const owner = await greeted(await on.home.userToken(on.home.fixture.ownerId))
     const call = async (action: string, input: Json) => {
       owner.client.send({ type: 'call', ref: 1, id: newId(), action, input })
       return (await owner.client.next('called')).result as { readonly token: string; readonly tokenId: string }
@@ -250,177 +215,10 @@ describe('a session', () => {
   })
 })
 
-describe('presence', () => {
-  test('is seen by those who follow the channel, with the identity the server knows, and goes with the connection', async () => {
-    const channel = `project/${home.fixture.projectId}`
-    const [watching, typing] = [await greeted(), await greeted(await home.userToken(home.fixture.ownerId))]
-    for (const { client } of [watching, typing]) {
-      client.send({
-        type: 'subscribe',
-        subscriptions: [{ id: 'p', channel, tables: ['tasks'], embeddings: false, held: false }],
-      })
-      await client.next('subscribed')
-    }
-    typing.client.send({ type: 'presence', channel, state: { typing: true } })
-    expect(await watching.client.next('present')).toEqual({
-      type: 'present',
-      channel,
-      peers: [
-        {
-          deviceId: typing.welcome.deviceId,
-          name: expect.any(String) as string,
-          userId: home.fixture.ownerId,
-          agentId: null,
-          state: { typing: true },
-        },
-      ],
-    })
-    typing.client.close()
-    expect((await watching.client.next('present')).peers).toEqual([])
-  })
-
-  test('ends with the access to the channel, whether its session follows that or not, and so does what a search finds', async () => {
-    const { organizationId, ownerId, memberId } = home.fixture
-    const { pool } = home.server.database
-    const projectId = newId()
-    const channel = `project/${projectId}`
-    const own = { id: projectId, organization_id: organizationId, owner_user_id: ownerId, visibility: 'private' }
-    await insertRow(pool, 'projects', { ...own, name: 'Private', slug: `private-${projectId}` })
-    await insertRow(pool, 'project_members', {
-      id: newId(),
-      organization_id: organizationId,
-      project_id: projectId,
-      user_id: memberId,
-    })
-    await insertRow(pool, 'memories', {
-      id: newId(),
-      organization_id: organizationId,
-      scope: 'project',
-      project_id: projectId,
-      content: 'The cellar is behind the shelf',
-    })
-    const [watching, going] = [await greeted(await home.userToken(ownerId)), await greeted()]
-    const subscriptions = [{ id: 'p', channel, tables: ['tasks'], embeddings: false, held: false }]
-    watching.client.send({ type: 'subscribe', subscriptions })
-    await watching.client.next('subscribed')
-    going.client.send({ type: 'presence', channel, state: {} })
-    expect((await watching.client.next('present')).peers).toMatchObject([{ userId: memberId }])
-    const search = async (ref: number): Promise<number> => {
-      going.client.send({ type: 'search', ref, table: 'memories', text: 'cellar', limit: 5 })
-      return (await going.client.next('found')).hits.length
-    }
-    expect(await search(1)).toBe(1)
-    await pool.query('delete from project_members where project_id = $1', [projectId])
-    expect((await watching.client.next('present')).peers).toEqual([])
-    expect(await search(2)).toBe(0)
-    going.client.send({ type: 'subscribe', subscriptions })
-    expect((await going.client.next('subscribed')).error?.code).toBe('forbidden')
-  })
-
-  test('in a channel that is not open to the sender, too large, or too often is refused', async () => {
-    const { client } = await greeted()
-    client.send({ type: 'presence', channel: `user/${home.fixture.ownerId}`, state: {} })
-    expect((await client.next('error')).error.code).toBe('forbidden')
-    client.send({
-      type: 'presence',
-      channel: `organization/${home.fixture.organizationId}`,
-      state: { text: 'x'.repeat(5000) },
-    })
-    expect((await client.next('error')).error.code).toBe('message_too_large')
-    for (let index = 0; index < home.config.limits.presencePerSecond + 1; index++)
-      client.send({ type: 'presence', channel: `organization/${home.fixture.organizationId}`, state: { index } })
-    expect((await client.next('error')).error).toMatchObject({
-      code: 'rate_limited',
-      retryAfterMs: expect.any(Number) as number,
-    })
-  })
-})
-
-describe('the rate of a connection', () => {
-  const bad = new Uint8Array([1, 2, 3])
-  const presence = (state: object) => ({
-    type: 'presence' as const,
-    channel: `organization/${home.fixture.organizationId}`,
-    state: { ...state },
-  })
-  const floods: readonly (readonly [string, (client: RawClient, index: number) => void])[] = [
-    ['presence', (client, index) => client.send(presence({ index }))],
-    [
-      'broken frames among good ones',
-      (client) => {
-        client.send({ type: 'ack', seq: 0 })
-        client.sendBytes(bad)
-      },
-    ],
-  ]
-
-  test.for(floods)('ends it when too many come: %s', async ([, send]) => {
-    const { client } = await greeted()
-    // Twice the burst: a machine that is slow to send them gives some back.
-    for (let index = 0; index < home.config.limits.messageBurst * 2; index++) send(client, index)
-    const { error } = await client.next('error', ({ fatal }) => fatal)
-    expect(error).toMatchObject({ code: 'rate_limited', retryAfterMs: expect.any(Number) as number })
-    await client.closed
-  })
-
-  test('is not that of acknowledgements, which follow what the server sends', async () => {
-    const { client } = await greeted()
-    for (let index = 0; index < home.config.limits.messageBurst * 5; index++) client.send({ type: 'ack', seq: 0 })
-    client.send({ type: 'search', ref: 1, table: 'access_tokens', text: 'x', limit: 10 })
-    expect(await client.next('error')).toMatchObject({ ref: 1, fatal: false })
-  })
-})
-
-describe('a client that does not read', () => {
-  const channel = (): string => `project/${home.fixture.projectId}`
-  const subscribe = (client: RawClient): void =>
-    client.send({
-      type: 'subscribe',
-      subscriptions: [{ id: 's', channel: channel(), tables: ['tasks'], embeddings: false, held: false }],
-    })
-
-  test('is sent a few pages however many it asks for, while another one has its first rows', async () => {
-    // More than a page, and of a kind that cannot be packed: 4 MB.
-    await home.server.database.pool.query(
-      `insert into tasks (id, organization_id, project_id, title, description)
-       select gen_random_uuid(), $1, $2, 'big', (select string_agg(md5(random()::text || n || part), '') from generate_series(1, 120) part)
-       from generate_series(1, 1000) n`,
-      [home.fixture.organizationId, home.fixture.projectId],
-    )
-    const { client: deaf } = await greeted()
-    subscribe(deaf)
-    await deaf.next('subscribed')
-    deaf.stopReading()
-    const asked = 300
-    const ask = async (): Promise<void> => {
-      for (let n = 0; n < asked; n++) {
-        deaf.send({ type: 'page', subscription: 's', after: null })
-        // Slowly enough for each to be read, were they not held back.
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
-    }
-    const asking = ask()
-    const { client: honest } = await greeted()
-    subscribe(honest)
-    honest.send({ type: 'page', subscription: 's', after: null })
-    expect((await honest.next('page')).next).not.toBeNull()
-    await asking
-    deaf.read()
-    await expect.poll(() => deaf.count('page') + deaf.count('error'), { timeout: 60_000 }).toBe(asked)
-    const pages = deaf.count('page')
-    expect(await deaf.next('error')).toMatchObject({ subscription: 's', error: { code: 'rate_limited' } })
-    // How many depends on what the kernel takes in between.
-    expect(pages).toBeGreaterThan(0)
-    expect(pages).toBeLessThan(asked / 4)
-    deaf.send({ type: 'page', subscription: 's', after: null })
-    await expect.poll(() => deaf.count('page'), { timeout: 60_000 }).toBe(pages + 1)
-  }, 180_000)
-})
-
 describe('search', () => {
   test('finds by vector and by words only what the principal may read', async () => {
-    const { pool } = home.server.database
-    const { organizationId, ownerId, projectId } = home.fixture
+    const { pool } = on.home.server.database
+    const { organizationId, ownerId, projectId } = on.home.fixture
     const vector = (hot: number): number[] => Array.from({ length: 384 }, (_, index) => (index === hot ? 1 : 0))
     const insert = `insert into memories (organization_id, scope, project_id, user_id, content, embedding, embedding_status) values ($1, $2, $3, $4, $5, $6, 'ready')`
     await pool.query(insert, [
@@ -478,7 +276,7 @@ describe('search', () => {
 describe('the HTTP side', () => {
   test('says that it is alive, ready, and counts', async () => {
     const [health, ready, metrics, page, missing] = await Promise.all(
-      ['/health', '/ready', '/metrics', '/', '/nowhere'].map(async (path) => fetch(`${home.url}${path}`)),
+      ['/health', '/ready', '/metrics', '/', '/nowhere'].map(async (path) => fetch(`${on.home.url}${path}`)),
     )
     expect([health, ready, metrics, page, missing].map((response) => response?.status)).toEqual([
       200, 200, 200, 200, 404,
@@ -492,21 +290,21 @@ describe('the HTTP side', () => {
     })
     expect(await metrics?.text()).toContain('tidewire_messages_total{type="hello"}')
     expect(await page?.text()).toContain('<h1>Tidewire</h1>')
-    expect((await fetch(`${home.url}/health`, { method: 'POST' })).status).toBe(405)
+    expect((await fetch(`${on.home.url}/health`, { method: 'POST' })).status).toBe(405)
   })
 })
 
 describe('the log', () => {
   /** From now on Postgres complains of each row that is inserted, and quotes the value. */
   async function complainOf(table: string, column: string): Promise<void> {
-    await home.server.database.pool.query(`
+    await on.home.server.database.pool.query(`
       create or replace function sync.quote_${column}() returns trigger language plpgsql as $$
         begin raise exception 'no room for "%"', new.${column} using errcode = 'P0002'; end $$;
       create trigger quote before insert on ${table} for each row execute function sync.quote_${column}()`)
   }
 
   test('has no value that Postgres quotes, neither of a write nor of a request', async () => {
-    const { client } = await greeted(await home.userToken(home.fixture.ownerId))
+    const { client } = await greeted(await on.home.userToken(on.home.fixture.ownerId))
     await complainOf('tasks', 'title')
     await complainOf('sync.invitations', 'email')
     try {
@@ -523,7 +321,7 @@ describe('the log', () => {
       })
       expect(await client.next('error')).toMatchObject({ ref: 1, error: { code: 'internal' } })
     } finally {
-      await home.server.database.pool.query('drop trigger quote on tasks; drop trigger quote on sync.invitations')
+      await on.home.server.database.pool.query('drop trigger quote on tasks; drop trigger quote on sync.invitations')
     }
     const lines = logged.filter((line) => line.includes('SQLSTATE P0002'))
     expect(lines.map((line) => /"message":"(.*?)"/.exec(line)?.[1])).toEqual(['A mutation failed', 'A request failed'])

@@ -1,178 +1,11 @@
 // Webhooks that come and go through a whole server; the platforms are servers on the loopback.
-import { createHmac, randomBytes } from 'node:crypto'
-import { createServer as createHttpServer, type IncomingHttpHeaders } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { connect, type Client } from '@tidewire/client'
-import { systemClock } from '../../lib/clock.ts'
-import { systemRandom } from '../../lib/random.ts'
-import {
-  createCipher,
-  createCredentials,
-  type CredentialKind,
-  type Credentials,
-} from '../../server/credentials/credentials.ts'
-import { insert, rowOf, type SqlRow } from '../migrations/rows.ts'
+import { createHmac } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
 import { newId } from '../support/fixtures.ts'
-import { startTestServer, type TestServer } from '../support/server.ts'
+import { letter, secret, useWebhooks, type Seen } from './use-webhooks.ts'
 
-const secret = 'a secret of the webhook'
-
-interface Seen {
-  readonly method: string | undefined
-  readonly path: string | undefined
-  readonly headers: IncomingHttpHeaders
-  readonly body: Record<string, unknown>
-}
-
-/** A platform: remembers what it was asked, and answers as told. */
-async function openPlatform() {
-  const seen: Seen[] = []
-  const platform = {
-    seen,
-    status: 200,
-    url: '',
-    close: () => new Promise<void>((resolve) => void server.close(() => resolve())),
-  }
-  const server = createHttpServer((request, response) => {
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
-    request.on('end', () => {
-      seen.push({
-        method: request.method,
-        path: request.url,
-        headers: request.headers,
-        body: JSON.parse(Buffer.concat(chunks).toString()) as Seen['body'],
-      })
-      response.writeHead(platform.status).end('{}')
-    })
-  })
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve))
-  platform.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  return platform
-}
-
-let test: TestServer
-let credentials: Credentials
-let platform: Awaited<ReturnType<typeof openPlatform>>
-let owner: Client
-
-beforeAll(async () => {
-  const key = { id: 'k1', key: randomBytes(32) }
-  test = await startTestServer({ config: { encryptionKeys: [key], webhookPrivateTargets: true } })
-  credentials = createCredentials({
-    pool: test.server.database.pool,
-    cipher: createCipher([key], systemRandom),
-    clock: systemClock,
-    random: systemRandom,
-  })
-  platform = await openPlatform()
-  owner = await connect({
-    url: test.url,
-    token: await test.userToken(test.fixture.ownerId),
-    replica: { kind: 'memory' },
-    device: { name: 'owner', kind: 'cli' },
-  })
-  await (
-    await owner.subscribe({ project: test.fixture.projectId })
-  ).ready
-})
-afterAll(async () => {
-  await owner?.close()
-  await test?.close()
-  await platform?.close()
-})
-
-const add = (table: string, values: SqlRow) =>
-  insert(test.server.database.pool, table, { organization_id: test.fixture.organizationId, ...values })
-const query = async (text: string, values: readonly unknown[] = []): Promise<readonly SqlRow[]> =>
-  (await test.server.database.pool.query(text, [...values])).rows
-const read = (table: string, id: string) => rowOf(test.server.database.pool, table, id)
-const store = (kind: CredentialKind, value: string) =>
-  credentials.store(
-    { organizationId: test.fixture.organizationId, userId: null, provider: 'test', kind, label: newId() },
-    { secret: value },
-  )
-
-const providerColumns: Readonly<Record<string, SqlRow>> = {
-  github: { repository_owner: 'acme', repository_name: 'app' },
-  linear: { external_team_id: 'T' },
-  slack: { external_workspace_id: 'W' },
-  generic: {},
-}
-
-/** An integration with an inbound endpoint, made by an admin as any client would. */
-async function endpoint(provider: string) {
-  const { id: integration } = await add('integrations', {
-    provider,
-    name: newId(),
-    project_id: test.fixture.projectId,
-    ...providerColumns[provider],
-  })
-  const webhook = await owner.webhooks.insert({ integrationId: integration, direction: 'inbound', name: 'in' })
-  await webhook.$write.wait('synced')
-  await owner.call('webhooks.secure', { webhookId: webhook.id, credentialId: await store('webhook_secret', secret) })
-  await owner.call('integrations.configure', { integrationId: integration, status: 'active' })
-  const { endpoint_key: key } = await read('webhooks', webhook.id)
-  expect((await owner.webhooks.get(webhook.id))?.endpointKey).toBe(key)
-  return { integration, webhook: webhook.id, path: `/webhooks/${String(key)}` }
-}
-
-const sign = (text: string): string => createHmac('sha256', secret).update(text).digest('hex')
-
-interface Letter {
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
-}
-function letter(
-  provider: string,
-  payload: Readonly<Record<string, unknown>>,
-  event = 'issues',
-  id: string = newId(),
-): Letter {
-  const seconds = String(Math.floor(Date.now() / 1000))
-  const body = JSON.stringify(
-    provider === 'linear'
-      ? { ...payload, webhookTimestamp: Date.now() }
-      : provider === 'slack'
-        ? { ...payload, event_id: id }
-        : payload,
-  )
-  switch (provider) {
-    case 'github':
-      return {
-        body,
-        headers: { 'x-github-event': event, 'x-github-delivery': id, 'x-hub-signature-256': `sha256=${sign(body)}` },
-      }
-    case 'linear':
-      return { body, headers: { 'linear-delivery': id, 'linear-signature': sign(body) } }
-    default:
-      return {
-        body,
-        headers: { 'x-slack-request-timestamp': seconds, 'x-slack-signature': `v0=${sign(`v0:${seconds}:${body}`)}` },
-      }
-  }
-}
-async function send(path: string, { headers, body }: Letter) {
-  const response = await fetch(`${test.url}${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body,
-  })
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
-}
-const stored = (integration: string) =>
-  query(
-    'select event_type, status, attempts from integration_events where integration_id = $1 and direction = $2 order by occurred_at, id',
-    [integration, 'inbound'],
-  )
-const settled = async (integration: string) => {
-  await expect
-    .poll(() => query('select 1 from sync.integration_queue where integration_id = $1', [integration]), {
-      timeout: 60_000,
-    })
-    .toEqual([])
-}
+const on = useWebhooks()
+const { add, query, read, store, endpoint, send, stored, settled } = on
 
 describe.each([
   ['github', { action: 'opened', issue: { number: 1, title: 'T', state: 'open' } }, 'issues.opened'],
@@ -216,7 +49,7 @@ describe('the endpoint', () => {
     const { integration, path } = await endpoint('github')
     const one = letter('github', { action: 'opened' })
     expect(await send('/webhooks/0123456789abcdef0123', one)).toMatchObject({ status: 404 })
-    await owner.call('integrations.configure', { integrationId: integration, status: 'paused' })
+    await on.owner.call('integrations.configure', { integrationId: integration, status: 'paused' })
     expect(await send(path, one)).toMatchObject({ status: 404 })
   })
 
@@ -255,138 +88,10 @@ describe('the endpoint', () => {
   })
 })
 
-describe('an issue that is linked to a task', () => {
-  it('updates it, and is updated by it, and neither comes back as an echo', async () => {
-    const { integration, path } = await endpoint('github')
-    await query(`update integrations set sync_settings = $2 where id = $1`, [integration, { apiUrl: platform.url }])
-    await owner.call('integrations.configure', {
-      integrationId: integration,
-      status: 'active',
-      credentialId: await store('api_key', 'ghp_x'),
-    })
-    const task = await owner.tasks.insert({ projectId: test.fixture.projectId, title: 'Old' })
-    await task.$write.wait('synced')
-    await add('external_links', {
-      integration_id: integration,
-      local_type: 'task',
-      local_id: task.id,
-      external_type: 'issue',
-      external_id: '42',
-    })
-    const before = platform.seen.length
-    const issue = (action: string, values: Readonly<Record<string, unknown>>) =>
-      letter('github', { action, issue: { number: 42, ...values } })
-    await send(path, issue('edited', { title: 'New', body: 'Text', state: 'open', updated_at: '2026-01-02T00:00:00Z' }))
-    await send(
-      path,
-      issue('closed', { title: 'New', body: 'Text', state: 'closed', updated_at: '2026-01-03T00:00:00Z' }),
-    )
-    // Older than what is known.
-    await send(path, issue('edited', { title: 'Stale', state: 'open', updated_at: '2026-01-01T00:00:00Z' }))
-    await settled(integration)
-    await expect
-      .poll(() => owner.tasks.get(task.id), { timeout: 60_000 })
-      .toMatchObject({ title: 'New', description: 'Text', status: 'completed' })
-    expect(platform.seen.slice(before)).toEqual([])
-
-    await (await owner.tasks.update(task.id, { title: 'Newest', status: 'pending' })).wait('synced')
-    await expect
-      .poll(() => platform.seen.slice(before), { timeout: 60_000 })
-      .toMatchObject([
-        {
-          method: 'PATCH',
-          path: '/repos/acme/app/issues/42',
-          headers: { authorization: 'Bearer ghp_x' },
-          body: { title: 'Newest', state: 'open' },
-        },
-      ])
-
-    // What is edited while the integration is paused is told when it goes on.
-    const bodies = () => platform.seen.slice(before + 1).map(({ body }) => body)
-    const edit = async (title: string) => (await owner.tasks.update(task.id, { title })).wait('synced')
-    await settled(integration)
-    await owner.call('integrations.configure', { integrationId: integration, status: 'paused' })
-    await edit('Paused')
-    await edit('While paused')
-    await settled(integration)
-    expect(bodies()).toEqual([])
-    await owner.call('integrations.configure', { integrationId: integration, status: 'active' })
-    await expect.poll(bodies, { timeout: 60_000 }).toEqual([{ title: 'While paused' }])
-    await settled(integration)
-
-    // Both sides change the title: the task's is told, and the issue's is settled for by a client.
-    platform.status = 500
-    await edit('Ours')
-    await send(path, issue('edited', { title: 'Theirs', state: 'open', updated_at: '2026-02-01T00:00:00Z' }))
-    const conflicts = () => owner.conflicts.find({ where: { status: 'open', rowId: task.id } })
-    await expect
-      .poll(conflicts, { timeout: 60_000 })
-      .toMatchObject([{ kind: 'field', mine: { title: 'Theirs' }, theirs: { title: 'Ours' } }])
-    platform.status = 200
-    await query(`update sync.integration_queue set due_at = now() where integration_id = $1`, [integration])
-    await settled(integration)
-    expect(bodies().at(-1)).toEqual({ title: 'Ours' })
-    const [conflict] = await conflicts()
-    await (await owner.conflicts.resolve(conflict?.id ?? '', 'client')).wait('synced')
-    await expect.poll(() => bodies().at(-1), { timeout: 60_000 }).toEqual({ title: 'Theirs' })
-    expect(await owner.tasks.get(task.id)).toMatchObject({ title: 'Theirs', $sync: { status: 'synced' } })
-    expect(await conflicts()).toEqual([])
-  })
-})
-
-describe('a task that is linked to an issue of Linear', () => {
-  it('is updated by it, and updates it in the state that is named for its status, and neither comes back as an echo', async () => {
-    const { integration, path } = await endpoint('linear')
-    const settings = { apiUrl: platform.url, states: { completed: 'state-done', pending: 'state-todo' } }
-    await query('update integrations set sync_settings = $2 where id = $1', [integration, settings])
-    const credentialId = await store('api_key', 'lin_api_x')
-    await owner.call('integrations.configure', { integrationId: integration, status: 'active', credentialId })
-    const task = await owner.tasks.insert({ projectId: test.fixture.projectId, title: 'Old' })
-    await task.$write.wait('synced')
-    const link = { integration_id: integration, local_type: 'task', local_id: task.id, external_type: 'issue' }
-    await add('external_links', { ...link, external_id: 'issue-uuid' })
-    const asked = () => platform.seen.filter((one) => one.path === '/graphql')
-    const issue = (updatedAt: string, type: string, title: string) =>
-      letter('linear', {
-        type: 'Issue',
-        action: 'update',
-        data: { id: 'issue-uuid', title, description: 'Text', state: { type }, updatedAt },
-      })
-    await send(path, issue('2026-01-02T00:00:00Z', 'started', 'New'))
-    await send(path, issue('2026-01-03T00:00:00Z', 'completed', 'New'))
-    // Older than what is known.
-    await send(path, issue('2026-01-01T00:00:00Z', 'started', 'Stale'))
-    await settled(integration)
-    await expect
-      .poll(() => owner.tasks.get(task.id), { timeout: 60_000 })
-      .toMatchObject({ title: 'New', description: 'Text', status: 'completed' })
-    expect(asked()).toEqual([])
-
-    // What the platform is told now has nothing before it: an echo would have come first.
-    const told = (input: Readonly<Record<string, string>>) => ({
-      method: 'POST',
-      headers: { authorization: 'lin_api_x' },
-      body: { variables: { id: 'issue-uuid', input } },
-    })
-    await (await owner.tasks.update(task.id, { title: 'Newest', status: 'pending' })).wait('synced')
-    await expect.poll(asked, { timeout: 60_000 }).toMatchObject([told({ title: 'Newest', stateId: 'state-todo' })])
-    await (await owner.tasks.update(task.id, { status: 'completed' })).wait('synced')
-    await expect
-      .poll(asked, { timeout: 60_000 })
-      .toMatchObject([told({ title: 'Newest', stateId: 'state-todo' }), told({ stateId: 'state-done' })])
-    // Nor does the platform's word of what it was told change anything.
-    const { version } = await read('tasks', task.id)
-    await send(path, issue('2026-01-04T00:00:00Z', 'completed', 'Newest'))
-    await settled(integration)
-    expect(await read('tasks', task.id)).toMatchObject({ title: 'Newest', status: 'completed', version })
-    expect(asked()).toHaveLength(2)
-  })
-})
-
 describe('a push to GitHub', () => {
   it('starts the pipelines of its repository, for the branches that they are for', async () => {
     const { integration, path } = await endpoint('github')
-    const inProject = { project_id: test.fixture.projectId }
+    const inProject = { project_id: on.test.fixture.projectId }
     const { id: repository_id } = await add('repositories', { ...inProject, owner: 'acme', name: 'app' })
     const pipeline = { ...inProject, repository_id, trigger_kind: 'push' }
     const { id: main } = await add('pipelines', { ...pipeline, name: 'main', trigger_config: { branches: ['main'] } })
@@ -457,26 +162,26 @@ describe('an outgoing webhook', () => {
     const { id: integration } = await add('integrations', {
       provider: 'generic',
       name: newId(),
-      project_id: test.fixture.projectId,
+      project_id: on.test.fixture.projectId,
       status: 'active',
     })
     const { id: webhookId } = await add('webhooks', {
       integration_id: integration,
       direction: 'outbound',
       name: 'out',
-      url: `${platform.url}/${integration}`,
+      url: `${on.platform.url}/${integration}`,
     })
-    await owner.call('webhooks.secure', { webhookId, credentialId: await store('webhook_secret', secret) })
+    await on.owner.call('webhooks.secure', { webhookId, credentialId: await store('webhook_secret', secret) })
     const type = newId()
-    const { subscriptionId } = await owner.call('events.subscribe', {
+    const { subscriptionId } = await on.owner.call('events.subscribe', {
       name: newId(),
       webhookId,
       type,
       retryPolicy: { delaySeconds: 0, maxAttempts },
     })
     const publish = (n: number) =>
-      add('events', { source: 'test', type, project_id: test.fixture.projectId, event_data: { n } })
-    const got = () => platform.seen.filter(({ path }) => path === `/${integration}`)
+      add('events', { source: 'test', type, project_id: on.test.fixture.projectId, event_data: { n } })
+    const got = () => on.platform.seen.filter(({ path }) => path === `/${integration}`)
     return { subscriptionId, publish, got }
   }
   const numbers = (seen: readonly Seen[]) => seen.map(({ body }) => (body['event'] as { data: { n: number } }).data.n)
@@ -493,7 +198,7 @@ describe('an outgoing webhook', () => {
 
   it('is tried again, no later event before it, and given up when nobody takes it', async () => {
     const { subscriptionId, publish, got } = await outgoing(3)
-    platform.status = 503
+    on.platform.status = 503
     try {
       for (const n of [1, 2]) await publish(n)
       await expect
@@ -505,9 +210,9 @@ describe('an outgoing webhook', () => {
         })
       expect(numbers(got())).toEqual([1, 1, 1])
     } finally {
-      platform.status = 200
+      on.platform.status = 200
     }
-    await owner.call('events.resume', { subscriptionId })
+    await on.owner.call('events.resume', { subscriptionId })
     await expect.poll(() => numbers(got()), { timeout: 60_000 }).toEqual([1, 1, 1, 1, 2])
   })
 
@@ -515,7 +220,7 @@ describe('an outgoing webhook', () => {
     const { subscriptionId, publish, got } = await outgoing()
     const { seq } = await publish(1)
     await expect.poll(() => numbers(got()), { timeout: 60_000 }).toEqual([1])
-    const { replayId } = await owner.call('events.replay', { subscriptionId, fromSeq: Number(seq) })
+    const { replayId } = await on.owner.call('events.replay', { subscriptionId, fromSeq: Number(seq) })
     await expect
       .poll(() => read('event_replays', replayId), { timeout: 60_000 })
       .toMatchObject({ status: 'completed', events_replayed: '1' })
