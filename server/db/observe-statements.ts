@@ -1,4 +1,4 @@
-import type pg from 'pg'
+import pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
 import type { StatementObserver } from '../telemetry/telemetry.ts'
 
@@ -44,7 +44,8 @@ async function promised(answer: unknown, told: (error: unknown, result: unknown)
 
 function textOf(config: unknown): string | undefined {
   if (typeof config === 'string') return config
-  if (typeof config !== 'object' || config === null || 'submit' in config || 'callback' in config) return undefined
+  if (typeof config !== 'object' || config === null || 'callback' in config) return undefined
+  if ('submit' in config && !(config instanceof pg.Query)) return undefined
   return 'text' in config && typeof config.text === 'string' ? config.text : undefined
 }
 

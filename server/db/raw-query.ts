@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type pg from 'pg'
+import pg from 'pg'
 import { readInPlace } from './bulk-socket.ts'
 
 /**
@@ -27,14 +27,48 @@ export async function queryRaw(client: pg.ClientBase, config: pg.QueryConfig, ta
   const isInPlace = readInPlace(stream, read)
   if (!isInPlace) replace(stream, listeners, [read])
   try {
-    // Only the extended protocol knows binary results; without parameters pg would take the simple one.
-    await client.query({ ...config, binary: true, queryMode: 'extended' } as pg.QueryConfig)
+    await runUndescribed(client, config)
   } finally {
     if (isInPlace) readInPlace(stream, undefined)
     else replace(stream, [read], listeners)
     tap.end()
   }
   if (tap.failure !== undefined) throw tap.failure
+}
+
+function runUndescribed(client: pg.ClientBase, config: pg.QueryConfig): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const query = new UndescribedQuery({ ...config, binary: true } as pg.QueryConfig)
+    const callback = (error: Error | null): void => (error ? reject(error) : resolve())
+    // pg's types know callbacks only of its own queries.
+    ;(client as unknown as QueryRunner).query(query, callback)
+  })
+}
+
+interface QueryRunner {
+  query(query: pg.Query, callback: (error: Error | null) => void): void
+}
+
+/** What a query of pg asks of a connection, which its types leave out. */
+interface Preparing {
+  describe(portal: unknown): void
+}
+const Prepared = pg.Query as unknown as new (config: pg.QueryConfig) => pg.Query & {
+  /** Parses, binds, describes and executes, in one write. */
+  prepare(connection: Preparing): void
+  requiresPreparation(): boolean
+}
+
+/** pg asks what the columns of an answer are, each time: with 50 columns that is as long as a row, and nobody reads it. */
+class UndescribedQuery extends Prepared {
+  /** Only the extended protocol knows binary results; without parameters pg would take the simple one. */
+  override requiresPreparation(): boolean {
+    return true
+  }
+
+  override prepare(connection: Preparing): void {
+    super.prepare(Object.create(connection, { describe: { value: () => undefined } }) as Preparing)
+  }
 }
 
 function replace(

@@ -25,6 +25,7 @@ import type {
 import { canaryTime, continueFormer, foldLog, formerEpochs, type ToldCommit } from './log-reader.ts'
 import { readPage, RowSizes } from './page-reader.ts'
 import { foldRecent } from './recent-log.ts'
+import { QuickRows } from './quick-rows.ts'
 import { readQuickly } from './quick-step.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
@@ -88,6 +89,7 @@ class DatabaseFeed implements SqlFeed {
   readonly #homes: Homes
   readonly #sizes = new RowSizes()
   readonly #ends: SnapshotEnds
+  readonly #rows: QuickRows
   readonly #access = new Batcher<DevicePrincipal, AccessAnswer>((principals) => this.#accessOf(principals))
   #settled: Settled = { run: '', seq: zeroSeq, epoch: '', at: 0 }
   /** The newest commit that was told before it was known to be in the log. */
@@ -108,6 +110,7 @@ class DatabaseFeed implements SqlFeed {
     this.#maxKeys = maxKeys
     this.#homes = createHomes(catalog)
     this.#ends = new SnapshotEnds(source)
+    this.#rows = new QuickRows(this.pool, catalog)
   }
 
   async state(sought = zeroSeq): Promise<FeedState> {
@@ -167,7 +170,7 @@ class DatabaseFeed implements SqlFeed {
     const { epoch, run, at, seq } = this.#settled
     const [catalog, homes] = [this.#catalog, this.#homes]
     const recent = request.watchAccess && from >= seq ? this.#source.recent?.(from, epoch) : undefined
-    const read = recent && (await readQuickly(recent, from, request, { pool: this.pool, catalog, homes }))
+    const read = recent && (await readQuickly(recent, from, request, { catalog, homes, rows: this.#rows }))
     if (!read || read.epoch !== epoch || read.run !== run) return undefined
     const { to, pending, fold, rows } = read
     this.#ends.passed(read, from, run)

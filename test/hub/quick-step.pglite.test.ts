@@ -3,6 +3,7 @@ import { toSeq } from '../../protocol/seq.ts'
 import type { RecentCommit } from '../../server/capture/change-source.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { inOneTransaction } from '../../server/db/db.ts'
+import { QuickRows } from '../../server/hub/quick-rows.ts'
 import { readQuickly, type QuickRead } from '../../server/hub/quick-step.ts'
 import { createHomes } from '../../server/scope/homes.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -51,7 +52,11 @@ test('a row is told by its commit, and not when a later one has deleted it, made
     principals: () => [],
   }
   const read = (): Promise<QuickRead | undefined> =>
-    readQuickly([commit], toSeq(5), request, { pool, catalog, homes: createHomes(catalog) })
+    readQuickly([commit], toSeq(5), request, {
+      catalog,
+      homes: createHomes(catalog),
+      rows: new QuickRows(pool, catalog),
+    })
   expect(await (await read())?.rows.byId('tasks', [id])).toEqual(
     new Map([[id, expect.objectContaining({ title: 'second', version: 2 })]]),
   )
