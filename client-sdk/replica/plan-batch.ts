@@ -10,6 +10,7 @@ import type { Purge, ReplicaStore, StoreCommit, SubscriptionRecord, Swap } from 
 import { imagesAfterPurge, imagesAfterSwap } from './image-moves.ts'
 import { keepUntilHeld } from './keep-until-held.ts'
 import type { Mirror } from './mirror.ts'
+import { noteColumns } from './note-columns.ts'
 import { endIfOver, planSettled, settledWith } from './plan-outcomes.ts'
 import { ofSameKey, purgesOfLeft } from './plan-subscription.ts'
 import type { ReceivedBatch } from './received.ts'
@@ -48,6 +49,7 @@ export async function planBatch(
     for (const [rowId] of mirror.states.of(table)) step.setImage({ table, rowId }, null)
   }
   if (purges.length > 0) await imagesAfterPurge(step, mirror, store, purges)
+  noteColumns(step, mirror, batch.blocks)
   for (const block of batch.blocks) bulk.addBlock(step, block)
   for (const { table, ids } of batch.deletes) bulk.addDeletes(step, table, ids)
 

@@ -2,6 +2,7 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Purge, ReplicaStore, SubscriptionRecord } from '../store/store.ts'
 import { imagesAfterPurge } from './image-moves.ts'
 import type { Mirror } from './mirror.ts'
+import { noteColumns } from './note-columns.ts'
 import type { ReceivedPage } from './received.ts'
 import type { TableChange } from './replica-change.ts'
 import type { BulkParts, Step } from './step.ts'
@@ -15,6 +16,7 @@ export function planPage(step: Step, mirror: Mirror, record: SubscriptionRecord,
   const { subscription } = record
   step.putSubscription({ subscription, state: 'staging', from: record.from ?? page.from, next: page.next })
   const blocks = page.blocks.filter(({ block }) => mirror.tables.has(block.table))
+  noteColumns(step, mirror, blocks)
   return { commit: { stage: { subscription: subscription.id, blocks } } }
 }
 

@@ -14,7 +14,8 @@ export type Welcome = DownOf<'welcome'>
 /**
  * What the replica learns from a welcome. Throws `device_principal_mismatch` when it belongs to somebody else. A server
  * that cannot resume from the replica's cursor makes all subscriptions new; their rows stay visible until they are
- * replaced, and no write is lost: what the server does not know of any more is sent again.
+ * replaced, and no write is lost: what the server does not know of any more is sent again. So does a server of another
+ * schema, when rows came without columns that it may have now: `ADD COLUMN … DEFAULT` fills rows that are never sent again.
  */
 export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId: () => string): BulkParts {
   const { meta } = mirror
@@ -23,6 +24,7 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId:
   // Whatever the server makes of the cursor: it is of a history that has ended where the backup was taken.
   const isRestored = lost.some(({ status, settled }) => status !== 'syncing' || settled)
   const mustStartOver = isRestored || !welcome.resume
+  const hasOtherColumns = meta.lacksColumns && meta.schemaHash !== welcome.schemaHash
   const isOtherEpoch = meta.cursor !== null && meta.cursor.epoch !== welcome.epoch
   const isCountedAnew = (isRestored || isOfAnother(mirror, welcome)) && meta.clientSeq > welcome.clientSeq
   const isFirst = meta.principal === null || meta.organizationId === null
@@ -31,6 +33,7 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId:
     organizationId: welcome.organizationId,
     deviceId: welcome.deviceId,
     schemaHash: welcome.schemaHash,
+    ...(hasOtherColumns ? { lacksColumns: false } : {}),
     ...(mustStartOver ? { loadedSeq: welcome.clientSeq } : {}),
     ...(isCountedAnew ? { formerSeq: Math.max(meta.clientSeq, meta.formerSeq) } : {}),
     // From nowhere: nothing is held as of it. It carries the epoch, to which staged pages belong.
@@ -44,9 +47,9 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId:
   const isCloned = isAheadOfUs(mirror, welcome)
   if (!isCloned && (welcome.clientSeq < meta.clientSeq || hasOtherCounters(mirror, welcome)))
     renumber(step, mirror, lost, welcome.clientSeq)
-  const gone: readonly SubscriptionRecord['state'][] = mustStartOver ? ['held'] : []
+  const gone: readonly SubscriptionRecord['state'][] = mustStartOver || hasOtherColumns ? ['held'] : []
   // Pages may have been read beyond the place where their epoch ended.
-  return startOver(step, mirror, isOtherEpoch || isRestored ? [...gone, 'staging'] : gone)
+  return startOver(step, mirror, isOtherEpoch || isRestored || hasOtherColumns ? [...gone, 'staging'] : gone)
 }
 
 /** The server's history is not the one that this replica knows; with `resume` its epoch is another one, and goes on from ours. */

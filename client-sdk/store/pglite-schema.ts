@@ -29,7 +29,7 @@ export async function prepareSchema(database: Executor, tables: Tables): Promise
     await database.exec(
       `update tidewire.local_subscriptions set state = 'new', from_seq = null, next_page = null; truncate tidewire.local_staging`,
     )
-    await saveMeta(database, { cursor: null })
+    await saveMeta(database, { cursor: null, lacksColumns: false })
   }
   const text = `insert into tidewire.local_meta (key, value) values ($1, to_json($2::text))
     on conflict (key) do update set value = excluded.value, updated_at = now()`

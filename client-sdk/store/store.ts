@@ -66,7 +66,10 @@ export interface ReplicaMeta {
   readonly formerSeq: number
   /** Highest clientSeq that the server had taken when channels began to be loaded anew: loaded, they have these writes; 0: they never were. */
   readonly loadedSeq: number
+  /** Of the server that was last met. */
   readonly schemaHash: string | null
+  /** Rows have come without columns that are known here: that server did not have them yet. */
+  readonly lacksColumns: boolean
   /** How far the server's clock was ahead of this device's when they last met, in milliseconds; negative: behind. */
   readonly clockAheadMs: number
   /** Number of the last write of each other tab that writes through this replica. */
@@ -83,6 +86,7 @@ export const emptyMeta: ReplicaMeta = {
   formerSeq: 0,
   loadedSeq: 0,
   schemaHash: null,
+  lacksColumns: false,
   clockAheadMs: 0,
   callers: null,
 }

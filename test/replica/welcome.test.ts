@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { batch, openHeld, openReplica, outcomeOf, shown, sure, welcome } from './open-replica.ts'
+import { batch, openHeld, openReplica, outcomeOf, shown, sure, welcome, type Opened } from './open-replica.ts'
 import { blockOf, organizationId, projectId, serverTask, testIds } from './replica-schema.ts'
 
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
@@ -148,6 +148,55 @@ describe('a welcome', () => {
       await replica.takeNewIdentity()
       await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0, epoch: 'second', resume: false }))
       expect(await replica.nextPush(100, 1e6)).toEqual([])
+    })
+  })
+
+  describe('of a server with other columns than the one before', () => {
+    /** A row that came without one of the columns that are known here, by a batch or in a page. */
+    async function withShortRow(way: 'batch' | 'page', row = serverTask({ title: 'T' })) {
+      const opened = await openHeld()
+      const { replica } = opened
+      const { block, sections } = blockOf('tasks', [row])
+      const blocks = [{ block: { ...block, columns: block.columns.filter(({ name }) => name !== 'kind') }, sections }]
+      if (way === 'batch') await replica.applyBatch(batch(2, { blocks }))
+      else {
+        await replica.refetch('project')
+        await replica.stagePage('project', { from: 1, next: 'more', blocks })
+      }
+      return { ...opened, row }
+    }
+    const states = ({ replica }: Pick<Opened, 'replica'>) => replica.subscriptions.map(({ state }) => state)
+
+    it.each([
+      ['batch', 'held'],
+      ['page', 'staging'],
+    ] as const)(
+      'fetches all anew where a %s came without some, once, and keeps what is unsent',
+      async (way, before) => {
+        const { store, row } = await withShortRow(way)
+        const opened = await openReplica(store)
+        const { replica } = opened
+        await replica.write([insertTask])
+        await replica.applyWelcome(welcome())
+        expect(states(opened)).toEqual([before])
+        const { cursor } = replica.meta
+        await replica.applyWelcome(welcome({ schemaHash: 'other' }))
+        expect(states(opened)).toEqual(['new'])
+        expect(replica.meta.cursor).toEqual(cursor)
+        expect(replica.writes().map(({ status }) => status)).toEqual(['local'])
+        await replica.stagePage('project', { from: 2, next: null, blocks: [blockOf('tasks', [row])] })
+        await replica.applyBatch(batch(2, { activated: ['project'] }))
+        await replica.applyWelcome(welcome({ schemaHash: 'third' }))
+        expect(states(opened)).toEqual(['held'])
+      },
+    )
+
+    it('goes on as it was where all rows had all columns that are known here', async () => {
+      const opened = await openHeld()
+      const blocks = [blockOf('tasks', [serverTask({ title: 'T' })])]
+      await opened.replica.applyBatch(batch(2, { blocks }))
+      await opened.replica.applyWelcome(welcome({ schemaHash: 'other' }))
+      expect(states(opened)).toEqual(['held'])
     })
   })
 

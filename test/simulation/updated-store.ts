@@ -27,7 +27,7 @@ export async function updatedStore(before: ReplicaStore, schema: Schema): Promis
       puts: subscriptions.map(({ subscription }) => ({ subscription, state: 'new', from: null, next: null })),
       deletes: [],
     },
-    meta: { ...meta, cursor: null },
+    meta: { ...meta, cursor: null, lacksColumns: false },
   })
   return after
 }
