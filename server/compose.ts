@@ -82,7 +82,7 @@ export interface Composed {
   readonly credentials: Credentials
   /** Listening. */
   readonly http: HttpServer
-  /** Finishes what is in flight, for a limited time, and ends everything. */
+  /** Serves on for `shutdownDelayMs`, finishes what is in flight, for a limited time, and ends everything. */
   close(): Promise<void>
 }
 
@@ -90,14 +90,14 @@ export interface Composed {
 export async function compose(config: Config, options: ComposeOptions): Promise<Composed> {
   const { clock, log } = options
   const opened = new Opened()
-  const close = (): Promise<void> =>
-    opened.close({ clock, ms: drainLimitMs }, (error) =>
+  const close = (delayMs: number): Promise<void> =>
+    opened.close({ clock, delayMs, ms: drainLimitMs }, (error) =>
       log.debug('A part did not end well', { error: errorText(error) }),
     )
   try {
-    return { ...(await openAll(config, options, opened)), close }
+    return { ...(await openAll(config, options, opened)), close: () => close(config.shutdownDelayMs) }
   } catch (error) {
-    await close()
+    await close(0)
     throw error
   }
 }

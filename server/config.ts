@@ -83,6 +83,8 @@ export interface Config {
   readonly backupDir: string | undefined
   /** Folder of pg_dump and pg_restore; absent: those on the PATH. */
   readonly postgresBin: string | undefined
+  /** For so many milliseconds a server that is told to stop serves on, while `/ready` says so already. */
+  readonly shutdownDelayMs: number
   /** Statements that clients cause are stopped after so many milliseconds. */
   readonly statementTimeoutMs: number
   /** Statements that took so many milliseconds are counted as slow. */
@@ -186,6 +188,7 @@ const variables = {
   POSTGRES_BIN: z.string().min(1, 'must be a folder').optional(),
   MAX_CONNECTIONS_PER_PRINCIPAL: whole(1, 1_000_000).default(5000),
   MAX_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).default(5000),
+  SHUTDOWN_DELAY_MS: whole(0, 600_000).default(0),
   STATEMENT_TIMEOUT_MS: whole(100, 3_600_000).default(30000),
   SLOW_QUERY_MS: whole(1, 600_000).default(200),
   OTEL_EXPORTER_OTLP_ENDPOINT: url('http:', 'https:').optional(),
@@ -298,6 +301,7 @@ function assemble(env: z.infer<typeof environment>): Config {
     artifactDir: env.ARTIFACT_DIR === undefined ? undefined : resolve(env.ARTIFACT_DIR),
     backupDir: env.BACKUP_DIR === undefined ? undefined : resolve(env.BACKUP_DIR),
     postgresBin: env.POSTGRES_BIN,
+    shutdownDelayMs: env.SHUTDOWN_DELAY_MS,
     statementTimeoutMs: env.STATEMENT_TIMEOUT_MS,
     slowQueryMs: env.SLOW_QUERY_MS,
     tracing:

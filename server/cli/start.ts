@@ -12,6 +12,7 @@ import { openAuth } from './use-database.ts'
 
 /** The printed token is for trying things out on this machine, so it lasts a working day. */
 const tokenSeconds = 12 * 3600
+/** The most that a stop takes, after the delay that is set. */
 const closeLimitMs = 15_000
 /** Of a start that is told to stop. */
 const startLimitMs = 5000
@@ -45,10 +46,12 @@ export async function start({ config, console, application }: Job): Promise<numb
       welcome(server, config, token, seconds),
     )
     const reason = await Promise.race([stopped, server.failed])
-    console.progress(`${reason}: finishing what is in flight …`)
+    const { shutdownDelayMs: delay } = config
+    const first = delay > 0 ? `serving on for ${delay / 1000} s while /ready says 503, then ` : ''
+    console.progress(`${reason}: ${first}finishing what is in flight …`)
     return reason.startsWith('SIG') ? exitCodes.ok : exitCodes.failed
   } finally {
-    await closeInTime(server)
+    await closeInTime(server, config.shutdownDelayMs)
   }
 }
 
@@ -63,10 +66,10 @@ async function endStart(starting: Promise<unknown>): Promise<void> {
 }
 
 /** What was acknowledged is on disk already: a stop that takes too long ends the process without waiting further. */
-async function closeInTime(server: TideServer): Promise<void> {
-  const cancel = systemClock.after(closeLimitMs, () => {
+async function closeInTime(server: TideServer, delayMs: number): Promise<void> {
+  const cancel = systemClock.after(delayMs + closeLimitMs, () => {
     process.stderr.write(
-      `Closing took longer than ${closeLimitMs / 1000} s and was given up; acknowledged writes are safe.\n`,
+      `Closing took longer than ${(delayMs + closeLimitMs) / 1000} s and was given up; acknowledged writes are safe.\n`,
     )
     process.exit(exitCodes.failed)
   })

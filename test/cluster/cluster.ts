@@ -46,13 +46,16 @@ export interface Cluster {
   readonly pool: pg.Pool
   readonly projectId: string
   tokenOf(email: string): Promise<string>
-  /**
-   * A device with a replica in memory that follows the tasks of the demo project, on a server or behind the load balancer.
-   * That it loads them a second time is an error, told by `close`.
-   */
   /** Who loaded a second time; `close` throws when there is anybody. */
   readonly loadedAgain: readonly string[]
-  follow(name: string, options?: { readonly server?: ServerProcess; readonly email?: string }): Promise<Client>
+  /**
+   * A device with a replica in memory that follows the tasks of the demo project, on a server or behind a load balancer: without
+   * any, behind that of the cluster. That it loads them a second time is an error, told by `close`.
+   */
+  follow(
+    name: string,
+    options?: { readonly server?: Pick<ServerProcess, 'url'>; readonly email?: string },
+  ): Promise<Client>
   close(): Promise<void>
 }
 

@@ -2,69 +2,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { parse } from 'yaml'
-import { z } from 'zod'
 import { loadConfig, settingNames } from '../../server/config.ts'
+import { compose } from './compose-file.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const text = readFileSync(join(root, 'docker-compose.yml'), 'utf8')
-
-const conditions = z.enum(['service_started', 'service_healthy', 'service_completed_successfully'])
-const serviceSchema = z.strictObject({
-  image: z.string(),
-  build: z.string().optional(),
-  init: z.boolean().optional(),
-  pull_policy: z.enum(['never']).optional(),
-  profiles: z.array(z.string()).optional(),
-  command: z.array(z.string()).optional(),
-  environment: z.record(z.string(), z.string()).optional(),
-  depends_on: z.record(z.string(), z.strictObject({ condition: conditions })).optional(),
-  volumes: z.array(z.string()).optional(),
-  ports: z.array(z.string()).optional(),
-  healthcheck: z
-    .union([
-      z.strictObject({ disable: z.literal(true) }),
-      z.strictObject({
-        test: z.array(z.string()),
-        interval: z.string(),
-        timeout: z.string(),
-        retries: z.number(),
-        start_period: z.string().optional(),
-      }),
-    ])
-    .optional(),
-  restart: z.enum(['no', 'unless-stopped']).optional(),
-  stop_grace_period: z.string().optional(),
-  shm_size: z.string().optional(),
-  read_only: z.boolean().optional(),
-  tmpfs: z.array(z.string()).optional(),
-  cap_drop: z.array(z.string()).optional(),
-  security_opt: z.array(z.string()).optional(),
-})
-
-type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value }
-
-/** `${NAME:-default}` and `${NAME:+other}` in every text, from `env`; an empty variable counts as absent. */
-function fill(value: Value, env: Readonly<Record<string, string>>): Value {
-  if (typeof value === 'string')
-    return value.replaceAll(/\$\{([A-Z_0-9]+):([-+])([^}]*)\}/g, (_, name: string, sign: string, other: string) =>
-      sign === '+' ? (env[name] ? other : '') : env[name] || other,
-    )
-  if (typeof value !== 'object' || value === null) return value
-  if (Array.isArray(value)) return value.map((one: Value) => fill(one, env))
-  return Object.fromEntries(Object.entries(value).map(([key, one]: [string, Value]) => [key, fill(one, env)]))
-}
-
-/** The file as Compose reads it: anchors and merges resolved, then the variables. */
-function compose(env: Readonly<Record<string, string>> = {}) {
-  const filled = fill(parse(text, { merge: true }) as Value, env)
-  expect(JSON.stringify(filled)).not.toContain('${')
-  const file = z
-    .object({ services: z.record(z.string(), serviceSchema), volumes: z.record(z.string(), z.null()) })
-    .parse(filled)
-  const service = (name: string) => file.services[name] ?? expect.unreachable(`There is no service ${name}.`)
-  return { ...file, service }
-}
 
 test('without a profile only the database and Redis start', () => {
   const { services } = compose()

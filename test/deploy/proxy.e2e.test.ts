@@ -1,36 +1,12 @@
 // The proxy of docker-compose.yml, with the configuration that ships, before two servers.
 import { once } from 'node:events'
-import type { ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { spawn } from 'node:child_process'
 import { connect, type Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { freePort, stop, untilAnswering } from '../../scripts/processes.ts'
-import { findServices } from '../../scripts/services.ts'
+import { stop } from '../../scripts/processes.ts'
 import { canRun, seesTask, startCluster, type Cluster } from '../cluster/cluster.ts'
 import { RawClient } from '../support/raw-client.ts'
 import type { ServerProcess } from '../support/server-process.ts'
-
-const configuration = fileURLToPath(new URL('../../deploy/haproxy.cfg', import.meta.url))
-const { haproxy } = findServices()
-
-async function startHaproxy(
-  servers: readonly string[],
-): Promise<{ readonly url: string; readonly process: ChildProcess }> {
-  const listen = `127.0.0.1:${await freePort()}`
-  const [one = '', two = ''] = servers.map((url) => new URL(url).host)
-  const child = spawn(haproxy.kind === 'missing' ? '' : haproxy.at, ['-db', '-f', configuration], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: { ...process.env, TIDEWIRE_LISTEN: listen, TIDEWIRE_SERVER_1: one, TIDEWIRE_SERVER_2: two },
-  })
-  const url = `http://${listen}`
-  await untilAnswering(
-    child,
-    'HAProxy',
-    async () => (await fetch(`${url}/ready`).catch(() => undefined))?.status === 200,
-  )
-  return { url, process: child }
-}
+import { hasHaproxy, spawnHaproxy, startHaproxy, type Haproxy } from './haproxy.ts'
 
 const connectWith = (url: string, cookie: string): Promise<RawClient> => RawClient.connect(url, undefined, { cookie })
 
@@ -39,9 +15,9 @@ async function connectionsOf({ url }: ServerProcess): Promise<number> {
   return answer.connections
 }
 
-describe.skipIf(!canRun || haproxy.kind === 'missing')('two servers behind the proxy', () => {
+describe.skipIf(!canRun || !hasHaproxy)('two servers behind the proxy', () => {
   let cluster: Cluster
-  let proxy: { readonly url: string; readonly process: ChildProcess }
+  let proxy: Haproxy
   const clients: Client[] = []
 
   beforeAll(async () => {
@@ -120,22 +96,11 @@ const names = [
   ['names that nobody knows yet', 'server1.invalid:4600', 'server2.invalid:4600'],
 ] as const
 
-test.skipIf(haproxy.kind === 'missing').for(names)(
-  'the proxy starts with %s, and finds nothing wrong',
-  async ([, one, two]) => {
-    const child = spawn(haproxy.kind === 'missing' ? '' : haproxy.at, ['-c', '-f', configuration], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        ...process.env,
-        TIDEWIRE_LISTEN: ':4600',
-        TIDEWIRE_SERVER_1: one,
-        TIDEWIRE_SERVER_2: two,
-      },
-    })
-    let said = ''
-    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()))
-    const [code] = await once(child, 'close')
-    expect(said.replaceAll(/.*could not resolve address.*|Warnings were found.*/g, '')).not.toMatch(/warning/i)
-    expect(code).toBe(0)
-  },
-)
+test.skipIf(!hasHaproxy).for(names)('the proxy starts with %s, and finds nothing wrong', async ([, one, two]) => {
+  const child = spawnHaproxy(['-c'], { listen: ':4600', one, two })
+  let said = ''
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  const [code] = await once(child, 'close')
+  expect(said.replaceAll(/.*could not resolve address.*|Warnings were found.*/g, '')).not.toMatch(/warning/i)
+  expect(code).toBe(0)
+})

@@ -6,11 +6,13 @@ function openedWithNotes(): {
   opened: Opened
   notes: string[]
   errors: unknown[]
-  close: () => Promise<void>
+  close: (delayMs?: number) => Promise<void>
   clock: ManualClock
 } {
   const [opened, clock, notes, errors] = [new Opened(), new ManualClock(), [] as string[], [] as unknown[]]
-  return { opened, clock, notes, errors, close: () => opened.close({ clock, ms: 1000 }, (error) => errors.push(error)) }
+  const close = (delayMs = 0): Promise<void> =>
+    opened.close({ clock, delayMs, ms: 1000 }, (error) => errors.push(error))
+  return { opened, clock, notes, errors, close }
 }
 
 describe('what a program has opened', () => {
@@ -30,6 +32,19 @@ describe('what a program has opened', () => {
     })
     await close()
     expect(notes).toEqual(['first finishes', 'second finishes', 'first has finished', 'newest ends', 'oldest ends'])
+  })
+
+  it('says that it closes, and goes on as before until the delay is over', async () => {
+    const { opened, notes, close, clock } = openedWithNotes()
+    opened.toFinish(async () => void notes.push('finishes'))
+    opened.toEnd(() => void notes.push('ends'))
+    const closed = close(5000)
+    expect(opened.isClosing).toBe(true)
+    await clock.advance(4999)
+    expect(notes).toEqual([])
+    await clock.advance(1)
+    await closed
+    expect(notes).toEqual(['finishes', 'ends'])
   })
 
   it('ends what does not finish in time', async () => {
