@@ -32,6 +32,7 @@ const serviceSchema = z.strictObject({
     .optional(),
   restart: z.enum(['no', 'unless-stopped']).optional(),
   stop_grace_period: z.string().optional(),
+  stop_signal: z.string().optional(),
   shm_size: z.string().optional(),
   read_only: z.boolean().optional(),
   tmpfs: z.array(z.string()).optional(),
@@ -41,19 +42,25 @@ const serviceSchema = z.strictObject({
 
 type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value }
 
-/** `${NAME:-default}` and `${NAME:+other}` in every text, from `env`; an empty variable counts as absent. */
+/** `${NAME:-default}`, `${NAME:+other}` and `${NAME:?why}` in every text, from `env`; an empty variable counts as absent. */
 function fill(value: Value, env: Readonly<Record<string, string>>): Value {
   if (typeof value === 'string')
-    return value.replaceAll(/\$\{([A-Z_0-9]+):([-+])([^}]*)\}/g, (_, name: string, sign: string, other: string) =>
-      sign === '+' ? (env[name] ? other : '') : env[name] || other,
-    )
+    return value.replaceAll(/\$\{([A-Z_0-9]+):([-+?])([^}]*)\}/g, (_, name: string, sign: string, other: string) => {
+      const given = env[name]
+      if (sign === '+') return given ? other : ''
+      if (sign === '?' && !given) throw new Error(`required variable ${name} is missing a value: ${other}`)
+      return given || other
+    })
   if (typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map((one: Value) => fill(one, env))
   return Object.fromEntries(Object.entries(value).map(([key, one]: [string, Value]) => [key, fill(one, env)]))
 }
 
-/** The file as Compose reads it: anchors and merges resolved, then the variables. */
-export function compose(env: Readonly<Record<string, string>> = {}) {
+/** What nothing starts without. */
+export const secrets = { POSTGRES_PASSWORD: 'p@ss/w#rd:%41 ?', AUTH_SECRET: 's'.repeat(64) } as const
+
+/** The file as Compose reads it: anchors and merges resolved, then the variables. Throws for one that is required and absent. */
+export function compose(env: Readonly<Record<string, string>> = secrets) {
   const filled = fill(parse(text, { merge: true }) as Value, env)
   expect(JSON.stringify(filled)).not.toContain('${')
   const file = z

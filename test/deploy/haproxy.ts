@@ -18,7 +18,8 @@ export interface Haproxy {
 export async function startHaproxy(servers: readonly string[]): Promise<Haproxy> {
   const listen = `127.0.0.1:${await freePort()}`
   const [one = '', two = ''] = servers.map((url) => new URL(url).host)
-  const child = spawnHaproxy(['-db'], { listen, one, two })
+  // As its image starts it.
+  const child = spawnHaproxy(['-W', '-db'], { listen, one, two })
   const url = `http://${listen}`
   await untilAnswering(
     child,

@@ -6,6 +6,7 @@ import { stop } from '../../scripts/processes.ts'
 import { canRun, seesTask, startCluster, type Cluster } from '../cluster/cluster.ts'
 import { RawClient } from '../support/raw-client.ts'
 import type { ServerProcess } from '../support/server-process.ts'
+import { compose } from './compose-file.ts'
 import { hasHaproxy, spawnHaproxy, startHaproxy, type Haproxy } from './haproxy.ts'
 
 const connectWith = (url: string, cookie: string): Promise<RawClient> => RawClient.connect(url, undefined, { cookie })
@@ -89,6 +90,15 @@ describe.skipIf(!canRun || !hasHaproxy)('two servers behind the proxy', () => {
     expect(await connectionsOf(cluster.servers[0] ?? expect.unreachable())).toBe(5)
     socket.close()
   }, 180_000)
+
+  test('at the signal that Compose sends it, it ends and lets nobody hang on to it', async () => {
+    const socket = await connectWith(proxy.url, '')
+    const ended = once(proxy.process, 'exit')
+    proxy.process.kill(compose().service('proxy').stop_signal as NodeJS.Signals)
+    await ended
+    await socket.closed
+    expect(socket.isClosed).toBe(true)
+  })
 })
 
 const names = [
