@@ -61,7 +61,9 @@ export function createReports(reported: Reported): Reports {
   const metrics = createMetrics({
     readings: () => health.read(),
     connections,
-    pools: () => ({ main: poolFigures(pool), feed: poolFigures(feed.pool) }),
+    pools: () => ({ ...database.pools, feed: feed.pool, ...(source.pool ? { capture: source.pool } : {}) }),
+    node: cluster.node,
+    version: packageVersion,
     hub: () => reported.hub().stats(),
     troubles: () => troubles.all.length,
   })
@@ -75,6 +77,7 @@ export function createReports(reported: Reported): Reports {
       log: source.role ?? null,
       redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
       connections: connections(),
+      node: cluster.node,
       version: packageVersion,
       embedded: database.embedded,
     }

@@ -1,5 +1,6 @@
 import type { Seq } from '../../protocol/seq.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
+import type { CountedPool } from '../telemetry/telemetry.ts'
 
 /** Where in the WAL a snapshot was taken, in bytes. */
 export interface WalPlace {
@@ -66,6 +67,8 @@ export interface ChangeSource {
   head(): Promise<Seq>
   /** Whether this server writes the log or follows another one that does. Absent: nobody does, the log is part of each commit. */
   readonly role?: 'writer' | 'follower'
+  /** Its own connections, for metrics. Absent: it has none. */
+  readonly pool?: CountedPool
   /** Looks whether every commit still comes, and begins anew where it may not have. Absent: nothing but the schema could be amiss. */
   inspect?(): Promise<void>
   /** Leaves the log to another server at once, and follows it until `stop`. */

@@ -40,6 +40,8 @@ export interface Database {
   readonly pool: pg.Pool
   /** Two more, for what tells whether the database is well: requests that hold all connections of the pool do not keep it waiting. */
   readonly watch: pg.Pool
+  /** All of these by their names in the metrics: `main`, `watch`, and `read_1`, … for DATABASE_READ_URLS. */
+  readonly pools: Readonly<Record<string, pg.Pool>>
   /** Connections for reading what may be a little behind: to the replicas of DATABASE_READ_URLS in turn; without any, `pool`. */
   readPool(): pg.Pool
   readonly embedded: boolean
@@ -170,6 +172,7 @@ function assemble({
   const database: Database = {
     pool,
     watch,
+    pools: { main: pool, watch, ...Object.fromEntries(readPools.map((one, index) => [`read_${index + 1}`, one])) },
     readPool: () => readPools[lastRead++ % readPools.length] ?? pool,
     connection,
     embedded: embedded !== undefined,

@@ -18,6 +18,8 @@ export interface Readiness extends Health {
   /** What is wrong now, with code and remedy. */
   readonly troubles: readonly Trouble[]
   readonly connections: number
+  /** The name of this server among others, as in `system_metrics`; another one at every start. */
+  readonly node: string
   readonly version: string
   readonly embedded: boolean
 }

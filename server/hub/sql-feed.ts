@@ -9,6 +9,7 @@ import { loadAccesses, noAccess } from '../scope/access.ts'
 import { createHomes, type Homes } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
+import type { CountedPool } from '../telemetry/telemetry.ts'
 import { readChanges } from './change-reader.ts'
 import type {
   AccessAnswer,
@@ -49,7 +50,7 @@ const silentMs = 2000
 
 export interface SqlFeed extends Feed {
   /** Its own connections, for metrics. */
-  readonly pool: Pick<pg.Pool, 'totalCount' | 'idleCount' | 'waitingCount' | 'options'>
+  readonly pool: CountedPool
   close(): Promise<void>
 }
 

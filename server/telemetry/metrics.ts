@@ -11,7 +11,7 @@ export interface PoolFigures {
 }
 
 /** What of a pool of pg the figures are made of. */
-interface CountedPool {
+export interface CountedPool {
   readonly totalCount: number
   readonly idleCount: number
   readonly waitingCount: number
@@ -26,10 +26,14 @@ export function poolFigures({ totalCount, idleCount, waitingCount, options }: Co
 export interface Sources {
   readonly readings: () => Promise<Readings>
   readonly connections: () => number
-  readonly pools: () => Readonly<Record<string, PoolFigures>>
+  /** By their names, which are labels. */
+  readonly pools: () => Readonly<Record<string, CountedPool>>
   readonly hub: () => HubFigures
   /** Parts that are in trouble now. */
   readonly troubles: () => number
+  /** The name of the server among others; another one at every start. */
+  readonly node: string
+  readonly version: string
 }
 
 /** A part of the hub's own figures. */
@@ -174,6 +178,13 @@ export function createMetrics(sources: Sources): Metrics {
     { count: 0, ms: 0 },
   ]
   const plus = (total: Timed, ms: number): Timed => ({ count: total.count + 1, ms: total.ms + ms })
+  const { node, version } = sources
+  new Gauge({
+    name: `${prefix}server_info`,
+    help: '1, for the name of this server, as in system_metrics, and its version.',
+    labelNames: ['node', 'version'],
+    registers,
+  }).set({ node, version }, 1)
   exposeHub(registers, sources)
   exposeDatabase(registers, sources)
 
@@ -332,7 +343,7 @@ function exposeDatabase(registers: Registry[], { readings, pools }: Sources): vo
       labelNames: ['pool'],
       registers,
       collect() {
-        for (const [label, figures] of Object.entries(pools())) this.set({ pool: label }, read(figures))
+        for (const [label, one] of Object.entries(pools())) this.set({ pool: label }, read(poolFigures(one)))
       },
     })
   pool('pool_connections_used', 'Database connections in use, by pool.', ({ used }) => used)

@@ -2,6 +2,7 @@ import { pino, type DestinationStream } from 'pino'
 import pretty from 'pino-pretty'
 
 export { formatBytes, type Health, type HealthCheck } from './health.ts'
+export type { CountedPool } from './metrics.ts'
 
 export { errorStack, errorText } from './error-text.ts'
 export { StatementLog, type StatementFigures, type StatementObserver } from './statement-log.ts'

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { metricsOfNobody } from '../support/metrics.ts'
+import { assess } from '../../server/telemetry/health.ts'
+import { healthy, metricsOfNobody } from '../support/metrics.ts'
 
 const duration = z.string().regex(/^\d+[smh]$/)
 const fileSchema = z.strictObject({
@@ -63,4 +64,28 @@ test('every metric that docs/operations.md says to alarm on has an alert', () =>
   const names = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)/g)].map(([, name]) => name ?? ''))
   expect(names.length).toBeGreaterThan(0)
   for (const name of names) expect(rules.map(({ expr }) => expr).join('\n')).toMatch(new RegExp(`\\b${name}\\b`))
+})
+
+test('every part of the health has an alert', () => {
+  const slot = {
+    name: 's',
+    active: true,
+    state: 'reserved',
+    retainedBytes: 0,
+    keepBytes: null,
+    written: 0,
+    captured: 0,
+  }
+  const { checks } = assess({ ...healthy, slot, redis: { ok: true, detail: '' } })
+  // These have a metric of their own, which is alarmed on before the part is not well.
+  const otherwise: Readonly<Record<string, string>> = {
+    canary: 'tidewire_canary_age_seconds',
+    capture: 'tidewire_capture_lag_seconds',
+    pool: 'tidewire_pool_waiting',
+  }
+  const all = rules.map(({ expr }) => expr)
+  for (const { name } of checks)
+    expect(
+      all.filter((expr) => expr.includes(otherwise[name] ?? `tidewire_health_ok{part="${name}"} == 0`)),
+    ).toHaveLength(1)
 })

@@ -54,6 +54,7 @@ test('every metric of Tidewire that says how it goes is on it', () => {
     'tidewire_pool_connections_idle',
     'tidewire_pool_connections_limit',
     'tidewire_push_mutations',
+    'tidewire_server_info',
     'tidewire_subscriptions',
   ])
   const missing = metricsOfNobody().names.filter((name) => !left.has(name) && !shown.includes(name))

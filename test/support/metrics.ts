@@ -34,7 +34,9 @@ export function metricsOfNobody(sources: Partial<Sources> = {}): Metrics {
   return createMetrics({
     readings: () => Promise.resolve(healthy),
     connections: () => 0,
-    pools: () => ({ main: { used: 0, idle: 0, waiting: 0, size: 30 } }),
+    pools: () => ({ main: { totalCount: 0, idleCount: 0, waitingCount: 0, options: { max: 30 } } }),
+    node: 'a1b2c3d4e5f60718',
+    version: '1.2.3',
     hub: () => quietHub,
     troubles: () => 0,
     ...sources,

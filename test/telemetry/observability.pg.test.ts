@@ -37,3 +37,20 @@ test('a write that is captured from the WAL has its whole trace, and canaries ar
   }, soon)
   await vi.waitFor(async () => expect(await metrics()).toMatch(/tidewire_commit_to_client_seconds_count [1-9]/), soon)
 }, 180_000)
+
+test('the metrics have every pool of connections, and the name of the server that /ready has', async () => {
+  await using held = new AsyncDisposableStack()
+  const { config, url = '' } = held.use(await createTestDatabase({ kind: 'postgres' }))
+  if (config.kind !== 'postgres') throw new Error('It is on Postgres.')
+  const home = await startTestServer({
+    config: { database: { ...config, readUrls: [url, url] }, capture: 'wal' },
+  })
+  held.defer(() => home.close())
+  const metrics = await (await fetch(`${home.url}/metrics`)).text()
+  const pools = [...metrics.matchAll(/^tidewire_pool_connections_limit\{pool="(\w+)"\} (\d+)$/gm)]
+  expect(Object.fromEntries(pools.map(([, name, most]) => [name, Number(most)]))).toEqual({
+    ...{ main: config.poolSize, watch: 2, feed: 4, capture: 3, read_1: config.poolSize, read_2: config.poolSize },
+  })
+  const { node } = (await (await fetch(`${home.url}/ready`)).json()) as { readonly node: string }
+  expect(metrics).toMatch(new RegExp(`^tidewire_server_info\\{node="${node}",version="[^"]+"\\} 1$`, 'm'))
+}, 180_000)

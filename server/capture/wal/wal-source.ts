@@ -45,7 +45,7 @@ export function createWalSource(options: WalSourceOptions): ChangeSource {
 class WalSource implements ChangeSource {
   readonly logsAfterCommit = true
   readonly #database: Database
-  readonly #pool: ReturnType<typeof createSurvivingPool>
+  readonly pool: ReturnType<typeof createSurvivingPool>
   readonly #progress: LogProgress
   readonly #role: LogRole
   readonly #reach: LogReach
@@ -67,7 +67,7 @@ class WalSource implements ChangeSource {
     const slot = new SlotWatch(pool, log)
     const progress = new LogProgress({ clock, news, isWriter })
     this.#database = database
-    this.#pool = pool
+    this.pool = pool
     this.#progress = progress
     this.#role = new LogRole({
       ...{ connection, pool, clock, random, log, troubles, slot, progress, openKeys, onGap, onForeign },
@@ -76,8 +76,8 @@ class WalSource implements ChangeSource {
   }
 
   async start(onCommits: (newest?: Seq) => void): Promise<void> {
-    await this.#pool.query('select sync.ensure_epoch()')
-    await requireWal(this.#pool)
+    await this.pool.query('select sync.ensure_epoch()')
+    await requireWal(this.pool)
     this.#stopListening = this.#database.onNotify(({ channel, payload }) => {
       if (channel === notifyChannel) this.#heard(payload)
     })
@@ -101,7 +101,7 @@ class WalSource implements ChangeSource {
   }
 
   async retire(): Promise<void> {
-    if (await this.#role.retire()) await this.#pool.query('select pg_notify($1, $2)', [notifyChannel, slotFree])
+    if (await this.#role.retire()) await this.pool.query('select pg_notify($1, $2)', [notifyChannel, slotFree])
   }
 
   async settle(_snapshot: SqlQuery, place: WalPlace): Promise<SqlQuery> {
@@ -118,12 +118,12 @@ class WalSource implements ChangeSource {
   }
 
   async stop(): Promise<void> {
-    if (this.#pool.ending) return
+    if (this.pool.ending) return
     this.#stopListening()
     this.#progress.stop()
     this.#reach.stop()
     await this.#role.stop()
-    await this.#pool.end()
+    await this.pool.end()
   }
 
   /** Whoever logs in to the database can NOTIFY: what it says is a reason to look, no more. */
