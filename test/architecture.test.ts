@@ -180,6 +180,16 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'client-sdk/store/open-store.ts',
 ])
 
+/** Files that read the text of an unknown error, for who asked: it is of a library that knows no row. */
+const ERRORS_READ: ReadonlySet<string> = new Set([
+  'server/auth/auth.ts', // why a signature is refused
+  'server/capture/wal/replication-client.ts', // wraps it, with its cause
+  'server/db/db.ts', // why there is no connection
+  'server/db/embedded-worker.ts', // why files were not copied
+  'server/db/turns.ts', // to the client that broke the protocol
+  'server/maintenance/embedding/provider.ts', // why a service was not reached
+])
+
 /** The composition roots: they alone construct, so they reach into every room of their house; and the types of what one makes. */
 const COMPOSERS: ReadonlySet<string> = new Set([
   'server/compose.ts',
@@ -227,6 +237,7 @@ const RULES = {
     /^(server\/gateway|client-sdk\/connection)\//.test(path),
   ),
   leaves: rules.importedOnlyBy(/^node:/, (path) => !/^(protocol|lib)\//.test(path) || path === 'lib/folder-lock.ts'),
+  errors: rules.tellsErrorsByText(ERRORS_READ),
   browsers: rules.runsInBrowsers('client-sdk/index.ts'),
   names: rules.hasNames(new Set(['client-sdk/index.ts'])),
 } as const
@@ -260,6 +271,8 @@ describe('the house', () => {
   })
 
   it('speaks socket.io in two rooms', () => expect(RULES.sockets(house)).toEqual([]))
+
+  it('tells errors without the values of rows', () => expect(RULES.errors(house)).toEqual([]))
 
   it('keeps Node out of protocol, lib and what browsers load', () => {
     expect(RULES.leaves(house)).toEqual([])
@@ -326,6 +339,15 @@ describe('the rules catch', () => {
   ])('time and chance outside lib: %s', (code) => {
     expect(RULES.clocks([file('server/hub/x.ts', `const x = ${code}`)])).toHaveLength(1)
     expect(RULES.clocks([file('lib/clock.ts', `const x = ${code}`)])).toEqual([])
+  })
+
+  it.each([
+    'log.debug("x", { error: String(error) })',
+    'fail(error instanceof Error ? error.message : "x")',
+    'log.error("x", {\n  of: f(1),\n  error: error?.message,\n})',
+  ])('the text of an error on its way to a log: %s', (code) => {
+    expect(RULES.errors([file('server/hub/x.ts', code)])).toHaveLength(1)
+    expect(RULES.errors([file('server/cli/x.ts', code), file('client-sdk/x.ts', code)])).toEqual([])
   })
 
   it('timers imported from Node', () => {

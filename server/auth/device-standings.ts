@@ -3,7 +3,7 @@ import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 
 /**
  * How far each device is, for people and health checks: `sync_subscriptions`, and the figures of `devices`. Nothing reads it to
@@ -280,7 +280,7 @@ export function createDeviceStandings({ pool, clock, log, everyMs = 1000 }: Stan
       await pool.query({ name: 'write_standings', text: write, values })
     } catch (error) {
       // The next change of each is written again; nothing depends on it.
-      log.debug('Standings of devices were not written', { devices, error: String(error) })
+      log.debug('Standings of devices were not written', { devices, error: errorText(error) })
     }
   }
 

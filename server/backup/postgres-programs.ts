@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { TideError } from '../../protocol/error.ts'
+import { errorText } from '../telemetry/telemetry.ts'
 import { failed } from './backup-error.ts'
 
 /** Where pg_dump and pg_restore are, and what they are told of the world. */
@@ -100,7 +101,7 @@ async function endOf(child: ChildProcess): Promise<string | undefined> {
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     return code === 0 ? undefined : `it ended with ${signal ?? `code ${code}`}`
   } catch (error) {
-    return error instanceof Error ? error.message : String(error)
+    return errorText(error)
   }
 }
 

@@ -4,7 +4,6 @@ import { TideError } from '../../protocol/error.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import type { Up, UpOf } from '../../protocol/messages/up.ts'
 import { messageFrame, parseUp } from '../../protocol/parse.ts'
-import { oldestSupported, protocolVersion } from '../../protocol/protocol-version.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import type { HubSession } from '../hub/hub.ts'
 import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
@@ -16,7 +15,7 @@ import type { GatewayTransport } from './seams.ts'
 import { notice, toTideError } from './tell-error.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { Visitor, type Wire } from './visitor.ts'
-import { welcomeFrame } from './welcome.ts'
+import { checkProtocol, welcomeFrame } from './welcome.ts'
 
 type Phase =
   | { readonly name: 'new' }
@@ -193,12 +192,7 @@ export class GatewaySession implements Wire, Expiring {
   async #greet(hello: UpOf<'hello'>): Promise<void> {
     const isClosed = (): boolean => this.#phase === closed
     try {
-      if (hello.protocol < oldestSupported || hello.protocol > protocolVersion) {
-        throw new TideError(
-          'protocol_unsupported',
-          `The client speaks protocol ${hello.protocol}; this server speaks ${oldestSupported} to ${protocolVersion}.`,
-        )
-      }
+      checkProtocol(hello.protocol)
       const { expiresAt, scopes = [], ...who } = await this.#deps.auth.authenticate(hello.token)
       const device = await this.#deps.devices.register(who, hello)
       if (isClosed()) return
@@ -268,22 +262,28 @@ export class GatewaySession implements Wire, Expiring {
         remedy: 'Open another connection for it.',
       })
     }
-    if (this.#phase.name === 'open') {
-      visitor.token = token
-      visitor.scopes = scopes
-      this.#deps.expiries.set(this, expiresAt)
-    }
+    this.#renew(visitor, { token, scopes, expiresAt })
     return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: expiresAt })
   }
 
-  /** Credentials of the principal changed: the token in use may be revoked, or have other scopes. */
+  #renew(
+    visitor: Visitor,
+    { token, scopes, expiresAt }: Pick<Visitor, 'token' | 'scopes'> & { expiresAt: number },
+  ): void {
+    if (this.#phase.name !== 'open') return
+    visitor.token = token
+    visitor.scopes = scopes
+    this.#deps.expiries.set(this, expiresAt)
+  }
+
+  /** Credentials of the principal changed: the token in use may be revoked, or have another end or other scopes. */
   async checkToken(): Promise<void> {
     if (this.#phase.name !== 'open') return
     const { visitor } = this.#phase
     try {
       const { token } = visitor
-      const { scopes = [] } = await this.#deps.auth.authenticate(token)
-      if (visitor.token === token) visitor.scopes = scopes
+      const { expiresAt, scopes = [] } = await this.#deps.auth.authenticate(token)
+      if (visitor.token === token) this.#renew(visitor, { token, scopes, expiresAt })
     } catch (error) {
       this.fatal(toTideError(error, this.#deps))
     }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
+import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
-import { protocolVersion } from '../../protocol/protocol-version.ts'
+import { oldestSupported, protocolVersion } from '../../protocol/protocol-version.ts'
 import type { Limits } from '../config.ts'
 import type { HubSession } from '../hub/hub.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
@@ -18,6 +19,15 @@ export interface Greeted {
   readonly clientSeq: number
   /** Of its token, milliseconds since 1970. */
   readonly expiresAt: number
+}
+
+/** Throws `protocol_unsupported` when this server does not speak the version of a `hello`. */
+export function checkProtocol(version: number): void {
+  if (version >= oldestSupported && version <= protocolVersion) return
+  throw new TideError(
+    'protocol_unsupported',
+    `The client speaks protocol ${version}; this server speaks ${oldestSupported} to ${protocolVersion}.`,
+  )
 }
 
 /** What a client is told first: who it is here, where it goes on, and what it may do. */

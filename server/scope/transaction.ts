@@ -3,6 +3,7 @@ import { backoffDelay } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
+import { errorText } from '../telemetry/telemetry.ts'
 
 /** The database is away, or asked too often to try again. Nothing is wrong with what was asked: it may be asked again. */
 export class DatabaseUnavailableError extends Error {
@@ -85,7 +86,7 @@ export async function inTransaction<T>(
       if (isStopped(error)) throw toStopped(error, options.statementTimeoutMs)
       if (!(retryAfter(error) || isTransient(error))) throw error
       if (isLastAttempt)
-        throw new DatabaseUnavailableError(`The database failed ${retries + 1} times: ${String(error)}`, {
+        throw new DatabaseUnavailableError(`The database failed ${retries + 1} times: ${errorText(error)}`, {
           cause: error,
         })
     }

@@ -11,6 +11,7 @@ interface Sample {
 export class LagClock {
   readonly #most: number
   #waiting: Sample[] = []
+  #written = 0
 
   constructor(most = 256) {
     this.#most = most
@@ -18,7 +19,10 @@ export class LagClock {
 
   /** A look at time `at` (milliseconds); returns the wait in milliseconds, 0 when all was taken that stood there at the last look. */
   look(at: number, written: number, taken: number): number {
-    this.#waiting = this.#waiting.filter((sample) => sample.written > taken)
+    // An older copy was put back, or another server took over: what was looked at before is of another history.
+    const wentBack = written < this.#written
+    this.#written = written
+    this.#waiting = wentBack ? [] : this.#waiting.filter((sample) => sample.written > taken)
     if (written > taken && written > (this.#waiting.at(-1)?.written ?? -1)) this.#waiting.push({ at, written })
     if (this.#waiting.length > this.#most) this.#waiting = this.#waiting.filter((_, index) => index % 2 === 0)
     const [oldest] = this.#waiting

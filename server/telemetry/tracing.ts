@@ -1,7 +1,7 @@
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, type Attributes, type Tracer } from '@opentelemetry/api'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
-import type { Log } from './telemetry.ts'
+import { errorText, type Log } from './telemetry.ts'
 
 /** Where traces go. */
 export interface TracingConfig {
@@ -57,7 +57,7 @@ export async function startTracing({ config, clock, random, log, version }: Trac
     complainedAt = clock.monotonic()
     log.error('Traces could not be sent', {
       endpoint: new URL(config.endpoint).origin,
-      error: error?.message ?? 'unknown',
+      error: error ? errorText(error) : 'unknown',
     })
   }
   const ids = new WriteIds(random)

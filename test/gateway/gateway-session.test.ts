@@ -15,6 +15,7 @@ import { Presence } from '../../server/gateway/presence.ts'
 import { createHub, type Hub } from '../../server/hub/hub.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { MemoryFeed } from '../hub/memory-feed.ts'
+import { ManualClock } from '../support/manual-clock.ts'
 
 let hub: Hub
 beforeAll(async () => {
@@ -74,6 +75,7 @@ const hello: Extract<Up, { type: 'hello' }> = {
   cursor: null,
   clientSeq: 0,
 }
+const isEnd = (message: Down): message is DownOf<'error'> => message.type === 'error' && message.fatal
 const say = (session: GatewaySession, message: Up): void => session.receive(messageFrame(message))
 
 test('a token that is revoked while the hub opens the session ends the connection', async () => {
@@ -93,8 +95,22 @@ test('a token that is revoked while the hub opens the session ends the connectio
     },
   })
   say(session, hello)
-  const isEnd = (message: Down): message is DownOf<'error'> => message.type === 'error' && message.fatal
   await vi.waitFor(() => expect(told.find(isEnd)?.error.code).toBe('token_invalid'))
+})
+
+test('a token that is given an earlier end while it is in use ends the connection then', async () => {
+  const clock = new ManualClock()
+  let expiresAt = clock.now() + 3_600_000
+  const { session, told } = openSession({
+    auth: { authenticate: async () => ({ kind: 'user', id: id('ada'), organizationId: id('o'), expiresAt }) },
+    expiries: new Expiries(clock),
+  })
+  say(session, hello)
+  await vi.waitFor(() => expect(told[0]?.type).toBe('welcome'))
+  expiresAt = clock.now() + 2000
+  await session.checkToken()
+  await clock.advance(10_000)
+  expect(told.find(isEnd)?.error.code).toBe('token_expired')
 })
 
 test('a principal has so many connections and no more, one that ends makes room, and a device takes its own place', async () => {

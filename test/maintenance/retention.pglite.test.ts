@@ -468,14 +468,18 @@ describe('a run', () => {
     for (let n = 0; n < 3; n++) await failure(100 + n)
     await query(`
       create function refuse_oldest() returns trigger language plpgsql as $$
-      begin if old.message = 'stays' then raise exception 'It stays.'; end if; return old; end $$`)
+      begin if old.message = 'stays' then raise exception 'It stays: %', old; end if; return old; end $$`)
     await query(
       `update error_logs set message = 'stays' where occurred_at = (select max(occurred_at) from error_logs where organization_id = $1)`,
       [world.organization],
     )
     await query('create trigger refuse before delete on error_logs for each row execute function refuse_oldest()')
     const report = await retain()
-    expect(report).toMatchObject({ status: 'failed', tables: { error_logs: 2 }, failures: { error_logs: 'It stays.' } })
+    expect(report).toMatchObject({
+      status: 'failed',
+      tables: { error_logs: 2 },
+      failures: { error_logs: 'SQLSTATE P0001' },
+    })
     await query('drop function refuse_oldest cascade')
     await query('delete from error_logs')
   })

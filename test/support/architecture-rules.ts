@@ -76,6 +76,20 @@ export function onlyIn(what: string, pattern: RegExp, allowed: (path: string) =>
     })
 }
 
+/** What Postgres says of an error may quote rows. `String(error)` and the message of an error of unknown kind are for who asked, never for a log. */
+const UNKNOWN_TEXT =
+  /(?<!new Error\()\bString\((?:error|cause|reason|err|e)\)|\b(\w+) instanceof Error \? \1\.message\b|\blog\.(?:error|info|debug)\((?:[^()]|\([^()]*\))*?\b\w+\??\.message\b/
+
+/** Errors reach logs and records by `errorText` alone, but for the files that read their text for another reason. */
+export function tellsErrorsByText(otherwise: ReadonlySet<string>): Rule {
+  return onlyIn(
+    'the text of an unknown error',
+    UNKNOWN_TEXT,
+    (path) => !path.startsWith('server/') || path.startsWith('server/cli/') || otherwise.has(path),
+    'told by errorText or errorStack of server/telemetry, which leave out the values of rows',
+  )
+}
+
 /** Packages whose name matches are imported only by the files that `allowed` accepts. */
 export function importedOnlyBy(name: RegExp, allowed: (path: string) => boolean): Rule {
   return (files) =>

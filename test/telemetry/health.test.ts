@@ -71,6 +71,14 @@ test('a log older than its retention says that nobody prunes it', () => {
   expect(check('retention', { database: { ...old, keepSeconds: null } })).toMatchObject({ ok: true, limit: null })
 })
 
+test('lag is 0 again after the database went back to before what was written', () => {
+  const lag = new LagClock()
+  expect(lag.look(0, 500, 400)).toBe(0)
+  expect(lag.look(5000, 100, 100)).toBe(0)
+  expect(lag.look(10_000, 200, 100)).toBe(0)
+  expect(lag.look(15_000, 200, 100)).toBe(5000)
+})
+
 test('lag is since the oldest look at which what has not arrived was written already', () => {
   const lag = new LagClock()
   expect(lag.look(0, 100, 100)).toBe(0)

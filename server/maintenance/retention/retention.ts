@@ -6,6 +6,7 @@
 import type pg from 'pg'
 import type { Catalog } from '../../catalog/catalog.ts'
 import { inOneTransaction, timeOf } from '../../db/db.ts'
+import { errorText } from '../../telemetry/telemetry.ts'
 import { alone } from '../alone.ts'
 import { countPrunable, mostLogRows, pruneLog } from '../prune.ts'
 import { recordRun, wasDone, type RunEnd } from '../runs.ts'
@@ -121,7 +122,7 @@ class Tally {
   }
 
   fail(table: string, error: unknown): void {
-    this.#failures.set(table, error instanceof Error ? error.message : String(error))
+    this.#failures.set(table, errorText(error))
   }
 
   /** Tables that lost so many rows. */
