@@ -24,15 +24,7 @@ import { startIntegrations } from './integrations/integrations.ts'
 import { openCluster } from './cluster/cluster.ts'
 import { loadCatalog, type Catalog } from './catalog/catalog.ts'
 import type { Config } from './config.ts'
-import {
-  databaseTrouble,
-  nameOf,
-  openDatabase,
-  openDatabaseClock,
-  timeOf,
-  type Database,
-  type OwnSchema,
-} from './db/db.ts'
+import { nameOf, openDatabase, openDatabaseClock, timeOf, type Database, type OwnSchema } from './db/db.ts'
 import {
   attachGateway,
   createHttpHandler,
@@ -49,7 +41,7 @@ import { createSearch } from './search/search.ts'
 import { createMutations, type PushObserver } from './mutation/mutations.ts'
 import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
 import { createRepositories, type Repositories } from './repositories/repositories.ts'
-import { createReports, packageVersion } from './reports.ts'
+import { createReports, explainRequests, packageVersion } from './reports.ts'
 import { createObservation } from './telemetry/observation.ts'
 import { startTracing } from './telemetry/tracing.ts'
 import { errorText, silentLog, StatementLog, Troubles, type Log, type Trouble } from './telemetry/telemetry.ts'
@@ -219,11 +211,7 @@ async function openAll(
     others: cluster.redis && { node: cluster.node, prefix: cluster.prefix, client: cluster.redis.adapterClient },
     schemaHash: catalog.schemaHash,
     count: (event, label) => metrics.count(event, label),
-    explain: (error) => {
-      const trouble = databaseTrouble(error)
-      if (trouble) troubles.report('requests', trouble)
-      return trouble
-    },
+    explain: explainRequests(troubles),
     trouble: () => toError(troubles.feeding),
   })
   late.gateway = gateway

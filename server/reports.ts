@@ -1,11 +1,12 @@
 /** What a server says of itself: to Prometheus, to `/ready`, and to `system_metrics`. Part of the composition root. */
 import { readFileSync } from 'node:fs'
 import type { Clock } from '../lib/clock.ts'
+import type { TideError } from '../protocol/error.ts'
 import { readSlotFigures } from './capture/capture.ts'
 import type { ChangeSource } from './capture/change-source.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { Config } from './config.ts'
-import type { Database } from './db/db.ts'
+import { concernsAll, databaseTrouble, type Database } from './db/db.ts'
 import type { Gateway, Readiness } from './gateway/gateway.ts'
 import type { Hub } from './hub/hub.ts'
 import type { SqlFeed } from './hub/sql-feed.ts'
@@ -94,4 +95,18 @@ export function createReports(reported: Reported): Reports {
     openConflicts: (await health.read()).database?.openConflicts ?? null,
   })
   return { health, metrics, readiness, vitals }
+}
+
+/**
+ * What a request that failed is answered, where the database is to blame, and a trouble of the server where that is everybody's. A statement
+ * that took too long is of that request alone; one that names what is not there is a bug of the application's, unless the database is
+ * known to lack something: undefined.
+ */
+export function explainRequests(troubles: Troubles): (error: unknown) => TideError | undefined {
+  return (error) => {
+    const trouble = databaseTrouble(error)
+    if (trouble && concernsAll(trouble)) troubles.report('requests', trouble)
+    const isKnown = (): boolean => troubles.all.some(({ code }) => code === 'schema_mismatch')
+    return trouble?.code === 'schema_mismatch' && !isKnown() ? undefined : trouble
+  }
 }

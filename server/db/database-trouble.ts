@@ -55,6 +55,11 @@ export function isOtherSchema(error: unknown): boolean {
   return databaseTrouble(error)?.code === 'schema_mismatch'
 }
 
+/** Whether it keeps everybody from their work, unlike a statement that took too long or named what is not there. */
+export function concernsAll({ code }: TideError): boolean {
+  return code === 'database_unreachable' || code === 'storage_full'
+}
+
 /** As an error with a code, whatever it is. */
 export function troubleOf(error: unknown): TideError {
   if (error instanceof TideError) return error

@@ -2,8 +2,8 @@ import type { Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import type { Seq } from '../../protocol/seq.ts'
-import { databaseTrouble } from '../db/db.ts'
-import { errorText, type Log, type Troubles } from '../telemetry/telemetry.ts'
+import { concernsAll, troubleOf } from '../db/db.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 import type { AdvanceRequest, Change, Feed, Moment, Step } from './feed.ts'
 import { foldSteps } from './fold-steps.ts'
 import type { ReadPlan } from './followed.ts'
@@ -22,7 +22,6 @@ export interface CatchUpOptions {
   readonly limits: HubLimits
   readonly clock: Clock
   readonly log: Log
-  readonly troubles: Troubles
   /** Where the live loop stands. */
   readonly position: () => Seq
   /** Server time of the position; null: not known yet. */
@@ -35,9 +34,16 @@ export interface CatchUpOptions {
   readonly joined: (session: Session) => void
   /** The session cannot be fed from where it stands. */
   readonly tooFar: (session: Session) => void
+  /** A read failed for want of the database: the live loop finds out whether it does for all. */
+  readonly doubted: () => void
 }
 
-const retryMs = 500
+/** Pauses between tries after failures. Milliseconds. */
+const [retryMs, slowestRetryMs] = [500, 8000]
+/** Tries of a session whose reads fail while the database answers others. */
+const mostFailures = 6
+/** A session that was given up may try elsewhere, and here after so long. Milliseconds. */
+const givenUpMs = 10_000
 /** Until a snapshot is hoped to see all commits before those that it sees. */
 const [tornMs, slowestTornMs] = [5, 500]
 
@@ -71,27 +77,34 @@ export class CatchUp {
   }
 
   async #feed(session: Session): Promise<void> {
-    const { clock, log, troubles } = this.#options
-    let torn = 0
-    try {
-      while (session.state === 'behind') {
+    let [torn, failures] = [0, 0]
+    while (session.state === 'behind') {
+      try {
         if (this.#share(session)) continue
         const isRead = await this.#slots.run(() => this.#read(session))
         torn = isRead ? 0 : torn + 1
+        failures = 0
         if (torn > 0) await this.#pause(Math.min(slowestTornMs, tornMs * 2 ** Math.min(torn, 10)))
+      } catch (error) {
+        this.#failed(session, error, ++failures)
+        if (!hasEnded(session)) await this.#pause(Math.min(slowestRetryMs, retryMs * 2 ** Math.min(failures - 1, 10)))
       }
-    } catch (error) {
-      const trouble = databaseTrouble(error)
-      if (trouble) troubles.report('feed', trouble)
-      else
-        log.error('A session could not be caught up; trying again', {
-          device: session.principal.deviceId,
-          error: errorText(error),
-        })
-      clock.after(retryMs, () => this.feed(session))
-    } finally {
-      this.#fed.delete(session)
     }
+    this.#fed.delete(session)
+  }
+
+  /** A database that is away is the live loop's to tell, and tried for as long as it takes. All else concerns this session alone. */
+  #failed(session: Session, error: unknown, failures: number): void {
+    if (hasEnded(session)) return
+    const trouble = troubleOf(error)
+    if (concernsAll(trouble)) return this.#options.doubted()
+    const details = { device: session.principal.deviceId, code: trouble.code, error: errorText(error) }
+    this.#options.log.error('A session could not be caught up; trying again', details)
+    const told = trouble.code === 'internal' ? new TideError('internal', 'The server failed at a read.') : trouble
+    // What is counted may be what takes so long: without it, the session may be quick.
+    if (session.verification) return session.answer(session.verification, (ref) => refusalFrame(told, ref))
+    if (failures < mostFailures) return
+    session.end(new TideError(told.code, told.message, { retryAfterMs: givenUpMs, cause: error }))
   }
 
   async #pause(ms: number): Promise<void> {
@@ -192,6 +205,10 @@ export class CatchUp {
     session.deliverOwn(framesOf(step, plan, tables, limits), plan, verification)
     return true
   }
+}
+
+function refusalFrame(error: TideError, ref: number): Uint8Array {
+  return messageFrame({ type: 'error', ref, fatal: false, error: error.toBody() })
 }
 
 function hasEnded({ state }: Session): boolean {

@@ -20,7 +20,7 @@ export interface SessionOptions {
   readonly room?: () => Promise<void> | undefined
   /**
    * The session is over: access was lost (`device_revoked`, `token_invalid`), the replica is too far behind
-   * (`cursor_too_old`: its next hello is answered with `resume: false`) or a bug (`internal`). Send it as a fatal error and close.
+   * (`cursor_too_old`: its next hello is answered with `resume: false`), its reads take too long (`timeout`) or a bug (`internal`). Send it as a fatal error and close.
    */
   readonly ended: (error: TideError) => void
   /** Its access was evaluated again, and may be less than before. */

@@ -90,6 +90,7 @@ export class Node {
         options.onTooFar()
       },
       otherEpoch: () => this.#checkEpoch(),
+      doubted: () => this.#notice(),
     })
   }
 

@@ -19,7 +19,7 @@ import { noSubscription, notHeld, notOpen, refused, tooMany, tooManyPages } from
 import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
 import { toSpec, type DownTables, type Spec } from './spec.ts'
 import { noExtras, type Batch, type StepFrames } from './step-frames.ts'
-import { VerifyQueue, type VerifyRequest } from './verify-queue.ts'
+import { verifiedFrame, VerifyQueue, type VerifyRequest } from './verify-queue.ts'
 import { Window } from './window.ts'
 
 /** What a session needs of its node. */
@@ -154,12 +154,8 @@ export class Session implements HubSession {
     try {
       this.#admit(subscription, held)
       const spec = toSpec(subscription, this.principal, this.#host.tables)
-      if (held)
-        this.#followed.hold(
-          id,
-          spec,
-          this.#acknowledged === this.#seq && !this.#followed.knows(id) ? null : this.#acknowledged,
-        )
+      const isReached = this.#acknowledged === this.#seq && !this.#followed.knows(id)
+      if (held) this.#followed.hold(id, spec, isReached ? null : this.#acknowledged)
       else this.#stage(id, spec)
       this.#send(messageFrame({ type: 'subscribed', id }))
     } catch (error) {
@@ -326,10 +322,13 @@ export class Session implements HubSession {
       activated,
       verification !== undefined,
     )
-    if (!verification) return
+    if (verification) this.answer(verification, (ref) => verifiedFrame(frames.step, ref))
+  }
+
+  /** Tells all who asked for a count what it is, or why there is none. */
+  answer(verification: VerifyRequest, frameOf: (ref: number) => Uint8Array): void {
     this.#verifies?.remove(verification)
-    const tables = (frames.step.verified ?? []).map(({ table, ranges }) => ({ table, ranges: [...ranges] }))
-    for (const ref of verification.refs) this.#send(messageFrame({ type: 'verified', ref, to: frames.step.to, tables }))
+    for (const ref of verification.refs) this.#send(frameOf(ref))
   }
 
   /** It has all that the live loop has sent. */

@@ -1,3 +1,5 @@
+import { messageFrame } from '../../protocol/parse.ts'
+import type { Step } from './feed.ts'
 import type { Followed } from './followed.ts'
 import { tooManyVerifies } from './session-errors.ts'
 
@@ -34,4 +36,10 @@ export class VerifyQueue {
     const at = this.#waiting.findIndex((one) => one === request)
     if (at !== -1) this.#waiting.splice(at, 1)
   }
+}
+
+/** What a step has counted, for one who asked. */
+export function verifiedFrame({ to, verified }: Step, ref: number): Uint8Array {
+  const tables = (verified ?? []).map(({ table, ranges }) => ({ table, ranges: [...ranges] }))
+  return messageFrame({ type: 'verified', ref, to, tables })
 }
