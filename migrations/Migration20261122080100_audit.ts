@@ -45,7 +45,7 @@ const audited = [
  * What changes with every use is no change. A row that goes with its organization is logged without it, for the log refers to
  * organizations that are there.
  */
-const auditRow = `
+export const auditRow = `
 create function sync.audit_row() returns trigger language plpgsql as $$
 declare
   was jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;

@@ -31,6 +31,7 @@ import {
   createRequestAddress,
   createSignInRoutes,
   listen,
+  watchRequests,
   type Gateway,
   type Pusher,
 } from './gateway/gateway.ts'
@@ -46,7 +47,7 @@ import { createObservation } from './telemetry/observation.ts'
 import { startTracing } from './telemetry/tracing.ts'
 import { errorText, silentLog, StatementLog, Troubles, type Log, type Trouble } from './telemetry/telemetry.ts'
 
-/** The most that a stop waits for pushes in flight, and for clients to be sent elsewhere. Milliseconds. */
+/** The most that a stop waits for pushes and requests in flight, and for clients to be sent elsewhere. Milliseconds. */
 const drainLimitMs = 10_000
 
 /** How long an answer of /health/system stands: measuring is heavy work for the database. Milliseconds. */
@@ -183,7 +184,8 @@ async function openAll(
   await hub.start()
   // Another server writes the log from then on, so that nobody waits for this one's end.
   opened.toFinish(async () => source.retire?.())
-  opened.toEnd(() => endHttp(http))
+  const requests = watchRequests(http)
+  opened.toEnd(() => requests.cut())
   await listen(http, config)
   const gateway = attachGateway(http, {
     auth,
@@ -215,8 +217,15 @@ async function openAll(
     trouble: () => toError(troubles.feeding),
   })
   late.gateway = gateway
-  opened.toFinish(() => gateway.drain())
-  opened.toEnd(() => gateway.close())
+  opened.toFinish(async () => {
+    await gateway.drain()
+    await requests.finish()
+  })
+  opened.toEnd(async () => {
+    // It ends with the last connection.
+    requests.cut()
+    await gateway.close()
+  })
   troubles.onChange(() => {
     const trouble = toError(troubles.feeding)
     if (trouble) gateway.tell(trouble)
@@ -235,12 +244,6 @@ async function openAll(
   opened.toFinish(() => maintenance.stop())
   const repositories = createRepositories({ database, catalog, clock, random, onCommitted: wake })
   return { database, repositories, credentials, http }
-}
-
-/** The gateway has cut its own connections; these are of requests. */
-function endHttp(http: HttpServer): void {
-  http.close()
-  http.closeAllConnections()
 }
 
 function toError(trouble: Trouble | undefined): TideError | undefined {

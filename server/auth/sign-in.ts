@@ -1,8 +1,7 @@
 /**
- * Signing in with a password: a short-lived JWT for the sync connection, and a refresh token that is good for one use and
- * is stored as a hash. Both belong to one `auth_sessions` row: when that is revoked, open connections end too.
+ * Signing in with a password: a short-lived JWT for the sync connection, and a refresh token that is good for one use
+ * (`refresh-tokens.ts`). Both belong to one `auth_sessions` row: when that is revoked, open connections end too.
  */
-import { createHash } from 'node:crypto'
 import type pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -12,13 +11,14 @@ import { insertRow } from '../db/db.ts'
 import type { Principal } from '../scope/principal.ts'
 import { acceptInvitation, type Acceptance } from './accept-invitation.ts'
 import { hashPassword, isPassword } from './password.ts'
+import { endSession, makeRefreshToken, parseRefreshToken, rotate, type RefreshToken } from './refresh-tokens.ts'
 import { createSignInTries } from './sign-in-tries.ts'
 
 export interface SignedIn {
   /** JWT for `connect`, good for 15 minutes. */
   readonly token: string
   readonly tokenExpiresAt: number
-  /** For `refresh`, once, within 30 days. */
+  /** For `refresh`, once, within 30 days; once more within a minute, if the answer was lost. */
   readonly refreshToken: string
   readonly principal: Principal
   readonly mustChangePassword: boolean
@@ -39,7 +39,10 @@ export interface SignIn {
   signIn(request: SignInRequest): Promise<SignedIn>
   /** Joins the organization of an invitation and signs in there. Throws as `acceptInvitation` does. */
   accept(acceptance: Acceptance & Pick<SignInRequest, 'ipAddress' | 'userAgent'>): Promise<SignedIn>
-  /** A new pair for a refresh token, which is used up. Throws `token_invalid`, `token_expired`. */
+  /**
+   * A new pair for a refresh token, which is used up. Throws `token_invalid`; the session has ended then if the token was used before, more
+   * than a minute ago or by somebody else.
+   */
   refresh(refreshToken: string): Promise<SignedIn>
   /** Ends the session of a refresh token; one that is unknown has ended already. */
   signOut(refreshToken: string): Promise<void>
@@ -90,19 +93,6 @@ update users set last_login_at = now() where id = $1`
 const organizationsSql = `
 select organization_id as id, slug from sync.memberships_of($1) where $2::text is null or slug = $2 order by slug`
 
-interface SessionRow {
-  readonly id: string
-  readonly user_id: string
-  readonly expires_at: Date
-  readonly must_change: boolean | null
-}
-
-/** The hash is part of the condition: of two uses of one token, one wins. */
-const rotateSql = `
-update auth_sessions s set refresh_token_hash = $2, expires_at = to_timestamp($3::double precision / 1000), last_used_at = now(), updated_at = now()
-where s.refresh_token_hash = $1 and s.revoked_at is null and s.expires_at > to_timestamp($4::double precision / 1000)
-returning s.id, s.user_id, s.expires_at, (select must_change from user_credentials c where c.user_id = s.user_id) as must_change`
-
 const setPasswordSql = `
 with ended as (
   update auth_sessions set revoked_at = now(), revoke_reason = 'password changed', updated_at = now() where user_id = $2 and revoked_at is null
@@ -140,22 +130,17 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
   async function answer(
     principal: Principal,
     sessionId: string,
-    refreshToken: string,
+    refreshToken: RefreshToken,
     mustChange: boolean,
   ): Promise<SignedIn> {
     const token = await auth.issueToken(principal, tokenSeconds, sessionId)
     return {
       token,
       tokenExpiresAt: clock.now() + tokenSeconds * 1000,
-      refreshToken,
+      refreshToken: refreshToken.text,
       principal,
       mustChangePassword: mustChange,
     }
-  }
-
-  /** The organization travels in the refresh token: its session is the user's. */
-  function makeRefreshToken(organizationId: string): string {
-    return `twr_${organizationId}_${Buffer.from(random.bytes(32)).toString('base64url')}`
   }
 
   /**
@@ -186,12 +171,13 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
     async signIn({ email, password, organization, ipAddress, userAgent }) {
       const account = await check(email, password, ipAddress)
       const organizationId = await organizationOf(account.user_id, organization)
-      const refreshToken = makeRefreshToken(organizationId)
+      const refreshToken = makeRefreshToken(organizationId, random)
       const id = newId()
       await insertRow(pool, 'auth_sessions', {
         id,
         user_id: account.user_id,
-        refresh_token_hash: hashOf(refreshToken),
+        refresh_token_hash: refreshToken.hash,
+        family_token_hash: refreshToken.familyHash,
         expires_at: new Date(clock.now() + refreshMs),
         ip_address: ipAddress ?? null,
         user_agent: userAgent?.slice(0, 400) ?? null,
@@ -212,31 +198,17 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
       return signIn.signIn({ email, organization, password: acceptance.password, ipAddress, userAgent })
     },
 
-    async refresh(used) {
-      const organizationId = /^twr_([0-9a-f-]{36})_/.exec(used)?.[1]
-      if (organizationId === undefined)
-        throw new TideError('token_invalid', 'This is not a refresh token.', { remedy: 'Sign in again.' })
-      const fresh = makeRefreshToken(organizationId)
+    async refresh(refreshToken) {
       const now = clock.now()
-      const { rows } = await pool.query<SessionRow>(rotateSql, [hashOf(used), hashOf(fresh), now + refreshMs, now])
-      const [session] = rows
-      if (!session)
-        throw new TideError('token_invalid', 'The refresh token was used before, has expired or was revoked.', {
-          remedy: 'Sign in again.',
-        })
-      return answer(
-        { kind: 'user', id: session.user_id, organizationId },
-        session.id,
-        fresh,
-        session.must_change ?? false,
-      )
+      const { session, next } = await rotate(pool, parseRefreshToken(refreshToken), {
+        ...{ now, until: now + refreshMs, random },
+      })
+      const principal = { kind: 'user', id: session.user_id, organizationId: next.organizationId } as const
+      return answer(principal, session.id, next, session.must_change ?? false)
     },
 
     async signOut(refreshToken) {
-      await pool.query(
-        `update auth_sessions set revoked_at = now(), revoke_reason = 'signed out', updated_at = now() where refresh_token_hash = $1 and revoked_at is null`,
-        [hashOf(refreshToken)],
-      )
+      await endSession(pool, parseRefreshToken(refreshToken))
     },
 
     async changePassword({ email, password, newPassword, ipAddress }) {
@@ -247,8 +219,4 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
     setPassword,
   }
   return signIn
-}
-
-function hashOf(refreshToken: string): Buffer {
-  return createHash('sha256').update(refreshToken).digest()
 }

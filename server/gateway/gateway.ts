@@ -23,6 +23,7 @@ import { limitFrames, SocketTransport } from './socket-transport.ts'
 import { toTideError } from './tell-error.ts'
 
 export { listen } from './listen.ts'
+export { watchRequests } from './requests-in-flight.ts'
 export { createHttpHandler, type Readiness } from './http.ts'
 export type { Pusher } from './seams.ts'
 export { createRequestAddress } from './request-address.ts'

@@ -14,7 +14,12 @@ export const authSessions = defineTable({
     ...serverColumns(),
     userId: reference('users', 'cascade'),
     deviceId: reference('devices', 'cascade').nullable(),
+    /** Of the newest token of the line, of the one before, and of what all of the line share. */
     refreshTokenHash: bytea(),
+    previousTokenHash: bytea().nullable(),
+    familyTokenHash: bytea().nullable(),
+    /** When the one before was used. */
+    rotatedAt: timestamp().nullable(),
     expiresAt: timestamp(),
     lastUsedAt: timestamp().nullable(),
     revokedAt: timestamp().nullable(),
@@ -22,5 +27,5 @@ export const authSessions = defineTable({
     ipAddress: inet().nullable(),
     userAgent: text().nullable(),
   },
-  indexes: [unique(['refreshTokenHash']), index(['userId', 'expiresAt'])],
+  indexes: [unique(['refreshTokenHash']), unique(['familyTokenHash']), index(['userId', 'expiresAt'])],
 })
