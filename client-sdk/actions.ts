@@ -1,7 +1,9 @@
 import type { z } from 'zod'
 import type { eventFilterSchema } from '../protocol/agents/event-filter.ts'
 import type { retryPolicySchema } from '../protocol/agents/retry-policy.ts'
+import type { ListedToken } from '../protocol/actions/access-token.ts'
 import type { Charge } from '../protocol/actions/charge.ts'
+import type { ListedDevice } from '../protocol/actions/device.ts'
 import type { EstimateRequest } from '../protocol/actions/estimate-request.ts'
 import type { DeliveredEvent } from '../protocol/actions/delivered-event.ts'
 import type { Json } from '../protocol/rows/row.ts'
@@ -331,27 +333,20 @@ export interface Actions {
   /** The access tokens that are good, newest first, at most 1,000: the caller's and those of their agents; for admins all of the organization. */
   readonly 'tokens.list': {
     readonly input: Readonly<Record<string, never>>
-    readonly answer: {
-      readonly tokens: readonly {
-        readonly tokenId: string
-        readonly userId: string | null
-        readonly agentId: string | null
-        readonly name: string
-        /** How the token begins, after `tw_`. */
-        readonly prefix: string
-        readonly scopes: readonly string[]
-        readonly expiresAt: string | null
-        readonly lastUsedAt: string | null
-        readonly createdAt: string
-      }[]
-    }
+    readonly answer: { readonly tokens: readonly ListedToken[] }
   }
   /** Ends an access token of `tokens.list`, and the connections that use it. */
   readonly 'tokens.revoke': {
     readonly input: { readonly tokenId: string }
     readonly answer: Readonly<Record<string, never>>
   }
-  /** Ends a device and its connection: of the caller or their agents; for admins of the organization. */
+  /** The devices that were ever connected, newest first, 500 at a time: the caller's and those of their agents; for admins all of the organization. */
+  readonly 'devices.list': {
+    /** `after`: `next` of the page before. */
+    readonly input: { readonly after?: string }
+    readonly answer: { readonly devices: readonly ListedDevice[]; readonly next: string | null }
+  }
+  /** Ends a device of `devices.list`, its connection, and the sessions that were last used on it. */
   readonly 'devices.revoke': {
     readonly input: { readonly deviceId: string }
     readonly answer: Readonly<Record<string, never>>

@@ -19,6 +19,7 @@ import type { ActionContext, AnyAction, ReadCredential } from './action.ts'
 import { storeAnalysis } from './analyses.ts'
 import { verifyCapability } from './capabilities.ts'
 import { listCharges } from './charges.ts'
+import { listDevices, revokeDevice } from './devices.ts'
 import { estimateCost } from './estimates.ts'
 import { failEvents, readEvents, replayEvents } from './event-reading.ts'
 import { pauseSubscription, resumeSubscription, subscribeToEvents } from './event-subscriptions.ts'
@@ -29,7 +30,7 @@ import { claimStep, finishStep, renewStep, startPipeline } from './pipelines.ts'
 import { closeProject } from './projects.ts'
 import { claimTask, releaseTask, renewLease } from './tasks.ts'
 import { inviteMember, listInvitations, withdrawInvitation } from './invitations.ts'
-import { issueToken, listTokens, revokeDevice, revokeToken } from './tokens.ts'
+import { issueToken, listTokens, revokeToken } from './tokens.ts'
 import { checkTool, recordTool } from './tools.ts'
 import { cancelWorkflow, startWorkflow } from './workflows.ts'
 
@@ -69,6 +70,7 @@ export const shippedActions: readonly AnyAction[] = [
   issueToken,
   listTokens,
   revokeToken,
+  listDevices,
   revokeDevice,
   verifyCapability,
   estimateCost,

@@ -4,8 +4,8 @@ import type { Json } from '../../protocol/rows/row.ts'
 import { makeAccessToken } from '../auth/access-token.ts'
 import { checkScopes, mostScopes } from '../scope/token-scopes.ts'
 import { actingAs } from './acting-as.ts'
-import { defineAction, type ActionContext } from './action.ts'
-import { isAdmin } from './check-admin.ts'
+import { defineAction } from './action.ts'
+import { holderOf } from './holder-of.ts'
 import { isoTime } from './iso-time.ts'
 
 /**
@@ -88,31 +88,3 @@ export const revokeToken = defineAction({
     return {}
   },
 })
-
-/**
- * Ends a device and its connection: `{}`. Admins end those of the organization, others their own and those of their agents. The replica
- * on it stays as it is, and sends and gets nothing any more.
- */
-export const revokeDevice = defineAction({
-  name: 'devices.revoke',
-  input: z.strictObject({ deviceId: z.uuid() }),
-  async run(context, { deviceId }) {
-    const [found] = await context.query<{ readonly id: string }>({
-      name: 'action_revoke_device',
-      text: `
-        update devices d set revoked_at = coalesce(d.revoked_at, now())
-        where d.id = $1 and d.organization_id = $2 and d.deleted_at is null and (
-          $3::uuid is null or d.user_id = $3 or d.agent_id = $3
-          or exists (select from agents a where a.id = d.agent_id and a.owner_user_id = $3 and a.deleted_at is null)
-        ) returning d.id`,
-      values: [deviceId, context.principal.organizationId, holderOf(context)],
-    })
-    if (!found) throw new TideError('not_found', `There is no device ${deviceId} that the caller may end.`)
-    return {}
-  },
-})
-
-/** Whose tokens and devices the caller may see and end, with those of their agents; null: all of the organization. */
-function holderOf(context: ActionContext): string | null {
-  return isAdmin(context) ? null : context.principal.id
-}

@@ -30,6 +30,8 @@ export interface Authenticated extends Principal {
   readonly expiresAt: number
   /** What an access token is limited to (`scope/token-scopes.ts`); absent: nothing. */
   readonly scopes?: readonly string[]
+  /** The `auth_sessions` row of a JWT that came from a sign-in. */
+  readonly sessionId?: string
 }
 
 export interface Auth {
@@ -74,7 +76,8 @@ const claimsSchema = z.object({
 
 export function createAuth(deps: AuthDeps): Auth {
   const active = new Batcher<Principal, boolean>((principals) => areActive(principals, deps.pool))
-  const verified = new VerifiedTokens<Verified>(deps.clock)
+  /** What a signature vouches for; whether the session is still open it does not say. */
+  const verified = new VerifiedTokens<Authenticated>(deps.clock)
   const checkActive = async (authenticated: Authenticated): Promise<Authenticated> => {
     if (await active.ask(authenticated)) return authenticated
     throw invalid(`its ${authenticated.kind} is not active in organization ${authenticated.organizationId}`)
@@ -82,7 +85,8 @@ export function createAuth(deps: AuthDeps): Auth {
   return {
     async authenticate(token) {
       if (isAccessToken(token)) return checkActive(await readAccessToken(token, deps))
-      const { sessionId, ...authenticated } = verified.get(token) ?? verified.keep(token, await readJwt(token, deps))
+      const authenticated = verified.get(token) ?? verified.keep(token, await readJwt(token, deps))
+      const { sessionId } = authenticated
       if (sessionId !== undefined && !(await isOpen(sessionId, deps.pool))) throw invalid('its session has ended')
       return checkActive(authenticated)
     },
@@ -119,12 +123,7 @@ export function createAuth(deps: AuthDeps): Auth {
   }
 }
 
-/** What a signature vouches for. Whether the session is still open it does not say. */
-interface Verified extends Authenticated {
-  readonly sessionId?: string
-}
-
-async function readJwt(token: string, { key, clock }: AuthDeps): Promise<Verified> {
+async function readJwt(token: string, { key, clock }: AuthDeps): Promise<Authenticated> {
   const payload = await verify(token, key, clock)
   const claims = claimsSchema.safeParse(payload)
   if (!claims.success) throw invalid('it lacks one of the claims sub, kind, org and exp')

@@ -18,8 +18,13 @@ interface DeviceRow {
   readonly client_seq: string
 }
 
+/** Who came, and by which session where it was by one. */
+export interface Comer extends Principal {
+  readonly sessionId?: string | undefined
+}
+
 interface Asked {
-  readonly principal: Principal
+  readonly principal: Comer
   readonly device: UpOf<'hello'>['device']
 }
 
@@ -41,6 +46,22 @@ const touch = `
 update devices set last_seen_at = $1
 where id in (select id from devices where id = any($2::uuid[]) order by id for update)`
 
+/**
+ * $1 sessions, $2 their devices. A session is of the device that came with it last; one that a revoked device comes with has ended. The lock holds
+ * a revocation back until it finds the session.
+ */
+const bindSessions = `
+with came as (select * from unnest($1::uuid[], $2::uuid[]) as c(session_id, device_id)),
+locked as (
+  select id, revoked_at from devices where id in (
+    select c.device_id from came c join auth_sessions s on s.id = c.session_id and s.revoked_at is null and s.device_id is distinct from c.device_id
+  ) order by id for share
+)
+update auth_sessions s set device_id = d.id, updated_at = now(),
+  revoked_at = case when d.revoked_at is not null then now() end,
+  revoke_reason = case when d.revoked_at is not null then 'device revoked' end
+from came c join locked d on d.id = c.device_id where s.id = c.session_id and s.revoked_at is null`
+
 export interface RegisteredDevice {
   readonly deviceId: string
   /** Highest counter of this device that was ever answered. */
@@ -50,7 +71,9 @@ export interface RegisteredDevice {
 
 export interface DeviceRegistry {
   /** The device of a `hello`, made when it is new. Errors: `device_principal_mismatch`, `device_revoked`, `device_cloned`. */
-  register(principal: Principal, hello: Pick<UpOf<'hello'>, 'device' | 'clientSeq'>): Promise<RegisteredDevice>
+  register(principal: Comer, hello: Pick<UpOf<'hello'>, 'device' | 'clientSeq'>): Promise<RegisteredDevice>
+  /** A device goes on with another session, which ends with it from then on. */
+  useSession(deviceId: string, sessionId: string): Promise<void>
 }
 
 /** The devices of the database, by organization and fingerprint. Those that come at the same time are registered in one transaction. */
@@ -81,11 +104,25 @@ export function createDeviceRegistry(deps: {
     })
     if (seen.length > 0)
       await pool.query({ name: 'touch_devices', text: touch, values: [new Date(deps.clock.now()), seen] })
-    if (fresh.length === 0) return asked.map((one) => known.get(placeOf(one)))
-    await insertAll(fresh)
+    if (fresh.length > 0) await insertAll(fresh)
     // Looked up again, since another connection of the same device may have been quicker.
-    const made = await lookUp(fresh)
-    return asked.map((one) => known.get(placeOf(one)) ?? made.get(placeOf(one)))
+    const made = fresh.length > 0 ? await lookUp(fresh) : known
+    const rows = asked.map((one) => known.get(placeOf(one)) ?? made.get(placeOf(one)))
+    await bind(
+      asked.flatMap(({ principal }, at) => {
+        const row = rows[at]
+        return principal.sessionId !== undefined && row && isOwnedBy(row, principal)
+          ? [{ sessionId: principal.sessionId, deviceId: row.id }]
+          : []
+      }),
+    )
+    return rows
+  }
+
+  async function bind(used: readonly { readonly sessionId: string; readonly deviceId: string }[]): Promise<void> {
+    if (used.length === 0) return
+    const values = [used.map(({ sessionId }) => sessionId), used.map(({ deviceId }) => deviceId)]
+    await pool.query({ name: 'bind_sessions', text: bindSessions, values })
   }
 
   async function insertAll(fresh: readonly Asked[]): Promise<void> {
@@ -115,6 +152,7 @@ export function createDeviceRegistry(deps: {
       check(row, principal, device.name, clientSeq)
       return { deviceId: row.id, clientSeq: Number(row.client_seq), formFactor: row.form_factor }
     },
+    useSession: (deviceId, sessionId) => bind([{ sessionId, deviceId }]),
   }
 }
 

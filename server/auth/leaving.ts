@@ -56,8 +56,9 @@ const handOver = {
 const endings = {
   accounts: `update users set status = 'deactivated' where id = $1 and status <> 'deactivated'`,
   memberships: `update organization_members set status = 'suspended' where user_id = $1 and status <> 'suspended'`,
-  devices: 'update devices set revoked_at = now() where user_id = $1 and revoked_at is null',
+  // Before the devices, which would end theirs for another reason.
   sessions: `update auth_sessions set revoked_at = now(), revoke_reason = 'deactivated', updated_at = now() where user_id = $1 and revoked_at is null`,
+  devices: 'update devices set revoked_at = now() where user_id = $1 and revoked_at is null',
   tokens: 'update access_tokens set revoked_at = now(), updated_at = now() where user_id = $1 and revoked_at is null',
   invitations: `update sync.invitations set withdrawn_at = now() where invited_by_user_id = $1 and accepted_at is null and withdrawn_at is null`,
   credentials: `update credentials set revoked_at = now(), updated_at = now(), secret_ciphertext = decode(repeat('00', 29), 'hex'), refresh_ciphertext = null, last_four = null

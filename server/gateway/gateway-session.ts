@@ -5,6 +5,7 @@ import type { DownOf } from '../../protocol/messages/down.ts'
 import type { Up, UpOf } from '../../protocol/messages/up.ts'
 import { messageFrame, parseUp } from '../../protocol/parse.ts'
 import { toSeq } from '../../protocol/seq.ts'
+import type { Authenticated } from '../auth/auth.ts'
 import type { HubSession } from '../hub/hub.ts'
 import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
 import type { Expiring } from './expiries.ts'
@@ -256,20 +257,19 @@ export class GatewaySession implements Wire, Expiring {
 
   async #authenticate(visitor: Visitor, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
     const { principal } = visitor
-    const { id, organizationId, expiresAt, scopes = [] } = await this.#deps.auth.authenticate(token)
+    const who = await this.#deps.auth.authenticate(token)
+    const { id, organizationId, sessionId } = who
     if (id !== principal.id || organizationId !== principal.organizationId) {
       throw new TideError('token_invalid', 'The new token is of another principal than the connection.', {
         remedy: 'Open another connection for it.',
       })
     }
-    this.#renew(visitor, { token, scopes, expiresAt })
-    return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: expiresAt })
+    if (sessionId !== undefined) await this.#deps.devices.useSession(principal.deviceId, sessionId)
+    this.#renew(visitor, token, who)
+    return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: who.expiresAt })
   }
 
-  #renew(
-    visitor: Visitor,
-    { token, scopes, expiresAt }: Pick<Visitor, 'token' | 'scopes'> & { expiresAt: number },
-  ): void {
+  #renew(visitor: Visitor, token: string, { expiresAt, scopes = [] }: Authenticated): void {
     if (this.#phase.name !== 'open') return
     visitor.token = token
     visitor.scopes = scopes
@@ -282,8 +282,8 @@ export class GatewaySession implements Wire, Expiring {
     const { visitor } = this.#phase
     try {
       const { token } = visitor
-      const { expiresAt, scopes = [] } = await this.#deps.auth.authenticate(token)
-      if (visitor.token === token) this.#renew(visitor, { token, scopes, expiresAt })
+      const who = await this.#deps.auth.authenticate(token)
+      if (visitor.token === token) this.#renew(visitor, token, who)
     } catch (error) {
       this.fatal(toTideError(error, this.#deps))
     }

@@ -5,6 +5,7 @@ import type { Json } from '../../protocol/rows/row.ts'
 import type { storeAnalysis } from '../../server/actions/analyses.ts'
 import type { verifyCapability } from '../../server/actions/capabilities.ts'
 import type { listCharges } from '../../server/actions/charges.ts'
+import type { listDevices, revokeDevice } from '../../server/actions/devices.ts'
 import type { estimateCost } from '../../server/actions/estimates.ts'
 import type { failEvents, readEvents, replayEvents } from '../../server/actions/event-reading.ts'
 import type {
@@ -19,7 +20,7 @@ import type { approveStep, cancelPipeline, waiveGate } from '../../server/action
 import type { claimStep, finishStep, renewStep, startPipeline } from '../../server/actions/pipelines.ts'
 import type { closeProject } from '../../server/actions/projects.ts'
 import type { claimTask, releaseTask, renewLease } from '../../server/actions/tasks.ts'
-import type { issueToken, listTokens, revokeDevice, revokeToken } from '../../server/actions/tokens.ts'
+import type { issueToken, listTokens, revokeToken } from '../../server/actions/tokens.ts'
 import type { checkTool, recordTool } from '../../server/actions/tools.ts'
 import type { cancelWorkflow, startWorkflow } from '../../server/actions/workflows.ts'
 
@@ -39,6 +40,7 @@ type Shipped =
   | typeof inviteMember
   | typeof issueToken
   | typeof listCharges
+  | typeof listDevices
   | typeof listInvitations
   | typeof listTokens
   | typeof pauseSubscription

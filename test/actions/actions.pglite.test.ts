@@ -258,6 +258,39 @@ describe('access tokens and devices', () => {
     await expect(world.call(device, 'tokens.list', {})).rejects.toMatchObject({ code: 'device_revoked' })
   })
 
+  it('are listed newest first, to who may end them, page after page', async () => {
+    const devicesOf = async (who: DevicePrincipal, input: Record<string, Json> = {}) =>
+      (await world.call(who, 'devices.list', input)) as unknown as {
+        readonly devices: readonly { readonly deviceId: string; readonly revokedAt: string | null }[]
+        readonly next: string | null
+      }
+    const idsOf = async (who: DevicePrincipal) => (await devicesOf(who)).devices.map(({ deviceId }) => deviceId)
+    const ours = await world.device('user', world.owner.id)
+    const theirs = await world.device('user', world.viewer.id)
+    const agents = await world.device('agent', world.fixture.agentId)
+    expect((await idsOf(world.viewer)).slice(0, 2)).toEqual([theirs.deviceId, world.viewer.deviceId])
+    expect((await idsOf(world.owner)).slice(0, 3)).toEqual([agents, theirs, ours].map(({ deviceId }) => deviceId))
+    await world.call(world.viewer, 'devices.revoke', { deviceId: theirs.deviceId })
+    expect((await devicesOf(world.viewer)).devices[0]).toMatchObject({
+      deviceId: theirs.deviceId,
+      userId: world.viewer.id,
+      agentId: null,
+      revokedAt: expect.stringMatching(/Z$/),
+    })
+    await world.query(
+      `insert into devices (id, organization_id, user_id, fingerprint, name, kind)
+       select sync.uuid_v7(), $1, $2, 'many-devices-' || n, 'many', 'cli' from generate_series(1, 500) n`,
+      [world.fixture.organizationId, world.viewer.id],
+    )
+    const first = await devicesOf(world.viewer)
+    const rest = await devicesOf(world.viewer, { after: first.next ?? '' })
+    expect([first.devices.length, rest.next]).toEqual([500, null])
+    const all = [...first.devices, ...rest.devices].map(({ deviceId }) => deviceId)
+    expect(all).toEqual([...new Set(all)].toSorted().reverse())
+    expect(all).toEqual(expect.arrayContaining([theirs.deviceId, world.viewer.deviceId]))
+    expect(all).not.toContain(ours.deviceId)
+  })
+
   it('limit what a connection may call to their scopes', async () => {
     const task = { projectId: world.fixture.projectId, title: 'scoped' }
     const as = (scopes: readonly string[], action: string, input: Json) =>

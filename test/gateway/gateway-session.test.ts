@@ -42,7 +42,7 @@ function openSession(deps: Partial<GatewayDeps>): { readonly session: GatewaySes
           expiresAt: Date.now() + 60_000,
         }),
       },
-      devices: { register: async () => ({ deviceId: id('device'), clientSeq: 0 }) },
+      devices: { register: async () => ({ deviceId: id('device'), clientSeq: 0 }), useSession: nowhere },
       hub,
       mutations: { push: nowhere },
       search: { search: nowhere },
@@ -117,7 +117,7 @@ test('a principal has so many connections and no more, one that ends makes room,
   const admissions = new Admissions('user or agent', 2)
   const byDevice: GatewayDeps['byDevice'] = new Map()
   const comes = async (device: string) => {
-    const devices = { register: async () => ({ deviceId: id(device), clientSeq: 0 }) }
+    const devices = { register: async () => ({ deviceId: id(device), clientSeq: 0 }), useSession: nowhere }
     const { session, told } = openSession({ admissions, byDevice, devices })
     say(session, hello)
     const answer = await vi.waitFor(() => {

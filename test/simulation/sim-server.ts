@@ -141,6 +141,7 @@ export class SimServer {
                   )
                 return { deviceId: known.id, clientSeq: last }
               },
+              useSession: () => Promise.resolve(),
             },
             hub: { open: (visitor) => this.#open(hub, visitor) },
             expiries,
