@@ -138,6 +138,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/entities/planning/tasks.ts',
   'server/entities/sync/sync-conflicts.ts',
   'server/capture/change-source.ts',
+  'server/db/message-tap.ts',
   'server/db/row-codec.ts',
   'server/db/row-bytes.ts',
   'server/db/row-packer.ts',

@@ -7,9 +7,10 @@ import { WebSocketServer } from 'ws'
 import { systemClock } from '../../lib/clock.ts'
 import { PgoutputDecoder } from '../../server/capture/wal/pgoutput-decoder.ts'
 import { openReplication } from '../../server/capture/wal/replication-client.ts'
-import type { ChainOrder, ChainReady } from './chain.ts'
+import type { ChainReady } from './chain.ts'
+import type { SlotOrder } from './slot-reader.ts'
 
-const [order] = (await once(process, 'message')) as [ChainOrder]
+const [order] = (await once(process, 'message')) as [SlotOrder]
 const connection = { connectionString: order.connectionString }
 const http = createServer()
 const sockets = new WebSocketServer({ server: http, perMessageDeflate: false })

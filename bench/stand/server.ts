@@ -25,9 +25,8 @@ export function killServers(): void {
 /** A Tidewire server in a process of its own. */
 export interface Server extends AsyncDisposable {
   readonly url: string
+  readonly pid: number
   readonly memory: ProcessMemory
-  /** CPU seconds (user and system) that the process has used since its start. */
-  cpuSeconds(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -52,9 +51,10 @@ export async function startServer({ env, profileDir }: ServerOptions): Promise<S
   const said = hear(child)
   const url = `http://127.0.0.1:${port}`
   await ready(child, url, said)
-  const memory = new ProcessMemory(child.pid ?? 0, probe.env)
+  const pid = child.pid ?? 0
+  const memory = new ProcessMemory(pid, probe.env)
   const stop = (): Promise<void> => end(child)
-  return { url, memory, cpuSeconds: () => cpuSeconds(child.pid ?? 0), stop, [Symbol.asyncDispose]: stop }
+  return { url, pid, memory, stop, [Symbol.asyncDispose]: stop }
 }
 
 /** Runs a `tidewire` command beside or without a server; its standard output. Throws what it said when it fails. */
@@ -108,13 +108,6 @@ async function end(child: ChildProcess): Promise<void> {
   const hard = setTimeout(() => child.kill('SIGKILL'), 30_000)
   await gone
   clearTimeout(hard)
-}
-
-async function cpuSeconds(pid: number): Promise<number> {
-  const { readFile } = await import('node:fs/promises')
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /, '').split(' ')
-  // Fields 14 and 15 of proc(5), in clock ticks of 10 ms; two fields were cut away.
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 /** Settings of the machine must not reach the server under test. */

@@ -21,13 +21,15 @@ export const machine: Workload = {
     const one = await bench.once('commits-1', () => plainCommitsPerSecond(connect, 1, seconds))
     const eight = await bench.once('commits-8', () => plainCommitsPerSecond(connect, 8, seconds))
     const first = reservePositions(1_000_000)
-    const updates = await commitsPerSecond(connect, 8, seconds, (client, index) =>
+    const writers = await Promise.all(Array.from({ length: 8 }, connect))
+    const updates = await commitsPerSecond(writers, seconds, (client, index) =>
       client.query({
         name: 'bench_task',
         text: 'update tasks set position = $1 where id = $2',
         values: [first + index, ids[index % ids.length]],
       }),
     )
+    await Promise.all(writers.map((writer) => writer.end()))
     return [
       { name: 'commits-1', what: 'plain commits on one connection', value: one, unit: '/s' },
       { name: 'commits-8', what: 'plain commits on 8 connections', value: eight, unit: '/s' },

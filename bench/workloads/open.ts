@@ -1,5 +1,6 @@
 import { checkLightClients, openLightClients } from '../client/light-client.ts'
 import { secondsOf } from '../pause.ts'
+import { cpuSeconds } from '../stand/process-cpu.ts'
 import type { Workload } from '../workload.ts'
 
 export const open: Workload = {
@@ -9,13 +10,13 @@ export const open: Workload = {
     const count = stand.size(1000, 50)
     await using server = await stand.startServer()
     const options = { url: server.url, token: await stand.token(), channel: stand.projects.few.channel }
-    const before = await server.cpuSeconds()
+    const before = cpuSeconds(server.pid)
     const seconds = await secondsOf(async () => {
       using clients = await openLightClients(count, options)
       checkLightClients()
       if (clients.size !== count) throw new Error(`Only ${clients.size} of ${count} clients opened.`)
     })
-    const cpu = (await server.cpuSeconds()) - before
+    const cpu = cpuSeconds(server.pid) - before
     return [
       {
         name: 'time',

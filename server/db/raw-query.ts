@@ -1,16 +1,11 @@
-import type { Duplex } from 'node:stream'
 import pg from 'pg'
-import { readInPlace } from './bulk-socket.ts'
+import { messageKind, tapMessages, type TakeMessage } from './message-tap.ts'
 
 /**
  * Takes the fields of one row, which ends before `end`: at `offset` their number (16 bits), then of each its length (32
  * bits, -1: null) and its bytes. Valid during the call.
  */
-export type TakeRow = (bytes: Buffer, offset: number, end: number) => void
-
-const dataRow = 0x44
-/** Type and length of a message. */
-const headBytes = 5
+export type TakeRow = TakeMessage
 
 /**
  * Runs a statement whose rows go to `take` as they come from the socket, in Postgres' binary format. Everything else
@@ -18,22 +13,21 @@ const headBytes = 5
  * Nobody else may use the client meanwhile. Rejects with what `take` throws.
  */
 export async function queryRaw(client: pg.ClientBase, config: pg.QueryConfig, take: TakeRow): Promise<void> {
-  const stream = streamOf(client)
-  const listeners = stream.listeners('data') as ((bytes: Buffer) => void)[]
-  const tap = new RowTap(take, (bytes) => {
-    for (const listener of listeners) listener.call(stream, bytes)
+  let failure: Error | undefined
+  const end = tapMessages(client, messageKind.dataRow, (bytes, offset, rowEnd) => {
+    if (failure !== undefined) return
+    try {
+      take(bytes, offset, rowEnd)
+    } catch (error) {
+      failure = error instanceof Error ? error : new Error('A row could not be taken', { cause: error })
+    }
   })
-  const read = (bytes: Buffer): void => tap.read(bytes)
-  const isInPlace = readInPlace(stream, read)
-  if (!isInPlace) replace(stream, listeners, [read])
   try {
     await runUndescribed(client, config)
   } finally {
-    if (isInPlace) readInPlace(stream, undefined)
-    else replace(stream, [read], listeners)
-    tap.end()
+    end()
   }
-  if (tap.failure !== undefined) throw tap.failure
+  if (failure !== undefined) throw failure
 }
 
 function runUndescribed(client: pg.ClientBase, config: pg.QueryConfig): Promise<void> {
@@ -68,87 +62,5 @@ class UndescribedQuery extends Prepared {
 
   override prepare(connection: Preparing): void {
     super.prepare(Object.create(connection, { describe: { value: () => undefined } }) as Preparing)
-  }
-}
-
-function replace(
-  stream: Duplex,
-  before: readonly ((bytes: Buffer) => void)[],
-  after: readonly ((bytes: Buffer) => void)[],
-): void {
-  for (const listener of before) stream.off('data', listener)
-  for (const listener of after) stream.on('data', listener)
-}
-
-/** pg has no public way to the bytes it receives; pg-copy-streams takes this one too. */
-function streamOf(client: pg.ClientBase): Duplex {
-  return (client as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream
-}
-
-/** Takes rows out of the stream of messages and lets copies of the rest pass, whole messages at a time. */
-class RowTap {
-  readonly #take: TakeRow
-  readonly #pass: (bytes: Buffer) => void
-  /** The pieces of a message that is not complete yet, how many bytes they have, and how many are needed to go on. */
-  #pieces: Buffer[] = []
-  #have = 0
-  #need = 0
-  failure: Error | undefined
-
-  constructor(take: TakeRow, pass: (bytes: Buffer) => void) {
-    this.#take = take
-    this.#pass = pass
-  }
-
-  read(bytes: Buffer): void {
-    if (this.#have === 0) return this.#messages(bytes)
-    const missing = this.#need - this.#have
-    if (bytes.length < missing) return this.#keep(bytes)
-    // Only the message that was cut is joined: the rest may be many times as long.
-    const joined = Buffer.concat([...this.#pieces, bytes.subarray(0, missing)])
-    this.#pieces = []
-    this.#have = 0
-    this.#messages(joined)
-    if (missing < bytes.length) this.read(bytes.subarray(missing))
-  }
-
-  /** What is left belongs to pg, which knows how to go on. */
-  end(): void {
-    for (const piece of this.#pieces) this.#pass(piece)
-  }
-
-  #messages(bytes: Buffer): void {
-    let at = 0
-    let passFrom = 0
-    let need = headBytes
-    while (at + headBytes <= bytes.length) {
-      need = 1 + bytes.readInt32BE(at + 1)
-      const end = at + need
-      if (end > bytes.length) break
-      if (bytes[at] === dataRow) {
-        if (passFrom < at) this.#pass(Buffer.from(bytes.subarray(passFrom, at)))
-        passFrom = end
-        this.#row(bytes, at + headBytes, end)
-      }
-      at = end
-      need = headBytes
-    }
-    if (passFrom < at) this.#pass(Buffer.from(bytes.subarray(passFrom, at)))
-    this.#need = need
-    if (at < bytes.length) this.#keep(bytes.subarray(at))
-  }
-
-  #row(bytes: Buffer, offset: number, end: number): void {
-    if (this.failure !== undefined) return
-    try {
-      this.#take(bytes, offset, end)
-    } catch (error) {
-      this.failure = error instanceof Error ? error : new Error('A row could not be taken', { cause: error })
-    }
-  }
-
-  #keep(bytes: Buffer): void {
-    this.#pieces.push(Buffer.from(bytes))
-    this.#have += bytes.length
   }
 }

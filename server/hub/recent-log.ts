@@ -33,8 +33,9 @@ export function foldRecent(
   const fold = new Fold()
   for (const { point, keys } of commits) {
     if (point.seq > to) break
-    for (const { origin, ...key } of keys) {
-      if (organizations && key.organizationId !== null && !organizations.has(key.organizationId)) continue
+    for (const entry of keys) {
+      if (organizations && entry.organizationId !== null && !organizations.has(entry.organizationId)) continue
+      const { origin, ...key } = entry
       fold.add({ ...key, seq: point.seq, mutationId: origin.mutation_id, deviceId: origin.origin_device_id })
     }
   }

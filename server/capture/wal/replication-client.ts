@@ -1,5 +1,7 @@
 import pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
+import { createBulkSocket, messageKind, tapMessages } from '../../db/message-tap.ts'
+import { ReadPace } from './read-pace.ts'
 
 export interface ReplicationOptions {
   readonly connection: pg.ClientConfig
@@ -48,7 +50,6 @@ const passing = /^(08|53|57|55006)/
 /** What pg's types leave out: the protocol level of a connection. */
 interface ProtocolConnection {
   readonly stream: { pause(): void; resume(): void; destroy(): void }
-  on(event: 'copyData', listener: (message: { readonly chunk: Buffer }) => void): void
   once(event: 'replicationStart', listener: () => void): void
   sendCopyFromChunk(chunk: Buffer): void
 }
@@ -80,6 +81,7 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   const { clock, slot, publication } = options
   const config: pg.ClientConfig & { readonly replication: 'database' } = {
     ...options.connection,
+    stream: createBulkSocket,
     replication: 'database',
     application_name: 'tidewire capture',
     options: `-c logical_decoding_work_mem=${blockMemory}`,
@@ -106,8 +108,9 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   // In the middle of a transaction that sends nothing, it answers only when half its own limit has passed.
   const silentMs = timeoutMs === 0 ? 600_000 : Math.max(15_000, timeoutMs * 1.25)
   let [received, confirmed] = [0, 0]
-  let [failed, paused] = [false, false]
+  let [failed, paused, resting] = [false, false, false]
   let heardAt = clock.monotonic()
+  const pace = new ReadPace()
 
   const sendStatus = (wantsAnswer = false): void => {
     const status = Buffer.alloc(34)
@@ -119,23 +122,35 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     status[33] = wantsAnswer ? 1 : 0
     connection.sendCopyFromChunk(status)
   }
-  connection.on('copyData', ({ chunk }) => {
+  const hear = (bytes: Buffer, at: number, messageEnd: number): void => {
     if (failed) return
     heardAt = clock.monotonic()
     try {
-      if (chunk[0] === data) {
-        received = Math.max(received, readLsn(chunk, 1))
-        options.onMessage(chunk.subarray(25))
-      } else if (chunk[0] === keepalive) {
-        received = Math.max(received, readLsn(chunk, 1))
-        options.onPosition(readLsn(chunk, 1))
-        if (chunk[17] === 1) sendStatus()
+      if (bytes[at] === data) {
+        received = Math.max(received, readLsn(bytes, at + 1))
+        options.onMessage(bytes.subarray(at + 25, messageEnd))
+      } else if (bytes[at] === keepalive) {
+        received = Math.max(received, readLsn(bytes, at + 1))
+        options.onPosition(readLsn(bytes, at + 1))
+        if (bytes[at + 17] === 1) sendStatus()
       }
     } catch (error) {
       failed = true
       ended.resolve(new UnreadableStreamError(error))
     }
-  })
+  }
+  /** What comes next may wait in the socket for a moment. */
+  const rest = (bytes: number): void => {
+    const ms = pace.rest(clock.monotonic(), bytes)
+    if (ms === 0 || resting) return
+    resting = true
+    connection.stream.pause()
+    clock.after(ms, () => {
+      resting = false
+      if (!paused) connection.stream.resume()
+    })
+  }
+  tapMessages(client, messageKind.copyData, hear, rest)
   const started = new Promise<void>((resolve) => connection.once('replicationStart', resolve))
   const running = client
     .query(
@@ -187,12 +202,13 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
     resume() {
       paused = false
       heardAt = clock.monotonic()
-      connection.stream.resume()
+      if (!resting) connection.stream.resume()
     },
     ended: ended.promise,
     async close() {
       if (!closed) sendStatus()
       closed = true
+      paused = false
       connection.stream.resume()
       await end()
     },
