@@ -189,6 +189,8 @@ export class Node {
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
     })
     if (step.epoch !== undefined && step.epoch !== this.history.epoch) return void (await this.history.look())
+    // The database was found to be another one meanwhile, and the position is one of it.
+    if (step.from !== this.#position) return this.#notice()
     this.#options.troubles.report('feed', undefined)
     if (step.kind === 'step' && !step.torn) this.#at = step.at
     this.#lookAgain(step.pending === true)

@@ -36,9 +36,16 @@ class Gate {
 class SlowFeed extends MemoryFeed {
   readonly #steps = new Gate()
   readonly #accesses = new Gate()
+  #isLookHeld = false
 
   /** Of the live loop, with something in it. */
   holdNextStep(): Promise<() => void> {
+    return this.#steps.hold()
+  }
+
+  /** Of the live loop, whatever is in it. */
+  holdNextLook(): Promise<() => void> {
+    this.#isLookHeld = true
     return this.#steps.hold()
   }
 
@@ -54,7 +61,10 @@ class SlowFeed extends MemoryFeed {
 
   override async advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
     const step = await super.advance(from, request)
-    if (request.watchAccess && step.to > from) await this.#steps.pass()
+    if (request.watchAccess && (step.to > from || this.#isLookHeld)) {
+      this.#isLookHeld = false
+      await this.#steps.pass()
+    }
     return step
   }
 }
@@ -264,4 +274,39 @@ it('a step that is too big to read lets every session look at its token', async 
   feed.maxKeys = 0
   feed.commit({ puts: [stored('tasks', 'a', 1)] })
   await vi.waitFor(() => expect(clients.map(({ credentialsAsked }) => credentialsAsked > 0)).toEqual([true, true]))
+})
+
+it('a step that was read from a position that has been replaced meanwhile sets no position', async () => {
+  const first = await connected(ada, 'one')
+  await hold(first)
+  const kept = feed.newest.seq
+  for (const version of [1, 2, 3]) {
+    feed.commit({ puts: [stored('tasks', 'a', version)] })
+    await quiet()
+  }
+  const before = hub.stats().position
+  feed.restore(kept, 'restored')
+  const held = feed.holdNextLook()
+  feed.wake()
+  const release = await held
+  // Another server has told this device of the restored database.
+  const session = await hub.open({
+    principal: { kind: 'user', id: ben, organizationId, deviceId: id('two') },
+    cursor: { epoch: 'restored', seq: kept },
+    credentialsChanged: () => undefined,
+    send: () => undefined,
+    ended: () => undefined,
+  })
+  expect(session.resume).toBe(true)
+  expect(hub.stats().position).toBe(kept)
+  release()
+  await quiet()
+  expect(hub.stats().position).toBe(kept)
+  await first.connect(0)
+  await hold(first)
+  expect(feed.commit({ puts: [stored('tasks', 'b', 1)] })).toBeLessThan(before)
+  await quiet()
+  expect(first.failures).toEqual([])
+  expect([...first.rows.keys()]).toEqual([keyOf('tasks', id('b'))])
+  session.close()
 })

@@ -59,6 +59,7 @@ export class MemoryFeed implements Feed, ChangeSource {
     { seq: zeroSeq, rows: new Map(), access: new Map(), touched: [], departures: [], marks: [], canary: false },
   ]
   readonly #pause: () => Promise<void>
+  epoch = 'memory'
   #onCommits: (newest?: Seq) => void = () => undefined
   prunedThrough: Seq = zeroSeq
   maxKeys = Number.POSITIVE_INFINITY
@@ -95,9 +96,15 @@ export class MemoryFeed implements Feed, ChangeSource {
     return seq
   }
 
+  /** The database is the one of a backup, which has another history than replicas were told. */
+  restore(seq: Seq, epoch: string): void {
+    this.#commits.splice(this.#commits.findIndex((commit) => commit.seq > seq))
+    this.epoch = epoch
+  }
+
   async state(): Promise<FeedState> {
     await this.#pause()
-    return { epoch: 'memory', former: new Map(), head: this.#last.seq, prunedThrough: this.prunedThrough }
+    return { epoch: this.epoch, former: new Map(), head: this.#last.seq, prunedThrough: this.prunedThrough }
   }
 
   async access(principal: DevicePrincipal): Promise<AccessAnswer> {
@@ -120,11 +127,12 @@ export class MemoryFeed implements Feed, ChangeSource {
     const commits = this.#commits.filter(({ seq }) => seq > from && seq <= snapshot.seq)
     const changes = this.#changes(from, commits, snapshot).filter((change) => isWanted(change, request))
     if (changes.length > this.maxKeys || from < this.prunedThrough)
-      return { kind: 'too_far', from, to: snapshot.seq, moment: snapshot.seq }
+      return { kind: 'too_far', epoch: this.epoch, from, to: snapshot.seq, moment: snapshot.seq }
     return {
       kind: 'step',
+      epoch: this.epoch,
       from,
-      to: snapshot.seq,
+      to: toSeq(Math.max(from, snapshot.seq)),
       at: 1,
       moment: snapshot.seq,
       embeddings: request.embeddings,

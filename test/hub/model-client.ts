@@ -241,7 +241,7 @@ export class ModelClient {
     this.#parts = []
     const { to } = parts[0]?.message ?? { to: 0 }
     assert.ok(to >= (this.cursor?.seq ?? 0), 'batches never go back')
-    this.cursor = { epoch: 'memory', seq: toSeq(to) }
+    this.cursor = { epoch: this.#feed.epoch, seq: toSeq(to) }
     const messages = parts.map(({ message }) => message)
     for (const id of messages.flatMap(({ activated }) => activated)) {
       const one = this.followed.get(id)
