@@ -83,11 +83,11 @@ const analyticsDoneMs = 14 * minute
 const nightMs = 23 * hour
 const monthMs = 30 * 24 * hour
 
-/** One canary per cluster: a node that finds a fresh one leaves it at that. */
+/** One canary per cluster: a node that finds a fresh one leaves it at that. One of the future is from before the clock was set back. */
 const canarySql = `
 select sync.mark_canary() where pg_try_advisory_xact_lock(${maintenanceLock}, 0) and not exists (
   select 1 from (select occurred_at from sync_changes where channel = 'canary' order by seq desc limit 1) newest
-  where occurred_at > clock_timestamp() - interval '4 seconds'
+  where occurred_at between clock_timestamp() - interval '4 seconds' and clock_timestamp()
 )`
 
 /** The jobs of one server. They end after the step under way when `signal` is aborted. */

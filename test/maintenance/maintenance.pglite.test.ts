@@ -78,7 +78,8 @@ describe('pruning the change log', () => {
   })
 })
 
-test('the canary is committed at once, through the log', async () => {
+/** Resolves when the upkeep of a server that starts has committed its canary. */
+async function startedCanary(): Promise<void> {
   const seen = Promise.withResolvers<void>()
   const maintenance = startMaintenance({
     catalog: loadCatalog(),
@@ -91,7 +92,20 @@ test('the canary is committed at once, through the log', async () => {
   })
   await seen.promise
   await maintenance.stop()
+}
+
+test('the canary is committed at once, through the log', async () => {
+  await startedCanary()
   const { rowCount } = await home.database.pool.query(`select 1 from sync_changes where channel = 'canary'`)
+  expect(rowCount).toBe(1)
+})
+
+test('a canary that is dated ahead, from before the clock was set back, delays no other one', async () => {
+  const { pool } = home.database
+  await pool.query('select sync.mark_canary()')
+  await pool.query(`update sync_changes set occurred_at = now() + interval '1 hour' where channel = 'canary'`)
+  await startedCanary()
+  const { rowCount } = await pool.query(`select 1 from sync_changes where channel = 'canary' and occurred_at <= now()`)
   expect(rowCount).toBe(1)
 })
 

@@ -1,27 +1,32 @@
 import type pg from 'pg'
+import type { Clock } from '../../../lib/clock.ts'
 import type { Log } from '../../telemetry/telemetry.ts'
 import { captureNames } from './capture-names.ts'
 
-interface SlotState {
-  readonly slot: string
-  /** The process of Postgres that sends to the reader; null: nobody reads. */
-  readonly pid: number | null
-  /** Since the last sign of life of the reader; null: none. */
-  readonly silence: number | null
+export interface SlotWatchOptions {
+  readonly pool: pg.Pool
+  readonly clock: Clock
+  readonly log: Log
 }
 
-/** A reader that has not said anything for so long is looked at again, and then is taken for hung. */
-const [suspectSeconds, silentSeconds] = [1.5, 2.5]
+/** Of the slot's reader. */
+interface Reader {
+  /** The process of Postgres that sends to it; null: nobody reads. */
+  readonly pid: number | null
+  /** Its last sign of life; null: none. */
+  readonly heartbeat: string | null
+}
 
-const stateSql = `
-select s.slot_name as slot, s.active_pid as pid,
-  extract(epoch from clock_timestamp() - c.heartbeat_at)::float8 as silence
+/** A reader that has given no other sign of life for so long is taken for hung. Milliseconds. */
+const silentMs = 2500
+
+const readerSql = `
+select s.active_pid as pid, extract(epoch from c.heartbeat_at)::text as heartbeat
 from pg_replication_slots s left join sync_capture c using (slot_name) where s.slot_name = $1`
 
 /** Locked by a writer in the middle of a long transaction: not silent, busy. */
 const idleSql = `
-select from sync_capture where slot_name = $1 and heartbeat_at < clock_timestamp() - ${silentSeconds} * interval '1 second'
-for update skip locked`
+select from sync_capture where slot_name = $1 and extract(epoch from heartbeat_at)::text = $2 for update skip locked`
 
 /** What the writer has confirmed is in the log, durably (`log-stream.ts`). */
 const confirmedSql = `
@@ -29,35 +34,38 @@ select (confirmed_flush_lsn - '0/0')::text as place, sync.postgres_run() as run 
 
 /**
  * What a server that follows the log looks at: whether the slot has lost its reader. One that ended, however it ended,
- * has left the slot to Postgres at once. One that hangs (stopped, or cut off without a word) still holds it: when its heartbeat is
- * old, is old still at the next look with the same connection, and no transaction of its own is under way, that connection is ended.
+ * has left the slot to Postgres at once. One that hangs (stopped, or cut off without a word) still holds it: when its heartbeat has
+ * been the same for a while, by this server's monotonic clock, and no transaction of its own is under way, its connection is ended.
  * Should it wake up, its term is over and it writes nothing (`sync.hold_capture`).
  */
 export class SlotWatch {
   readonly #pool: pg.Pool
+  readonly #clock: Clock
   readonly #log: Log
-  #suspect: number | undefined
+  #seen: (Reader & { readonly since: number }) | undefined
   #name: string | undefined
 
-  constructor(pool: pg.Pool, log: Log) {
+  constructor({ pool, clock, log }: SlotWatchOptions) {
     this.#pool = pool
+    this.#clock = clock
     this.#log = log
   }
 
   async mayBeTaken(): Promise<boolean> {
     const name = (this.#name ??= await this.#slotName())
-    const { rows } = await this.#pool.query<SlotState>({ name: 'slot_state', text: stateSql, values: [name] })
-    const [state] = rows
-    if (!state || state.pid === null) return true
-    const silence = state.silence ?? Number.POSITIVE_INFINITY
-    const wasSuspect = this.#suspect === state.pid
-    this.#suspect = silence > suspectSeconds ? state.pid : undefined
-    if (!wasSuspect || silence <= silentSeconds) return false
-    this.#suspect = undefined
-    const { rowCount } = await this.#pool.query({ name: 'slot_idle', text: idleSql, values: [name] })
+    const { rows } = await this.#pool.query<Reader>({ name: 'slot_reader', text: readerSql, values: [name] })
+    const [reader] = rows
+    if (!reader || reader.pid === null) return true
+    const now = this.#clock.monotonic()
+    if (this.#seen?.pid !== reader.pid || this.#seen.heartbeat !== reader.heartbeat)
+      this.#seen = { ...reader, since: now }
+    if (now - this.#seen.since < silentMs) return false
+    this.#seen = undefined
+    const values = [name, reader.heartbeat]
+    const { rowCount } = await this.#pool.query({ name: 'slot_idle', text: idleSql, values })
     if (!rowCount) return false
     this.#log.error('The writer of the change log does not answer; taking its place', { slot: name })
-    await this.#pool.query('select pg_terminate_backend($1, 1000)', [state.pid])
+    await this.#pool.query('select pg_terminate_backend($1, 1000)', [reader.pid])
     return true
   }
 

@@ -64,7 +64,7 @@ class WalSource implements ChangeSource {
       options: '-c synchronous_commit=local',
     })
     const isWriter = (): boolean => this.#role.stream !== undefined
-    const slot = new SlotWatch(pool, log)
+    const slot = new SlotWatch({ pool, clock, log })
     const progress = new LogProgress({ clock, news, isWriter })
     this.#database = database
     this.pool = pool
