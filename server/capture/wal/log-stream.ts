@@ -80,6 +80,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let pauseMs = gatherMs
   let endPause = (): void => undefined
   let isBig = false
+  let through = 0
 
   const push = (work: Work): void => {
     queue.push(work)
@@ -118,6 +119,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   void replication.ended.then((error) => ended.resolve(error))
 
   function reached(end: number): void {
+    through = end
     replication.confirm(end)
     options.onPosition(end, replication.run)
   }
@@ -209,7 +211,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     })
     /** Waits its turn on the connection; a failure shows at the next write. */
     const isWell = async (): Promise<boolean> => {
-      await claimed.beat()
+      await claimed.beat(through)
       return !(await silence.isCut())
     }
     const beat = (): void => {

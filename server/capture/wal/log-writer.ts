@@ -98,11 +98,12 @@ export class LogWriter {
     )
   }
 
-  /** A sign of life for those who watch. */
-  async beat(): Promise<void> {
+  /** A sign of life for those who watch. `through`: everything that ends before this place in the WAL is in the log. */
+  async beat(through: number): Promise<void> {
     await this.#client.query(
-      'update sync_capture set heartbeat_at = clock_timestamp() where slot_name = $1 and term = $2',
-      [this.#slot, this.#term],
+      `update sync_capture set heartbeat_at = clock_timestamp(), captured_through = greatest(captured_through, $3)
+       where slot_name = $1 and term = $2`,
+      [this.#slot, this.#term, through],
     )
   }
 

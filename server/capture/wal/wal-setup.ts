@@ -35,9 +35,21 @@ interface Standing {
   readonly capture: 'trigger' | 'wal'
   /** It came here without its log and its slot, and with another epoch: nobody can have missed anything. */
   readonly restored: boolean
+  /** A slot was being made when somebody's setup ended, and what was missed meanwhile has not been answered for. */
+  readonly pending: boolean
   /** As it was when it was last set up; null: never. */
   readonly known: PublicationState | null
 }
+
+/**
+ * Of a slot `s`: somebody else made it. It keeps less of the WAL than the one that was read had to, and nothing of it was ever read. Neither alone
+ * would say so: the place is written once a second, and a crash of Postgres forgets what was read.
+ */
+const replacedSql = `
+not s.active and exists (
+  select from sync_capture c join pg_stat_replication_slots t using (slot_name)
+  where c.slot_name = s.slot_name and t.total_txns = 0 and s.restart_lsn - '0/0' > c.captured_through
+)`
 
 /** What to say of a gap, and how not to have another one. */
 const avoid = {
@@ -66,9 +78,9 @@ export function setUpCapture(
 }
 
 async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOptions): Promise<CaptureNames> {
-  const { database, capture, restored, known } = await one<Standing>(
+  const { database, capture, restored, pending, known } = await one<Standing>(
     client,
-    'select current_database() as database, capture, restored, published as known from sync.settings',
+    'select current_database() as database, capture, restored, slot_pending as pending, published as known from sync.settings',
   )
   const names = captureNames(database)
   const { publication, slot } = names
@@ -84,7 +96,7 @@ async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOpti
     await patiently(() => client.query('select sync.publish_table($1, $2)', [publication, name]))
   }
   // A slot that began before its publication was made can never find it.
-  const fresh = await ensureSlot(client, slot, !published || unreadable !== undefined)
+  const fresh = await ensureSlot(client, slot, !published || unreadable !== undefined || pending)
   const state = found[0]?.state ?? {}
   const unwitnessed = tables.rows.filter(
     (table) =>
@@ -100,10 +112,9 @@ async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOpti
       tables: unwitnessed.map(({ name }) => name),
       remedy: avoid[outcome],
     })
-    await client.query('update sync_heads set epoch = gen_random_uuid()::text, updated_at = now()')
+    await answerFor(client, fresh ? slot : undefined, true)
     onGap(outcome)
-  }
-  if (fresh) await forgetTheFuture(client, slot)
+  } else if (fresh) await answerFor(client, slot, false)
   if (capture === 'trigger') await patiently(() => client.query('select sync.capture_by_wal($1, null)', [publication]))
   for (const { name } of usable.filter(({ listens }) => listens)) {
     await patiently(() => client.query('select sync.capture_by_wal($1, $2)', [publication, name]))
@@ -138,46 +149,56 @@ async function mendPublication(client: pg.Client, publication: string): Promise<
   return true
 }
 
-/** True: the slot is a new one. */
+/** True: the slot is a new one, which `sync.settings.slot_pending` says until it is answered for. */
 async function ensureSlot(client: pg.Client, slot: string, anew: boolean): Promise<boolean> {
   const { rows } = await client.query<{ lost: boolean }>(
-    `select coalesce(wal_status = 'lost', false) as lost from pg_replication_slots where slot_name = $1`,
+    `select coalesce(s.wal_status = 'lost', false) or (${replacedSql}) as lost from pg_replication_slots s where s.slot_name = $1`,
     [slot],
   )
   const [known] = rows
   if (known && !known.lost && !anew) return false
+  await client.query('update sync.settings set slot_pending = true')
   if (known) await client.query('select pg_drop_replication_slot($1)', [slot])
   // Waits for all transactions that are open now, the longest of them too; `SetupWatch` says for whom.
   await client.query('set lock_timeout = 0')
   await client.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot])
   await client.query(`set lock_timeout = '3s'`)
-  // Those of other slots too: this database had them under another name, or in another cluster.
-  await client.query('delete from sync_capture')
   return true
 }
 
 /**
- * A log that reaches beyond the slot's beginning was brought here from elsewhere: those positions are still to come. So was one
- * with transactions that are still to come, where the host does not say which system this is (`sync.ensure_epoch`).
+ * Answers for what was missed, in one transaction: a `gap` begins another epoch, and a `slot` that is new is no longer pending. A log that reaches
+ * beyond that slot's beginning was brought here from elsewhere: those positions are still to come. So was one with transactions that are still
+ * to come, where the host does not say which system this is (`sync.ensure_epoch`).
  */
-async function forgetTheFuture(client: pg.Client, slot: string): Promise<void> {
-  const { foreign } = await one<{ foreign: boolean }>(
-    client,
-    'select exists (select from sync_changes where xid >= (select pg_current_xact_id())) as foreign',
-  )
-  if (foreign) {
-    await client.query('begin; select sync.forget_log(); update sync_heads set epoch = gen_random_uuid()::text; commit')
-    return
+async function answerFor(client: pg.Client, slot: string | undefined, gap: boolean): Promise<void> {
+  await client.query('begin')
+  try {
+    let horizon = ''
+    if (slot !== undefined) {
+      await client.query('update sync.settings set slot_pending = false')
+      // Those of other slots too: this database had them under another name, or in another cluster.
+      await client.query('delete from sync_capture')
+      const { foreign } = await one<{ foreign: boolean }>(
+        client,
+        'select exists (select from sync_changes where xid >= (select pg_current_xact_id())) as foreign',
+      )
+      const { entries } = await one<{ entries: string }>(
+        client,
+        foreign
+          ? `select '0' as entries, sync.forget_log()`
+          : `select sync.forget_after((confirmed_flush_lsn - '0/0')::bigint)::text as entries from pg_replication_slots where slot_name = $1`,
+        foreign ? [] : [slot],
+      )
+      if (entries !== '0') horizon = ', pruned_through_seq = 0'
+      gap ||= foreign || entries !== '0'
+    }
+    if (gap) await client.query(`update sync_heads set epoch = gen_random_uuid()::text, updated_at = now()${horizon}`)
+    await client.query('commit')
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined)
+    throw error
   }
-  const { entries } = await one<{ entries: string }>(
-    client,
-    `select sync.forget_after((confirmed_flush_lsn - '0/0')::bigint)::text as entries from pg_replication_slots where slot_name = $1`,
-    [slot],
-  )
-  if (entries !== '0')
-    await client.query(
-      'update sync_heads set epoch = gen_random_uuid()::text, pruned_through_seq = 0, updated_at = now()',
-    )
 }
 
 async function one<R extends object>(client: pg.Client, sql: string, values: readonly unknown[] = []): Promise<R> {

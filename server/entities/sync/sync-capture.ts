@@ -18,6 +18,8 @@ export const syncCapture = defineTable({
     term: bigint().default(0),
     holder: text().nullable(),
     heartbeatAt: timestamp().nullable(),
+    /** Everything before this place in the WAL is in the log. */
+    capturedThrough: bigint().nullable(),
   },
   indexes: [unique(['slotName'])],
 })
