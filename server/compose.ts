@@ -234,7 +234,7 @@ async function openAll(
     ...{ database, catalog, clock: time, log, troubles, vitals },
     archiveDir: join(config.dataDir, 'archive'),
     artifactDir: config.artifactDir,
-    inspectCapture: async () => source.inspect?.(),
+    inspectCapture: async () => (await source.inspect?.()) ?? true,
     onCanary: wake,
     onGap: (cause) => count('gap', cause),
     statements: () => statements.take(),

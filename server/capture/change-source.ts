@@ -69,8 +69,11 @@ export interface ChangeSource {
   readonly role?: 'writer' | 'follower'
   /** Its own connections, for metrics. Absent: it has none. */
   readonly pool?: CountedPool
-  /** Looks whether every commit still comes, and begins anew where it may not have. Absent: nothing but the schema could be amiss. */
-  inspect?(): Promise<void>
+  /**
+   * Looks whether every commit still comes, and begins anew where it may not have. False: something may be missing, and nobody may be told to be
+   * current. Absent: nothing but the schema could be amiss.
+   */
+  inspect?(): Promise<boolean>
   /** Leaves the log to another server at once, and follows it until `stop`. */
   retire?(): Promise<void>
   stop(): Promise<void>

@@ -1,11 +1,13 @@
-// A slot that looks well is no proof that nothing was missed: somebody may have died while making it, or somebody else made it.
+// What is missed while all looks well: by a slot whose maker died, or that somebody else made, and by a publication that lost a table.
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createWalSource } from '../../server/capture/capture.ts'
 import type { ChangeSource } from '../../server/capture/change-source.ts'
-import { silentLog } from '../../server/telemetry/telemetry.ts'
+import { loadCatalog } from '../../server/catalog/catalog.ts'
+import { startMaintenance } from '../../server/maintenance/maintenance.ts'
+import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -42,8 +44,9 @@ async function one<T>(text: string): Promise<T> {
 
 const epoch = () => one<string>('select epoch as value from sync_heads')
 const slots = `pg_replication_slots where database = current_database()`
-const addTask = () => insert(pool(), 'tasks', { organization_id: world.organization, project_id: world.project, title: 'T' })
-const isLogged = (id: unknown) =>
+const addTask = () =>
+  insert(pool(), 'tasks', { organization_id: world.organization, project_id: world.project, title: 'T' })
+const isLogged = (id: string) =>
   one<boolean>(`select exists (select from sync_changes where row_id = '${id}') as value`)
 
 test('a slot that was dropped and made again under the same name begins another epoch', async () => {
@@ -113,4 +116,44 @@ test('whoever dies between making a slot and beginning an epoch leaves the gap t
   expect(await isLogged(id)).toBe(false)
   expect(gaps).toEqual(['lost'])
   expect(await epoch()).not.toBe(before)
+})
+
+test('a server that follows commits no sign of life while a table is not published, and says why', async () => {
+  const before = await epoch()
+  const options = { database: db.database, clock: systemClock, random: systemRandom, log: silentLog }
+  const troubles = new Troubles(systemClock, silentLog)
+  const follower = createWalSource({ ...options, troubles })
+  await follower.start(() => undefined)
+  expect(follower.role).toBe('follower')
+  const [{ id }, name] = [await addTask(), await one<string>('select pubname as value from pg_publication')]
+  await pool().query(`alter publication ${pg.escapeIdentifier(name)} drop table tasks`)
+  await pool().query(`update tasks set title = 'Unseen' where id = $1`, [id])
+  const inspected = async (): Promise<void> => {
+    const done = Promise.withResolvers<void>()
+    const maintenance = startMaintenance({
+      ...options,
+      catalog: loadCatalog(),
+      archiveDir: '/nonexistent',
+      troubles,
+      inspectCapture: () => follower.inspect?.().finally(() => done.resolve()) ?? Promise.resolve(true),
+      onCanary: () => undefined,
+    })
+    await done.promise
+    await maintenance.stop()
+  }
+  const canaries = () => one<number>(`select count(*)::integer as value from sync_changes where channel = 'canary'`)
+  await inspected()
+  await source.head()
+  expect(await canaries()).toBe(0)
+  expect(troubles.all).toMatchObject([
+    { part: 'capture', code: 'capture_unavailable', message: expect.stringContaining('tasks') },
+  ])
+  expect(await source.inspect?.()).toBe(false)
+  await expect.poll(epoch, { timeout: 60_000 }).not.toBe(before)
+  await expect.poll(() => follower.inspect?.(), { timeout: 60_000 }).toBe(true)
+  expect(troubles.all).toEqual([])
+  await inspected()
+  await follower.head()
+  expect(await canaries()).toBe(1)
+  await follower.stop()
 })

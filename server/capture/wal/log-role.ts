@@ -2,8 +2,9 @@ import type pg from 'pg'
 import { backoffDelay, type BackoffPolicy } from '../../../lib/backoff.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Random } from '../../../lib/random.ts'
-import type { TideError } from '../../../protocol/error.ts'
+import { TideError } from '../../../protocol/error.ts'
 import { errorText, type Log, type Troubles } from '../../telemetry/telemetry.ts'
+import { captureNames } from './capture-names.ts'
 import type { ForeignReason } from './commit-assembler.ts'
 import type { LogProgress } from './log-progress.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
@@ -35,7 +36,7 @@ type State =
   | { readonly kind: 'asking' }
   /** Another server reads the slot: this one takes it when that reader is gone. */
   | { readonly kind: 'following' }
-  | { readonly kind: 'writing'; readonly stream: LogStream; readonly publication: string }
+  | { readonly kind: 'writing'; readonly stream: LogStream }
   /** Leaves the slot to other servers for good, and follows them. */
   | { readonly kind: 'retired' }
   | { readonly kind: 'stopped' }
@@ -48,6 +49,8 @@ const watchMs = 500
 /** So often the first start is told that it waits for somebody, every 5 s, before the server listens all the same. */
 const startLooks = 3
 const slotInUse = '55006'
+/** At most so many tables stand in a message. */
+const shown = 5
 
 /**
  * Tables that are not published as they were when capture was set up; one that is gone altogether is not capture's to
@@ -55,9 +58,10 @@ const slotInUse = '55006'
  */
 const distortedSql = `
 with now as materialized (select sync.publication_state($1) as state)
-select from sync.settings, now, jsonb_each_text(published) as known(name, state)
+select known.name from sync.settings, now, jsonb_each_text(published) as known(name, state)
 where now.state ->> known.name is distinct from known.state
-  and exists (select from sync.captured_tables($1) c where c.name = known.name)`
+  and exists (select from sync.captured_tables($1) c where c.name = known.name)
+order by 1`
 
 /**
  * Which part this server has in the log: of all servers on a database one reads the slot and writes the log, the others
@@ -71,6 +75,8 @@ export class LogRole {
   /** The first start waits for it: this server writes, another one does, or somebody is in the way for long. */
   readonly #ready = Promise.withResolvers<void>()
   #state: State = { kind: 'asking' }
+  #publication: string | undefined
+  #sawDistorted = false
   #running: Promise<void> | undefined
   #endPause: () => void = () => undefined
 
@@ -104,13 +110,24 @@ export class LogRole {
     if (this.#is('following')) this.#endPause()
   }
 
-  /** Ends the stream where a table is not published as it was, so that the next one is set up anew. */
-  async inspect(): Promise<void> {
-    const state = this.#state
-    if (state.kind !== 'writing') return
-    const values = [state.publication]
-    const { rowCount } = await this.#options.pool.query({ name: 'distorted', text: distortedSql, values })
-    if (rowCount) await state.stream.close()
+  /**
+   * False: a table is not published as it was, so that changes may be missed. Who writes the log ends its stream then, and the next one is set up anew;
+   * who follows says so until that has been done.
+   */
+  async inspect(): Promise<boolean> {
+    const { pool, troubles } = this.#options
+    const values = [(this.#publication ??= await this.#publicationName())]
+    const { rows } = await pool.query<{ name: string }>({ name: 'distorted', text: distortedSql, values })
+    if (rows.length > 0 && this.stream) await this.stream.close()
+    else if (rows.length > 0) troubles.report('capture', distorted(rows.map(({ name }) => name)))
+    else if (this.#sawDistorted) troubles.report('capture', undefined)
+    this.#sawDistorted = rows.length > 0
+    return rows.length === 0
+  }
+
+  async #publicationName(): Promise<string> {
+    const { rows } = await this.#options.pool.query<{ name: string }>('select current_database() as name')
+    return captureNames(rows[0]?.name ?? '').publication
   }
 
   /** Leaves the slot to others. True: it was this server's until now. */
@@ -180,7 +197,7 @@ export class LogRole {
       await stream.close()
       return 0
     }
-    this.#state = { kind: 'writing', stream, publication: names.publication }
+    this.#state = { kind: 'writing', stream }
     this.#ready.resolve()
     troubles.report('capture', undefined)
     log.info('Writing the change log', { slot: names.slot })
@@ -233,6 +250,14 @@ export class LogRole {
       }
     })
   }
+}
+
+function distorted(tables: readonly string[]): TideError {
+  return new TideError(
+    'capture_unavailable',
+    `Changes may be missed: not published as they were: ${tables.slice(0, shown).join(', ')}${tables.length > shown ? `, and ${tables.length - shown} more` : ''}.`,
+    { remedy: 'Nothing: the server that writes the change log notices within five seconds, and mends it.' },
+  )
 }
 
 function codeOf(error: unknown): string | undefined {

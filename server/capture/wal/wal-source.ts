@@ -92,7 +92,7 @@ class WalSource implements ChangeSource {
     if (!this.#role.stream) this.#progress.wake()
   }
 
-  inspect(): Promise<void> {
+  inspect(): Promise<boolean> {
     return this.#role.inspect()
   }
 
