@@ -46,6 +46,7 @@ export const packageVersion = (
 export function createReports(reported: Reported): Reports {
   const { database, config, clock, source, feed, cluster, troubles, isClosing } = reported
   const { pool, watch } = database
+  const { redis } = cluster
   const connections = (): number => reported.gateway()?.connections ?? 0
   const health = watchHealth({
     clock,
@@ -55,7 +56,7 @@ export function createReports(reported: Reported): Reports {
       const { lastCanaryAt } = reported.hub().stats()
       return lastCanaryAt === null ? null : clock.monotonic() - lastCanaryAt
     },
-    ...(cluster.redis ? { redis: () => redisFigures(cluster.redis?.isUp ?? false) } : {}),
+    ...(redis ? { redis: () => redisFigures(redis) } : {}),
     pool: { waiting: () => pool.waitingCount, size: pool.options.max ?? 0 },
     neglected: async () => neglected(await readSystemHealth(pool)),
   })
@@ -76,7 +77,7 @@ export function createReports(reported: Reported): Reports {
       troubles: troubles.all,
       closing: isClosing(),
       log: source.role ?? null,
-      redis: cluster.redis ? { ok: cluster.redis.isUp } : null,
+      redis: redis ? { ok: redisFigures(redis).ok } : null,
       connections: connections(),
       node: cluster.node,
       version: packageVersion,

@@ -1,8 +1,8 @@
-import { createClient, type RedisClientOptions } from '@redis/client'
+import { createClient, ErrorReply, type RedisClientOptions } from '@redis/client'
 import { backoffDelay } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
-import type { Log } from '../telemetry/telemetry.ts'
+import { errorText, type Log } from '../telemetry/telemetry.ts'
 
 export interface RedisOptions {
   readonly url: string
@@ -15,6 +15,8 @@ export interface RedisOptions {
 export interface Redis {
   /** It answers. */
   readonly isUp: boolean
+  /** Why it lets nobody read the stream of socket.io's adapter, though it answers: a right is missing, most often. */
+  readonly refusal: string | undefined
   /** Calls back when `isUp` changes. Returns how to stop. */
   onChange(listener: (isUp: boolean) => void): () => void
   /** False: it was dropped, since Redis does not answer. Nothing is kept for later. */
@@ -28,7 +30,8 @@ export interface Redis {
 
 /**
  * What `@socket.io/redis-streams-adapter` asks of a client of node-redis. It does not look after its promises, and reads its stream in a
- * loop without a pause: so `publish` never rejects, and the clients it duplicates for reading queue while Redis is away instead of refusing.
+ * loop without a pause: so `publish` never rejects, and the clients it duplicates for reading queue while Redis is away instead of refusing,
+ * and answer a refusal a second later.
  */
 export interface AdapterClient {
   readonly sSubscribe: () => void
@@ -50,6 +53,8 @@ const pingMs = 1000
 const silentMs = 3000
 /** A connection on which nothing moves is given up; above the time for which the adapter's reads wait. */
 const idleMs = 12_000
+/** From a read that failed to the next. */
+const rereadMs = 1000
 /** Messages without an answer; more are dropped. */
 const maxUnanswered = 1000
 
@@ -61,6 +66,7 @@ export function openRedis(options: RedisOptions): Redis {
   const publisher = connected(makeClient(options, { disableOfflineQueue: true, idleMs: silentMs + pingMs }))
   const subscriber = connected(makeClient(options, { pingMs, idleMs: silentMs + pingMs }))
   let isUp = false
+  let refusal: string | undefined
   let isClosed = false
   let unanswered = 0
   let cancelBeat = (): void => undefined
@@ -105,9 +111,21 @@ export function openRedis(options: RedisOptions): Redis {
     return true
   }
 
+  /** Of a read: undefined, or why there is none. */
+  function heard(error: unknown): void {
+    const now = error instanceof ErrorReply ? errorText(error) : undefined
+    if (now === refusal || isClosed) return
+    refusal = now
+    if (now === undefined) log.info('Redis lets its stream be read')
+    else log.error('Redis answers, and does not let its stream be read', { error: now })
+  }
+
   return {
     get isUp() {
       return isUp
+    },
+    get refusal() {
+      return refusal
     },
     onChange(listener) {
       listeners.add(listener)
@@ -125,9 +143,23 @@ export function openRedis(options: RedisOptions): Redis {
       duplicate() {
         const reader = makeClient(options, { pingMs, idleMs })
         readers.push(reader)
-        const connect = reader.connect.bind(reader)
+        const [connect, xRead] = [reader.connect.bind(reader), reader.xRead.bind(reader)]
         // Only a server that ends gives up. Nobody would hear of it: the process would end by a rejection that is not handled.
-        return Object.assign(reader, { connect: () => connect().catch(() => new Promise<never>(() => undefined)) })
+        return Object.assign(reader, {
+          connect: () => connect().catch(() => new Promise<never>(() => undefined)),
+          xRead: async (...asked: Parameters<typeof xRead>) => {
+            try {
+              const answer = await xRead(...asked)
+              heard(undefined)
+              return answer
+            } catch (error) {
+              heard(error)
+              // Who closes asks nothing more.
+              await new Promise<void>((resolve) => void (isClosed || clock.after(rereadMs, resolve)))
+              throw error
+            }
+          },
+        })
       },
     },
     async close() {

@@ -188,14 +188,18 @@ function slot({ name, active, state, retainedBytes, keepBytes, oldest }: SlotFig
   }
 }
 
-/** A server with REDIS_URL, and whether it answers. */
-export function redisFigures(ok: boolean): RedisFigures {
-  return {
-    ok,
-    detail: ok
-      ? 'connected'
-      : 'does not answer: presence stays on its server, and other servers notice commits a little later; nothing waits for it',
-  }
+/** A server with REDIS_URL: whether Redis answers, and why it does not let its stream be read, if so. */
+export function redisFigures({
+  isUp,
+  refusal,
+}: {
+  readonly isUp: boolean
+  readonly refusal?: string | undefined
+}): RedisFigures {
+  const away =
+    'does not answer: presence stays on its server, and other servers notice commits a little later; nothing waits for it'
+  const detail = refusal === undefined ? 'connected' : `answers, and refuses XREAD: ${refusal}`
+  return { ok: isUp && refusal === undefined, detail: isUp ? detail : away }
 }
 
 function redis({ ok, detail }: RedisFigures): HealthCheck {
