@@ -16,7 +16,7 @@ import { Opened } from '../lib/opened.ts'
 import { systemRandom } from '../lib/random.ts'
 import { TideError } from '../protocol/error.ts'
 import { createActions, shippedActions, type AnyAction } from './actions/actions.ts'
-import { nightlyBackups } from './backup/backup.ts'
+import { nightlyBackups } from './backup/nightly-backups.ts'
 import { createAuth, createDeviceRegistry, createDeviceStandings, createSignIn, openSigningKey } from './auth/auth.ts'
 import { createTriggerSource, createWalSource } from './capture/capture.ts'
 import { createCipher, createCredentials, type Credentials } from './credentials/credentials.ts'
@@ -32,6 +32,7 @@ import {
   createSignInRoutes,
   listen,
   watchRequests,
+  openAdapter,
   type Gateway,
   type Pusher,
 } from './gateway/gateway.ts'
@@ -44,7 +45,6 @@ import { createSqlMutationStore } from './mutation/sql-mutation-store.ts'
 import { createRepositories, type Repositories } from './repositories/repositories.ts'
 import { createReports, explainRequests, packageVersion } from './reports.ts'
 import { createObservation } from './telemetry/observation.ts'
-import { startTracing } from './telemetry/tracing.ts'
 import { errorText, silentLog, StatementLog, Troubles, type Log, type Trouble } from './telemetry/telemetry.ts'
 
 /** The most that a stop waits for pushes and requests in flight, and for clients to be sent elsewhere. Milliseconds. */
@@ -120,10 +120,13 @@ async function openAll(
   const { pool } = database
   const catalog = loadCatalog(application.entities ?? [], { embeddingDimension: config.embedding.dimension })
   const troubles = new Troubles(clock, log)
-  const cluster = openCluster({ redisUrl: config.redisUrl, name: await nameOf(database), clock, random, log })
+  const cluster = await openCluster({ redisUrl: config.redisUrl, name: await nameOf(database), clock, random, log })
   opened.toEnd(() => cluster.close())
   const tracing =
-    config.tracing && (await startTracing({ config: config.tracing, clock, random, log, version: packageVersion }))
+    config.tracing &&
+    (await import('./telemetry/tracing.ts')).startTracing({
+      ...{ config: config.tracing, clock, random, log, version: packageVersion },
+    })
   if (tracing) opened.toEnd(() => tracing.close())
   /** Nothing is captured before there are metrics. */
   let count: (event: 'gap' | 'foreign', label: string) => void = () => undefined
@@ -210,7 +213,10 @@ async function openAll(
     }),
     allowedOrigins: config.allowedOrigins,
     addressOf,
-    others: cluster.redis && { node: cluster.node, prefix: cluster.prefix, client: cluster.redis.adapterClient },
+    others: cluster.redis && {
+      node: cluster.node,
+      adapter: await openAdapter(cluster.redis.adapterClient, cluster.prefix),
+    },
     schemaHash: catalog.schemaHash,
     count: (event, label) => metrics.count(event, label),
     explain: explainRequests(troubles),

@@ -46,6 +46,7 @@ const ARROWS: rules.Arrows = {
   ],
   'server/compose': ['*'],
   'server/server': ['*'],
+  'server/tide-server': ['*'],
   'server/reports': [
     'server/capture',
     'server/cluster',
@@ -69,7 +70,7 @@ const ARROWS: rules.Arrows = {
     'server/maintenance',
     'server/credentials',
     'server/scope',
-    'server/server',
+    'server/tide-server',
     'server/telemetry',
   ],
 
@@ -195,6 +196,7 @@ const ERRORS_READ: ReadonlySet<string> = new Set([
 const COMPOSERS: ReadonlySet<string> = new Set([
   'server/compose.ts',
   'server/server.ts',
+  'server/tide-server.ts',
   'server/reports.ts',
   'client-sdk/client.ts',
   'client-sdk/client-base.ts',
@@ -239,7 +241,13 @@ const RULES = {
   ),
   leaves: rules.importedOnlyBy(/^node:/, (path) => !/^(protocol|lib)\//.test(path) || path === 'lib/folder-lock.ts'),
   errors: rules.tellsErrorsByText(ERRORS_READ),
-  browsers: rules.runsInBrowsers('client-sdk/index.ts'),
+  browsers: rules.loadsWithout('client-sdk/index.ts', /^node:/, 'browsers'),
+  // Each is megabytes of every server, and some only serve at the first sign-in, with Redis, or for units of an application.
+  weight: rules.loadsWithout(
+    'server/cli/start.ts',
+    /^(@mikro-orm\/(?!core$)|kysely|@redis\/|@socket\.io\/|@opentelemetry\/|pino-pretty|tar$|@node-rs\/|@electric-sql\/)/,
+    'servers that never use it',
+  ),
   names: rules.hasNames(new Set(['client-sdk/index.ts'])),
 } as const
 
@@ -279,6 +287,8 @@ describe('the house', () => {
     expect(RULES.leaves(house)).toEqual([])
     expect(RULES.browsers(house)).toEqual([])
   })
+
+  it('loads what only some servers need where it is used', () => expect(RULES.weight(house)).toEqual([]))
 
   it('names files after what is inside', () => expect(RULES.names(house)).toEqual([]))
 })

@@ -10,7 +10,7 @@ const heapEnv = { MALLOC_TRIM_THRESHOLD_: '131072' }
 
 /** Flags and environment that let `ProcessMemory.settled` work in a Node process to be started. */
 export function probeOptions(): { readonly flags: readonly string[]; readonly env: Readonly<Record<string, string>> } {
-  const probe = fileURLToPath(new URL('./probe.worker.ts', import.meta.url))
+  const probe = fileURLToPath(new URL('./probe.worker.js', import.meta.url))
   const file = join(tmpdir(), `tidewire-bench-probe-${process.pid}-${probes++}.json`)
   return { flags: ['--expose-gc', '--import', probe], env: { ...heapEnv, BENCH_PROBE_FILE: file } }
 }

@@ -7,5 +7,4 @@
  */
 export { expiredBackups } from './backup-runs.ts'
 export { makeBackup, type BackupOptions } from './make-backup.ts'
-export { nightlyBackups } from './nightly-backups.ts'
 export { restoreBackup, testRestore, type RestoreTest } from './restore.ts'

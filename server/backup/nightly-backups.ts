@@ -2,8 +2,7 @@ import type { Config } from '../config.ts'
 import { processEnvironment } from '../config.ts'
 import type { Backups } from '../maintenance/maintenance.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import { makeBackup, type BackupOptions } from './make-backup.ts'
-import { testRestore } from './restore.ts'
+import type { BackupOptions } from './make-backup.ts'
 
 /** What a server does for itself with BACKUP_DIR. Undefined: no folder is configured. */
 export function nightlyBackups(
@@ -31,11 +30,13 @@ export function nightlyBackups(
   return {
     async make({ signal, unlessDoneMs }) {
       if (await wasDone('full', unlessDoneMs)) return
+      const { makeBackup } = await import('./make-backup.ts')
       const made = await makeBackup(optionsWith(signal))
       if (made) log.info('Backup made', { location: made.location, bytes: made.sizeBytes, removed: made.removed })
     },
     async test({ signal, unlessDoneMs }) {
       if (await wasDone('restore_test', unlessDoneMs)) return
+      const { testRestore } = await import('./restore.ts')
       const test = await testRestore(optionsWith(signal))
       if (!test) return
       const { location, differences } = test

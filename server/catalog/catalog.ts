@@ -1,18 +1,16 @@
 /**
- * The catalog: what the server knows of its tables, read once from the MikroORM entities. Everything that depends on
+ * The catalog: what the server knows of its tables, read once from their declarations. Everything that depends on
  * the schema (mutation, hub, scope, the wire, the SDK's types) works on it, so no table is described twice.
  *
- *     entities → loadCatalog() → descriptors → wire, replicas, generated client types
+ *     defineTable → loadCatalog() → descriptors → wire, replicas, generated client types
  *
- * Building it connects to nothing.
+ * Building it connects to nothing, and does not need the ORM, which a server that only syncs never loads.
  */
-import { MikroORM } from '@mikro-orm/postgresql'
-import type { EntityMetadata } from '@mikro-orm/core'
 import type { Direction, ScopeRule, Schema, TableDescriptor } from '../../protocol/rows/table.ts'
 import { reservedTableNames, toProperty } from '../../protocol/rows/table.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DeleteRule, TableEntity, TableSpec } from '../entities/define.ts'
-import { embeddingDimension, tableSpec } from '../entities/define.ts'
+import { embeddingDimension, sqlType, tableSpec, toColumnName } from '../entities/define.ts'
 import { entities } from '../entities/entities.ts'
 import { belongs, describeTable } from './describe-table.ts'
 import { schemaHash } from './generate.ts'
@@ -113,10 +111,7 @@ export function loadCatalog(own: readonly TableEntity[] = [], options: CatalogOp
 }
 
 function readCatalog(own: readonly TableEntity[], dimension: number): Catalog {
-  const orm = new MikroORM({ entities: [...entities, ...own], dbName: 'catalog' })
-  const tables = [...orm.getMetadata().getAll().values()].map((meta) =>
-    toCatalogTable(meta, tableSpec(meta.tableName), dimension),
-  )
+  const tables = [...entities, ...own].map(({ meta }) => toCatalogTable(tableSpec(meta.tableName), dimension))
   const synced = tables.filter((table): table is SyncedTable => table.descriptor !== undefined)
   const schema = Object.fromEntries(synced.map((table) => [table.property, table.descriptor]))
   return {
@@ -127,7 +122,7 @@ function readCatalog(own: readonly TableEntity[], dimension: number): Catalog {
   }
 }
 
-function toCatalogTable(meta: EntityMetadata, spec: TableSpec, dimension: number): CatalogTable {
+function toCatalogTable(spec: TableSpec, dimension: number): CatalogTable {
   const reserved = reservedTableNames.find((name) => name === toProperty(spec.table))
   if (reserved !== undefined && spec.direction !== 'server') {
     throw new TideError(
@@ -143,14 +138,14 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec, dimension: number
     direction: spec.direction,
     descriptor: describeTable(spec, dimension),
     scope: spec.scope,
-    sqlColumns: meta.props.map((prop) => ({
-      name: prop.fieldNames[0] ?? prop.name,
-      property: prop.name,
-      sqlType: spec.columns[prop.name]?.spec.type === 'vector' ? `vector(${dimension})` : (prop.columnTypes[0] ?? ''),
-      nullable: prop.nullable ?? false,
-      generated: prop.generated !== undefined,
-      hidden: prop.hidden ?? false,
-      primary: prop.primary ?? false,
+    sqlColumns: columns.map(([property, { spec: column }]) => ({
+      name: toColumnName(property),
+      property,
+      sqlType: sqlType({ ...column, ...(column.type === 'vector' ? { dimension } : {}) }),
+      nullable: column.nullable,
+      generated: column.generated !== undefined,
+      hidden: column.hidden,
+      primary: column.primary,
     })),
     hidden: columns.filter(([, column]) => column.spec.hidden).map(([property]) => property),
     fixed: spec.classes?.fixed ?? [],
@@ -161,12 +156,12 @@ function toCatalogTable(meta: EntityMetadata, spec: TableSpec, dimension: number
     revisions: spec.revisions ?? {},
     redacted: spec.redacted ?? [],
     guards: spec.guards ?? {},
-    foreignKeys: meta.props.flatMap((prop) => {
-      const column = spec.columns[prop.name]?.spec
-      if (!column?.references) return []
+    foreignKeys: columns.flatMap(([property, { spec: column }]) => {
+      if (!column.references) return []
       const { table, onDelete } = column.references
-      const { name: property, fieldNames } = prop
-      const key = { property, column: fieldNames[0] ?? '', table, onDelete, author: column.author }
+      // Throws where no such table is declared.
+      tableSpec(table)
+      const key = { property, column: toColumnName(property), table, onDelete, author: column.author }
       return [{ ...key, belongs: belongs(property, column) }]
     }),
     polymorphic: spec.polymorphic ?? [],

@@ -3,7 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import { tableSpec } from '../entities/define.ts'
-import type { Application } from '../server.ts'
+import type { Application } from '../tide-server.ts'
 
 const list = z.array(z.unknown()).optional()
 const applicationSchema = z.object({ entities: list, migrations: list, actions: list })

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import type { Catalog } from '../catalog/catalog.ts'
 import { loadConfig, type Config } from '../config.ts'
 import type { Database } from '../db/db.ts'
-import type { Application } from '../server.ts'
+import type { Application } from '../tide-server.ts'
 import { createConsole, exitCodeHelp, exitCodes, type Console } from './console.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>

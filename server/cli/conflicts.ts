@@ -7,7 +7,7 @@ import type { Outcome } from '../../protocol/messages/mutation.ts'
 import { createDeviceRegistry } from '../auth/auth.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
-import { createPusher } from '../server.ts'
+import { createPusher } from '../tide-server.ts'
 import type { DatabaseJob } from './command.ts'
 import { table, type Console } from './console.ts'
 

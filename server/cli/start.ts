@@ -2,8 +2,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import type { Config } from '../config.ts'
 import type { Database } from '../db/db.ts'
-import { seedDemo } from '../demo/demo.ts'
-import { createServer, type TideServer } from '../server.ts'
+import { createServer, type TideServer } from '../tide-server.ts'
 import { createLog } from '../telemetry/telemetry.ts'
 import type { Job } from './command.ts'
 import { exitCodes, type Console } from './console.ts'
@@ -26,7 +25,7 @@ export async function start({ config, console, application }: Job): Promise<numb
   const began = systemClock.monotonic()
   const server = createServer(config, {
     ...application,
-    log: createLog(config.logLevel, config.logFormat),
+    log: await createLog(config.logLevel, config.logFormat),
     onProgress: (text) => console.progress(text),
   })
   try {
@@ -82,6 +81,7 @@ async function prepareDemo(config: Config, database: Database, console: Console)
   const { rowCount } = await database.pool.query('select 1 from organizations limit 1')
   if (rowCount === 0) {
     console.progress('Making demo data: organization demo with ada, ben, eve and agent scout')
+    const { seedDemo } = await import('../demo/demo.ts')
     await seedDemo(database.pool, { clock: systemClock, random: systemRandom, dimension: config.embedding.dimension })
   }
   if (config.auth.kind === 'jwks') return undefined

@@ -9,7 +9,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import type { Log } from '../telemetry/telemetry.ts'
-import { openRedis, type Redis } from './redis.ts'
+import type { Redis } from './redis.ts'
 
 export type { AdapterClient, Redis } from './redis.ts'
 
@@ -42,10 +42,11 @@ export interface News {
 }
 
 /** Never fails for want of Redis: it goes on trying. */
-export function openCluster({ redisUrl, name, clock, random, log }: ClusterOptions): Cluster {
+export async function openCluster({ redisUrl, name, clock, random, log }: ClusterOptions): Promise<Cluster> {
   const node = Buffer.from(random.bytes(8)).toString('hex')
   const prefix = `tidewire:${name}`
-  const redis = redisUrl === undefined ? undefined : openRedis({ url: redisUrl, clock, random, log })
+  const redis =
+    redisUrl === undefined ? undefined : (await import('./redis.ts')).openRedis({ url: redisUrl, clock, random, log })
   return {
     node,
     redis,

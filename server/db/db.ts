@@ -8,7 +8,7 @@ import { observeStatements } from './observe-statements.ts'
 import { createSurvivingPool } from './surviving-pool.ts'
 import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
 import { createNotifications, type Notification } from './notifications.ts'
-import { migrateUp, openOrm, rollbackOne } from './orm.ts'
+import { migrateUp, rollbackOne } from './migrate.ts'
 import type { OwnSchema } from './own-schema.ts'
 import type { EmbeddingChoice } from './prepare.ts'
 
@@ -55,7 +55,7 @@ export interface Database {
   onNotify(listener: (notification: Notification) => void): () => void
   /** LISTENs on a dedicated connection that comes back by itself. */
   listen(channel: string): Promise<void>
-  /** MikroORM on the same connection settings; made at first use. */
+  /** MikroORM on the same connection settings; loaded and made at first use, for it is most of what a server would weigh. */
   orm(): Promise<MikroORM>
   /**
    * Applies what is pending, ships the rows that Tidewire brings, and returns the names of the migrations; concurrent callers wait
@@ -180,7 +180,7 @@ function assemble({
     observe,
     onNotify: (listener) => notifications.add(listener),
     listen: (channel) => notifications.listen(channel),
-    orm: () => (orm ??= openOrm(connection, own)),
+    orm: () => (orm ??= import('./orm.ts').then(({ openOrm }) => openOrm(connection, own))),
     migrate: (onProgress, embedding, onWait) =>
       migrateUp(connection, { orm: () => database.orm(), onProgress, onWait, embedding, own, onMigrated }),
     rollback: async () => rollbackOne(await database.orm(), connection, own),

@@ -20,7 +20,7 @@ import { toColumnName, toOrmProperty } from './orm-property.ts'
 import { toOrmCheck, toOrmIndexes } from './orm-constraints.ts'
 
 export { toColumnName } from './orm-property.ts'
-export { embeddingDimension } from './column.ts'
+export { embeddingDimension, sqlType } from './column.ts'
 export type { ColumnSpec, DeleteRule } from './column.ts'
 
 /**

@@ -4,13 +4,11 @@
  */
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Server, type DefaultEventsMap, type Socket } from 'socket.io'
-import type { AdapterClient } from '../cluster/cluster.ts'
 import type { Random } from '../../lib/random.ts'
 import { isPublicAddress, networkOf } from '../../lib/ip-address.ts'
 import { TideError } from '../../protocol/error.ts'
 import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
-import { createAdapter } from '@socket.io/redis-streams-adapter'
 import { Admissions } from './admissions.ts'
 import type { GatewayDeps } from './gateway-deps.ts'
 import { GatewaySession } from './gateway-session.ts'
@@ -18,12 +16,14 @@ import { Expiries } from './expiries.ts'
 import { isOriginAllowed } from './origin.ts'
 import { DistantPeers, type PresenceCarrier, type PresenceNews } from './distant-peers.ts'
 import { Presence } from './presence.ts'
+import type { OpenedAdapter } from './redis-adapter.ts'
 import { socketParser } from './socket-parser.ts'
 import { limitFrames, SocketTransport } from './socket-transport.ts'
 import { toTideError } from './tell-error.ts'
 
 export { listen } from './listen.ts'
 export { watchRequests } from './requests-in-flight.ts'
+export { openAdapter } from './redis-adapter.ts'
 export { createHttpHandler, type Readiness } from './http.ts'
 export type { Pusher } from './seams.ts'
 export { createRequestAddress } from './request-address.ts'
@@ -67,9 +67,8 @@ export interface GatewayOptions extends Omit<
 export interface OtherServers {
   /** The name of this server among them. */
   readonly node: string
-  /** The begin of all keys and channels in Redis. */
-  readonly prefix: string
-  readonly client: AdapterClient
+  /** Carries what socket.io says among servers. */
+  readonly adapter: OpenedAdapter
 }
 
 /** What is said among servers, over socket.io's adapter. */
@@ -96,7 +95,7 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   // Above the limit that is answered with a code, so that only the absurd is cut without a word.
   const frameBytes = limits.messageBytes * 2 + 1024
   const io = new Server<DefaultEventsMap, DefaultEventsMap, ServerEvents>(http, {
-    ...(others ? { adapter: adapterOf(others) } : {}),
+    ...(others ? { adapter: others.adapter } : {}),
     transports: ['websocket'],
     allowUpgrades: false,
     serveClient: false,
@@ -174,10 +173,6 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
       await io.close()
     },
   }
-}
-
-function adapterOf({ client, prefix }: OtherServers): ReturnType<typeof createAdapter> {
-  return createAdapter(client, { streamName: `${prefix}:socket.io`, channelPrefix: `${prefix}:socket.io` })
 }
 
 function originRefusal(origin: string | undefined): TideError {

@@ -22,7 +22,6 @@ import {
   type TransactionOptions,
 } from '../scope/transaction.ts'
 import { settingsOf, type Actor } from './actor.ts'
-import { asOrmTransaction } from './held-connection.ts'
 import { Unit } from './unit.ts'
 import { toUnitError } from './write-error.ts'
 
@@ -76,7 +75,7 @@ export function createRepositories({
   return {
     async withUnit(actor, work, { signal, isolation, readOnly = false } = {}) {
       // Before the transaction: it must not wait for a connection of its own while the unit holds the only one.
-      const orm = await database.orm()
+      const [orm, { asOrmTransaction, ormTypes }] = await Promise.all([database.orm(), import('./held-connection.ts')])
       const open = async ({ client }: Transaction): Promise<Unit> => {
         const check = (): void => signal?.throwIfAborted()
         const context = await asOrmTransaction(client, check)
@@ -89,7 +88,7 @@ export function createRepositories({
           check()
           return (await client.query<R>({ ...statement, values: [...values] })).rows
         }
-        return new Unit({ em: fork(), query, catalog, homes, actor, deleteTime }, fork, signal)
+        return new Unit({ em: fork(), query, ormTypes, catalog, homes, actor, deleteTime }, fork, signal)
       }
       const run = (options: Pick<TransactionOptions, 'pool' | 'readOnly'>) =>
         inTransaction(

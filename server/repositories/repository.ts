@@ -1,12 +1,12 @@
 import type { EntityData, EntitySchema, FilterQuery, InferEntity, RequiredEntityData } from '@mikro-orm/core'
 import type { EntityManager } from '@mikro-orm/postgresql'
+import type pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
 import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { cascade } from '../scope/cascade.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
 import type { Actor } from './actor.ts'
-import { ormTypes } from './held-connection.ts'
 import { afterCursor, toCursor, totalOrder, type Order } from './keyset.ts'
 import { toWriteError, type Values } from './write-error.ts'
 
@@ -55,6 +55,8 @@ export interface Page<T extends Table> {
 export interface RepositoryParts {
   readonly em: EntityManager
   readonly query: SqlQuery
+  /** For rows of `query` that become rows of the ORM. */
+  readonly ormTypes: pg.CustomTypesConfig
   readonly catalog: Catalog
   /** Of that catalog. */
   readonly homes: Homes
@@ -201,7 +203,7 @@ export class Repository<T extends Table> {
   protected async readRows<Beside extends object>(
     statement: SqlStatement,
   ): Promise<readonly (readonly [Beside, RowOf<T>])[]> {
-    const rows = await this.#run(() => this.parts.query<Beside>({ ...statement, types: ormTypes }))
+    const rows = await this.#run(() => this.parts.query<Beside>({ ...statement, types: this.parts.ormTypes }))
     return rows.map((stored) => {
       const [beside, own]: [Record<string, unknown>, Record<string, unknown>] = [{}, {}]
       for (const [name, value] of Object.entries(stored)) (name.startsWith('$') ? beside : own)[name] = value

@@ -1,5 +1,4 @@
 import { pino, type DestinationStream } from 'pino'
-import pretty from 'pino-pretty'
 
 export { formatBytes, type Health, type HealthCheck } from './health.ts'
 export type { CountedPool } from './metrics.ts'
@@ -32,19 +31,28 @@ const hidden = ['token', 'secret', 'password', 'authorization', 'cookie']
  * Lines on `destination` (standard error when absent, so that command output stays clean): JSON for programs, or made for people, which
  * `auto` takes in a terminal.
  */
-export function createLog(level: LogLevel, format: LogFormat = 'auto', destination?: DestinationStream): Log {
+export async function createLog(
+  level: LogLevel,
+  format: LogFormat = 'auto',
+  destination?: DestinationStream,
+): Promise<Log> {
   const { isTTY } = process.stderr
   const forPeople = format === 'pretty' || (format === 'auto' && destination === undefined && isTTY)
   const to = destination ?? pino.destination({ fd: 2, sync: true })
   const logger = pino(
     { level, base: null, redact: hidden.flatMap((name) => [name, `*.${name}`]) },
-    forPeople ? pretty({ destination: to, colorize: isTTY, translateTime: 'HH:MM:ss.l', sync: true }) : to,
+    forPeople ? await madeForPeople(to, isTTY) : to,
   )
   return {
     error: (message, details) => logger.error({ ...details }, message),
     info: (message, details) => logger.info({ ...details }, message),
     debug: (message, details) => logger.debug({ ...details }, message),
   }
+}
+
+async function madeForPeople(destination: DestinationStream, colorize: boolean): Promise<DestinationStream> {
+  const { default: pretty } = await import('pino-pretty')
+  return pretty({ destination, colorize, translateTime: 'HH:MM:ss.l', sync: true })
 }
 
 /** Says nothing. */

@@ -1,4 +1,7 @@
 import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, type Attributes, type Tracer } from '@opentelemetry/api'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
+import { resourceFromAttributes } from '@opentelemetry/resources'
+import * as sdk from '@opentelemetry/sdk-trace'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
 import { errorText, type Log } from './telemetry.ts'
@@ -40,13 +43,8 @@ const exportMs = 1000
 const sendMs = 5000
 const queuedSpans = 8192
 
-/** Loads the SDK, which a server without a receiver never does, and begins to trace. */
-export async function startTracing({ config, clock, random, log, version }: TracingOptions): Promise<Tracing> {
-  const [sdk, { resourceFromAttributes }, { OTLPTraceExporter }] = await Promise.all([
-    import('@opentelemetry/sdk-trace'),
-    import('@opentelemetry/resources'),
-    import('@opentelemetry/exporter-trace-otlp-http'),
-  ])
+/** Begins to trace. A server without a receiver never loads this file. */
+export function startTracing({ config, clock, random, log, version }: TracingOptions): Tracing {
   const exporter = new OTLPTraceExporter({
     url: `${config.endpoint.replace(/\/$/, '')}/v1/traces`,
     timeoutMillis: sendMs,

@@ -100,8 +100,8 @@ export function importedOnlyBy(name: RegExp, allowed: (path: string) => boolean)
     )
 }
 
-/** What a browser loads from the door (static imports, followed) has no module of Node. Types are erased; `import()` is a choice. */
-export function runsInBrowsers(door: string): Rule {
+/** What the door loads at once (static imports, followed) has none of these modules. Types are erased; `import()` is a choice. */
+export function loadsWithout(door: string, modules: RegExp, who: string): Rule {
   return (files) => {
     const byPath = new Map(files.map((file) => [file.path, file]))
     const reached = new Set([door])
@@ -110,7 +110,7 @@ export function runsInBrowsers(door: string): Rule {
       const file = byPath.get(path)
       for (const { target, kind } of file ? importsOf(file) : []) {
         if (kind !== 'static') continue
-        if (target.startsWith('node:')) violations.push(`${path} imports ${target}, and ${door} brings it to browsers`)
+        if (modules.test(target)) violations.push(`${path} imports ${target}, and ${door} brings it to ${who}`)
         else reached.add(target)
       }
     }

@@ -40,7 +40,7 @@ async function until(holds: () => Promise<boolean>): Promise<void> {
 beforeAll(async () => {
   receiver = await startOtlpReceiver()
   home = await startTestServer({
-    log: createLog('debug', 'json', { write: (line: string) => void lines.push(line) }),
+    log: await createLog('debug', 'json', { write: (line: string) => void lines.push(line) }),
     tracing: { endpoint: receiver.endpoint, serviceName: 'tidewire-test', ratio: 1 },
   })
   const { ownerId, memberId, projectId } = home.fixture
