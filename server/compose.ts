@@ -204,7 +204,7 @@ async function openAll(
     log,
     limits,
     random,
-    search: createSearch({ pool, catalog, statementTimeoutMs }),
+    search: createSearch({ pool, catalog, clock, statementTimeoutMs }),
     actions: createActions({
       ...{ pool, catalog, clock, random, statementTimeoutMs },
       actions: [...shippedActions, ...(application.actions ?? [])],

@@ -155,6 +155,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/scope/token-scopes.ts',
   'server/scope/transaction.ts',
   'server/search/candidates.ts',
+  'server/search/few-rows.ts',
   'server/search/nearest.ts',
   'server/search/rank.ts',
   'client-sdk/conflict/resolution-effect.ts',

@@ -21,6 +21,7 @@ import {
   type Transaction,
   type TransactionOptions,
 } from '../scope/transaction.ts'
+import { FewRows } from '../search/few-rows.ts'
 import { settingsOf, type Actor } from './actor.ts'
 import { Unit } from './unit.ts'
 import { toUnitError } from './write-error.ts'
@@ -64,6 +65,7 @@ export function createRepositories({
   onCommitted = () => undefined,
 }: RepositoriesOptions): Repositories {
   const homes = createHomes(catalog)
+  const few = new FewRows(clock)
   let lastDelete = 0
   const deleteTime = (): string => {
     lastDelete = Math.max(clock.now(), lastDelete + 1)
@@ -88,7 +90,7 @@ export function createRepositories({
           check()
           return (await client.query<R>({ ...statement, values: [...values] })).rows
         }
-        return new Unit({ em: fork(), query, ormTypes, catalog, homes, actor, deleteTime }, fork, signal)
+        return new Unit({ em: fork(), query, ormTypes, few, catalog, homes, actor, deleteTime }, fork, signal)
       }
       const run = (options: Pick<TransactionOptions, 'pool' | 'readOnly'>) =>
         inTransaction(

@@ -6,6 +6,7 @@ import type { Catalog, CatalogTable } from '../catalog/catalog.ts'
 import { cascade } from '../scope/cascade.ts'
 import type { Homes } from '../scope/homes.ts'
 import type { SqlQuery, SqlStatement } from '../scope/sql-query.ts'
+import type { FewRows } from '../search/few-rows.ts'
 import type { Actor } from './actor.ts'
 import { afterCursor, toCursor, totalOrder, type Order } from './keyset.ts'
 import { toWriteError, type Values } from './write-error.ts'
@@ -57,6 +58,8 @@ export interface RepositoryParts {
   readonly query: SqlQuery
   /** For rows of `query` that become rows of the ORM. */
   readonly ormTypes: pg.CustomTypesConfig
+  /** Of all units. */
+  readonly few: FewRows
   readonly catalog: Catalog
   /** Of that catalog. */
   readonly homes: Homes
@@ -252,10 +255,11 @@ export class Repository<T extends Table> {
   }
 
   #toRow(stored: object): RowOf<T> {
-    const row = this.parts.em.map(this.#entity, stored)
-    // Rows are values here: what is read next must not be what was read before.
-    this.parts.em.clear()
-    return row as RowOf<T>
+    const { em } = this.parts
+    const values = em.getDriver().mapResult(stored, em.getMetadata(this.#entity)) ?? {}
+    // Rows are values here: `em.map` would keep each, and a copy of what it was to compare with, which takes as long again.
+    const options = { merge: false, newEntity: false, convertCustomTypes: true, refresh: true }
+    return em.getEntityFactory().create(this.#entity, values, options) as RowOf<T>
   }
 
   /** Columns that the actor fills, where the table has them. The trigger names the channel; the ORM wants a value. */

@@ -108,6 +108,7 @@ export class SearchingRepository<T extends Table> extends Repository<T> {
       this.parts.query,
       { ...findable, column: 'embedding', vector: embedding, limit: candidates },
       rank,
+      { few: this.parts.few },
     )
   }
 

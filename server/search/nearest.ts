@@ -1,5 +1,6 @@
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { byGraph, compared, type Findable, type Near, type Nearest } from './candidates.ts'
+import type { FewRows } from './few-rows.ts'
 
 /**
  * Comparing one by one costs the same for every row that the condition leaves, 1 to 2 µs; the graph ten times as much for each row
@@ -17,23 +18,31 @@ export interface Asked<T> {
   readonly near: number
 }
 
+export interface NearestOptions {
+  /** Rows that are compared one by one rather than found by the graph. Default 10,000. */
+  readonly exactRows?: number | undefined
+  /** Where few are expected; absent: the planner is asked each time. */
+  readonly few?: FewRows | undefined
+}
+
 /**
  * Runs a statement over the rows nearest by cosine distance among those that satisfy the condition. Few of them, as the
  * planner expects, are compared one by one, and then the statement is given all of them; many are found by the HNSW
  * index, which leaves out a few of those that are farther away, and then it is given `limit` of them. Runs inside a
  * transaction, and sets what the index is searched with for the rest of it. `ask` may be called again.
- * `exactRows`: rows that are compared one by one rather than found by the graph. Default 10,000.
  */
 export async function askNearest<T>(
   query: SqlQuery,
   asked: Nearest,
   ask: (near: Near) => Promise<Asked<T>>,
-  exactRows: number = exactRowsByDefault,
+  { exactRows = exactRowsByDefault, few }: NearestOptions = {},
 ): Promise<T> {
   const { limit } = asked
-  if ((await expectedRows(query, asked)) <= exactRows) {
+  if (few?.has(asked) || (await expectedRows(query, asked)) <= exactRows) {
     const atMost = exactRows * patience
     const found = await ask(compared(asked, atMost))
+    if (found.near <= exactRows) few?.add(asked)
+    else few?.forget(asked)
     if (found.near <= atMost) return found.answer
   }
   // Conditions may refuse what the index answers first; it goes on until there is enough.

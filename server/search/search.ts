@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { systemClock, type Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import { frameOf } from '../../protocol/block-frame.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
@@ -16,6 +17,7 @@ import type { Principal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
 import { isStopped, toStopped } from '../scope/transaction.ts'
 import { allOf, liveSql, wordsOf, wordsOrPhrase, type Bind, type Findable, type Near } from './candidates.ts'
+import { FewRows } from './few-rows.ts'
 import { askNearest, type Asked } from './nearest.ts'
 import { rankColumns, rankSql, recencySql } from './rank.ts'
 
@@ -32,7 +34,8 @@ export interface SearchOptions {
   readonly catalog: Catalog
   /** A statement that takes longer is stopped. */
   readonly statementTimeoutMs?: number | undefined
-  /** See `Nearest`. */
+  readonly clock?: Pick<Clock, 'monotonic'>
+  /** See `NearestOptions`. */
   readonly exactRows?: number
 }
 
@@ -43,8 +46,10 @@ interface Ask {
 }
 
 /** Searches in Postgres: cosine distance over the vector column (HNSW where there is one), full text over the words. */
-export function createSearch({ pool, catalog, statementTimeoutMs, exactRows }: SearchOptions): Search {
+export function createSearch(options: SearchOptions): Search {
+  const { pool, catalog, statementTimeoutMs, exactRows, clock = systemClock } = options
   const homes = createHomes(catalog)
+  const few = new FewRows(clock)
   return {
     async search(principal, access, request) {
       const table = catalog.synced.get(request.table)
@@ -68,7 +73,7 @@ export function createSearch({ pool, catalog, statementTimeoutMs, exactRows }: S
         if (ask.near) {
           // The graph answers roughly in order: what it leaves out among the first few it has among some more.
           const nearest = { ...findable, ...ask.near, limit: searchCandidates(limit) }
-          return askNearest(queryOn(client), nearest, (near) => rank({ near }), exactRows)
+          return askNearest(queryOn(client), nearest, (near) => rank({ near }), { exactRows, few })
         }
         const { answer } = await rank({})
         const isAll = answer.length === limit || wordsOf(table) === undefined

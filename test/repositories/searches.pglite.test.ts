@@ -130,7 +130,7 @@ test('what the planner took for few rows is found by the graph when it is many',
         steps.push(rows.length)
         return { answer: rows.map(({ id }) => id), near: rows.length }
       },
-      1,
+      { exactRows: 1 },
     ),
   )
   // Five are one more than the planner may be wrong by; then the graph is asked for one.

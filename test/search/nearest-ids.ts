@@ -15,6 +15,6 @@ export function nearestIds(query: SqlQuery, asked: Nearest, exactRows: number): 
       })
       return { answer: rows.map(({ id }) => id), near: rows[0]?.near ?? 0 }
     },
-    exactRows,
+    { exactRows },
   )
 }
