@@ -11,9 +11,9 @@ import { findRehangs, type Rehang } from './rehang.ts'
 
 /** Where the newest rows of keys come from. */
 export interface RowSource {
-  /** Rows by id; those that are gone are missing. */
-  byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, ReadRow>>
-  /** All rows that live in sub-channels; undefined when there are more than `limit`. */
+  /** Rows by id; those that are gone are missing. Undefined: they are too large to be kept. */
+  byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, ReadRow> | undefined>
+  /** All rows that live in sub-channels; undefined when there are more than `limit`, or they are too large to be kept. */
   inChannels(table: CatalogTable, channels: readonly string[], limit: number): Promise<readonly ReadRow[] | undefined>
 }
 
@@ -36,7 +36,7 @@ type Request = Pick<AdvanceRequest, 'follows' | 'watchAccess'>
 
 /**
  * Turns folded keys into changes: finds where each row is carried now and was before, and reads the rows that somebody
- * follows. Undefined: too many rows.
+ * follows. Undefined: too many rows, or too large ones.
  */
 export async function readChanges(
   keys: readonly FoldedKey[],
@@ -49,8 +49,9 @@ export async function readChanges(
   const carriers = await homes.homesOf(query, namesToResolve(synced, rehangs, homes))
   const located = synced.map((key) => locate(key, carriers, homes, rehangs)).filter((one) => isWanted(one, request))
   const changes = new Map<string, Change>()
-  for (const change of await readRows(located, request, options.rows))
-    changes.set(`${change.table}/${change.id}`, change)
+  const read = await readRows(located, request, options.rows)
+  if (!read) return undefined
+  for (const change of read) changes.set(`${change.table}/${change.id}`, change)
   const entered = await readEntered(rehangs, carriers, request, options)
   if (!entered) return undefined
   for (const change of entered) {
@@ -118,7 +119,7 @@ async function readRows(
   located: readonly Located[],
   { follows, watchAccess }: Request,
   reader: RowSource,
-): Promise<readonly Change[]> {
+): Promise<readonly Change[] | undefined> {
   const changes: Change[] = []
   for (const [table, some] of Map.groupBy(located, ({ key }) => key.table)) {
     const isNeeded = ({ homes }: Located): boolean => homes.some(follows) || (watchAccess && table in accessColumns)
@@ -126,6 +127,7 @@ async function readRows(
       table,
       some.filter(isNeeded).map(({ key }) => key.id),
     )
+    if (!rows) return undefined
     for (const one of some)
       changes.push(isNeeded(one) || one.everywhere ? toChange(one, rows.get(one.key.id) ?? null) : toUnread(one))
   }
@@ -164,6 +166,7 @@ async function readEntered(
     const parent = homes.parentOf(kind) ?? ''
     const ids = names.map((name) => parseChannel(name).id)
     const parents = await rows.byId(parent, ids)
+    if (!parents) return undefined
     for (const id of ids) changes.push(...toParent(entered.get(`${kind}/${id}`), parent, id, parents.get(id) ?? null))
     const opened = names.filter((name) => homes.isParent(name) && entered.get(name)?.there.some(follows))
     for (const table of opened.length > 0 ? homes.tablesIn(kind) : []) {

@@ -44,6 +44,8 @@ export interface SqlFeedOptions {
   readonly deadlineMs?: number
   /** Rows touched, above which a client must bootstrap. */
   readonly maxKeys?: number
+  /** Bytes of rows that one step keeps, above which a client must bootstrap. A batch of them takes as much again. */
+  readonly maxBytes?: number
 }
 
 const silentMs = 2000
@@ -87,6 +89,7 @@ class DatabaseFeed implements SqlFeed {
   readonly #catalog: Catalog
   readonly #deadlineMs: number
   readonly #maxKeys: number
+  readonly #maxBytes: number
   readonly #homes: Homes
   readonly #sizes = new RowSizes()
   readonly #ends: SnapshotEnds
@@ -96,7 +99,7 @@ class DatabaseFeed implements SqlFeed {
   /** The newest commit that was told before it was known to be in the log. */
   #told: ToldCommit | undefined
 
-  constructor({ database, source, catalog, connections = 4, deadlineMs = 10_000, maxKeys = 250_000 }: SqlFeedOptions) {
+  constructor({ database, source, catalog, connections = 4, deadlineMs = 10_000, ...most }: SqlFeedOptions) {
     this.pool = createSurvivingPool({
       ...database.connection,
       max: connections,
@@ -108,7 +111,8 @@ class DatabaseFeed implements SqlFeed {
     this.#source = source
     this.#catalog = catalog
     this.#deadlineMs = deadlineMs
-    this.#maxKeys = maxKeys
+    this.#maxKeys = most.maxKeys ?? 250_000
+    this.#maxBytes = most.maxBytes ?? 64 * 1024 ** 2
     this.#homes = createHomes(catalog)
     this.#ends = new SnapshotEnds(source)
     this.#rows = new QuickRows(this.pool, catalog)
@@ -194,11 +198,11 @@ class DatabaseFeed implements SqlFeed {
     // What is gone was seen by this snapshot: who is told to go on from `to` is not too far behind again.
     const beyond = { kind: 'too_far', epoch, from, pending, moment } as const
     if (from < snap.pruned) return { ...beyond, to: toSeq(Math.max(to, snap.pruned)) }
-    const [catalog, homes, maxKeys] = [this.#catalog, this.#homes, this.#maxKeys]
+    const [catalog, homes, maxKeys, maxBytes] = [this.#catalog, this.#homes, this.#maxKeys, this.#maxBytes]
     const fold = recent
       ? foldRecent(recent, to, request.organizations, maxKeys)
       : await foldLog(log, { ...request, from, to, homes, maxKeys })
-    const rows = new RowReader(catalog, snap.each, request.embeddings)
+    const rows = new RowReader({ catalog, each: snap.each, embeddings: request.embeddings, maxBytes })
     const read = fold && (await readChanges(fold.keys(), request, { catalog, homes, rows, query: snap.query, maxKeys }))
     if (!fold || !read) return { ...beyond, to }
     const canaryAt = fold.canary && request.watchAccess ? await canaryTime(log, to) : undefined

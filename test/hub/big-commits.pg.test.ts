@@ -40,7 +40,7 @@ beforeAll(async () => {
       return log
     },
   }
-  feed = createSqlFeed({ database: db.database, source: watched, catalog, maxKeys: 1000 })
+  feed = createSqlFeed({ database: db.database, source: watched, catalog, maxKeys: 1000, maxBytes: 1_000_000 })
 })
 beforeEach(async () => {
   meanwhile = () => Promise.resolve()
@@ -117,6 +117,20 @@ test('what is more than may be sent is told to those whom it concerns, and to no
     { organizations: new Set([newId()]) },
   ]
   for (const other of others) expect(await advance(other)).toMatchObject({ kind: 'step', changes: [] })
+})
+
+test.for([
+  ['many', 400, 4000],
+  ['a few', 12, 200_000],
+] as const)('rows that are too large to be kept are no batch, though they are only %s', async ([, count, length]) => {
+  await addTasks(count)
+  expect(await advance()).toMatchObject({ kind: 'step', changes: { length: count } })
+  await pool().query('update tasks set description = repeat(md5(title), $2 / 32) where project_id = $1', [
+    it.projectId,
+    length,
+  ])
+  expect(await advance()).toMatchObject({ kind: 'too_far' })
+  expect(await advance({ follows: () => false })).toMatchObject({ kind: 'step', changes: [] })
 })
 
 test('the write that it was is told to its device, also where its rows concern nobody', async () => {
