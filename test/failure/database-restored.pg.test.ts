@@ -46,7 +46,7 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
     await stage.expectEqual(clients)
     expect(await epoch()).not.toEqual(before)
     expect(loads()).toBe(0)
-    await health.end()
+    expect(await health.end('timeout', 'slot')).toEqual(['database_unreachable'])
   })
 
   test.for(['lives through it', 'is down meanwhile'] as const)(
@@ -91,7 +91,8 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
       }
       await expectOnce(stage, new Set([`Acknowledged ${name}`, `Offline ${name}`]))
       await expectLoggedOnce(stage)
-      await health.end()
+      const told = server === 'is down meanwhile' ? '0' : 'database_unreachable'
+      expect(await health.end('timeout', 'slot')).toEqual([told])
       if (server === 'lives through it') expect(stage.server.pid).toBe(pid)
     },
   )

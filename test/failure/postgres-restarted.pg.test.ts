@@ -30,7 +30,7 @@ describe.skipIf(!hasOwnCluster)('Postgres restarted under load', () => {
 
   test.for(ends)('%s: every acknowledged write is there once, and nobody misses one', async ([, end]) => {
     const { pid, log } = stage.server
-    const since = log.length
+    const [since, loads, health] = [log.length, countLoads(clients), stage.watchHealth()]
     const writers = [...clients.map((tide) => keepWriting(stage, tide)), keepWritingSql(stage)]
     await Promise.all(writers.map((writer) => writer.oneMore()))
     await end()
@@ -50,6 +50,8 @@ describe.skipIf(!hasOwnCluster)('Postgres restarted under load', () => {
     for (const all of titles) await expectOnce(stage, all)
     await expectLoggedOnce(stage)
     await stage.expectEqual(clients)
+    expect(loads()).toBe(0)
+    expect(await health.end('timeout', 'slot')).toEqual(['database_unreachable'])
     expect(stage.server.pid).toBe(pid)
     expect(log.slice(since).filter(({ level }) => level === 50).length).toBeLessThan(20)
   })

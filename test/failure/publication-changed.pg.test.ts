@@ -28,7 +28,7 @@ test.for(ways)(
   'a publication that is %s: what it left out reaches everybody, and it is mended',
   async ([, spoil, mend]) => {
     const [ada, ben] = clients
-    const since = stage.server.log.length
+    const [since, health] = [stage.server.log.length, stage.watchHealth()]
     const [publication] = await stage.sql('select pubname as name from pg_publication')
     const name = publication?.['name'] ?? ''
     const [task] = await ada.tasks.find({ limit: 1 })
@@ -48,11 +48,12 @@ test.for(ways)(
        select from pg_publication_tables t where t.pubname = p.pubname and t.tablename = 'tasks')) as whole from pg_publication p`,
     )
     expect(state).toEqual({ whole: true })
+    expect(await health.end('timeout', 'slot')).toEqual([])
   },
 )
 
 test('a replica identity that is changed makes the WAL unreadable: the slot is made anew, and nobody misses a thing', async () => {
-  const since = stage.server.log.length
+  const [since, health] = [stage.server.log.length, stage.watchHealth()]
   const { pid } = stage.server
   await stage.sql('alter table task_dependencies replica identity default')
   await stage.sql(
@@ -65,5 +66,6 @@ test('a replica identity that is changed makes the WAL unreadable: the slot is m
   for (const tide of clients) tide.connect()
   await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
   await stage.expectEqual(clients)
+  expect(await health.end('timeout', 'slot')).toEqual([])
   expect(stage.server.pid).toBe(pid)
 })

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
 import type { LogLine } from '../support/server-process.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
-import { isCurrent, openStage, untilStatus, type Readiness, type Stage } from './stage.ts'
+import { isCurrent, openStage, untilStatus, type HealthRecord, type Readiness, type Stage } from './stage.ts'
 import { addTask } from './writers.ts'
 
 describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
@@ -15,6 +15,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
   let pid: number
   let since: number
   let epoch: string
+  let health: HealthRecord
 
   beforeAll(async () => {
     cluster = await openCluster()
@@ -33,6 +34,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
   async function begin(): Promise<void> {
     since = stage.server.log.length
     epoch = await readEpoch()
+    health = stage.watchHealth()
   }
 
   const readEpoch = async (): Promise<string> => (await stage.sql('select epoch from sync_heads'))[0]?.['epoch'] ?? ''
@@ -52,8 +54,9 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     expect(line).toMatchObject({ level: 50, error: expect.stringContaining(what) })
   }
 
-  async function wellAgain(): Promise<void> {
-    await stage.untilReady()
+  /** `said`: what health had to say until then. */
+  async function wellAgain(...said: readonly string[]): Promise<void> {
+    expect(await health.end('timeout', 'slot')).toEqual(said)
     for (const tide of clients) tide.connect()
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
     await addTask(stage, 'Well again')
@@ -98,7 +101,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     const own = await ada.tasks.insert({ projectId: stage.projectId, title: 'Written meanwhile' })
     await stage.sql(`alter table plans add column description text default 'none'`)
     await stage.server.logged(startsOver, since)
-    await wellAgain()
+    await wellAgain('schema_mismatch')
     await own.$write.wait('synced')
     // The default is in no commit of its rows, and everybody has it all the same.
     for (const tide of clients) expect(await tide.plans.find({ where: { description: 'none' } })).not.toEqual([])
@@ -110,7 +113,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await told('plans.description is missing')
     await stage.sql(`update plans set about = 'renamed'`)
     await stage.sql('alter table plans rename column about to description')
-    await wellAgain()
+    await wellAgain('schema_mismatch')
     expect(await readEpoch()).toBe(epoch)
   })
 
@@ -119,7 +122,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await told('plans.description is of type character varying(4)')
     await stage.sql('alter table plans alter column description type text')
     await stage.server.logged(startsOver, since)
-    await wellAgain()
+    await wellAgain('schema_mismatch')
     expect(await readEpoch()).not.toBe(epoch)
   })
 
@@ -152,7 +155,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
       end loop; end $$`)
     await stage.sql('alter table plans enable trigger user, disable trigger capture_insert')
     await stage.server.logged(startsOver, since)
-    await wellAgain()
+    await wellAgain('schema_mismatch')
     expect(await readEpoch()).not.toBe(epoch)
   })
 
@@ -178,7 +181,7 @@ describe.skipIf(!hasOwnCluster)('a synced table under a running server', () => {
     await restoring.query(dump.replaceAll(/^\\.*$/gm, ''))
     await restoring.end()
     await stage.server.logged(startsOver, since)
-    await wellAgain()
+    await wellAgain('schema_mismatch')
     await own.$write.wait('synced')
     const [first] = await stage.sql(
       'delete from task_dependencies where id = (select min(id::text)::uuid from task_dependencies) returning id',

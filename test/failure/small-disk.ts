@@ -1,23 +1,42 @@
 // A disk that can be filled: a small file system in memory, with the story's database on it as a tablespace.
 import { randomBytes } from 'node:crypto'
-import { chownSync, closeSync, mkdirSync, openSync, rmSync, rmdirSync, statSync, writeSync } from 'node:fs'
+import { chownSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, rmdirSync, statSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
 import { run } from '../../scripts/processes.ts'
-import type { Stage } from './stage.ts'
 
 export interface SmallDisk extends AsyncDisposable {
-  /** SQL to make the tablespace `small` with; undefined: there is none, the limit is of another kind. */
-  readonly tablespace: string | undefined
+  /** SQL to make the tablespace `small` with. */
+  readonly tablespace: string
   /** Leaves no room at all. */
-  fill(stage: Stage): Promise<void>
+  fill(): void
   /** Gives the room back. */
-  free(stage: Stage): Promise<void>
+  free(): void
 }
 
 const megabytes = 160
 
-/** Where nothing may be mounted, a quota in the database takes its place: the same error, from the same statements. */
+/** Whether file systems may be mounted here. */
+export const canMount = mayMount()
+
+function mayMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'tidewire-mount-'))
+  try {
+    mount(folder, 1)
+    run(['umount', folder], { quiet: true })
+    return true
+  } catch {
+    return false
+  } finally {
+    rmdirSync(folder)
+  }
+}
+
+function mount(folder: string, size: number): void {
+  run(['mount', '-t', 'tmpfs', '-o', `size=${size}m,mode=0700`, 'tmpfs', folder], { quiet: true })
+}
+
 export function openSmallDisk(cluster: Cluster): SmallDisk {
   const { outside, inside } = cluster.folder('beside')
   const { uid, gid } = statSync(outside)
@@ -25,23 +44,14 @@ export function openSmallDisk(cluster: Cluster): SmallDisk {
   const name = join('../..', `tidewire-disk-${randomBytes(4).toString('hex')}`)
   const disk = join(outside, name)
   mkdirSync(disk, { mode: 0o700 })
-  try {
-    run(['mount', '-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'tmpfs', disk], { quiet: true })
-  } catch {
-    rmdirSync(disk)
-    process.stderr.write(
-      'NO SMALL DISK: nothing may be mounted here (CAP_SYS_ADMIN), so a trigger refuses what needs room.\n',
-    )
-    return quota
-  }
-  process.stderr.write(`A small disk of ${megabytes} MB is mounted, with the database on it.\n`)
+  mount(disk, megabytes)
   mkdirSync(join(disk, 'space'), { mode: 0o700 })
   for (const path of [disk, join(disk, 'space')]) chownSync(path, uid, gid)
   const ballast = join(disk, 'ballast')
   return {
     tablespace: `create tablespace small location '${join(inside, name, 'space')}'`,
-    fill: () => Promise.resolve(fillUp(ballast)),
-    free: () => Promise.resolve(rmSync(ballast)),
+    fill: () => fillUp(ballast),
+    free: () => rmSync(ballast),
     async [Symbol.asyncDispose]() {
       run(['umount', '-l', disk], { quiet: true })
       rmdirSync(disk)
@@ -62,21 +72,4 @@ function fillUp(path: string): void {
   } finally {
     closeSync(file)
   }
-}
-
-/** As quota extensions do it: statements that need room are refused. */
-const quota: SmallDisk = {
-  tablespace: undefined,
-  async fill(stage) {
-    await stage.sql(`create or replace function public.no_room() returns trigger language plpgsql as $$
-      begin raise exception 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$`)
-    for (const table of ['tasks', 'sync_changes', 'sync_mutations'])
-      await stage.sql(`create trigger no_room before insert on ${table} for each statement execute function no_room()`)
-    for (const table of ['tasks', 'sync_changes', 'sync_mutations'])
-      await stage.sql(`alter table ${table} enable always trigger no_room`)
-  },
-  async free(stage) {
-    await stage.sql('drop function public.no_room() cascade')
-  },
-  [Symbol.asyncDispose]: () => Promise.resolve(),
 }

@@ -42,10 +42,12 @@ test('TRUNCATE of a synced table empties it everywhere, offline replicas too, an
 })
 
 test('a table emptied and filled again in one transaction holds the new rows, and only them', async () => {
+  const health = stage.watchHealth()
   await stage.sql('truncate task_dependencies')
   await stage.sql(linkTasks)
   await stage.expectEqual(clients)
   await stage.sql(`do $$ begin truncate task_dependencies; ${linkTasks} limit 3; end $$`)
   await stage.expectEqual(clients)
   expect(await clients[0].taskDependencies.find({})).toHaveLength(3)
+  expect(await health.end()).toEqual([])
 })
