@@ -1,14 +1,15 @@
-import type pg from 'pg'
+import pg from 'pg'
 import { backoffDelay, type BackoffPolicy } from '../../../lib/backoff.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Random } from '../../../lib/random.ts'
 import { TideError } from '../../../protocol/error.ts'
+import { findBlocker } from '../../db/db.ts'
 import { errorText, type Log, type Troubles } from '../../telemetry/telemetry.ts'
 import { captureNames } from './capture-names.ts'
 import type { ForeignReason } from './commit-assembler.ts'
 import type { LogProgress } from './log-progress.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
-import { SetupWatch } from './setup-watch.ts'
+import { blockedTrouble, SetupWatch } from './setup-watch.ts'
 import type { SlotWatch } from './slot-watch.ts'
 import { UnreadableStream } from './unreadable-stream.ts'
 import { toTrouble } from './wal-requirements.ts'
@@ -49,6 +50,8 @@ const watchMs = 500
 /** So often the first start is told that it waits for somebody, every 5 s, before the server listens all the same. */
 const startLooks = 3
 const slotInUse = '55006'
+/** SQLSTATEs of connections that end, and of a term that does. */
+const passing = /^(08|57P|TW)/
 /** At most so many tables stand in a message. */
 const shown = 5
 
@@ -77,6 +80,8 @@ export class LogRole {
   #state: State = { kind: 'asking' }
   #publication: string | undefined
   #sawDistorted = false
+  /** The last stream ended because the log could not be written: that it was opened again does not say that it can be. */
+  #isUnproven = false
   #running: Promise<void> | undefined
   #endPause: () => void = () => undefined
 
@@ -186,10 +191,14 @@ export class LogRole {
       clock,
       names,
       holder: this.#holder,
+      watch: this.#setup,
       openKeys,
       onForeign,
       onRun: (run) => progress.enter(run),
-      onPosition: (end, run) => progress.pass(end, run),
+      onPosition: (end, run) => {
+        this.#proven()
+        progress.pass(end, run)
+      },
       onCommit: (seq) => progress.wake(seq),
       onLogged: (newest) => progress.logged(newest),
     })
@@ -199,18 +208,39 @@ export class LogRole {
     }
     this.#state = { kind: 'writing', stream }
     this.#ready.resolve()
-    troubles.report('capture', undefined)
+    if (!this.#isUnproven) troubles.report('capture', undefined)
     log.info('Writing the change log', { slot: names.slot })
     // The epoch may be another one.
     progress.wake()
     const reason = await stream.ended
+    const trouble = await this.#troubleOf(reason, stream)
+    if (trouble && this.#is('writing')) {
+      this.#isUnproven = true
+      troubles.report('capture', trouble)
+    }
     await stream.close()
     this.#unreadable.saw(reason, progress.place)
     if (this.#is('writing')) {
       this.#state = { kind: 'asking' }
-      log.error('The stream of changes ended; opening it again', { error: errorText(reason) })
+      const { code, remedy } = trouble ?? toTrouble(reason)
+      log.error('The stream of changes ended; opening it again', { code, error: errorText(reason), remedy })
     }
     return backoffDelay(retry, attempt, random)
+  }
+
+  /** Undefined: the connection ended, or the term. What comes of that shows when the stream is opened again. */
+  async #troubleOf(reason: Error, { pid }: LogStream): Promise<TideError | undefined> {
+    if (reason instanceof pg.DatabaseError) return passing.test(reason.code ?? '08') ? undefined : toTrouble(reason)
+    if (!(reason instanceof TideError)) return undefined
+    const blocker = await findBlocker(this.#options.pool, pid).catch(() => undefined)
+    return blocker ? blockedTrouble(blocker) : reason
+  }
+
+  /** Something is durable in the log. */
+  #proven(): void {
+    if (!this.#isUnproven) return
+    this.#isUnproven = false
+    this.#options.troubles.report('capture', undefined)
   }
 
   #failed(error: unknown, attempt: number): number {
@@ -221,6 +251,7 @@ export class LogRole {
         log.info('Another server writes the change log; following it')
         this.#state = { kind: 'following' }
       }
+      this.#isUnproven = false
       troubles.report('capture', undefined)
       this.#ready.resolve()
       return 0

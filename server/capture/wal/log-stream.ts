@@ -1,6 +1,7 @@
 import pg from 'pg'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Seq } from '../../../protocol/seq.ts'
+import { TideError } from '../../../protocol/error.ts'
 import { CommitAssembler, type ForeignReason } from './commit-assembler.ts'
 import type { RecentCommit } from '../change-source.ts'
 import { LogQueue, type Work } from './log-queue.ts'
@@ -8,6 +9,7 @@ import { LogTail } from './log-tail.ts'
 import { LogWriter } from './log-writer.ts'
 import { PgoutputDecoder } from './pgoutput-decoder.ts'
 import { openReplication, type Replication } from './replication-client.ts'
+import type { SetupWatch } from './setup-watch.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import type { CaptureNames } from './wal-setup.ts'
 
@@ -16,6 +18,8 @@ export interface LogStreamOptions {
   readonly clock: Clock
   readonly names: CaptureNames
   readonly holder: string
+  /** Who is in the way of the writer's beginning is told of. */
+  readonly watch: Pick<SetupWatch, 'begin'>
   /** Which run of Postgres it reads: told before all else. */
   readonly onRun: (run: string) => void
   /** Everything that ends before this place in the WAL of a run is in the log, durably. */
@@ -31,7 +35,9 @@ export interface LogStreamOptions {
 }
 
 export interface LogStream {
-  /** Resolves when it has ended, with the reason; nothing is written after. */
+  /** Of Postgres, which writes the log. */
+  readonly pid: number
+  /** Resolves when it has ended, with the reason; nothing is written after. A `timeout`: the writer may be waiting for somebody. */
   readonly ended: Promise<Error>
   /** See `ChangeSource.recent`. */
   recent(from: Seq, epoch: string): readonly RecentCommit[] | undefined
@@ -109,6 +115,8 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
       for (const action of assembler.accept(decoder.decode(bytes))) push(action)
     },
     onPosition: (end) => {
+      // What was taken from the queue and could not be written is before it.
+      if (closing) return
       // Nothing is on its way: said at once, so that the answer to the server already confirms it.
       if (queue.isEmpty && !running && writer) reached(end)
       else push({ kind: 'position', end })
@@ -191,12 +199,17 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   const client = new pg.Client({
     ...connection,
     application_name: 'tidewire log writer',
-    // Durable here before it is confirmed; a standby that lags must not hold up the log.
-    options: '-c synchronous_commit=local',
+    // Durable here before it is confirmed; a standby that lags must not hold up the log. Who waits and is given up must not go on waiting, with a lock.
+    options: '-c synchronous_commit=local -c client_connection_check_interval=5s',
   })
   client.on('error', (error) => ended.resolve(error))
+  let pid = 0
+  let claimEnded = (): void => undefined
   try {
     await client.connect()
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
+    pid = rows[0]?.pid ?? 0
+    claimEnded = options.watch.begin(pid)
     const claimed = await LogWriter.claim(client, names.slot, holder)
     if (claimed.run !== replication.run) throw new Error('Postgres was started anew while its slot was being taken.')
     const begun = await claimed.begin()
@@ -219,7 +232,10 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
       let cancelLate = clock.after(answerMs, late)
       function late(): void {
         if (isBig) cancelLate = clock.after(answerMs, late)
-        else ended.resolve(new Error(`Postgres has not answered the writer of the log for ${answerMs / 1000} s.`))
+        else
+          ended.resolve(
+            new TideError('timeout', `Postgres has not answered the writer of the log for ${answerMs / 1000} s.`),
+          )
       }
       void isWell()
         .catch(() => true)
@@ -234,6 +250,8 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   } catch (error) {
     await Promise.all([replication.close(), client.end().catch(() => undefined)])
     throw error
+  } finally {
+    claimEnded()
   }
 
   let closed: Promise<void> | undefined
@@ -247,6 +265,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     cancel()
   }
   return {
+    pid,
     ended: ended.promise,
     recent(from, ofEpoch) {
       if (ofEpoch === epoch) return tail.after(from)

@@ -34,7 +34,7 @@ export class SetupWatch {
     const look = async (): Promise<void> => {
       const blocker = await findBlocker(this.#options.pool, pid).catch(() => undefined)
       if (this.#pid !== pid) return
-      if (blocker) this.#options.onBlocked(toTrouble(blocker), ++looks)
+      if (blocker) this.#options.onBlocked(blockedTrouble(blocker), ++looks)
       cancel = this.#options.clock.after(lookMs, () => void look())
     }
     cancel = this.#options.clock.after(lookMs, () => void look())
@@ -52,7 +52,8 @@ export class SetupWatch {
   }
 }
 
-function toTrouble(blocker: Blocker): TideError {
+/** Capture stands still for somebody's transaction: whose, and how to end it. */
+export function blockedTrouble(blocker: Blocker): TideError {
   const { pid, gid, database, since } = blocker
   const where = `in database ${database ?? 'unknown'}, since ${since ?? 'unknown'}`
   const who = gid === null ? `that of process ${pid}` : `the prepared transaction ${pg.escapeLiteral(gid)}`
