@@ -5,8 +5,8 @@ export class AddNotes extends Migration {
     this.addSql(
       `create table "notes" ("id" uuid not null default sync.uuid_v7(), "organization_id" uuid not null, "channel" text not null, "version" int not null default 1, "origin_device_id" uuid null, "created_at" timestamptz(3) not null default now(), "updated_at" timestamptz(3) not null default now(), "deleted_at" timestamptz(3) null, "project_id" uuid not null, "task_id" uuid null, "title" text not null, "body" text not null default '', "mood" text not null default 'calm', primary key ("id"))`,
     )
-    this.addSql(`create index "notes_organization_id_updated_at_idx" on "notes" ("organization_id", "updated_at")`)
-    this.addSql(`create index "notes_project_id_updated_at_idx" on "notes" ("project_id", "updated_at")`)
+    this.addSql(`create index "notes_project_id_created_at_idx" on "notes" ("project_id", "created_at")`)
+    this.addSql(`create index "notes_organization_id_idx" on "notes" ("organization_id")`)
     this.addSql(`create index "notes_task_id_idx" on "notes" ("task_id")`)
     this.addSql(`alter table "notes" add constraint "notes_id_channel_key" unique ("id", "channel")`)
     this.addSql(

@@ -17,5 +17,5 @@ export const notes = defineTable({
     mood: enumeration(['calm', 'stormy']).default('calm'),
   },
   classes: { fixed: ['projectId'], text3: ['body'] },
-  indexes: [index(['projectId', 'updatedAt'])],
+  indexes: [index(['projectId', 'createdAt'])],
 })

@@ -1,6 +1,6 @@
 import { enumeration, integer, reference, text, timestamp, uuid } from './column.ts'
 import { scopeType } from './enums.ts'
-import { index, unique } from './indexes.ts'
+import { unique } from './indexes.ts'
 
 /**
  * Columns that many tables share, to be spread into `columns`. Mixin letters are those of the data model: S synced,
@@ -28,13 +28,12 @@ function row() {
   }
 }
 
-const byOrganization = index(['organizationId', 'updatedAt'])
 const deletedAt = () => timestamp().nullable().server()
 
 /** R: synced rows that are never soft-deleted: computed by the server, or append-only. */
 export function recordColumns() {
   const { id, ...rest } = row()
-  return { id, organizationId: organizationId().tableIndex(byOrganization), ...rest }
+  return { id, organizationId: organizationId(), ...rest }
 }
 
 /** S: synced rows. */
@@ -45,7 +44,7 @@ export function syncedColumns() {
 /** R0: R where a row without organization is shipped with the system. */
 export function systemRecordColumns() {
   const { id, ...rest } = row()
-  return { id, organizationId: organizationId().nullable().tableIndex(byOrganization), ...rest }
+  return { id, organizationId: organizationId().nullable(), ...rest }
 }
 
 /** S0: S where a row without organization is shipped with the system. */

@@ -95,7 +95,6 @@ export function allIndexes(table: DocTable): readonly DocIndex[] {
   const { mixins } = table
   const listed: readonly DocIndex[] = [
     ...(mixins.some((mixin) => /^[SRT]/.test(mixin)) ? [plain('unique', 'id', 'channel')] : []),
-    ...(mixins.some((mixin) => /^[SR]/.test(mixin)) ? [plain('btree', 'organization_id', 'updated_at')] : []),
     ...table.indexes,
   ]
   const led = new Set(listed.filter(leads).map(({ columns }) => columns[0]))

@@ -36,8 +36,5 @@ export const agentInstances = defineTable({
     fixed: ['agentId'],
     silent: ['lastHeartbeatAt', 'cpuPercent', 'memoryMb', 'batteryPercent', 'resourceUsage'],
   },
-  indexes: [
-    index(['agentId', 'status']),
-    index(['lastHeartbeatAt'], { where: "status in ('starting','idle','busy','draining')" }),
-  ],
+  indexes: [index(['agentId', 'status']), index(['id'], { where: "status in ('starting','idle','busy','draining')" })],
 })
