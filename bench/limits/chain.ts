@@ -4,12 +4,19 @@ import { until } from '../pause.ts'
 import { taskIds, type Project } from '../stand/seed.ts'
 import type { Stand } from '../stand/stand.ts'
 import { summarize, type Summary } from '../statistics.ts'
-import { planWrites, writePaced } from '../writer.ts'
+import { planWrites, warmUp, writePaced } from '../writer.ts'
 import { withSlotReader } from './slot-reader.ts'
 
 /** What `chain.worker.ts` answers once it reads the slot and listens. */
 export interface ChainReady {
   readonly port: number
+}
+
+export interface ChainRequest {
+  /** Commits before those that are measured. */
+  readonly warmUp: number
+  readonly perSecond: number
+  readonly seconds: number
 }
 
 export interface ChainLatency {
@@ -28,20 +35,22 @@ export interface ChainLatency {
 export function chainLatency(
   stand: Stand,
   project: Project,
-  perSecond: number,
-  seconds: number,
+  { warmUp: commits, perSecond, seconds }: ChainRequest,
 ): Promise<ChainLatency | undefined> {
   return withSlotReader<ChainReady, ChainLatency>(stand, './chain.worker.ts', async ({ port }) => {
     const writer = await stand.connect()
     const ids = await taskIds(writer, project)
+    const warming = planWrites(commits)
     const plan = planWrites(perSecond * seconds)
     const arrived: { readonly index: number; readonly at: number }[] = []
     const socket = new WebSocket(`ws://127.0.0.1:${port}`, { perMessageDeflate: false, skipUTF8Validation: true })
     socket.on('message', (data: Buffer) => {
       const { position } = JSON.parse(data.toString()) as { readonly position: number }
-      arrived.push({ index: position - plan.first, at: performance.now() })
+      const index = position - plan.first
+      if (index >= 0) arrived.push({ index, at: performance.now() })
     })
     await once(socket, 'open')
+    await warmUp(writer, ids, warming)
     await writePaced(writer, ids, perSecond, plan)
     await until('the last row at the end of the bare chain', () => arrived.length >= plan.count)
     socket.close()

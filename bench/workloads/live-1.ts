@@ -5,27 +5,29 @@ import { until } from '../pause.ts'
 import { taskIds } from '../stand/seed.ts'
 import { summarize } from '../statistics.ts'
 import type { Bench, Workload } from '../workload.ts'
-import { planWrites, writePaced } from '../writer.ts'
+import { planWrites, warmUp, writePaced } from '../writer.ts'
 import { measureLive } from './live.ts'
 
-/** From the writer's statement until the application's live query has called back, and until the bytes are decoded. */
+/** On processes that have been at work for ten seconds: from the writer's statement until the application's live query has called back, and until the bytes are decoded. */
 export const live1: Workload = {
   name: 'live-1',
   title: 'Live latency, 1 subscriber, 50 commits/s',
   async run(bench) {
     const { stand } = bench
     const seconds = stand.size(10, 1)
+    const commits = stand.size(2500, 50)
     const raw = await broadcastLatency('ws', 1, 50, stand.size(5, 1))
     const wire = await measureLive(bench, {
       project: stand.projects.live,
       subscribers: 1,
       perSecond: 50,
       seconds,
+      warmUp: commits,
       sharedDecode: false,
     })
     // Behind a server, which has made the publication.
-    const chain = await chainLatency(stand, stand.projects.live, 50, seconds)
-    const sdk = await measureSdk(bench, seconds)
+    const chain = await chainLatency(stand, stand.projects.live, { warmUp: commits, perSecond: 50, seconds })
+    const sdk = await measureSdk(bench, seconds, commits)
     const bare = { what: 'raw ws broadcast p50', value: raw.p50 }
     const limit = chain ? { what: 'bare chain of the same hops p50', value: chain.fromWrite.p50 } : bare
     const commitLimit = chain ? { what: 'the same chain from the commit on', value: chain.fromCommit.p50 } : bare
@@ -57,7 +59,7 @@ export const live1: Workload = {
   },
 }
 
-async function measureSdk({ stand }: Bench, seconds: number): Promise<ReturnType<typeof summarize>> {
+async function measureSdk({ stand }: Bench, seconds: number, commits: number): Promise<ReturnType<typeof summarize>> {
   const project = stand.projects.live
   await using server = await stand.startServer()
   const writer = await stand.connect()
@@ -70,6 +72,7 @@ async function measureSdk({ stand }: Bench, seconds: number): Promise<ReturnType
   })
   const followed = await tide.subscribe({ project: project.id }, { tables: ['tasks'], embeddings: false })
   await followed.ready
+  const warming = planWrites(commits)
   const plan = planWrites(50 * seconds)
   const latencies: number[] = []
   const seen = new Set<number>()
@@ -85,6 +88,7 @@ async function measureSdk({ stand }: Bench, seconds: number): Promise<ReturnType
       }
     },
   )
+  await warmUp(writer, ids, warming)
   await writePaced(writer, ids, 50, plan)
   await until('the last change in the live query', () => seen.has(plan.first + plan.count - 1))
   stop()

@@ -4,13 +4,15 @@ import { until } from '../pause.ts'
 import { taskIds, type Project } from '../stand/seed.ts'
 import { summarize, type Summary } from '../statistics.ts'
 import type { Bench } from '../workload.ts'
-import { planWrites, writePaced } from '../writer.ts'
+import { planWrites, warmUp, writePaced } from '../writer.ts'
 
 export interface LiveRequest {
   readonly project: Project
   readonly subscribers: number
   readonly perSecond: number
   readonly seconds: number
+  /** Commits before those that are measured. */
+  readonly warmUp?: number
   /** Whether equal frames are decoded once for all clients (see client/decode.ts). */
   readonly sharedDecode: boolean
 }
@@ -31,13 +33,14 @@ export interface LiveResult {
 /** One writer at an even pace, so many light clients; measures every delivery to every client. */
 export async function measureLive(
   { stand }: Bench,
-  { project, subscribers, perSecond, seconds, sharedDecode }: LiveRequest,
+  { project, subscribers, perSecond, seconds, sharedDecode, warmUp: commits = 0 }: LiveRequest,
 ): Promise<LiveResult> {
   await using server = await stand.startServer()
   const token = await stand.token()
   const writer = await stand.connect()
   const ids = await taskIds(writer, project)
   const writes = Math.round(perSecond * seconds)
+  const warming = planWrites(commits)
   const plan = planWrites(writes)
   const arrived: { readonly index: number; readonly at: number }[] = []
   let complete = 0
@@ -58,6 +61,7 @@ export async function measureLive(
       }
     },
   })
+  await warmUp(writer, ids, warming)
   const { rate } = await writePaced(writer, ids, perSecond, plan)
   await until(`the last change on ${subscribers} clients`, () => {
     checkLightClients()
