@@ -4,6 +4,8 @@
 #   docker run -p 127.0.0.1:4600:4600 -v tidewire:/data tidewire           embedded database in the volume, demo data
 #   docker run --env-file … tidewire migrate|doctor|status|…               any command of the CLI
 #
+# Docker 25 or later: older ones do not know --start-interval.
+#
 # With DATABASE_URL (and AUTH_SECRET) it serves a Postgres; docker-compose.yml has several of them behind a proxy.
 FROM node:24-slim AS dependencies
 WORKDIR /app

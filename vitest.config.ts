@@ -1,7 +1,7 @@
 // One project per price of a test; the file's suffix names it (CONTRIBUTING.md, "Tests").
 import { defaultServerConditions } from 'vite'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
-import { findServices, INSTALL, type Service } from './scripts/services.ts'
+import { findServices, INSTALL, installedPostgres, leftOutTests, type Service } from './scripts/services.ts'
 import { onPostgresToo } from './test/support/on-postgres-too.ts'
 
 const inCi = Boolean(process.env['CI'])
@@ -77,9 +77,10 @@ function missing(name: Suffix): string | undefined {
 }
 
 const missingHere = suffixes.filter((name) => missing(name) !== undefined)
-const reasons = missingHere.map((name) => `*.${name}.test.ts (${missing(name)})`)
-if (services.redis.kind === 'missing') reasons.push(`tests over Redis (${services.redis.why})`)
-if (services.haproxy.kind === 'missing') reasons.push(`tests of the proxy (${services.haproxy.why})`)
+const reasons = [
+  ...missingHere.map((name) => `*.${name}.test.ts (${missing(name)})`),
+  ...leftOutTests(services, installedPostgres() !== undefined),
+]
 const leftOut = `${reasons.join(', ')}: ${INSTALL}`
 if (reasons.length > 0 && inCi) throw new Error(`In CI nothing is left out, but these cannot run: ${leftOut}.`)
 if (reasons.length > 0) process.stderr.write(`Left out: ${leftOut}.\n`)

@@ -2,19 +2,19 @@
 //
 //   node scripts/services.ts status             what is there, and where it comes from
 //   node scripts/services.ts install            brings what is missing (as root on Debian; the second time it does nothing)
-//   node scripts/services.ts run [-- command…]  starts Postgres and Redis, names them in the environment, and runs the command
+//   node scripts/services.ts run [-- command…]  starts Postgres, names it in the environment, and runs the command
 //                                               (without one: prints the `export` lines and waits for Ctrl-C)
 //
-// Whatever the environment names is used as it is and never started: TEST_DATABASE_URL, TEST_REDIS_URL, CHROMIUM_PATH.
+// Whatever the environment names is used as it is and never started: TEST_DATABASE_URL, CHROMIUM_PATH. Tests that stop, kill or break a
+// Postgres or a Redis start their own, so they need one that is installed here.
 // Debian 12 has only PostgreSQL 15, so 17 is bootstrapped from the next Debian release into a folder of the cache
 // (${XDG_CACHE_HOME:-~/.cache}/tidewire), from the mirror that the machine's own apt uses, and runs there by chroot.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
-import { homedir, tmpdir } from 'node:os'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { createCluster, type Installation } from './postgres-cluster.ts'
-import { freePort, isRoot, launch, onPath, run, stop, untilAnswering } from './processes.ts'
+import { isRoot, onPath, run } from './processes.ts'
 
 const RELEASE = 'trixie'
 const CACHE = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'tidewire')
@@ -29,17 +29,29 @@ export type Service =
   | { readonly kind: 'installed'; readonly at: string }
   | { readonly kind: 'missing'; readonly why: string }
 
-/** What `npm test` has to work with. Chromium is never started here: `at` is the program's path in both cases. */
+/** What `npm test` has to work with. Of all but Postgres nothing is started here: `at` is the program's path. */
 export type Services = {
   readonly postgres: Service
-  readonly redis: Service
   readonly chromium: Service
-  /** Only its own test starts it: `at` is the program's path. */
+  /** Only tests of several servers start it. */
+  readonly redis: Service
+  /** Only its own tests start it. */
   readonly haproxy: Service
 }
 
+/** Which tests cannot run here, and why, beside those whose suffix says what they need. `isInstalled`: clusters of Postgres can be made. */
+export function leftOutTests({ postgres, redis, haproxy }: Services, isInstalled: boolean): readonly string[] {
+  return [
+    ...(postgres.kind === 'given' && !isInstalled
+      ? ['tests that stop or break a Postgres (none is installed here, and that of TEST_DATABASE_URL is left alone)']
+      : []),
+    ...(redis.kind === 'missing' ? [`tests over Redis (${redis.why})`] : []),
+    ...(haproxy.kind === 'missing' ? [`tests of the proxy (${haproxy.why})`] : []),
+  ]
+}
+
 /** Running services and how to end them. A URL is absent when its service is missing. */
-export type RunningServices = AsyncDisposable & { readonly postgresUrl?: string; readonly redisUrl?: string }
+export type RunningServices = AsyncDisposable & { readonly postgresUrl?: string }
 
 /** Looks for the services; starts and installs nothing. */
 export function findServices(): Services {
@@ -92,13 +104,11 @@ function localPostgres(): string | undefined {
 }
 
 function findRedis(): Service {
-  const given = process.env['TEST_REDIS_URL']
-  if (given) return { kind: 'given', at: given }
   const at = installedRedis()
-  return at ? { kind: 'installed', at } : { kind: 'missing', why: 'no redis-server; TEST_REDIS_URL may name one' }
+  return at ? { kind: 'installed', at } : { kind: 'missing', why: 'no redis-server' }
 }
 
-/** The program, whatever server the environment names: for tests that need one of their own, to kill. */
+/** The program: tests start one of their own, to kill. */
 export function installedRedis(): string | undefined {
   return onPath(['redis-server', 'valkey-server'])
 }
@@ -119,14 +129,10 @@ function findChromium(): Service {
 /** Starts what is installed and not given. Dispose the result to stop it and remove its data. */
 export async function startServices(services: Services = findServices()): Promise<RunningServices> {
   await using started = new AsyncDisposableStack()
-  const [postgresUrl, redisUrl] = await Promise.all([
-    services.postgres.kind === 'installed' ? startPostgres(started) : given(services.postgres),
-    services.redis.kind === 'installed' ? startRedis(services.redis.at, started) : given(services.redis),
-  ])
+  const postgresUrl = services.postgres.kind === 'installed' ? await startPostgres(started) : given(services.postgres)
   const running = started.move()
   return {
     ...(postgresUrl === undefined ? {} : { postgresUrl }),
-    ...(redisUrl === undefined ? {} : { redisUrl }),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
@@ -138,27 +144,6 @@ function given(service: Service): string | undefined {
 async function startPostgres(started: AsyncDisposableStack): Promise<string | undefined> {
   const installation = installedPostgres()
   return installation && started.use(await createCluster(installation)).url
-}
-
-async function startRedis(at: string, started: AsyncDisposableStack): Promise<string> {
-  const port = await freePort()
-  const guard = onPath(['setpriv']) ? ['setpriv', '--pdeathsig=TERM', '--'] : []
-  const flags = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', tmpdir()]
-  const server = launch([...guard, at, ...flags])
-  started.defer(() => stop(server, 'SIGTERM'))
-  await untilAnswering(server, `Redis on port ${port}`, () => redisAnswers(port))
-  return `redis://127.0.0.1:${port}`
-}
-
-async function redisAnswers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'))
-    socket.on('data', (data) => {
-      resolve(data.toString().startsWith('+PONG'))
-      socket.destroy()
-    })
-    socket.on('error', () => resolve(false))
-  })
 }
 
 /** Brings what `findServices` misses. Every step can be repeated and interrupted. */
@@ -223,10 +208,7 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
 
 async function runWithServices(command: readonly string[]): Promise<number> {
   await using services = await startServices()
-  const env = {
-    ...(services.postgresUrl ? { TEST_DATABASE_URL: services.postgresUrl } : {}),
-    ...(services.redisUrl ? { TEST_REDIS_URL: services.redisUrl } : {}),
-  }
+  const env = services.postgresUrl ? { TEST_DATABASE_URL: services.postgresUrl } : {}
   const interrupted = new Promise<number>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(130))
   })

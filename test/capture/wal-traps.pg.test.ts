@@ -12,7 +12,7 @@ import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
 import { openDatabase } from '../../server/db/db.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { startProxy } from '../support/tcp-proxy.ts'
+import { startCable } from '../support/tcp-proxy.ts'
 
 interface LogRow {
   readonly seq: string
@@ -210,10 +210,8 @@ test.for(['replication', 'tidewire log writer'])(
   'a connection that is cut off without a word is opened anew, while others stand: %s',
   async (connection) => {
     await source.stop()
-    const url = new URL(db.url ?? '')
-    const proxy = await startProxy(() => [Number(url.port)])
-    const throughProxy = Object.assign(new URL(url), { host: `127.0.0.1:${proxy.port}` }).href
-    const near = await openDatabase({ database: { kind: 'postgres', url: throughProxy, poolSize: 2, readUrls: [] } })
+    const proxy = await startCable(db.url ?? '')
+    const near = await openDatabase({ database: { kind: 'postgres', url: proxy.url, poolSize: 2, readUrls: [] } })
     const reasons: unknown[] = []
     const log = { ...silentLog, error: (_: string, details: unknown) => reasons.push(details) }
     source = createWalSource({ database: near, clock: systemClock, random: systemRandom, log })

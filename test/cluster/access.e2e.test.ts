@@ -5,9 +5,9 @@ import type { Mutation } from '../../protocol/messages/mutation.ts'
 import { newId } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
 import { canRun, readiness, startCluster, until, type Cluster } from './cluster.ts'
-import { startRedis, type RedisProcess } from './redis-process.ts'
+import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
 
-describe.skipIf(!canRun)('what one server of several is told', () => {
+describe.skipIf(!canRun || !hasRedis)('what one server of several is told', () => {
   let redis: RedisProcess
   let cluster: Cluster
   let urls: readonly [string, string]

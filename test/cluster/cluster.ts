@@ -12,11 +12,11 @@ import { findServices, startServices } from '../../scripts/services.ts'
 import { seedDemo } from '../../server/demo/demo.ts'
 import { watchPace } from '../support/pace.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
-import { inTurns, startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { inTurns, startCable, startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import type { RedisProcess } from './redis-process.ts'
 
-/** Whether this machine can run a cluster. */
-export const canRun = findServices().postgres.kind !== 'missing' && findServices().redis.kind !== 'missing'
+/** Whether this machine can run a cluster; one with Redis needs `hasRedis` as well. */
+export const canRun = findServices().postgres.kind !== 'missing'
 
 export interface ClusterOptions {
   readonly servers: number
@@ -64,19 +64,15 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const services = await startServices({
     ...findServices(),
     ...(postgresUrl === undefined ? {} : { postgres: { kind: 'missing', why: 'the test has its own' } as const }),
-    redis: { kind: 'missing', why: 'a cluster test starts its own' },
-    chromium: { kind: 'missing', why: 'not needed' },
   })
   const home = await mkdtemp(join(tmpdir(), 'tidewire-cluster-'))
   const name = `cluster_${randomBytes(6).toString('hex')}`
   const administration = postgresUrl ?? services.postgresUrl ?? ''
   await administer(administration, `create database ${name}`)
   const databaseUrl = Object.assign(new URL(administration), { pathname: `/${name}` }).href
-  const postgresPort = Number(new URL(administration).port)
-  const proxies = (port: number): Promise<readonly TcpProxy[]> =>
-    Promise.all(Array.from({ length: count }, () => startProxy(() => [port])))
-  const cables = await proxies(postgresPort)
-  const redisCables = redis ? await proxies(redis.port) : []
+  const each = <T>(make: () => Promise<T>): Promise<readonly T[]> => Promise.all(Array.from({ length: count }, make))
+  const cables = await each(() => startCable(databaseUrl))
+  const redisCables = redis ? await each(() => startProxy(() => [redis.port])) : []
   const settings = {
     DATABASE_POOL_SIZE: '8',
     DATABASE_MAX_OVERFLOW: '0',
@@ -88,7 +84,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const start = (index: number): Promise<ServerProcess> =>
     startServerProcess(join(home, String(index)), {
       ...settings,
-      DATABASE_URL: Object.assign(new URL(databaseUrl), { port: cables[index]?.port }).href,
+      DATABASE_URL: cables[index]?.url ?? '',
       ...(redis ? { REDIS_URL: `redis://127.0.0.1:${redisCables[index]?.port}` } : {}),
     })
   const first = await start(0)

@@ -16,9 +16,9 @@ import {
   writerOf,
   type Cluster,
 } from './cluster.ts'
-import { startRedis, type RedisProcess } from './redis-process.ts'
+import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
 
-describe.skipIf(!canRun || !hasOwnCluster)('several servers and a Postgres that is lost', () => {
+describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('several servers and a Postgres that is lost', () => {
   let postgres: Postgres
   let redis: RedisProcess
   let cluster: Cluster

@@ -11,6 +11,9 @@ export interface RedisProcess {
   start(): Promise<void>
 }
 
+/** Whether there is one to start: what a cluster is joined by is killed and cut off, so it is never a server of somebody else. */
+export const hasRedis = installedRedis() !== undefined
+
 export async function startRedis(): Promise<RedisProcess> {
   const program = installedRedis()
   if (program === undefined) throw new Error('Redis must be installed here, so that it can be killed.')

@@ -1,10 +1,10 @@
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canRun, readiness, seesPresent, seesTask, startCluster, until, type Cluster } from './cluster.ts'
-import { startRedis, type RedisProcess } from './redis-process.ts'
+import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
-describe.skipIf(!canRun)('several servers with Redis between them', () => {
+describe.skipIf(!canRun || !hasRedis)('several servers with Redis between them', () => {
   let redis: RedisProcess
   let cable: TcpProxy
   let cluster: Cluster

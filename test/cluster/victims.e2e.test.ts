@@ -16,9 +16,9 @@ import {
   type Cluster,
   type Readiness,
 } from './cluster.ts'
-import { startRedis, type RedisProcess } from './redis-process.ts'
+import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
 
-describe.skipIf(!canRun || !hasOwnCluster)('three servers, Postgres and Redis under load', () => {
+describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('three servers, Postgres and Redis under load', () => {
   let postgres: Postgres
   let redis: RedisProcess
   let cluster: Cluster

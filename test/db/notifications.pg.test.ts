@@ -5,17 +5,17 @@ import { systemClock, type Clock } from '../../lib/clock.ts'
 import { createNotifications } from '../../server/db/notifications.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { postgresUrl } from '../support/services.ts'
-import { startProxy } from '../support/tcp-proxy.ts'
+import { placeOf, startProxy } from '../support/tcp-proxy.ts'
 
 it('tries once after each failure, however long Postgres is away, and then hears again', async () => {
-  const url = new URL(postgresUrl())
-  const target = Number(url.port)
+  const url = postgresUrl()
+  const { host, port: target } = placeOf(url)
   let [isAway, refused] = [false, 0]
   const proxy = await startProxy(() => {
     if (!isAway) return [target]
     refused++
     return []
-  })
+  }, host)
   const scheduled: (() => void)[] = []
   const timers = new EventEmitter()
   const clock: Clock = {

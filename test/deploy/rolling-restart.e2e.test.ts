@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stop } from '../../scripts/processes.ts'
 import { canRun, readiness, startCluster, until, type Cluster } from '../cluster/cluster.ts'
-import { startRedis, type RedisProcess } from '../cluster/redis-process.ts'
+import { hasRedis, startRedis, type RedisProcess } from '../cluster/redis-process.ts'
 import { expectEqual, expectLoggedOnce, isCurrent, untilStatus } from '../failure/stage.ts'
 import { expectOnce, keepWriting, keepWritingSql, type Place } from '../failure/writers.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
@@ -13,7 +13,7 @@ import { hasHaproxy, startHaproxy, type Haproxy } from './haproxy.ts'
 /** As somebody who comes back to a server, to the other, and as somebody new. */
 const cookies = ['tidewire=one', 'tidewire=two', ''] as const
 
-describe.skipIf(!canRun || !hasHaproxy)('a rolling restart behind the proxy', () => {
+describe.skipIf(!canRun || !hasRedis || !hasHaproxy)('a rolling restart behind the proxy', () => {
   let redis: RedisProcess
   let cluster: Cluster
   let proxy: Haproxy

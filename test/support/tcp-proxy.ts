@@ -22,8 +22,26 @@ interface Pair {
   first: string
 }
 
+/** A way of one's own to a service, which can be cut: `url` leads to it by that way. */
+export interface Cable extends TcpProxy {
+  readonly url: string
+}
+
+/** To the host and port of a URL of Postgres. */
+export async function startCable(url: string): Promise<Cable> {
+  const { host, port } = placeOf(url)
+  const proxy = await startProxy(() => [port], host)
+  return { ...proxy, url: Object.assign(new URL(url), { hostname: '127.0.0.1', port: String(proxy.port) }).href }
+}
+
+/** Where a URL of Postgres leads: without a port, to the usual one. */
+export function placeOf(url: string): { readonly host: string; readonly port: number } {
+  const { hostname, port } = new URL(url)
+  return { host: hostname.replaceAll(/^\[|\]$/g, ''), port: Number(port || 5432) }
+}
+
 /** Forwards to the first port of `targets()` that takes the connection: it is asked for each, so it may say them in turns. */
-export async function startProxy(targets: () => readonly number[]): Promise<TcpProxy> {
+export async function startProxy(targets: () => readonly number[], host = '127.0.0.1'): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
   const held = new Set<Socket>()
   let isCut = false
@@ -38,7 +56,7 @@ export async function startProxy(targets: () => readonly number[]): Promise<TcpP
 
   async function forward(near: Socket): Promise<void> {
     for (const target of targets()) {
-      const far = connect(target, '127.0.0.1')
+      const far = connect(target, host)
       far.on('error', () => undefined)
       const isOpen = await new Promise<boolean>((resolve) => {
         far.once('connect', () => resolve(true))
