@@ -58,6 +58,9 @@ test('the start says whose transaction it waits for and how to end it, and goes 
   expect(troubles.all).toEqual([])
   expect(logged.at(-1)).toMatchObject({ message: 'Changes are captured again' })
   expect(await source.head()).toBeGreaterThanOrEqual(0)
+  // Else it would not wait for the standbys of `synchronized_standby_slots`.
+  const slots = 'select failover from pg_replication_slots where database = current_database()'
+  expect((await db.database.pool.query(slots)).rows).toEqual([{ failover: true }])
 })
 
 test('a prepared transaction is named by its own name', async () => {

@@ -161,7 +161,14 @@ async function ensureSlot(client: pg.Client, slot: string, anew: boolean): Promi
   if (known) await client.query('select pg_drop_replication_slot($1)', [slot])
   // Waits for all transactions that are open now, the longest of them too; `SetupWatch` says for whom.
   await client.query('set lock_timeout = 0')
-  await client.query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [slot])
+  const { waits } = await one<{ waits: boolean }>(
+    client,
+    `select current_setting('server_version_num')::integer >= 170000 as waits`,
+  )
+  // Only a failover slot waits for the standbys of `synchronized_standby_slots`.
+  await client.query(`select pg_create_logical_replication_slot($1, 'pgoutput'${waits ? ', failover => true' : ''})`, [
+    slot,
+  ])
   await client.query(`set lock_timeout = '3s'`)
   return true
 }
