@@ -98,6 +98,10 @@ export const errorCodes = {
     meaning: 'A secret is to be stored, and there is no key to encrypt it with.',
     remedy: 'Set ENCRYPTION_KEYS, e.g. to k1:$(openssl rand -base64 32), and keep that key safe.',
   },
+  extension_missing: {
+    meaning: 'A migration needs an extension of Postgres that is not installed, or that its login may not make.',
+    remedy: 'Install the packages, or have an administrator run the statement that the message names.',
+  },
   forbidden: {
     meaning: 'The principal may not do this with this row.',
     remedy: 'Ask for a role that may; the message names the roles.',

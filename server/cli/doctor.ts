@@ -1,6 +1,6 @@
 import { systemClock } from '../../lib/clock.ts'
 import { walRequirements } from '../capture/capture.ts'
-import { migrationNames, type Database } from '../db/db.ts'
+import { findMissingExtensions, migrationNames, neededExtensions, type Database } from '../db/db.ts'
 import type { DatabaseJob } from './command.ts'
 import { exitCodes } from './console.ts'
 import { askServer } from './status.ts'
@@ -15,7 +15,6 @@ export interface Finding {
 
 type Check = (job: DatabaseJob) => Promise<readonly Finding[]>
 
-const wantedExtensions = ['vector', 'pg_trgm', 'pgcrypto', 'btree_gin']
 const wantedRoles = ['app_owner', 'app_rw', 'app_feed', 'app_readonly']
 const oldestPostgres = 150_000
 const tolerableClockMs = 2000
@@ -89,16 +88,11 @@ async function version({ database }: DatabaseJob): Promise<readonly Finding[]> {
 }
 
 async function extensions({ database }: DatabaseJob): Promise<readonly Finding[]> {
-  const { rows } = await database.pool.query<{ extname: string }>('select extname from pg_extension')
-  const missing = wantedExtensions.filter((name) => !rows.some(({ extname }) => extname === name))
-  return [
-    {
-      what: 'extensions',
-      ok: missing.length === 0,
-      found: missing.length === 0 ? wantedExtensions.join(', ') : `without ${missing.join(', ')}`,
-      fix: 'Install the packages of Postgres (pgvector and contrib), then run `npx tidewire migrate`.',
-    },
-  ]
+  const missing = await findMissingExtensions(database.pool)
+  const what = 'extensions'
+  return missing
+    ? [{ what, ok: false, found: `without ${missing.names.join(', ')}`, fix: missing.fix }]
+    : [{ what, ok: true, found: neededExtensions.join(', ') }]
 }
 
 async function migrations({ database, application }: DatabaseJob): Promise<readonly Finding[]> {

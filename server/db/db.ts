@@ -19,6 +19,7 @@ export { concernsAll, databaseTrouble, isOtherSchema, troubleOf } from './databa
 export { consolidateMigrations } from './consolidate.ts'
 export { draftMigration } from './draft-migration.ts'
 export { createSurvivingPool } from './surviving-pool.ts'
+export { findMissingExtensions, neededExtensions } from './extensions.ts'
 export { inOneTransaction } from './in-one-transaction.ts'
 export { insertRow } from './insert-row.ts'
 export type { EmbeddedMode } from './embedded.ts'

@@ -2,6 +2,7 @@ import { parse } from 'node:path'
 import type { MikroORM, Transaction } from '@mikro-orm/postgresql'
 import pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
+import { explainExtensions } from './extensions.ts'
 import { patiently, type LockPatience } from './lock-wait.ts'
 import { migrationNames, type OwnSchema } from './own-schema.ts'
 import { prepare, type EmbeddingChoice } from './prepare.ts'
@@ -31,7 +32,9 @@ export async function migrateUp(connection: pg.ClientConfig, options: MigrateOpt
         const next = (await orm.migrator.getPending()).find(({ name }) => isWanted(name))
         if (!next) break
         options.onProgress?.(next.name)
-        await migratePatiently(orm, 'up', { ...patience, what: next.name })
+        await migratePatiently(orm, 'up', { ...patience, what: next.name }).catch(async (error: unknown) => {
+          throw await explainExtensions(client, error)
+        })
         done.push(next.name)
       }
     }

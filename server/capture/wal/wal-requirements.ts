@@ -14,6 +14,9 @@ export interface WalFinding {
   readonly made: boolean
 }
 
+/** How changes are captured now. */
+type Capture = 'trigger' | 'wal'
+
 interface Standing {
   readonly database: string
   readonly role: string
@@ -26,7 +29,7 @@ interface Standing {
   readonly may_create: boolean
   readonly owns: boolean
   readonly keep: string
-  readonly capture: 'trigger' | 'wal'
+  readonly migrated: boolean
 }
 
 /** Of the slot, as `pg_replication_slots` says. */
@@ -64,7 +67,9 @@ select current_database() as database, current_user::text as role, current_setti
     select from pg_trigger t join pg_class c on c.oid = t.tgrelid
     where t.tgname = 'capture_truncate' and c.relnamespace = 'public'::regnamespace and not pg_has_role(c.relowner, 'usage')
   ) as owns,
-  (select capture from sync.settings) as capture`
+  to_regclass('sync.settings') is not null as migrated`
+
+const captureSql = 'select capture from sync.settings'
 
 const slotSql = `
 select active, wal_status as status, pg_size_pretty(pg_current_wal_lsn() - confirmed_flush_lsn) as held
@@ -79,19 +84,22 @@ export async function walRequirements(pool: pg.Pool): Promise<readonly WalFindin
   const [standing] = (await pool.query<Standing>(standingSql)).rows
   if (!standing) return []
   const { publication, slot } = captureNames(standing.database)
+  // Before the first migration: what is refused then would be refused after it.
+  if (!standing.migrated) return [...rights(standing, undefined), keptFinding(standing)]
+  const [{ capture } = { capture: 'trigger' as const }] = (await pool.query<{ capture: Capture }>(captureSql)).rows
   const [state] = (await pool.query<SlotState>(slotSql, [slot])).rows
   const [published] = (await pool.query<PublicationState>(publicationSql, [publication])).rows
   const tables = (await pool.query<TableState>('select * from sync.captured_tables($1)', [publication])).rows
   return [
     ...rights(standing, state),
-    slotFinding(slot, standing.capture, state),
+    slotFinding(slot, capture, state),
     keptFinding(standing),
-    identityFinding(tables, standing.capture),
-    publicationFinding(publication, { tables, published, capture: standing.capture }),
+    identityFinding(tables, capture),
+    publicationFinding(publication, { tables, published, capture }),
     {
       what: 'capture',
       ok: true,
-      found: standing.capture === 'wal' ? 'from the WAL' : 'by triggers until a server starts with CAPTURE=wal',
+      found: capture === 'wal' ? 'from the WAL' : 'by triggers until a server starts with CAPTURE=wal',
       fix: 'Start the server.',
       made: true,
     },
@@ -154,7 +162,7 @@ function rights(standing: Standing, slot: SlotState | undefined): readonly WalFi
 }
 
 /** `unreserved`: Postgres will remove what the slot needs at its next checkpoint. */
-export function slotFinding(slot: string, capture: Standing['capture'], state: SlotState | undefined): WalFinding {
+export function slotFinding(slot: string, capture: Capture, state: SlotState | undefined): WalFinding {
   const [lost, endangered] = [state?.status === 'lost', state?.status === 'unreserved']
   const use = state?.active ? 'in use' : 'nobody reads it'
   return {
@@ -175,11 +183,11 @@ export function slotFinding(slot: string, capture: Standing['capture'], state: S
 }
 
 /** Where changes are captured from the WAL already, and the triggers rest: nothing else tells of the table. */
-function unwitnessed(tables: readonly TableState[], capture: Standing['capture']): readonly TableState[] {
+function unwitnessed(tables: readonly TableState[], capture: Capture): readonly TableState[] {
   return capture === 'wal' ? tables.filter(({ listens }) => !listens) : []
 }
 
-function identityFinding(tables: readonly TableState[], capture: Standing['capture']): WalFinding {
+function identityFinding(tables: readonly TableState[], capture: Capture): WalFinding {
   const what = 'replica identity'
   const unfit = tables.filter(({ identity, identified }) => !identified && identity === null)
   const changed = unwitnessed(tables, capture).filter(({ identified }) => !identified)
@@ -206,7 +214,7 @@ function identityFinding(tables: readonly TableState[], capture: Standing['captu
 interface Published {
   readonly tables: readonly TableState[]
   readonly published: PublicationState | undefined
-  readonly capture: Standing['capture']
+  readonly capture: Capture
 }
 
 function publicationFinding(name: string, { tables, published, capture }: Published): WalFinding {
