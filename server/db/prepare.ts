@@ -82,7 +82,9 @@ async function resizeVectors(client: pg.Client, dimension: number): Promise<void
   const { rows: graphs } = await client.query<{ name: string; definition: string }>(`
     select x.indexrelid::regclass::text as name, pg_get_indexdef(x.indexrelid) as definition
     from pg_index x join pg_class i on i.oid = x.indexrelid join pg_am m on m.oid = i.relam where m.amname = 'hnsw'`)
+  const triggers = await triggersOfVectors(client)
   for (const { name } of graphs) await client.query(`drop index ${name}`)
+  for (const { name, table } of triggers) await client.query(`drop trigger ${name} on ${table}`)
   const { rows } = await client.query<{ table: string; column: string }>(`
     select c.oid::regclass::text as table, a.attname as column
     from pg_class c join pg_attribute a on a.attrelid = c.oid
@@ -95,6 +97,30 @@ async function resizeVectors(client: pg.Client, dimension: number): Promise<void
         ? definition.replace(/\((\w+) vector_cosine_ops\)/, `(($1::halfvec(${dimension})) halfvec_cosine_ops)`)
         : definition,
     )
+  for (const { name, table, definition, firing } of triggers) {
+    await client.query(definition)
+    await client.query(`alter table ${table} ${firing} trigger ${name}`)
+  }
+}
+
+interface VectorTrigger {
+  readonly name: string
+  readonly table: string
+  readonly definition: string
+  /** As `alter table` says it. */
+  readonly firing: string
+}
+
+/** Triggers that name a column of vectors: Postgres changes the type of none that a trigger names. */
+async function triggersOfVectors(client: pg.Client): Promise<readonly VectorTrigger[]> {
+  const { rows } = await client.query<VectorTrigger>(`
+    select distinct quote_ident(t.tgname) as name, t.tgrelid::regclass::text as table, pg_get_triggerdef(t.oid) as definition,
+      case t.tgenabled when 'A' then 'enable always' when 'R' then 'enable replica' when 'D' then 'disable' else 'enable' end as firing
+    from pg_depend d
+    join pg_trigger t on d.classid = 'pg_trigger'::regclass and d.objid = t.oid
+    join pg_attribute a on d.refclassid = 'pg_class'::regclass and a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+    where a.atttypid = 'vector'::regtype and not t.tgisinternal and t.tgparentid = 0`)
+  return rows
 }
 
 async function ship(client: pg.Client, { table, rows, upkeep }: ShippedTable): Promise<void> {
