@@ -117,7 +117,7 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     await idle.end()
     await Promise.all(written.map(({ $write }) => $write.wait('synced')))
     // They wait for a connection, as the lock lets them.
-    expect(await health.end('pool')).toEqual([])
+    expect(await health.end('pool', 'slot')).toEqual([])
     await stage.expectEqual(clients)
   })
 
