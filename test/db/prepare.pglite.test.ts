@@ -199,6 +199,9 @@ describe('embeddings', () => {
       select distinct a.atttypmod as dimension from pg_attribute a join pg_class c on c.oid = a.attrelid
       where a.atttypid = 'vector'::regtype and c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace`)
     expect(rows).toEqual([{ dimension: 768 }])
+    // Those that name a column of vectors were made anew.
+    const triggers = `select tgrelid::regclass::text as table, tgenabled, pg_get_triggerdef(oid) as definition from pg_trigger where not tgisinternal order by 1, 3`
+    expect((await other.database.pool.query(triggers)).rows).toEqual(await query(triggers))
     await expect(other.database.migrate(undefined, { dimension: 384 })).rejects.toMatchObject({
       code: 'config_invalid',
       message: expect.stringMatching(/EMBEDDING_DIMENSION is 384.*768/),
