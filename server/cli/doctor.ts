@@ -121,7 +121,10 @@ async function migrations({ database, application }: DatabaseJob): Promise<reado
 }
 
 async function schemaDrift({ database }: DatabaseJob): Promise<readonly Finding[]> {
-  const difference = (await (await database.orm()).schema.getUpdateSchemaSQL({ wrap: false })).trim()
+  const { migrator, schema } = await database.orm()
+  // What a migration brings that is not applied yet is no drift.
+  if ((await migrator.getPending()).length > 0) return []
+  const difference = (await schema.getUpdateSchemaSQL({ wrap: false })).trim()
   return [
     {
       what: 'schema',
