@@ -12,27 +12,28 @@ export interface MissingExtensions {
 
 interface Missing {
   readonly name: string
+  readonly database: string
   /** Its files are where Postgres runs. */
   readonly available: boolean
 }
 
 /** Undefined: all are there. */
 export async function findMissingExtensions(
-  database: Pick<pg.ClientBase | pg.Pool, 'query'>,
+  client: Pick<pg.Pool | pg.Client, 'query'>,
 ): Promise<MissingExtensions | undefined> {
-  const { rows } = await (database as pg.Pool).query<Missing>(
-    `select name, exists (select from pg_available_extensions a where a.name = needed.name) as available
+  const { rows } = await client.query<Missing>(
+    `select name, current_database() as database, exists (select from pg_available_extensions a where a.name = needed.name) as available
      from unnest($1::text[]) as needed(name) where not exists (select from pg_extension e where e.extname = needed.name)`,
     [neededExtensions],
   )
-  if (rows.length === 0) return undefined
+  const [first] = rows
+  if (!first) return undefined
   const absent = rows.filter(({ available }) => !available).map(({ name }) => name)
   const install = `Install the packages of Postgres that have ${absent.join(', ')} (pgvector and contrib). `
   const statements = rows.map(({ name }) => `CREATE EXTENSION IF NOT EXISTS "${name}";`).join(' ')
-  const { rows: places } = await (database as pg.Pool).query<{ name: string }>('select current_database() as name')
   return {
     names: rows.map(({ name }) => name),
-    fix: `${absent.length > 0 ? install : ''}Run \`npx tidewire migrate\`; where its login may not make them, first have an administrator run in the database ${places[0]?.name ?? ''}: ${statements}`,
+    fix: `${absent.length > 0 ? install : ''}Run \`npx tidewire migrate\`; where its login may not make them, first have an administrator run in the database ${first.database}: ${statements}`,
   }
 }
 
