@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import * as rules from './support/architecture-rules.ts'
 import type { SourceFile } from './support/source-file.ts'
 
@@ -253,51 +253,51 @@ const RULES = {
 } as const
 
 describe('the house', () => {
-  it('has files in every part', () => {
+  test('has files in every part', () => {
     for (const part of HOUSE) expect(house.filter(({ path }) => path.startsWith(`${part}/`))).not.toHaveLength(0)
   })
 
-  it('keeps its arrows free of circles', () => expect(rules.arrowCircles(ARROWS)).toEqual([]))
+  test('keeps its arrows free of circles', () => expect(rules.arrowCircles(ARROWS)).toEqual([]))
 
-  it('has every room that an arrow or a side door names', () => {
+  test('has every room that an arrow or a side door names', () => {
     const paths = house.map(({ path }) => path)
     expect(rules.missingRooms(ARROWS, paths)).toEqual([])
     expect([...SIDE_DOORS, ...COMPOSERS].filter((path) => !paths.includes(path))).toEqual([])
   })
 
-  it('imports along the arrows', () => expect(RULES.arrows(house)).toEqual([]))
+  test('imports along the arrows', () => expect(RULES.arrows(house)).toEqual([]))
 
-  it('enters rooms by their doors', () => expect(RULES.doors(house)).toEqual([]))
+  test('enters rooms by their doors', () => expect(RULES.doors(house)).toEqual([]))
 
-  it('has no circle of files', () => expect(rules.hasNoCircles(house)).toEqual([]))
+  test('has no circle of files', () => expect(rules.hasNoCircles(house)).toEqual([]))
 
-  it('keeps files short', () => expect(RULES.caps(everything)).toEqual([]))
+  test('keeps files short', () => expect(RULES.caps(everything)).toEqual([]))
 
-  it('reads the environment in one place', () => expect(RULES.environment(house)).toEqual([]))
+  test('reads the environment in one place', () => expect(RULES.environment(house)).toEqual([]))
 
-  it('takes time and chance from lib', () => {
+  test('takes time and chance from lib', () => {
     expect(RULES.clocks(house)).toEqual([])
     expect(RULES.timers(house)).toEqual([])
   })
 
-  it('speaks socket.io in two rooms', () => expect(RULES.sockets(house)).toEqual([]))
+  test('speaks socket.io in two rooms', () => expect(RULES.sockets(house)).toEqual([]))
 
-  it('tells errors without the values of rows', () => expect(RULES.errors(house)).toEqual([]))
+  test('tells errors without the values of rows', () => expect(RULES.errors(house)).toEqual([]))
 
-  it('keeps Node out of protocol, lib and what browsers load', () => {
+  test('keeps Node out of protocol, lib and what browsers load', () => {
     expect(RULES.leaves(house)).toEqual([])
     expect(RULES.browsers(house)).toEqual([])
   })
 
-  it('loads what only some servers need where it is used', () => expect(RULES.weight(house)).toEqual([]))
+  test('loads what only some servers need where it is used', () => expect(RULES.weight(house)).toEqual([]))
 
-  it('names files after what is inside', () => expect(RULES.names(house)).toEqual([]))
+  test('names files after what is inside', () => expect(RULES.names(house)).toEqual([]))
 })
 
 describe('the rules catch', () => {
   const file = (path: string, text: string): SourceFile => ({ path, text })
 
-  it.each([
+  test.each([
     ['mutation → hub', file('server/mutation/x.ts', `import { hub } from '../hub/hub.ts'`)],
     ['hub → mutation, by a type', file('server/hub/x.ts', `import type { Decision } from '../mutation/mutation.ts'`)],
     ['server → client-sdk', file('server/hub/x.ts', `import { connect } from '@tidewire/client'`)],
@@ -309,39 +309,39 @@ describe('the rules catch', () => {
     ['a room without a line', file('server/attic/x.ts', '')],
   ])('a wrong arrow: %s', (_, violation) => expect(RULES.arrows([violation])).toHaveLength(1))
 
-  it('arrows of and to rooms that are not there', () => {
+  test('arrows of and to rooms that are not there', () => {
     const arrows = { lib: [], 'server/hub': ['server/attic', '*'], 'server/cellar': [] }
     const missing = rules.missingRooms(arrows, ['lib/a.ts', 'server/hub/hub.ts'])
     expect(missing).toEqual(['server/attic', 'server/cellar'])
   })
 
-  it('a circle of arrows', () => {
+  test('a circle of arrows', () => {
     expect(rules.arrowCircles({ a: ['b'], b: ['c'], c: ['a'] })).toEqual(['a → b → c → a'])
   })
 
-  it('a window used as a door', () => {
+  test('a window used as a door', () => {
     expect(RULES.doors([file('server/gateway/x.ts', `import { x } from '../hub/hub.ts'`)])).toEqual([])
     expect(RULES.doors([file('server/gateway/x.ts', `import { x } from '../hub/reader.ts'`)])).toHaveLength(1)
     expect(RULES.doors([file('server/hub/hub.ts', `import { x } from './reader.ts'`)])).toEqual([])
     expect(RULES.doors([file('server/server.ts', `import { x } from './hub/reader.ts'`)])).toEqual([])
   })
 
-  it('a circle of files', () => {
+  test('a circle of files', () => {
     const circle = [file('lib/a.ts', `import './b.ts'`), file('lib/b.ts', `import type { A } from './a.ts'`)]
     expect(rules.hasNoCircles(circle)).toEqual(['lib/a.ts → lib/b.ts → lib/a.ts'])
   })
 
-  it('a file that is too long', () => {
+  test('a file that is too long', () => {
     expect(RULES.caps([file('lib/a.ts', 'x\n'.repeat(400))])).toEqual([])
     expect(RULES.caps([file('lib/a.ts', 'x\n'.repeat(401)), file('test/a.ts', 'x\n'.repeat(601))])).toHaveLength(2)
   })
 
-  it('the environment outside config, but not in words', () => {
+  test('the environment outside config, but not in words', () => {
     expect(RULES.environment([file('server/db/x.ts', `const url = process.env['X']`)])).toHaveLength(1)
     expect(RULES.environment([file('server/db/x.ts', `// process.env\nconst words = 'process.env'`)])).toEqual([])
   })
 
-  it.each([
+  test.each([
     'Date.now()',
     'new Date()',
     'Math.random()',
@@ -353,7 +353,7 @@ describe('the rules catch', () => {
     expect(RULES.clocks([file('lib/clock.ts', `const x = ${code}`)])).toEqual([])
   })
 
-  it.each([
+  test.each([
     'log.debug("x", { error: String(error) })',
     'fail(error instanceof Error ? error.message : "x")',
     'log.error("x", {\n  of: f(1),\n  error: error?.message,\n})',
@@ -362,31 +362,34 @@ describe('the rules catch', () => {
     expect(RULES.errors([file('server/cli/x.ts', code), file('client-sdk/x.ts', code)])).toEqual([])
   })
 
-  it('timers imported from Node', () => {
+  test('timers imported from Node', () => {
     expect(RULES.timers([file('server/hub/x.ts', `import { setTimeout } from 'node:timers/promises'`)])).toHaveLength(1)
   })
 
-  it('socket.io in another room', () => {
+  test('socket.io in another room', () => {
     expect(RULES.sockets([file('server/hub/x.ts', `import type { Socket } from 'socket.io'`)])).toHaveLength(1)
     expect(RULES.sockets([file('server/gateway/x.ts', `import { Server } from 'socket.io'`)])).toEqual([])
   })
 
-  it('Node in protocol and lib', () => {
+  test('Node in protocol and lib', () => {
     expect(RULES.leaves([file('protocol/x.ts', `import { hash } from 'node:crypto'`)])).toHaveLength(1)
     expect(RULES.leaves([file('lib/folder-lock.ts', `import { open } from 'node:fs'`)])).toEqual([])
   })
 
-  it('Node on the way to a browser', () => {
+  test('Node on the way to a browser', () => {
     const door = file('client-sdk/index.ts', `export { a } from './store/a.ts'`)
     const disk = (text: string) => RULES.browsers([door, file('client-sdk/store/a.ts', text)])
     expect(disk(`import { open } from 'node:fs'`)).toHaveLength(1)
     expect(disk(`import type { Stats } from 'node:fs'\nconst fs = await import('node:fs')`)).toEqual([])
   })
 
-  it.each(['server/hub/utils.ts', 'lib/types.ts', 'server/hub/index.ts', 'server/helpers/x.ts', 'lib/hub-manager.ts'])(
-    'a name that says nothing: %s',
-    (path) => expect(RULES.names([file(path, '')])).toHaveLength(1),
-  )
+  test.each([
+    'server/hub/utils.ts',
+    'lib/types.ts',
+    'server/hub/index.ts',
+    'server/helpers/x.ts',
+    'lib/hub-manager.ts',
+  ])('a name that says nothing: %s', (path) => expect(RULES.names([file(path, '')])).toHaveLength(1))
 })
 
 /** The TypeScript files of a part of the project, builds and dependencies excepted. */

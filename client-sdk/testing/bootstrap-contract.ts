@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import type { Row } from '../../protocol/rows/row.ts'
 import { seededRandom } from '../../lib/random.ts'
 import type { StoreCommit, Swap } from '../store/store.ts'
@@ -31,7 +31,7 @@ export function bootstrapContract(subject: Subject): void {
     return rows.map((row) => Number.parseInt(String(row['id']).slice(-12), 16))
   }
 
-  it('hides staged rows until the swap, and gives them by id', async () => {
+  test('hides staged rows until the swap, and gives them by id', async () => {
     await stage('a', 'issues', issue(1, channelA), issue(2, channelA))
     await stage('a', 'issues', issue(2, channelA, { title: 'newer' }))
     await stage('b', 'issues', issue(3, channelB))
@@ -52,7 +52,7 @@ export function bootstrapContract(subject: Subject): void {
     expect(await subject.store.staged('b', 'issues', [idOf(3)])).toHaveLength(1)
   })
 
-  it('stages vectors', async () => {
+  test('stages vectors', async () => {
     const row = note(1, channelA, { embedding: vectorOf(seededRandom(1)) })
     await stage('a', 'notes', row)
     expect(await subject.store.staged('a', 'notes', [idOf(1)])).toEqual([row])
@@ -60,7 +60,7 @@ export function bootstrapContract(subject: Subject): void {
     expect(await subject.store.rows('notes', [idOf(1)])).toEqual([row])
   })
 
-  it('drops staging areas', async () => {
+  test('drops staging areas', async () => {
     await stage('a', 'issues', issue(1, channelA))
     await stage('b', 'issues', issue(2, channelB))
     await subject.store.commit({ unstage: ['a', 'none'] })
@@ -69,7 +69,7 @@ export function bootstrapContract(subject: Subject): void {
     expect(await numbers('issues')).toEqual([2])
   })
 
-  it('stages, swaps and writes in one commit', async () => {
+  test('stages, swaps and writes in one commit', async () => {
     const commit: StoreCommit = {
       stage: { subscription: 'a', blocks: [pack('issues', [issue(1, channelA), issue(2, channelA)])] },
       swaps: [{ subscription: follow('a', channelA), others: [] }],
@@ -85,7 +85,7 @@ export function bootstrapContract(subject: Subject): void {
     expect((await subject.store.load()).subscriptions).toHaveLength(1)
   })
 
-  it('replaces what the channel held: rows that were not staged go, children of its rows too', async () => {
+  test('replaces what the channel held: rows that were not staged go, children of its rows too', async () => {
     await put('issues', issue(1, channelA), issue(2, channelA), issue(3, channelB))
     await put('threads', thread(10, channelA), thread(11, channelA), thread(12, channelB))
     await put('replies', reply(20, 10), reply(21, 11), reply(22, 12), reply(23, 10))
@@ -99,13 +99,13 @@ export function bootstrapContract(subject: Subject): void {
     expect(await subject.store.rows('issues', [idOf(2)])).toEqual([issue(2, channelA, { title: 'again' })])
   })
 
-  it('shows an empty state when nothing was staged', async () => {
+  test('shows an empty state when nothing was staged', async () => {
     await put('issues', issue(1, channelA), issue(2, channelB))
     await swap({ subscription: follow('a', channelA), others: [] })
     expect(await numbers('issues')).toEqual([2])
   })
 
-  it('keeps rows that another subscription holds, by its tables and filter', async () => {
+  test('keeps rows that another subscription holds, by its tables and filter', async () => {
     await put(
       'issues',
       issue(1, channelA, { status: 'open' }),
@@ -122,7 +122,7 @@ export function bootstrapContract(subject: Subject): void {
     expect(await numbers('notes')).toEqual([])
   })
 
-  it('touches only the tables that the subscription names', async () => {
+  test('touches only the tables that the subscription names', async () => {
     await put('issues', issue(1, channelA))
     await put('threads', thread(10, channelA))
     await put('replies', reply(20, 10))
@@ -130,20 +130,20 @@ export function bootstrapContract(subject: Subject): void {
     expect([await numbers('issues'), await numbers('threads'), await numbers('replies')]).toEqual([[], [10], [20]])
   })
 
-  it('replaces children although their parents are not followed', async () => {
+  test('replaces children although their parents are not followed', async () => {
     await put('replies', reply(20, 10), reply(21, 11))
     await stage('a', 'replies', reply(20, 10, { body: 'new' }))
     await swap({ subscription: follow('a', channelA, { tables: ['replies'] }), others: [] })
     expect(await subject.store.query('replies', {})).toEqual([reply(20, 10, { body: 'new' })])
   })
 
-  it('keeps rows that were only ever written here', async () => {
+  test('keeps rows that were only ever written here', async () => {
     await put('signals', signal(1, channelA))
     await swap({ subscription: follow('a', channelA), others: [] })
     expect(await numbers('signals')).toEqual([1])
   })
 
-  it('takes thousands of rows, some of which are here already through another subscription', async () => {
+  test('takes thousands of rows, some of which are here already through another subscription', async () => {
     const rows = Array.from({ length: 6000 }, (_, index) => issue(index, index < 3000 ? channelA : channelB))
     await subject.store.commit({ blocks: [pack('issues', rows.slice(2500, 3500))] })
     for (let start = 0; start < 6000; start += 1500)

@@ -1,4 +1,4 @@
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Purge, Swap } from '../store/store.ts'
@@ -70,7 +70,7 @@ export function guestContract(subject: Subject): void {
   })
   const threads = ['threads', 'readers', 'replies', 'conflicts'] as const
 
-  it('replaces what the channel of a guest carries, with all that hangs under it', async () => {
+  test('replaces what the channel of a guest carries, with all that hangs under it', async () => {
     await stage('ada', 'threads', thread(13, ada))
     await swap(follow('ada', ada))
     expect(await left(...threads)).toEqual({
@@ -81,7 +81,7 @@ export function guestContract(subject: Subject): void {
     })
   })
 
-  it('keeps at a swap what a guest still finds', async () => {
+  test('keeps at a swap what a guest still finds', async () => {
     await swap(follow('a', channelA), follow('ada', ada))
     expect(await left(...threads)).toEqual({
       threads: [10, 12, 13],
@@ -91,7 +91,7 @@ export function guestContract(subject: Subject): void {
     })
   })
 
-  it('keeps at a purge what a guest still finds', async () => {
+  test('keeps at a purge what a guest still finds', async () => {
     await purge({ channel: channelA, keep: [follow('scout', scout), follow('b', channelB)] })
     expect(await left(...threads)).toEqual({
       threads: [10, 12, 13],
@@ -104,7 +104,7 @@ export function guestContract(subject: Subject): void {
     expect(await left(...threads)).toEqual({ threads: [10], readers: [20, 21], replies: [30], conflicts: [40] })
   })
 
-  it('purges the channel of a guest, and keeps what other channels carry', async () => {
+  test('purges the channel of a guest, and keeps what other channels carry', async () => {
     await purge({ channel: ada, keep: [follow('a', channelA)] })
     expect(await left(...threads)).toEqual({
       threads: [10, 11],
@@ -114,7 +114,7 @@ export function guestContract(subject: Subject): void {
     })
   })
 
-  it('keeps for a guest what cannot be told because the guests are left out', async () => {
+  test('keeps for a guest what cannot be told because the guests are left out', async () => {
     await subject.store.commit({
       rows: [{ table: 'readers', upserts: [], deletes: [20, 21, 22, 23, 24].map((number) => idOf(number)) }],
     })
@@ -124,14 +124,14 @@ export function guestContract(subject: Subject): void {
     expect(await left(...threads)).toMatchObject({ threads: [12, 13], replies: [32, 33] })
   })
 
-  it('traces conflicts in a sub-channel that is carried, whether their parents are followed or not', async () => {
+  test('traces conflicts in a sub-channel that is carried, whether their parents are followed or not', async () => {
     await purge({ channel: channelA, keep: [follow('conflicts', channelA, { tables: ['conflicts'] })] })
     expect(await left('threads', 'conflicts')).toEqual({ threads: [12, 13], conflicts: [40, 41, 42, 43, 44] })
     await purge({ channel: channelA, keep: [follow('threads', channelA, { tables: ['threads'] })] })
     expect(await left('threads', 'conflicts')).toEqual({ threads: [12, 13], conflicts: [43] })
   })
 
-  it('shares a row in the channel of its own name with its owner and its members', async () => {
+  test('shares a row in the channel of its own name with its owner and its members', async () => {
     const boards = (): Promise<Numbers> => left('boards')
     const fill = async (): Promise<void> => {
       await put('boards', board(50, { ownerId: idOf(0xc1) }), board(51), board(52), board(53, { channel: channelA }))
@@ -157,7 +157,7 @@ export function guestContract(subject: Subject): void {
     expect(await boards()).toEqual({ boards: [51, 53] })
   })
 
-  it('tells by the row that names a guest which of two guests has it, though neither follows what it is a guest of', async () => {
+  test('tells by the row that names a guest which of two guests has it, though neither follows what it is a guest of', async () => {
     const both = [follow('bob', bob), follow('crew', crew)] as const
     const fill = async (): Promise<void> => {
       await put('boards', board(50), board(51), board(52))
@@ -174,7 +174,7 @@ export function guestContract(subject: Subject): void {
     expect(await left('boards', 'members')).toEqual({ boards: [52], members: [63] })
   })
 
-  it('keeps a row for a guest who leaves out the rows that name guests', async () => {
+  test('keeps a row for a guest who leaves out the rows that name guests', async () => {
     await put('boards', board(50), board(51))
     await put('members', member(61, 51, crew))
     const some = follow('ada', ada, { tables: ['boards'] })

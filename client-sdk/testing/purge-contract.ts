@@ -1,4 +1,4 @@
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import type { Purge } from '../store/store.ts'
 import { channelA, channelB, follow, idOf, issue, note, reply, signal, thread } from './contract-rows.ts'
 import type { Subject } from './contract-subject.ts'
@@ -36,7 +36,7 @@ export function purgeContract(subject: Subject): void {
     })
   })
 
-  it('removes all rows of a channel and what hangs under it', async () => {
+  test('removes all rows of a channel and what hangs under it', async () => {
     await purge({ channel: channelA, keep: [follow('b', channelB)] })
     const expected = { issues: [3], threads: [12], replies: [22], notes: [31], signals: [] }
     expect(await left()).toEqual(expected)
@@ -44,12 +44,12 @@ export function purgeContract(subject: Subject): void {
     expect(await left()).toEqual(expected)
   })
 
-  it('removes only the named tables, with the children of their rows', async () => {
+  test('removes only the named tables, with the children of their rows', async () => {
     await purge({ channel: channelA, tables: ['threads', 'notes'], keep: [follow('b', channelB)] })
     expect(await left()).toEqual({ issues: [1, 2, 3], threads: [12], replies: [22], notes: [31], signals: [40] })
   })
 
-  it('keeps what a remaining subscription holds by its tables and filter', async () => {
+  test('keeps what a remaining subscription holds by its tables and filter', async () => {
     const keep = [
       follow('b', channelB),
       follow('open', channelA, { tables: ['issues', 'notes'], where: { issues: { status: 'open' } } }),
@@ -58,7 +58,7 @@ export function purgeContract(subject: Subject): void {
     expect(await left()).toEqual({ issues: [1, 3], threads: [12], replies: [22], notes: [30, 31], signals: [] })
   })
 
-  it('keeps children of parents that are kept, if their table is followed', async () => {
+  test('keeps children of parents that are kept, if their table is followed', async () => {
     const special = follow('special', channelA, {
       tables: ['threads', 'replies'],
       where: { threads: { title: 'special' } },
@@ -70,7 +70,7 @@ export function purgeContract(subject: Subject): void {
     expect(replies).toEqual([20, 21, 22])
   })
 
-  it('removes children of kept parents whose table is not followed', async () => {
+  test('removes children of kept parents whose table is not followed', async () => {
     await purge({
       channel: channelA,
       keep: [follow('b', channelB), follow('threads', channelA, { tables: ['threads'] })],
@@ -78,23 +78,23 @@ export function purgeContract(subject: Subject): void {
     expect(await left()).toMatchObject({ threads: [10, 11, 12], replies: [22] })
   })
 
-  it('removes a sub-channel alone', async () => {
+  test('removes a sub-channel alone', async () => {
     await purge({ channel: `thread/${idOf(10)}`, keep: [follow('b', channelB)] })
     expect(await left()).toMatchObject({ threads: [10, 11, 12], replies: [21, 22] })
   })
 
-  it('removes a sub-channel although its parent still is where it was', async () => {
+  test('removes a sub-channel although its parent still is where it was', async () => {
     await purge({ channel: `thread/${idOf(10)}`, keep: [follow('a', channelA), follow('b', channelB)] })
     expect(await left()).toMatchObject({ threads: [10, 11, 12], replies: [21, 22] })
   })
 
-  it('removes children whose parent went earlier and that nobody holds', async () => {
+  test('removes children whose parent went earlier and that nobody holds', async () => {
     await subject.store.commit({ rows: [{ table: 'threads', upserts: [], deletes: [idOf(11)] }] })
     await purge({ channel: channelB, keep: [follow('a', channelA)] })
     expect(await left()).toMatchObject({ threads: [10], replies: [20] })
   })
 
-  it('purges several channels before it writes', async () => {
+  test('purges several channels before it writes', async () => {
     await subject.store.commit({
       purges: [
         { channel: channelA, keep: [] },

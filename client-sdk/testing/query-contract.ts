@@ -1,4 +1,4 @@
-import { beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { seededRandom } from '../../lib/random.ts'
 import type { Filter, OrderBy, Query } from '../../protocol/rows/filter.ts'
 import { compileFilter, compileOrder } from '../../protocol/rows/matcher.ts'
@@ -73,7 +73,7 @@ export function queryContract(subject: Subject): void {
 
   const load = (): Promise<void> => subject.store.commit({ rows: [{ table: 'issues', upserts: rows, deletes: [] }] })
 
-  it.each(filters.map((where) => ({ where, name: JSON.stringify(where) })))(
+  test.each(filters.map((where) => ({ where, name: JSON.stringify(where) })))(
     'selects what the matcher selects: $name',
     async ({ where }) => {
       await load()
@@ -84,7 +84,7 @@ export function queryContract(subject: Subject): void {
     },
   )
 
-  it('cuts windows out of one order', async () => {
+  test('cuts windows out of one order', async () => {
     await load()
     for (let round = 0; round < 20; round++) {
       const query = {
@@ -98,7 +98,7 @@ export function queryContract(subject: Subject): void {
     }
   })
 
-  it('keeps answering rightly while the rows of a reference change', async () => {
+  test('keeps answering rightly while the rows of a reference change', async () => {
     const rare = idOf(0xc)
     const query = { where: { projectId: rare }, withDeleted: true }
     const refer = (every: number): Row[] =>
@@ -117,11 +117,11 @@ export function queryContract(subject: Subject): void {
     expect(await subject.store.query('issues', query)).toEqual([])
   })
 
-  it('refuses a filter on a column that does not exist', async () => {
+  test('refuses a filter on a column that does not exist', async () => {
     await expect(subject.store.query('issues', { where: { statsu: 'open' } })).rejects.toThrow(/statsu/)
   })
 
-  it('shows deleted rows only when asked', async () => {
+  test('shows deleted rows only when asked', async () => {
     const gone = issue(1, channelA, { deletedAt: '2026-01-01T00:00:00.000Z' })
     await subject.store.commit({ rows: [{ table: 'issues', upserts: [gone, issue(2, channelA)], deletes: [] }] })
     expect(await subject.store.query('issues', {})).toEqual([issue(2, channelA)])
@@ -131,7 +131,7 @@ export function queryContract(subject: Subject): void {
 
   nearestContract(subject)
 
-  it('answers SQL and refuses to write by it, where it speaks it', async () => {
+  test('answers SQL and refuses to write by it, where it speaks it', async () => {
     const { store } = subject
     if (store.sql === undefined) return
     await load()
@@ -193,7 +193,7 @@ function nearestContract(subject: Subject): void {
     return { found: hits.map((hit) => hit.row), wanted: wanted.map((hit) => hit.row), error }
   }
 
-  it('finds the nearest rows exactly', async () => {
+  test('finds the nearest rows exactly', async () => {
     const inA = notes.filter((row) => row['channel'] === channelA)
     const searches = [
       await search(notes, 10),
@@ -207,7 +207,7 @@ function nearestContract(subject: Subject): void {
     }
   })
 
-  it('follows vectors as rows change and go', async () => {
+  test('follows vectors as rows change and go', async () => {
     const changed = notes.slice(0, 100).map((row) => ({ ...row, embedding: vectorOf(random) }))
     await subject.store.commit({
       rows: [{ table: 'notes', upserts: changed, deletes: notes.slice(350).map((row) => String(row['id'])) }],
@@ -220,7 +220,7 @@ function nearestContract(subject: Subject): void {
     expect(after.found).toEqual(after.wanted)
   })
 
-  it('filters by whether there is a vector', async () => {
+  test('filters by whether there is a vector', async () => {
     const without = await subject.store.query('notes', { where: { embedding: null }, withDeleted: true })
     expect(without).toEqual(notes.filter((row) => row['embedding'] === null).map(withoutVectors))
   })

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { toSeq } from '../../protocol/seq.ts'
 import { seededRandom } from '../../lib/random.ts'
 import { emptyMeta, type OutboxEntry, type SubscriptionRecord } from '../store/store.ts'
@@ -21,11 +21,11 @@ function entry(number: number, values: Partial<OutboxEntry> = {}): OutboxEntry {
 
 /** Everything but rows: meta, outbox, states, subscriptions. */
 export function recordContract(subject: Subject): void {
-  it('starts empty', async () => {
+  test('starts empty', async () => {
     expect(await subject.store.load()).toEqual({ meta: emptyMeta, outbox: [], states: [], subscriptions: [] })
   })
 
-  it('merges meta field by field and keeps it', async () => {
+  test('merges meta field by field and keeps it', async () => {
     const cursor = { epoch: 'e1', seq: toSeq(2 ** 52 + 1) }
     await subject.store.commit({ meta: { fingerprint: 'f', clientSeq: 3, principal: { kind: 'agent', id: idOf(1) } } })
     await subject.store.commit({ meta: { cursor, clientSeq: 4 } })
@@ -35,7 +35,7 @@ export function recordContract(subject: Subject): void {
     expect((await (await subject.reopen()).load()).meta).toEqual(expected)
   })
 
-  it('keeps outbox entries in the order of their positions, to the letter', async () => {
+  test('keeps outbox entries in the order of their positions, to the letter', async () => {
     const odd = { quote: '"\\', emoji: '\u{1f600}', number: 1e-7, list: [{ b: 1, a: null }] }
     const mutation = { ...entry(12).mutation, set: { meta: odd }, clientSeq: 7 }
     await subject.store.commit({ outbox: { puts: [entry(12, { mutation }), entry(2), entry(11)], deletes: [] } })
@@ -47,7 +47,7 @@ export function recordContract(subject: Subject): void {
     expect(outbox).toEqual([entry(2, { status: 'acknowledged', outcome, settled: true }), entry(12, { mutation })])
   })
 
-  it('keeps ended writes among the outbox, in the place of the pending ones', async () => {
+  test('keeps ended writes among the outbox, in the place of the pending ones', async () => {
     const outcome = { mutationId: idOf(2), clientSeq: 1, kind: 'applied' as const }
     const pending = entry(2, { status: 'acknowledged', outcome })
     await subject.store.commit({ outbox: { puts: [pending, entry(3)], deletes: [] } })
@@ -58,7 +58,7 @@ export function recordContract(subject: Subject): void {
     expect((await (await subject.reopen()).load()).outbox).toEqual([pending, entry(3)])
   })
 
-  it('keeps row states with their server images', async () => {
+  test('keeps row states with their server images', async () => {
     const image = note(1, channelA, { embedding: vectorOf(seededRandom(1)), raw: 'AAEC/w==' })
     const states = [
       { table: 'issues', rowId: idOf(1), serverImage: issue(1, channelA, { exact: '0.1000000000' }) },
@@ -82,7 +82,7 @@ export function recordContract(subject: Subject): void {
     )
   })
 
-  it('keeps subscriptions and how far their staging is', async () => {
+  test('keeps subscriptions and how far their staging is', async () => {
     const first: SubscriptionRecord = {
       subscription: follow('a', channelA, { tables: ['issues'], where: { issues: { status: 'open' } } }),
       state: 'staging',

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { seededRandom } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Row } from '../../protocol/rows/row.ts'
@@ -12,7 +12,7 @@ export function rowContract(subject: Subject): void {
   const put = (table: string, ...upserts: readonly Row[]): Promise<void> =>
     subject.store.commit({ rows: [{ table, upserts, deletes: [] }] })
 
-  it('gives every value back in its canonical form, written as a row', async () => {
+  test('gives every value back in its canonical form, written as a row', async () => {
     const random = seededRandom(7)
     const rows = Array.from({ length: 60 }, (_, index) => randomIssue(index, random))
     await put('issues', ...rows)
@@ -21,7 +21,7 @@ export function rowContract(subject: Subject): void {
     expect(await issues(...rows.keys())).toEqual(rows)
   })
 
-  it('gives every value back in its canonical form, sent as a block', async () => {
+  test('gives every value back in its canonical form, sent as a block', async () => {
     const random = seededRandom(8)
     // So many that a store with a bulk way takes it.
     const rows = Array.from({ length: 3000 }, (_, index) => randomIssue(index, random))
@@ -35,7 +35,7 @@ export function rowContract(subject: Subject): void {
     expect(await issues(...Array(3500).keys())).toEqual([...rows.slice(0, 1000), ...changed, ...added])
   })
 
-  it('keeps vectors, addresses, intervals and bytes', async () => {
+  test('keeps vectors, addresses, intervals and bytes', async () => {
     const random = seededRandom(9)
     const rows = Array.from({ length: 300 }, (_, index) =>
       note(
@@ -70,13 +70,13 @@ export function rowContract(subject: Subject): void {
     ).toEqual(plain)
   })
 
-  it('leaves out missing rows, and gives those it has in the order asked for', async () => {
+  test('leaves out missing rows, and gives those it has in the order asked for', async () => {
     await put('issues', issue(1, channelA), issue(2, channelA))
     expect(await issues(2, 3, 1)).toEqual([issue(2, channelA), issue(1, channelA)])
     expect(await issues()).toEqual([])
   })
 
-  it('keeps columns that an upsert lacks, and fills those of a new row with null', async () => {
+  test('keeps columns that an upsert lacks, and fills those of a new row with null', async () => {
     const embedding = vectorOf(seededRandom(2))
     await put('notes', note(1, channelA, { embedding }))
     await put('notes', { id: idOf(1), content: 'changed' }, { id: idOf(2), content: 'new' })
@@ -89,7 +89,7 @@ export function rowContract(subject: Subject): void {
     })
   })
 
-  it('keeps the vectors of rows whose block has none, and takes a null for what it is', async () => {
+  test('keeps the vectors of rows whose block has none, and takes a null for what it is', async () => {
     const embedding = vectorOf(seededRandom(3))
     await put('notes', note(1, channelA, { embedding }), note(2, channelA, { embedding }))
     await subject.store.commit({
@@ -100,12 +100,12 @@ export function rowContract(subject: Subject): void {
     expect(rows).toEqual([note(1, channelA, { content: 'b', embedding }), note(2, channelA)])
   })
 
-  it('takes the last of several rows with one id', async () => {
+  test('takes the last of several rows with one id', async () => {
     await put('issues', issue(1, channelA, { title: 'first' }), issue(1, channelA, { title: 'second' }))
     expect(await issues(1)).toEqual([issue(1, channelA, { title: 'second' })])
   })
 
-  it('applies the fields of a commit in their order', async () => {
+  test('applies the fields of a commit in their order', async () => {
     await put('issues', issue(1, channelA), issue(2, channelA))
     await subject.store.commit({
       resets: ['issues'],
@@ -118,7 +118,7 @@ export function rowContract(subject: Subject): void {
     ])
   })
 
-  it('empties only the tables that are reset', async () => {
+  test('empties only the tables that are reset', async () => {
     await put('issues', issue(1, channelA))
     await put('notes', note(1, channelA, { embedding: vectorOf(seededRandom(4)) }))
     await subject.store.commit({ resets: ['notes'] })
@@ -129,7 +129,7 @@ export function rowContract(subject: Subject): void {
     ).toEqual([])
   })
 
-  it('changes nothing when a commit is refused, and goes on after it', async () => {
+  test('changes nothing when a commit is refused, and goes on after it', async () => {
     await put('issues', issue(1, channelA))
     const before = await subject.store.load()
     const { block, sections } = pack('issues', [issue(5, channelA), issue(6, channelA)])
@@ -155,7 +155,7 @@ export function rowContract(subject: Subject): void {
     expect(await issues(1, 2)).toHaveLength(2)
   })
 
-  it('applies commits in the order of the calls, also after a refused one', async () => {
+  test('applies commits in the order of the calls, also after a refused one', async () => {
     const calls = Array.from({ length: 20 }, (_, index) => put('issues', issue(1, channelA, { priority: index })))
     const bad = put('issues', { title: 'no id' })
     const last = put('issues', issue(1, channelA, { priority: 99 }))
@@ -163,7 +163,7 @@ export function rowContract(subject: Subject): void {
     expect(await issues(1)).toEqual([issue(1, channelA, { priority: 99 })])
   })
 
-  it('never shows a part of a commit', async () => {
+  test('never shows a part of a commit', async () => {
     const rows = (priority: number): Row[] =>
       Array.from({ length: 50 }, (_, index) => issue(index, channelA, { priority }))
     await put('issues', ...rows(0))

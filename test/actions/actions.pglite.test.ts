@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
@@ -34,7 +34,7 @@ afterAll(() => world.close())
 const titled = (title: string) => world.query('select id from tasks where title = $1', [title])
 
 describe('a call', () => {
-  it('does what the action does, in the name of the caller', async () => {
+  test('does what the action does, in the name of the caller', async () => {
     const input = { projectId: world.fixture.projectId, title: 'once' }
     const answer = await world.call(world.owner, 'test.addTask', input)
     expect(await titled('once')).toEqual([answer])
@@ -45,7 +45,7 @@ describe('a call', () => {
     expect(change).toEqual({ origin_device_id: world.owner.deviceId, actor_user_id: world.owner.id })
   })
 
-  it('that is repeated is answered and not done again', async () => {
+  test('that is repeated is answered and not done again', async () => {
     const id = newId()
     const input = { projectId: world.fixture.projectId, title: 'repeated' }
     const answers = await Promise.all([1, 2, 3].map(() => world.call(world.owner, 'test.addTask', input, id)))
@@ -53,7 +53,7 @@ describe('a call', () => {
     expect(await titled('repeated')).toHaveLength(1)
   })
 
-  it('under an id of another call, or of another device, is refused', async () => {
+  test('under an id of another call, or of another device, is refused', async () => {
     const id = newId()
     const input = { projectId: world.fixture.projectId, title: 'mine' }
     await world.call(world.owner, 'test.addTask', input, id)
@@ -64,7 +64,7 @@ describe('a call', () => {
     expect(await titled('other')).toEqual([])
   })
 
-  it('that is refused changes nothing and may be made again', async () => {
+  test('that is refused changes nothing and may be made again', async () => {
     const id = newId()
     const input = { projectId: world.fixture.projectId, title: 'refused', refuse: true }
     for (let n = 0; n < 2; n++)
@@ -72,7 +72,7 @@ describe('a call', () => {
     expect(await titled('refused')).toEqual([])
   })
 
-  it('with wrong input names the field', async () => {
+  test('with wrong input names the field', async () => {
     await expect(
       world.call(world.owner, 'test.addTask', { projectId: 'x', title: 7, more: true }),
     ).rejects.toMatchObject({
@@ -81,7 +81,7 @@ describe('a call', () => {
     })
   })
 
-  it.each(['\u0000', '\ud800'])(
+  test.each(['\u0000', '\ud800'])(
     'with text that has %j, which PostgreSQL cannot store, names the field',
     async (character) => {
       await expect(
@@ -90,14 +90,14 @@ describe('a call', () => {
     },
   )
 
-  it('of an unknown action lists the known ones', async () => {
+  test('of an unknown action lists the known ones', async () => {
     await expect(world.call(world.owner, 'tasks.clam', {})).rejects.toMatchObject({
       code: 'not_found',
       remedy: expect.stringContaining('tasks.claim'),
     })
   })
 
-  it('of a revoked device is refused', async () => {
+  test('of a revoked device is refused', async () => {
     const device = await world.device('user', world.fixture.memberId)
     await world.query('update devices set revoked_at = now() where id = $1', [device.deviceId])
     await expect(world.call(device, 'test.addTask', { projectId: newId(), title: 'x' })).rejects.toMatchObject({
@@ -106,7 +106,7 @@ describe('a call', () => {
   })
 })
 
-it('a project is closed with a reason and its archive, once', async () => {
+test('a project is closed with a reason and its archive, once', async () => {
   const { id: projectId } = await world.add('projects', { name: 'Over', slug: 'over' })
   await world.addTask({ project_id: projectId })
   const input = {
@@ -135,7 +135,7 @@ it('a project is closed with a reason and its archive, once', async () => {
   ).toEqual([{ reason: 'done', sha: 'ab'.repeat(32) }])
 })
 
-it('an action reads the secrets of its organization in its own transaction, and a limit holds there', async () => {
+test('an action reads the secrets of its organization in its own transaction, and a limit holds there', async () => {
   const credentials = createCredentials({
     pool: world.pool,
     cipher: createCipher([{ id: 'k1', key: systemRandom.bytes(32) }], systemRandom),
@@ -176,7 +176,7 @@ it('an action reads the secrets of its organization in its own transaction, and 
     .toHaveLength(1)
 })
 
-it('two actions of one name are refused at the start', () => {
+test('two actions of one name are refused at the start', () => {
   const options = { pool: world.pool, catalog: loadCatalog(), clock: systemClock, random: systemRandom }
   expect(() => createActions({ ...options, actions: [...shippedActions, ...shippedActions] })).toThrow(/same name/)
 })
@@ -205,7 +205,7 @@ describe('access tokens and devices', () => {
       [id],
     )
 
-  it('are issued once in words, hashed in the database, and noted', async () => {
+  test('are issued once in words, hashed in the database, and noted', async () => {
     const id = newId()
     const made = await issue(world.owner, { scopes: ['read', 'tasks.claim'], expiresInHours: 2 }, id)
     await expect(auth().authenticate(made.token)).resolves.toMatchObject({
@@ -226,7 +226,7 @@ describe('access tokens and devices', () => {
     expect(await audited(made.tokenId)).toEqual([{ action: 'insert', actor_user_id: world.owner.id, revoked: false }])
   })
 
-  it('are of the caller or of an agent which the caller may act as, with scopes that mean something', async () => {
+  test('are of the caller or of an agent which the caller may act as, with scopes that mean something', async () => {
     const { agentId } = world.fixture
     const ofAgent = await issue(world.owner, { agentId })
     await expect(auth().authenticate(ofAgent.token)).resolves.toMatchObject({ kind: 'agent', id: agentId })
@@ -235,7 +235,7 @@ describe('access tokens and devices', () => {
       await expect(issue(world.owner, { scopes: [scope] })).rejects.toMatchObject({ code: 'invalid_value' })
   })
 
-  it('are seen and ended by who they are of and by admins, and by nobody else', async () => {
+  test('are seen and ended by who they are of and by admins, and by nobody else', async () => {
     const [ours, theirs] = [await issue(world.owner), await issue(world.viewer)]
     expect(await tokensOf(world.viewer)).toEqual([theirs.tokenId])
     expect(await tokensOf(world.owner)).toEqual(expect.arrayContaining([ours.tokenId, theirs.tokenId]))
@@ -258,7 +258,7 @@ describe('access tokens and devices', () => {
     await expect(world.call(device, 'tokens.list', {})).rejects.toMatchObject({ code: 'device_revoked' })
   })
 
-  it('are listed newest first, to who may end them, page after page', async () => {
+  test('are listed newest first, to who may end them, page after page', async () => {
     const devicesOf = async (who: DevicePrincipal, input: Record<string, Json> = {}) =>
       (await world.call(who, 'devices.list', input)) as unknown as {
         readonly devices: readonly { readonly deviceId: string; readonly revokedAt: string | null }[]
@@ -291,7 +291,7 @@ describe('access tokens and devices', () => {
     expect(all).not.toContain(ours.deviceId)
   })
 
-  it('limit what a connection may call to their scopes', async () => {
+  test('limit what a connection may call to their scopes', async () => {
     const task = { projectId: world.fixture.projectId, title: 'scoped' }
     const as = (scopes: readonly string[], action: string, input: Json) =>
       world.call({ ...world.owner, scopes }, action, input)
@@ -303,7 +303,7 @@ describe('access tokens and devices', () => {
       await expect(as(scopes, 'test.addTask', task)).resolves.toHaveProperty('id')
   })
 
-  it('are at most a hundred of one principal', async () => {
+  test('are at most a hundred of one principal', async () => {
     await world.query(
       `insert into access_tokens (id, organization_id, user_id, name, token_hash, token_prefix)
        select sync.uuid_v7(), $1, $2, 'many', sha256(n::text::bytea), 'many' from generate_series(1, 100) n`,

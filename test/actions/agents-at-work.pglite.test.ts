@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import type { SqlRow } from '../migrations/rows.ts'
 import { useClaims } from './claims-world.ts'
 
@@ -11,7 +11,7 @@ describe('instances', () => {
   const statusOfAgent = async () => (await on.world.read('agents', on.world.fixture.agentId))['status']
   beforeEach(() => on.world.query('delete from agent_instances'))
 
-  it('make their agent online, busy and offline, and each change is an event', async () => {
+  test('make their agent online, busy and offline, and each change is an event', async () => {
     await on.world.query('delete from agent_events')
     const { id } = await start()
     const other = await start()
@@ -30,7 +30,7 @@ describe('instances', () => {
     ])
   })
 
-  it('that miss three heartbeats have crashed, and their tasks are free', async () => {
+  test('that miss three heartbeats have crashed, and their tasks are free', async () => {
     const { id } = await start()
     await on.world.addTask()
     const claimed = await claim({ instanceId: id })
@@ -64,7 +64,7 @@ describe('instances', () => {
     expect(await statusOfAgent()).toBe('online')
   })
 
-  it('that crash are events, also while their agent stays online', async () => {
+  test('that crash are events, also while their agent stays online', async () => {
     const [crashing, living] = [await start(), await start()]
     await on.world.query(`update agent_instances set last_heartbeat_at = now() - interval '91 seconds' where id = $1`, [
       crashing.id,
@@ -79,14 +79,14 @@ describe('instances', () => {
     await on.world.query(`update agent_instances set status = 'stopped' where id = $1`, [living.id])
   })
 
-  it('leave an agent in maintenance as it is', async () => {
+  test('leave an agent in maintenance as it is', async () => {
     await on.world.query(`update agents set status = 'maintenance' where id = $1`, [on.world.fixture.agentId])
     await start()
     expect(await statusOfAgent()).toBe('maintenance')
     await on.world.query(`update agents set status = 'offline' where id = $1`, [on.world.fixture.agentId])
   })
 
-  it('that beat without news reach no replica', async () => {
+  test('that beat without news reach no replica', async () => {
     const { id } = await start()
     const [before] = await on.world.query('select max(seq) as seq from sync_changes')
     await on.world.call(on.world.agent, 'agents.heartbeat', { instanceId: id, memoryMb: 512 })
@@ -94,7 +94,7 @@ describe('instances', () => {
   })
 })
 
-it('a parent is as far as its children, whatever is written to it', async () => {
+test('a parent is as far as its children, whatever is written to it', async () => {
   const parent = await on.world.addTask({ title: 'parent' })
   const [a, b] = [
     await on.world.addTask({ parent_task_id: parent.id }),
@@ -122,7 +122,7 @@ describe('an agent', () => {
     )
   const refused = (message: string) => ({ code: 'agent_unavailable', message: expect.stringContaining(message) })
 
-  it.each([
+  test.each([
     [{ lifecycle: 'paused' }, 'is paused'],
     [{ lifecycle: 'retired' }, 'is retired'],
     [{ status: 'maintenance' }, 'is under maintenance'],
@@ -135,7 +135,7 @@ describe('an agent', () => {
     expect((await claim()).task).toMatchObject({ status: 'in_progress' })
   })
 
-  it('that minds its battery claims nothing below its limit, by the instance or by its device', async () => {
+  test('that minds its battery claims nothing below its limit, by the instance or by its device', async () => {
     await on.world.addTask()
     await on.world.addTask()
     const { id: instanceId } = await on.world.add('agent_instances', {
@@ -157,7 +157,7 @@ describe('an agent', () => {
     await set({})
   })
 
-  it('works on as many tasks at a time as its DNA says', async () => {
+  test('works on as many tasks at a time as its DNA says', async () => {
     for (let n = 0; n < 4; n++) await on.world.addTask()
     await set({ dna: { runtime: { concurrency: 2 } } })
     const [first] = [await claim(), await claim()]
@@ -170,7 +170,7 @@ describe('an agent', () => {
     expect((await claim()).task).not.toBeNull()
   })
 
-  it('says where it is only while it allows that', async () => {
+  test('says where it is only while it allows that', async () => {
     const info = { model: 'P1', location: { lat: 1 }, latitude: 1 }
     const session = await on.world.add('agent_sessions', { agent_id: on.world.fixture.agentId, device_info: info })
     expect(session).toMatchObject({ device_info: { model: 'P1' } })

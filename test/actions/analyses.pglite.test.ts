@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Json } from '../../protocol/rows/row.ts'
 import { createActionWorld, type ActionWorld } from './world.ts'
 
@@ -26,7 +26,7 @@ const files = (count: number, offset = 0) =>
 const findings = (count: number) =>
   Array.from({ length: count }, (_, line) => ({ rule: 'no-any', line, message: 'any hides what a value is' }))
 
-it('an analysis of 100,000 lines is stored within five minutes, and says how fast it was made', async () => {
+test('an analysis of 100,000 lines is stored within five minutes, and says how fast it was made', async () => {
   const startedAt = performance.now()
   const { analysis } = await store({ status: 'running', durationMs: 8000, files: files(500), findings: findings(5000) })
   const done = await store({
@@ -55,7 +55,7 @@ it('an analysis of 100,000 lines is stored within five minutes, and says how fas
   expect(sum).toEqual({ files: 1000, lines: 100_000 })
 })
 
-it('an analysis that has ended takes no more, and viewers store none', async () => {
+test('an analysis that has ended takes no more, and viewers store none', async () => {
   const { analysis } = await store({ durationMs: 1 })
   await expect(store({ analysisId: analysis.id, durationMs: 2 })).rejects.toMatchObject({ code: 'not_found' })
   await expect(store({ durationMs: 1 }, world.viewer)).rejects.toMatchObject({ code: 'forbidden' })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createActionWorld, type ActionWorld } from './world.ts'
 
 let world: ActionWorld
@@ -7,7 +7,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-it('a thousand claims at the same time take each task once, and nobody waits in vain', async () => {
+test('a thousand claims at the same time take each task once, and nobody waits in vain', async () => {
   const tasks = 400
   await world.query(
     `insert into tasks (organization_id, project_id, title) select $1, $2, 'T' || n from generate_series(1, $3) as n`,
@@ -27,14 +27,14 @@ it('a thousand claims at the same time take each task once, and nobody waits in 
   ])
 })
 
-it('two children that end at the same time both count for their parent', async () => {
+test('two children that end at the same time both count for their parent', async () => {
   const parent = await world.addTask()
   const children = await Promise.all(Array.from({ length: 8 }, () => world.addTask({ parent_task_id: parent.id })))
   await Promise.all(children.map(({ id }) => world.query(`update tasks set status = 'completed' where id = $1`, [id])))
   expect((await world.read('tasks', parent.id))['progress_percentage']).toBe('100.00')
 })
 
-it('steps that are claimed and finished at the same time are done once each, and their run ends once', async () => {
+test('steps that are claimed and finished at the same time are done once each, and their run ends once', async () => {
   const { id: pipelineId } = await world.add('pipelines', { project_id: world.fixture.projectId, name: 'wide' })
   const steps = 40
   await world.query(

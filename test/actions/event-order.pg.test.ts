@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-it('a reader who follows the numbers misses no event, however many write', async () => {
+test('a reader who follows the numbers misses no event, however many write', async () => {
   const { subscriptionId } = (await world.call(world.agent, 'events.subscribe', { name: newId() })) as {
     subscriptionId: string
   }
@@ -52,7 +52,7 @@ it('a reader who follows the numbers misses no event, however many write', async
   expect(seen).toHaveLength(200)
 })
 
-it('a replay of many events counts only the first of them, and says so', async () => {
+test('a replay of many events counts only the first of them, and says so', async () => {
   await world.query(
     `insert into events (organization_id, source, type) select $1, 'many', 'many.' || n from generate_series(1, 11500) n`,
     [world.fixture.organizationId],
@@ -64,7 +64,7 @@ it('a replay of many events counts only the first of them, and says so', async (
   expect(await world.call(world.owner, 'events.replay', count)).toMatchObject({ events: 10_000, isComplete: false })
 })
 
-it('a statement of a call or a push that takes too long is stopped, and its connection is as it was', async () => {
+test('a statement of a call or a push that takes too long is stopped, and its connection is as it was', async () => {
   const sleep = defineAction({
     name: 'test.sleep',
     input: z.strictObject({ seconds: z.number() }),

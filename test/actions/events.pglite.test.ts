@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Json } from '../../protocol/rows/row.ts'
 import { createActionWorld, newId, type ActionWorld } from './world.ts'
 
@@ -32,7 +32,7 @@ const types = ({ events }: Read) => events.map(({ type }) => type)
 const last = ({ events }: Read) => events.at(-1)?.seq ?? 0
 
 describe('a subscription', () => {
-  it('gets events in the order of their numbers, again and again until they are acknowledged', async () => {
+  test('gets events in the order of their numbers, again and again until they are acknowledged', async () => {
     const id = await subscribe({ type: 'a.*' })
     for (const type of ['a.one', 'b.two', 'a.three', 'a.four']) await publish(type)
     const first = await read(id, { limit: 2 })
@@ -45,7 +45,7 @@ describe('a subscription', () => {
     expect(types(await read(id, { acknowledge: last(second) }))).toEqual([])
   })
 
-  it('is one of at most a hundred of its agent, user or integration', async () => {
+  test('is one of at most a hundred of its agent, user or integration', async () => {
     await world.query(
       `insert into event_subscriptions (organization_id, name, user_id) select $1, 'many ' || n, $2 from generate_series(1, 100) n`,
       [world.fixture.organizationId, world.viewer.id],
@@ -55,7 +55,7 @@ describe('a subscription', () => {
     await expect(more('many 7')).resolves.toHaveProperty('subscriptionId')
   })
 
-  it('takes no acknowledgement of an event that there is not, so that later ones arrive', async () => {
+  test('takes no acknowledgement of an event that there is not, so that later ones arrive', async () => {
     const id = await subscribe({ type: 'far.*' })
     await publish('far.one')
     const first = await read(id)
@@ -73,7 +73,7 @@ describe('a subscription', () => {
     expect(types(await read(id, { acknowledge: last(first) }))).toEqual(['far.two'])
   })
 
-  it('begins now, or with the oldest event', async () => {
+  test('begins now, or with the oldest event', async () => {
     await publish('begin.before')
     const [now, beginning] = [await subscribe(), await subscribe({ from: 'beginning', type: 'begin.*' })]
     await publish('begin.after')
@@ -81,7 +81,7 @@ describe('a subscription', () => {
     expect(types(await read(beginning))).toEqual(['begin.before', 'begin.after'])
   })
 
-  it('is for what its filter says', async () => {
+  test('is for what its filter says', async () => {
     const subjectId = newId()
     const id = await subscribe({ source: 'te_t', from: 'now' })
     const exact = await subscribe({
@@ -97,7 +97,7 @@ describe('a subscription', () => {
     expect(types(await read(id))).toEqual([])
   })
 
-  it('gets nothing of projects that its reader does not see', async () => {
+  test('gets nothing of projects that its reader does not see', async () => {
     const { id: hidden } = await world.add('projects', { name: 'H', slug: `h-${newId()}`, visibility: 'private' })
     const id = await subscribe()
     await publish('hidden', { project_id: hidden })
@@ -105,7 +105,7 @@ describe('a subscription', () => {
     expect(types(await read(id))).toEqual(['open'])
   })
 
-  it('that is paused waits, and goes on where it was', async () => {
+  test('that is paused waits, and goes on where it was', async () => {
     const id = await subscribe()
     await world.call(world.agent, 'events.pause', { subscriptionId: id })
     await publish('waits')
@@ -114,7 +114,7 @@ describe('a subscription', () => {
     expect(types(await read(id))).toEqual(['waits'])
   })
 
-  it('fails after as many failures as its policy allows, keeps the error, and is resumed', async () => {
+  test('fails after as many failures as its policy allows, keeps the error, and is resumed', async () => {
     const id = await subscribe({ retryPolicy: { maxAttempts: 2 } })
     await publish('bad')
     const fail = () => world.call(world.agent, 'events.fail', { subscriptionId: id, error: 'no' })
@@ -130,7 +130,7 @@ describe('a subscription', () => {
     expect(await world.read('event_subscriptions', id)).toMatchObject({ last_error: null, failure_count: 0 })
   })
 
-  it('is for its agent, the owner of that, and admins', async () => {
+  test('is for its agent, the owner of that, and admins', async () => {
     const subscriptionId = await subscribe()
     const member = await world.device('user', world.fixture.memberId)
     await expect(world.call(member, 'events.read', { subscriptionId })).rejects.toMatchObject({ code: 'forbidden' })
@@ -142,7 +142,7 @@ describe('a subscription', () => {
     })
   })
 
-  it('is changed when it is made again', async () => {
+  test('is changed when it is made again', async () => {
     const name = newId()
     const id = await subscribe({ name, type: 'x' })
     expect(await subscribe({ name, type: 'y' })).toBe(id)
@@ -159,7 +159,7 @@ describe('a replay', () => {
       events: number
     }
 
-  it('by time delivers the same events again, flagged, and leaves the cursor where it is', async () => {
+  test('by time delivers the same events again, flagged, and leaves the cursor where it is', async () => {
     const id = await subscribe({ type: 'r.*' })
     await publish('r.early', { occurred_at: '2026-05-01T00:00:00Z' })
     await publish('r.one', { occurred_at: '2026-05-02T00:00:00Z' })
@@ -190,7 +190,7 @@ describe('a replay', () => {
     expect((await world.read('event_subscriptions', id))['cursor_seq']).toBe(cursor)
   })
 
-  it('by number ends where events end when it is asked for, and filters further', async () => {
+  test('by number ends where events end when it is asked for, and filters further', async () => {
     const id = await subscribe()
     const { seq } = await publish('n.one')
     await publish('n.two', { priority: 'high' })
@@ -203,7 +203,7 @@ describe('a replay', () => {
   })
 })
 
-it('each minute that is over has a row of figures for each source and type', async () => {
+test('each minute that is over has a row of figures for each source and type', async () => {
   await world.query('delete from event_subscriptions')
   const type = newId()
   const id = await subscribe({ type })

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startScheduled } from '../../server/maintenance/pipeline-schedules.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import type { SqlRow } from '../migrations/rows.ts'
@@ -36,7 +36,7 @@ describe('a pipeline with a schedule', () => {
     return id
   }
 
-  it('runs when its time has come, once, however often somebody looks', async () => {
+  test('runs when its time has come, once, however often somebody looks', async () => {
     const id = await scheduled({ cron: '*/5 * * * *', branch: 'main', inputs: { full: true } })
     const now = Date.now()
     expect(await at(now)).toBe(1)
@@ -46,7 +46,7 @@ describe('a pipeline with a schedule', () => {
     expect(await runsOf(id)).toHaveLength(2)
   })
 
-  it('runs once for a time also when the database clock is behind the one that looks', async () => {
+  test('runs once for a time also when the database clock is behind the one that looks', async () => {
     const id = await scheduled({ cron: '*/5 * * * *' })
     const due = Math.ceil((Date.now() + 1000) / 300_000) * 300_000
     expect(await at(due)).toBe(1)
@@ -55,7 +55,7 @@ describe('a pipeline with a schedule', () => {
     expect(await runsOf(id)).toHaveLength(1)
   })
 
-  it('makes up for no more than an hour, and not for what its schedule did not ask for yet', async () => {
+  test('makes up for no more than an hour, and not for what its schedule did not ask for yet', async () => {
     const hourAhead = new Date(Date.now() + 2 * 3_600_000).getUTCHours()
     // Before the schedule is made: the next five minutes may begin meanwhile.
     const now = Math.floor(Date.now() / 300_000) * 300_000 + 299_000
@@ -65,7 +65,7 @@ describe('a pipeline with a schedule', () => {
     expect([...(await runsOf(late)), ...(await runsOf(fresh))]).toEqual([])
   })
 
-  it('does not run while its project is paused, nor for what came meanwhile', async () => {
+  test('does not run while its project is paused, nor for what came meanwhile', async () => {
     const project = await world.add('projects', { name: 'Paused', slug: `p-${newId()}`, status: 'paused' })
     const id = await scheduled({ cron: '*/5 * * * *' }, '2 hours', { project_id: project.id })
     const due = Math.ceil(Date.now() / 300_000) * 300_000
@@ -76,7 +76,7 @@ describe('a pipeline with a schedule', () => {
     expect(await runsOf(id)).toHaveLength(1)
   })
 
-  it('whose pattern is none starts nothing, and keeps no other from starting', async () => {
+  test('whose pattern is none starts nothing, and keeps no other from starting', async () => {
     await scheduled({ cron: 'now and then' })
     await scheduled({})
     const good = await scheduled({ cron: '*/5 * * * *', timezone: 'Europe/Berlin' })
@@ -89,7 +89,7 @@ describe('a pipeline with an event', () => {
   const publish = (type: string, values: SqlRow = {}) =>
     world.add('events', { source: 'ci', type, project_id: world.fixture.projectId, event_data: { n: 1 }, ...values })
 
-  it('runs for each event that it asks for, in the transaction that publishes it', async () => {
+  test('runs for each event that it asks for, in the transaction that publishes it', async () => {
     const id = await pipeline({
       trigger_kind: 'event',
       trigger_config: { source: 'ci', type: 'build.*', branch: 'main', inputs: { a: 1 } },
@@ -117,7 +117,7 @@ describe('a pipeline with an event', () => {
     expect(await runsOf(id)).toHaveLength(2)
   })
 
-  it('is not started by its own runs, nor without end by others', async () => {
+  test('is not started by its own runs, nor without end by others', async () => {
     const ends = { trigger_kind: 'event', trigger_config: { type: 'pipeline.*' } }
     const ids = [await pipeline(ends, 'notify'), await pipeline(ends, 'notify')]
     await publish('pipeline.poke')
@@ -151,7 +151,7 @@ describe('a workflow', () => {
     )
   const project = () => world.fixture.projectId
 
-  it('with an event runs for each that it asks for, and not for its own', async () => {
+  test('with an event runs for each that it asks for, and not for its own', async () => {
     const id = await workflow('event', { source: 'ci', type: 'build.*', input: { a: 1 } })
     const anywhere = await workflow('event', { type: 'build.*' }, { project_id: null })
     const own = await workflow('event', { type: 'workflow.*' })
@@ -178,7 +178,7 @@ describe('a workflow', () => {
     expect(await begun(own)).toHaveLength(1)
   })
 
-  it('with a webhook runs for what its integration has published, and for nothing that only looks like it', async () => {
+  test('with a webhook runs for what its integration has published, and for nothing that only looks like it', async () => {
     const { id: integration } = await world.add('integrations', {
       provider: 'generic',
       name: newId(),
@@ -203,7 +203,7 @@ describe('a workflow', () => {
     expect(await begun(other)).toEqual([])
   })
 
-  it('with a schedule runs when its time has come, once', async () => {
+  test('with a schedule runs when its time has come, once', async () => {
     const config = { cron: '*/5 * * * *', input: { full: true } }
     const ids = [
       await workflow('schedule', config),

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Json } from '../../protocol/rows/row.ts'
 import type { SqlRow } from '../migrations/rows.ts'
 import { createActionWorld, newId, type ActionWorld, type Claim, type Execution } from './world.ts'
@@ -64,7 +64,7 @@ const steps = (executionId: string) =>
 const claimedName = async () => (await claim()).step?.stepName
 const metrics = (coverage: number) => ({ outputs: { metrics: { coverage } } })
 
-it('a step is claimed by an agent that may begin work, and counts among what it works on', async () => {
+test('a step is claimed by an agent that may begin work, and counts among what it works on', async () => {
   await start(
     await pipeline([
       { name: 'a', position: 1 },
@@ -86,7 +86,7 @@ it('a step is claimed by an agent that may begin work, and counts among what it 
   await set('dna', {})
 })
 
-it.each(['cancelled', 'archived'])('runs of a project that is %s end, and none begins', async (status) => {
+test.each(['cancelled', 'archived'])('runs of a project that is %s end, and none begins', async (status) => {
   const project = await world.add('projects', { name: status, slug: newId() })
   const id = await pipeline([{ name: 'a', position: 1 }], { project_id: project.id })
   const [running, queued] = [await start(id), await start(id)]
@@ -107,7 +107,7 @@ it.each(['cancelled', 'archived'])('runs of a project that is %s end, and none b
   await expect(start(id)).rejects.toMatchObject({ code: 'forbidden' })
 })
 
-it('a step is renewed and ended by the process that claimed it alone, when it says which it is', async () => {
+test('a step is renewed and ended by the process that claimed it alone, when it says which it is', async () => {
   const instance = async () =>
     String((await world.add('agent_instances', { agent_id: world.fixture.agentId, status: 'idle' })).id)
   const [mine, other] = [await instance(), await instance()]
@@ -122,7 +122,7 @@ it('a step is renewed and ended by the process that claimed it alone, when it sa
   expect(await finish(claimed, { instanceId: mine })).toMatchObject({ status: 'completed' })
 })
 
-it('steps of a project that is paused wait until it is active', async () => {
+test('steps of a project that is paused wait until it is active', async () => {
   const project = await world.add('projects', { name: 'Paused', slug: newId() })
   await start(await pipeline([{ name: 'a', position: 1 }], { project_id: project.id }))
   const set = (status: string) => world.query('update projects set status = $2 where id = $1', [project.id, status])
@@ -133,7 +133,7 @@ it('steps of a project that is paused wait until it is active', async () => {
 })
 
 describe('a run of a pipeline', () => {
-  it('goes through its steps by position, hands on what they gave, and ends with all outputs', async () => {
+  test('goes through its steps by position, hands on what they gave, and ends with all outputs', async () => {
     const id = await pipeline([
       { name: 'lint', position: 1, kind: 'test' },
       { name: 'build', position: 1, configuration: '{"run":"make"}' },
@@ -178,7 +178,7 @@ describe('a run of a pipeline', () => {
     )
   })
 
-  it('follows the graph of its steps', async () => {
+  test('follows the graph of its steps', async () => {
     const execution = await start(
       await pipeline([
         { name: 'a' },
@@ -197,7 +197,7 @@ describe('a run of a pipeline', () => {
     expect(await finish(await claim())).toMatchObject({ id: execution.id, status: 'completed' })
   })
 
-  it('records artifacts with their checksums', async () => {
+  test('records artifacts with their checksums', async () => {
     const execution = await start(await pipeline([{ name: 'build' }]))
     const artifact = { name: 'app.tgz', kind: 'package', storageUri: 's3://b/app.tgz', sizeBytes: 12 }
     const claimed = await claim()
@@ -212,7 +212,7 @@ describe('a run of a pipeline', () => {
     expect(row).toEqual({ name: 'app.tgz', size: 12, sha256 })
   })
 
-  it('tries a step again as often as it allows, and then fails', async () => {
+  test('tries a step again as often as it allows, and then fails', async () => {
     const { id } = await start(
       await pipeline([
         { name: 'flaky', retry_limit: 1 },
@@ -234,7 +234,7 @@ describe('a run of a pipeline', () => {
     ])
   })
 
-  it('goes on past a step that may fail', async () => {
+  test('goes on past a step that may fail', async () => {
     await start(
       await pipeline([
         { name: 'optional', continue_on_error: true },
@@ -245,7 +245,7 @@ describe('a run of a pipeline', () => {
     expect(await finish(await claim())).toMatchObject({ status: 'completed' })
   })
 
-  it('waits for approval by an admin', async () => {
+  test('waits for approval by an admin', async () => {
     const { id } = await start(
       await pipeline([
         { name: 'ask', kind: 'approval' },
@@ -266,7 +266,7 @@ describe('a run of a pipeline', () => {
     expect(await finish(await claim())).toMatchObject({ status: 'completed' })
   })
 
-  it('publishes what a step is to tell, and that it has ended', async () => {
+  test('publishes what a step is to tell, and that it has ended', async () => {
     const { id } = await start(
       await pipeline([
         { name: 'tell', kind: 'notify', configuration: '{"text":"hello"}' },
@@ -285,7 +285,7 @@ describe('a run of a pipeline', () => {
     ])
   })
 
-  it('that takes longer than its pipeline allows is ended', async () => {
+  test('that takes longer than its pipeline allows is ended', async () => {
     const { id } = await start(await pipeline([{ name: 'a' }]))
     await world.query(`update pipeline_executions set queued_at = now() - interval '2 hours' where id = $1`, [id])
     await world.query('select sync.sweep_pipelines()')
@@ -293,7 +293,7 @@ describe('a run of a pipeline', () => {
     expect(await steps(id)).toMatchObject([{ status: 'cancelled' }])
   })
 
-  it('is not ended for the time that it waits for people', async () => {
+  test('is not ended for the time that it waits for people', async () => {
     const sweep = () => world.query('select sync.sweep_pipelines()')
     /** As if everything so far had been two hours earlier. */
     const later = async (id: string): Promise<void> => {
@@ -343,7 +343,7 @@ describe('a run of a pipeline', () => {
     expect(await statusOf(asked)).toBe('timed_out')
   })
 
-  it('that has ended stays as it ended, whoever ends it again', async () => {
+  test('that has ended stays as it ended, whoever ends it again', async () => {
     const { id } = await start(await pipeline([{ name: 'a' }]))
     expect(await finish(await claim())).toMatchObject({ status: 'completed' })
     // A cancel that had read the run before it ended gets as far as this.
@@ -354,7 +354,7 @@ describe('a run of a pipeline', () => {
     ])
   })
 
-  it('is cancelled, and leaves its workers without a lease', async () => {
+  test('is cancelled, and leaves its workers without a lease', async () => {
     const { id } = await start(await pipeline([{ name: 'long' }]))
     const claimed = await claim()
     await world.call(world.owner, 'pipelines.cancel', { executionId: id })
@@ -362,7 +362,7 @@ describe('a run of a pipeline', () => {
     expect(await world.read('pipeline_executions', id)).toMatchObject({ status: 'cancelled' })
   })
 
-  it('refuses to start for a viewer', async () => {
+  test('refuses to start for a viewer', async () => {
     const pipelineId = await pipeline([{ name: 'a' }])
     await expect(world.call(world.viewer, 'pipelines.start', { pipelineId })).rejects.toMatchObject({
       code: 'forbidden',
@@ -371,7 +371,7 @@ describe('a run of a pipeline', () => {
 })
 
 describe('a step', () => {
-  it('whose lease runs out is tried again, and takes no late word', async () => {
+  test('whose lease runs out is tried again, and takes no late word', async () => {
     const { id } = await start(await pipeline([{ name: 'slow', retry_limit: 1 }]))
     const lost = await claim({ leaseSeconds: 5 })
     await world.query(`update sync.step_leases set expires_at = now() - interval '1 second'`)
@@ -381,7 +381,7 @@ describe('a step', () => {
     expect(await finish(await claim())).toMatchObject({ status: 'completed' })
   })
 
-  it('is held no longer than its own time, whatever is asked', async () => {
+  test('is held no longer than its own time, whatever is asked', async () => {
     await start(await pipeline([{ name: 'short', timeout_seconds: 30 }]))
     const claimed = await claim({ leaseSeconds: 600 })
     await world.call(world.agent, 'pipelines.renew', { stepExecutionId: claimed.step?.id ?? '', leaseSeconds: 600 })
@@ -408,7 +408,7 @@ describe('a quality gate', () => {
       [id],
     )
 
-  it('that fails and blocks stops the run, and nothing later is done', async () => {
+  test('that fails and blocks stops the run, and nothing later is done', async () => {
     const pipelineId = await gated()
     await gate(pipelineId)
     const { id } = await start(pipelineId)
@@ -422,7 +422,7 @@ describe('a quality gate', () => {
     expect(await results(id)).toEqual([{ gate: 'coverage', value: 79.5, passed: false, waived: null, reason: null }])
   })
 
-  it('that is waived by an admin is recorded as that, and the run goes on', async () => {
+  test('that is waived by an admin is recorded as that, and the run goes on', async () => {
     const pipelineId = await gated()
     await gate(pipelineId)
     await gate(pipelineId, { name: 'speed', metric_name: 'ms', operator: 'lt', threshold: 100 })
@@ -444,7 +444,7 @@ describe('a quality gate', () => {
     expect(await finish(await claim())).toMatchObject({ status: 'completed', gateStatus: 'waived' })
   })
 
-  it('that passes, or does not block, lets the run go on', async () => {
+  test('that passes, or does not block, lets the run go on', async () => {
     const pipelineId = await gated()
     await gate(pipelineId)
     await gate(pipelineId, { name: 'hint', threshold: 99, is_blocking: false })
@@ -453,7 +453,7 @@ describe('a quality gate', () => {
     expect(await finish(await claim())).toMatchObject({ status: 'completed', gateStatus: 'passed' })
   })
 
-  it('compares a metric that is larger than its result can hold, whatever the step has printed', async () => {
+  test('compares a metric that is larger than its result can hold, whatever the step has printed', async () => {
     const pipelineId = await gated()
     await gate(pipelineId)
     const { id } = await start(pipelineId)
@@ -464,7 +464,7 @@ describe('a quality gate', () => {
     expect(await results(id)).toMatchObject([{ gate: 'coverage', value: 99_999_999_999.9999, passed: true }])
   })
 
-  it('is asked at the end when no step asks it', async () => {
+  test('is asked at the end when no step asks it', async () => {
     const pipelineId = await pipeline([{ name: 'test' }])
     await gate(pipelineId)
     await start(pipelineId)

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { SqlRow } from '../migrations/rows.ts'
 import { useClaims, type TaskClaim as Claim } from './claims-world.ts'
 import { newId } from './world.ts'
@@ -15,7 +15,7 @@ const runsOf = (id: string) =>
   )
 
 describe('tasks.claim', () => {
-  it('takes the most important, then the oldest', async () => {
+  test('takes the most important, then the oldest', async () => {
     await on.world.addTask({ title: 'new', created_at: '2026-03-01T00:00:00Z' })
     await on.world.addTask({ title: 'old', created_at: '2026-01-01T00:00:00Z' })
     await on.world.addTask({ title: 'high', priority: 'high', created_at: '2026-05-01T00:00:00Z' })
@@ -27,7 +27,7 @@ describe('tasks.claim', () => {
     ])
   })
 
-  it('gives a lease and a run', async () => {
+  test('gives a lease and a run', async () => {
     await on.world.addTask()
     const claimed = await claim({ leaseSeconds: 60 })
     expect(claimed.task).toMatchObject({
@@ -49,7 +49,7 @@ describe('tasks.claim', () => {
     expect(lease?.['seconds']).toBeLessThanOrEqual(60)
   })
 
-  it('waits for all that a task depends on', async () => {
+  test('waits for all that a task depends on', async () => {
     const last = await on.world.addTask({ title: 'last', priority: 'critical' })
     for (const title of ['first', 'second']) {
       const { id } = await on.world.addTask({ title })
@@ -67,7 +67,7 @@ describe('tasks.claim', () => {
     expect(await claimedTitle()).toBe('last')
   })
 
-  it.each([
+  test.each([
     ['has its time still to come', { run_after: '2099-01-01T00:00:00Z' }],
     ['is for another kind of agent', { assigned_agent_type: 'devops' }],
     ['is blocked', { status: 'blocked' }],
@@ -77,7 +77,7 @@ describe('tasks.claim', () => {
     expect(await claim()).toEqual({ task: null, runId: null })
   })
 
-  it('waits for the macro steps before that of a task, until they are finished, or have begun where that is enough', async () => {
+  test('waits for the macro steps before that of a task, until they are finished, or have begun where that is enough', async () => {
     const project_id = on.world.fixture.projectId
     const phase = await on.world.add('phases', { project_id, title: 'Phase' })
     const step = (title: string) => on.world.add('macro_steps', { project_id, phase_id: phase.id, title })
@@ -100,7 +100,7 @@ describe('tasks.claim', () => {
     expect((await claim()).task).toMatchObject({ id })
   })
 
-  it.each(['paused', 'cancelled', 'archived'])('passes over tasks of a project that is %s', async (status) => {
+  test.each(['paused', 'cancelled', 'archived'])('passes over tasks of a project that is %s', async (status) => {
     const { id } = await on.world.add('projects', { name: status, slug: `p-${newId()}`, status })
     const task = await on.world.addTask({ project_id: id })
     expect((await claim()).task).toBeNull()
@@ -109,14 +109,14 @@ describe('tasks.claim', () => {
     expect((await claim()).task).toMatchObject({ id: task.id })
   })
 
-  it('sees only projects that the caller may work in', async () => {
+  test('sees only projects that the caller may work in', async () => {
     const { id } = await on.world.add('projects', { name: 'Private', slug: `p-${newId()}`, visibility: 'private' })
     await on.world.addTask({ project_id: id })
     expect(await claim()).toEqual({ task: null, runId: null })
     await expect(claim({ projectId: id })).rejects.toMatchObject({ code: 'forbidden' })
   })
 
-  it('is for the agent, its owner and admins', async () => {
+  test('is for the agent, its owner and admins', async () => {
     await on.world.addTask()
     const member = await on.world.device('user', on.world.fixture.memberId)
     const input = { agentId: on.world.fixture.agentId }
@@ -126,7 +126,7 @@ describe('tasks.claim', () => {
 })
 
 describe('a lease', () => {
-  it('that runs out gives the task back, until no attempt is left', async () => {
+  test('that runs out gives the task back, until no attempt is left', async () => {
     const { id } = await on.world.addTask({ max_attempts: 2 })
     for (const [take, status] of [
       [claim, 'pending'],
@@ -147,7 +147,7 @@ describe('a lease', () => {
     ])
   })
 
-  it('that runs out leaves the state of its project to be taken up again, and one that is given back does not', async () => {
+  test('that runs out leaves the state of its project to be taken up again, and one that is given back does not', async () => {
     const { id } = await on.world.addTask()
     const { id: state } = await on.world.add('project_states', {
       project_id: on.world.fixture.projectId,
@@ -162,7 +162,7 @@ describe('a lease', () => {
     expect(await on.world.read('project_states', state)).toMatchObject({ status: 'recovering', current_task_id: id })
   })
 
-  it('is renewed by its holder, and by nobody once it is over', async () => {
+  test('is renewed by its holder, and by nobody once it is over', async () => {
     await on.world.addTask()
     const { task } = await claim({ leaseSeconds: 5 })
     const taskId = task?.id ?? ''
@@ -175,7 +175,7 @@ describe('a lease', () => {
     await expect(on.world.call(on.world.agent, 'tasks.renew', { taskId })).rejects.toMatchObject({ code: 'lease_lost' })
   })
 
-  it.each(['pending', 'blocked'])('that ends because its task is set to %s costs no attempt', async (status) => {
+  test.each(['pending', 'blocked'])('that ends because its task is set to %s costs no attempt', async (status) => {
     const { id } = await on.world.addTask({ max_attempts: 1 })
     for (let round = 0; round < 2; round++) {
       const claimed = await claim()
@@ -186,7 +186,7 @@ describe('a lease', () => {
     }
   })
 
-  it('is not longer than its attempt may take, however often it is renewed', async () => {
+  test('is not longer than its attempt may take, however often it is renewed', async () => {
     const { id } = await on.world.addTask({ timeout_seconds: 60, max_attempts: 2 })
     const overrun = async () =>
       (
@@ -213,7 +213,7 @@ describe('a lease', () => {
     expect(await overrun()).toBeCloseTo(60, 0)
   })
 
-  it('that had run out costs its attempt, whatever its task is set to then', async () => {
+  test('that had run out costs its attempt, whatever its task is set to then', async () => {
     const { id } = await on.world.addTask({ max_attempts: 2 })
     await claim()
     await expire(id)
@@ -222,7 +222,7 @@ describe('a lease', () => {
     expect((await claim()).task).toMatchObject({ id, attemptCount: 2 })
   })
 
-  it('that another process of the same agent has by now is neither renewed nor released by the run before', async () => {
+  test('that another process of the same agent has by now is neither renewed nor released by the run before', async () => {
     const { id } = await on.world.addTask()
     const stale = await claim()
     await expire(id)
@@ -237,7 +237,7 @@ describe('a lease', () => {
     expect(await on.world.read('tasks', id)).toMatchObject({ status: 'pending' })
   })
 
-  it('that is released costs no attempt', async () => {
+  test('that is released costs no attempt', async () => {
     await on.world.addTask()
     const claimed = await claim()
     await on.world.call(on.world.agent, 'tasks.release', { taskId: claimed.task?.id ?? '' })
@@ -245,7 +245,7 @@ describe('a lease', () => {
     expect(await runsOf(claimed.task?.id ?? '')).toEqual([{ attempt: 1, status: 'cancelled', finished: true }])
   })
 
-  it('ends with the work, and the run says how it went', async () => {
+  test('ends with the work, and the run says how it went', async () => {
     await on.world.addTask()
     const claimed = await claim()
     await on.world.query(`update tasks set status = 'completed', result = '{"ok":true}' where id = $1`, [
@@ -273,7 +273,7 @@ describe('a run that fails', () => {
       )
     )[0]?.['seconds']
 
-  it('is tried again after the pause of its policy', async () => {
+  test('is tried again after the pause of its policy', async () => {
     const { id } = await on.world.addTask({
       max_attempts: 5,
       retry_policy: { strategy: 'exponential', delaySeconds: 100, maxDelaySeconds: 300 },
@@ -288,7 +288,7 @@ describe('a run that fails', () => {
     }
   })
 
-  it.each([
+  test.each([
     [{ delaySeconds: '30s', jitter: 'perhaps' }, 0],
     [{ delaySeconds: 1e300, maxDelaySeconds: 1e300, strategy: 'exponential', jitter: false }, 86_400],
     [{ delaySeconds: 60, maxDelaySeconds: -1 }, 0],
@@ -302,14 +302,14 @@ describe('a run that fails', () => {
     expect((await pause(claimed)) ?? 0).toBe(seconds)
   })
 
-  it('and cannot be mended fails its task at once', async () => {
+  test('and cannot be mended fails its task at once', async () => {
     await on.world.addTask()
     const claimed = await claim()
     await fail(claimed, false)
     expect(await taskOf(claimed)).toMatchObject({ status: 'failed', next_retry_at: null })
   })
 
-  it('leaves a task that may be begun anew, with all attempts', async () => {
+  test('leaves a task that may be begun anew, with all attempts', async () => {
     const { id } = await on.world.addTask({ max_attempts: 1 })
     await fail(await claim())
     expect(await on.world.read('tasks', id)).toMatchObject({ status: 'failed' })
@@ -319,7 +319,7 @@ describe('a run that fails', () => {
 })
 
 describe('a task that is pending', () => {
-  it('after its last attempt was used up while it was blocked can be claimed once more', async () => {
+  test('after its last attempt was used up while it was blocked can be claimed once more', async () => {
     const { id } = await on.world.addTask({ max_attempts: 1 })
     await claim()
     await expire(id)
@@ -331,7 +331,7 @@ describe('a task that is pending', () => {
     expect(await on.world.read('tasks', id)).toMatchObject({ status: 'failed' })
   })
 
-  it('can be claimed also when it is given fewer attempts than it had', async () => {
+  test('can be claimed also when it is given fewer attempts than it had', async () => {
     const { id } = await on.world.addTask({ max_attempts: 3 })
     for (let round = 0; round < 2; round++) {
       await claim()
@@ -358,7 +358,7 @@ describe('a task that goes back to pending', () => {
     },
   }
 
-  it.each(Object.entries(ways))(
+  test.each(Object.entries(ways))(
     'because it %s is any agent’s again when its claim had assigned it',
     async (_, giveBack) => {
       const { id } = await on.world.addTask()
@@ -368,14 +368,14 @@ describe('a task that goes back to pending', () => {
     },
   )
 
-  it.each(Object.entries(ways))('because it %s stays with the agent that somebody assigned', async (_, giveBack) => {
+  test.each(Object.entries(ways))('because it %s stays with the agent that somebody assigned', async (_, giveBack) => {
     const { id } = await on.world.addTask({ assigned_agent_id: on.world.fixture.agentId })
     await giveBack(await claim())
     expect(await claimAsSecond()).toEqual({ task: null, runId: null })
     expect((await claim()).task).toMatchObject({ id })
   })
 
-  it('stays with the agent that somebody assigned while another one held it', async () => {
+  test('stays with the agent that somebody assigned while another one held it', async () => {
     const { id } = await on.world.addTask()
     const claimed = await claim()
     await on.world.query('update tasks set assigned_agent_id = $2 where id = $1', [id, on.world.secondId])

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Json } from '../../protocol/rows/row.ts'
 import type { SqlRow } from '../migrations/rows.ts'
 import { createActionWorld, newId, type ActionWorld } from './world.ts'
@@ -42,7 +42,7 @@ describe('a workflow', () => {
     await world.query(`update tasks set status = 'cancelled' where status in ('pending', 'in_progress')`)
   }
 
-  it('makes a task of each step, in the order of what they wait for, and is completed by the last', async () => {
+  test('makes a task of each step, in the order of what they wait for, and is completed by the last', async () => {
     const { id } = await define({ steps })
     const run = await begin(id)
     expect(run.status).toBe('running')
@@ -60,7 +60,7 @@ describe('a workflow', () => {
     expect(task?.['execution_context']).toEqual({ input: { topic: 'tides' }, context: { lang: 'de' } })
   })
 
-  it('fails with a step that fails, and the next run that waits begins', async () => {
+  test('fails with a step that fails, and the next run that waits begins', async () => {
     const { id } = await define({ steps })
     const [first, second] = [await begin(id), await begin(id)]
     expect(second.status).toBe('queued')
@@ -72,7 +72,7 @@ describe('a workflow', () => {
     expect(await runOf(second.id)).toMatchObject({ status: 'running' })
   })
 
-  it('ends with the last step that is left when others are deleted, and the next run that waits begins', async () => {
+  test('ends with the last step that is left when others are deleted, and the next run that waits begins', async () => {
     await clear()
     const { id } = await define({ steps })
     const [first, second, third] = [await begin(id), await begin(id), await begin(id)]
@@ -90,7 +90,7 @@ describe('a workflow', () => {
     await world.call(world.owner, 'workflows.cancel', { runId: third.id })
   })
 
-  it('is cancelled with what is left of it, once', async () => {
+  test('is cancelled with what is left of it, once', async () => {
     await clear()
     const { id } = await define({ steps })
     const [first, second] = [await begin(id), await begin(id)]
@@ -114,7 +114,7 @@ describe('a workflow', () => {
     ).toEqual([{ type: 'workflow.cancelled' }, { type: 'workflow.cancelled' }])
   })
 
-  it('goes with its project', async () => {
+  test('goes with its project', async () => {
     const { id: project_id } = await world.add('projects', { name: 'Gone', slug: newId() })
     const { id } = await define({ steps }, { project_id })
     await world.query('select sync.start_workflow($1, null, $2, null)', [id, '{}'])
@@ -122,7 +122,7 @@ describe('a workflow', () => {
     expect(await world.query('select id from workflow_runs where workflow_id = $1', [id])).toEqual([])
   })
 
-  it('whose queued run names an agent that is gone fails that run, and not the end of the first', async () => {
+  test('whose queued run names an agent that is gone fails that run, and not the end of the first', async () => {
     await clear()
     const { id } = await define({ steps })
     const [first, broken] = [await begin(id), await begin(id)]

@@ -1,11 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { medianOfRuns } from '../../bench/repeat.ts'
 import { format, judge, toJson, toTable, withRange, type Report } from '../../bench/report.ts'
 import { median, percentile, summarize } from '../../bench/statistics.ts'
 import { targets } from '../../bench/targets.ts'
 
 describe('statistics', () => {
-  it('takes percentiles by nearest rank, in any order of samples', () => {
+  test('takes percentiles by nearest rank, in any order of samples', () => {
     const samples = Array.from({ length: 100 }, (_, index) => 100 - index)
     expect(percentile(samples, 0.5)).toBe(50)
     expect(percentile(samples, 0.99)).toBe(99)
@@ -14,21 +14,21 @@ describe('statistics', () => {
     expect(percentile([7], 0.99)).toBe(7)
   })
 
-  it('sorts by value and not by text', () => expect(percentile([9, 10, 100], 0.5)).toBe(10))
+  test('sorts by value and not by text', () => expect(percentile([9, 10, 100], 0.5)).toBe(10))
 
-  it('leaves the samples as they were', () => {
+  test('leaves the samples as they were', () => {
     const samples = [3, 1, 2]
     summarize(samples)
     median(samples)
     expect(samples).toEqual([3, 1, 2])
   })
 
-  it('takes the middle, or the mean of the two in the middle', () => {
+  test('takes the middle, or the mean of the two in the middle', () => {
     expect(median([5, 1, 3])).toBe(3)
     expect(median([4, 1, 3, 2])).toBe(2.5)
   })
 
-  it('says not-a-number where nothing was measured', () => {
+  test('says not-a-number where nothing was measured', () => {
     expect(percentile([], 0.5)).toBeNaN()
     expect(median([])).toBeNaN()
   })
@@ -38,7 +38,7 @@ describe('a verdict', () => {
   const lower = { better: 'lower', goal: 10, zero: 100, powersync: 50 } as const
   const higher = { better: 'higher', goal: 1000, zero: 10, powersync: null } as const
 
-  it.each([
+  test.each([
     [10, 'goal met'],
     [11, 'beats rivals'],
     [50, 'beats rivals'],
@@ -48,31 +48,31 @@ describe('a verdict', () => {
     expect(judge({ value }, lower)).toBe(verdict)
   })
 
-  it('turns round where more is better, and takes a rival that never ended for beaten', () => {
+  test('turns round where more is better, and takes a rival that never ended for beaten', () => {
     expect(judge({ value: 1000 }, higher)).toBe('goal met')
     expect(judge({ value: 11 }, higher)).toBe('beats rivals')
     expect(judge({ value: 9 }, higher)).toBe('worse than a rival')
   })
 
-  it('takes a goal relative to the limit of the same run', () => {
+  test('takes a goal relative to the limit of the same run', () => {
     const target = { better: 'lower', goal: { ofLimit: 1.5 } } as const
     expect(judge({ value: 14, limit: { what: 'raw', value: 10 } }, target)).toBe('goal met')
     expect(judge({ value: 16, limit: { what: 'raw', value: 10 } }, target)).toBe('misses goal')
   })
 
-  it('is silent without a target', () => expect(judge({ value: 1 }, undefined)).toBe(''))
+  test('is silent without a target', () => expect(judge({ value: 1 }, undefined)).toBe(''))
 })
 
 describe('several runs', () => {
   const figure = { name: 'time', what: 'until it was there', unit: 's' }
   const runs = [4, 3, 3.5].map((value) => [{ ...figure, value, limit: { what: 'COPY', value: 10 * value } }])
 
-  it('are told by their median, with the range that they had and the median of their limits', () => {
+  test('are told by their median, with the range that they had and the median of their limits', () => {
     expect(medianOfRuns(runs)).toEqual([{ ...figure, value: 3.5, range: [3, 4], limit: { what: 'COPY', value: 35 } }])
     expect(medianOfRuns(runs).map(withRange)).toEqual(['3.5 s (3 to 4)'])
   })
 
-  it('have no range when there is one', () => {
+  test('have no range when there is one', () => {
     expect(medianOfRuns(runs.slice(0, 1))).toEqual(runs[0])
     expect(withRange({ value: 0.4, unit: 's' })).toBe('0.4 s')
   })
@@ -98,7 +98,7 @@ describe('a report', () => {
     ],
   }
 
-  it('prints each figure beside its limit, goal and rivals', () => {
+  test('prints each figure beside its limit, goal and rivals', () => {
     const line =
       toTable(report)
         .split('\n')
@@ -111,14 +111,14 @@ describe('a report', () => {
     ).toEqual(['live-1', 'latency p50', '2.35 ms', '0.5 ms (raw ws)', '3 ms', '9 ms', '17 ms', 'goal met'])
   })
 
-  it('names a workload that failed', () => expect(toTable(report)).toMatch(/fan-out +\| FAILED: no server +\|/))
+  test('names a workload that failed', () => expect(toTable(report)).toMatch(/fan-out +\| FAILED: no server +\|/))
 
-  it('says when the sizes were small', () => {
+  test('says when the sizes were small', () => {
     expect(toTable(report)).not.toContain('--quick')
     expect(toTable({ ...report, quick: true })).toContain('--quick')
   })
 
-  it('is whole as JSON', () => {
+  test('is whole as JSON', () => {
     const json = JSON.parse(JSON.stringify(toJson(report))) as { results: { figures: unknown[]; error?: string }[] }
     expect(json.results[0]?.figures[0]).toMatchObject({
       value: 2.345,
@@ -128,7 +128,7 @@ describe('a report', () => {
     expect(json.results[1]?.error).toContain('no server')
   })
 
-  it('formats three digits that count', () => {
+  test('formats three digits that count', () => {
     expect(format(1234.5, 'rows/s')).toBe('1,235 rows/s')
     expect(format(0.032_14, 's')).toBe('0.0321 s')
     expect(format(0, 'ms')).toBe('0 ms')

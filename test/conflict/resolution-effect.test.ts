@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Row } from '../../protocol/rows/row.ts'
 import { isOwnOpenConflict, toConflict } from '../../client-sdk/conflict/conflict.ts'
 import { resolutionEffects, targetOf } from '../../client-sdk/conflict/resolution-effect.ts'
@@ -25,7 +25,7 @@ function conflict(values: Row = {}): Row {
   }
 }
 
-it('a conflict names its row and the three sides of each column', () => {
+test('a conflict names its row and the three sides of each column', () => {
   const row = conflict()
   expect(toConflict(row)).toEqual({
     id: row['id'],
@@ -50,7 +50,7 @@ it('a conflict names its row and the three sides of each column', () => {
   ]).toEqual([true, false, false, false])
 })
 
-it('a conflict whose content is not of the expected form still has a shape', () => {
+test('a conflict whose content is not of the expected form still has a shape', () => {
   expect(toConflict({ id: 'x', fields: 'broken', clientPatch: null })).toMatchObject({
     base: {},
     mine: {},
@@ -68,15 +68,15 @@ describe('a resolution shows on the row', () => {
   }
   const deleted = { ...task, deletedAt: '2026-11-22T00:00:00.000Z' }
 
-  it('as the server has it when its side is taken', () => {
+  test('as the server has it when its side is taken', () => {
     expect(shown({ take: 'server' }, conflict())).toEqual(task)
   })
 
-  it('with the losing values when the client side is taken', () => {
+  test('with the losing values when the client side is taken', () => {
     expect(shown({ take: 'client' }, conflict())).toMatchObject({ title: 'mine' })
   })
 
-  it('with only what the losing side had changed in an object or a set', () => {
+  test('with only what the losing side had changed in an object or a set', () => {
     const tasks = tableNamed('tasks')
     const columns = {
       ...tasks.columns,
@@ -96,11 +96,11 @@ describe('a resolution shows on the row', () => {
     })
   })
 
-  it('with the merged values given by hand', () => {
+  test('with the merged values given by hand', () => {
     expect(shown({ take: 'manual', patch: { title: 'both' } }, conflict())).toMatchObject({ title: 'both' })
   })
 
-  it('brought back when an edit wins over a delete, and deleted when a delete wins over an edit', () => {
+  test('brought back when an edit wins over a delete, and deleted when a delete wins over an edit', () => {
     const kind = 'delete_update'
     expect(shown({ take: 'client' }, conflict({ kind }), deleted)).toMatchObject({ title: 'mine', deletedAt: null })
     expect(shown({ take: 'manual', patch: { title: 'both' } }, conflict({ kind }), deleted)).toMatchObject({
@@ -111,7 +111,7 @@ describe('a resolution shows on the row', () => {
     expect(shown({ take: 'client' }, conflict({ kind: 'update_delete' }))?.['deletedAt']).not.toBeNull()
   })
 
-  it('not at all when the conflict is unknown here', () => {
+  test('not at all when the conflict is unknown here', () => {
     expect(resolutionEffects({ op: 'resolve', rowId: testIds(), at: 0, set: { take: 'client' } }, null)).toEqual([])
   })
 })

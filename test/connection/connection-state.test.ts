@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { TideError } from '../../protocol/error.ts'
 import {
   provenAfterMs,
@@ -76,7 +76,7 @@ describe('the transition table', () => {
   for (const [eventName, event] of Object.entries(events)) {
     for (const [stateName, state] of Object.entries(states)) {
       const [next, effects] = table[eventName as keyof typeof events][stateName as keyof typeof states] ?? [state, []]
-      it(`${stateName} + ${eventName} → ${next.kind}`, () => {
+      test(`${stateName} + ${eventName} → ${next.kind}`, () => {
         expect(transition(state, event, context)).toEqual({ state: next, effects })
       })
     }
@@ -84,7 +84,7 @@ describe('the transition table', () => {
 })
 
 describe('a lost connection', () => {
-  it('that lived long enough is tried again after the shortest pause', () => {
+  test('that lived long enough is tried again after the shortest pause', () => {
     const live = { kind: 'live', attempt: 5, since: now - provenAfterMs } as const
     expect(transition(live, { kind: 'lost' }, context).state).toEqual({
       kind: 'waiting',
@@ -93,13 +93,13 @@ describe('a lost connection', () => {
     })
   })
 
-  it('waits as long as the server asks for', () => {
+  test('waits as long as the server asks for', () => {
     expect(transition(states.live, { kind: 'lost', retryAfterMs: 60_000 }, context).state).toMatchObject({
       until: now + 60_000,
     })
   })
 
-  it('is not tried before its time', () => {
+  test('is not tried before its time', () => {
     const waiting = { kind: 'waiting', attempt: 1, until: now + 1 } as const
     expect(transition(waiting, { kind: 'due' }, context)).toEqual({ state: waiting, effects: ['wait'] })
   })

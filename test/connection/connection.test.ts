@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { startOfTests } from '../support/manual-clock.ts'
 import { shown, sure, welcome } from '../replica/open-replica.ts'
 import { blockOf, channel, projectId, serverTask, testIds } from '../replica/replica-schema.ts'
@@ -7,7 +7,7 @@ import { batchMessage, connectionOf, goLive, liveAndHeld } from './scripted-serv
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
 
 describe('greeting', () => {
-  it('says who it is and where it stands, and is live after the welcome', async () => {
+  test('says who it is and where it stands, and is live after the welcome', async () => {
     const connected = await connectionOf()
     const { connection, server, replica } = connected
     connection.connect()
@@ -21,7 +21,7 @@ describe('greeting', () => {
     expect(replica.meta.deviceId).toBe(welcome().deviceId)
   })
 
-  it('is tried again with growing pauses, without any local write', async () => {
+  test('is tried again with growing pauses, without any local write', async () => {
     const { connection, server, clock } = await connectionOf()
     connection.connect()
     for (const pause of [100, 200, 400]) {
@@ -35,7 +35,7 @@ describe('greeting', () => {
     }
   })
 
-  it('gives up on a server that stays silent and tries again', async () => {
+  test('gives up on a server that stays silent and tries again', async () => {
     const { connection, server, clock } = await connectionOf()
     connection.connect()
     await clock.advance(16_000)
@@ -46,7 +46,7 @@ describe('greeting', () => {
     expect(connection.status.error?.code).toBe('timeout')
   })
 
-  it('waits for a welcome as long as the server may take in a crowd', async () => {
+  test('waits for a welcome as long as the server may take in a crowd', async () => {
     const { connection, server, clock } = await connectionOf()
     connection.connect()
     await server.accept()
@@ -56,7 +56,7 @@ describe('greeting', () => {
     expect(connection.status.connection).toBe('live')
   })
 
-  it('stops for good when the replica belongs to somebody else', async () => {
+  test('stops for good when the replica belongs to somebody else', async () => {
     const connected = await liveAndHeld()
     const { connection, server, clock } = connected
     await server.cut()
@@ -68,7 +68,7 @@ describe('greeting', () => {
     expect(server.opens).toBe(opens)
   })
 
-  it('does not offer a refused token twice, but takes a new one', async () => {
+  test('does not offer a refused token twice, but takes a new one', async () => {
     const tokens = ['old', 'new', 'new']
     const { connection, server, clock } = await connectionOf(async () => tokens.shift() ?? 'new')
     const refuse = async (): Promise<void> =>
@@ -85,7 +85,7 @@ describe('greeting', () => {
     expect(connection.status).toMatchObject({ connection: 'connecting', error: { code: 'token_expired' } })
   })
 
-  it('takes a new identity when the server knows the device from another copy', async () => {
+  test('takes a new identity when the server knows the device from another copy', async () => {
     const connected = await connectionOf()
     const { connection, server, replica, clock } = connected
     const { fingerprint } = replica.meta
@@ -101,7 +101,7 @@ describe('greeting', () => {
 })
 
 describe('a bootstrap', () => {
-  it('asks for pages ahead, stages them, activates, and acknowledges what is applied', async () => {
+  test('asks for pages ahead, stages them, activates, and acknowledges what is applied', async () => {
     const connected = await connectionOf()
     const { server, replica } = connected
     await goLive(connected, { resume: false })
@@ -127,7 +127,7 @@ describe('a bootstrap', () => {
     expect(await shown(connected, 'tasks', String(two['id']))).toBeDefined()
   })
 
-  it('goes on after a lost connection where it was', async () => {
+  test('goes on after a lost connection where it was', async () => {
     const connected = await connectionOf()
     const { server, replica, clock } = connected
     await goLive(connected, { resume: false })
@@ -146,7 +146,7 @@ describe('a bootstrap', () => {
     expect(await server.heard()).toEqual([{ type: 'page', subscription: 'project', after: 'two' }])
   })
 
-  it('refused for good is told and its rows go', async () => {
+  test('refused for good is told and its rows go', async () => {
     const connected = await liveAndHeld()
     const { connection, server, replica } = connected
     const task = serverTask()
@@ -166,7 +166,7 @@ describe('a bootstrap', () => {
 })
 
 describe('a held subscription', () => {
-  it('is announced with the cursor after a reconnect, and batches go on', async () => {
+  test('is announced with the cursor after a reconnect, and batches go on', async () => {
     const connected = await liveAndHeld()
     const { server, clock, replica } = connected
     await server.cut()
@@ -182,7 +182,7 @@ describe('a held subscription', () => {
     expect(replica.meta.cursor).toEqual({ epoch: 'first', seq: 3 })
   })
 
-  it('shows nothing of a batch before its last part is here', async () => {
+  test('shows nothing of a batch before its last part is here', async () => {
     const connected = await liveAndHeld()
     const { server } = connected
     const [one, two] = [serverTask(), serverTask()]
@@ -193,7 +193,7 @@ describe('a held subscription', () => {
     expect(await shown(connected, 'tasks', String(two['id']))).toBeDefined()
   })
 
-  it('is fetched anew after batches that cannot be applied, and no write is lost', async () => {
+  test('is fetched anew after batches that cannot be applied, and no write is lost', async () => {
     const connected = await liveAndHeld()
     const { server, replica, clock } = connected
     await replica.write([insertTask])
@@ -212,7 +212,7 @@ describe('a held subscription', () => {
 })
 
 describe('freshness', () => {
-  it('is stale until a frontier, when frontiers stop, and after the end', async () => {
+  test('is stale until a frontier, when frontiers stop, and after the end', async () => {
     const { connection, server, clock } = await liveAndHeld()
     expect(connection.status.staleSince).not.toBeNull()
     await server.say({ type: 'frontier', seq: 2, at: 0 })
@@ -228,7 +228,7 @@ describe('freshness', () => {
     expect(connection.status).toMatchObject({ connection: 'connecting', staleSince: seen })
   })
 
-  it('moves the cursor of a quiet replica along', async () => {
+  test('moves the cursor of a quiet replica along', async () => {
     const { server, replica, clock } = await liveAndHeld()
     await clock.advance(10_000)
     await server.say({ type: 'frontier', seq: 40, at: 0 })
@@ -238,7 +238,7 @@ describe('freshness', () => {
 })
 
 describe('requests', () => {
-  it('get their answer, the error that names them, or a timeout', async () => {
+  test('get their answer, the error that names them, or a timeout', async () => {
     const { connection, server, clock } = await liveAndHeld()
     const ask = (): Promise<unknown> =>
       connection.request({ type: 'call', id: testIds(), action: 'tasks.claim', input: {} })
@@ -257,7 +257,7 @@ describe('requests', () => {
     expect(await late).toMatchObject({ code: 'timeout' })
   })
 
-  it('fail at once without a connection, and when it ends', async () => {
+  test('fail at once without a connection, and when it ends', async () => {
     const { connection, server } = await liveAndHeld()
     const waiting = connection.verify('project').catch((error: unknown) => error)
     await server.cut()
@@ -265,7 +265,7 @@ describe('requests', () => {
     await expect(connection.verify('project')).rejects.toMatchObject({ code: 'offline' })
   })
 
-  it('replace a token before it ends', async () => {
+  test('replace a token before it ends', async () => {
     const tokens = ['one', 'two']
     const connected = await connectionOf(async () => tokens.shift() ?? 'three')
     const { server, clock } = connected
@@ -280,7 +280,7 @@ describe('requests', () => {
 })
 
 describe('limits', () => {
-  it('of subscriptions are told to whoever waits', async () => {
+  test('of subscriptions are told to whoever waits', async () => {
     const { connection, server, replica } = await liveAndHeld()
     const refused: unknown[] = []
     connection.onRefused((id, error) => refused.push([id, error?.code]))
@@ -290,7 +290,7 @@ describe('limits', () => {
     expect(refused).toEqual([['one-more', 'subscription_limit']])
   })
 
-  it('of what the log keeps make a replica fetch everything anew, with its writes', async () => {
+  test('of what the log keeps make a replica fetch everything anew, with its writes', async () => {
     const connected = await liveAndHeld()
     const { server, replica, clock } = connected
     await replica.write([insertTask])
@@ -305,7 +305,7 @@ describe('limits', () => {
 })
 
 describe('the end', () => {
-  it('of a connection by hand lasts until connect', async () => {
+  test('of a connection by hand lasts until connect', async () => {
     const { connection, server, clock } = await liveAndHeld()
     connection.disconnect()
     expect(connection.status.connection).toBe('offline')
@@ -317,7 +317,7 @@ describe('the end', () => {
     expect(server.opens).toBe(opens + 1)
   })
 
-  it('a closed connection is not opened again by connect()', async () => {
+  test('a closed connection is not opened again by connect()', async () => {
     const { connection, server } = await liveAndHeld()
     await connection.close()
     connection.connect()
@@ -325,7 +325,7 @@ describe('the end', () => {
     expect(server.isOpen).toBe(false)
   })
 
-  it('comes after long silence, and a new connection is made', async () => {
+  test('comes after long silence, and a new connection is made', async () => {
     const { connection, server, clock } = await liveAndHeld()
     const { opens } = server
     await clock.advance(91_000)

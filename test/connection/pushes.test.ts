@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Outcome } from '../../protocol/messages/mutation.ts'
 import { outcomeOf, sure } from '../replica/open-replica.ts'
 import { projectId } from '../replica/replica-schema.ts'
@@ -7,7 +7,7 @@ import { batchMessage, goLive, liveAndHeld } from './scripted-server.ts'
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
 
 describe('writes', () => {
-  it('are pushed at once, answered, and settled', async () => {
+  test('are pushed at once, answered, and settled', async () => {
     const { server, replica } = await liveAndHeld()
     const [entry] = await replica.write([insertTask])
     const [push] = await server.heardOf('push')
@@ -18,7 +18,7 @@ describe('writes', () => {
     expect(replica.writes()).toEqual([])
   })
 
-  it('under way are sent again after a reconnect, under the same ids and numbers, before new ones', async () => {
+  test('under way are sent again after a reconnect, under the same ids and numbers, before new ones', async () => {
     const connected = await liveAndHeld()
     const { server, replica, clock } = connected
     await replica.write([insertTask])
@@ -34,7 +34,7 @@ describe('writes', () => {
     expect(pushed[0]?.id).toBe(first?.mutations[0]?.id)
   })
 
-  it('of a burst travel together, with few pushes under way', async () => {
+  test('of a burst travel together, with few pushes under way', async () => {
     const { server, replica } = await liveAndHeld()
     await Promise.all(Array.from({ length: 450 }, () => replica.write([insertTask])))
     const sizes: number[] = []
@@ -53,7 +53,7 @@ describe('writes', () => {
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(450)
   })
 
-  it('of a push that failed as a whole are sent again', async () => {
+  test('of a push that failed as a whole are sent again', async () => {
     const { server, replica, clock } = await liveAndHeld()
     await replica.write([insertTask])
     const [first] = await server.heardOf('push')
@@ -62,7 +62,7 @@ describe('writes', () => {
     expect(await server.heardOf('push')).toEqual([first])
   })
 
-  it('wait for their turn while a push that failed as a whole waits for its next try', async () => {
+  test('wait for their turn while a push that failed as a whole waits for its next try', async () => {
     const { server, replica, clock } = await liveAndHeld()
     await replica.write([insertTask])
     const [first] = await server.heardOf('push')
@@ -78,7 +78,7 @@ describe('writes', () => {
     expect(again[0]).toEqual(first?.mutations[0])
   })
 
-  it('that the server finds out of order again and again leave the rows as they are', async () => {
+  test('that the server finds out of order again and again leave the rows as they are', async () => {
     const connected = await liveAndHeld()
     const { server, replica, clock } = connected
     await replica.write([insertTask])
@@ -95,7 +95,7 @@ describe('writes', () => {
     expect(replica.subscriptions).toMatchObject([{ state: 'held' }])
   })
 
-  it('that are refused for their size are parked, and the others go on', async () => {
+  test('that are refused for their size are parked, and the others go on', async () => {
     const { server, replica, clock } = await liveAndHeld()
     const large = {
       table: 'tasks',
@@ -128,7 +128,7 @@ describe('writes', () => {
     expect(server.opens).toBe(1)
   })
 
-  it('answered but never named as settled end with the first frontier of the next connection', async () => {
+  test('answered but never named as settled end with the first frontier of the next connection', async () => {
     const connected = await liveAndHeld()
     const { server, replica, clock } = connected
     await replica.write([insertTask])
@@ -143,7 +143,7 @@ describe('writes', () => {
   })
 })
 
-it('pushes stay below the rate at which a server ends the connection', async () => {
+test('pushes stay below the rate at which a server ends the connection', async () => {
   const { server, replica, clock } = await liveAndHeld()
   let pushes = 0
   const answer = async (): Promise<void> => {

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events'
 import { createServer, type Server as HttpServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Server, type Socket } from 'socket.io'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createSocketTransport } from '../../client-sdk/connection/socket-transport.ts'
 import type { TransportConnection } from '../../client-sdk/connection/transport.ts'
 import { decodePacket, encodePacket, frameEvent, type Packet } from '../../protocol/packet-codec.ts'
@@ -64,7 +64,7 @@ function open(to: string): Heard {
   return { wire, frames, opened: opened.promise, closed: closed.promise, next }
 }
 
-it('carries frames both ways, byte for byte and in order', async () => {
+test('carries frames both ways, byte for byte and in order', async () => {
   io.on('connection', (socket: Socket) => {
     socket.on(frameEvent, (frame: Uint8Array) => socket.emit(frameEvent, frame))
   })
@@ -77,7 +77,7 @@ it('carries frames both ways, byte for byte and in order', async () => {
   expect(await closed).toBe('closed here')
 })
 
-it('tells the end when the server ends it, and does not come back by itself', async () => {
+test('tells the end when the server ends it, and does not come back by itself', async () => {
   let connections = 0
   io.on('connection', (socket: Socket) => {
     connections += 1
@@ -87,11 +87,11 @@ it('tells the end when the server ends it, and does not come back by itself', as
   expect(connections).toBe(1)
 })
 
-it('tells the end when nobody listens', async () => {
+test('tells the end when nobody listens', async () => {
   expect(await open('http://127.0.0.1:9').closed).not.toBe('')
 })
 
-it('ends on what is not of the protocol', async () => {
+test('ends on what is not of the protocol', async () => {
   io.on('connection', (socket: Socket) => {
     socket.emit(frameEvent, 'a text')
   })

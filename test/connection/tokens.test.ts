@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { welcome } from '../replica/open-replica.ts'
 import { connectionOf, type Connected } from './scripted-server.ts'
 
@@ -7,7 +7,7 @@ async function refuse({ server }: Connected): Promise<void> {
   await server.say({ type: 'error', fatal: true, error: { code: 'token_expired', message: 'over', remedy: 'get one' } })
 }
 
-it('a fixed token that is refused ends the tries: there will be no other', async () => {
+test('a fixed token that is refused ends the tries: there will be no other', async () => {
   const connected = await connectionOf('fixed')
   const { connection, server, clock } = connected
   connection.connect()
@@ -17,7 +17,7 @@ it('a fixed token that is refused ends the tries: there will be no other', async
   expect(connection.status).toMatchObject({ connection: 'stopped', error: { code: 'token_expired' } })
 })
 
-it('a token function is asked again and again, a refused token is not sent again, and the next one is', async () => {
+test('a token function is asked again and again, a refused token is not sent again, and the next one is', async () => {
   let token = 'old'
   const connected = await connectionOf(async () => token)
   const { connection, server, clock } = connected

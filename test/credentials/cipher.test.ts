@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { seededRandom, systemRandom } from '../../lib/random.ts'
 import { createCipher, type EncryptionKey } from '../../server/credentials/credentials.ts'
 
@@ -8,21 +8,21 @@ const before = createCipher([old], systemRandom)
 const after = createCipher([fresh, old], systemRandom)
 
 describe('a sealed secret', () => {
-  it('opens where it was put', () => {
+  test('opens where it was put', () => {
     expect(before.open(before.seal('hunter2 ✓', 'a/1'), 'a/1')).toBe('hunter2 ✓')
   })
 
-  it('is never twice the same, and does not show its text', () => {
+  test('is never twice the same, and does not show its text', () => {
     const [a, b] = [before.seal('hunter2', 'a/1'), before.seal('hunter2', 'a/1')]
     expect(a.ciphertext.equals(b.ciphertext)).toBe(false)
     expect(a.ciphertext.includes('hunter2')).toBe(false)
   })
 
-  it('does not open elsewhere', () => {
+  test('does not open elsewhere', () => {
     expect(() => before.open(before.seal('hunter2', 'a/1'), 'a/2')).toThrow(/does not open/)
   })
 
-  it.each(['vector', 'tag', 'text'].map((part, index) => [part, [0, 12, 28][index] ?? 0] as const))(
+  test.each(['vector', 'tag', 'text'].map((part, index) => [part, [0, 12, 28][index] ?? 0] as const))(
     'does not open with a changed %s',
     (_, at) => {
       const { keyId, ciphertext } = before.seal('hunter2', 'a/1')
@@ -31,19 +31,19 @@ describe('a sealed secret', () => {
     },
   )
 
-  it('opens with an older key as long as that is known', () => {
+  test('opens with an older key as long as that is known', () => {
     const sealed = before.seal('hunter2', 'a/1')
     expect(after.open(sealed, 'a/1')).toBe('hunter2')
     expect(after.isCurrent(sealed.keyId)).toBe(false)
     expect(() => createCipher([fresh], systemRandom).open(sealed, 'a/1')).toThrow(/key old, which is not in/)
   })
 
-  it('cannot be made without a key', () => {
+  test('cannot be made without a key', () => {
     expect(() => createCipher([], systemRandom).seal('x', 'a/1')).toThrow(/ENCRYPTION_KEYS/)
   })
 })
 
-it('fingerprints tell equal secrets apart from others, and say nothing without the key', () => {
+test('fingerprints tell equal secrets apart from others, and say nothing without the key', () => {
   expect(before.fingerprint('a')).toEqual(before.fingerprint('a'))
   expect(before.fingerprint('a')).not.toEqual(before.fingerprint('b'))
   expect(before.fingerprint('a')).not.toEqual(after.fingerprint('a'))

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { seededRandom, systemRandom } from '../../lib/random.ts'
 import { refreshOne } from '../../server/integrations/refresh-credentials.ts'
@@ -18,20 +18,20 @@ import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
 
 const [old, fresh]: EncryptionKey[] = [1, 2].map((seed) => ({ id: `k${seed}`, key: seededRandom(seed).bytes(32) }))
 
-let test: TestDatabase
+let db: TestDatabase
 let fixture: Fixture
 beforeAll(async () => {
-  test = await createTestDatabase()
+  db = await createTestDatabase()
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 beforeEach(async () => {
-  await test.database.pool.query('delete from credentials')
-  fixture = await seedFixture(test.database.pool)
+  await db.database.pool.query('delete from credentials')
+  fixture = await seedFixture(db.database.pool)
 })
 
 function open(...keys: readonly (EncryptionKey | undefined)[]): Credentials {
   return createCredentials({
-    pool: test.database.pool,
+    pool: db.database.pool,
     cipher: createCipher(
       keys.filter((key) => key !== undefined),
       systemRandom,
@@ -52,7 +52,7 @@ const name = (more: Partial<CredentialName> = {}): CredentialName => ({
 
 /** All rows of all tables, as an unencrypted dump has them. */
 async function dump(): Promise<string> {
-  const { pool } = test.database
+  const { pool } = db.database
   const { rows: tables } = await pool.query<{ name: string }>(
     `select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname in ('public', 'sync') and c.relkind in ('r', 'p') and not c.relispartition`,
@@ -66,7 +66,7 @@ async function dump(): Promise<string> {
 }
 
 describe('a credential', () => {
-  it('is read as it was stored, and nowhere to be seen in the database', async () => {
+  test('is read as it was stored, and nowhere to be seen in the database', async () => {
     const credentials = open(old)
     const secret = 'sk-or-v1-0123456789abcdef-END7'
     await credentials.store(name(), { secret, refresh: 'refresh-token-xyz' })
@@ -77,8 +77,8 @@ describe('a credential', () => {
         expect(all).not.toContain(form)
   })
 
-  it('is audited when it is read, once a minute, and not handed out beyond its limit of the month', async () => {
-    const { pool } = test.database
+  test('is audited when it is read, once a minute, and not handed out beyond its limit of the month', async () => {
+    const { pool } = db.database
     const credentials = open(old)
     const id = await credentials.store(name(), { secret: 'sk-1' })
     const audited = async () =>
@@ -115,8 +115,8 @@ describe('a credential', () => {
     await expect(credentials.limit(fixture.organizationId, newId(), 1)).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('counts the usage that was made with it, that of the user before that of the organization, whoever records it', async () => {
-    const { pool } = test.database
+  test('counts the usage that was made with it, that of the user before that of the organization, whoever records it', async () => {
+    const { pool } = db.database
     const credentials = open(old)
     const shared = await credentials.store(name(), { secret: 'shared' })
     const second = await credentials.store(name({ label: 'second' }), { secret: 'second' })
@@ -154,7 +154,7 @@ describe('a credential', () => {
     ).toContainEqual({ user_id: fixture.ownerId, kind: 'credential.limit_reached' })
   })
 
-  it('that has ended is not handed out', async () => {
+  test('that has ended is not handed out', async () => {
     const credentials = open(old)
     await credentials.store(name(), { secret: 'late', expiresAt: new Date(Date.now() - 1000) })
     await expect(credentials.read(name())).rejects.toMatchObject({ code: 'credential_expired' })
@@ -163,7 +163,7 @@ describe('a credential', () => {
     expect(await credentials.read(name())).toMatchObject({ secret: 'new', expiresAt })
   })
 
-  it('of a user is not the one of the organization', async () => {
+  test('of a user is not the one of the organization', async () => {
     const credentials = open(old)
     await credentials.store(name(), { secret: 'organization' })
     await credentials.store(name({ userId: fixture.memberId }), { secret: 'member' })
@@ -172,7 +172,7 @@ describe('a credential', () => {
     await expect(credentials.read(name({ userId: fixture.ownerId }))).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('stored again takes the place of the old one, also when two do so at once', async () => {
+  test('stored again takes the place of the old one, also when two do so at once', async () => {
     const credentials = open(old)
     await Promise.all(['a', 'b', 'c'].map((secret) => credentials.store(name(), { secret })))
     const id = await credentials.store(name(), { secret: 'last' })
@@ -180,7 +180,7 @@ describe('a credential', () => {
     expect(await credentials.list(fixture.organizationId)).toMatchObject([{ id, provider: 'openrouter' }])
   })
 
-  it('shows the end of a long secret only', async () => {
+  test('shows the end of a long secret only', async () => {
     const credentials = open(old)
     await credentials.store(name({ label: 'long' }), { secret: '0123456789abcdef' })
     await credentials.store(name({ label: 'short' }), { secret: '0123456789abcde' })
@@ -191,33 +191,33 @@ describe('a credential', () => {
     ])
   })
 
-  it('that is revoked is destroyed', async () => {
+  test('that is revoked is destroyed', async () => {
     const credentials = open(old)
     const id = await credentials.store(name(), { secret: 'gone' })
     await credentials.revoke(fixture.organizationId, id)
     await expect(credentials.read(name())).rejects.toMatchObject({ code: 'not_found' })
     await expect(credentials.revoke(fixture.organizationId, id)).rejects.toMatchObject({ code: 'not_found' })
-    const { rows } = await test.database.pool.query('select secret_ciphertext from credentials where id = $1', [id])
+    const { rows } = await db.database.pool.query('select secret_ciphertext from credentials where id = $1', [id])
     expect(rows[0].secret_ciphertext).toEqual(Buffer.alloc(29))
   })
 
-  it('of another organization cannot be revoked', async () => {
+  test('of another organization cannot be revoked', async () => {
     const id = await open(old).store(name(), { secret: 'mine' })
     await expect(open(old).revoke(newId(), id)).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('moved to another row does not open', async () => {
+  test('moved to another row does not open', async () => {
     const credentials = open(old)
     const stolen = await credentials.store(name({ label: 'a' }), { secret: 'victim' })
     const thief = await credentials.store(name({ label: 'b' }), { secret: 'thief' })
-    await test.database.pool.query(
+    await db.database.pool.query(
       'update credentials set secret_ciphertext = (select secret_ciphertext from credentials where id = $1) where id = $2',
       [stolen, thief],
     )
     await expect(credentials.read(name({ label: 'b' }))).rejects.toMatchObject({ code: 'secret_unreadable' })
   })
 
-  it('stays readable through a rotation of keys, and then without the old key', async () => {
+  test('stays readable through a rotation of keys, and then without the old key', async () => {
     for (const label of ['a', 'b', 'c'])
       await open(old).store(name({ label }), { secret: `secret of ${label}`, refresh: label })
     const steps: string[] = []
@@ -230,7 +230,7 @@ describe('a credential', () => {
     await expect(open(old).read(name({ label: 'a' }))).rejects.toMatchObject({ code: 'secret_unreadable' })
   })
 
-  it('that cannot be read is named by a rotation, which does the others', async () => {
+  test('that cannot be read is named by a rotation, which does the others', async () => {
     const lost = await open({ id: 'lost', key: seededRandom(3).bytes(32) }).store(name({ label: 'a' }), {
       secret: 'lost',
     })
@@ -241,7 +241,7 @@ describe('a credential', () => {
 })
 
 describe('a token of OAuth that ends soon', () => {
-  it.each(['github', 'linear'])('is renewed at %s, which takes a refresh token once', async (provider) => {
+  test.each(['github', 'linear'])('is renewed at %s, which takes a refresh token once', async (provider) => {
     const credentials = open(old)
     let valid = 'refresh-1'
     const asked: Record<string, string>[] = []

@@ -1,13 +1,13 @@
 import { once, EventEmitter } from 'node:events'
 import pg from 'pg'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { createNotifications } from '../../server/db/notifications.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { postgresUrl } from '../support/services.ts'
 import { placeOf, startProxy } from '../support/tcp-proxy.ts'
 
-it('tries once after each failure, however long Postgres is away, and then hears again', async () => {
+test('tries once after each failure, however long Postgres is away, and then hears again', async () => {
   const url = postgresUrl()
   const { host, port: target } = placeOf(url)
   let [isAway, refused] = [false, 0]

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { canonicalValue } from '../../protocol/rows/value.ts'
 import type { ColumnDescriptor, ColumnType } from '../../protocol/rows/table.ts'
 import type { CatalogTable } from '../../server/catalog/catalog.ts'
@@ -45,19 +45,19 @@ const table = {
   sqlColumns: Object.entries(samples).map(([name, [, sqlType]]) => ({ name, property: name, sqlType })),
 } as unknown as CatalogTable
 
-let test: TestDatabase
+let db: TestDatabase
 
 beforeAll(async () => {
-  test = await createTestDatabase({ migrated: false })
-  const { pool } = test.database
+  db = await createTestDatabase({ migrated: false })
+  const { pool } = db.database
   await pool.query('create extension if not exists vector')
   const list = Object.entries(samples).map(([name, [, sqlType]]) => `"${name}" ${sqlType}`)
   await pool.query(`create table samples (${list.join(', ')})`)
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 
 async function readAll(embeddings: boolean) {
-  const { rows } = await test.database.pool.query<(string | null)[]>({
+  const { rows } = await db.database.pool.query<(string | null)[]>({
     text: `select ${selectList(table, { embeddings }, 's')} from samples s`,
     ...rawRows,
   })
@@ -69,8 +69,8 @@ const cases = Object.entries(samples).flatMap(([name, [, , values]]) =>
 )
 
 describe.each(['a parameter', 'a record'])('a value written as %s', (way) => {
-  it.each(cases)('comes back in its canonical form: %s %j', async (name, value) => {
-    const { pool } = test.database
+  test.each(cases)('comes back in its canonical form: %s %j', async (name, value) => {
+    const { pool } = db.database
     const column = columns[name] as ColumnDescriptor
     const canonical = canonicalValue(column, value)
     await pool.query('delete from samples')
@@ -86,8 +86,8 @@ describe.each(['a parameter', 'a record'])('a value written as %s', (way) => {
   })
 })
 
-it('does not depend on the time zone of the session', async () => {
-  const { pool } = test.database
+test('does not depend on the time zone of the session', async () => {
+  const { pool } = db.database
   await pool.query('delete from samples')
   await pool.query(`insert into samples (time) values ('2026-11-22T01:42:36.120Z')`)
   const client = await pool.connect()
@@ -100,9 +100,9 @@ it('does not depend on the time zone of the session', async () => {
   expect(rows.map((row) => toRow(table, row)['time'])).toEqual(['2026-11-22T01:42:36.120Z'])
 })
 
-it('leaves vectors out unless they are asked for', async () => {
-  await test.database.pool.query('delete from samples')
-  await test.database.pool.query(`insert into samples (vector) values ('[1,2,3]')`)
+test('leaves vectors out unless they are asked for', async () => {
+  await db.database.pool.query('delete from samples')
+  await db.database.pool.query(`insert into samples (vector) values ('[1,2,3]')`)
   expect((await readAll(false))[0]).not.toHaveProperty('vector')
   expect((await readAll(true))[0]?.['vector']).toEqual(Float32Array.of(1, 2, 3))
 })

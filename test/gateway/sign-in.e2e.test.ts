@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { systemRandom } from '../../lib/random.ts'
 import { createAuth, createSignIn, openSigningKey, type SignIn } from '../../server/auth/auth.ts'
 import { ManualClock } from '../support/manual-clock.ts'
@@ -9,28 +9,28 @@ import { systemClock } from '../../lib/clock.ts'
 
 const password = 'correct horse battery staple'
 
-let test: TestServer
+let running: TestServer
 let signIn: SignIn
 let userId: string
 let email: string
 
 beforeAll(async () => {
-  test = await startTestServer({ config: { trustedProxies: ['127.0.0.0/8'] } })
+  running = await startTestServer({ config: { trustedProxies: ['127.0.0.0/8'] } })
   signIn = await open(systemClock)
 })
-afterAll(() => test.close())
+afterAll(() => running.close())
 beforeEach(async () => {
-  userId = await seedUser(test.server.database.pool, test.fixture.organizationId, 'member')
+  userId = await seedUser(running.server.database.pool, running.fixture.organizationId, 'member')
   email = `member-${userId}@example.com`
   await signIn.setPassword(userId, password)
 })
 
 async function open(clock: Parameters<typeof createSignIn>[0]['clock']): Promise<SignIn> {
-  const { pool } = test.server.database
+  const { pool } = running.server.database
   const parts = { pool, clock, random: systemRandom }
   return createSignIn({
     ...parts,
-    auth: createAuth({ ...parts, key: await openSigningKey(test.config.auth, systemRandom) }),
+    auth: createAuth({ ...parts, key: await openSigningKey(running.config.auth, systemRandom) }),
   })
 }
 
@@ -40,7 +40,7 @@ interface Answer {
 }
 
 async function post(path: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
-  const response = await fetch(`${test.url}${path}`, {
+  const response = await fetch(`${running.url}${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),
@@ -51,46 +51,46 @@ const enter = (more: Readonly<Record<string, unknown>> = {}): Promise<Answer> =>
   post('/auth/sign-in', { email, password, ...more })
 
 describe('signing in', () => {
-  it('gives a token that opens a connection', async () => {
+  test('gives a token that opens a connection', async () => {
     const { status, body } = await enter()
     expect(status).toBe(200)
-    const { client, welcome } = await RawClient.greeted(test.url, String(body['token']))
+    const { client, welcome } = await RawClient.greeted(running.url, String(body['token']))
     expect(welcome.principal).toEqual({ kind: 'user', id: userId })
     client.close()
   })
 
-  it('says the same of an unknown address as of a wrong password', async () => {
+  test('says the same of an unknown address as of a wrong password', async () => {
     const wrong = await enter({ password: 'wrong password' })
     const unknown = await enter({ email: 'nobody@example.com' })
     expect(wrong).toEqual(unknown)
     expect(wrong).toMatchObject({ status: 401, body: { error: { code: 'sign_in_refused' } } })
-    const { rows } = await test.server.database.pool.query(
+    const { rows } = await running.server.database.pool.query(
       `select outcome, details, ip_address is not null as known from audit_logs where action = 'sign_in' and actor_user_id = $1`,
       [userId],
     )
     expect(rows).toEqual([{ outcome: 'denied', details: { reason: 'password' }, known: true }])
   })
 
-  it('keeps the address that a trusted proxy tells, and none that a client behind it makes up', async () => {
+  test('keeps the address that a trusted proxy tells, and none that a client behind it makes up', async () => {
     const { body } = await enter()
     expect(body).toHaveProperty('token')
     expect(
       (await post('/auth/sign-in', { email, password }, { 'x-forwarded-for': '10.9.9.9, 192.0.2.9' })).status,
     ).toBe(200)
-    const { rows } = await test.server.database.pool.query(
+    const { rows } = await running.server.database.pool.query(
       'select host(ip_address) as ip from auth_sessions where user_id = $1 order by id',
       [userId],
     )
     expect(rows).toEqual([{ ip: '127.0.0.1' }, { ip: '192.0.2.9' }])
   })
 
-  it('takes the password in any form of Unicode, and not cut short', async () => {
+  test('takes the password in any form of Unicode, and not cut short', async () => {
     await signIn.setPassword(userId, 'pässwörter-überall')
     expect((await enter({ password: 'pässwörter-überall'.normalize('NFD') })).status).toBe(200)
     expect((await enter({ password: 'pässwörter-überal' })).status).toBe(401)
   })
 
-  it.each([
+  test.each([
     ['what is not JSON', 'nonsense', 400],
     ['an unknown field', { email: 'a@b', password, more: 1 }, 400],
     ['an address that cannot be stored', { email: 'a@b\u0000', password }, 400],
@@ -100,14 +100,14 @@ describe('signing in', () => {
     expect(answer).toMatchObject({ status, body: { error: { code: expect.any(String) } } })
   })
 
-  it('from a foreign page is refused', async () => {
+  test('from a foreign page is refused', async () => {
     expect(await post('/auth/sign-in', { email, password }, { origin: 'https://evil.example' })).toMatchObject({
       status: 403,
       body: { error: { code: 'origin_not_allowed' } },
     })
   })
 
-  it('too often for one address has to wait, and others need not', async () => {
+  test('too often for one address has to wait, and others need not', async () => {
     const statuses: number[] = []
     for (let n = 0; n < 11; n++) statuses.push((await enter({ password: 'wrong password' })).status)
     expect(statuses.filter((status) => status === 401)).toHaveLength(10)
@@ -124,7 +124,7 @@ describe('wrong passwords', () => {
       (error: Error) => error.message.replace(/\d+/, 'n'),
     )
 
-  it('are counted the same for known and unknown addresses, also many at once, and lock nobody out elsewhere', async () => {
+  test('are counted the same for known and unknown addresses, also many at once, and lock nobody out elsewhere', async () => {
     const clock = new ManualClock(Date.now())
     const guarded = await open(clock)
     const from = { password: 'wrong password', ipAddress: '192.0.2.1' }
@@ -143,7 +143,7 @@ describe('wrong passwords', () => {
     await expect(guarded.signIn({ ...from, email, password })).resolves.toMatchObject({ principal: { id: userId } })
   })
 
-  it('from many places keep new places waiting, and none that the account was signed in to from', async () => {
+  test('from many places keep new places waiting, and none that the account was signed in to from', async () => {
     const guarded = await open(new ManualClock(Date.now()))
     await guarded.signIn({ email, password, ipAddress: '2001:db8::1' })
     for (let place = 0; place < 51; place++)
@@ -154,7 +154,7 @@ describe('wrong passwords', () => {
     await expect(guarded.signIn({ email, password, ipAddress: '2001:db8::2' })).resolves.toBeDefined()
   })
 
-  it('for many addresses are limited by the place they come from', async () => {
+  test('for many addresses are limited by the place they come from', async () => {
     const guarded = await open(new ManualClock(Date.now()))
     const answers: string[] = []
     for (let n = 0; n < 101; n++)
@@ -163,16 +163,16 @@ describe('wrong passwords', () => {
     expect(await said(guarded, { email, password, ipAddress: '192.0.2.7' })).toContain('too many')
   })
 
-  it('and the right one of an account that an operator has locked end alike', async () => {
+  test('and the right one of an account that an operator has locked end alike', async () => {
     const guarded = await open(new ManualClock(Date.now()))
     const until = `update user_credentials set locked_until = now() + interval '1 day' where user_id = $1`
-    await test.server.database.pool.query(until, [userId])
+    await running.server.database.pool.query(until, [userId])
     expect(await said(guarded, { email, password })).toBe('The e-mail address or the password is wrong.')
   })
 })
 
 describe('a session', () => {
-  it('goes on with its refresh token, each in the place of the one before', async () => {
+  test('goes on with its refresh token, each in the place of the one before', async () => {
     const first = String((await enter()).body['refreshToken'])
     const second = await post('/auth/refresh', { refreshToken: first })
     expect(second).toMatchObject({ status: 200, body: { principal: { id: userId } } })
@@ -183,17 +183,17 @@ describe('a session', () => {
     })
   })
 
-  it('that is ended cuts the connection of its token', async () => {
+  test('that is ended cuts the connection of its token', async () => {
     const { body } = await enter()
-    const { client } = await RawClient.greeted(test.url, String(body['token']))
+    const { client } = await RawClient.greeted(running.url, String(body['token']))
     expect((await post('/auth/sign-out', { refreshToken: body['refreshToken'] })).status).toBe(200)
     await client.closed
     expect(await post('/auth/refresh', { refreshToken: body['refreshToken'] })).toMatchObject({ status: 401 })
   })
 
-  it('ends when the password is changed', async () => {
+  test('ends when the password is changed', async () => {
     const { body } = await enter()
-    const { client } = await RawClient.greeted(test.url, String(body['token']))
+    const { client } = await RawClient.greeted(running.url, String(body['token']))
     expect((await post('/auth/password', { email, password, newPassword: 'short' })).status).toBe(400)
     expect((await post('/auth/password', { email, password, newPassword: 'another long password' })).status).toBe(200)
     await client.closed
@@ -201,9 +201,9 @@ describe('a session', () => {
     expect((await enter({ password: 'another long password' })).status).toBe(200)
   })
 
-  it('is stored without anything that would open it', async () => {
+  test('is stored without anything that would open it', async () => {
     const { body } = await enter()
-    const { rows } = await test.server.database.pool.query<{ line: string }>(
+    const { rows } = await running.server.database.pool.query<{ line: string }>(
       'select t::text as line from auth_sessions t union all select t::text from user_credentials t',
     )
     const all = rows.map(({ line }) => line).join('\n')

@@ -1,6 +1,6 @@
 // Races between the live loop and single sessions, each as one fixed history. The property test next door found them, one of them only in
 // 25,000 runs.
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
@@ -163,7 +163,7 @@ async function hold(client: ModelClient): Promise<void> {
   expect(client.followed.get('s')?.state).toBe('held')
 }
 
-it('a session that joins the live loop while a step is being read that takes its access is not given that step', async () => {
+test('a session that joins the live loop while a step is being read that takes its access is not given that step', async () => {
   const [first, second] = [await connected(ada, 'one'), await connected(ben, 'two')]
   await hold(first)
   await hold(second)
@@ -196,7 +196,7 @@ it('a session that joins the live loop while a step is being read that takes its
   expect([...first.rows.keys()]).toHaveLength(2)
 })
 
-it('a load is not completed by a step that is older than what its last page shows', async () => {
+test('a load is not completed by a step that is older than what its last page shows', async () => {
   // More pages than are read ahead.
   const keys = Array.from({ length: 15 }, (_, index) => `task ${index}`)
   feed.commit({ puts: keys.map((key) => stored('tasks', key, 1)) })
@@ -220,7 +220,7 @@ it('a load is not completed by a step that is older than what its last page show
   expect([...client.rows.values()].map(({ version }) => version)).toEqual(keys.map(() => 2))
 })
 
-it('a session that was away while its access was taken and given back is told nothing of the time between', async () => {
+test('a session that was away while its access was taken and given back is told nothing of the time between', async () => {
   const [first, second] = [await connected(ada, 'one'), await connected(ben, 'two')]
   await hold(first)
   await hold(second)
@@ -244,7 +244,7 @@ it('a session that was away while its access was taken and given back is told no
   expect([...second.rows.values()].map(({ version }) => version)).toEqual([3, 3])
 })
 
-it('a session whose log is pruned in the middle of its load begins anew, at once, with pages of after that', async () => {
+test('a session whose log is pruned in the middle of its load begins anew, at once, with pages of after that', async () => {
   // More pages than are read ahead.
   const keys = Array.from({ length: 15 }, (_, index) => `task ${index}`)
   feed.commit({ puts: keys.map((key) => stored('tasks', key, 1)) })
@@ -267,7 +267,7 @@ it('a session whose log is pruned in the middle of its load begins anew, at once
   expect(client.rows.size).toBe(keys.length - 1)
 })
 
-it('a step that is too big to read lets every session look at its token', async () => {
+test('a step that is too big to read lets every session look at its token', async () => {
   const clients = [await connected(ada, 'one'), await connected(ben, 'two')]
   for (const client of clients) await hold(client)
   expect(clients.map(({ credentialsAsked }) => credentialsAsked)).toEqual([0, 0])
@@ -276,7 +276,7 @@ it('a step that is too big to read lets every session look at its token', async 
   await vi.waitFor(() => expect(clients.map(({ credentialsAsked }) => credentialsAsked > 0)).toEqual([true, true]))
 })
 
-it('a step that was read from a position that has been replaced meanwhile sets no position', async () => {
+test('a step that was read from a position that has been replaced meanwhile sets no position', async () => {
   const first = await connected(ada, 'one')
   await hold(first)
   const kept = feed.newest.seq

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { branchOf, branchRuleOf, namesLike, taskHintOf } from '../../server/integrations/payload.ts'
 
 const repository = { full_name: 'acme/app', id: 7, default_branch: 'main', language: 'TypeScript' }
@@ -12,7 +12,7 @@ const pull = (action: string, more: object = {}, ofRepository: object = {}) =>
   })
 
 describe('a pull request tells of its branch', () => {
-  it('how many commits it is ahead, and the language of its repository', () => {
+  test('how many commits it is ahead, and the language of its repository', () => {
     for (const action of ['opened', 'reopened', 'synchronize'])
       expect(pull(action)).toMatchObject({
         branch: 'feature',
@@ -24,7 +24,7 @@ describe('a pull request tells of its branch', () => {
     expect(pull('opened', { commits: 'many' }, { language: null })).toMatchObject({ aheadBy: null, language: null })
   })
 
-  it('that it is ahead no more when it was merged, and nothing when it was closed, only edited, or is of a fork', () => {
+  test('that it is ahead no more when it was merged, and nothing when it was closed, only edited, or is of a fork', () => {
     expect(pull('closed', { merged: true })).toMatchObject({ status: 'merged', aheadBy: 0 })
     expect(pull('closed')).toBeUndefined()
     expect(pull('edited')).toBeUndefined()
@@ -33,7 +33,7 @@ describe('a pull request tells of its branch', () => {
 })
 
 describe('a rule that protects branches', () => {
-  it.each([
+  test.each([
     ['main', ['main'], ['main2', 'xmain', 'feature/main']],
     ['release/*', ['release/1', 'release/a.b'], ['release', 'release/1/2', 'xrelease/1']],
     ['v?.x', ['v1.x'], ['v12.x', 'v1-x']],
@@ -44,7 +44,7 @@ describe('a rule that protects branches', () => {
     expect([...like, ...unlike].filter((name) => names.test(name))).toEqual(like)
   })
 
-  it('is read from the webhook, and is gone when that says so', () => {
+  test('is read from the webhook, and is gone when that says so', () => {
     const read = (action: string, rule: object) =>
       branchRuleOf('github', {
         eventType: `branch_protection_rule.${action}`,
@@ -60,7 +60,7 @@ describe('a rule that protects branches', () => {
   })
 })
 
-it.each([
+test.each([
   ['0191f0a0-1111-7222-8333-944444444444-fix', { id: '0191f0a0-1111-7222-8333-944444444444' }],
   ['42-fix-login', { number: '42' }],
   ['feature/gh-42', { number: '42' }],

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import {
   digestOf,
   mergeIssue,
@@ -29,14 +29,14 @@ const merge = (
   })
 
 describe('a change of an issue', () => {
-  it('is taken where the task was not changed, and the task keeps what it alone changed', () => {
+  test('is taken where the task was not changed, and the task keeps what it alone changed', () => {
     const { set, conflicts, base: next } = merge({ title: 'B' }, { state: 'completed', description: 'new' })
     expect(set).toEqual({ description: 'new', status: 'completed' })
     expect(conflicts).toEqual({})
     expect(unsentOf({ ...task, title: 'B', ...set }, { ...base, ...next })).toEqual({ title: 'B' })
   })
 
-  it('that only says what the platform was told changes nothing', () => {
+  test('that only says what the platform was told changes nothing', () => {
     const told = { ...base, sending: { title: 'B' } }
     expect(merge({ title: 'C' }, { title: 'B' }, { base: told })).toMatchObject({ set: {}, conflicts: {}, owed: false })
     const after = {
@@ -49,7 +49,7 @@ describe('a change of an issue', () => {
     expect(merge({ title: 'C' }, { title: 'B' }, { base: after }).set).toEqual({ title: 'B' })
   })
 
-  it('of a text that the task changed elsewhere is merged by lines, and owed to the issue', () => {
+  test('of a text that the task changed elsewhere is merged by lines, and owed to the issue', () => {
     const merged = merge({ description: 'ONE\ntwo\nthree' }, { description: 'one\r\ntwo\r\nTHREE' })
     expect(merged).toMatchObject({ set: { description: 'ONE\ntwo\nTHREE' }, conflicts: {}, owed: true })
     expect(unsentOf({ ...task, ...merged.set }, { ...base, ...merged.base })).toEqual({
@@ -57,7 +57,7 @@ describe('a change of an issue', () => {
     })
   })
 
-  it('that the task changed as well stays with the task and loses no value', () => {
+  test('that the task changed as well stays with the task and loses no value', () => {
     const merged = merge({ title: 'B', status: 'completed' }, { title: 'X' })
     expect(merged).toMatchObject({
       set: {},
@@ -75,19 +75,19 @@ describe('a change of an issue', () => {
     })
   })
 
-  it('is taken whole while nothing was changed in the task since it was linked', () => {
+  test('is taken whole while nothing was changed in the task since it was linked', () => {
     const { set } = merge({}, { title: 'X', description: null, state: 'cancelled' }, { base: undefined })
     expect(set).toEqual({ title: 'X', status: 'cancelled' })
   })
 
-  it('meets a column that was changed from an unknown value as a conflict', () => {
+  test('meets a column that was changed from an unknown value as a conflict', () => {
     const unknown = { ...base, local: {}, remote: {} }
     expect(merge({ title: 'B' }, { title: 'X' }, { base: unknown }).conflicts).toEqual({
       title: { base: null, mine: 'X', theirs: 'B' },
     })
   })
 
-  it('leaves a task alone that is under way, or closed for another reason', () => {
+  test('leaves a task alone that is under way, or closed for another reason', () => {
     expect(merge({ status: 'in_progress' }, {}).set).toEqual({})
     const closed = {
       ...base,

@@ -1,12 +1,12 @@
 // Issues of platforms that are linked to tasks, both ways through a whole server; the platforms are servers on the loopback.
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { letter, useWebhooks } from './use-webhooks.ts'
 
 const on = useWebhooks()
 const { add, query, read, store, endpoint, send, settled } = on
 
 describe('an issue that is linked to a task', () => {
-  it('updates it, and is updated by it, and neither comes back as an echo', async () => {
+  test('updates it, and is updated by it, and neither comes back as an echo', async () => {
     const { integration, path } = await endpoint('github')
     await query(`update integrations set sync_settings = $2 where id = $1`, [integration, { apiUrl: on.platform.url }])
     await on.owner.call('integrations.configure', {
@@ -85,7 +85,7 @@ describe('an issue that is linked to a task', () => {
 })
 
 describe('a task that is linked to an issue of Linear', () => {
-  it('is updated by it, and updates it in the state that is named for its status, and neither comes back as an echo', async () => {
+  test('is updated by it, and updates it in the state that is named for its status, and neither comes back as an echo', async () => {
     const { integration, path } = await endpoint('linear')
     const settings = { apiUrl: on.platform.url, states: { completed: 'state-done', pending: 'state-todo' } }
     await query('update integrations set sync_settings = $2 where id = $1', [integration, settings])

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { isPublicAddress, post } from '../../server/integrations/post.ts'
 import { issueChangeOf, readDelivery } from '../../server/integrations/payload.ts'
 import { refuseSignature, standardSignature, type Provider, type Sent } from '../../server/integrations/signatures.ts'
@@ -27,11 +27,11 @@ const bodyOf = (provider: Provider, at = now): string =>
 const providers = ['github', 'linear', 'slack', 'generic'] as const
 
 describe('a signature', () => {
-  it.each(providers)('of %s is taken when it is good', (provider) => {
+  test.each(providers)('of %s is taken when it is good', (provider) => {
     expect(refuseSignature(provider, secret, sent(provider, bodyOf(provider)))).toBeUndefined()
   })
 
-  it.each(providers)('of %s is refused over another body, by another secret, or when it is absent', (provider) => {
+  test.each(providers)('of %s is refused over another body, by another secret, or when it is absent', (provider) => {
     const good = sent(provider, bodyOf(provider))
     expect(refuseSignature(provider, secret, { ...good, body: Buffer.from(`${bodyOf(provider)} `) })).toMatch(
       /does not fit/,
@@ -40,7 +40,7 @@ describe('a signature', () => {
     expect(refuseSignature(provider, secret, { ...good, headers: {} })).toMatch(/does not fit/)
   })
 
-  it.each([
+  test.each([
     ['linear', 61_000],
     ['slack', 301_000],
     ['generic', 301_000],
@@ -54,14 +54,14 @@ describe('a signature', () => {
   })
 
   // https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
-  it('of GitHub is the one of their documentation', () => {
+  test('of GitHub is the one of their documentation', () => {
     const headers = { 'x-hub-signature-256': 'sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17' }
     expect(refuseSignature('github', secret, { headers, body: Buffer.from('Hello, World!'), now })).toBeUndefined()
   })
 })
 
 describe('a payload', () => {
-  it('is read from JSON and from the forms that platforms send', () => {
+  test('is read from JSON and from the forms that platforms send', () => {
     const read = (provider: Provider, headers: Sent['headers'], body: string) =>
       readDelivery(provider, { headers, body: Buffer.from(body), now })
     const form = { 'content-type': 'application/x-www-form-urlencoded' }
@@ -81,7 +81,7 @@ describe('a payload', () => {
     for (const body of ['nonsense', '[1]', 'null']) expect(() => read('github', {}, body)).toThrow(/JSON/)
   })
 
-  it.each([
+  test.each([
     [
       'github',
       'issues.closed',
@@ -103,7 +103,7 @@ describe('a payload', () => {
 })
 
 describe('an address', () => {
-  it.each([
+  test.each([
     '127.0.0.1',
     '10.1.2.3',
     '172.16.0.1',
@@ -122,12 +122,12 @@ describe('an address', () => {
     '2002:7f00:1::',
     'localhost',
   ])('%s is not public', (address) => expect(isPublicAddress(address)).toBe(false))
-  it.each(['93.184.216.34', '8.8.8.8', '172.32.0.1', '2606:4700:4700::1111'])('%s is public', (address) =>
+  test.each(['93.184.216.34', '8.8.8.8', '172.32.0.1', '2606:4700:4700::1111'])('%s is public', (address) =>
     expect(isPublicAddress(address)).toBe(true),
   )
 
   const to = (url: string) => post({ url, headers: {}, body: Buffer.from('{}'), allowPrivate: false, timeoutMs: 5000 })
-  it.each([
+  test.each([
     'http://93.184.216.34/',
     'https://127.0.0.1/',
     'https://[::1]/',

@@ -1,6 +1,6 @@
 // Webhooks that come and go through a whole server; the platforms are servers on the loopback.
 import { createHmac } from 'node:crypto'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { newId } from '../support/fixtures.ts'
 import { letter, secret, useWebhooks, type Seen } from './use-webhooks.ts'
 
@@ -12,7 +12,7 @@ describe.each([
   ['linear', { type: 'Issue', action: 'create', data: { id: 'lin', title: 'T' } }, 'Issue.create'],
   ['slack', { type: 'event_callback', event: { type: 'app_mention', text: 'hi' } }, 'app_mention'],
 ])('a webhook of %s', (provider, payload, type) => {
-  it('is stored and dealt with once, however often it comes', async () => {
+  test('is stored and dealt with once, however often it comes', async () => {
     const { integration, path } = await endpoint(provider)
     const one = letter(provider, payload)
     const answers = await Promise.all([1, 2, 3].map(() => send(path, one)))
@@ -26,7 +26,7 @@ describe.each([
     ])
   })
 
-  it('with a wrong signature is refused, and nothing is stored', async () => {
+  test('with a wrong signature is refused, and nothing is stored', async () => {
     const { integration, path } = await endpoint(provider)
     const { headers, body } = letter(provider, payload)
     for (const wrong of [
@@ -45,7 +45,7 @@ describe.each([
 })
 
 describe('the endpoint', () => {
-  it('is not there for those who guess, or while its integration is paused', async () => {
+  test('is not there for those who guess, or while its integration is paused', async () => {
     const { integration, path } = await endpoint('github')
     const one = letter('github', { action: 'opened' })
     expect(await send('/webhooks/0123456789abcdef0123', one)).toMatchObject({ status: 404 })
@@ -53,7 +53,7 @@ describe('the endpoint', () => {
     expect(await send(path, one)).toMatchObject({ status: 404 })
   })
 
-  it('takes text that PostgreSQL cannot store, and text that only looks like it', async () => {
+  test('takes text that PostgreSQL cannot store, and text that only looks like it', async () => {
     const { integration, path } = await endpoint('slack')
     const event = { type: 'app_mention', text: String.raw`\u0000 \ud800`, more: 'a\u0000b\ud800' }
     const one = letter('slack', { type: 'event_callback', event }, '', 'a\u0000\ud800')
@@ -74,12 +74,12 @@ describe('the endpoint', () => {
     ])
   })
 
-  it('takes no body that is too large', async () => {
+  test('takes no body that is too large', async () => {
     const { path } = await endpoint('github')
     expect(await send(path, { headers: {}, body: 'x'.repeat(1024 * 1024 + 1) })).toMatchObject({ status: 413 })
   })
 
-  it('answers the question of Slack, when that is signed', async () => {
+  test('answers the question of Slack, when that is signed', async () => {
     const { path } = await endpoint('slack')
     expect(await send(path, letter('slack', { type: 'url_verification', challenge: 'c' }))).toMatchObject({
       status: 200,
@@ -89,7 +89,7 @@ describe('the endpoint', () => {
 })
 
 describe('a push to GitHub', () => {
-  it('starts the pipelines of its repository, for the branches that they are for', async () => {
+  test('starts the pipelines of its repository, for the branches that they are for', async () => {
     const { integration, path } = await endpoint('github')
     const inProject = { project_id: on.test.fixture.projectId }
     const { id: repository_id } = await add('repositories', { ...inProject, owner: 'acme', name: 'app' })
@@ -186,7 +186,7 @@ describe('an outgoing webhook', () => {
   }
   const numbers = (seen: readonly Seen[]) => seen.map(({ body }) => (body['event'] as { data: { n: number } }).data.n)
 
-  it('is signed, and delivered in order', async () => {
+  test('is signed, and delivered in order', async () => {
     const { publish, got } = await outgoing()
     for (const n of [1, 2, 3]) await publish(n)
     await expect.poll(() => numbers(got()), { timeout: 60_000 }).toEqual([1, 2, 3])
@@ -196,7 +196,7 @@ describe('an outgoing webhook', () => {
     }
   })
 
-  it('is tried again, no later event before it, and given up when nobody takes it', async () => {
+  test('is tried again, no later event before it, and given up when nobody takes it', async () => {
     const { subscriptionId, publish, got } = await outgoing(3)
     on.platform.status = 503
     try {
@@ -216,7 +216,7 @@ describe('an outgoing webhook', () => {
     await expect.poll(() => numbers(got()), { timeout: 60_000 }).toEqual([1, 1, 1, 1, 2])
   })
 
-  it('gets replays flagged, and its cursor stays', async () => {
+  test('gets replays flagged, and its cursor stays', async () => {
     const { subscriptionId, publish, got } = await outgoing()
     const { seq } = await publish(1)
     await expect.poll(() => numbers(got()), { timeout: 60_000 }).toEqual([1])

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createCipher, createCredentials } from '../../server/credentials/credentials.ts'
@@ -19,7 +19,7 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
-it('many servers deal with each event once, and with those of one integration in order, also past one that fails', async () => {
+test('many servers deal with each event once, and with those of one integration in order, also past one that fails', async () => {
   const { pool } = db.database
   const organization_id = fixture.organizationId
   const integrations: string[] = []
@@ -93,7 +93,7 @@ it('many servers deal with each event once, and with those of one integration in
 })
 
 describe('an issue of a task', () => {
-  it('hears of what changed while its platform was away, once the platform answers', async () => {
+  test('hears of what changed while its platform was away, once the platform answers', async () => {
     const { pool } = db.database
     const organization_id = fixture.organizationId
     const asked: string[] = []
@@ -179,7 +179,7 @@ describe('an issue of a task', () => {
     }
   })
 
-  it('is pushed after the change is committed, though an older push of it waits', async () => {
+  test('is pushed after the change is committed, though an older push of it waits', async () => {
     // The push that waits is locked by the transaction that relies on it.
     const { pool } = db.database
     const { rows } = await pool.query<{ id: string; link: string }>(
@@ -203,7 +203,7 @@ describe('an issue of a task', () => {
     expect(waiting.rowCount).toBe(1)
   })
 
-  it('and its task each keep what the other did not change, and a value that loses is in a conflict', async () => {
+  test('and its task each keep what the other did not change, and a value that loses is in a conflict', async () => {
     const { pool } = db.database
     const organization_id = fixture.organizationId
     const sent: unknown[] = []

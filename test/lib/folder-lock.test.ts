@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { lockFolder } from '../../lib/folder-lock.ts'
 import { TideError } from '../../protocol/error.ts'
 
@@ -35,7 +35,7 @@ async function kill(child: ChildProcess): Promise<void> {
   await gone
 }
 
-it('refuses a folder that this process has open, naming both', async () => {
+test('refuses a folder that this process has open, naming both', async () => {
   const lock = await lockFolder(folder)
   const error = await lockFolder(folder).catch((cause: unknown) => cause)
   expect(error).toBeInstanceOf(TideError)
@@ -44,13 +44,13 @@ it('refuses a folder that this process has open, naming both', async () => {
   await lock.release()
 })
 
-it('refuses a folder that another process has open, naming its pid', async () => {
+test('refuses a folder that another process has open, naming its pid', async () => {
   const { child, result } = await inAnotherProcess()
   expect(result).toBe('locked')
   await expect(lockFolder(folder)).rejects.toThrow(`process ${child.pid}`)
 })
 
-it('lets others in after it is released, as often as they like', async () => {
+test('lets others in after it is released, as often as they like', async () => {
   for (let round = 0; round < 3; round++) {
     const lock = await lockFolder(folder)
     await lock.release()
@@ -60,7 +60,7 @@ it('lets others in after it is released, as often as they like', async () => {
   await expect(lockFolder(folder)).rejects.toThrow(/is open in/)
 })
 
-it('does not release what another process has taken over since', async () => {
+test('does not release what another process has taken over since', async () => {
   const lock = await lockFolder(folder)
   await lock.release()
   await inAnotherProcess()
@@ -68,13 +68,13 @@ it('does not release what another process has taken over since', async () => {
   await expect(lockFolder(folder)).rejects.toThrow(/is open in/)
 })
 
-it('takes over from a process that was killed', async () => {
+test('takes over from a process that was killed', async () => {
   const { child } = await inAnotherProcess()
   await kill(child)
   await expect(lockFolder(folder)).resolves.toBeDefined()
 })
 
-it('takes over from a process whose pid another one has by now', async () => {
+test('takes over from a process whose pid another one has by now', async () => {
   await writeFile(
     join(folder, 'lock.4'),
     JSON.stringify({ pid: process.pid, started: 'another boot/1', released: false }),
@@ -84,12 +84,12 @@ it('takes over from a process whose pid another one has by now', async () => {
   await lock.release()
 })
 
-it('takes over a lock file that was cut off', async () => {
+test('takes over a lock file that was cut off', async () => {
   await writeFile(join(folder, 'lock.1'), '{"pid":')
   await expect(lockFolder(folder)).resolves.toBeDefined()
 })
 
-it('lets exactly one of many in, in one process', async () => {
+test('lets exactly one of many in, in one process', async () => {
   await writeFile(
     join(folder, 'lock.7'),
     JSON.stringify({ pid: process.pid, started: 'another boot/1', released: false }),
@@ -98,7 +98,7 @@ it('lets exactly one of many in, in one process', async () => {
   expect(tries.filter((one) => one.status === 'fulfilled')).toHaveLength(1)
 })
 
-it('lets exactly one of several processes in that all find a dead owner', async () => {
+test('lets exactly one of several processes in that all find a dead owner', async () => {
   const { child } = await inAnotherProcess()
   await kill(child)
   const results = await Promise.all(Array.from({ length: 6 }, inAnotherProcess))

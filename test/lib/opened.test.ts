@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Opened } from '../../lib/opened.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 
@@ -16,7 +16,7 @@ function openedWithNotes(): {
 }
 
 describe('what a program has opened', () => {
-  it('finishes together, before anything ends, and ends the newest first', async () => {
+  test('finishes together, before anything ends, and ends the newest first', async () => {
     const { opened, notes, close } = openedWithNotes()
     const both = Promise.withResolvers<void>()
     opened.toEnd(() => void notes.push('oldest ends'))
@@ -34,7 +34,7 @@ describe('what a program has opened', () => {
     expect(notes).toEqual(['first finishes', 'second finishes', 'first has finished', 'newest ends', 'oldest ends'])
   })
 
-  it('says that it closes, and goes on as before until the delay is over', async () => {
+  test('says that it closes, and goes on as before until the delay is over', async () => {
     const { opened, notes, close, clock } = openedWithNotes()
     opened.toFinish(async () => void notes.push('finishes'))
     opened.toEnd(() => void notes.push('ends'))
@@ -47,7 +47,7 @@ describe('what a program has opened', () => {
     expect(notes).toEqual(['finishes', 'ends'])
   })
 
-  it('ends what does not finish in time', async () => {
+  test('ends what does not finish in time', async () => {
     const { opened, notes, close, clock } = openedWithNotes()
     opened.toFinish(() => new Promise(() => undefined))
     opened.toEnd(() => void notes.push('ended'))
@@ -59,7 +59,7 @@ describe('what a program has opened', () => {
     expect(notes).toEqual(['ended'])
   })
 
-  it('ends everything though some of it fails, and tells each failure', async () => {
+  test('ends everything though some of it fails, and tells each failure', async () => {
     const { opened, notes, errors, close } = openedWithNotes()
     opened.toEnd(() => void notes.push('oldest ends'))
     opened.toEnd(() => Promise.reject(new Error('the second')))
@@ -72,7 +72,7 @@ describe('what a program has opened', () => {
     expect(errors).toEqual([new Error('unfinished'), new Error('the newest'), new Error('the second')])
   })
 
-  it('is closed once, whoever asks', async () => {
+  test('is closed once, whoever asks', async () => {
     const { opened, notes, close } = openedWithNotes()
     opened.toEnd(() => void notes.push('ended'))
     expect(opened.isClosing).toBe(false)

@@ -1,7 +1,7 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { Serial } from '../../lib/serial.ts'
 
-it('runs tasks one after another, and a failing one fails alone', async () => {
+test('runs tasks one after another, and a failing one fails alone', async () => {
   const serial = new Serial()
   const log: string[] = []
   const task = (name: string, fails: boolean) => async (): Promise<string> => {
@@ -20,7 +20,7 @@ it('runs tasks one after another, and a failing one fails alone', async () => {
   expect(log).toEqual(['a starts', 'a ends', 'b starts', 'b ends', 'c starts', 'c ends'])
 })
 
-it('is idle when everything handed in has ended', async () => {
+test('is idle when everything handed in has ended', async () => {
   const serial = new Serial()
   let isDone = false
   void serial.run(async () => {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { isRowId } from '../../lib/uuid.ts'
 
-it('is a UUID of version 8 and the same wherever it is made', () => {
+test('is a UUID of version 8 and the same wherever it is made', () => {
   const id = uuidFromKey('task_tags', ['01939a00-0000-7000-8000-000000000001', 'grün "x"'])
   expect(isRowId(id)).toBe(true)
   expect(id[14]).toBe('8')
@@ -14,7 +14,7 @@ it('is a UUID of version 8 and the same wherever it is made', () => {
   expect(id.replaceAll('-', '').slice(17)).toBe(digest.slice(17, 32))
 })
 
-it('differs by table, by key, and where a column is null', () => {
+test('differs by table, by key, and where a column is null', () => {
   const ids = [
     uuidFromKey('a', ['x', null]),
     uuidFromKey('b', ['x', null]),

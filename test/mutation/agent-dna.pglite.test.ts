@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Json } from '../../protocol/rows/row.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createWorld, newId, type TestDevice, type World } from './world.ts'
@@ -32,7 +32,7 @@ const capabilitiesOf = (id: string) =>
   )
 
 describe('AgentDNA', () => {
-  it.each([
+  test.each([
     ['dna.soul', { identity, soul: {} }],
     ['dna.identity.name', { identity: {} }],
     ['dna.personality.tone', { identity, personality: { tone: 'shrill' } }],
@@ -50,14 +50,14 @@ describe('AgentDNA', () => {
     expect(await agentOf(id)).toMatchObject({ dna: { identity }, dna_revision: 1 })
   })
 
-  it('is stored as written, and the server counts its revisions', async () => {
+  test('is stored as written, and the server counts its revisions', async () => {
     const id = await addAgent({ identity })
     const dna = { identity, model: { model: 'm' } }
     expect(await patch(world.ada, id, dna, { identity })).toMatchObject({ kind: 'applied' })
     expect(await agentOf(id)).toMatchObject({ dna, dna_revision: 2 })
   })
 
-  it('of two devices that change two sub-models merges without conflict', async () => {
+  test('of two devices that change two sub-models merges without conflict', async () => {
     const id = await addAgent({ identity })
     const other = await world.device('user', world.ada.principal.id)
     const personality = { tone: 'terse' }
@@ -67,14 +67,14 @@ describe('AgentDNA', () => {
     expect(await agentOf(id)).toMatchObject({ dna: { identity, personality, model }, dna_revision: 3 })
   })
 
-  it('is refused by the database itself when it has a key of its own', async () => {
+  test('is refused by the database itself when it has a key of its own', async () => {
     const id = await addAgent({ identity })
     await expect(world.query(`update agents set dna = '{"soul":1}' where id = $1`, [id])).rejects.toMatchObject({
       constraint: 'agents_dna_keys',
     })
   })
 
-  it('says how an agent runs, also against what is written beside it', async () => {
+  test('says how an agent runs, also against what is written beside it', async () => {
     const runtime = { mobileCapable: true, deviceAffinity: 'phone', batteryAware: true }
     const id = await addAgent({ identity, runtime })
     const columns = { mobile_capable: true, device_affinity: 'phone', location_enabled: false, battery_aware: true }
@@ -86,7 +86,7 @@ describe('AgentDNA', () => {
     expect(await agentOf(id)).toMatchObject({ ...columns, mobile_capable: false })
   })
 
-  it('has a capability for each skill, and takes away those that are gone, and no others', async () => {
+  test('has a capability for each skill, and takes away those that are gone, and no others', async () => {
     const skill = (key: string, more: Record<string, Json> = {}) => ({ key, name: key.toUpperCase(), ...more })
     const first = {
       identity,

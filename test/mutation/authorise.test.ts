@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { authorise, isVisible, type AuthoriseInput, type Image } from '../../server/mutation/authorise.ts'
 import type { Access } from '../../server/scope/access.ts'
 import type { Principal } from '../../server/scope/principal.ts'
@@ -25,7 +25,7 @@ function check(
 }
 
 describe('a role', () => {
-  it.each(roles.flatMap((needed) => roles.map((held) => [needed, held] as const)))(
+  test.each(roles.flatMap((needed) => roles.map((held) => [needed, held] as const)))(
     '%s is needed, %s is held',
     (needed, held) => {
       const allowed = roles.indexOf(held) >= roles.indexOf(needed)
@@ -38,14 +38,14 @@ describe('a role', () => {
     },
   )
 
-  it('counts where the row lives, not elsewhere', () => {
+  test('counts where the row lives, not elsewhere', () => {
     const access = accessTo({ 'project/p': 'owner', 'project/q': 'viewer' })
     expect(check({ table: writable('member'), access, after: image(['project/q']) })).toBe('forbidden')
     expect(check({ table: writable('member'), access, after: image(['conversation/c', 'project/p']) })).toBeUndefined()
     expect(check({ table: writable('member'), access, after: image(['project/z']) })).toBe('forbidden')
   })
 
-  it('is needed where a row comes from and where it goes', () => {
+  test('is needed where a row comes from and where it goes', () => {
     const access = accessTo({ 'project/p': 'member', 'project/q': 'viewer' })
     const [p, q] = [image(['project/p']), image(['project/q'])]
     const table = writable('member')
@@ -55,7 +55,7 @@ describe('a role', () => {
     expect(check({ table, access, op: 'insert', before: null, after: q })).toBe('forbidden')
   })
 
-  it('is named in the refusal', () => {
+  test('is named in the refusal', () => {
     const refusal = authorise({
       table: writable('admin', 'self'),
       guards: {},
@@ -68,7 +68,7 @@ describe('a role', () => {
     expect(refusal?.message).toMatch(/user u1 .* documents in project\/p: .* an admin, or the row's own user/)
   })
 
-  it('of the organization is none for agents', () => {
+  test('of the organization is none for agents', () => {
     const access = accessTo({ 'organization/o1': 'agent' })
     expect(check({ table: writable('viewer'), principal: agent, access, after: image(['organization/o1']) })).toBe(
       'forbidden',
@@ -78,7 +78,7 @@ describe('a role', () => {
 
 describe('self', () => {
   const table = writable('self')
-  it('is the user of the row, or whose own channel it is in', () => {
+  test('is the user of the row, or whose own channel it is in', () => {
     expect(
       check({
         table,
@@ -96,14 +96,14 @@ describe('self', () => {
     ).toBe('forbidden')
   })
 
-  it('is not whom a row that names its own scope is about', () => {
+  test('is not whom a row that names its own scope is about', () => {
     const access = accessTo({ 'project/p': 'viewer' })
     expect(
       check({ table: { ...table, scope: { kind: 'row' } }, access, after: image(['project/p'], { userId: 'u1' }) }),
     ).toBe('forbidden')
   })
 
-  it('does not let an agent write as the user of a row', () => {
+  test('does not let an agent write as the user of a row', () => {
     expect(
       check({
         table,
@@ -121,18 +121,18 @@ describe('an agent', () => {
   const may = (access: Access, row: Row, homes: readonly string[], over: Partial<AuthoriseInput> = {}) =>
     check({ table, principal: agent, access, after: image(homes, row), ...over }) === undefined
 
-  it('writes in projects it follows and in its own channel', () => {
+  test('writes in projects it follows and in its own channel', () => {
     expect(may(accessTo({ 'project/p': 'agent' }), {}, ['project/p'])).toBe(true)
     expect(may(accessTo({ 'project/p': 'agent' }), {}, ['project/q'])).toBe(false)
     expect(may(accessTo({ 'agent/a1': 'agent' }), {}, ['agent/a1'])).toBe(true)
   })
 
-  it.each(['agentId', 'senderAgentId', 'assignedAgentId'])('writes rows elsewhere whose %s it is', (property) => {
+  test.each(['agentId', 'senderAgentId', 'assignedAgentId'])('writes rows elsewhere whose %s it is', (property) => {
     expect(may(organization, { [property]: 'a1' }, ['organization/o1'])).toBe(true)
     expect(may(organization, { [property]: 'a2' }, ['organization/o1'])).toBe(false)
   })
 
-  it('changes what it made, but authorship alone lets it put nothing anywhere', () => {
+  test('changes what it made, but authorship alone lets it put nothing anywhere', () => {
     const made = image(['team/t'], { createdByAgentId: 'a1' })
     expect(check({ table, principal: agent, access: organization, before: made, after: made })).toBeUndefined()
     expect(check({ table, principal: agent, access: organization, op: 'insert', before: null, after: made })).toBe(
@@ -140,13 +140,13 @@ describe('an agent', () => {
     )
   })
 
-  it('writes its own row of agents and no other', () => {
+  test('writes its own row of agents and no other', () => {
     const agents = { ...table, name: 'agents' }
     expect(may(organization, { id: 'a1' }, ['organization/o1'], { table: agents })).toBe(true)
     expect(may(organization, { id: 'a2', agentId: 'a1' }, ['organization/o1'], { table: agents })).toBe(false)
   })
 
-  it('does not reopen what has ended; a member does', () => {
+  test('does not reopen what has ended; a member does', () => {
     const [before, after] = [image(['project/p'], { status: 'done' }), image(['project/p'], { status: 'pending' })]
     const both = writable('member', 'agent')
     expect(check({ table: both, principal: agent, access: accessTo({ 'project/p': 'agent' }), before, after })).toBe(
@@ -159,7 +159,7 @@ describe('an agent', () => {
     ).toBeUndefined()
   })
 
-  it('refuses a user where only agents may write', () => {
+  test('refuses a user where only agents may write', () => {
     expect(check({ table, access: accessTo({ 'project/p': 'owner' }), after: image(['project/p']) })).toBe('forbidden')
   })
 })
@@ -167,7 +167,7 @@ describe('an agent', () => {
 describe('a guest of the parent', () => {
   const shared = (home: string): Image => ({ ...image(['knowledge_entry/k', 'project/p', home]), guests: [home] })
 
-  it('is no owner of what hangs under it, as everybody is in a channel of their own', () => {
+  test('is no owner of what hangs under it, as everybody is in a channel of their own', () => {
     const access = accessTo({ 'user/u1': 'owner' })
     const own = image(['knowledge_entry/k', 'user/u1'])
     expect(check({ table: writable('member'), access, after: own })).toBeUndefined()
@@ -182,7 +182,7 @@ describe('a guest of the parent', () => {
     ).toBe('forbidden')
   })
 
-  it('writes there where the table names self', () => {
+  test('writes there where the table names self', () => {
     const table = writable('member', 'agent', 'self')
     expect(check({ table, access: accessTo({ 'user/u1': 'owner' }), after: shared('user/u1') })).toBeUndefined()
     expect(
@@ -190,7 +190,7 @@ describe('a guest of the parent', () => {
     ).toBeUndefined()
   })
 
-  it('keeps the role it has where the parent lives', () => {
+  test('keeps the role it has where the parent lives', () => {
     const access = accessTo({ 'user/u1': 'owner', 'project/p': 'member' })
     expect(check({ table: writable('member'), access, after: shared('user/u1') })).toBeUndefined()
     expect(check({ table: writable('admin'), access, after: shared('user/u1') })).toBe('forbidden')
@@ -199,7 +199,7 @@ describe('a guest of the parent', () => {
 
 describe('nobody', () => {
   const access = accessTo({ 'organization/o1': 'owner', 'project/p': 'owner' })
-  it('writes where only the server does', () => {
+  test('writes where only the server does', () => {
     expect(check({ table: { ...writable('member'), direction: 'ro' }, access, after: image(['project/p']) })).toBe(
       'forbidden',
     )
@@ -209,13 +209,13 @@ describe('nobody', () => {
     expect(check({ table: writable(), access, after: image(['project/p']) })).toBe('forbidden')
   })
 
-  it('changes what can only be uploaded', () => {
+  test('changes what can only be uploaded', () => {
     const table = { ...writable('member'), direction: 'up' } as const
     expect(check({ table, access, after: image(['project/p']) })).toBe('forbidden')
     expect(check({ table, access, op: 'insert', before: null, after: image(['project/p']) })).toBeUndefined()
   })
 
-  it('writes rows of another organization or of none', () => {
+  test('writes rows of another organization or of none', () => {
     expect(check({ table: writable('viewer'), access, after: image(['project/p'], { organizationId: 'o2' }) })).toBe(
       'forbidden',
     )
@@ -224,21 +224,21 @@ describe('nobody', () => {
     ).toBe('forbidden')
   })
 
-  it('writes under a shipped row, which every organization sees', () => {
+  test('writes under a shipped row, which every organization sees', () => {
     const everywhere = accessTo({ global: 'owner', 'organization/o1': 'owner' })
     expect(check({ table: writable('viewer'), access: everywhere, after: image(['prompt/p', 'global']) })).toBe(
       'forbidden',
     )
   })
 
-  it('writes when not active', () => {
+  test('writes when not active', () => {
     expect(
       check({ table: writable('viewer'), access: { ...access, active: false }, after: image(['project/p']) }),
     ).toBe('forbidden')
   })
 })
 
-it('sees what is carried by a followed channel, or by all', () => {
+test('sees what is carried by a followed channel, or by all', () => {
   const access = accessTo({ 'project/p': 'viewer' })
   expect(isVisible(access, image(['conversation/c', 'project/p']))).toBe(true)
   expect(isVisible(access, image(['project/q']))).toBe(false)

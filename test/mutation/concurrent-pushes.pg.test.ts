@@ -1,16 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createWorld, newId, type TestDevice, type World } from './world.ts'
 
-let test: TestDatabase
+let db: TestDatabase
 let world: World
 
 beforeAll(async () => {
-  test = await createTestDatabase({ kind: 'postgres' })
-  world = await createWorld(test.database)
+  db = await createTestDatabase({ kind: 'postgres' })
+  world = await createWorld(db.database)
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 
 const devices = (count: number): Promise<TestDevice[]> =>
   Promise.all(Array.from({ length: count }, () => world.device('user', world.ada.principal.id)))
@@ -22,7 +22,7 @@ async function newMemory(): Promise<string> {
 }
 
 describe('pushes at the same time', () => {
-  it('sum increments exactly', async () => {
+  test('sum increments exactly', async () => {
     const rowId = await newMemory()
     const all = await devices(8)
     const outcomes = await Promise.all(
@@ -41,7 +41,7 @@ describe('pushes at the same time', () => {
     ])
   })
 
-  it('make one row of one tag', async () => {
+  test('make one row of one tag', async () => {
     const memoryId = await newMemory()
     const all = await devices(8)
     const tag = {
@@ -54,7 +54,7 @@ describe('pushes at the same time', () => {
     expect(outcomes.toSorted()).toEqual(['applied', ...Array.from({ length: 7 }, () => 'noop')])
   })
 
-  it('open one conflict each for all but the first', async () => {
+  test('open one conflict each for all but the first', async () => {
     const rowId = await newMemory()
     const all = await devices(6)
     const outcomes = await Promise.all(
@@ -73,7 +73,7 @@ describe('pushes at the same time', () => {
     expect(n).toBe(5)
   })
 
-  it('of one mutation apply it once and answer the same', async () => {
+  test('of one mutation apply it once and answer the same', async () => {
     const device = await world.device('user', world.ada.principal.id)
     const rowId = await newMemory()
     const mutation = device.make({ table: 'memories', op: 'increment', rowId, inc: { reinforcementCount: 1 } })
@@ -85,7 +85,7 @@ describe('pushes at the same time', () => {
     ])
   })
 
-  it('that lock rows against each other all end', async () => {
+  test('that lock rows against each other all end', async () => {
     const rows = [await newMemory(), await newMemory(), await newMemory(), await newMemory()]
     const all = await devices(6)
     const outcomes = await Promise.all(
@@ -100,7 +100,7 @@ describe('pushes at the same time', () => {
     expect(outcomes.flat().every(({ kind }) => kind === 'applied')).toBe(true)
   })
 
-  it('leave no live child under a parent that is deleted meanwhile', async () => {
+  test('leave no live child under a parent that is deleted meanwhile', async () => {
     for (let round = 0; round < 5; round++) {
       const parent = newId()
       await world.ada.one({
@@ -126,7 +126,7 @@ describe('pushes at the same time', () => {
 })
 
 describe('what fails only at the commit', () => {
-  it('is refused alone', async () => {
+  test('is refused alone', async () => {
     await world.query(`create function refuse_late() returns trigger language plpgsql as $$ begin
       if new.name = 'late' then raise check_violation using message = 'Too late.', constraint = 'late', table = 'teams'; end if; return null; end $$`)
     await world.query(
@@ -146,9 +146,9 @@ describe('what fails only at the commit', () => {
 })
 
 describe('a lost connection', () => {
-  it('is tried again', async () => {
+  test('is tried again', async () => {
     const rowId = await newMemory()
-    const locker = await test.database.pool.connect()
+    const locker = await db.database.pool.connect()
     await locker.query('begin')
     await locker.query('select from memories where id = $1 for update', [rowId])
     const push = world.ada.one({ table: 'memories', op: 'increment', rowId, inc: { reinforcementCount: 1 } })

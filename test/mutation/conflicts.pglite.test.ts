@@ -1,16 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { insertTask, newTask, patchTask, readTask } from './tasks.ts'
 import { createWorld, newId, type World } from './world.ts'
 
-let test: TestDatabase
+let db: TestDatabase
 let world: World
 
 beforeAll(async () => {
-  test = await createTestDatabase()
-  world = await createWorld(test.database)
+  db = await createTestDatabase()
+  world = await createWorld(db.database)
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 
 async function makeConflict(
   rowId: string,
@@ -30,7 +30,7 @@ async function conflict(id: unknown): Promise<Record<string, unknown>> {
 }
 
 describe('a conflict', () => {
-  it('keeps the losing value where the row lives, and applies the rest', async () => {
+  test('keeps the losing value where the row lives, and applies the rest', async () => {
     const id = await newTask(world)
     await world.ada.one(patchTask(id, { title: 'theirs' }, { title: 'A' }))
     const mutation = world.ben.make(
@@ -58,7 +58,7 @@ describe('a conflict', () => {
     ])
   })
 
-  it('takes in later writes that build upon its losing value', async () => {
+  test('takes in later writes that build upon its losing value', async () => {
     const id = await newTask(world)
     const { conflictId } = await makeConflict(id, { title: 'mine' }, { title: 'theirs' }, { title: 'A' })
     const later = await world.ben.one(
@@ -75,7 +75,7 @@ describe('a conflict', () => {
     ])
   })
 
-  it('takes in other columns of the same device, and never replaces a losing value', async () => {
+  test('takes in other columns of the same device, and never replaces a losing value', async () => {
     const id = await newTask(world)
     const { conflictId } = await makeConflict(
       id,
@@ -103,7 +103,7 @@ describe('a conflict', () => {
     expect(await conflict(other.conflictId)).toMatchObject({ device_id: tablet.principal.deviceId })
   })
 
-  it('is settled for the client, the server, or by a patch', async () => {
+  test('is settled for the client, the server, or by a patch', async () => {
     for (const [set, title, resolution] of [
       [{ take: 'client' }, 'mine', 'client'],
       [{ take: 'server' }, 'theirs', 'server'],
@@ -128,7 +128,7 @@ describe('a conflict', () => {
     }
   })
 
-  it('is settled only by who may write the row', async () => {
+  test('is settled only by who may write the row', async () => {
     const id = await newTask(world)
     const { conflictId = '' } = await makeConflict(id, { title: 'mine' }, { title: 'theirs' }, { title: 'A' })
     const resolve = { table: 'sync_conflicts', op: 'resolve', rowId: conflictId, set: { take: 'client' } } as const
@@ -137,7 +137,7 @@ describe('a conflict', () => {
     expect(await conflict(conflictId)).toMatchObject({ resolved_by_agent_id: world.scout.principal.id })
   })
 
-  it('of two status moves from one base is a transition conflict', async () => {
+  test('of two status moves from one base is a transition conflict', async () => {
     const id = await newTask(world)
     const { conflictId } = await makeConflict(
       id,
@@ -153,7 +153,7 @@ describe('a conflict', () => {
 })
 
 describe('settling', () => {
-  it('refers to nothing that its writer may not refer to, by a side of its own or by a patch', async () => {
+  test('refers to nothing that its writer may not refer to, by a side of its own or by a patch', async () => {
     const [organization, foreign] = [newId(), newId()]
     await world.query(`insert into organizations (id, name, slug) values ($1, 'Other', $2)`, [
       organization,
@@ -188,7 +188,7 @@ describe('deleting', () => {
   const restore = (rowId: string) => ({ table: 'tasks', op: 'restore', rowId }) as const
   const isLive = async (id: string) => (await readTask(world, id))['deleted_at'] === null
 
-  it('takes children along and brings back exactly those', async () => {
+  test('takes children along and brings back exactly those', async () => {
     const parent = await newTask(world)
     const child = await newTask(world, { parentTaskId: parent })
     const grandchild = await newTask(world, { parentTaskId: child })
@@ -208,7 +208,7 @@ describe('deleting', () => {
     expect(await world.ada.one(restore(parent))).toMatchObject({ kind: 'noop' })
   })
 
-  it('takes children along, and brings them back, also in one push with writes of other rows', async () => {
+  test('takes children along, and brings them back, also in one push with writes of other rows', async () => {
     const [parent, other] = [await newTask(world), await newTask(world)]
     const child = await newTask(world, { parentTaskId: parent })
     const late = insertTask(world, { parentTaskId: parent })
@@ -233,7 +233,7 @@ describe('deleting', () => {
     expect(await deleted()).toEqual([false, false, false, false])
   })
 
-  it('keeps a child whose other parent was deleted apart', async () => {
+  test('keeps a child whose other parent was deleted apart', async () => {
     const parent = await newTask(world)
     const planId = newId()
     await world.ada.one({
@@ -249,7 +249,7 @@ describe('deleting', () => {
     expect(await isLive(parent)).toBe(true)
   })
 
-  it('of a row that was changed meanwhile is a conflict, and the row stays', async () => {
+  test('of a row that was changed meanwhile is a conflict, and the row stays', async () => {
     const id = await newTask(world)
     await world.ada.one(patchTask(id, { title: 'B' }, { title: 'A' }))
     const outcome = await world.ben.one(remove(id, { title: 'A', priority: 'medium' }))
@@ -271,7 +271,7 @@ describe('deleting', () => {
     expect(await Promise.all([id, child].map(isLive))).toEqual([false, false])
   })
 
-  it('meets a later patch as a conflict, which the client may win', async () => {
+  test('meets a later patch as a conflict, which the client may win', async () => {
     const id = await newTask(world)
     const child = await newTask(world, { parentTaskId: id })
     await world.ada.one(remove(id))
@@ -295,7 +295,7 @@ describe('deleting', () => {
     expect(await isLive(child)).toBe(true)
   })
 
-  it('refuses increments of a deleted row', async () => {
+  test('refuses increments of a deleted row', async () => {
     const rowId = newId()
     await world.ada.one({ table: 'memories', op: 'insert', rowId, set: { scope: 'organization', content: 'C' } })
     await world.ada.one({ table: 'memories', op: 'delete', rowId })

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { decide } from '../../server/mutation/decide.ts'
 import type { Json, Patch, Row } from '../../protocol/rows/row.ts'
 import { documents } from './documents.ts'
@@ -70,7 +70,7 @@ function oracle(column: string, base: Json, mine: Json, theirs: Json): Json | ty
 }
 
 describe('three-way merge', () => {
-  it('gives each column what the oracle says', () => {
+  test('gives each column what the oracle says', () => {
     fc.assert(
       fc.property(
         state,
@@ -104,7 +104,7 @@ describe('three-way merge', () => {
     )
   })
 
-  it('is a noop when sent again', () => {
+  test('is a noop when sent again', () => {
     fc.assert(
       fc.property(state, state, state, (base, mine, theirs) => {
         const decision = patch(theirs, mine, base)
@@ -117,7 +117,7 @@ describe('three-way merge', () => {
     )
   })
 
-  it('loses no value: what is not in the row is in the conflict', () => {
+  test('loses no value: what is not in the row is in the conflict', () => {
     fc.assert(
       fc.property(state, state, state, (base, mine, theirs) => {
         const decision = patch(theirs, { title: mine.title, rank: mine.rank }, base)
@@ -133,7 +133,7 @@ describe('three-way merge', () => {
     )
   })
 
-  it('does not depend on which of two devices comes first, but for who is in conflict', () => {
+  test('does not depend on which of two devices comes first, but for who is in conflict', () => {
     fc.assert(
       fc.property(state, state, state, (base, one, other) => {
         const set = (side: typeof one) => ({ tags: side.tags, meta: side.meta })

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { decide } from '../../server/mutation/decide.ts'
 import type { DecideInput } from '../../server/mutation/decision.ts'
 import type { Json, Row } from '../../protocol/rows/row.ts'
@@ -52,7 +52,7 @@ const conflict = (kind: string, fields: object, apply: object = {}) => ({
 })
 
 describe('a patch under policy merge', () => {
-  it.each([
+  test.each([
     ['of an untouched column is applied', { title: 'B' }, { title: 'A' }, applied({ title: 'B' })],
     ['of a value that somebody else wrote already is nothing', { title: 'A' }, { title: 'Z' }, noop],
     ['of no change is nothing', { title: 'Z' }, { title: 'Z' }, noop],
@@ -143,17 +143,17 @@ describe('a patch under policy merge', () => {
     expect(patch(set, base)).toMatchObject(expected)
   })
 
-  it('of text does not merge into a value that does not fit', () => {
+  test('of text does not merge into a value that does not fit', () => {
     const long = 'x'.repeat(60)
     const result = patch({ body: `${long}\nb\nc` }, { body: 'a\nb\nc' }, { row: { ...row, body: `a\nb\n${long}` } })
     expect(result).toMatchObject({ kind: 'conflict', conflict: 'text' })
   })
 
-  it('of nothing that exists is not found', () => {
+  test('of nothing that exists is not found', () => {
     expect(patch({ title: 'B' }, { title: 'A' }, { row: null })).toMatchObject(rejected('not_found'))
   })
 
-  it('names the value in its refusal', () => {
+  test('names the value in its refusal', () => {
     expect(patch({ rank: 'seven' }, { rank: 1 })).toMatchObject({
       error: { message: expect.stringMatching(/documents.*rank.*'seven'/) },
     })
@@ -161,7 +161,7 @@ describe('a patch under policy merge', () => {
 })
 
 describe('a status', () => {
-  it.each([
+  test.each([
     ['moves a legal step', 'pending', 'doing', applied({ status: 'doing' })],
     ['skips steps that are legal each', 'pending', 'done', applied({ status: 'done' })],
     ['goes back to the start where that is legal', 'done', 'pending', applied({ status: 'pending' })],
@@ -175,7 +175,7 @@ describe('a status', () => {
     expect(patch({ status: to }, { status: from }, { row: { ...row, status: from } })).toMatchObject(expected)
   })
 
-  it('that two devices moved differently is a transition conflict', () => {
+  test('that two devices moved differently is a transition conflict', () => {
     expect(patch({ status: 'done' }, { status: 'doing' })).toMatchObject(
       conflict('transition', { status: { base: 'doing', mine: 'done', theirs: 'pending' } }),
     )
@@ -183,19 +183,19 @@ describe('a status', () => {
 })
 
 describe('other policies', () => {
-  it('lww takes the last arrival of each column', () => {
+  test('lww takes the last arrival of each column', () => {
     expect(patch({ title: 'B', rank: 1 }, {}, { table: { ...documents, policy: 'lww' } })).toMatchObject(
       applied({ title: 'B' }),
     )
   })
 
-  it('append lets nothing change but lww columns', () => {
+  test('append lets nothing change but lww columns', () => {
     const table = { ...documents, policy: 'append' } as const
     expect(patch({ title: 'B' }, { title: 'A' }, { table })).toMatchObject(rejected('unknown_column'))
     expect(patch({ place: 'p' }, {}, { table })).toMatchObject(applied({ place: 'p' }))
   })
 
-  it('append lets the device that streams a message complete it', () => {
+  test('append lets the device that streams a message complete it', () => {
     const input = { table: { ...documents, policy: 'append' }, row: { ...row, status: 'streaming' } } as const
     expect(patch({ title: 'whole' }, {}, { ...input, ownRow: true })).toMatchObject(applied({ title: 'whole' }))
     expect(patch({ title: 'whole' }, {}, { ...input, ownRow: false })).toMatchObject(rejected('unknown_column'))
@@ -204,7 +204,7 @@ describe('other policies', () => {
     )
   })
 
-  it('server and read-only tables refuse every write', () => {
+  test('server and read-only tables refuse every write', () => {
     expect(patch({ title: 'B' }, { title: 'A' }, { table: { ...documents, policy: 'server' } })).toMatchObject(
       rejected('forbidden'),
     )
@@ -218,22 +218,22 @@ describe('an insert', () => {
   const set = { ownerId: id, title: 'A' }
   const keyed = { ...documents, policy: 'set', naturalKey: ['ownerId', 'title'] } as const
 
-  it('is refused without a value for a required column', () => {
+  test('is refused without a value for a required column', () => {
     expect(write('insert', { set }, { row: null })).toEqual({ kind: 'insert', values: set, ignored: [] })
     expect(write('insert', { set: { title: 'A' } }, { row: null })).toMatchObject(rejected('invalid_value'))
   })
 
-  it('of the same content again is nothing', () => {
+  test('of the same content again is nothing', () => {
     expect(write('insert', { set })).toMatchObject(noop)
     expect(write('insert', { set: { ...set, id } })).toMatchObject(noop)
   })
 
-  it('of other content under the same id is refused', () => {
+  test('of other content under the same id is refused', () => {
     expect(write('insert', { set: { ...set, rank: 7 } })).toMatchObject(rejected('unique_violated'))
     expect(write('insert', { set }, { row: deleted })).toMatchObject(rejected('row_deleted'))
   })
 
-  it('under a natural key updates, and brings a deleted row back', () => {
+  test('under a natural key updates, and brings a deleted row back', () => {
     expect(write('insert', { set: { ...set, rank: 7 } }, { table: keyed })).toMatchObject(applied({ rank: 7 }, true))
     expect(write('insert', { set }, { table: keyed })).toMatchObject(noop)
     expect(write('insert', { set }, { table: keyed, row: deleted })).toMatchObject(applied({ deletedAt: null }, true))
@@ -241,11 +241,11 @@ describe('an insert', () => {
 })
 
 describe('a delete', () => {
-  it('sets the time of the server', () => {
+  test('sets the time of the server', () => {
     expect(write('delete')).toMatchObject(applied({ deletedAt: '2026-11-22T01:00:00.000Z' }))
   })
 
-  it('of a row that was changed since is a conflict, counters and server columns aside', () => {
+  test('of a row that was changed since is a conflict, counters and server columns aside', () => {
     expect(write('delete', { base: { title: 'Z', rank: 1 } })).toMatchObject(
       conflict('update_delete', { title: { base: 'Z', mine: null, theirs: 'A' } }),
     )
@@ -257,26 +257,26 @@ describe('a delete', () => {
     })
   })
 
-  it('of a missing or deleted row is a noop', () => {
+  test('of a missing or deleted row is a noop', () => {
     expect(write('delete', {}, { row: null })).toMatchObject(noop)
     expect(write('delete', {}, { row: deleted })).toMatchObject(noop)
   })
 
-  it('is refused where rows are not deleted', () => {
+  test('is refused where rows are not deleted', () => {
     const { deletedAt: _, ...columns } = documents.columns
     expect(write('delete', {}, { table: { ...documents, columns } })).toMatchObject(rejected('forbidden'))
   })
 })
 
 describe('a deleted row', () => {
-  it('stays deleted when patched, and keeps what was written', () => {
+  test('stays deleted when patched, and keeps what was written', () => {
     expect(patch({ title: 'B', rank: 1 }, { title: 'A', rank: 1 }, { row: deleted })).toMatchObject(
       conflict('delete_update', { title: { base: 'A', mine: 'B', theirs: 'A' } }),
     )
     expect(patch({ title: 'A' }, { title: 'Z' }, { row: deleted })).toMatchObject(noop)
   })
 
-  it('comes back by restore', () => {
+  test('comes back by restore', () => {
     expect(write('restore', {}, { row: deleted })).toMatchObject(applied({ deletedAt: null }))
     expect(write('restore')).toMatchObject(noop)
     expect(write('restore', {}, { row: null })).toMatchObject(rejected('not_found'))
@@ -284,7 +284,7 @@ describe('a deleted row', () => {
 })
 
 describe('an increment', () => {
-  it.each([
+  test.each([
     ['adds to counters', { uses: 2 }, { kind: 'update', set: {}, inc: { uses: 2 } }],
     ['of nothing is nothing', { uses: 0 }, noop],
     ['of another column is refused', { rank: 1 }, rejected('unknown_column')],
@@ -295,7 +295,7 @@ describe('an increment', () => {
     expect(write('increment', { inc })).toMatchObject(expected)
   })
 
-  it('of a deleted row is refused', () => {
+  test('of a deleted row is refused', () => {
     expect(write('increment', { inc: { uses: 1 } }, { row: deleted })).toMatchObject(rejected('row_deleted'))
   })
 })

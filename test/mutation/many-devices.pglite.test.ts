@@ -1,5 +1,5 @@
 // What ten devices of one organization did offline arrives in any order, and more than once.
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
@@ -10,17 +10,17 @@ import { cutConnections } from '../support/cut-connections.ts'
 import { insertTask, newTask, patchTask } from './tasks.ts'
 import { catalog, createWorld, newId, type TestDevice, type World } from './world.ts'
 
-let test: TestDatabase
+let db: TestDatabase
 let world: World
 let devices: readonly TestDevice[]
 
 beforeAll(async () => {
-  test = await createTestDatabase()
-  world = await createWorld(test.database)
+  db = await createTestDatabase()
+  world = await createWorld(db.database)
   const ids = Array.from({ length: 10 }, (_, index) => (index % 2 === 0 ? world.ada : world.ben).principal.id)
   devices = await Promise.all(ids.map((id) => world.device('user', id)))
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 
 async function newMemory(): Promise<string> {
   const rowId = newId()
@@ -29,7 +29,7 @@ async function newMemory(): Promise<string> {
   return rowId
 }
 
-it('increments from ten devices sum exactly', async () => {
+test('increments from ten devices sum exactly', async () => {
   const rowId = await newMemory()
   await Promise.all(
     devices.map((device, index) =>
@@ -46,7 +46,7 @@ it('increments from ten devices sum exactly', async () => {
   ])
 })
 
-it('the same tag added by ten offline devices is one row', async () => {
+test('the same tag added by ten offline devices is one row', async () => {
   const memoryId = await newMemory()
   const rowId = uuidFromKey('memory_tags', [memoryId, 'tide'])
   const outcomes = await Promise.all(
@@ -58,7 +58,7 @@ it('the same tag added by ten offline devices is one row', async () => {
   ])
 })
 
-it('the same memory of two devices is one, and the second is told which', async () => {
+test('the same memory of two devices is one, and the second is told which', async () => {
   const [first, second] = [newId(), newId()]
   const set = { scope: 'project', projectId: world.projectId, content: 'Both remember this' }
   const remember = (device: TestDevice, rowId: string) => device.one({ table: 'memories', op: 'insert', rowId, set })
@@ -123,7 +123,7 @@ const never = {
   answered: [],
 }
 
-it('each mutation repeated three times changes the server once', async () => {
+test('each mutation repeated three times changes the server once', async () => {
   const device = await world.device('user', world.ada.principal.id)
   const { mutations, state } = await newBatch(device)
   expect(await state()).toEqual(never)
@@ -143,7 +143,7 @@ it('each mutation repeated three times changes the server once', async () => {
   expect(await feed()).toEqual(entries)
 })
 
-it('a batch of which any first part had arrived goes on behind it', async () => {
+test('a batch of which any first part had arrived goes on behind it', async () => {
   const device = await world.device('user', world.ada.principal.id)
   for (let length = 1; length < once.answered.length; length++) {
     const { mutations, state } = await newBatch(device)
@@ -154,8 +154,8 @@ it('a batch of which any first part had arrived goes on behind it', async () => 
   }
 })
 
-it('a batch whose connection dies at any statement is taken whole or not at all, and once', async () => {
-  const { pool } = test.database
+test('a batch whose connection dies at any statement is taken whole or not at all, and once', async () => {
+  const { pool } = db.database
   const device = await world.device('user', world.ada.principal.id)
   const pushBy = (clock: Clock, mutations: readonly Mutation[]) =>
     createMutations({ store: createSqlMutationStore({ pool, catalog, clock }), catalog, clock }).push(

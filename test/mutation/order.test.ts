@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { DeviceLedger } from '../../server/mutation/mutation-store.ts'
 import { checkOrder, unitsOf } from '../../server/mutation/order.ts'
@@ -25,17 +25,17 @@ function ledger(first: number, last: number): DeviceLedger {
 }
 
 describe('the order of a device', () => {
-  it('goes on where the ledger ends', () => {
+  test('goes on where the ledger ends', () => {
     expect(checkOrder([mutation(4), mutation(5)], ledger(1, 3)).fresh.map(({ id }) => id)).toEqual(['m4', 'm5'])
   })
 
-  it('answers repeats from the ledger, and takes what is new after them', () => {
+  test('answers repeats from the ledger, and takes what is new after them', () => {
     const { answered, fresh } = checkOrder([mutation(2), mutation(3), mutation(4)], ledger(1, 3))
     expect([...answered.values()]).toEqual([outcome(2), outcome(3)])
     expect(fresh.map(({ id }) => id)).toEqual(['m4'])
   })
 
-  it('lets what is known take the next counter, of a device that counts anew', () => {
+  test('lets what is known take the next counter, of a device that counts anew', () => {
     const again = [mutation(4, { id: 'm2' }), mutation(5, { id: 'new' }), mutation(6, { id: 'm3' })]
     const { answered, fresh, recounted } = checkOrder(again, ledger(1, 3))
     expect([...answered.values()]).toEqual([outcome(2), outcome(3)])
@@ -47,23 +47,23 @@ describe('the order of a device', () => {
     expect(checkOrder([mutation(2), mutation(3)], ledger(1, 3)).recounted).toEqual([])
   })
 
-  it('refuses a gap, naming what is expected', () => {
+  test('refuses a gap, naming what is expected', () => {
     expect(() => checkOrder([mutation(5)], ledger(1, 3))).toThrow(/number 5, and 4 is the next/)
     expect(() => checkOrder([mutation(4), mutation(6)], ledger(1, 3))).toThrow(/5 is the next/)
   })
 
-  it('tells a clone by a counter that another write has', () => {
+  test('tells a clone by a counter that another write has', () => {
     expect(() => checkOrder([mutation(3, { id: 'other' })], ledger(1, 3))).toThrow(/number 3 .* was m3 before/)
   })
 
-  it('does not apply again what is older than the ledger', () => {
+  test('does not apply again what is older than the ledger', () => {
     const { answered, fresh } = checkOrder([mutation(1), mutation(6)], ledger(3, 5))
     expect(answered.get('m1')).toMatchObject({ kind: 'rejected', error: { code: 'outcome_forgotten' } })
     expect(fresh.map(({ id }) => id)).toEqual(['m6'])
   })
 })
 
-it('keeps groups together and others apart', () => {
+test('keeps groups together and others apart', () => {
   const units = unitsOf([
     mutation(1),
     mutation(2, { group: 'g' }),

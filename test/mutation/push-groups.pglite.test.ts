@@ -1,19 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { insertTask, newTask, patchTask, readTask } from './tasks.ts'
 import { createWorld, newId, type World } from './world.ts'
 
-let test: TestDatabase
+let db: TestDatabase
 let world: World
 
 beforeAll(async () => {
-  test = await createTestDatabase()
-  world = await createWorld(test.database)
+  db = await createTestDatabase()
+  world = await createWorld(db.database)
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 
 describe('a group', () => {
-  it('is applied whole', async () => {
+  test('is applied whole', async () => {
     const group = newId()
     const [a, b] = [insertTask(world), insertTask(world)]
     expect(
@@ -28,7 +28,7 @@ describe('a group', () => {
     ).toEqual([{ batch_id: group }])
   })
 
-  it('is refused whole, and its neighbours are not', async () => {
+  test('is refused whole, and its neighbours are not', async () => {
     const group = newId()
     const [before, inside, after] = [insertTask(world), insertTask(world), insertTask(world)]
     const outcomes = await world.ada.send(
@@ -50,7 +50,7 @@ describe('a group', () => {
     ]).toEqual([{}, 'A', 'A'])
   })
 
-  it('is undone by what only the database can refuse', async () => {
+  test('is undone by what only the database can refuse', async () => {
     const group = newId()
     const inside = insertTask(world)
     const outcomes = await world.ada.send(
@@ -61,7 +61,7 @@ describe('a group', () => {
     expect(await readTask(world, inside.rowId)).toEqual({})
   })
 
-  it('is refused by a conflict, and opens none', async () => {
+  test('is refused by a conflict, and opens none', async () => {
     const id = await newTask(world)
     await world.ben.one(patchTask(id, { title: 'B' }, { title: 'A' }))
     const group = newId()
@@ -80,7 +80,7 @@ describe('a group', () => {
 })
 
 describe('dependencies', () => {
-  it('refuse what builds upon a refused write, in the same push and later', async () => {
+  test('refuse what builds upon a refused write, in the same push and later', async () => {
     const refused = world.ada.make(insertTask(world, { title: '' }))
     const child = world.ada.make({ ...insertTask(world), dependsOn: [refused.id] })
     expect(await world.ada.push([refused, child])).toMatchObject([
@@ -93,7 +93,7 @@ describe('dependencies', () => {
     expect(await world.ada.one(insertTask(world))).toMatchObject({ kind: 'applied' })
   })
 
-  it('wait for the fate of a write that the database judges', async () => {
+  test('wait for the fate of a write that the database judges', async () => {
     const refused = world.ada.make({ table: 'teams', op: 'insert', set: { name: 'x', slug: 'NO WAY' } })
     expect(
       await world.ada.push([refused, world.ada.make({ ...insertTask(world), dependsOn: [refused.id] })]),

@@ -1,20 +1,20 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { insertTask, newTask, patchTask } from './tasks.ts'
 import { createWorld, newId, type World } from './world.ts'
 
-let test: TestDatabase
+let db: TestDatabase
 let world: World
 
 beforeAll(async () => {
-  test = await createTestDatabase()
-  world = await createWorld(test.database)
+  db = await createTestDatabase()
+  world = await createWorld(db.database)
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 
 describe('rights', () => {
-  it('hide what is not visible and name the roles for what is', async () => {
+  test('hide what is not visible and name the roles for what is', async () => {
     const rowId = newId()
     await world.ada.one({
       table: 'projects',
@@ -38,7 +38,7 @@ describe('rights', () => {
     })
   })
 
-  it('let participants write to a conversation and nobody else', async () => {
+  test('let participants write to a conversation and nobody else', async () => {
     const conversationId = newId()
     const participant = (userId: string) =>
       ({
@@ -92,7 +92,7 @@ describe('a grant of knowledge', () => {
   const patch = (rowId: string, set: Readonly<Record<string, string>>, base: Readonly<Record<string, string | null>>) =>
     ({ table: 'knowledge_entries', op: 'patch', rowId, set, base }) as const
 
-  it('with can_edit lets its holder change the entry, not delete it, move it or share it', async () => {
+  test('with can_edit lets its holder change the entry, not delete it, move it or share it', async () => {
     const entry = await entryOf(true)
     const { id } = world.ben.principal
     expect(await world.ben.one(patch(entry, { title: 'U' }, { title: 'T' }))).toMatchObject({ kind: 'applied' })
@@ -107,7 +107,7 @@ describe('a grant of knowledge', () => {
     })
   })
 
-  it('without can_edit lets its holder read', async () => {
+  test('without can_edit lets its holder read', async () => {
     const entry = await entryOf(false)
     expect(await world.ben.one(patch(entry, { title: 'U' }, { title: 'T' }))).toMatchObject({
       error: { code: 'forbidden' },

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { insertTask, newTask, patchTask, readTask } from './tasks.ts'
@@ -6,21 +6,21 @@ import { createWorld, newId, type World } from './world.ts'
 
 const team = { table: 'teams', op: 'insert', set: { name: 'x', slug: 'x' } } as const
 
-let test: TestDatabase
+let db: TestDatabase
 let world: World
 let commits = 0
 
 beforeAll(async () => {
-  test = await createTestDatabase()
-  world = await createWorld(test.database, () => commits++)
+  db = await createTestDatabase()
+  world = await createWorld(db.database, () => commits++)
 })
-afterAll(() => test.close())
+afterAll(() => db.close())
 beforeEach(() => {
   commits = 0
 })
 
 describe('a push', () => {
-  it('applies, stores the outcome, stamps author and origin, and logs a mark', async () => {
+  test('applies, stores the outcome, stamps author and origin, and logs a mark', async () => {
     const mutation = world.ada.make(insertTask(world))
     const [outcome] = await world.ada.push([mutation])
     expect(outcome).toEqual({ mutationId: mutation.id, clientSeq: mutation.clientSeq, kind: 'applied', version: 1 })
@@ -47,7 +47,7 @@ describe('a push', () => {
     expect(commits).toBe(1)
   })
 
-  it('answers a repeat with the stored outcome and changes nothing again', async () => {
+  test('answers a repeat with the stored outcome and changes nothing again', async () => {
     const id = await newTask(world)
     const memory = {
       table: 'memories',
@@ -68,7 +68,7 @@ describe('a push', () => {
     ])
   })
 
-  it('marks a repeat again, for a device that began anew and missed the first mark', async () => {
+  test('marks a repeat again, for a device that began anew and missed the first mark', async () => {
     const mutation = world.ada.make(insertTask(world))
     const marks = async () =>
       (await world.query(`select seq from sync_changes where op = 'mark' and mutation_id = $1`, [mutation.id])).length
@@ -78,7 +78,7 @@ describe('a push', () => {
     expect(await marks()).toBe(2)
   })
 
-  it('applies the new part of a push of which a part is known', async () => {
+  test('applies the new part of a push of which a part is known', async () => {
     const known = world.ada.make(insertTask(world))
     const [outcome] = await world.ada.push([known])
     const fresh = world.ada.make(patchTask(known.rowId, { title: 'B' }, { title: 'A' }))
@@ -88,7 +88,7 @@ describe('a push', () => {
     ])
   })
 
-  it('goes on from a counter under which something known came again', async () => {
+  test('goes on from a counter under which something known came again', async () => {
     const device = await world.device('user', world.ada.principal.id)
     const [first, second] = [device.make(insertTask(world)), device.make(insertTask(world))]
     const outcomes = await device.push([first, second])
@@ -104,13 +104,13 @@ describe('a push', () => {
     expect(await readTask(world, first.rowId)).toMatchObject({ version: 1 })
   })
 
-  it('applies concurrent repeats once', async () => {
+  test('applies concurrent repeats once', async () => {
     const mutation = world.ada.make(insertTask(world))
     const [one, other] = await Promise.all([world.ada.push([mutation]), world.ada.push([mutation])])
     expect(one).toEqual(other)
   })
 
-  it('refuses a gap and a counter that another mutation has used', async () => {
+  test('refuses a gap and a counter that another mutation has used', async () => {
     const device = await world.device('user', world.ada.principal.id)
     const lost = device.make(insertTask(world))
     const next = device.make(insertTask(world))
@@ -123,7 +123,7 @@ describe('a push', () => {
     expect(await readTask(world, lost.rowId)).toMatchObject({ version: 1 })
   })
 
-  it('refuses a repeat from before the retention instead of applying it again', async () => {
+  test('refuses a repeat from before the retention instead of applying it again', async () => {
     const device = await world.device('user', world.ada.principal.id)
     const old = device.make(insertTask(world))
     await device.push([old, device.make(insertTask(world))])
@@ -133,7 +133,7 @@ describe('a push', () => {
     expect(await readTask(world, old.rowId)).toEqual({})
   })
 
-  it('does not apply what another device has sent under the same id', async () => {
+  test('does not apply what another device has sent under the same id', async () => {
     const copy = await world.device('user', world.ada.principal.id)
     const mutation = world.ada.make(insertTask(world))
     await world.ada.push([mutation])
@@ -144,7 +144,7 @@ describe('a push', () => {
     expect(await copy.one(insertTask(world))).toMatchObject({ kind: 'applied' })
   })
 
-  it('refuses devices that are revoked or somebody else', async () => {
+  test('refuses devices that are revoked or somebody else', async () => {
     const device = await world.device('user', world.ben.principal.id)
     const stolen = { ...device.principal, id: world.ada.principal.id }
     await expect(world.mutations.push(stolen, [device.make(insertTask(world))])).rejects.toMatchObject({
@@ -154,7 +154,7 @@ describe('a push', () => {
     await expect(device.one(insertTask(world))).rejects.toMatchObject({ code: 'device_revoked' })
   })
 
-  it('runs mutations in order where they build upon each other', async () => {
+  test('runs mutations in order where they build upon each other', async () => {
     const projectId = newId()
     const rowId = newId()
     const outcomes = await world.ben.send(
@@ -169,7 +169,7 @@ describe('a push', () => {
     expect(await readTask(world, rowId)).toMatchObject({ title: 'C' })
   })
 
-  it('lets one refused write fall and applies the others', async () => {
+  test('lets one refused write fall and applies the others', async () => {
     const [good, clash, other] = [newId(), newId(), newId()]
     const team = (rowId: string, name: string) =>
       ({ table: 'agents', op: 'insert', rowId, set: { name, agentType: 'generic' } }) as const
@@ -181,7 +181,7 @@ describe('a push', () => {
     ])
   })
 
-  it('gives a taken slug a suffix', async () => {
+  test('gives a taken slug a suffix', async () => {
     const insert = (rowId: string) =>
       ({ table: 'teams', op: 'insert', rowId, set: { name: 'T', slug: 'same' } }) as const
     const [first, second] = [newId(), newId()]
@@ -193,7 +193,7 @@ describe('a push', () => {
     ])
   })
 
-  it('merges what does not overlap, and makes one row of one tag', async () => {
+  test('merges what does not overlap, and makes one row of one tag', async () => {
     const id = await newTask(world, { description: 'one\ntwo\nthree', tags: ['a'], metadata: { x: 1 } })
     await world.ada.one({
       table: 'tasks',
@@ -238,7 +238,7 @@ describe('a push', () => {
     ])
   })
 
-  it('takes an embedding with its memory', async () => {
+  test('takes an embedding with its memory', async () => {
     const rowId = newId()
     const vector = Float32Array.from({ length: 384 }, (_, index) => index / 384)
     const embedding = Buffer.from(vector.buffer).toString('base64')
@@ -260,7 +260,7 @@ describe('a push', () => {
     ).toMatchObject({ error: { code: 'not_found' } })
   })
 
-  it.each([
+  test.each([
     ['an unknown table', { table: 'nothing', op: 'insert' }, 'unknown_table'],
     ['a secret table', { table: 'user_credentials', op: 'insert' }, 'unknown_table'],
     ['a table that only the server writes', { table: 'project_closures', op: 'insert' }, 'forbidden'],
@@ -308,7 +308,7 @@ describe('a push', () => {
     ])
   })
 
-  it.each([-1e300, 0, Date.now() + 23 * 3_600_000])('takes a write of a clock that says %s', async (at) => {
+  test.each([-1e300, 0, Date.now() + 23 * 3_600_000])('takes a write of a clock that says %s', async (at) => {
     const mutation = world.ada.make({ ...insertTask(world), at })
     expect(await world.ada.push([mutation])).toMatchObject([{ kind: 'applied' }])
     const [task] = await world.query<{ right: boolean }>(
@@ -318,7 +318,7 @@ describe('a push', () => {
     expect(task).toEqual({ right: true })
   })
 
-  it('takes what agents upload, once, and no times of the future', async () => {
+  test('takes what agents upload, once, and no times of the future', async () => {
     const rowId = newId()
     const event = {
       table: 'agent_events',
@@ -348,7 +348,7 @@ describe('a push', () => {
     expect(await world.ada.one({ ...event, rowId: newId() })).toMatchObject({ error: { code: 'forbidden' } })
   })
 
-  it('gives no final answer to whoever is suspended just now', async () => {
+  test('gives no final answer to whoever is suspended just now', async () => {
     const user = await world.device('user', world.ben.principal.id)
     const mutation = user.make(insertTask(world))
     const setStatus = (status: string) =>
@@ -359,7 +359,7 @@ describe('a push', () => {
     expect(await user.push([mutation])).toMatchObject([{ kind: 'applied' }])
   })
 
-  it('reports what only the server sets', async () => {
+  test('reports what only the server sets', async () => {
     const outcome = await world.ada.one(
       insertTask(world, { version: 9, attemptCount: 4, createdAt: '2020-01-01T00:00:00.000Z' }),
     )

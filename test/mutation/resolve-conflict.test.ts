@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Resolution } from '../../protocol/messages/mutation.ts'
 import type { Json, Row } from '../../protocol/rows/row.ts'
 import { resolveConflict } from '../../server/mutation/resolve-conflict.ts'
@@ -33,29 +33,29 @@ const settles = (set: object) => ({ kind: 'settle', set })
 const refused = (code: string) => ({ kind: 'refused', refusal: { code } })
 
 describe('taking the client side', () => {
-  it('writes the losing value', () => {
+  test('writes the losing value', () => {
     expect(resolve(client, 'field', { title: { base: 'A', mine: 'mine', theirs: 'theirs' } })).toEqual(
       settles({ title: 'mine' }),
     )
   })
 
-  it('writes of an object only the keys that the device had changed', () => {
+  test('writes of an object only the keys that the device had changed', () => {
     expect(
       resolve(client, 'field', { meta: { base: { x: 1, y: 1 }, mine: { x: 3, y: 1 }, theirs: { x: 2 } } }),
     ).toEqual(settles({ meta: { x: 3, later: 1 } }))
   })
 
-  it('keeps in a set what others did to it', () => {
+  test('keeps in a set what others did to it', () => {
     expect(resolve(client, 'delete_update', { tags: { base: ['a'], mine: ['b'], theirs: ['a'] } })).toEqual(
       settles({ tags: ['b', 'theirs'] }),
     )
   })
 
-  it('changes nothing where the row has the value meanwhile', () => {
+  test('changes nothing where the row has the value meanwhile', () => {
     expect(resolve(client, 'field', { title: { base: 'A', mine: 'theirs', theirs: 'B' } })).toEqual(settles({}))
   })
 
-  it('moves a status by legal steps only', () => {
+  test('moves a status by legal steps only', () => {
     expect(resolve(client, 'transition', { status: { base: 'pending', mine: 'done', theirs: 'doing' } })).toEqual(
       settles({ status: 'done' }),
     )
@@ -69,7 +69,7 @@ describe('taking the client side', () => {
     ).toMatchObject(refused('transition_refused'))
   })
 
-  it('deletes where the client deleted, and brings back where the server did', () => {
+  test('deletes where the client deleted, and brings back where the server did', () => {
     expect(resolve(client, 'update_delete', { title: { base: 'A', mine: null, theirs: 'theirs' } })).toEqual(
       settles({ deletedAt }),
     )
@@ -84,13 +84,13 @@ describe('taking the client side', () => {
 })
 
 describe('taking neither side', () => {
-  it('changes nothing for the server side', () => {
+  test('changes nothing for the server side', () => {
     expect(resolve({ take: 'server' }, 'field', { title: { base: 'A', mine: 'mine', theirs: 'B' } })).toEqual(
       settles({}),
     )
   })
 
-  it.each([
+  test.each([
     ['writes the patch', { title: 'both', rank: 2 }, settles({ title: 'both', rank: 2 })],
     ['leaves server columns alone', { version: 9 }, settles({})],
     ['refuses unknown columns', { nothing: 1 }, refused('unknown_column')],

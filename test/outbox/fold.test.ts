@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { cancels, fold, type FoldContext } from '../../client-sdk/outbox/fold.ts'
 import type { OutboxEntry } from '../../client-sdk/store/store.ts'
 import { testIds } from '../replica/replica-schema.ts'
@@ -17,7 +17,7 @@ function entry(values: Partial<Unsent>, other: Partial<OutboxEntry> = {}): Outbo
 const alone: Omit<FoldContext, 'last'> = { isReferenced: () => false, positionOf: () => undefined }
 
 describe('a patch', () => {
-  it('folds into an insert', () => {
+  test('folds into an insert', () => {
     const last = entry({ op: 'insert', set: { title: 'a', body: 'b' } })
     expect(fold(mutation({ set: { title: 'c' }, base: { title: 'a' } }), { ...alone, last })?.mutation).toEqual({
       ...last.mutation,
@@ -25,7 +25,7 @@ describe('a patch', () => {
     })
   })
 
-  it('folds into a patch, with the base of the first touch', () => {
+  test('folds into a patch, with the base of the first touch', () => {
     const last = entry({ set: { title: 'b' }, base: { title: 'a' } })
     const folded = fold(mutation({ set: { title: 'c', body: 'y' }, base: { title: 'b', body: 'x' } }), {
       ...alone,
@@ -38,7 +38,7 @@ describe('a patch', () => {
     })
   })
 
-  it.each<[string, OutboxEntry | undefined, Partial<FoldContext>, Partial<Unsent>]>([
+  test.each<[string, OutboxEntry | undefined, Partial<FoldContext>, Partial<Unsent>]>([
     ['there is none before', undefined, {}, {}],
     ['the one before was sent', entry({ set: { title: 'b' } }, { status: 'syncing' }), {}, {}],
     ['the one before was refused', entry({ set: { title: 'b' } }, { status: 'rejected' }), {}, {}],
@@ -55,7 +55,7 @@ describe('a patch', () => {
     expect(fold(mutation({ set: { title: 'c' }, ...values }), { ...alone, ...context, last })).toBeNull()
   })
 
-  it('takes over what it depends on from before', () => {
+  test('takes over what it depends on from before', () => {
     const [before, last] = [testIds(), entry({ set: { title: 'b' } }, { position: 5 })]
     const folded = fold(mutation({ set: { parentId: rowId }, dependsOn: [last.mutation.id, before] }), {
       ...alone,
@@ -66,7 +66,7 @@ describe('a patch', () => {
   })
 })
 
-it('increments fold to their sum', () => {
+test('increments fold to their sum', () => {
   const last = entry({ op: 'increment', inc: { useCount: 2 } })
   expect(fold(mutation({ op: 'increment', inc: { useCount: 3, other: 1 } }), { ...alone, last })?.mutation.inc).toEqual(
     { useCount: 5, other: 1 },
@@ -77,11 +77,11 @@ describe('a delete', () => {
   const insert = entry({ op: 'insert', set: {} })
   const remove = mutation({ op: 'delete' })
 
-  it('cancels an insert that was never sent', () => {
+  test('cancels an insert that was never sent', () => {
     expect(cancels(remove, [insert], () => false)).toBe(true)
   })
 
-  it('does not when it was sent, is referred to, or is not the only write', () => {
+  test('does not when it was sent, is referred to, or is not the only write', () => {
     expect(cancels(remove, [{ ...insert, status: 'syncing' }], () => false)).toBe(false)
     expect(cancels(remove, [insert], () => true)).toBe(false)
     expect(cancels(remove, [insert, entry({})], () => false)).toBe(false)

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { closureOf, dependenciesOf } from '../../client-sdk/outbox/depends.ts'
 import { Outbox } from '../../client-sdk/outbox/outbox.ts'
 import { rowSync } from '../../client-sdk/outbox/row-sync.ts'
@@ -26,25 +26,25 @@ const ids = (entries: readonly OutboxEntry[]): readonly string[] => entries.map(
 describe('a push', () => {
   const limits = { mutations: 3, bytes: 1e6 }
 
-  it('takes writes in order up to the limit', () => {
+  test('takes writes in order up to the limit', () => {
     const queue = [entry(), entry(), entry(), entry()]
     expect(selectPush(queue, limits)).toEqual(queue.slice(0, 3))
   })
 
-  it('never splits a group, even one above the limit', () => {
+  test('never splits a group, even one above the limit', () => {
     const group = testIds()
     const grouped = Array.from({ length: 4 }, () => entry({ group }))
     expect(selectPush([entry(), ...grouped], limits)).toHaveLength(1)
     expect(selectPush([...grouped, entry()], limits)).toEqual(grouped)
   })
 
-  it('keeps near the bytes, but takes at least one', () => {
+  test('keeps near the bytes, but takes at least one', () => {
     const big = (): OutboxEntry => entry({ set: { body: 'x'.repeat(1000) } })
     expect(selectPush([big(), big(), big()], { mutations: 100, bytes: 2500 })).toHaveLength(2)
     expect(selectPush([big(), big()], { mutations: 100, bytes: 10 })).toHaveLength(1)
   })
 
-  it('is measured as the frame that is sent, which it never falls below', () => {
+  test('is measured as the frame that is sent, which it never falls below', () => {
     const entries = [entry({ set: { body: '日本\u0007\ud800'.repeat(1000) } }), entry({ clientSeq: 0 })]
     const mutations = entries.map(({ mutation }, index) => ({ ...mutation, clientSeq: 2 ** 40 + index }))
     const frame = messageFrame({ type: 'push', mutations }).byteLength
@@ -64,7 +64,7 @@ describe('dependencies', () => {
       pending.filter(({ mutation }) => mutation.table === ref.table && mutation.rowId === ref.rowId),
     )
 
-  it('are the insert of the row and patches of the same columns, not other columns or increments', () => {
+  test('are the insert of the row and patches of the same columns, not other columns or increments', () => {
     const insert = entry({ rowId, op: 'insert' })
     const title = entry({ rowId, set: { title: 'a' } })
     const body = entry({ rowId, set: { body: 'a' } })
@@ -75,7 +75,7 @@ describe('dependencies', () => {
     expect(of(all, { op: 'delete' })).toEqual(ids([insert, title, body]))
   })
 
-  it('are the inserts of rows that are referred to', () => {
+  test('are the inserts of rows that are referred to', () => {
     const parent = entry({ op: 'insert' })
     const patch = entry({ rowId: parent.mutation.rowId, set: { title: 'x' } })
     expect(of([parent, patch], { op: 'insert', set: { parentId: parent.mutation.rowId, title: 'child' } })).toEqual(
@@ -83,7 +83,7 @@ describe('dependencies', () => {
     )
   })
 
-  it('are not writes that have ended or were refused', () => {
+  test('are not writes that have ended or were refused', () => {
     expect(
       of(
         [
@@ -95,7 +95,7 @@ describe('dependencies', () => {
     ).toEqual([])
   })
 
-  it('fall together with their groups', () => {
+  test('fall together with their groups', () => {
     const group = testIds()
     const [first, mate] = [entry({ group }), entry({ group })]
     const child = entry({ dependsOn: [mate.mutation.id] })
@@ -104,7 +104,7 @@ describe('dependencies', () => {
     expect([...fallen].toSorted()).toEqual([...ids([first, mate, child])].toSorted())
   })
 
-  it('and groups follow when writes get new ids', () => {
+  test('and groups follow when writes get new ids', () => {
     const group = testIds()
     const first = entry({ group })
     const second = entry({ group, dependsOn: [first.mutation.id] })
@@ -116,7 +116,7 @@ describe('dependencies', () => {
 })
 
 describe('the outbox', () => {
-  it('knows writes by row, by status, and whether they are referred to', () => {
+  test('knows writes by row, by status, and whether they are referred to', () => {
     const outbox = new Outbox()
     const first = entry()
     const second = entry({ rowId: first.mutation.rowId, dependsOn: [first.mutation.id] })
@@ -134,7 +134,7 @@ describe('the outbox', () => {
     expect([outbox.size, outbox.ofRow(first.mutation), outbox.pendingCount]).toEqual([0, [], 0])
   })
 
-  it('sends in the order of the calls, also writes that got new ids', () => {
+  test('sends in the order of the calls, also writes that got new ids', () => {
     const outbox = new Outbox()
     const entries = [entry(), entry(), entry()]
     outbox.apply(entries, [], () => null)
@@ -146,7 +146,7 @@ describe('the outbox', () => {
   })
 })
 
-it('the status of a row is what needs an eye first, then what has come least far', () => {
+test('the status of a row is what needs an eye first, then what has come least far', () => {
   const [local, syncing, acknowledged, rejected] = (['local', 'syncing', 'acknowledged', 'rejected'] as const).map(
     (status) => entry({}, { status }),
   )

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Tail } from '../../client-sdk/outbox/tail.ts'
 import type { SyncedEntry } from '../../client-sdk/store/store.ts'
 
@@ -32,31 +32,31 @@ function tailOf(
 }
 
 describe('the tail of ended writes', () => {
-  it('answers those after a counter, in the order in which the server took them', () => {
+  test('answers those after a counter, in the order in which the server took them', () => {
     const tail = tailOf({}, [ended(3), ended(1), ended(2)])
     expect(tail.after(1).map(({ mutation }) => mutation.id)).toEqual(['id-2', 'id-3'])
     tail.delete('id-3')
     expect(tail.after(1).map(({ mutation }) => mutation.id)).toEqual(['id-2'])
   })
 
-  it('keeps no more than so many', () => {
+  test('keeps no more than so many', () => {
     expect(tailOf({ writes: 3 }, [ended(1), ended(2), ended(3)]).overdue([ended(4)], 0)).toEqual(['id-1'])
     expect(tailOf({ writes: 3 }, []).overdue([ended(1), ended(2), ended(3), ended(4)], 0)).toEqual(['id-1'])
   })
 
-  it('keeps none for longer than so long', () => {
+  test('keeps none for longer than so long', () => {
     expect(tailOf({ ms: 10 }, [ended(1), ended(2, { endedAt: 5 })]).overdue([ended(3, { endedAt: 12 })], 12)).toEqual([
       'id-1',
     ])
   })
 
-  it('keeps no more text than so much', () => {
+  test('keeps no more text than so much', () => {
     const long = 'x'.repeat(1000)
     const entries = [ended(1, { text: long }), ended(2), ended(3)]
     expect(tailOf({ bytes: 1500 }, entries).overdue([ended(4, { text: long })], 0)).toEqual(['id-1'])
   })
 
-  it('lets a group go as a whole', () => {
+  test('lets a group go as a whole', () => {
     const tail = tailOf({ writes: 3 }, [ended(1, { group: 'g' }), ended(2, { group: 'g' }), ended(3)])
     expect(tail.overdue([ended(4)], 0)).toEqual(['id-1', 'id-2'])
   })

@@ -1,10 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { AgentDNA, AgentMemoryConfig } from '../../protocol/agents/agent-dna.ts'
 import * as fromSdk from '@tidewire/client/agent-dna'
 import { memoryType, scopeType } from '../../server/entities/enums.ts'
 
 describe('AgentDNA', () => {
-  it('fills every default from a name', () => {
+  test('fills every default from a name', () => {
     const dna = AgentDNA.parse({ identity: { name: 'scout' } })
     expect(dna).toMatchObject({
       schemaVersion: 1,
@@ -20,7 +20,7 @@ describe('AgentDNA', () => {
     expect(AgentDNA.parse(dna)).toEqual(dna)
   })
 
-  it.each([
+  test.each([
     ['an unknown sub-model', { identity: { name: 'a' }, soul: {} }],
     ['an unknown key in a sub-model', { identity: { name: 'a', colour: 'red' } }],
     ['no name', { identity: {} }],
@@ -32,15 +32,15 @@ describe('AgentDNA', () => {
     ],
   ])('refuses %s', (_, dna) => expect(AgentDNA.safeParse(dna).success).toBe(false))
 
-  it('takes anything as extras', () => {
+  test('takes anything as extras', () => {
     const extras = { a: { b: [1, null] } }
     expect(AgentDNA.parse({ identity: { name: 'a' }, extras }).extras).toEqual(extras)
   })
 
-  it('knows the scopes and kinds of memory that the tables know', () => {
+  test('knows the scopes and kinds of memory that the tables know', () => {
     expect(AgentMemoryConfig.shape.scopes.unwrap().element.options).toEqual(scopeType)
     expect(AgentMemoryConfig.shape.types.unwrap().element.options).toEqual(memoryType)
   })
 
-  it('is what the SDK has', () => expect(fromSdk.AgentDNA).toBe(AgentDNA))
+  test('is what the SDK has', () => expect(fromSdk.AgentDNA).toBe(AgentDNA))
 })

@@ -1,9 +1,9 @@
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { workflowDefinitionSchema } from '../../protocol/agents/workflow-definition.ts'
 
 const step = (key: string, ...dependsOn: string[]) => ({ key, title: key, dependsOn })
 
-it.each([
+test.each([
   ['one key twice', [step('a'), step('a')], 'steps.1.key'],
   ['what waits for nothing there is', [step('a', 'x')], 'steps.0.dependsOn'],
   ['what waits for itself', [step('a'), step('b', 'c'), step('c', 'a', 'b')], 'steps.1.dependsOn'],
@@ -13,7 +13,7 @@ it.each([
   ])
 })
 
-it('a workflow may be any graph without circles', () => {
+test('a workflow may be any graph without circles', () => {
   expect(
     workflowDefinitionSchema.safeParse({ steps: [step('d', 'b', 'c'), step('b', 'a'), step('c', 'a'), step('a')] })
       .success,

@@ -1,11 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { batch, openHeld, outcomeOf, welcome } from './open-replica.ts'
 import { blockOf, channel, projectId, serverTask } from './replica-schema.ts'
 
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
 
 describe('a welcome of another epoch', () => {
-  it('goes on in the epoch after the one it knows, and drops pages that were staged in that', async () => {
+  test('goes on in the epoch after the one it knows, and drops pages that were staged in that', async () => {
     const { replica } = await openHeld()
     await replica.applyBatch(batch(2))
     await replica.addSubscription({ id: 'more', channel, embeddings: false })
@@ -17,7 +17,7 @@ describe('a welcome of another epoch', () => {
     expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 3 })
   })
 
-  it('of yet another history gets the whole tail, for counters were given anew in between', async () => {
+  test('of yet another history gets the whole tail, for counters were given anew in between', async () => {
     const { replica } = await openHeld()
     for (const to of [2, 3, 4, 5]) {
       await replica.write([insertTask])

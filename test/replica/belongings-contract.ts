@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { WriteDraft } from '../../client-sdk/replica/write-draft.ts'
@@ -66,7 +66,7 @@ export function belongingsContract(open: () => Promise<ReplicaStore>): void {
       return rows.map(({ id }) => String(id)).toSorted()
     }
 
-    it('goes with it at once, says so in `$sync`, and stays gone when the delete comes back', async () => {
+    test('goes with it at once, says so in `$sync`, and stays gone when the delete comes back', async () => {
       const { rows, tag, ids, id } = await family()
       const changed: string[] = []
       const stop = opened.replica.onChange(({ tables }) => {
@@ -91,7 +91,7 @@ export function belongingsContract(open: () => Promise<ReplicaStore>): void {
       expect(await shown(opened, 'tasks', ids[2] ?? '')).toMatchObject({ deletedAt })
     })
 
-    it('comes back when the delete is refused, keeps what was written before, and goes again when it is retried', async () => {
+    test('comes back when the delete is refused, keeps what was written before, and goes again when it is retried', async () => {
       const { ids, id } = await family()
       await opened.replica.write([{ table: 'tasks', op: 'patch', rowId: ids[1] ?? '', set: { title: 'mine' } }])
       const [patch] = await answer('applied')
@@ -111,7 +111,7 @@ export function belongingsContract(open: () => Promise<ReplicaStore>): void {
       expect(opened.replica.writes()).toEqual([])
     })
 
-    it('comes back with its restore, but not what was deleted apart before', async () => {
+    test('comes back with its restore, but not what was deleted apart before', async () => {
       const { rows, ids, id } = await family()
       const [, part, piece] = rows
       await deliver([{ ...piece, deletedAt: '2026-11-21T00:00:00.000Z', version: 2 }])
@@ -128,7 +128,7 @@ export function belongingsContract(open: () => Promise<ReplicaStore>): void {
       expect(opened.replica.writes()).toEqual([])
     })
 
-    it('goes with a row of the same transaction, and all of it comes back with a refusal', async () => {
+    test('goes with a row of the same transaction, and all of it comes back with a refusal', async () => {
       const { ids, id } = await family()
       const child = testIds()
       await opened.replica.write(
@@ -144,7 +144,7 @@ export function belongingsContract(open: () => Promise<ReplicaStore>): void {
       for (const { mutation } of opened.replica.writes()) await opened.replica.discard(mutation.id).catch(() => [])
     })
 
-    it('is as it was after a restart', async () => {
+    test('is as it was after a restart', async () => {
       const { ids, id } = await family()
       await write({ op: 'delete', rowId: id })
       const before = await dump(opened)
@@ -155,7 +155,7 @@ export function belongingsContract(open: () => Promise<ReplicaStore>): void {
       for (const { mutation } of opened.replica.writes()) await opened.replica.discard(mutation.id)
     })
 
-    it('waits for the server when it is too much to keep beside', async () => {
+    test('waits for the server when it is too much to keep beside', async () => {
       const task = serverTask()
       const parts = Array.from({ length: mostTaken + 1 }, () => serverTask({ parentId: task['id'] ?? null }))
       await deliver([task, ...parts])

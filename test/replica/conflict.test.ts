@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { ReplicaChange } from '../../client-sdk/replica/replica-change.ts'
 import { batch, deviceId, dump, openHeld, openReplica, outcomeOf, shown, sure } from './open-replica.ts'
 import { blockOf, channel, organizationId, serverTask, testIds, userId } from './replica-schema.ts'
@@ -44,7 +44,7 @@ describe('a conflict', () => {
     return { ...opened, id, conflict, seen }
   }
 
-  it('keeps the server value, is open on the row, and ends when it is settled elsewhere', async () => {
+  test('keeps the server value, is open on the row, and ends when it is settled elsewhere', async () => {
     const opened = await conflicted()
     const { replica, id, conflict } = opened
     expect(await shown(opened, 'tasks', id)).toMatchObject({ title: 'theirs' })
@@ -62,7 +62,7 @@ describe('a conflict', () => {
     expect(changes[0]?.states.get('tasks')).toEqual(new Set([id]))
   })
 
-  it.each([
+  test.each([
     ['is deleted', channel, batch(4, { deletes: [{ table: 'sync_conflicts', ids: ['conflict'] }] })],
     ['lives in a channel that is lost', channel, batch(4, { leaves: [{ channel, revoked: true }] })],
     ['hangs under a channel that is lost', 'task', batch(4, { leaves: [{ channel, revoked: true }] })],
@@ -89,7 +89,7 @@ describe('a conflict', () => {
     expect(replica.syncOf('tasks', id).status).toBe('synced')
   })
 
-  it('is waited for again when its channel is followed again, and ends when it was settled meanwhile', async () => {
+  test('is waited for again when its channel is followed again, and ends when it was settled meanwhile', async () => {
     const opened = await conflicted()
     const { replica, id, conflict, seen } = opened
     const refollow = async (to: number, status: string): Promise<void> => {
@@ -110,7 +110,7 @@ describe('a conflict', () => {
     expect(replica.syncOf('tasks', id).status).toBe('synced')
   })
 
-  it('ends when it was settled while its channel was fetched anew', async () => {
+  test('ends when it was settled while its channel was fetched anew', async () => {
     const opened = await conflicted()
     const { replica, conflict, seen } = opened
     await replica.refetch('project')
@@ -121,7 +121,7 @@ describe('a conflict', () => {
     expect(replica.writes()).toEqual([])
   })
 
-  it('is settled at once by a resolve, offline too, and stays so', async () => {
+  test('is settled at once by a resolve, offline too, and stays so', async () => {
     const opened = await conflicted()
     const { replica, id, conflict, seen } = opened
     const [resolve] = await replica.write([

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Replica } from '../../client-sdk/replica/replica.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { seededRandom } from '../../lib/random.ts'
@@ -13,7 +13,7 @@ async function open(outbox: { readonly writes: number; readonly bytes: number })
   return Replica.open({ ...parts, store: createMemoryStore(replicaSchema), outbox })
 }
 
-it('takes so many writes and no more, and none of a transaction that goes beyond', async () => {
+test('takes so many writes and no more, and none of a transaction that goes beyond', async () => {
   const replica = await open({ writes: 3, bytes: 1e6 })
   await replica.write([insertTask(), insertTask()])
   await expect(replica.write([insertTask(), insertTask()], { group: true })).rejects.toMatchObject({
@@ -24,7 +24,7 @@ it('takes so many writes and no more, and none of a transaction that goes beyond
   await expect(replica.write([insertTask()])).rejects.toMatchObject({ code: 'outbox_full' })
 })
 
-it('takes so much text and no more, until some of it has gone', async () => {
+test('takes so much text and no more, until some of it has gone', async () => {
   const replica = await open({ writes: 100, bytes: 3000 })
   const [first] = await replica.write([insertTask('x'.repeat(1000))])
   const [second] = await replica.write([insertTask('x'.repeat(1000))])
@@ -42,7 +42,7 @@ it('takes so much text and no more, until some of it has gone', async () => {
   await replica.write([insertTask('x'.repeat(1000))])
 })
 
-it('gives up or repeats only what is parked: what is on its way may have arrived', async () => {
+test('gives up or repeats only what is parked: what is on its way may have arrived', async () => {
   const { replica } = await openHeld()
   const [entry] = await replica.write([insertTask()])
   const { id } = sure(entry).mutation
@@ -58,7 +58,7 @@ describe('a server that takes little in one push', () => {
   const limits = { messageBytes: 10_000, pushMutations: 3, subscriptions: 1, windowBatches: 1 }
   const seqs = (mutations: readonly { readonly clientSeq: number }[]) => mutations.map(({ clientSeq }) => clientSeq)
 
-  it('is never sent more, by bytes or by writes', async () => {
+  test('is never sent more, by bytes or by writes', async () => {
     const { replica } = await openReplica()
     await replica.applyWelcome(welcome({ limits }))
     for (let count = 0; count < 4; count++) await replica.write([insertTask('日'.repeat(2000))])
@@ -69,7 +69,7 @@ describe('a server that takes little in one push', () => {
     expect(pushes.map(seqs)).toEqual([[1], [2], [3], [4, 5, 6], [7, 8], []])
   })
 
-  it('has a write of its own for an addition that would make the one before too large', async () => {
+  test('has a write of its own for an addition that would make the one before too large', async () => {
     const { replica } = await openReplica()
     await replica.applyWelcome(welcome({ limits: { ...limits, messageBytes: 750 } }))
     const [first] = await replica.write([insertTask('x'.repeat(200))])
@@ -82,7 +82,7 @@ describe('a server that takes little in one push', () => {
     expect(replica.writes()[1]?.mutation.dependsOn).toEqual([sure(first).mutation.id])
   })
 
-  it('makes a write fail at once that has more, and a group', async () => {
+  test('makes a write fail at once that has more, and a group', async () => {
     const { replica } = await openReplica()
     await replica.applyWelcome(welcome({ limits }))
     const most = insertTask('x'.repeat(6000))
@@ -100,7 +100,7 @@ describe('a server that takes little in one push', () => {
     expect(replica.writes()).toHaveLength(2)
   })
 
-  it('that another one had sent already leaves no gap in the counters', async () => {
+  test('that another one had sent already leaves no gap in the counters', async () => {
     const { replica } = await openReplica()
     await replica.applyWelcome(welcome())
     await replica.write([insertTask()])
@@ -124,7 +124,7 @@ describe('a server that takes little in one push', () => {
     expect(seqs(await replica.nextPush(100, 1e6, 3))).toEqual([4, 5])
   })
 
-  it('that has answered them is asked for the answer, without the values', async () => {
+  test('that has answered them is asked for the answer, without the values', async () => {
     const { replica } = await openReplica()
     await replica.applyWelcome(welcome())
     const group = await replica.write([insertTask('x'.repeat(6000)), insertTask('x'.repeat(6000))], { group: true })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
-import { expect, it } from 'vitest'
+import { expect, test } from 'vitest'
 import { TideError } from '../../protocol/error.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Row } from '../../protocol/rows/row.ts'
@@ -362,7 +362,7 @@ const settledBeforeRefusal: Action[] = [
   { do: 'answer' },
 ]
 
-it('shows what replaying every write over the server rows gives, and ends with nothing pending', async () => {
+test('shows what replaying every write over the server rows gives, and ends with nothing pending', async () => {
   const runs = Number(process.env['TIDEWIRE_RUNS'] ?? 150)
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 1, maxLength: 60 }), async (actions) => {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStore } from '../../client-sdk/store/open-store.ts'
 import type { ReplicaStore } from '../../client-sdk/store/store.ts'
 import { belongingsContract } from './belongings-contract.ts'
@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
-it('a replica on disk writes before it knows whose it is, bootstraps under pending writes, and reopens as it was', async () => {
+test('a replica on disk writes before it knows whose it is, bootstraps under pending writes, and reopens as it was', async () => {
   const place = { kind: 'pglite', dir } as const
   let opened = await openReplica(await openStore(place, replicaSchema))
   const [early] = await opened.replica.write([

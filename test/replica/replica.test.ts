@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { ReplicaChange } from '../../client-sdk/replica/replica-change.ts'
 import { WriteTracker } from '../../client-sdk/tables/write.ts'
 import { batch, dump, openHeld, openReplica, outcomeOf, shown, sure, welcome } from './open-replica.ts'
@@ -7,7 +7,7 @@ import { blockOf, channel, organizationId, projectId, serverTask, testIds } from
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
 
 describe('a write', () => {
-  it('shows at once, is local, and survives a reopening', async () => {
+  test('shows at once, is local, and survives a reopening', async () => {
     const opened = await openHeld()
     const [entry] = await opened.replica.write([insertTask])
     const id = entry?.mutation.rowId ?? ''
@@ -25,7 +25,7 @@ describe('a write', () => {
     expect(await dump(again)).toEqual(await dump(opened))
   })
 
-  it('is local, syncing, acknowledged, synced, and never flickers', async () => {
+  test('is local, syncing, acknowledged, synced, and never flickers', async () => {
     const opened = await openHeld()
     const { replica } = opened
     const task = serverTask({ title: 'old' })
@@ -52,7 +52,7 @@ describe('a write', () => {
     expect(replica.writes()).toEqual([])
   })
 
-  it('ends synced also when it comes back before its outcome', async () => {
+  test('ends synced also when it comes back before its outcome', async () => {
     const opened = await openHeld()
     const { replica } = opened
     const task = serverTask()
@@ -77,7 +77,7 @@ describe('a write', () => {
     expect(await write.outcome).toMatchObject({ kind: 'applied' })
   })
 
-  it('that is refused shows the row as the server has it, parks what depends on it, and can be retried', async () => {
+  test('that is refused shows the row as the server has it, parks what depends on it, and can be retried', async () => {
     const opened = await openHeld()
     const { replica } = opened
     const [insert] = await replica.write([insertTask])
@@ -107,7 +107,7 @@ describe('a write', () => {
     expect(replica.writes()).toEqual([])
   })
 
-  it('of a group is sent whole and refused alone as a draft', async () => {
+  test('of a group is sent whole and refused alone as a draft', async () => {
     const { replica } = await openHeld()
     const drafts = [insertTask, insertTask, insertTask]
     const entries = await replica.write(drafts, { group: true })
@@ -119,7 +119,7 @@ describe('a write', () => {
     expect(replica.writes()).toHaveLength(3)
   })
 
-  it('folds into an unsent one and keeps the base of the first touch', async () => {
+  test('folds into an unsent one and keeps the base of the first touch', async () => {
     const opened = await openHeld()
     const { replica } = opened
     const task = serverTask({ title: 'a' })
@@ -135,7 +135,7 @@ describe('a write', () => {
     expect(third?.mutation.base).toEqual({ title: 'c' })
   })
 
-  it('that deletes a row never sent leaves nothing to send', async () => {
+  test('that deletes a row never sent leaves nothing to send', async () => {
     const opened = await openHeld()
     const { replica } = opened
     const [insert] = await replica.write([insertTask])
@@ -151,7 +151,7 @@ describe('a write', () => {
     expect(await replica.nextPush(100, 1e6)).toEqual([])
   })
 
-  it('of a set-like row has the same id on every device and brings a removed one back', async () => {
+  test('of a set-like row has the same id on every device and brings a removed one back', async () => {
     const [one, two] = [await openHeld(1), await openHeld(2)]
     const task = serverTask()
     for (const { replica } of [one, two]) await replica.applyBatch(batch(2, { blocks: [blockOf('tasks', [task])] }))
@@ -164,7 +164,7 @@ describe('a write', () => {
     expect(await shown(two, 'task_tags', rowId)).toMatchObject({ deletedAt: null })
   })
 
-  it('is refused when the descriptors say so', async () => {
+  test('is refused when the descriptors say so', async () => {
     const { replica } = await openHeld()
     const task = serverTask()
     const rowId = String(task['id'])
@@ -195,7 +195,7 @@ describe('a write', () => {
 })
 
 describe('a batch', () => {
-  it('purges a lost channel but keeps what this replica has yet to send', async () => {
+  test('purges a lost channel but keeps what this replica has yet to send', async () => {
     const opened = await openHeld()
     const { replica } = opened
     const [kept, edited] = [serverTask(), serverTask()]
@@ -221,7 +221,7 @@ describe('a batch', () => {
     expect(replica.writes()).toHaveLength(2)
   })
 
-  it('that completes a bootstrap lays pending writes over the new state', async () => {
+  test('that completes a bootstrap lays pending writes over the new state', async () => {
     const opened = await openHeld()
     const { replica } = opened
     const [stays, goes] = [serverTask({ title: 'one' }), serverTask({ title: 'two' })]
@@ -247,7 +247,7 @@ describe('a batch', () => {
     expect(replica.meta.cursor).toEqual({ epoch: 'second', seq: 7 })
   })
 
-  it('older than the replica is refused and changes nothing', async () => {
+  test('older than the replica is refused and changes nothing', async () => {
     const opened = await openHeld()
     await opened.replica.applyBatch(batch(5))
     const before = await dump(opened)
@@ -257,7 +257,7 @@ describe('a batch', () => {
     expect(await dump(opened)).toEqual(before)
   })
 
-  it('names its rows to listeners, and says "all" above a limit', async () => {
+  test('names its rows to listeners, and says "all" above a limit', async () => {
     const opened = await openHeld()
     const changes: ReplicaChange[] = []
     opened.replica.onChange((change) => changes.push(change))

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { ServerTime } from '../../client-sdk/replica/server-time.ts'
 import { uuidTime } from '../../lib/uuid.ts'
@@ -10,7 +10,7 @@ const day = 24 * 3_600_000
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
 
 describe('the time that writes are dated by', () => {
-  it("is the server's, by what the clock here was off when they last met", () => {
+  test("is the server's, by what the clock here was off when they last met", () => {
     let wall = startOfTests + 3 * day
     let monotonic = 0
     const time = new ServerTime({ now: () => wall, monotonic: () => monotonic }, 0)
@@ -25,7 +25,7 @@ describe('the time that writes are dated by', () => {
     expect(time.connected(startOfTests + 2000)).toBe(0)
   })
 
-  it('is that of a clock which was set while connected, also once the connection is gone', () => {
+  test('is that of a clock which was set while connected, also once the connection is gone', () => {
     let wall = startOfTests
     let monotonic = 0
     const time = new ServerTime({ now: () => wall, monotonic: () => monotonic }, 0)
@@ -37,7 +37,7 @@ describe('the time that writes are dated by', () => {
     expect(time.now()).toBe(startOfTests + 9_000)
   })
 
-  it('is the own, when the difference may be the way of a message', () => {
+  test('is the own, when the difference may be the way of a message', () => {
     const time = new ServerTime(new ManualClock(), 0)
     expect(time.connected(startOfTests - 4_000)).toBe(0)
     expect(time.now()).toBe(startOfTests)
@@ -47,7 +47,7 @@ describe('the time that writes are dated by', () => {
 describe('a replica whose clock is days ahead', () => {
   const wrong = (): ManualClock => new ManualClock(startOfTests + 3 * day)
 
-  it('dates what it never sent anew when it learns the time, and what depends on that goes on', async () => {
+  test('dates what it never sent anew when it learns the time, and what depends on that goes on', async () => {
     const opened = await openReplica(undefined, 1, wrong())
     const { replica } = opened
     const [task] = await replica.write([insertTask])
@@ -79,7 +79,7 @@ describe('a replica whose clock is days ahead', () => {
     })
   })
 
-  it('dates rightly from then on, offline and after a restart too', async () => {
+  test('dates rightly from then on, offline and after a restart too', async () => {
     const store = createMemoryStore(replicaSchema)
     const clock = wrong()
     const { replica } = await openReplica(store, 1, clock)
@@ -95,7 +95,7 @@ describe('a replica whose clock is days ahead', () => {
       for (const id of [mutation.id, mutation.rowId]) expect(uuidTime(id) - startOfTests).toBeLessThan(61_000)
   })
 
-  it('leaves alone what is dated well', async () => {
+  test('leaves alone what is dated well', async () => {
     const { replica } = await openReplica()
     await replica.write([insertTask])
     const before = replica.writes()

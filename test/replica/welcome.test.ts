@@ -1,11 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { batch, openHeld, openReplica, outcomeOf, shown, sure, welcome, type Opened } from './open-replica.ts'
 import { blockOf, organizationId, projectId, serverTask, testIds } from './replica-schema.ts'
 
 const insertTask = { table: 'tasks', op: 'insert', set: { projectId, title: 'mine' } } as const
 
 describe('a welcome', () => {
-  it('of another principal is refused', async () => {
+  test('of another principal is refused', async () => {
     const { replica } = await openHeld()
     await expect(replica.applyWelcome(welcome({ principal: { kind: 'user', id: testIds() } }))).rejects.toMatchObject({
       code: 'device_principal_mismatch',
@@ -15,7 +15,7 @@ describe('a welcome', () => {
     })
   })
 
-  it('fills in what a write before the first one could not know', async () => {
+  test('fills in what a write before the first one could not know', async () => {
     const opened = await openReplica()
     const [entry] = await opened.replica.write([{ table: 'tasks', op: 'insert', set: { title: 'early' } }])
     await opened.replica.applyWelcome(welcome({ resume: false }))
@@ -25,7 +25,7 @@ describe('a welcome', () => {
     })
   })
 
-  it('of a restored server gets the writes again that it has lost, without a gap', async () => {
+  test('of a restored server gets the writes again that it has lost, without a gap', async () => {
     const { replica } = await openHeld()
     await replica.write([insertTask])
     await replica.nextPush(100, 1e6)
@@ -64,7 +64,7 @@ describe('a welcome', () => {
       return { ...opened, rowId, row }
     }
 
-    it.each([
+    test.each([
       ['another epoch', { epoch: 'second', resume: false }],
       ['the same epoch, which it could even continue', {}],
     ])('gets what had ended since, even after a restart, with %s', async (_, values) => {
@@ -98,7 +98,7 @@ describe('a welcome', () => {
       expect(await replica.nextPush(100, 1e6)).toHaveLength(2)
     })
 
-    it('sends a refused one once more when the row comes that it was refused for, and no other', async () => {
+    test('sends a refused one once more when the row comes that it was refused for, and no other', async () => {
       const opened = await openHeld()
       const { replica, store } = opened
       const row = { ...serverTask({ title: 'T' }), id: testIds() }
@@ -130,20 +130,20 @@ describe('a welcome', () => {
       }
     })
 
-    it('sends nothing again to a server that knows this device no more, within one epoch', async () => {
+    test('sends nothing again to a server that knows this device no more, within one epoch', async () => {
       const { replica } = await written()
       await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0 }))
       expect(replica.writes()).toEqual([])
       expect(await replica.nextPush(100, 1e6)).toEqual([])
     })
 
-    it('sends everything again to one that has never heard of this device, in another epoch', async () => {
+    test('sends everything again to one that has never heard of this device, in another epoch', async () => {
       const { replica } = await written()
       await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0, epoch: 'second', resume: false }))
       expect((await replica.nextPush(100, 1e6)).map(({ clientSeq }) => clientSeq)).toEqual([1, 2, 3, 4])
     })
 
-    it('sends nothing again under a new identity', async () => {
+    test('sends nothing again under a new identity', async () => {
       const { replica } = await written()
       await replica.takeNewIdentity()
       await replica.applyWelcome(welcome({ deviceId: testIds(), clientSeq: 0, epoch: 'second', resume: false }))
@@ -167,7 +167,7 @@ describe('a welcome', () => {
     }
     const states = ({ replica }: Pick<Opened, 'replica'>) => replica.subscriptions.map(({ state }) => state)
 
-    it.each([
+    test.each([
       ['batch', 'held'],
       ['page', 'staging'],
     ] as const)(
@@ -191,7 +191,7 @@ describe('a welcome', () => {
       },
     )
 
-    it('goes on as it was where all rows had all columns that are known here', async () => {
+    test('goes on as it was where all rows had all columns that are known here', async () => {
       const opened = await openHeld()
       const blocks = [blockOf('tasks', [serverTask({ title: 'T' })])]
       await opened.replica.applyBatch(batch(2, { blocks }))
@@ -200,7 +200,7 @@ describe('a welcome', () => {
     })
   })
 
-  it('of a server ahead leads to a new identity and to new ids for what has no answer', async () => {
+  test('of a server ahead leads to a new identity and to new ids for what has no answer', async () => {
     const { replica } = await openHeld()
     const [entry] = await replica.write([insertTask])
     await replica.nextPush(100, 1e6)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { chromium, type BrowserContext, type Page } from 'playwright-core'
 import { build, defaultClientConditions, preview, type InlineConfig, type PreviewServer } from 'vite'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { findServices } from '../../scripts/services.ts'
 import type { ReplicaContent, ReplicaPage } from './browser-page/replica-page.ts'
 
@@ -74,7 +74,7 @@ const full: ReplicaContent = {
   nearest: 'note 17',
 }
 
-it('finds all rows and writes again after a reload, on the private file system', async () => {
+test('finds all rows and writes again after a reload, on the private file system', async () => {
   const page = await openPage('reload')
   await page.evaluate(() => replicaPage.fill())
   expect(await page.evaluate(() => replicaPage.read())).toEqual(full)
@@ -84,7 +84,7 @@ it('finds all rows and writes again after a reload, on the private file system',
   await page.close()
 })
 
-it('finds all rows and writes again on IndexedDB, though the page goes right after the last commit', async () => {
+test('finds all rows and writes again on IndexedDB, though the page goes right after the last commit', async () => {
   const safari =
     'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15'
   const page = await openPage('indexed', safari)
@@ -95,7 +95,7 @@ it('finds all rows and writes again on IndexedDB, though the page goes right aft
   await page.close()
 })
 
-it('goes on in another tab when the first has gone without closing it', async () => {
+test('goes on in another tab when the first has gone without closing it', async () => {
   const first = await openPage('tabs')
   await first.evaluate(() => replicaPage.fill())
   await first.close()
@@ -107,7 +107,7 @@ it('goes on in another tab when the first has gone without closing it', async ()
   await second.close()
 })
 
-it('brings no module of Node to browsers', async () => {
+test('brings no module of Node to browsers', async () => {
   const assets = join(folder, 'site', 'assets')
   const scripts = (await readdir(assets)).filter((name) => name.endsWith('.js'))
   expect(scripts.filter((name) => name.startsWith('browser-worker-entry'))).toHaveLength(1)
@@ -116,7 +116,7 @@ it('brings no module of Node to browsers', async () => {
   expect(own.filter((text) => /folder-lock|lockFolder/.test(text))).toEqual([])
 })
 
-it('refuses what finds no room in the storage of the browser, keeps what it confirmed, and goes on when there is room again', async () => {
+test('refuses what finds no room in the storage of the browser, keeps what it confirmed, and goes on when there is room again', async () => {
   const page = await openPage('quota')
   await page.evaluate(() => replicaPage.write(1))
   const session = await context.newCDPSession(page)

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openStore } from '../../client-sdk/store/open-store.ts'
 import { contractSchema } from '../../client-sdk/testing/contract-schema.ts'
 import { idOf } from '../../client-sdk/testing/contract-rows.ts'
@@ -37,7 +37,7 @@ async function writeAndKill(first: number, count: number): Promise<number> {
   return last
 }
 
-it('has every commit that was confirmed, whole, after the process was killed', async () => {
+test('has every commit that was confirmed, whole, after the process was killed', async () => {
   let first = 1
   for (const count of [5, 37, 80]) {
     const confirmed = await writeAndKill(first, count)
@@ -55,7 +55,7 @@ it('has every commit that was confirmed, whole, after the process was killed', a
   }
 }, 240_000)
 
-it('refuses a second process, and lets it in after the first was closed', async () => {
+test('refuses a second process, and lets it in after the first was closed', async () => {
   const store = await openStore({ kind: 'pglite', dir }, contractSchema)
   await expect(openStore({ kind: 'pglite', dir }, contractSchema)).rejects.toMatchObject({ code: 'replica_locked' })
   await store.close()

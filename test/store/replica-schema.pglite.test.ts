@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import { emptyMeta, type OutboxEntry, type ReplicaStore } from '../../client-sdk/store/store.ts'
@@ -79,7 +79,7 @@ async function fill(store: ReplicaStore): Promise<void> {
   await store.close()
 }
 
-it('keeps everything when the schema is the same', async () => {
+test('keeps everything when the schema is the same', async () => {
   await fill(await open(contractSchema))
   const store = await open(contractSchema)
   expect((await store.load()).subscriptions).toContainEqual(held)
@@ -87,7 +87,7 @@ it('keeps everything when the schema is the same', async () => {
   expect(await store.staged('a', 'issues', [idOf(7)])).toHaveLength(1)
 })
 
-it('starts over with another schema, but for what is pending here', async () => {
+test('starts over with another schema, but for what is pending here', async () => {
   await fill(await open(contractSchema))
   const store = await open(changed)
   const state = await store.load()
@@ -108,7 +108,7 @@ it('starts over with another schema, but for what is pending here', async () => 
   expect(await store.query('signals', {})).toEqual([signal(5, channelA)])
 })
 
-it('finds what the store of an updated app holds in the simulation', async () => {
+test('finds what the store of an updated app holds in the simulation', async () => {
   const { effort } = changed['issues']?.columns ?? {}
   if (effort === undefined) throw new Error('The changed schema has no column effort.')
   const newer: Schema = {

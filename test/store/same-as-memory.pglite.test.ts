@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import type { StoreCommit } from '../../client-sdk/store/store.ts'
@@ -114,7 +114,7 @@ function someCommit(random: Random): StoreCommit {
   }
 }
 
-it.each([1, 2, 3, 4, 5, 6])(
+test.each([1, 2, 3, 4, 5, 6])(
   'holds the same rows as the memory store after every one of many random commits (seed %i)',
   async (seed) => {
     await shared.wipe()

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { shippedSchema } from '../../client-sdk/schema.generated.ts'
 import { createMemoryStore } from '../../client-sdk/store/memory-store.ts'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
@@ -69,7 +69,7 @@ function rowsOf(table: TableDescriptor, count: number, random: Random): Row[] {
   })
 }
 
-it.each(Object.values(schema).map((table) => ({ name: table.name, table })))(
+test.each(Object.values(schema).map((table) => ({ name: table.name, table })))(
   'keeps rows of $name as they are',
   async ({ name, table }) => {
     const random = seededRandom(name.length)

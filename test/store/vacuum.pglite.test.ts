@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createPgliteStore } from '../../client-sdk/store/pglite-store.ts'
 import type { OutboxEntry, ReplicaStore } from '../../client-sdk/store/store.ts'
 import { channelA, channelB, idOf, issue, pack } from '../../client-sdk/testing/contract-rows.ts'
@@ -26,7 +26,7 @@ async function vacuumed(table: string): Promise<boolean> {
   return (await shared.database.query<{ done: boolean }>(text, [table])).rows[0]?.done ?? false
 }
 
-it('takes back the space of rows that are changed over and over', async () => {
+test('takes back the space of rows that are changed over and over', async () => {
   const store = await open()
   const rows = Array.from({ length: 1000 }, (_, index) => issue(index, channelA))
   await store.commit({ blocks: [pack('issues', rows)] })
@@ -45,7 +45,7 @@ it('takes back the space of rows that are changed over and over', async () => {
   expect(once).toBeGreaterThan(0)
 })
 
-it('takes back the space of writes that have ended', async () => {
+test('takes back the space of writes that have ended', async () => {
   const store = await open()
   const entries = Array.from({ length: 1000 }, (_, index) => write(index + 1))
   await store.commit({ outbox: { puts: entries, deletes: [] } })
@@ -59,7 +59,7 @@ it('takes back the space of writes that have ended', async () => {
   expect(await size('tidewire.local_outbox')).toBeLessThan(14 * once)
 })
 
-it('takes back what an earlier run left behind, and what a purge removes', async () => {
+test('takes back what an earlier run left behind, and what a purge removes', async () => {
   const before = await open()
   const rows = Array.from({ length: 12_000 }, (_, index) => issue(index, channelB))
   await before.commit({ blocks: [pack('issues', rows)] })

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { ClientStatus } from '../../client-sdk/client-base.ts'
 import { clientOf, type Client } from '../../client-sdk/client.ts'
 import type { Transport } from '../../client-sdk/connection/transport.ts'
@@ -112,7 +112,7 @@ function until(tide: Client, isSo: (status: ClientStatus) => boolean): Promise<C
 }
 
 describe('tabs of one browser', () => {
-  it('share one replica and one connection, and see each other write', async () => {
+  test('share one replica and one connection, and see each other write', async () => {
     const [a, b] = [await browser.open('a'), await browser.open('b')]
     await a.tide.tasks.insert({ projectId, title: 'From A' })
     await shows(b.tide, ['From A'])
@@ -126,7 +126,7 @@ describe('tabs of one browser', () => {
     expect(browser.connections).toBe(1)
   })
 
-  it('export the one replica from each of them', async () => {
+  test('export the one replica from each of them', async () => {
     const [a, b] = [await browser.open('a'), await browser.open('b')]
     await a.tide.tasks.insert({ projectId, title: 'From A' })
     await b.tide.tasks.insert({ projectId, title: 'From B' })
@@ -137,7 +137,7 @@ describe('tabs of one browser', () => {
     }
   })
 
-  it('answer errors, vectors and transactions in a follower as in the leader', async () => {
+  test('answer errors, vectors and transactions in a follower as in the leader', async () => {
     const { tide } = (await browser.open('a'), await browser.open('b'))
     await expect(tide.tasks.update(newId(), { title: 'x' })).rejects.toMatchObject({ code: 'not_found' })
     await expect(tide.sql`select 1`).rejects.toMatchObject({ code: 'sql_unavailable' })
@@ -162,7 +162,7 @@ describe('tabs of one browser', () => {
     expect(await titles(tide)).toEqual(['One', 'Two'])
   })
 
-  it.each(['closes', 'crashes'] as const)('go on when the leader %s, with all that it had written', async (how) => {
+  test.each(['closes', 'crashes'] as const)('go on when the leader %s, with all that it had written', async (how) => {
     const [a, b, c] = [await browser.open('a'), await browser.open('b'), await browser.open('c')]
     await a.tide.tasks.insert({ projectId, title: 'From A' })
     const { $write } = await b.tide.tasks.insert({ projectId, title: 'From B' })
@@ -181,7 +181,7 @@ describe('tabs of one browser', () => {
     stop()
   })
 
-  it.each([
+  test.each([
     ['before the commit', false],
     ['after the commit, before the answer', true],
   ])('write once what was under way when the leader crashed %s', async (_, isCommitted) => {
@@ -200,7 +200,7 @@ describe('tabs of one browser', () => {
     browser.onCommit = () => Promise.resolve()
   })
 
-  it('give a write up without an error when the leader crashed after it had done so', async () => {
+  test('give a write up without an error when the leader crashed after it had done so', async () => {
     const [a, b] = [await browser.open('a'), await browser.open('b')]
     await b.tide.tasks.insert({ projectId, title: 'Kept' })
     const { $write } = await b.tide.tasks.insert({ projectId, title: 'Given up' })
@@ -216,7 +216,7 @@ describe('tabs of one browser', () => {
     await expect(b.tide.writes.discard($write.id)).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('send a refused write again once when the leader crashed after it had done so, and follow it under its new id', async () => {
+  test('send a refused write again once when the leader crashed after it had done so, and follow it under its new id', async () => {
     const first = await browser.open('first')
     await first.tide.tasks.insert({ projectId, title: 'Refused' })
     first.tabs.crash()
@@ -246,7 +246,7 @@ describe('tabs of one browser', () => {
     await expect(b.tide.writes.retry(id)).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('stay offline under a new leader when they were so on purpose', async () => {
+  test('stay offline under a new leader when they were so on purpose', async () => {
     const [a, b] = [await browser.open('a'), await browser.open('b')]
     b.tide.disconnect()
     await new Promise<void>((resolve) => {
@@ -263,7 +263,7 @@ describe('tabs of one browser', () => {
     expect(browser.connections).toBe(connections)
   })
 
-  it('are told when another one ends a subscription that they share, and can follow it anew', async () => {
+  test('are told when another one ends a subscription that they share, and can follow it anew', async () => {
     const [a, b] = [await browser.open('a'), await browser.open('b')]
     const [one, two] = [await a.tide.subscribe({ project: projectId }), await b.tide.subscribe({ project: projectId })]
     const ended = new Promise<string>((resolve) => two.onState(resolve))
@@ -273,7 +273,7 @@ describe('tabs of one browser', () => {
     expect((await b.tide.subscribe({ project: projectId })).state).toBe('bootstrapping')
   })
 
-  it('show a refusal of a subscription that came before they were opened', async () => {
+  test('show a refusal of a subscription that came before they were opened', async () => {
     const server = new ScriptedServer()
     browser.server = server
     const a = await browser.open('a')
@@ -293,7 +293,7 @@ describe('tabs of one browser', () => {
     )
   })
 
-  it('say that they may be behind from the moment at which the leader is gone, until another one has the replica', async () => {
+  test('say that they may be behind from the moment at which the leader is gone, until another one has the replica', async () => {
     const server = new ScriptedServer()
     browser.server = server
     const [a, b] = [await browser.open('a'), await browser.open('b')]
@@ -314,7 +314,7 @@ describe('tabs of one browser', () => {
     expect(browser.opened).toBe(2)
   })
 
-  it('show a room what the newest of them shows, until each has left or was killed', async () => {
+  test('show a room what the newest of them shows, until each has left or was killed', async () => {
     const server = new ScriptedServer()
     browser.server = server
     const [a, b, c] = [await browser.open('a'), await browser.open('b'), await browser.open('c')]
@@ -345,7 +345,7 @@ describe('tabs of one browser', () => {
     await shows(null)
   })
 
-  it('of an older version stop when a newer one leads, and never open the replica again', async () => {
+  test('of an older version stop when a newer one leads, and never open the replica again', async () => {
     const a = await browser.open('a')
     const newer = browser.bus.open('newer')
     const elected = newer.elect()
@@ -362,7 +362,7 @@ describe('tabs of one browser', () => {
     expect((await browser.open('later')).tide.status.pending).toBe(1)
   })
 
-  it.each([
+  test.each([
     [10, 'discarded', 'not_found'],
     [0, 'local', 'closed'],
   ] as const)(
@@ -379,13 +379,13 @@ describe('tabs of one browser', () => {
     },
   )
 
-  it('of another version of the app are refused', async () => {
+  test('of another version of the app are refused', async () => {
     await browser.open('a')
     const { agentTypes: _, ...older } = shippedSchema
     await expect(browser.open('b', older)).rejects.toMatchObject({ code: 'replica_locked' })
   })
 
-  it('say nothing while there is only one', async () => {
+  test('say nothing while there is only one', async () => {
     const { tide } = await browser.open('a')
     await tide.tasks.insert({ projectId, title: 'Alone' })
     expect(new Set(browser.bus.said.map(({ kind }) => kind))).toEqual(new Set(['who', 'leader']))
