@@ -1,6 +1,6 @@
 /**
  * The gateway: sockets outside, sessions inside. socket.io over WebSocket alone (no polling, so no sticky sessions
- * within one node), one binary message per frame. What a session does is in `gateway-session.ts`.
+ * within one server), one binary message per frame. What a session does is in `gateway-session.ts`.
  */
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Server, type DefaultEventsMap, type Socket } from 'socket.io'

@@ -49,7 +49,7 @@ const [tornMs, slowestTornMs] = [5, 500]
 
 /**
  * Feeds sessions that are behind, each from its own position, until they have reached the live loop: from the ring where
- * it holds all they need, else by a read of their own. Reads are bounded per node; nobody waits for a slow session.
+ * it holds all they need, else by a read of their own. Reads are bounded per server; nobody waits for a slow session.
  */
 export class CatchUp {
   readonly #options: CatchUpOptions

@@ -30,7 +30,7 @@ export interface ReadPlan {
 
 const nothing: readonly Followed[] = []
 
-/** The subscriptions of one session, kept in step with the channel index of the node. Most sessions have few, so they are a list. */
+/** The subscriptions of one session, kept in step with the channel index of the hub. Most sessions have few, so they are a list. */
 export class FollowedSet {
   readonly #index: ChannelIndex
   #all = nothing

@@ -29,7 +29,7 @@ export interface SessionOptions {
   readonly credentialsChanged?: () => void
 }
 
-/** Where a session begins, as its node says. */
+/** Where a session begins. */
 export interface Beginning {
   readonly epoch: string
   readonly resume: boolean

@@ -5,7 +5,7 @@
  *                                                       │
  *                            ring of recent steps ◀─────┘      session behind? from the ring, else its own advance
  *
- * One live loop per node reads each step once for all sessions. A session that reconnects, is slow, or activates a
+ * One live loop per server reads each step once for all sessions. A session that reconnects, is slow, or activates a
  * bootstrap is fed from its own position until it has reached the loop's; then it is live. See SPEC.md for the
  * states and the invariants.
  */
@@ -19,7 +19,7 @@ import type { HubSession, SessionOptions } from './hub-session.ts'
 import { silentObserver, type HubObserver } from './hub-observer.ts'
 import { defaultHubLimits, type HubLimits } from './limits.ts'
 import { KnownAccess } from './known-access.ts'
-import { Node } from './node.ts'
+import { LiveLoop } from './live-loop.ts'
 import type { SessionState } from './session-state.ts'
 import { Session, type SessionHost } from './session.ts'
 import { Pages } from './pages.ts'
@@ -87,7 +87,7 @@ export function createHub(options: HubOptions): Hub {
   const pages = new Pages(feed, clock, limits)
   const counts = { batches: 0, bytes: 0, sharedFrames: 0 }
   const accesses = new KnownAccess()
-  const node = new Node({
+  const loop = new LiveLoop({
     feed,
     source,
     tables,
@@ -101,8 +101,8 @@ export function createHub(options: HubOptions): Hub {
   const host: SessionHost = {
     tables,
     limits,
-    index: node.index,
-    feed: (session) => node.catchUp.feed(session),
+    index: loop.index,
+    feed: (session) => loop.catchUp.feed(session),
     access: (principal) => feed.access(principal),
     pages,
     known: (principal, access) => accesses.share(principal, access),
@@ -111,39 +111,39 @@ export function createHub(options: HubOptions): Hub {
       counts.bytes += batch.bytes
       if (batch.shared) counts.sharedFrames++
     },
-    gone: (session) => node.sessions.delete(session),
+    gone: (session) => loop.sessions.delete(session),
     clock,
     observer,
-    watched: (seq) => node.watched(seq),
+    watched: (seq) => loop.watched(seq),
   }
   return {
-    start: () => node.start(),
-    wake: () => node.wake(),
-    open: (options) => open(options, node, host),
+    start: () => loop.start(),
+    wake: () => loop.wake(),
+    open: (options) => open(options, loop, host),
     stats: () => ({
       ...counts,
-      sessions: node.sessions.size,
-      ...standing(node.sessions),
-      subscriptions: [...node.sessions].reduce((sum, session) => sum + session.subscriptions, 0),
-      position: node.position,
-      steps: node.steps,
+      sessions: loop.sessions.size,
+      ...standing(loop.sessions),
+      subscriptions: [...loop.sessions].reduce((sum, session) => sum + session.subscriptions, 0),
+      position: loop.position,
+      steps: loop.steps,
       pages: pages.reads,
-      catchUps: node.catchUp.reads,
-      lastCanaryAt: node.lastCanaryAt,
+      catchUps: loop.catchUp.reads,
+      lastCanaryAt: loop.lastCanaryAt,
     }),
-    stop: () => node.stop(),
+    stop: () => loop.stop(),
   }
 }
 
-async function open(options: SessionOptions, node: Node, host: SessionHost): Promise<HubSession> {
+async function open(options: SessionOptions, loop: LiveLoop, host: SessionHost): Promise<HubSession> {
   const { cursor, principal } = options
-  const { history } = node
+  const { history } = loop
   let at = await history.beginning(principal.deviceId, cursor)
   // Sessions end with their epoch; this one is not among them yet.
   while (at.epoch !== history.epoch) at = await history.beginning(principal.deviceId, cursor)
   const session = new Session(options, host, at)
   // Among the sessions before its access is read: no later loss can be missed.
-  node.sessions.add(session)
+  loop.sessions.add(session)
   try {
     session.admit(await host.access(principal))
   } catch (error) {

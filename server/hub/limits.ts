@@ -1,6 +1,6 @@
 import { mostSubscriptions, mostWindowBatches } from '../../protocol/limits.ts'
 
-/** Bounds of one node. `defaultHubLimits` says how much. */
+/** Bounds of one hub. `defaultHubLimits` says how much. */
 export interface HubLimits {
   /** Of one session. */
   readonly subscriptions: number
@@ -13,7 +13,7 @@ export interface HubLimits {
   /** The most rows of a page, and the bytes it is meant to stay near. */
   readonly pageRows: number
   readonly pageBytes: number
-  /** Pages read at the same time on this node; further ones wait. The same for catch-ups. */
+  /** Pages read at the same time on this server; further ones wait. The same for catch-ups. */
   readonly concurrentPages: number
   readonly concurrentCatchUps: number
   /** Changes kept in memory for sessions that are a little behind. */

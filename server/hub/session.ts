@@ -22,7 +22,7 @@ import { noExtras, type Batch, type StepFrames } from './step-frames.ts'
 import { verifiedFrame, VerifyQueue, type VerifyRequest } from './verify-queue.ts'
 import { Window } from './window.ts'
 
-/** What a session needs of its node. */
+/** What a session needs of its hub. */
 export interface SessionHost {
   readonly tables: DownTables
   readonly limits: HubLimits
@@ -270,7 +270,7 @@ export class Session implements HubSession {
     this.#options.credentialsChanged?.()
   }
 
-  // What follows is how the node feeds it.
+  // What follows is how the hub feeds it.
 
   plan(): ReadPlan {
     return this.#followed.plan(this.#seq)

@@ -83,7 +83,7 @@ const analyticsDoneMs = 14 * minute
 const nightMs = 23 * hour
 const monthMs = 30 * 24 * hour
 
-/** One canary per cluster: a node that finds a fresh one leaves it at that. One of the future is from before the clock was set back. */
+/** One canary per cluster: a server that finds a fresh one leaves it at that. One of the future is from before the clock was set back. */
 const canarySql = `
 select sync.mark_canary() where pg_try_advisory_xact_lock(${maintenanceLock}, 0) and not exists (
   select 1 from (select occurred_at from sync_changes where channel = 'canary' order by seq desc limit 1) newest

@@ -18,7 +18,7 @@ import type { Session } from './session.ts'
 import type { DownTables, Spec } from './spec.ts'
 import { StepFrames } from './step-frames.ts'
 
-export interface NodeOptions {
+export interface LiveLoopOptions {
   readonly feed: Feed
   readonly source: ChangeSource
   readonly tables: DownTables
@@ -41,15 +41,15 @@ const stepShare = 1 / 4
 const [comeBackMs, slowestComeBackMs] = [2, 5000]
 
 /**
- * The live loop of one node: reads each step once and hands it to every live session. A step that cannot be read is
+ * The live loop of a server: reads each step once and hands it to every live session. A step that cannot be read is
  * tried again from the same position, so nothing is skipped; while the loop waits, new commits pile up into one step.
  */
-export class Node {
+export class LiveLoop {
   readonly index = new ChannelIndex()
   readonly sessions = new Set<Session>()
   readonly catchUp: CatchUp
   readonly history: History
-  readonly #options: NodeOptions
+  readonly #options: LiveLoopOptions
   readonly #ring: Ring
   #watch = new AccessWatch()
   /** Sessions that became live since the last step began to be read, which may not have looked at their access. */
@@ -71,7 +71,7 @@ export class Node {
   #stopped = false
   #endPause: () => void = () => undefined
 
-  constructor(options: NodeOptions) {
+  constructor(options: LiveLoopOptions) {
     this.#options = options
     this.#ring = new Ring(options.limits.ringChanges)
     this.history = new History(options.feed, {
