@@ -9,14 +9,14 @@ import type { Expiries } from './expiries.ts'
 import type { Presence } from './presence.ts'
 import type { ActionCaller, Pusher, Searcher } from './seams.ts'
 
-/** A session, as others of the same device see it. */
-export interface DeviceSession {
+/** A connection, as others of the same device see it. */
+export interface DeviceConnection {
   /** When it was greeted, milliseconds since 1970. */
   readonly openedAt: number
   close(): void
 }
 
-/** What all sessions of a gateway share. */
+/** What all connections of a gateway share. */
 export interface GatewayDeps {
   readonly auth: Pick<Auth, 'authenticate'>
   readonly devices: DeviceRegistry
@@ -27,8 +27,8 @@ export interface GatewayDeps {
   readonly search: Searcher
   readonly actions: ActionCaller
   readonly presence: Presence
-  /** Sessions by device: a device that comes back takes the place of its own older connection. */
-  readonly byDevice: Map<string, DeviceSession>
+  /** By device: one that comes back takes the place of its own older connection. */
+  readonly byDevice: Map<string, DeviceConnection>
   /** A session of a device has begun here: it takes the place of one on another server too. */
   readonly opened?: (deviceId: string) => void
   readonly expiries: Expiries

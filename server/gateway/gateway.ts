@@ -1,6 +1,7 @@
 /**
  * The gateway: sockets outside, sessions inside. socket.io over WebSocket alone (no polling, so no sticky sessions
- * within one server), one binary message per frame. What a session does is in `gateway-session.ts`.
+ * within one server), one binary message per frame. A connection (`connection.ts`)
+ * that was greeted has a session (`session.ts`).
  */
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { Server, type DefaultEventsMap, type Socket } from 'socket.io'
@@ -11,7 +12,7 @@ import { frameEvent } from '../../protocol/packet-codec.ts'
 import { messageFrame } from '../../protocol/parse.ts'
 import { Admissions } from './admissions.ts'
 import type { GatewayDeps } from './gateway-deps.ts'
-import { GatewaySession } from './gateway-session.ts'
+import { Connection } from './connection.ts'
 import { Expiries } from './expiries.ts'
 import { isOriginAllowed } from './origin.ts'
 import { DistantPeers, type PresenceCarrier, type PresenceNews } from './distant-peers.ts'
@@ -89,7 +90,7 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
   const admissions = new Admissions('user or agent', limits.connectionsPerPrincipal)
   const places = new Admissions('address', limits.connectionsPerAddress)
   const all: GatewayDeps = { ...deps, presence, expiries: new Expiries(deps.clock), byDevice, opened, admissions }
-  const sessions = new Set<GatewaySession>()
+  const connections = new Set<Connection>()
   const { others, clock, random } = deps
   let isDraining = false
   // Above the limit that is answered with a code, so that only the absurd is cut without a word.
@@ -121,12 +122,14 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
     }
     const transport = new SocketTransport(socket, frameBytes)
     forgetHandshake(socket)
-    const session = new GatewaySession(all, transport)
-    sessions.add(session)
-    socket.on(frameEvent, (frame: unknown) => session.receive(frame instanceof Uint8Array ? frame : new Uint8Array(0)))
+    const connection = new Connection(all, transport)
+    connections.add(connection)
+    socket.on(frameEvent, (frame: unknown) =>
+      connection.receive(frame instanceof Uint8Array ? frame : new Uint8Array(0)),
+    )
     socket.on('disconnect', () => {
-      sessions.delete(session)
-      session.close()
+      connections.delete(connection)
+      connection.close()
       leave()
     })
   })
@@ -142,34 +145,34 @@ export function attachGateway(http: HttpServer, deps: GatewayOptions): Gateway {
       hear: (listener) => void io.on('presence', listener),
     }
     io.on('device', (deviceId, at) => {
-      const session = byDevice.get(deviceId)
+      const connection = byDevice.get(deviceId)
       // It has come back here since: the news is old.
-      if (session && session.openedAt < at) session.close()
+      if (connection && connection.openedAt < at) connection.close()
     })
     presence.join(new DistantPeers({ node, carrier, clock }))
   }
   return {
     get connections() {
-      return sessions.size
+      return connections.size
     },
     async drain() {
       isDraining = true
-      const all = [...sessions]
+      const all = [...connections]
       const each = Math.min(drainEachMs, drainMs / all.length)
       await Promise.all(
-        all.map(async (session, index) => {
+        all.map(async (connection, index) => {
           await new Promise<void>((resolve) => void clock.after(index * each, resolve))
-          await session.drain(Math.ceil(random.next() * returnMs))
+          await connection.drain(Math.ceil(random.next() * returnMs))
         }),
       )
     },
     tell(error) {
-      for (const session of sessions) session.tell(error)
+      for (const connection of connections) connection.tell(error)
     },
     async close() {
       presence.stop()
       deps.standings?.stop()
-      for (const session of sessions) session.close()
+      for (const connection of connections) connection.close()
       await io.close()
     },
   }

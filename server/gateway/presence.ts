@@ -7,7 +7,7 @@ import type { DistantPeers, Peer, PresenceChange } from './distant-peers.ts'
 type State = Readonly<Record<string, Json>>
 
 /** A session as presence sees it. */
-export interface Attendant {
+export interface PresenceSession {
   readonly principal: DevicePrincipal
   readonly deviceName: string
   follows(channel: string): boolean
@@ -27,9 +27,9 @@ const gatherMs = 50
  */
 export class Presence {
   readonly #clock: Clock
-  readonly #attendants = new Map<string, Set<Attendant>>()
+  readonly #sessions = new Map<string, Set<PresenceSession>>()
   /** Channels carry the ids of rows, so none is of two organizations. */
-  readonly #channels = new Map<string, Map<Attendant, { readonly key: string; readonly state: State }>>()
+  readonly #channels = new Map<string, Map<PresenceSession, { readonly key: string; readonly state: State }>>()
   readonly #changed = new Map<string, { readonly organizationId: string; readonly changes: Map<string, Peer | null> }>()
   #distant: DistantPeers | undefined
   #keys = 0
@@ -45,51 +45,48 @@ export class Presence {
       own: () =>
         [...this.#channels].map(([channel, present]): PresenceChange => {
           const [first] = present.keys()
-          const peers = [...present].map(([attendant, { key, state }]): [string, Peer] => [
-            key,
-            toPeer(attendant, state),
-          ])
+          const peers = [...present].map(([session, { key, state }]): [string, Peer] => [key, toPeer(session, state)])
           return { channel, organizationId: first?.principal.organizationId ?? '', peers }
         }),
       changed: (channel, organizationId) => this.#gather(channel, organizationId),
     })
   }
 
-  enter(attendant: Attendant): void {
-    const { organizationId } = attendant.principal
-    const others = this.#attendants.get(organizationId) ?? new Set()
-    this.#attendants.set(organizationId, others.add(attendant))
+  enter(session: PresenceSession): void {
+    const { organizationId } = session.principal
+    const others = this.#sessions.get(organizationId) ?? new Set()
+    this.#sessions.set(organizationId, others.add(session))
   }
 
-  /** Sets or, with null, takes away what `attendant` shows in a channel. */
-  set(attendant: Attendant, channel: string, state: State | null): void {
-    const present = this.#channels.get(channel) ?? new Map<Attendant, { key: string; state: State }>()
-    const key = present.get(attendant)?.key ?? String((this.#keys += 1))
-    if (state) present.set(attendant, { key, state })
-    else if (!present.delete(attendant)) return
+  /** Sets or, with null, takes away what `session` shows in a channel. */
+  set(session: PresenceSession, channel: string, state: State | null): void {
+    const present = this.#channels.get(channel) ?? new Map<PresenceSession, { key: string; state: State }>()
+    const key = present.get(session)?.key ?? String((this.#keys += 1))
+    if (state) present.set(session, { key, state })
+    else if (!present.delete(session)) return
     if (present.size > 0) this.#channels.set(channel, present)
     else this.#channels.delete(channel)
-    this.#gather(channel, attendant.principal.organizationId).set(key, state && toPeer(attendant, state))
+    this.#gather(channel, session.principal.organizationId).set(key, state && toPeer(session, state))
   }
 
   /** Tells a session that has begun to follow a channel who is there. */
-  greet(attendant: Attendant, channel: string): void {
+  greet(session: PresenceSession, channel: string): void {
     const peers = this.#peersOf(channel)
-    if (peers.length > 0) attendant.sendPresence(channel, messageFrame({ type: 'present', channel, peers }))
+    if (peers.length > 0) session.sendPresence(channel, messageFrame({ type: 'present', channel, peers }))
   }
 
   /** Takes a session out of the channels that are not open to it any more. */
-  recheck(attendant: Attendant): void {
+  recheck(session: PresenceSession): void {
     for (const [channel, present] of this.#channels)
-      if (present.has(attendant) && !attendant.mayEnter(channel)) this.set(attendant, channel, null)
+      if (present.has(session) && !session.mayEnter(channel)) this.set(session, channel, null)
   }
 
-  leave(attendant: Attendant): void {
-    const { organizationId } = attendant.principal
-    const others = this.#attendants.get(organizationId)
-    others?.delete(attendant)
-    if (others?.size === 0) this.#attendants.delete(organizationId)
-    for (const channel of this.#channels.keys()) this.set(attendant, channel, null)
+  leave(session: PresenceSession): void {
+    const { organizationId } = session.principal
+    const others = this.#sessions.get(organizationId)
+    others?.delete(session)
+    if (others?.size === 0) this.#sessions.delete(organizationId)
+    for (const channel of this.#channels.keys()) this.set(session, channel, null)
   }
 
   stop(): void {
@@ -106,20 +103,20 @@ export class Presence {
       this.#changed.delete(channel)
       if (changes.size > 0) this.#distant?.tell({ channel, organizationId, peers: [...changes] })
       const frame = messageFrame({ type: 'present', channel, peers: this.#peersOf(channel) })
-      for (const attendant of this.#attendants.get(organizationId) ?? []) {
-        if (attendant.follows(channel)) attendant.sendPresence(channel, frame)
+      for (const session of this.#sessions.get(organizationId) ?? []) {
+        if (session.follows(channel)) session.sendPresence(channel, frame)
       }
     })
     return changes
   }
 
   #peersOf(channel: string): Peer[] {
-    const near = [...(this.#channels.get(channel) ?? [])].map(([attendant, { state }]) => toPeer(attendant, state))
+    const near = [...(this.#channels.get(channel) ?? [])].map(([session, { state }]) => toPeer(session, state))
     return [...near, ...(this.#distant?.in(channel) ?? [])]
   }
 }
 
-function toPeer({ principal, deviceName }: Attendant, state: State): Peer {
+function toPeer({ principal, deviceName }: PresenceSession, state: State): Peer {
   return {
     deviceId: principal.deviceId,
     name: deviceName,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { DistantPeers, type PresenceNews } from '../../server/gateway/distant-peers.ts'
-import { Presence, type Attendant } from '../../server/gateway/presence.ts'
+import { Presence, type PresenceSession } from '../../server/gateway/presence.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 
 /** Servers that hear each other, as far as nothing is lost. */
@@ -24,7 +24,7 @@ class Wire {
 
 const channel = 'project/p'
 
-function attendant(name: string): Attendant {
+function session(name: string): PresenceSession {
   return {
     principal: { kind: 'user', id: name, organizationId: 'o', deviceId: name },
     deviceName: name,
@@ -37,7 +37,7 @@ function attendant(name: string): Attendant {
 /** Who a newcomer on this server is told of. */
 function shownOn(presence: Presence): number {
   const frames: Uint8Array[] = []
-  presence.greet({ ...attendant('newcomer'), sendPresence: (_, frame) => void frames.push(frame) }, channel)
+  presence.greet({ ...session('newcomer'), sendPresence: (_, frame) => void frames.push(frame) }, channel)
   const text = new TextDecoder().decode(frames[0] ?? new Uint8Array())
   return text.split('"deviceId"').length - 1
 }
@@ -45,7 +45,7 @@ function shownOn(presence: Presence): number {
 test('what is shown on one server is shown on another, until it is taken away', async () => {
   const wire = new Wire()
   const [a, b] = [wire.server('a'), wire.server('b')]
-  const ada = attendant('ada')
+  const ada = session('ada')
   a.set(ada, channel, { at: 'desk' })
   await wire.clock.advance(100)
   expect(shownOn(b)).toBe(1)
@@ -57,7 +57,7 @@ test('what is shown on one server is shown on another, until it is taken away', 
 test('a server that comes later hears what is shown already', async () => {
   const wire = new Wire()
   const a = wire.server('a')
-  for (let n = 0; n < 500; n++) a.set(attendant(`device ${n}`), channel, { n })
+  for (let n = 0; n < 500; n++) a.set(session(`device ${n}`), channel, { n })
   await wire.clock.advance(100)
   const b = wire.server('b')
   await wire.clock.advance(100)
@@ -72,10 +72,10 @@ test.each(['change', 'all', 'ask'] as const)(
     let lost = 0
     wire.lose = (news) => news.kind === kind && lost++ < 2
     // Found out by the count of the beat, or by the next change.
-    a.set(attendant('ada'), channel, { at: 'desk' })
+    a.set(session('ada'), channel, { at: 'desk' })
     await wire.clock.advance(100)
     wire.lose = (news) => news.kind === 'change' || (news.kind === kind && lost++ < 2)
-    a.set(attendant('ben'), channel, { at: 'door' })
+    a.set(session('ben'), channel, { at: 'door' })
     await wire.clock.advance(100)
     wire.lose = (news) => news.kind === kind && lost++ < 2
     await wire.clock.advance(10_000)
@@ -86,7 +86,7 @@ test.each(['change', 'all', 'ask'] as const)(
 test('a server that falls silent is forgotten, and known again when it is heard again', async () => {
   const wire = new Wire()
   const [a, b] = [wire.server('a'), wire.server('b')]
-  a.set(attendant('ada'), channel, { at: 'desk' })
+  a.set(session('ada'), channel, { at: 'desk' })
   await wire.clock.advance(100)
   expect(shownOn(b)).toBe(1)
   wire.isCut = true
@@ -104,7 +104,7 @@ test('what another version of the server says is not heard', async () => {
   const wire = new Wire()
   const b = wire.server('b')
   const a = wire.server('a')
-  a.set(attendant('ada'), channel, { at: 'desk' })
+  a.set(session('ada'), channel, { at: 'desk' })
   wire.lose = (news) => {
     Object.assign(news, { more: 'than is known' })
     return false

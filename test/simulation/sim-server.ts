@@ -3,7 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import type { Random } from '../../lib/random.ts'
 import { defaultLimits } from '../../server/config.ts'
-import { GatewaySession } from '../../server/gateway/gateway-session.ts'
+import { Connection } from '../../server/gateway/connection.ts'
 import { Expiries } from '../../server/gateway/expiries.ts'
 import { Presence } from '../../server/gateway/presence.ts'
 import { createHub, type Hub, type HubSession } from '../../server/hub/hub.ts'
@@ -51,8 +51,8 @@ export class SimServer {
   #tokens = 0
   #running: {
     readonly hub: Hub
-    readonly sessions: Set<GatewaySession>
-    readonly open: () => (transport: ConstructorParameters<typeof GatewaySession>[1]) => GatewaySession
+    readonly connections: Set<Connection>
+    readonly open: () => (transport: ConstructorParameters<typeof Connection>[1]) => Connection
   } | null = null
   #life = 0
 
@@ -82,20 +82,20 @@ export class SimServer {
   readonly accept: Accept = (end) => {
     const running = this.#running
     if (running === null) return null
-    const session = running.open()({
+    const connection = running.open()({
       unread: 0,
       onceDrained: () => undefined,
       send: (frame) => end.send(frame),
       close: () => end.close(),
     })
-    running.sessions.add(session)
+    running.connections.add(connection)
     return {
       received: (frame) => {
-        if (this.#running === running) session.receive(frame)
+        if (this.#running === running) connection.receive(frame)
       },
       closed: () => {
-        running.sessions.delete(session)
-        if (this.#running === running) session.close()
+        running.connections.delete(connection)
+        if (this.#running === running) connection.close()
       },
     }
   }
@@ -116,13 +116,13 @@ export class SimServer {
     const mutations = createMutations({ store: this.store, catalog, clock, log, onCommitted: () => hub.wake() })
     const presence = new Presence(clock)
     const expiries = new Expiries(clock)
-    const byDevice = new Map<string, GatewaySession>()
+    const byDevice = new Map<string, Connection>()
     await hub.start()
     this.#running = {
       hub,
-      sessions: new Set(),
+      connections: new Set(),
       open: () => (transport) =>
-        new GatewaySession(
+        new Connection(
           {
             auth: { authenticate: (token) => this.#authenticate(token) },
             devices: {
@@ -143,7 +143,7 @@ export class SimServer {
               },
               useSession: () => Promise.resolve(),
             },
-            hub: { open: (visitor) => this.#open(hub, visitor) },
+            hub: { open: (options) => this.#open(hub, options) },
             expiries,
             mutations: {
               push: async (principal, batch) => {
@@ -185,11 +185,11 @@ export class SimServer {
     throw new TideError('token_expired', 'The token is past its end.')
   }
 
-  async #open(hub: Hub, visitor: Parameters<Hub['open']>[0]): Promise<HubSession> {
-    const session = await hub.open(visitor)
+  async #open(hub: Hub, options: Parameters<Hub['open']>[0]): Promise<HubSession> {
+    const session = await hub.open(options)
     const { database, tally } = this.#parts
-    if (visitor.cursor !== null && !session.resume) tally.add('replica not resumed')
-    if (visitor.cursor !== null && session.resume && visitor.cursor.seq < database.head) tally.add('catch-up')
+    if (options.cursor !== null && !session.resume) tally.add('replica not resumed')
+    if (options.cursor !== null && session.resume && options.cursor.seq < database.head) tally.add('catch-up')
     return session
   }
 

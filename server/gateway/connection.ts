@@ -15,13 +15,13 @@ import { PushQueue } from './push-queue.ts'
 import type { GatewayTransport } from './seams.ts'
 import { notice, toTideError } from './tell-error.ts'
 import { TokenBucket } from './token-bucket.ts'
-import { Visitor, type Wire } from './visitor.ts'
+import { Session, type Wire } from './session.ts'
 import { checkProtocol, welcomeFrame } from './welcome.ts'
 
 type Phase =
   | { readonly name: 'new' }
   | { readonly name: 'greeting' }
-  | { readonly name: 'open'; readonly visitor: Visitor; readonly hub: HubSession }
+  | { readonly name: 'open'; readonly session: Session; readonly hub: HubSession }
   | { readonly name: 'closed' }
 type Open = Extract<Phase, { name: 'open' }>
 
@@ -50,7 +50,7 @@ const greetingMs = 60_000
  * - G6 every frame counts against one rate, whatever it says and also when it cannot be read; beyond it the connection ends
  * - G7 what waits for a client that does not read is bounded (`outflow.ts`)
  */
-export class GatewaySession implements Wire, Expiring {
+export class Connection implements Wire, Expiring {
   readonly #deps: GatewayDeps
   readonly #outflow: Outflow
   readonly #messages: TokenBucket
@@ -108,20 +108,20 @@ export class GatewaySession implements Wire, Expiring {
     this.#leave()
     if (phase.name === 'open') {
       const { presence, expiries, byDevice } = this.#deps
-      const { visitor, hub } = phase
-      visitor.pushes?.clear()
-      visitor.standing?.ended()
+      const { session, hub } = phase
+      session.pushes?.clear()
+      session.standing?.ended()
       hub.close()
-      presence.leave(visitor)
+      presence.leave(session)
       expiries.delete(this)
-      if (byDevice.get(visitor.principal.deviceId) === this) byDevice.delete(visitor.principal.deviceId)
+      if (byDevice.get(session.principal.deviceId) === this) byDevice.delete(session.principal.deviceId)
     }
     this.#outflow.close()
   }
 
   /** Lets the push that has begun end, and sends the client elsewhere: back at the earliest after so many milliseconds. */
   async drain(retryAfterMs: number): Promise<void> {
-    if (this.#phase.name === 'open') await this.#phase.visitor.pushes?.finish()
+    if (this.#phase.name === 'open') await this.#phase.session.pushes?.finish()
     this.fatal(
       new TideError('closed', 'This server ends; another one, or this one started again, goes on.', {
         remedy: 'Nothing: the client connects again.',
@@ -152,39 +152,39 @@ export class GatewaySession implements Wire, Expiring {
     this.#route(phase, message, bytes)
   }
 
-  #route({ visitor, hub }: Open, message: Exclude<Up, { type: 'hello' }>, bytes: number): void {
-    const { principal } = visitor
+  #route({ session, hub }: Open, message: Exclude<Up, { type: 'hello' }>, bytes: number): void {
+    const { principal } = session
     switch (message.type) {
       case 'authenticate':
-        return this.#answer(message.ref, this.#authenticate(visitor, message))
+        return this.#answer(message.ref, this.#authenticate(session, message))
       case 'subscribe':
-        return this.#ask({}, this.#subscribe(visitor, hub, message))
+        return this.#ask({}, this.#subscribe(session, hub, message))
       case 'unsubscribe':
-        visitor.standing?.unsubscribed(message.id)
+        session.standing?.unsubscribed(message.id)
         return hub.unsubscribe(message.id)
       case 'page':
         return this.#ask({ subscription: message.subscription }, hub.page(message.subscription, message.after))
       case 'activate':
-        visitor.standing?.activated(message.subscription)
+        session.standing?.activated(message.subscription)
         return hub.activate(message.subscription, message.from)
       case 'ack':
         hub.ack(message.seq)
-        return visitor.standing?.acknowledged()
+        return session.standing?.acknowledged()
       case 'verify':
         return this.#ask({ ref: message.ref }, hub.verify(message.subscription, message.ref))
       case 'push':
-        return (visitor.pushes ??= this.#pushQueue(visitor)).add(message, bytes)
+        return (session.pushes ??= this.#pushQueue(session)).add(message, bytes)
       case 'search':
-        return this.#request(visitor, message.ref, bytes, () =>
+        return this.#request(session, message.ref, bytes, () =>
           this.#deps.search.search(principal, hub.access, message),
         )
       case 'call':
-        return this.#request(visitor, message.ref, bytes, async () => {
-          const result = await this.#deps.actions.call(visitor.writer, message)
+        return this.#request(session, message.ref, bytes, async () => {
+          const result = await this.#deps.actions.call(session.writer, message)
           return messageFrame({ type: 'called', ref: message.ref, result })
         })
       case 'presence':
-        return this.#present(visitor, message)
+        return this.#present(session, message)
       default:
         return unreachable(message)
     }
@@ -207,7 +207,7 @@ export class GatewaySession implements Wire, Expiring {
         deviceId: device.deviceId,
         ...(device.formFactor === undefined ? {} : { formFactor: device.formFactor }),
       }
-      const visitor = new Visitor(this, this.#deps.presence, {
+      const session = new Session(this, this.#deps.presence, {
         principal,
         deviceName: hello.device.name,
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
@@ -215,35 +215,35 @@ export class GatewaySession implements Wire, Expiring {
         scopes,
         waitingBytes: this.#deps.limits.waitingBytes,
       })
-      const hub = await this.#deps.hub.open(visitor)
+      const hub = await this.#deps.hub.open(session)
       if (isClosed()) return hub.close()
       this.#cancelTimer()
       this.#cancelTimer = nothing
-      visitor.standing = this.#deps.standings?.open(principal, {
+      session.standing = this.#deps.standings?.open(principal, {
         given: hello.clientSeq,
         answered: device.clientSeq,
         caughtUp: () => hub.caughtUp,
       })
-      this.#open(visitor, hub, device.clientSeq, expiresAt)
+      this.#open(session, hub, device.clientSeq, expiresAt)
     } catch (error) {
       this.fatal(toTideError(error, this.#deps))
     }
   }
 
-  #open(visitor: Visitor, hub: HubSession, clientSeq: number, expiresAt: number): void {
-    const { principal } = visitor
+  #open(session: Session, hub: HubSession, clientSeq: number, expiresAt: number): void {
+    const { principal } = session
     const { byDevice, presence, expiries } = this.#deps
     byDevice.get(principal.deviceId)?.close()
     byDevice.set(principal.deviceId, this)
     this.#deps.opened?.(principal.deviceId)
     this.openedAt = this.#deps.clock.now()
-    visitor.hub = hub
-    this.#phase = { name: 'open', visitor, hub }
+    session.hub = hub
+    this.#phase = { name: 'open', session, hub }
     this.#greeted()
     const trouble = this.#deps.trouble?.()
     const welcome = welcomeFrame(this.#deps, { principal, hub, clientSeq, expiresAt })
     this.#outflow.open([welcome, ...(trouble ? [notice(trouble)] : [])])
-    presence.enter(visitor)
+    presence.enter(session)
     expiries.set(this, expiresAt)
     // It was looked at before the hub knew of this session: a token that ended in between is told to nobody.
     void this.checkToken()
@@ -255,8 +255,8 @@ export class GatewaySession implements Wire, Expiring {
     })
   }
 
-  async #authenticate(visitor: Visitor, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
-    const { principal } = visitor
+  async #authenticate(session: Session, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
+    const { principal } = session
     const who = await this.#deps.auth.authenticate(token)
     const { id, organizationId, sessionId } = who
     if (id !== principal.id || organizationId !== principal.organizationId) {
@@ -265,25 +265,25 @@ export class GatewaySession implements Wire, Expiring {
       })
     }
     if (sessionId !== undefined) await this.#deps.devices.useSession(principal.deviceId, sessionId)
-    this.#renew(visitor, token, who)
+    this.#renew(session, token, who)
     return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: who.expiresAt })
   }
 
-  #renew(visitor: Visitor, token: string, { expiresAt, scopes = [] }: Authenticated): void {
+  #renew(session: Session, token: string, { expiresAt, scopes = [] }: Authenticated): void {
     if (this.#phase.name !== 'open') return
-    visitor.token = token
-    visitor.scopes = scopes
+    session.token = token
+    session.scopes = scopes
     this.#deps.expiries.set(this, expiresAt)
   }
 
   /** Credentials of the principal changed: the token in use may be revoked, or have another end or other scopes. */
   async checkToken(): Promise<void> {
     if (this.#phase.name !== 'open') return
-    const { visitor } = this.#phase
+    const { session } = this.#phase
     try {
-      const { token } = visitor
+      const { token } = session
       const who = await this.#deps.auth.authenticate(token)
-      if (visitor.token === token) this.#renew(visitor, token, who)
+      if (session.token === token) this.#renew(session, token, who)
     } catch (error) {
       this.fatal(toTideError(error, this.#deps))
     }
@@ -294,38 +294,38 @@ export class GatewaySession implements Wire, Expiring {
     this.fatal(new TideError('token_expired', 'The token of this connection is past its end.'))
   }
 
-  async #subscribe(visitor: Visitor, hub: HubSession, { subscriptions }: UpOf<'subscribe'>): Promise<void> {
+  async #subscribe(session: Session, hub: HubSession, { subscriptions }: UpOf<'subscribe'>): Promise<void> {
     await hub.subscribe(subscriptions)
     for (const subscription of subscriptions)
-      if (hub.follows(subscription.channel)) visitor.standing?.subscribed(subscription)
+      if (hub.follows(subscription.channel)) session.standing?.subscribed(subscription)
     for (const channel of new Set(subscriptions.map((subscription) => subscription.channel))) {
-      if (hub.follows(channel)) this.#deps.presence.greet(visitor, channel)
+      if (hub.follows(channel)) this.#deps.presence.greet(session, channel)
     }
   }
 
-  #pushQueue(visitor: Visitor): PushQueue {
+  #pushQueue(session: Session): PushQueue {
     return new PushQueue({
       limits: this.#deps.limits,
-      input: visitor.input,
+      input: session.input,
       push: (mutations) => {
-        visitor.standing?.pushed(mutations)
-        return this.#deps.mutations.push(visitor.writer, mutations)
+        session.standing?.pushed(mutations)
+        return this.#deps.mutations.push(session.writer, mutations)
       },
       answered: (outcomes) => {
         this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] }))
-        visitor.standing?.answered(outcomes)
+        session.standing?.answered(outcomes)
       },
       refused: (error) => this.#refuse(toTideError(error, this.#deps), {}),
       overrun: (error) => this.fatal(error),
     })
   }
 
-  #present(visitor: Visitor, { channel, state }: UpOf<'presence'>): void {
+  #present(session: Session, { channel, state }: UpOf<'presence'>): void {
     const { presenceBytes, presencePerSecond } = this.#deps.limits
-    visitor.presenceRate ??= new TokenBucket(this.#deps.clock, presencePerSecond, presencePerSecond)
-    const retryAfterMs = visitor.presenceRate.take()
+    session.presenceRate ??= new TokenBucket(this.#deps.clock, presencePerSecond, presencePerSecond)
+    const retryAfterMs = session.presenceRate.take()
     if (retryAfterMs > 0) throw new TideError('rate_limited', 'Presence changes too often.', { retryAfterMs })
-    if (!visitor.mayEnter(channel))
+    if (!session.mayEnter(channel))
       throw new TideError('forbidden', `Channel ${channel} is not open to this principal.`)
     const size = state === null ? 0 : JSON.stringify(state).length
     if (size > presenceBytes)
@@ -333,7 +333,7 @@ export class GatewaySession implements Wire, Expiring {
         'message_too_large',
         `A presence state has ${size} bytes; at most ${presenceBytes} are taken.`,
       )
-    this.#deps.presence.set(visitor, channel, state)
+    this.#deps.presence.set(session, channel, state)
   }
 
   /** Ends the connection where not. */
@@ -348,7 +348,7 @@ export class GatewaySession implements Wire, Expiring {
     return false
   }
 
-  #request({ requests }: Visitor, ref: number, bytes: number, work: () => Promise<Uint8Array>): void {
+  #request({ requests }: Session, ref: number, bytes: number, work: () => Promise<Uint8Array>): void {
     this.#answer(ref, requests.run(bytes, work))
   }
 

@@ -3,13 +3,13 @@ import type { Cursor } from '../../protocol/seq.ts'
 import type { HubSession, SessionOptions } from '../hub/hub.ts'
 import type { Standing } from '../auth/auth.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
-import type { Attendant, Presence } from './presence.ts'
+import type { PresenceSession, Presence } from './presence.ts'
 import type { PushQueue } from './push-queue.ts'
 import { InputBudget } from './input-budget.ts'
 import { Requests } from './requests.ts'
 import type { TokenBucket } from './token-bucket.ts'
 
-/** The connection under a visitor. */
+/** The connection under a session. */
 export interface Wire {
   send(frame: Uint8Array, windowed?: boolean): void
   sendNewest(key: string, frame: Uint8Array): void
@@ -22,7 +22,7 @@ export interface Wire {
  * Who has said hello on a connection, as hub and presence know it. There may be many thousands that do nothing, so what only some
  * need is made when they need it.
  */
-export class Visitor implements Attendant, SessionOptions {
+export class Session implements PresenceSession, SessionOptions {
   readonly principal: DevicePrincipal
   readonly deviceName: string
   readonly cursor: Cursor | null
@@ -42,7 +42,7 @@ export class Visitor implements Attendant, SessionOptions {
   constructor(
     wire: Wire,
     presence: Pick<Presence, 'recheck'>,
-    who: Pick<Visitor, 'principal' | 'deviceName' | 'cursor' | 'token' | 'scopes'> & { readonly waitingBytes: number },
+    who: Pick<Session, 'principal' | 'deviceName' | 'cursor' | 'token' | 'scopes'> & { readonly waitingBytes: number },
   ) {
     this.#wire = wire
     this.#presence = presence

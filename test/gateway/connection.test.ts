@@ -10,7 +10,7 @@ import { defaultLimits } from '../../server/config.ts'
 import { Expiries } from '../../server/gateway/expiries.ts'
 import type { GatewayDeps } from '../../server/gateway/gateway-deps.ts'
 import { Admissions } from '../../server/gateway/admissions.ts'
-import { GatewaySession } from '../../server/gateway/gateway-session.ts'
+import { Connection } from '../../server/gateway/connection.ts'
 import { Presence } from '../../server/gateway/presence.ts'
 import { createHub, type Hub } from '../../server/hub/hub.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
@@ -29,10 +29,10 @@ afterAll(() => hub.stop())
 const id = (name: string): string => uuidFromKey('test', [name])
 const nowhere = () => Promise.reject(new TideError('not_found', 'There is none here.'))
 
-/** A session over a real hub, and what it told its client. */
-function openSession(deps: Partial<GatewayDeps>): { readonly session: GatewaySession; readonly told: Down[] } {
+/** A connection over a real hub, and what it told its client. */
+function connect(deps: Partial<GatewayDeps>): { readonly connection: Connection; readonly told: Down[] } {
   const told: Down[] = []
-  const session = new GatewaySession(
+  const connection = new Connection(
     {
       auth: {
         authenticate: async () => ({
@@ -63,7 +63,7 @@ function openSession(deps: Partial<GatewayDeps>): { readonly session: GatewaySes
       close: () => undefined,
     },
   )
-  return { session, told }
+  return { connection, told }
 }
 
 const hello: Extract<Up, { type: 'hello' }> = {
@@ -76,11 +76,11 @@ const hello: Extract<Up, { type: 'hello' }> = {
   clientSeq: 0,
 }
 const isEnd = (message: Down): message is DownOf<'error'> => message.type === 'error' && message.fatal
-const say = (session: GatewaySession, message: Up): void => session.receive(messageFrame(message))
+const say = (connection: Connection, message: Up): void => connection.receive(messageFrame(message))
 
 test('a token that is revoked while the hub opens the session ends the connection', async () => {
   let isRevoked = false
-  const { session, told } = openSession({
+  const { connection, told } = connect({
     auth: {
       authenticate: async () => {
         if (isRevoked) throw new TideError('token_invalid', 'The token is refused: it was revoked.')
@@ -88,27 +88,27 @@ test('a token that is revoked while the hub opens the session ends the connectio
       },
     },
     hub: {
-      open: async (visitor) => {
+      open: async (options) => {
         isRevoked = true
-        return hub.open(visitor)
+        return hub.open(options)
       },
     },
   })
-  say(session, hello)
+  say(connection, hello)
   await vi.waitFor(() => expect(told.find(isEnd)?.error.code).toBe('token_invalid'))
 })
 
 test('a token that is given an earlier end while it is in use ends the connection then', async () => {
   const clock = new ManualClock()
   let expiresAt = clock.now() + 3_600_000
-  const { session, told } = openSession({
+  const { connection, told } = connect({
     auth: { authenticate: async () => ({ kind: 'user', id: id('ada'), organizationId: id('o'), expiresAt }) },
     expiries: new Expiries(clock),
   })
-  say(session, hello)
+  say(connection, hello)
   await vi.waitFor(() => expect(told[0]?.type).toBe('welcome'))
   expiresAt = clock.now() + 2000
-  await session.checkToken()
+  await connection.checkToken()
   await clock.advance(10_000)
   expect(told.find(isEnd)?.error.code).toBe('token_expired')
 })
@@ -118,14 +118,14 @@ test('a principal has so many connections and no more, one that ends makes room,
   const byDevice: GatewayDeps['byDevice'] = new Map()
   const comes = async (device: string) => {
     const devices = { register: async () => ({ deviceId: id(device), clientSeq: 0 }), useSession: nowhere }
-    const { session, told } = openSession({ admissions, byDevice, devices })
-    say(session, hello)
+    const { connection, told } = connect({ admissions, byDevice, devices })
+    say(connection, hello)
     const answer = await vi.waitFor(() => {
       const [first] = told
       if (!first) throw new Error('Nothing was told yet.')
       return first
     })
-    return { session, answer: answer.type === 'error' ? answer.error.code : answer.type }
+    return { connection, answer: answer.type === 'error' ? answer.error.code : answer.type }
   }
   const first = await comes('one')
   expect([first, await comes('two'), await comes('two'), await comes('three')].map(({ answer }) => answer)).toEqual([
@@ -134,6 +134,6 @@ test('a principal has so many connections and no more, one that ends makes room,
     'welcome',
     'too_many_connections',
   ])
-  first.session.close()
+  first.connection.close()
   expect((await comes('three')).answer).toBe('welcome')
 })
