@@ -49,7 +49,7 @@ create function sync.histogram_quantile(histogram jsonb, part double precision, 
 $$`
 
 /** Of each log: the months among this one and the next that have no partition, and the rows that lie in the default one (counted to 10,001). */
-const logPartitions = `
+export const logPartitions = `
 create function sync.log_partitions() returns table (log text, months integer, missing text[], in_default integer) language plpgsql stable as $$
 declare
   default_partition oid;

@@ -16,7 +16,7 @@ export function describeHealth(kind: 'embedded' | 'postgres'): void {
     beforeAll(async () => {
       db = await createTestDatabase({ kind })
       // As a server does when it starts: what was shipped is in the audit log already.
-      await query('select sync.ensure_partitions(1)')
+      await query('select sync.ensure_epoch(), sync.ensure_partitions(1)')
     })
     afterAll(() => db.close())
 
@@ -72,8 +72,9 @@ export function describeHealth(kind: 'embedded' | 'postgres'): void {
       expect(await health()).toMatchObject({ status: 'degraded', storage: { missing_partitions: [next] } })
       await query('select sync.ensure_partitions(1)')
       await query(
-        `insert into events (organization_id, source, type, occurred_at) values (null, 's', 't', now() - interval '5 months')`,
+        `insert into events (source, type, occurred_at, created_at) values ('s', 't', now() - interval '5 months', now() - interval '26 hours')`,
       )
+      await query('select sync.mark_canary()')
       expect(await marked()).toEqual([['default_partitions', 'warning']])
       await query('select sync.ensure_partitions(1)')
       expect(await health()).toMatchObject({ status: 'healthy' })

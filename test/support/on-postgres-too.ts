@@ -20,6 +20,7 @@ export const onPostgresToo = [
   'test/db/prepare.pglite.test.ts',
   'test/entities/constraints.pglite.test.ts',
   'test/entities/memories.pglite.test.ts',
+  'test/maintenance/integrity.pglite.test.ts',
   'test/maintenance/maintenance.pglite.test.ts',
   'test/maintenance/retention.pglite.test.ts',
   'test/migrations/audit.pglite.test.ts',
