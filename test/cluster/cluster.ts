@@ -5,12 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Client } from '@tidewire/client'
 import pg from 'pg'
-import { expect } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { findServices, startServices } from '../../scripts/services.ts'
 import { seedDemo } from '../../server/demo/demo.ts'
-import { watchPace } from '../support/pace.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { inTurns, startCable, startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import type { RedisProcess } from './redis-process.ts'
@@ -217,24 +215,6 @@ export async function writerOf(servers: readonly ServerProcess[]): Promise<Serve
 export async function rolesOf(servers: readonly ServerProcess[]): Promise<readonly string[]> {
   const all = await Promise.all(servers.map(readiness))
   return all.map((one) => one?.log ?? 'none').toSorted((a, b) => a.localeCompare(b))
-}
-
-/** From the end of a writer until another one is to go on, milliseconds, on a machine that does nothing else. */
-const takeoverMs = 5000
-
-/** Measures from now. */
-export function timeTakeover(what: string): { expectInTime(): void } {
-  const [began, pace] = [performance.now(), watchPace()]
-  return {
-    expectInTime() {
-      const took = performance.now() - began
-      const slower = pace.stop()
-      process.stderr.write(
-        `${what}: ${Math.round(took)} ms, computing took ${slower.toFixed(1)} times as long as it does alone\n`,
-      )
-      expect(took).toBeLessThan(takeoverMs * slower)
-    },
-  }
 }
 
 /** The first answer that is not undefined. Whatever never comes ends with the deadline of the test. */

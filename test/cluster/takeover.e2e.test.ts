@@ -1,16 +1,39 @@
+// The writer of the log goes, in every way there is: what is committed meanwhile reaches those who are connected to other servers.
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import {
-  canRun,
-  readiness,
-  rolesOf,
-  seesTask,
-  startCluster,
-  timeTakeover,
-  until,
-  writerOf,
-  type Cluster,
-} from './cluster.ts'
+import type { ServerProcess } from '../support/server-process.ts'
+import { canRun, readiness, rolesOf, seesTask, startCluster, until, writerOf, type Cluster } from './cluster.ts'
+import { timeDeliveries } from './deliveries.ts'
+
+/** How a writer goes, and how it comes back. */
+interface End {
+  readonly name: string
+  begin(cluster: Cluster, writer: ServerProcess): Promise<unknown>
+  undo(cluster: Cluster, writer: ServerProcess): Promise<unknown>
+}
+
+const ends: readonly End[] = [
+  {
+    name: 'is killed (SIGKILL)',
+    begin: (_, writer) => writer.crash(),
+    undo: (_, writer) => writer.restart(),
+  },
+  {
+    name: 'stands still (SIGSTOP)',
+    begin: async (_, writer) => writer.signal('SIGSTOP'),
+    undo: async (_, writer) => writer.signal('SIGCONT'),
+  },
+  {
+    name: 'is cut off from Postgres without a word',
+    begin: async (cluster, writer) => cluster.cableOf(writer).partition(),
+    undo: async (cluster, writer) => cluster.cableOf(writer).heal(),
+  },
+  {
+    name: 'is stopped (SIGTERM)',
+    begin: (_, writer) => writer.stop(),
+    undo: (_, writer) => writer.restart(),
+  },
+]
 
 describe.skipIf(!canRun)('several servers on one database, with CAPTURE=wal', () => {
   let cluster: Cluster
@@ -37,27 +60,33 @@ describe.skipIf(!canRun)('several servers on one database, with CAPTURE=wal', ()
     await Promise.all(clients.map((client) => client.close()))
   }, 120_000)
 
-  test.each(['SIGKILL', 'SIGSTOP'] as const)(
-    'when the writer is ended by %s, another one goes on within 5 s, and nobody loses or loads anything',
-    async (signal) => {
+  test.for(ends)(
+    'when the writer $name, commits reach clients of the others within 5 s, and nobody loses or loads anything',
+    { timeout: 120_000 },
+    async (end) => {
       const writer = await writerOf(cluster.servers)
       const others = cluster.servers.filter((server) => server !== writer)
-      const clients = await Promise.all(['a', 'b', 'c'].map((name) => cluster.follow(`${name} ${signal}`)))
+      const there = await Promise.all(
+        others.map((server, index) => cluster.follow(`there ${index} ${end.name}`, { server })),
+      )
+      const balanced = await Promise.all(['a', 'b', 'c'].map((name) => cluster.follow(`${name} ${end.name}`)))
+      const clients = [...there, ...balanced]
       await Promise.all(clients.map((client) => client.synced()))
-      const before = await Promise.all(clients.map((client) => addTask(client, `before ${signal}`)))
-      const takeover = timeTakeover(`Takeover after ${signal}`)
-      if (signal === 'SIGKILL') await writer.crash()
-      else writer.signal('SIGSTOP')
+      const before = await Promise.all(clients.map((client) => addTask(client, `before: ${end.name}`)))
+      const deliveries = timeDeliveries(cluster, there, end.name)
+      await deliveries.oneMore()
+      const begun = end.begin(cluster, writer)
+      await deliveries.afterNow()
+      await begun
       await writerOf(others)
-      takeover.expectInTime()
+      await deliveries.expectInTime()
       cluster.takeOut(writer)
-      const during = await Promise.all(clients.map((client) => addTask(client, `during ${signal}`)))
+      const during = await Promise.all(clients.map((client) => addTask(client, `during: ${end.name}`)))
       for (const client of clients) for (const id of [...before, ...during]) await seesTask(client, id)
-      if (signal === 'SIGSTOP') writer.signal('SIGCONT')
-      else await writer.restart()
+      await end.undo(cluster, writer)
       await until(async () => ((await readiness(writer))?.log === 'follower' ? true : undefined))
       cluster.bringBack(writer)
-      const after = await Promise.all(clients.map((client) => addTask(client, `after ${signal}`)))
+      const after = await Promise.all(clients.map((client) => addTask(client, `after: ${end.name}`)))
       for (const client of clients) {
         for (const id of after) await seesTask(client, id)
         await client.synced()
@@ -65,6 +94,5 @@ describe.skipIf(!canRun)('several servers on one database, with CAPTURE=wal', ()
         await client.close()
       }
     },
-    120_000,
   )
 })
