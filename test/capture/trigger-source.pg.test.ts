@@ -3,6 +3,13 @@ import { createTriggerSource } from '../../server/capture/capture.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { changeSourceContract } from './change-source-contract.ts'
 
-changeSourceContract('postgres', ({ database }) =>
-  createTriggerSource({ database, clock: systemClock, log: silentLog }),
-)
+changeSourceContract({
+  kind: 'postgres',
+  make: ({ database }) => createTriggerSource({ database, clock: systemClock, log: silentLog }),
+  differs: {
+    logsFirstSilentUpdate: false,
+    refusesNamelessWriter: true,
+    waitsForPrepared: true,
+    capturesWithoutTriggers: false,
+  },
+})

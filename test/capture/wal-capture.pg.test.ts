@@ -1,4 +1,4 @@
-// What the log holds when changes are captured from the WAL; where nothing else is said, the same as with triggers.
+// What capture from the WAL does beside what every change source promises (change-source-contract.ts).
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
@@ -57,162 +57,11 @@ const freeSlot = () =>
 
 const addTask = (client: Queryable, title = 'T') =>
   insert(client, 'tasks', { organization_id: world.organization, project_id: world.project, title })
-const addMemory = (client: Queryable) =>
-  insert(client, 'memories', {
-    organization_id: world.organization,
-    scope: 'user',
-    user_id: world.user,
-    agent_id: world.agent,
-    content: 'c',
-  })
 const addTasks = (client: Queryable, count: number, title = 'many') =>
   client.query(
     'insert into tasks (organization_id, project_id, title) select $1, $2, $3 from generate_series(1, $4::integer)',
     [world.organization, world.project, title, count],
   )
-
-test('a transaction has one seq, its keys their order, channel, organization and full transaction id', async () => {
-  const { ids, xid } = await inTransaction(async (client) => {
-    const first = await addTask(client)
-    const memory = await addMemory(client)
-    const second = await addTask(client)
-    const { rows } = await client.query('select pg_current_xact_id()::text as xid')
-    return { ids: [first.id, memory.id, second.id], xid: rows[0].xid }
-  })
-  const changes = await newChanges()
-  expect(changes.map((change) => change.row_id)).toEqual(ids)
-  expect(changes.map((change) => change.ordinal)).toEqual([0, 1, 2])
-  expect(new Set(changes.map((change) => change.seq)).size).toBe(1)
-  expect(new Set(changes.map((change) => change.xid))).toEqual(new Set([xid]))
-  expect(changes[0]).toMatchObject({
-    op: 'upsert',
-    channel: `project/${world.project}`,
-    old_channel: null,
-    organization_id: world.organization,
-    origin_device_id: null,
-  })
-})
-
-test('a rolled back transaction leaves nothing', async () => {
-  await inTransaction(async (client) => {
-    await addTask(client)
-    await client.query('select sync.mark_canary()')
-  }, 'rollback')
-  expect(await newChanges()).toEqual([])
-})
-
-test('a savepoint rolled back leaves nothing, one released is part of its transaction', async () => {
-  const { kept, xid } = await inTransaction(async (client) => {
-    const { rows } = await client.query('select pg_current_xact_id()::text as xid')
-    await client.query('savepoint a')
-    await addTask(client, 'gone')
-    await client.query('select sync.mark_canary()')
-    await client.query('rollback to a')
-    await client.query('savepoint b')
-    const task = await addTask(client, 'kept')
-    await client.query('release b')
-    return { kept: task.id, xid: rows[0].xid }
-  })
-  expect(await newChanges()).toMatchObject([{ row_id: kept, ordinal: 0, xid }])
-})
-
-test('a move carries the channel that the row left, a delete the one it was in', async () => {
-  const memory = await addMemory(pool())
-  await newChanges()
-  await pool().query(`update memories set scope = 'agent' where id = $1`, [memory.id])
-  expect(await newChanges()).toMatchObject([{ channel: `agent/${world.agent}`, old_channel: `user/${world.user}` }])
-  await pool().query('delete from memories where id = $1', [memory.id])
-  expect(await newChanges()).toMatchObject([{ op: 'delete', row_id: memory.id, channel: `agent/${world.agent}` }])
-})
-
-test('several changes of a row fold into the last, with the channel before the first', async () => {
-  const memory = await addMemory(pool())
-  await newChanges()
-  await inTransaction(async (client) => {
-    await client.query(`update memories set scope = 'organization' where id = $1`, [memory.id])
-    await client.query(`update memories set scope = 'agent' where id = $1`, [memory.id])
-    const born = await addTask(client)
-    await client.query('delete from tasks where id = $1', [born.id])
-  })
-  expect(await newChanges()).toMatchObject([
-    { row_id: memory.id, channel: `agent/${world.agent}`, old_channel: `user/${world.user}` },
-  ])
-})
-
-test('a silent change of a row that was logged is not logged again', async () => {
-  await pool().query(`update agents set name = 'beat' where id = $1`, [world.agent])
-  await newChanges()
-  for (let beat = 0; beat < 3; beat++) {
-    await pool().query('update agents set last_heartbeat_at = now() where id = $1', [world.agent])
-  }
-  expect(await newChanges()).toEqual([])
-  await pool().query(`update agents set name = 'loud' where id = $1`, [world.agent])
-  expect(await newChanges()).toHaveLength(1)
-})
-
-test('the writer is named by the settings of the transaction', async () => {
-  const [mutation, device] = ['01890000-0000-7000-8000-000000000001', '01890000-0000-7000-8000-000000000002']
-  await inTransaction(async (client) => {
-    await client.query(
-      `select set_config('app.mutation_id', $1, true), set_config('app.device_id', $2, true), set_config('app.user_id', $3, true), set_config('app.agent_id', '', true)`,
-      [mutation, device, world.user],
-    )
-    await addTask(client)
-  })
-  await addTask(pool())
-  expect(await newChanges()).toMatchObject([
-    { mutation_id: mutation, origin_device_id: device, actor_user_id: world.user, actor_agent_id: null },
-    { mutation_id: null, origin_device_id: null, actor_user_id: null },
-  ])
-})
-
-test('marks, canaries, grants, tokens and truncated tables are logged as they are by triggers', async () => {
-  const [mutation, device] = ['01890000-0000-7000-8000-00000000000a', '01890000-0000-7000-8000-000000000002']
-  await pool().query('select sync.mark($1, $2, $3)', [mutation, device, world.organization])
-  await pool().query('select sync.mark_canary()')
-  expect(await newChanges()).toMatchObject([
-    { op: 'mark', channel: `device/${device}`, mutation_id: mutation, origin_device_id: device, row_id: null },
-    { op: 'mark', channel: 'canary' },
-  ])
-  const member = await insert(pool(), 'project_members', {
-    organization_id: world.organization,
-    project_id: world.project,
-    user_id: world.user,
-  })
-  expect(await newChanges()).toMatchObject([
-    { table_name: 'project_members', row_id: member.id },
-    {
-      table_name: 'project_members.grants',
-      row_id: member.id,
-      op: 'upsert',
-      channel: `user/${world.user}`,
-      old_channel: `project/${world.project}`,
-    },
-  ])
-  await insert(pool(), 'auth_sessions', {
-    user_id: world.user,
-    refresh_token_hash: Buffer.from('1'),
-    expires_at: new Date(),
-  })
-  await pool().query('truncate memory_tags')
-  expect(await newChanges()).toMatchObject([
-    { table_name: 'auth_sessions', channel: `access/${world.user}` },
-    { table_name: 'memory_tags', op: 'reset', row_id: null, channel: 'global' },
-  ])
-})
-
-test('an asynchronous commit is in the log once a snapshot that sees it has settled', async () => {
-  const client = await pool().connect()
-  try {
-    await client.query('set synchronous_commit = off')
-    for (let round = 0; round < 10; round++) {
-      const { id } = await addTask(client)
-      expect(await newChanges()).toMatchObject([{ row_id: id }])
-    }
-  } finally {
-    client.release(true)
-  }
-})
 
 test('a big transaction is one commit, and does not show before its end', async () => {
   await inTransaction(async (client) => {

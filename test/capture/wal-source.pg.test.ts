@@ -4,6 +4,13 @@ import { createWalSource } from '../../server/capture/capture.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { changeSourceContract } from './change-source-contract.ts'
 
-changeSourceContract('postgres', ({ database }) =>
-  createWalSource({ database, clock: systemClock, random: systemRandom, log: silentLog }),
-)
+changeSourceContract({
+  kind: 'postgres',
+  make: ({ database }) => createWalSource({ database, clock: systemClock, random: systemRandom, log: silentLog }),
+  differs: {
+    logsFirstSilentUpdate: true,
+    refusesNamelessWriter: false,
+    waitsForPrepared: false,
+    capturesWithoutTriggers: true,
+  },
+})

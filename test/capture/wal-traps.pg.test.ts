@@ -111,65 +111,6 @@ test('what the writer has in memory is what is in the log, from the first commit
   expect(compared).toBe(before + 1)
 })
 
-test('a session that plays a replica is captured, with channels and origin', async () => {
-  const task = await withClient(async (client) => {
-    await client.query('set session_replication_role = replica')
-    await client.query(`select set_config('app.user_id', $1, false)`, [world.user])
-    return addTask(client)
-  })
-  expect(await newChanges()).toMatchObject([
-    { row_id: task.id, channel: `project/${world.project}`, actor_user_id: world.user },
-  ])
-})
-
-test('a prepared transaction is logged where it is committed, and holds up nobody', async () => {
-  const { prepared, xid } = await withClient(async (client) => {
-    await client.query('begin')
-    const task = await addTask(client)
-    await client.query('savepoint a')
-    await addTask(client, 'gone')
-    await client.query('rollback to a')
-    const { rows } = await client.query('select pg_current_xact_id()::text as xid')
-    await client.query(`prepare transaction 'trap'`)
-    return { prepared: task.id, xid: rows[0].xid }
-  })
-  const between = await addTask(pool())
-  expect(await newChanges()).toMatchObject([{ row_id: between.id }])
-  await pool().query(`commit prepared 'trap'`)
-  expect(await newChanges()).toMatchObject([{ row_id: prepared, xid }])
-  await withClient(async (client) => {
-    await client.query('begin')
-    await addTask(client)
-    await client.query(`prepare transaction 'trap'`)
-    await client.query(`rollback prepared 'trap'`)
-  })
-  expect(await newChanges()).toEqual([])
-})
-
-test('a column that is added with a default changes rows without a change, and later ones are still captured', async () => {
-  const task = await addTask(pool())
-  await newChanges()
-  await pool().query(`alter table tasks add column trap text not null default 'x'`)
-  expect(await newChanges()).toEqual([])
-  await pool().query(`update tasks set title = 'after' where id = $1`, [task.id])
-  expect(await newChanges()).toMatchObject([{ row_id: task.id, op: 'upsert' }])
-  await pool().query('alter table tasks drop column trap')
-  await pool().query(`update tasks set title = 'again' where id = $1`, [task.id])
-  expect(await newChanges()).toMatchObject([{ row_id: task.id, op: 'upsert' }])
-})
-
-test('a table that is truncated and filled again in one transaction is one reset and its new rows', async () => {
-  await withClient(async (client) => {
-    await client.query('begin')
-    await client.query('truncate task_dependencies')
-    await addTask(client)
-    await client.query('commit')
-  })
-  const changes = await newChanges()
-  expect(changes).toMatchObject([{ table_name: 'task_dependencies', op: 'reset' }, { table_name: 'tasks' }])
-  expect(new Set(changes.map(({ seq }) => seq)).size).toBe(1)
-})
-
 test('of two log writers the one that lost the slot is refused when it wakes, and what both log is logged once', async () => {
   const slot = String((await pool().query('select slot_name from sync_capture')).rows[0].slot_name)
   const at = Number((await pool().query('select last_seq::text from sync_capture')).rows[0].last_seq) + 1
