@@ -41,7 +41,9 @@ function classify(error: Error): TideError | undefined {
   }
   if (code === '57014') return new TideError('timeout', `The database was too slow: ${words}.`, { cause: error })
   // Connection exceptions, operator intervention, too many connections, and what the driver says of sockets.
-  const away = /^(08|53|57P)/.test(code) || unreachable.has(code)
+  // After a panic Postgres ends every connection, whatever the panic was about.
+  const panics = 'severity' in error && error.severity === 'PANIC'
+  const away = panics || /^(08|53|57P)/.test(code) || unreachable.has(code)
   const broken =
     /connection terminated|connection error|query read timeout|timeout exceeded when trying to connect/i.test(
       error.message,
