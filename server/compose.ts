@@ -237,7 +237,7 @@ async function openAll(
     if (trouble) gateway.tell(trouble)
   })
   const maintenance = startMaintenance({
-    ...{ database, catalog, clock: time, log, troubles, vitals },
+    ...{ database, catalog, clock: time, random, log, troubles, vitals },
     archiveDir: join(config.dataDir, 'archive'),
     artifactDir: config.artifactDir,
     inspectCapture: async () => (await source.inspect?.()) ?? true,

@@ -3,6 +3,7 @@
  * `kind` is its name, here, in the log, in its lock and on the command line.
  */
 import type { Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import type { Database } from '../db/db.ts'
 import type { Log, StatementFigures, Troubles, Vitals } from '../telemetry/telemetry.ts'
@@ -35,6 +36,7 @@ export interface MaintenanceOptions {
   readonly artifactDir?: string | undefined
   /** That of the database, so that all servers agree on the time of the night. */
   readonly clock: Clock
+  readonly random: Random
   readonly log: Log
   readonly troubles: Troubles
   /** Looks whether all commits are captured; of the change source. False: some may be missing. */

@@ -1,5 +1,7 @@
 import { Cron } from 'croner'
+import { backoffDelay, type BackoffPolicy } from '../../lib/backoff.ts'
 import type { CancelTimer, Clock } from '../../lib/clock.ts'
+import type { Random } from '../../lib/random.ts'
 import { errorText, type Log } from '../telemetry/telemetry.ts'
 
 /** Again and again, `everyMs` after the last end; for the first time after `firstMs`, or else after `everyMs`. */
@@ -31,16 +33,19 @@ export interface Job {
 export interface ScheduleOptions {
   readonly clock: Clock
   readonly log: Log
+  readonly random: Random
 }
 
+/** Of a job that failed, however seldom it comes otherwise: a database that is away is back in a while. */
+const retry: BackoffPolicy = { minMs: 10_000, maxMs: 60 * 60_000 }
 /** Of several servers the first one does it; a server whose clock is a little late finds it done. */
 const doneMs = 12 * 60 * 60_000
 /** Of one timer: the time of day may be set meanwhile, and a machine may sleep. */
 const longestWaitMs = 60_000
 
 /**
- * Does jobs at their times, each one run after the other. A failure is logged, and the next time tries again. Answers how to
- * stop: no job begins then, and those that run are waited for.
+ * Does jobs at their times, each one run after the other. A failure is logged and tried again, in ten seconds at first and within
+ * an hour at the latest. Answers how to stop: no job begins then, and those that run are waited for.
  */
 export function schedule(jobs: readonly Job[], options: ScheduleOptions): () => Promise<void> {
   const stops = jobs.map((job) =>
@@ -53,24 +58,33 @@ export function schedule(jobs: readonly Job[], options: ScheduleOptions): () => 
   }
 }
 
-async function attempt(job: Job, unlessDoneMs: number, log: Log): Promise<void> {
+/** False: it failed. */
+async function attempt(job: Job, unlessDoneMs: number, log: Log): Promise<boolean> {
   try {
     await job.run(unlessDoneMs)
+    return true
   } catch (error) {
     log.error('A maintenance job failed', { job: job.name, error: errorText(error) })
+    return false
   }
 }
 
 function atTimes(
   job: Job,
   { cron, periodMs, makeUpMs }: AtTimes,
-  { clock, log }: ScheduleOptions,
+  { clock, log, random }: ScheduleOptions,
 ): () => Promise<void> {
   const times = new Cron(cron, { paused: true })
   const nextAfter = (ms: number): number => times.nextRun(new Date(ms))?.getTime() ?? Infinity
+  let stopped = false
   let running: Promise<void> = Promise.resolve()
-  const begin = (unlessDoneMs: number): void => {
-    running = running.then(() => attempt(job, unlessDoneMs, log))
+  let cancelRetry: CancelTimer = () => undefined
+  const begin = (unlessDoneMs: number, failures = 0): void => {
+    cancelRetry()
+    running = running.then(async () => {
+      if ((await attempt(job, unlessDoneMs, log)) || stopped) return
+      cancelRetry = clock.after(backoffDelay(retry, failures, random), () => begin(unlessDoneMs, failures + 1))
+    })
   }
   let cancel: CancelTimer
   const waitFor = (at: number): void => {
@@ -85,19 +99,28 @@ function atTimes(
   waitFor(nextAfter(clock.now()))
   const cancelMakingUp = clock.after(makeUpMs, () => begin(periodMs))
   return async () => {
+    stopped = true
     cancel()
     cancelMakingUp()
+    cancelRetry()
     await running
   }
 }
 
-function again(job: Job, { everyMs, firstMs = everyMs }: Again, { clock, log }: ScheduleOptions): () => Promise<void> {
+function again(
+  job: Job,
+  { everyMs, firstMs = everyMs }: Again,
+  { clock, log, random }: ScheduleOptions,
+): () => Promise<void> {
   let stopped = false
+  let failures = 0
   let running: Promise<void> = Promise.resolve()
   let cancel: CancelTimer
   const round = (): void => {
-    running = attempt(job, 0, log).then(() => {
-      if (!stopped) cancel = clock.after(everyMs, round)
+    running = attempt(job, 0, log).then((isDone) => {
+      const ms = isDone ? everyMs : Math.min(everyMs, backoffDelay(retry, failures, random))
+      failures = isDone ? 0 : failures + 1
+      if (!stopped) cancel = clock.after(ms, round)
     })
   }
   cancel = clock.after(firstMs, round)

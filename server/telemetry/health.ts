@@ -275,7 +275,7 @@ export interface HealthOptions {
   readonly redis?: () => RedisFigures
   readonly canaryAgeMs: () => number | null
   readonly pool: { readonly waiting: () => number; readonly size: number }
-  /** What of the database somebody should see to; asked every five minutes. */
+  /** What of the database somebody should see to; asked every five minutes, and every minute while there is something. */
   readonly neglected: () => Promise<readonly string[]>
 }
 
@@ -290,6 +290,8 @@ const freshMs = 1000
 /** What is told by days need not be asked by seconds, and the first answer can wait until the server has begun its work. */
 const upkeepMs = 5 * 60_000
 const firstUpkeepMs = 30_000
+/** While something is neglected, or could not be asked: who mends it wants to see that. */
+const neglectedMs = 60_000
 
 /** Measures every five seconds, so that lags have a history, and when asked. */
 export function watchHealth(options: HealthOptions): HealthWatch {
@@ -336,11 +338,14 @@ export function watchHealth(options: HealthOptions): HealthWatch {
     void options
       .neglected()
       .then(
-        (found) => (neglected = found),
-        () => undefined,
+        (found) => {
+          neglected = found
+          return found.length === 0
+        },
+        () => false,
       )
-      .then(() => {
-        if (!stopped) cancelUpkeep = clock.after(upkeepMs, lookAtUpkeep)
+      .then((isWell) => {
+        if (!stopped) cancelUpkeep = clock.after(isWell ? upkeepMs : neglectedMs, lookAtUpkeep)
       })
   }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 import { expect, test, vi } from 'vitest'
+import { systemRandom } from '../../lib/random.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { openDatabase } from '../../server/db/db.ts'
 import { applyRetention, ensurePartitions, startMaintenance } from '../../server/maintenance/maintenance.ts'
@@ -54,6 +55,7 @@ test('at 02:00 of each night one of three servers does it, two of which come at 
       archiveDir: '/nonexistent',
       troubles: new Troubles(clock, silentLog),
       clock,
+      random: systemRandom,
       log: silentLog,
       onCanary: () => undefined,
     })

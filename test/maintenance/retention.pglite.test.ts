@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { systemRandom } from '../../lib/random.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { applyRetention, startMaintenance } from '../../server/maintenance/maintenance.ts'
 import type { RetentionReport } from '../../server/maintenance/retention/retention.ts'
@@ -445,7 +446,7 @@ describe('a run', () => {
       new Date(date.getFullYear() + 1, date.getMonth(), date.getDate(), 1, 59, 59, 999).getTime(),
     )
     const maintenance = startMaintenance({
-      ...{ database: db.database, catalog, archiveDir, clock, log: silentLog },
+      ...{ database: db.database, catalog, archiveDir, clock, random: systemRandom, log: silentLog },
       troubles: new Troubles(clock, silentLog),
       onCanary: () => undefined,
     })

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
+import { systemRandom } from '../../lib/random.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { openDatabase, type Database } from '../../server/db/db.ts'
 import {
@@ -74,6 +75,7 @@ export function describeUpkeep(kind: 'embedded' | 'postgres'): void {
         archiveDir: '/nonexistent',
         troubles: new Troubles(clock, silentLog),
         clock,
+        random: systemRandom,
         log: silentLog,
         onCanary: () => undefined,
         vitals: () =>
