@@ -35,7 +35,8 @@ describe('pruning the change log', () => {
     await seedFixture(home.database.pool)
     const before = await log()
     expect(before.count).toBeGreaterThan(0)
-    expect(await pruneLog(home.database.pool, { keepMs: 3_600_000, keepRows: 1000 })).toBe(0)
+    // The database is a copy of one that may have been made long ago.
+    expect(await pruneLog(home.database.pool, { keepMs: 10 * 365 * 24 * 3_600_000, keepRows: 1000 })).toBe(0)
     expect(await log()).toEqual(before)
   })
 
@@ -87,6 +88,7 @@ async function startedCanary(): Promise<void> {
     troubles: new Troubles(systemClock, silentLog),
     database: home.database,
     clock: systemClock,
+    random: systemRandom,
     log: silentLog,
     onCanary: () => seen.resolve(),
   })
