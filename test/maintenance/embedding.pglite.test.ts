@@ -23,6 +23,9 @@ let url = ''
 let asked: Asked[] = []
 /** Answers of the next requests; afterwards all is well. */
 let troubles: number[] = []
+/** Of the service, about a request that it refuses. */
+const usualWords = (): string => JSON.stringify({ error: { message: 'no', type: 'invalid_request_error' } })
+let wordsOf: (request: Asked) => string = usualWords
 const catalog = loadCatalog()
 
 /** Of 384 dimensions, and told apart by its first. */
@@ -36,11 +39,12 @@ beforeAll(async () => {
     request.on('data', (part: Buffer) => parts.push(part))
     request.on('end', () => {
       const { model, input } = JSON.parse(Buffer.concat(parts).toString()) as Omit<Asked, 'authorization'>
-      asked.push({ authorization: request.headers.authorization, model, input })
+      const heard = { authorization: request.headers.authorization, model, input }
+      asked.push(heard)
       const status = troubles.shift() ?? (input.some((text) => text.includes('poison')) ? 400 : 200)
       response.writeHead(status, { 'content-type': 'application/json' })
       const data = input.map((text, index) => ({ index, embedding: vectorOf(text) })).toReversed()
-      response.end(JSON.stringify(status === 200 ? { data } : { error: { message: 'no' } }))
+      response.end(status === 200 ? JSON.stringify({ data }) : wordsOf(heard))
     })
   })
   await new Promise<void>((resolve) => service.listen(0, '127.0.0.1', resolve))
@@ -54,6 +58,7 @@ afterAll(async () => {
 beforeEach(async () => {
   asked = []
   troubles = []
+  wordsOf = usualWords
   await db.database.pool.query('delete from memories')
   await db.database.pool.query('delete from knowledge_entries')
   await db.database.pool.query('delete from maintenance_runs')
@@ -131,7 +136,7 @@ describe('a memory without embedding', () => {
   test('that the service refuses has failed, with the reason in the run; the others have theirs', async () => {
     await settle('openai', 'small')
     const [good, bad] = [await remember('good'), await remember('poison')]
-    const reason = 'The embedding service answered 400: {"error":{"message":"no"}}'
+    const reason = 'The embedding service answered 400 (invalid_request_error): no'
     const refused = { table: 'memories', id: bad.id, reason }
     expect(await embed()).toEqual({ embedded: 1, failed: [refused] })
     expect(await read(good)).toMatchObject({ embedding_status: 'ready' })
@@ -152,6 +157,32 @@ describe('a memory without embedding', () => {
     await expect(embed()).rejects.toThrow('answered 401')
     expect(await read(memory)).toMatchObject({ embedding_status: 'pending' })
     expect((await runs()).map(({ status }) => String(status)).toSorted()).toEqual(['completed', 'failed', 'failed'])
+  })
+
+  test('leaves nothing of its text or of the key in a record, however the service quotes them', async () => {
+    await settle('openai', 'small')
+    const bad = await remember('poison: Ada Lovelace, card 4012-8888, Löwenzahn')
+    wordsOf = ({ authorization, input }) =>
+      JSON.stringify({ error: { message: `Cannot read ${String(input[0])} (${authorization})`, code: 'bad_input' } })
+    const found = await embed()
+    expect(found?.failed).toMatchObject([
+      { id: bad.id, reason: 'The embedding service answered 400 (bad_input): Cannot read … (Bearer k-…)' },
+    ])
+    await db.database.pool.query(`update memories set content = 'Ada Lovelace' where id = $1`, [bad.id])
+    troubles = [401]
+    wordsOf = ({ authorization, input }) => `<h1>Who is ${authorization}?</h1> ${input.join()}`
+    await expect(embed()).rejects.toThrow(/answered 401: .*Who is Bearer k-…/)
+    const kept = JSON.stringify(await runs())
+    for (const word of ['Lovelace', '4012', '8888', 'zahn', 'poison', 'k-1']) expect(kept).not.toContain(word)
+  })
+
+  test('waits on when the service answers with something else, which stands in no record', async () => {
+    await settle('openai', 'small')
+    await remember('Ada Lovelace')
+    troubles = [203]
+    wordsOf = ({ input }) => `Lost in translation: ${input.join()}`
+    await expect(embed()).rejects.toThrow('something else than embeddings')
+    expect(JSON.stringify(await runs())).not.toContain('Ada')
   })
 
   test('is made anew by another model, but not what a client has sent', async () => {

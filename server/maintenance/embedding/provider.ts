@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Clock } from '../../../lib/clock.ts'
 import type { Random } from '../../../lib/random.ts'
+import { parseJson, refusalText, withoutGiven } from './foreign-words.ts'
 
 /** Makes vectors of texts. Another kind of service is another one of these. */
 export interface EmbeddingProvider {
@@ -14,8 +15,8 @@ export class EmbeddingError extends Error {
   override readonly name = 'EmbeddingError'
   readonly isOfText: boolean
 
-  constructor(message: string, isOfText = false, options?: ErrorOptions) {
-    super(message, options)
+  constructor(message: string, isOfText = false) {
+    super(message)
     this.isOfText = isOfText
   }
 }
@@ -35,8 +36,11 @@ export interface HttpProviderOptions {
 }
 
 const tries = 4
-/** Characters of an answer that may stand in a message. */
-const shown = 300
+/** Bytes of a refusal that are read. */
+const refusalBytes = 16 * 1024
+/** Bytes of an answer that are read: for each number of a vector, and for what stands around them. */
+const numberBytes = 64
+const frameBytes = 64 * 1024
 const maxRetryAfterMs = 60_000
 
 const answerSchema = z.object({
@@ -50,6 +54,8 @@ const answerSchema = z.object({
  */
 export function createHttpProvider(options: HttpProviderOptions): EmbeddingProvider {
   const { url, key, model, dimension, clock, random, timeoutMs = 30_000, retryMs = 500 } = options
+  const { username, password, search } = new URL(url)
+  const secrets = [key ?? '', username, password, search]
 
   async function ask(texts: readonly string[], signal: AbortSignal): Promise<Response> {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
@@ -65,16 +71,19 @@ export function createHttpProvider(options: HttpProviderOptions): EmbeddingProvi
   async function tryOnce(texts: readonly string[], signal: AbortSignal): Promise<Vectors | Again> {
     try {
       const response = await ask(texts, signal)
-      if (response.ok) return { vectors: vectorsOf(await response.json(), texts.length, dimension) }
-      const said = `The embedding service answered ${response.status}: ${(await response.text()).slice(0, shown)}`
+      if (response.ok) {
+        const body = await beginningOf(response, texts.length * dimension * numberBytes + frameBytes)
+        return { vectors: vectorsOf(body, texts.length, dimension) }
+      }
+      const body = await beginningOf(response, refusalBytes)
+      const said = `The embedding service answered ${refusalText(response.status, body, { texts, secrets })}`
       if (response.status === 429 || response.status === 408 || response.status >= 500)
         return { error: new EmbeddingError(said), afterMs: retryAfter(response.headers.get('retry-after')) }
       throw new EmbeddingError(said, [400, 413, 422].includes(response.status))
     } catch (error) {
       if (error instanceof EmbeddingError) throw error
-      return {
-        error: new EmbeddingError(`The embedding service did not answer: ${reasonOf(error)}`, false, { cause: error }),
-      }
+      const reason = withoutGiven(reasonOf(error), { texts: [], secrets })
+      return { error: new EmbeddingError(`The embedding service did not answer: ${reason}`) }
     }
   }
 
@@ -101,8 +110,20 @@ interface Again {
   readonly afterMs?: number | undefined
 }
 
-function vectorsOf(answer: unknown, count: number, dimension: number): readonly (readonly number[])[] {
-  const parsed = answerSchema.safeParse(answer)
+/** The rest is not read. */
+async function beginningOf(response: Response, maxBytes: number): Promise<string> {
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of response.body ?? []) {
+    parts.push(part)
+    bytes += part.byteLength
+    if (bytes >= maxBytes) break
+  }
+  return Buffer.concat(parts).toString()
+}
+
+function vectorsOf(body: string, count: number, dimension: number): readonly (readonly number[])[] {
+  const parsed = answerSchema.safeParse(parseJson(body))
   if (!parsed.success) throw new EmbeddingError('The embedding service answered with something else than embeddings.')
   const ordered = parsed.data.data.toSorted((a, b) => (a.index ?? 0) - (b.index ?? 0)).map(({ embedding }) => embedding)
   if (ordered.length !== count)
