@@ -18,6 +18,7 @@ type Check = (job: DatabaseJob) => Promise<readonly Finding[]>
 const wantedRoles = ['app_owner', 'app_rw', 'app_feed', 'app_readonly']
 const oldestPostgres = 150_000
 const tolerableClockMs = 2000
+const migrateFirst = 'Run `npx tidewire migrate`.'
 
 /** Looks at everything the server needs and prints each finding with its fix. Returns the exit code. */
 export async function doctor(job: DatabaseJob): Promise<number> {
@@ -115,7 +116,7 @@ async function migrations({ database, application }: DatabaseJob): Promise<reado
       what: 'migrations',
       ok: pending.length === 0,
       found: pending.length === 0 ? 'all applied' : `${pending.length} not applied`,
-      fix: 'Run `npx tidewire migrate`.',
+      fix: migrateFirst,
     },
   ]
 }
@@ -141,31 +142,47 @@ async function schemaDrift({ database }: DatabaseJob): Promise<readonly Finding[
   ]
 }
 
-/** The server works without them, but then nothing stands behind its own rules. */
+/** What is known of the roles and the login; asks for nothing that only a migrated database has. */
+export interface RolesStanding {
+  readonly missing: readonly string[]
+  readonly login: string
+  /** It may make roles, so `migrate` does. */
+  readonly may_make: boolean
+  /** It may become `app_rw`. */
+  readonly may_write: boolean
+}
+
+const rolesSql = `
+select array(select name from unnest($1::text[]) as name where to_regrole(name) is null) as missing, quote_ident(session_user) as login,
+  (select rolsuper or rolcreaterole from pg_roles where rolname = session_user) as may_make,
+  coalesce(pg_has_role(session_user, to_regrole('app_rw')::oid,
+    case when current_setting('server_version_num')::integer >= 160000 then 'SET' else 'MEMBER' end), false) as may_write`
+
 async function roles({ database }: DatabaseJob): Promise<readonly Finding[]> {
-  const { missing, login, writer } = await one<{ missing: readonly string[]; login: string; writer: string }>(
-    database,
-    `select array(select name from unnest($1::text[]) as name where to_regrole(name) is null) as missing,
-       quote_ident(session_user) as login, sync.writer_role() as writer`,
-    [wantedRoles],
-  )
+  return [judgeRoles(await one<RolesStanding>(database, rolesSql, [wantedRoles]))]
+}
+
+/** The server works without them, but then nothing stands behind its own rules. */
+export function judgeRoles({ missing, login, may_make: mayMake, may_write: mayWrite }: RolesStanding): Finding {
+  const what = 'roles'
+  const without = `without ${missing.join(', ')}`
+  if (missing.length === 0 && mayWrite)
+    return { what, ok: true, found: `${wantedRoles.join(', ')}; writes run under app_rw` }
+  if (missing.length > 0 && mayMake)
+    return { what, ok: false, found: without, fix: 'Run `npx tidewire migrate`: it makes them.' }
   const statements = [
     ...missing.map((name) => `create role ${name} nologin`),
-    ...(writer === 'app_rw' ? [] : [`grant app_rw to ${login}`]),
+    ...(mayWrite ? [] : [`grant app_rw to ${login}`]),
   ]
-  return [
-    {
-      what: 'roles',
-      ok: statements.length === 0,
-      found:
-        missing.length > 0
-          ? `without ${missing.join(', ')}: ${login} may not create roles`
-          : writer === 'app_rw'
-            ? `${wantedRoles.join(', ')}; writes run under app_rw`
-            : `${login} may not take the role app_rw, so writes run without row-level security`,
-      fix: `Have an administrator run \`${statements.join('; ')};\`, then run \`npx tidewire migrate\`.`,
-    },
-  ]
+  return {
+    what,
+    ok: false,
+    found:
+      missing.length > 0
+        ? `${without}: ${login} may not create roles`
+        : `${login} may not take the role app_rw, so writes run without row-level security`,
+    fix: `Have an administrator run \`${statements.join('; ')};\`, then run \`npx tidewire migrate\`.`,
+  }
 }
 
 async function clock({ database }: DatabaseJob): Promise<readonly Finding[]> {
@@ -200,37 +217,52 @@ async function walCapture({ database }: DatabaseJob): Promise<readonly Finding[]
 }
 
 async function triggerCapture({ database, catalog }: DatabaseJob): Promise<readonly Finding[]> {
-  const { rows } = await database.pool.query<{ relname: string }>(
-    `select distinct c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid where t.tgname like 'capture%' and t.tgenabled <> 'D' and not t.tgisinternal`,
+  const { rows } = await database.pool.query<{ name: string; captured: boolean }>(
+    `select c.relname as name, exists (
+       select from pg_trigger t where t.tgrelid = c.oid and t.tgname like 'capture%' and t.tgenabled <> 'D' and not t.tgisinternal
+     ) as captured
+     from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname = any($1) order by 1`,
+    [
+      [...catalog.synced.values()]
+        .filter(({ sqlColumns }) => sqlColumns.some(({ property }) => property === 'channel'))
+        .map(({ name }) => name),
+    ],
   )
-  const captured = new Set(rows.map(({ relname }) => relname))
-  const missing = [...catalog.synced.values()]
-    .filter(({ name, sqlColumns }) => sqlColumns.some(({ property }) => property === 'channel') && !captured.has(name))
-    .map(({ name }) => name)
+  if (rows.length === 0) return [{ what: 'capture', ok: false, found: 'no tables yet', fix: migrateFirst }]
+  const missing = rows.filter(({ captured }) => !captured).map(({ name }) => name)
   return [
     {
       what: 'capture',
       ok: missing.length === 0,
-      found: missing.length === 0 ? `triggers on ${captured.size} tables` : `no trigger on ${missing.join(', ')}`,
-      fix: "A table lost its triggers: `select sync.install_capture('table')`, or restore the schema.",
+      found: missing.length === 0 ? `triggers on ${rows.length} tables` : `no trigger on ${missing.join(', ')}`,
+      fix: `Run in the database: \`select ${missing.map((name) => `sync.install_capture('${name}')`).join(', ')};\``,
     },
   ]
 }
 
 async function embeddingDimension({ database, config }: DatabaseJob): Promise<readonly Finding[]> {
-  const { dimension } = await one<{ dimension: number }>(
+  const what = 'embedding dimension'
+  const wanted = config.embedding.dimension
+  const { dimension } = await one<{ dimension: number | null }>(
     database,
-    `select atttypmod as dimension from pg_attribute where attrelid = 'memories'::regclass and attname = 'embedding'`,
+    `select (select atttypmod from pg_attribute where attrelid = to_regclass('public.memories') and attname = 'embedding') as dimension`,
   )
+  if (dimension === null)
+    return [
+      {
+        what,
+        ok: false,
+        found: 'no tables yet',
+        fix: `Set EMBEDDING_DIMENSION, now ${wanted}, to that of your model, then run \`npx tidewire migrate\`: from then on it is fixed.`,
+      },
+    ]
   return [
     {
-      what: 'embedding dimension',
-      ok: dimension === config.embedding.dimension,
+      what,
+      ok: dimension === wanted,
       found:
-        dimension === config.embedding.dimension
-          ? String(dimension)
-          : `${dimension} in the database, ${config.embedding.dimension} in EMBEDDING_DIMENSION`,
-      fix: `Set EMBEDDING_DIMENSION=${dimension}, or migrate the columns.`,
+        dimension === wanted ? String(dimension) : `${dimension} in the database, ${wanted} in EMBEDDING_DIMENSION`,
+      fix: `Set EMBEDDING_DIMENSION=${dimension}: vectors of another dimension need a new database.`,
     },
   ]
 }
