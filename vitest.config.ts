@@ -7,7 +7,10 @@ import { onPostgresToo } from './test/support/on-postgres-too.ts'
 const inCi = Boolean(process.env['CI'])
 const services = findServices()
 
-/** The last part of a test's file name before `.test.ts`. `unit` has none; `both` is for those of `pglite` that run on Postgres as well. */
+/**
+ * The last part of a test's file name before `.test.ts`. `unit` has none; `both` is for those of `pglite` that run on
+ * Postgres as well.
+ */
 type Suffix = 'unit' | 'property' | 'pglite' | 'pg' | 'both' | 'e2e' | 'browser'
 
 type Price = {

@@ -96,7 +96,9 @@ async function main(): Promise<void> {
   if (results.some(({ error }) => error !== undefined)) process.exitCode = 1
 }
 
-/** `onResult` hears all results so far after each workload, so that a run that is cut short leaves what it has measured. */
+/**
+ * `onResult` hears all results so far after each workload, so that a run that is cut short leaves what it has measured.
+ */
 async function runAll(
   chosen: readonly Workload[],
   stand: Stand,

@@ -36,7 +36,10 @@ export interface Report {
 /** Better and worse than what, in order of what it says about us. */
 export type Verdict = 'goal met' | 'beats rivals' | 'worse than a rival' | 'misses goal' | ''
 
-/** Holds a figure against its target. Rivals count for more than the goal: worse than the better rival is the one thing that must not be. */
+/**
+ * Holds a figure against its target. Rivals count for more than the goal: worse than the better rival is the one thing
+ * that must not be.
+ */
 export function judge(figure: Pick<Figure, 'value' | 'limit'>, target: Target | undefined): Verdict {
   if (!target) return ''
   const isAsGood = (than: number): boolean => (target.better === 'lower' ? figure.value <= than : figure.value >= than)

@@ -6,7 +6,10 @@ export interface Summary {
   readonly max: number
 }
 
-/** The smallest sample that at least `share` (0 to 1) of all samples do not exceed (nearest rank). NaN when there is none. */
+/**
+ * The smallest sample that at least `share` (0 to 1) of all samples do not exceed (nearest rank). NaN when there is
+ * none.
+ */
 export function percentile(samples: readonly number[] | Float64Array, share: number): number {
   const sorted = Float64Array.from(samples).sort()
   const rank = Math.max(1, Math.ceil(share * sorted.length))

@@ -1,4 +1,7 @@
-/** What a figure is held against: our goal, and what the two rivals that sync from Postgres reached on a machine like this. */
+/**
+ * What a figure is held against: our goal, and what the two rivals that sync from Postgres reached on a machine like
+ * this.
+ */
 export interface Target {
   readonly better: 'lower' | 'higher'
   /** In the unit of the figure; `ofLimit`: this many times the limit measured in the same run. */
@@ -9,8 +12,8 @@ export interface Target {
 }
 
 /**
- * By `workload.figure`. Zero 1.9.0 and PowerSync 1.25.0 were measured on the same Postgres with a narrower `tasks` table of
- * nine columns; where a range was seen, its better end stands here. docs/performance.md tells how.
+ * By `workload.figure`. Zero 1.9.0 and PowerSync 1.25.0 were measured on the same Postgres with a narrower `tasks`
+ * table of nine columns; where a range was seen, its better end stands here. docs/performance.md tells how.
  */
 export const targets: Readonly<Record<string, Target>> = {
   'live-1.p50': { better: 'lower', goal: 3, zero: 9, powersync: 17 },

@@ -13,7 +13,10 @@ export function reservePositions(count: number): number {
   return first
 }
 
-/** When each write was begun and when its commit was acknowledged: milliseconds of `performance.now()`, by number of the write. */
+/**
+ * When each write was begun and when its commit was acknowledged: milliseconds of `performance.now()`, by number of the
+ * write.
+ */
 export interface Writes {
   /** Write `n` gives its task the position `first + n`. */
   readonly first: number
@@ -39,8 +42,8 @@ function write(client: pg.Client, ids: readonly string[], first: number, index: 
 }
 
 /**
- * Commits one-row updates at an even pace on one connection, each to another task in turn. A commit that takes longer than
- * its turn delays the next ones, which are then begun at once. `into` is filled while it runs.
+ * Commits one-row updates at an even pace on one connection, each to another task in turn. A commit that takes longer
+ * than its turn delays the next ones, which are then begun at once. `into` is filled while it runs.
  */
 export async function writePaced(
   client: pg.Client,
@@ -61,8 +64,8 @@ export async function writePaced(
 }
 
 /**
- * Writes what nobody measures, before what is: V8 interprets what has not run often yet, so a process in its first seconds
- * takes twice as long for a commit as one that has been at work for a minute.
+ * Writes what nobody measures, before what is: V8 interprets what has not run often yet, so a process in its first
+ * seconds takes twice as long for a commit as one that has been at work for a minute.
  */
 export async function warmUp(client: pg.Client, ids: readonly string[], plan: Omit<Writes, 'rate'>): Promise<void> {
   await writePaced(client, ids, 250, plan)

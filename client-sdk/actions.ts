@@ -18,10 +18,17 @@ type RetryPolicyInput = z.input<typeof retryPolicySchema>
 /**
  * Actions with the types of their input and answer. An application adds its own:
  *
- *     declare module '@tidewire/client' { interface Actions { 'orders.ship': { input: { orderId: string }; answer: { trackingId: string } } } }
+ *     declare module '@tidewire/client' {
+ *       interface Actions {
+ *         'orders.ship': { input: { orderId: string }; answer: { trackingId: string } }
+ *       }
+ *     }
  */
 export interface Actions {
-  /** Takes the most important, then oldest ready task for an agent; both null when none is ready. The lease: 5 to 86,400 seconds, 300 when absent. Throws `agent_unavailable`. */
+  /**
+   * Takes the most important, then oldest ready task for an agent; both null when none is ready. The lease: 5 to 86,400
+   * seconds, 300 when absent. Throws `agent_unavailable`.
+   */
   readonly 'tasks.claim': {
     readonly input: {
       readonly agentId: string
@@ -35,7 +42,10 @@ export interface Actions {
       readonly runId: string | null
     }
   }
-  /** Makes a lease end later, within the task's `timeoutSeconds`. `runId`: of the claim, so that the lease of a later claim is left alone. Throws `lease_lost`. */
+  /**
+   * Makes a lease end later, within the task's `timeoutSeconds`. `runId`: of the claim, so that the lease of a later
+   * claim is left alone. Throws `lease_lost`.
+   */
   readonly 'tasks.renew': {
     readonly input: { readonly taskId: string; readonly runId?: string; readonly leaseSeconds?: number }
     readonly answer: { readonly leaseExpiresAt: string }
@@ -82,7 +92,7 @@ export interface Actions {
     readonly input: { readonly subscriptionId: string }
     readonly answer: { readonly status: 'active' }
   }
-  /** The next events, oldest first; they come again until `acknowledge` names them or later ones. `consumeEvents` does this. */
+  /** The next events, oldest first; they come again until `acknowledge` names them. `consumeEvents` does this. */
   readonly 'events.read': {
     readonly input: {
       readonly subscriptionId: string
@@ -243,7 +253,10 @@ export interface Actions {
     }
     readonly answer: { readonly status: string }
   }
-  /** Stores what an analysis of a repository found. Large ones come in parts: all but the last say `running`, later ones name the `analysisId`. */
+  /**
+   * Stores what an analysis of a repository found. Large ones come in parts: all but the last say `running`, later ones
+   * name the `analysisId`.
+   */
   readonly 'analyses.store': {
     readonly input: {
       readonly repositoryId: string
@@ -318,7 +331,10 @@ export interface Actions {
       }[]
     }
   }
-  /** Makes an access token of the caller, or of an agent that the caller may act as. The token is told once: a repeat of the call has null in its place. Throws `limit_reached`. */
+  /**
+   * Makes an access token of the caller, or of an agent that the caller may act as. The token is told once: a repeat of
+   * the call has null in its place. Throws `limit_reached`.
+   */
   readonly 'tokens.issue': {
     readonly input: {
       readonly name: string
@@ -330,7 +346,7 @@ export interface Actions {
     }
     readonly answer: { readonly tokenId: string; readonly token: string | null; readonly expiresAt: string }
   }
-  /** The access tokens that are good, newest first, at most 1,000: the caller's and those of their agents; for admins all of the organization. */
+  /** The access tokens that are good, newest first, at most 1,000: the caller's and their agents'; for admins all. */
   readonly 'tokens.list': {
     readonly input: Readonly<Record<string, never>>
     readonly answer: { readonly tokens: readonly ListedToken[] }
@@ -340,7 +356,7 @@ export interface Actions {
     readonly input: { readonly tokenId: string }
     readonly answer: Readonly<Record<string, never>>
   }
-  /** The devices that were ever connected, newest first, 500 at a time: the caller's and those of their agents; for admins all of the organization. */
+  /** The devices ever connected, newest first, 500 at a time: the caller's and their agents'; for admins all. */
   readonly 'devices.list': {
     /** `after`: `next` of the page before. */
     readonly input: { readonly after?: string }
@@ -351,7 +367,7 @@ export interface Actions {
     readonly input: { readonly deviceId: string }
     readonly answer: Readonly<Record<string, never>>
   }
-  /** Makes an estimate (a draft) of expected tokens: their price, times what the organization's active model has learned. */
+  /** Makes an estimate (a draft) of expected tokens: their price, times what the active model has learned. */
   readonly 'costs.estimate': {
     readonly input: EstimateRequest
     readonly answer: { readonly estimate: RowOf<(typeof shippedSchema)['costEstimates']> }
@@ -377,19 +393,4 @@ export interface Actions {
 interface PipelineAnswer {
   /** The run as it is then. */
   readonly execution: RowOf<(typeof shippedSchema)['pipelineExecutions']>
-}
-
-/** `tasks` of `tasks.claim`: names that begin so are declared in `Actions`, so that a misspelt one is found. */
-type Declared = keyof Actions extends infer Name ? (Name extends `${infer Group}.${string}` ? Group : never) : never
-
-/**
- * Calls a named server action. Needs a connection; rejects with what the action throws, `offline` or `timeout`. Actions of
- * an application that are not declared in `Actions` take and answer any JSON.
- */
-export interface CallAction {
-  <Name extends keyof Actions>(action: Name, input: Actions[Name]['input']): Promise<Actions[Name]['answer']>
-  <Name extends string>(
-    action: Name extends keyof Actions | `${Declared}.${string}` ? never : Name,
-    input: Json,
-  ): Promise<Json>
 }

@@ -1,6 +1,6 @@
 import type { PatchOf } from '../protocol/rows/row-type.ts'
 import type { Schema } from '../protocol/rows/table.ts'
-import type { CallAction } from './actions.ts'
+import type { CallAction } from './call-action.ts'
 import type { Conflict } from './conflict/conflict.ts'
 import type { ResolutionChoice } from './conflict/conflicts.ts'
 import type { ConnectionStatus } from './connection/connection.ts'
@@ -54,8 +54,8 @@ export interface ConflictsOf<S extends Schema> {
 export interface ClientBase<S extends Schema> {
   /**
    * Follows a channel, now and after restarts. Resolves when that is durable here; `ready` of the answer resolves when
-   * the rows are. Throws `invalid_value`, `unknown_table`, `bad_filter`, `forbidden` for what is not one's own, `closed`,
-   * and where the target is one's own, why the server refuses this client.
+   * the rows are. Throws `invalid_value`, `unknown_table`, `bad_filter`, `forbidden` for what is not one's own,
+   * `closed`, and where the target is one's own, why the server refuses this client.
    */
   subscribe(target: Target, options?: SubscribeOptions<S>): Promise<FollowedChannel>
   /**
@@ -84,8 +84,9 @@ export interface ClientBase<S extends Schema> {
    */
   synced(options?: { readonly signal?: AbortSignal }): Promise<void>
   /**
-   * Compares this replica with the server, and fetches the channels that differ again; resolves when they are here. Needs a
-   * connection; a repair goes on after one that is lost meanwhile. Rejects when `signal` aborts, and with `closed`.
+   * Compares this replica with the server, and fetches the channels that differ again; resolves when they are here.
+   * Needs a connection; a repair goes on after one that is lost meanwhile. Rejects when `signal` aborts, and with
+   * `closed`.
    */
   verify(options?: { readonly signal?: AbortSignal }): Promise<Verification>
   /** Searches a table that has an embedding; `tide.<table>.search` does the same. */
@@ -110,20 +111,20 @@ export interface ClientBase<S extends Schema> {
   sql(text: TemplateStringsArray, ...values: readonly unknown[]): Promise<readonly Readonly<Record<string, unknown>>[]>
   /**
    * All that is on this replica, what was not sent yet included, as one file: JSON lines (`ExportLine`) in UTF-8. It is
-   * read as the stream is, a page at a time, and is the replica of the moment at which it ends. It holds no token. Rejects
-   * with `closed`; the stream fails with it when the client is closed meanwhile.
+   * read as the stream is, a page at a time, and is the replica of the moment at which it ends. It holds no token.
+   * Rejects with `closed`; the stream fails with it when the client is closed meanwhile.
    */
   export(options?: ExportOptions): Promise<ReadableStream<Uint8Array<ArrayBuffer>>>
   /** Ends the connection and stays offline until `connect`. */
   disconnect(): void
   /**
-   * Connects, or tries again at once: after `disconnect`, between two tries, and when the server had refused this client
-   * (`stopped`). What comes of it is told by `status`.
+   * Connects, or tries again at once: after `disconnect`, between two tries, and when the server had refused this
+   * client (`stopped`). What comes of it is told by `status`.
    */
   connect(): void
   /**
-   * Ends the connection and closes the replica. What is not synced is kept and sent next time. Live queries end; whoever
-   * waits for the server is told by `closed`.
+   * Ends the connection and closes the replica. What is not synced is kept and sent next time. Live queries end;
+   * whoever waits for the server is told by `closed`.
    */
   close(): Promise<void>
 }

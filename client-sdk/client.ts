@@ -9,7 +9,7 @@
  *
  * Every atomic step of the replica is told as one `ReplicaChange`; live queries, writes and subscriptions follow those.
  */
-import type { CallAction } from './actions.ts'
+import type { CallAction } from './call-action.ts'
 import type { ClientBase, ClientStatus } from './client-base.ts'
 import { createUuidSource } from '../lib/uuid.ts'
 import { systemClock, type CancelTimer } from '../lib/clock.ts'

@@ -11,8 +11,8 @@ export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
   /** Of the server, `http:` or `https:`; the WebSocket is on the same port. */
   readonly url: string
   /**
-   * A token, or a function that is asked for a new one whenever one is needed. `undefined`, as a variable of the environment
-   * may be, is refused.
+   * A token, or a function that is asked for a new one whenever one is needed. `undefined`, as a variable of the
+   * environment may be, is refused.
    */
   readonly token: string | (() => string | Promise<string>) | undefined
   /** Where rows and unsent writes are kept. */
@@ -25,8 +25,8 @@ export interface ConnectOptions<S extends Schema = typeof shippedSchema> {
    */
   readonly keepSettled?: { readonly writes?: number; readonly hours?: number }
   /**
-   * How much may wait to be sent, refused writes included: a write beyond fails with `outbox_full`. Default: 100,000 writes
-   * and 64,000,000 characters of JSON.
+   * How much may wait to be sent, refused writes included: a write beyond fails with `outbox_full`. Default: 100,000
+   * writes and 64,000,000 characters of JSON.
    */
   readonly outbox?: { readonly writes?: number; readonly bytes?: number }
   /** The tables, as `tidewire generate` prints them; default: the shipped ones. */
@@ -66,7 +66,10 @@ export interface CheckedOptions {
   readonly outbox: OutboxLimits
 }
 
-/** Checks the options of `connect`, all at once. Throws `TideError` `config_invalid`; a token never shows in the message. */
+/**
+ * Checks the options of `connect`, all at once. Throws `TideError` `config_invalid`; a token never shows in the
+ * message.
+ */
 export function checkOptions(options: ConnectOptions<Schema>): CheckedOptions {
   const { token } = options
   if (token === undefined)

@@ -1,7 +1,8 @@
 /** `@tidewire/client/events`: dealing with the events of a durable subscription, one after the other. */
 import { systemClock } from '../lib/clock.ts'
 import { TideError } from '../protocol/error.ts'
-import type { CallAction, DeliveredEvent } from './actions.ts'
+import type { DeliveredEvent } from './actions.ts'
+import type { CallAction } from './call-action.ts'
 
 export type { DeliveredEvent } from './actions.ts'
 
@@ -15,9 +16,14 @@ export interface ConsumeEventsOptions {
 }
 
 export interface EventConsumer {
-  /** Takes no more events; resolves when the one that is being dealt with has ended. What was dealt with is acknowledged. */
+  /**
+   * Takes no more events; resolves when the one that is being dealt with has ended. What was dealt with is
+   * acknowledged.
+   */
   stop(): Promise<void>
-  /** Rejects when the server refuses to go on: the subscription is gone, or is somebody else's. Resolves after `stop`. */
+  /**
+   * Rejects when the server refuses to go on: the subscription is gone, or is somebody else's. Resolves after `stop`.
+   */
   readonly done: Promise<void>
 }
 
@@ -25,8 +31,9 @@ export interface EventConsumer {
 const passing = new Set(['offline', 'timeout', 'database_unreachable', 'rate_limited', 'internal'])
 
 /**
- * Reads the events of a subscription, hands them over in order, and acknowledges each that was dealt with; events of replays too,
- * flagged `replay`. Each arrives at least once: after a crash, or a lost connection, what was not acknowledged comes again.
+ * Reads the events of a subscription, hands them over in order, and acknowledges each that was dealt with; events of
+ * replays too, flagged `replay`. Each arrives at least once: after a crash, or a lost connection, what was not
+ * acknowledged comes again.
  */
 export function consumeEvents(
   tide: { readonly call: CallAction },

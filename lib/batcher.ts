@@ -5,9 +5,9 @@ interface Waiting<Q, A> {
 }
 
 /**
- * Many questions in one read. What is asked while a read is under way waits for the next one, so that every answer is of
- * a moment after its question; an idle batcher reads at once. When a read of several fails, each is read alone: one bad
- * question must not spoil the others.
+ * Many questions in one read. What is asked while a read is under way waits for the next one, so that every answer is
+ * of a moment after its question; an idle batcher reads at once. When a read of several fails, each is read alone: one
+ * bad question must not spoil the others.
  */
 export class Batcher<Q, A> {
   readonly #read: (questions: readonly Q[]) => Promise<readonly A[]>

@@ -19,14 +19,18 @@ export interface FolderLock {
 
 interface Owner {
   readonly pid: number
-  /** When the process began, in ticks since the machine did, and which run of the machine; null where that is unknown. */
+  /**
+   * When the process began, in ticks since the machine did, and which run of the machine; null where that is unknown.
+   */
   readonly started: string | null
   readonly released: boolean
 }
 
 const lockName = /^lock\.(\d+)$/
 
-/** Locks a folder, which is made if there is none. Throws `TideError` `replica_locked` while a living process has it. */
+/**
+ * Locks a folder, which is made if there is none. Throws `TideError` `replica_locked` while a living process has it.
+ */
 export async function lockFolder(folder: string): Promise<FolderLock> {
   await mkdir(folder, { recursive: true })
   const me: Owner = { pid: process.pid, started: await startOf(process.pid), released: false }

@@ -19,9 +19,10 @@ export function parseNetwork(text: string): Network | undefined {
 }
 
 /**
- * Where a request comes from, in its shortest form; IPv4 that is written as IPv6 is IPv4. `peer` is who connected, `forwarded` the value of
- * X-Forwarded-For, which anybody can write: of it counts what trusted proxies have appended. It is read from its end up to the first
- * address that is no trusted proxy's; what cannot be read ends it. Undefined: the peer is not known.
+ * Where a request comes from, in its shortest form; IPv4 that is written as IPv6 is IPv4. `peer` is who connected,
+ * `forwarded` the value of X-Forwarded-For, which anybody can write: of it counts what trusted proxies have appended.
+ * It is read from its end up to the first address that is no trusted proxy's; what cannot be read ends it. Undefined:
+ * the peer is not known.
  */
 export function clientAddress(
   peer: string | undefined,

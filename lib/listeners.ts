@@ -1,6 +1,6 @@
 /**
- * Those who want to know, told one after the other. What one of them throws is its own affair: it surfaces as an uncaught
- * error and disturbs neither the others nor the one who tells.
+ * Those who want to know, told one after the other. What one of them throws is its own affair: it surfaces as an
+ * uncaught error and disturbs neither the others nor the one who tells.
  */
 export class Listeners<T> {
   readonly #listeners = new Set<(value: T) => void>()

@@ -1,8 +1,8 @@
 import type { Clock } from './clock.ts'
 
 /**
- * Those who ask while an answer is under way get the same one, and so do those who ask for some time after it: nobody makes work by asking
- * often. A failure is not kept.
+ * Those who ask while an answer is under way get the same one, and so do those who ask for some time after it: nobody
+ * makes work by asking often. A failure is not kept.
  */
 export function oneAtATime<T>(
   read: () => Promise<T>,

@@ -7,8 +7,8 @@ export interface Patience {
 }
 
 /**
- * What a program has opened, and the one way back from it. Each part says at once how it ends, so that a start that fails halfway and an
- * orderly stop go the same way:
+ * What a program has opened, and the one way back from it. Each part says at once how it ends, so that a start that
+ * fails halfway and an orderly stop go the same way:
  *
  *     1. whoever asks is told so, and all goes on as before for a while
  *     2. all that works by itself is told to finish, at the same time, and is waited for no longer than a limit
@@ -34,8 +34,8 @@ export class Opened {
   }
 
   /**
-   * Goes the way back, once: further callers wait for the first. `delayMs` is how long all goes on as before, `ms` the most that finishing
-   * takes. What fails stops nothing: `onError` hears of each failure.
+   * Goes the way back, once: further callers wait for the first. `delayMs` is how long all goes on as before, `ms` the
+   * most that finishing takes. What fails stops nothing: `onError` hears of each failure.
    */
   close(patience: Patience, onError: (error: unknown) => void): Promise<void> {
     return (this.#closing ??= this.#close(patience, onError))

@@ -12,8 +12,8 @@ export class Waits {
   }
 
   /**
-   * Resolves when `isThere` answers true; it is asked now and each time `follow` calls. Rejects with what `isThere` throws,
-   * with the reason of `signal`, or with the error of `end`.
+   * Resolves when `isThere` answers true; it is asked now and each time `follow` calls. Rejects with what `isThere`
+   * throws, with the reason of `signal`, or with the error of `end`.
    */
   async until(follow: Follow, isThere: () => boolean, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()

@@ -1,6 +1,6 @@
 /**
- * Limits that both houses count on. A server tells those of its session in `welcome`, and a client heeds these; the others are
- * of the messages themselves.
+ * Limits that both houses count on. A server tells those of its session in `welcome`, and a client heeds these; the
+ * others are of the messages themselves.
  */
 
 /** Writes of one push. A group of writes must fit into one. */

@@ -1,5 +1,6 @@
-// The public surface of the SDK as text: every declaration that its doors export, and every one of ours that those mention.
-// Kept in client-sdk/api-surface.txt, so that a reviewer sees when it moves. Reads the build (client-sdk/dist).
+// The public surface of the SDK as text: every declaration that its doors export, and every one of ours that those
+// mention. Kept in client-sdk/api-surface.txt, so that a reviewer sees when it moves. Reads the build
+// (client-sdk/dist).
 //
 //   node scripts/api-surface.ts            fails when the surface differs from the file
 //   node scripts/api-surface.ts --update   writes the file
@@ -98,7 +99,9 @@ function isOurs(declaration: ts.Declaration): boolean {
   return owner !== undefined && ts.isSourceFile(owner) && owner.fileName.startsWith(DIST)
 }
 
-/** A symbol's declarations as the compiler prints them, without comments; a sentence in a type is only `string` here. */
+/**
+ * A symbol's declarations as the compiler prints them, without comments; a sentence in a type is only `string` here.
+ */
 function text(symbol: ts.Symbol): string {
   const printer = ts.createPrinter({ removeComments: true })
   const print = (declaration: ts.Declaration): string => {

@@ -1,6 +1,6 @@
-// `npm run check`: everything that can be said of the code without running it. All steps run, whatever the first ones say; the
-// summary at the end names each. `npm run check -- lint types` runs only these, `npm run check -- surface --update` accepts a
-// changed public surface of the SDK.
+// `npm run check`: everything that can be said of the code without running it. All steps run, whatever the first ones
+// say; the summary at the end names each. `npm run check -- lint types` runs only these, `npm run check -- surface
+// --update` accepts a changed public surface of the SDK.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 

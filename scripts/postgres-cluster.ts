@@ -1,5 +1,5 @@
-// A throw-away PostgreSQL cluster of one's own, from the installation that `scripts/services.ts` found: for the services of
-// a test run, and for tests that stop, kill, break or copy one.
+// A throw-away PostgreSQL cluster of one's own, from the installation that `scripts/services.ts` found: for the
+// services of a test run, and for tests that stop, kill, break or copy one.
 import type { ChildProcess } from 'node:child_process'
 import {
   chmodSync,
@@ -30,9 +30,15 @@ export interface Cluster extends AsyncDisposable {
   readonly port: number
   /** The folder of its data, as this process sees it. */
   readonly data: string
-  /** Starts it again, with other settings if given. Waits until it takes connections; after a kill, that includes recovery. */
+  /**
+   * Starts it again, with other settings if given. Waits until it takes connections; after a kill, that includes
+   * recovery.
+   */
   start(settings?: Settings): Promise<void>
-  /** `fast`: sessions are cut, a checkpoint is written. `immediate`: no checkpoint; the next start recovers from the WAL. */
+  /**
+   * `fast`: sessions are cut, a checkpoint is written. `immediate`: no checkpoint; the next start recovers from the
+   * WAL.
+   */
   stop(mode?: 'fast' | 'immediate'): Promise<void>
   /** SIGKILL of the postmaster: its backends notice and die; shared memory and the pid file stay behind. */
   kill(): Promise<void>
@@ -73,7 +79,8 @@ export async function createCluster(installation: Installation, settings: Settin
   own(home)
   chmodSync(home, 0o700)
   const inside = (path: string): string => path.slice(root.length)
-  // The parent may be killed hard: the kernel then stops Postgres for us. (Set after the change of user, which clears it.)
+  // The parent may be killed hard: the kernel then stops Postgres for us. (Set after the change of user, which clears
+  // it.)
   const prefix = [
     ...(root ? ['chroot', root] : []),
     ...(isRoot() ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups', '--pdeathsig=INT', '--'] : []),
@@ -135,7 +142,10 @@ export async function createCluster(installation: Installation, settings: Settin
   }
 }
 
-/** Removes the data of clusters whose owner was killed: Postgres ended, so its pid file is gone, and not just being made. */
+/**
+ * Removes the data of clusters whose owner was killed: Postgres ended, so its pid file is gone, and not just being
+ * made.
+ */
 function sweep(folder: string): void {
   const clusters = readdirSync(folder).filter((name) => name.startsWith(PREFIX))
   for (const path of clusters.map((name) => join(folder, name))) {

@@ -1,13 +1,13 @@
 // The services that tests need and npm cannot bring: PostgreSQL 17 with pgvector, Redis, Chromium, HAProxy.
 //
 //   node scripts/services.ts status             what is there, and where it comes from
-//   node scripts/services.ts install            brings what is missing (as root on Debian; the second time it does nothing)
-//   node scripts/services.ts run [-- command…]  starts Postgres, names it in the environment, and runs the command
+//   node scripts/services.ts install brings what is missing (as root on Debian; the second time it does nothing) node
+//   scripts/services.ts run [-- command…] starts Postgres, names it in the environment, and runs the command
 //                                               (without one: prints the `export` lines and waits for Ctrl-C)
 //
-// Whatever the environment names is used as it is and never started: TEST_DATABASE_URL, CHROMIUM_PATH. Tests that stop, kill or break a
-// Postgres or a Redis start their own, so they need one that is installed here.
-// Debian 12 has only PostgreSQL 15, so 17 is bootstrapped from the next Debian release into a folder of the cache
+// Whatever the environment names is used as it is and never started: TEST_DATABASE_URL, CHROMIUM_PATH. Tests that stop,
+// kill or break a Postgres or a Redis start their own, so they need one that is installed here. Debian 12 has only
+// PostgreSQL 15, so 17 is bootstrapped from the next Debian release into a folder of the cache
 // (${XDG_CACHE_HOME:-~/.cache}/tidewire), from the mirror that the machine's own apt uses, and runs there by chroot.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -39,7 +39,10 @@ export type Services = {
   readonly haproxy: Service
 }
 
-/** Which tests cannot run here, and why, beside those whose suffix says what they need. `isInstalled`: clusters of Postgres can be made. */
+/**
+ * Which tests cannot run here, and why, beside those whose suffix says what they need. `isInstalled`: clusters of
+ * Postgres can be made.
+ */
 export function leftOutTests({ postgres, redis, haproxy }: Services, isInstalled: boolean): readonly string[] {
   return [
     ...(postgres.kind === 'given' && !isInstalled
@@ -77,8 +80,8 @@ export function installedPostgres(): Installation | undefined {
 }
 
 /**
- * Folder of pg_dump and pg_restore that fit the installed server, for programs that are told one (POSTGRES_BIN). Of a bootstrapped system:
- * scripts that run them there by chroot. Undefined: nothing is installed here.
+ * Folder of pg_dump and pg_restore that fit the installed server, for programs that are told one (POSTGRES_BIN). Of a
+ * bootstrapped system: scripts that run them there by chroot. Undefined: nothing is installed here.
  */
 export function postgresPrograms(): string | undefined {
   const installation = installedPostgres()
@@ -95,7 +98,10 @@ export function postgresPrograms(): string | undefined {
   return folder
 }
 
-/** A Debian-style PostgreSQL 16 or later on this machine that has pgvector, as the folder of its programs: 17 first, which is what is promised. */
+/**
+ * A Debian-style PostgreSQL 16 or later on this machine that has pgvector, as the folder of its programs: 17 first,
+ * which is what is promised.
+ */
 function localPostgres(): string | undefined {
   return ['17', '18', '16']
     .filter((version) => existsSync(`/usr/share/postgresql/${version}/extension/vector.control`))

@@ -6,8 +6,8 @@ import { TideError } from '../protocol/error.ts'
 import { mostPushMutations, mostSubscriptions, mostWindowBatches } from '../protocol/limits.ts'
 
 /**
- * Where rows are kept. `poolSize` is the most connections of this process at a time, `cacheDir` the folder of templates that new
- * embedded databases are copied from; absent: they are made from nothing.
+ * Where rows are kept. `poolSize` is the most connections of this process at a time, `cacheDir` the folder of templates
+ * that new embedded databases are copied from; absent: they are made from nothing.
  */
 export type DatabaseConfig =
   | { readonly kind: 'embedded'; readonly dataDir: string; readonly poolSize: number; readonly cacheDir?: string }
@@ -16,7 +16,10 @@ export type DatabaseConfig =
 /** Who signs tokens. `stored`: a secret made once and kept in the data folder (embedded only). */
 export type AuthConfig =
   | { readonly kind: 'secret'; readonly secret: string }
-  /** Tokens count that `issuer` made for `audience`: an identity provider signs tokens of other applications with the same keys. */
+  /**
+   * Tokens count that `issuer` made for `audience`: an identity provider signs tokens of other applications with the
+   * same keys.
+   */
   | { readonly kind: 'jwks'; readonly url: string; readonly issuer: string; readonly audience: string }
   | { readonly kind: 'stored'; readonly dataDir: string }
 

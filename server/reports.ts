@@ -99,9 +99,9 @@ export function createReports(reported: Reported): Reports {
 }
 
 /**
- * What a request that failed is answered, where the database is to blame, and a trouble of the server where that is everybody's. A statement
- * that took too long is of that request alone; one that names what is not there is a bug of the application's, unless the database is
- * known to lack something: undefined.
+ * What a request that failed is answered, where the database is to blame, and a trouble of the server where that is
+ * everybody's. A statement that took too long is of that request alone; one that names what is not there is a bug of
+ * the application's, unless the database is known to lack something: undefined.
  */
 export function explainRequests(troubles: Troubles): (error: unknown) => TideError | undefined {
   return (error) => {

@@ -1,6 +1,6 @@
 /**
- * The door of the server: what a program imports to run one of its own (docs/embedding.md). `tidewire start` does without it: the base
- * class of migrations brings the ORM along, which a server that only syncs never needs.
+ * The door of the server: what a program imports to run one of its own (docs/embedding.md). `tidewire start` does
+ * without it: the base class of migrations brings the ORM along, which a server that only syncs never needs.
  */
 export { defineAction, type ActionContext, type CredentialRequest } from './actions/actions.ts'
 export { loadConfig, type Config } from './config.ts'

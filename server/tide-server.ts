@@ -22,8 +22,8 @@ export interface TideServer {
   /** Opens the database, applies pending migrations and listens. Errors: those of `openDatabase`, and `port_in_use`. */
   listen(): Promise<void>
   /**
-   * Serves on for `shutdownDelayMs`, while `/ready` says 503. Then takes no more connections, finishes what is in flight, and closes the
-   * database.
+   * Serves on for `shutdownDelayMs`, while `/ready` says 503. Then takes no more connections, finishes what is in
+   * flight, and closes the database.
    */
   close(): Promise<void>
   /** Where it listens; the port is the real one when the configured is 0. Throws `closed` before `listen`. */

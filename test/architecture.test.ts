@@ -6,7 +6,10 @@ import { describe, expect, test } from 'vitest'
 import * as rules from './support/architecture-rules.ts'
 import type { SourceFile } from './support/source-file.ts'
 
-/** Who may import whom, types included. protocol/ and lib/ are free to import; nothing imports the gateway but the composition root. */
+/**
+ * Who may import whom, types included. protocol/ and lib/ are free to import; nothing imports the gateway but the
+ * composition root.
+ */
 const ARROWS: rules.Arrows = {
   lib: [],
   protocol: [],
@@ -104,7 +107,8 @@ const ARROWS: rules.Arrows = {
   'client-sdk/react': ['client-sdk/index'],
   'client-sdk/schema.generated': [],
   'client-sdk/agent-dna': [],
-  'client-sdk/events': ['client-sdk/actions'],
+  'client-sdk/events': ['client-sdk/actions', 'client-sdk/call-action'],
+  'client-sdk/call-action': ['client-sdk/actions'],
   'client-sdk/actions': ['client-sdk/schema.generated'],
   'client-sdk/connect-options': [
     'client-sdk/connection',
@@ -119,8 +123,8 @@ const ARROWS: rules.Arrows = {
 }
 
 /**
- * Second entrances: contracts that several rooms code against, and whose door would drag the whole room in; and the pure
- * parts of the one engine (outbox, conflict, replica), each small enough to be its own door.
+ * Second entrances: contracts that several rooms code against, and whose door would drag the whole room in; and the
+ * pure parts of the one engine (outbox, conflict, replica), each small enough to be its own door.
  */
 const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/auth/access-token.ts',
@@ -193,7 +197,10 @@ const ERRORS_READ: ReadonlySet<string> = new Set([
   'server/maintenance/embedding/provider.ts', // why a service was not reached
 ])
 
-/** The composition roots: they alone construct, so they reach into every room of their house; and the types of what one makes. */
+/**
+ * The composition roots: they alone construct, so they reach into every room of their house; and the types of what one
+ * makes.
+ */
 const COMPOSERS: ReadonlySet<string> = new Set([
   'server/compose.ts',
   'server/server.ts',
@@ -243,7 +250,8 @@ const RULES = {
   leaves: rules.importedOnlyBy(/^node:/, (path) => !/^(protocol|lib)\//.test(path) || path === 'lib/folder-lock.ts'),
   errors: rules.tellsErrorsByText(ERRORS_READ),
   browsers: rules.loadsWithout('client-sdk/index.ts', /^node:/, 'browsers'),
-  // Each is megabytes of every server, and some only serve at the first sign-in, with Redis, or for units of an application.
+  // Each is megabytes of every server, and some only serve at the first sign-in, with Redis, or for units of an
+  // application.
   weight: rules.loadsWithout(
     'server/cli/start.ts',
     /^(@mikro-orm\/(?!core$)|kysely|@redis\/|@socket\.io\/|@opentelemetry\/|pino-pretty|tar$|@node-rs\/|@electric-sql\/)/,

@@ -1,6 +1,9 @@
 import { WebSocket } from 'ws'
 
-/** What a connection tells its owner. Messages are text, or bytes that are only valid during the call if they are kept as views. */
+/**
+ * What a connection tells its owner. Messages are text, or bytes that are only valid during the call if they are kept
+ * as views.
+ */
 export interface EngineListener {
   /** The engine.io handshake is done: socket.io packets may be sent. */
   readonly opened: () => void

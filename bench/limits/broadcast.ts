@@ -29,7 +29,10 @@ interface RawServer {
 /** Bytes of a raw message: about what one of our frames with one task has. */
 export const rawBytes = 1200
 
-/** Latency of a broadcast at a given pace: from the call of send in the server to the whole message in the client. Milliseconds. */
+/**
+ * Latency of a broadcast at a given pace: from the call of send in the server to the whole message in the client.
+ * Milliseconds.
+ */
 export async function broadcastLatency(
   kind: RawKind,
   clients: number,

@@ -1,6 +1,9 @@
 import type pg from 'pg'
 
-/** Commits per second of one statement run over and over on each of the connections. `run` gets the connection and a running number. */
+/**
+ * Commits per second of one statement run over and over on each of the connections. `run` gets the connection and a
+ * running number.
+ */
 export async function commitsPerSecond(
   clients: readonly pg.Client[],
   seconds: number,

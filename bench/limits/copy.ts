@@ -22,7 +22,10 @@ export async function copyOut(client: pg.Client, select: string): Promise<CopyOu
   return { seconds, bytes: chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0), chunks }
 }
 
-/** The limit for a PGlite replica: COPY of the same text into a table of the same columns with a primary key, in memory. Seconds. */
+/**
+ * The limit for a PGlite replica: COPY of the same text into a table of the same columns with a primary key, in memory.
+ * Seconds.
+ */
 export async function pgliteCopy(
   columns: readonly { readonly name: string; readonly type: string }[],
   chunks: readonly Buffer[],

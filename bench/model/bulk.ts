@@ -3,8 +3,8 @@ import type pg from 'pg'
 type Client = Pick<pg.ClientBase, 'query'>
 
 /**
- * Runs `fill` while these tables have no indexes but those of their keys, and makes the others again: sorting once what is
- * there takes a fraction of what putting in row by row does, and of a graph over vectors a tenth.
+ * Runs `fill` while these tables have no indexes but those of their keys, and makes the others again: sorting once what
+ * is there takes a fraction of what putting in row by row does, and of a graph over vectors a tenth.
  */
 export async function withIndexesAfterwards(
   on: Client,

@@ -9,9 +9,9 @@ export interface ConcurrentResult {
 }
 
 /**
- * So many operations at once on one project: four in ten claim one of `claimable` tasks, three insert one, two add one to the
- * same task in SQL, one adds one to it by reading it and changing it at the version that was read, over and over until nobody
- * was quicker. Counts afterwards what must have come of it.
+ * So many operations at once on one project: four in ten claim one of `claimable` tasks, three insert one, two add one
+ * to the same task in SQL, one adds one to it by reading it and changing it at the version that was read, over and over
+ * until nobody was quicker. Counts afterwards what must have come of it.
  */
 export async function runConcurrently(
   repositories: Repositories,

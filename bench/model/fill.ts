@@ -22,8 +22,9 @@ from pg_index x join pg_class i on i.oid = x.indexrelid join pg_am m on m.oid = 
 where m.amname in ('gin', 'hnsw')`
 
 /**
- * Fills every table of a database that is used for nothing else with `rows` synthetic rows: no rule holds there any more, only
- * what the planner looks at is as it would be. Columns with a list of values, and flags, have their usual value nearly everywhere, times are spread over 60 days, everything else differs from row to row.
+ * Fills every table of a database that is used for nothing else with `rows` synthetic rows: no rule holds there any
+ * more, only what the planner looks at is as it would be. Columns with a list of values, and flags, have their usual
+ * value nearly everywhere, times are spread over 60 days, everything else differs from row to row.
  */
 export async function fillEveryTable(
   on: Client,

@@ -30,8 +30,8 @@ interface IndexRow {
 }
 
 /**
- * Asks for every index of the model, primary keys apart, what Postgres does with a query that it was made for: equality in
- * its columns, a range in the last one when that is a time, containment, similarity, or nearness.
+ * Asks for every index of the model, primary keys apart, what Postgres does with a query that it was made for: equality
+ * in its columns, a range in the last one when that is a time, containment, similarity, or nearness.
  */
 export async function probeIndexes(on: Client): Promise<readonly ProbedIndex[]> {
   const { rows: indexes } = await on.query<IndexRow>(indexesSql, [

@@ -22,8 +22,8 @@ const agents = 20
 export const usageDays = 180
 
 /**
- * One organization with so much in it, made in SQL: triggers that would compute for each row what is written here anyway are
- * off meanwhile, and indexes are made at the end. Rows are what the triggers would have made of them.
+ * One organization with so much in it, made in SQL: triggers that would compute for each row what is written here
+ * anyway are off meanwhile, and indexes are made at the end. Rows are what the triggers would have made of them.
  */
 export async function seedModel(
   on: pg.ClientBase,
@@ -109,7 +109,10 @@ select $1, ($2::uuid[])[1 + i % cardinality($2::uuid[])], ($3::uuid[])[1 + (i / 
   1000 + i % 4000, 100 + i % 900, round((random() / 10)::numeric, 8), now() - (i::float8 / $4) * $5::int * interval '1 day'
 from generate_series(1, $4::int) i`
 
-/** $1 organization, $2 projects, $3 agents, $4 how many. Vectors lie around 500 centres, as those of texts do; each centre is one project's. */
+/**
+ * $1 organization, $2 projects, $3 agents, $4 how many. Vectors lie around 500 centres, as those of texts do; each
+ * centre is one project's.
+ */
 const insertMemories = `
 with centres as materialized (select c, ${vectorSql(384).replace('i > 0', 'c > 0')} as centre from generate_series(1, 500) c)
 insert into memories (organization_id, channel, scope, project_id, memory_type, tier, content, embedding, embedding_model, embedding_status, source_agent_id, importance)

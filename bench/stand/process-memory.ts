@@ -4,7 +4,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { pause } from '../pause.ts'
 
-/** The limits of memory that the launcher (server/cli/tidewire.js) sets; the bare servers get them too, so that they compare. */
+/**
+ * The limits of memory that the launcher (server/cli/tidewire.js) sets; the bare servers get them too, so that they
+ * compare.
+ */
 export const heapFlags = ['--max-semi-space-size=16'] as const
 const heapEnv = { MALLOC_TRIM_THRESHOLD_: '131072' }
 

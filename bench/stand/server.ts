@@ -7,7 +7,9 @@ import { heapFlags, ProcessMemory, probeOptions } from './process-memory.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.url))
-/** With this condition the launcher stays in its process instead of handing over to a child: its pid is the server's. */
+/**
+ * With this condition the launcher stays in its process instead of handing over to a child: its pid is the server's.
+ */
 const condition = '--conditions=tidewire:source'
 /** As the launcher gives them to that child. */
 const flags = [condition, '--disable-warning=ExperimentalWarning', ...heapFlags]

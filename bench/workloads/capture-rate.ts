@@ -6,8 +6,8 @@ import { planWrites, writeFast } from '../writer.ts'
 import { caughtUp, loggedSince, logHead } from './capture.ts'
 
 /**
- * A backlog of single-row transactions, written while no server ran, is captured as fast as it goes: writers on the same two
- * cores could not commit as many per second. From the moment at which the slot is read.
+ * A backlog of single-row transactions, written while no server ran, is captured as fast as it goes: writers on the
+ * same two cores could not commit as many per second. From the moment at which the slot is read.
  */
 export const captureRate: Workload = {
   name: 'capture-rate',

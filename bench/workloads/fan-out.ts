@@ -8,7 +8,9 @@ import { planWrites, writeFast } from '../writer.ts'
 
 const subscribers = 100
 
-/** Four writers commit as fast as they can, one row each time; what counts is when the last client has the last change. */
+/**
+ * Four writers commit as fast as they can, one row each time; what counts is when the last client has the last change.
+ */
 export const fanOut: Workload = {
   name: 'fan-out',
   title: 'Fan-out as fast as possible, 100 subscribers',

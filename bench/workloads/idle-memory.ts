@@ -3,7 +3,10 @@ import { idleMemory as bareIdleMemory } from '../limits/broadcast.ts'
 import { pause } from '../pause.ts'
 import type { Workload } from '../workload.ts'
 
-/** Resident memory per connection after a collection on both sides, so that garbage does not count as memory per connection. */
+/**
+ * Resident memory per connection after a collection on both sides, so that garbage does not count as memory per
+ * connection.
+ */
 export const idleMemory: Workload = {
   name: 'idle-memory',
   title: 'Server memory per idle connection, 1,000 connections',

@@ -8,7 +8,10 @@ import type { Bench, Workload } from '../workload.ts'
 import { planWrites, warmUp, writePaced } from '../writer.ts'
 import { measureLive } from './live.ts'
 
-/** On processes that have been at work for ten seconds: from the writer's statement until the application's live query has called back, and until the bytes are decoded. */
+/**
+ * On processes that have been at work for ten seconds: from the writer's statement until the application's live query
+ * has called back, and until the bytes are decoded.
+ */
 export const live1: Workload = {
   name: 'live-1',
   title: 'Live latency, 1 subscriber, 50 commits/s',

@@ -2,7 +2,9 @@ import { LightClient } from '../client/light-client.ts'
 import type { Project } from '../stand/seed.ts'
 import type { Workload } from '../workload.ts'
 
-/** The peak of the server's resident memory while it sends a first state; embedded, the database is in that process too. */
+/**
+ * The peak of the server's resident memory while it sends a first state; embedded, the database is in that process too.
+ */
 export const sendMemory: Workload = {
   name: 'send-memory',
   title: 'Server memory while 100,000 rows are sent',

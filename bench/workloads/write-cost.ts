@@ -9,7 +9,10 @@ import type { Workload } from '../workload.ts'
 import { caughtUp } from './capture.ts'
 
 const connections = 8
-/** What capture is made of. Nobody else is there, so the other backends of the database are those that read for the server. */
+/**
+ * What capture is made of. Nobody else is there, so the other backends of the database are those that read for the
+ * server.
+ */
 const captureRoles = {
   reader: 'the server',
   walsender: 'its walsender',

@@ -12,8 +12,8 @@ export function targetOf(conflict: Row | null): RowRef | null {
 
 /**
  * What a `resolve` does to the row concerned, as it will look when the server has settled it: taking the server's side
- * changes nothing, the client's side lays the losing values on, a manual patch its own. Where the row was deleted on one
- * side, taking the client's means that side's wish.
+ * changes nothing, the client's side lays the losing values on, a manual patch its own. Where the row was deleted on
+ * one side, taking the client's means that side's wish.
  */
 export function resolutionEffects(resolve: Effect, conflict: Row | null): readonly Effect[] {
   if (conflict === null) return []

@@ -4,7 +4,10 @@ import type { DownOf } from '../../protocol/messages/down.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { ReceivedBatch } from '../replica/received.ts'
 
-/** Bytes of sections, and rows, that the parts of one batch may have together before the replica asks for a bootstrap instead. */
+/**
+ * Bytes of sections, and rows, that the parts of one batch may have together before the replica asks for a bootstrap
+ * instead.
+ */
 const maxBytes = 512 * 1024 * 1024
 const maxRows = 2_000_000
 
@@ -15,7 +18,10 @@ export class BatchCollector {
   #bytes = 0
   #rows = 0
 
-  /** The whole batch when this was its last part, else null. Throws when parts of different batches mix, or there are too many. */
+  /**
+   * The whole batch when this was its last part, else null. Throws when parts of different batches mix, or there are
+   * too many.
+   */
   add(message: DownOf<'batch'>, sections: readonly Uint8Array[]): ReceivedBatch | null {
     const [first] = this.#parts
     if (first !== undefined && first.to !== message.to) {

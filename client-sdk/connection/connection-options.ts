@@ -42,8 +42,9 @@ export const timing = {
   /** For a token and a transport, each. */
   opening: 15_000,
   /**
-   * For the answer to `hello`: longer than the server takes at most (60 s, when a crowd waits for its database in line). A client that gave
-   * up earlier would come again while its first `hello` is still being worked on, and the crowd would never get smaller.
+   * For the answer to `hello`: longer than the server takes at most (60 s, when a crowd waits for its database in
+   * line). A client that gave up earlier would come again while its first `hello` is still being worked on, and the
+   * crowd would never get smaller.
    */
   welcome: 75_000,
   request: 30_000,
@@ -66,8 +67,8 @@ export const timing = {
 export const rebuildAfter = 3
 
 /**
- * Of pushes. `leastBytes`: servers take at least so many, and a refusal for its size meant something else than a push that
- * is smaller. `pace`: servers end a connection that sends more than about 200 messages a second for long.
+ * Of pushes. `leastBytes`: servers take at least so many, and a refusal for its size meant something else than a push
+ * that is smaller. `pace`: servers end a connection that sends more than about 200 messages a second for long.
  */
 export const pushLimits = {
   mutations: mostPushMutations,
@@ -77,7 +78,10 @@ export const pushLimits = {
   pace: { burst: 20, perSecond: 120 },
 } as const
 
-/** What is wrong on the server's side, and passes: shown in `status` until the next sign that all is here. A write that finds no room says nothing of what others wrote. */
+/**
+ * What is wrong on the server's side, and passes: shown in `status` until the next sign that all is here. A write that
+ * finds no room says nothing of what others wrote.
+ */
 export const troubles: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'capture_unavailable',
   'database_unreachable',

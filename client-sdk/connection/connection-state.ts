@@ -54,7 +54,10 @@ export interface TransitionContext {
   readonly delay: (attempt: number) => number
 }
 
-/** A connection that has lived this long counts as good: the next failure starts at the shortest pause again. Milliseconds. */
+/**
+ * A connection that has lived this long counts as good: the next failure starts at the shortest pause again.
+ * Milliseconds.
+ */
 export const provenAfterMs = 10_000
 
 export function transition(state: ConnectionState, event: ConnectionEvent, context: TransitionContext): Transition {

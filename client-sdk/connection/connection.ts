@@ -370,7 +370,9 @@ export class Connection {
     this.#dispatch({ kind: 'lost', retryAfterMs: error.retryAfterMs })
   }
 
-  /** What came could not be read or applied. A fresh connection sends it again; if that does not help, everything anew. */
+  /**
+   * What came could not be read or applied. A fresh connection sends it again; if that does not help, everything anew.
+   */
   #unappliable(error: unknown): void {
     this.#failures += 1
     this.#lost(toTideError(error))

@@ -2,8 +2,8 @@ import type { CancelTimer, Clock } from '../../lib/clock.ts'
 import { timing } from './connection-options.ts'
 
 /**
- * Since when it is not sure that the replica has all there is. Current while frontiers come; stale since the last one when
- * they stop or the connection ends; never "current" on the strength of an open socket alone.
+ * Since when it is not sure that the replica has all there is. Current while frontiers come; stale since the last one
+ * when they stop or the connection ends; never "current" on the strength of an open socket alone.
  */
 export class Freshness {
   readonly #clock: Clock

@@ -16,8 +16,8 @@ export interface PusherOptions {
 }
 
 /**
- * Sends what waits in the outbox, in counter order, with a bounded number of pushes under way: first everything that was
- * sent before and has no answer, then what is new. One of these per connection, so that a new one begins anew.
+ * Sends what waits in the outbox, in counter order, with a bounded number of pushes under way: first everything that
+ * was sent before and has no answer, then what is new. One of these per connection, so that a new one begins anew.
  */
 export class Pusher {
   readonly #options: PusherOptions
@@ -74,8 +74,8 @@ export class Pusher {
   }
 
   /**
-   * A push under way is too large for the server, whichever it is: then the largest is. If that is a single write or one
-   * group, it can never be sent; otherwise smaller pushes are made.
+   * A push under way is too large for the server, whichever it is: then the largest is. If that is a single write or
+   * one group, it can never be sent; otherwise smaller pushes are made.
    */
   tooLarge(): void {
     const pushes = this.#inFlight.map((mutations) => {

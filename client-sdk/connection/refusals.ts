@@ -1,7 +1,9 @@
 import { Listeners } from '../../lib/listeners.ts'
 import type { TideError } from '../../protocol/error.ts'
 
-/** Which subscriptions the server refuses for good. Listeners are told of each, and when it is taken after all (null). */
+/**
+ * Which subscriptions the server refuses for good. Listeners are told of each, and when it is taken after all (null).
+ */
 export class Refusals {
   readonly #listeners = new Listeners<{ readonly id: string; readonly error: TideError | null }>()
   readonly #refused = new Map<string, TideError>()

@@ -26,7 +26,10 @@ interface Waiting {
   readonly cancel: CancelTimer
 }
 
-/** Questions of one connection that wait for their answers. Each ends once: by its answer, an error, time, or the end of the connection. */
+/**
+ * Questions of one connection that wait for their answers. Each ends once: by its answer, an error, time, or the end of
+ * the connection.
+ */
 export class Requests {
   readonly #clock: Clock
   readonly #timeoutMs: number

@@ -120,7 +120,9 @@ export class SubscriptionAnnouncer {
     })
   }
 
-  /** Makes room for what somebody asks for now: another one, that nobody has asked for in this run, is refused instead. */
+  /**
+   * Makes room for what somebody asks for now: another one, that nobody has asked for in this run, is refused instead.
+   */
   #giveUpAnother(error: TideError): boolean {
     const { replica, send } = this.#options
     const other = [...this.#announced].find(([id, { refusal }]) => refusal === null && !replica.isWanted(id))

@@ -5,7 +5,10 @@ import { timing, type TokenSource } from './connection-options.ts'
 export interface TokenKeeperOptions {
   readonly clock: Clock
   readonly token: TokenSource
-  /** Hands a new token to the server on the living connection; answers when it ends, in milliseconds since 1970 of the server. */
+  /**
+   * Hands a new token to the server on the living connection; answers when it ends, in milliseconds since 1970 of the
+   * server.
+   */
   readonly renew: (token: string) => Promise<number>
   readonly failed: (error: unknown) => void
 }

@@ -9,8 +9,8 @@ import type { OutboxEntry, ReplicaMeta } from '../store/store.ts'
 export const exportVersion = 1
 
 /**
- * One line of an export: a JSON object. Readers take the lines in order and skip kinds that they do not know. Tables are
- * SQL names, columns are properties as in the SDK, vectors are base64 of float32 little-endian.
+ * One line of an export: a JSON object. Readers take the lines in order and skip kinds that they do not know. Tables
+ * are SQL names, columns are properties as in the SDK, vectors are base64 of float32 little-endian.
  */
 export type ExportLine =
   /** The first line: whose replica this is. */

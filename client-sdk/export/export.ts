@@ -26,8 +26,9 @@ const fewest = 10
 const most = 1_000
 
 /**
- * The replica as JSON lines (`ExportLine`), in UTF-8. It is read page by page as the stream is, and holds nobody up: rows
- * that change meanwhile are told again, so at its end the file is the replica at that one moment, without a part of a step.
+ * The replica as JSON lines (`ExportLine`), in UTF-8. It is read page by page as the stream is, and holds nobody up:
+ * rows that change meanwhile are told again, so at its end the file is the replica at that one moment, without a part
+ * of a step.
  */
 export function exportReplica(
   source: ExportSource,

@@ -12,8 +12,8 @@ interface TableProgress {
 }
 
 /**
- * How far an export is, and which of the rows that it told have changed since. Rows that are still to come are not noted.
- * Ids are lower-case UUIDs, so plain order is the order in which tables are read.
+ * How far an export is, and which of the rows that it told have changed since. Rows that are still to come are not
+ * noted. Ids are lower-case UUIDs, so plain order is the order in which tables are read.
  */
 export class ToldRows {
   readonly #tables = new Map<string, TableProgress>()

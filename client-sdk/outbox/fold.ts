@@ -13,9 +13,10 @@ export interface FoldContext {
 }
 
 /**
- * Merges a new write of a row into the last one, or answers null. Only what was never sent folds, only within one group,
- * only if nothing depends on the earlier one, and only if the new one depends on nothing that came after it: otherwise
- * the server would see the writes in an order in which they were not made. The result has the same effect as both.
+ * Merges a new write of a row into the last one, or answers null. Only what was never sent folds, only within one
+ * group, only if nothing depends on the earlier one, and only if the new one depends on nothing that came after it:
+ * otherwise the server would see the writes in an order in which they were not made. The result has the same effect as
+ * both.
  */
 export function fold(next: Unsent, context: FoldContext): OutboxEntry | null {
   const { last } = context
@@ -30,8 +31,8 @@ export function fold(next: Unsent, context: FoldContext): OutboxEntry | null {
 }
 
 /**
- * True if a delete leaves nothing to send, because the row was never anywhere but here: its only write is an insert that
- * was not sent, alone, and nothing builds upon it.
+ * True if a delete leaves nothing to send, because the row was never anywhere but here: its only write is an insert
+ * that was not sent, alone, and nothing builds upon it.
  */
 export function cancels(next: Unsent, pending: readonly OutboxEntry[], isReferenced: (id: string) => boolean): boolean {
   const [insert, ...others] = pending

@@ -134,8 +134,8 @@ export class Outbox {
   }
 
   /**
-   * Writes that the `$sync` of the row tells of, in call order. One that takes the row along with another tells of it only
-   * while it is under way: how it ended is told by its own row.
+   * Writes that the `$sync` of the row tells of, in call order. One that takes the row along with another tells of it
+   * only while it is under way: how it ended is told by its own row.
    */
   toldOn(ref: RowRef): readonly OutboxEntry[] {
     return this.ofRow(ref).filter((entry) => isActive(entry) || !isTakenBy(entry, ref))

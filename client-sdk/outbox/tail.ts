@@ -17,8 +17,8 @@ interface TailEntry {
 
 /**
  * The writes of this replica that ended last, in the order in which the server took them. The server has confirmed and
- * shown them; they are kept because a server that is restored from a backup has them no more. A mirror of what the store
- * holds, changed only after the store has committed.
+ * shown them; they are kept because a server that is restored from a backup has them no more. A mirror of what the
+ * store holds, changed only after the store has committed.
  */
 export class Tail {
   readonly #limits: TailLimits

@@ -21,16 +21,18 @@ export interface LiveQueryOptions<R> {
   readonly table: string
   readonly rules: ResultRules
   readonly source: LiveSource
-  /** Makes the row that users see. Given what it made of this row before, it returns the same object if nothing differs. */
+  /**
+   * Makes the row that users see. Given what it made of this row before, it returns the same object if nothing differs.
+   */
   readonly present: (row: Row, before: R | undefined) => R
   readonly notify: (rows: readonly R[], change: ResultChange<R>) => void
   readonly failed: (error: unknown) => void
 }
 
 /**
- * Keeps one query's rows current. What changed in one turn is told in one call, in a microtask of its own; a row outside
- * the result costs one match and nothing else; the store is read again only where the change cannot tell (windows that
- * lose rows, bootstraps). A read that fails is told, and tried again at the next change of the replica.
+ * Keeps one query's rows current. What changed in one turn is told in one call, in a microtask of its own; a row
+ * outside the result costs one match and nothing else; the store is read again only where the change cannot tell
+ * (windows that lose rows, bootstraps). A read that fails is told, and tried again at the next change of the replica.
  */
 export class LiveQuery<R> {
   readonly #options: LiveQueryOptions<R>

@@ -25,7 +25,10 @@ type Comparison<V> =
 
 type Ordered<V> = Extract<NonNullable<V>, string | number>
 
-/** A filter on the rows of `T`; the entries of one object hold together. Means the same on the server and on the replica. */
+/**
+ * A filter on the rows of `T`; the entries of one object hold together. Means the same on the server and on the
+ * replica.
+ */
 export type FilterOf<T extends TableDescriptor> = { readonly [K in keyof RowOf<T>]?: Comparison<RowOf<T>[K]> } & {
   readonly and?: readonly FilterOf<T>[]
   readonly or?: readonly FilterOf<T>[]

@@ -30,8 +30,8 @@ export function loading<R>(): LiveState<R> {
 const running = new WeakMap<object, Map<string, Observed<LiveState<unknown>>>>()
 
 /**
- * The rows of one query. Nothing runs, and nothing is kept, before a component subscribes; it ends with the last one that
- * unsubscribes. A component that comes later has the rows at once.
+ * The rows of one query. Nothing runs, and nothing is kept, before a component subscribes; it ends with the last one
+ * that unsubscribes. A component that comes later has the rows at once.
  */
 export function liveState<R>(of: object, key: string, source: LiveRowsSource<R>): Readable<LiveState<R>> {
   const queries = running.get(of) ?? new Map<string, Observed<LiveState<unknown>>>()

@@ -1,5 +1,8 @@
 'use client'
-/** `@tidewire/client/react`: the replica in components. Everything stands on the public SDK and on `useSyncExternalStore`. */
+/**
+ * `@tidewire/client/react`: the replica in components. Everything stands on the public SDK and on
+ * `useSyncExternalStore`.
+ */
 import {
   createContext,
   createElement,
@@ -47,8 +50,9 @@ export type RegisteredClient = ClientOf<RegisteredSchema>
 
 export interface TidewireProviderProps {
   /**
-   * What `connect` answered, or its promise: until it has resolved, and with `null` (on a server), hooks show that nothing
-   * is here yet. When it rejects, the nearest error boundary is told. The client is not closed with the provider.
+   * What `connect` answered, or its promise: until it has resolved, and with `null` (on a server), hooks show that
+   * nothing is here yet. When it rejects, the nearest error boundary is told. The client is not closed with the
+   * provider.
    */
   readonly client: RegisteredClient | PromiseLike<RegisteredClient> | null
   readonly children?: ReactNode
@@ -112,9 +116,9 @@ export function useTide(): RegisteredClient | null {
 }
 
 /**
- * The rows of this replica that match, in the order asked for, now and after every change. The table and the query may be
- * written in place: what they say is compared, not what they are. With `null` for a query nothing is asked. A query that
- * cannot be right throws to the nearest error boundary, as `find` does.
+ * The rows of this replica that match, in the order asked for, now and after every change. The table and the query may
+ * be written in place: what they say is compared, not what they are. With `null` for a query nothing is asked. A query
+ * that cannot be right throws to the nearest error boundary, as `find` does.
  */
 export function useLive<T extends TableDescriptor>(
   select: (tide: RegisteredClient) => Table<T>,
@@ -162,9 +166,9 @@ export function useStatus(): ClientStatus | null {
 }
 
 /**
- * A function that writes, and how far its newest run is. `run` calls `write` with the client, waiting for it to open, and
- * answers what `write` answers. It never rejects: when `write` throws it answers `undefined`, and `error` says why. What
- * was written goes its way also when the component is gone.
+ * A function that writes, and how far its newest run is. `run` calls `write` with the client, waiting for it to open,
+ * and answers what `write` answers. It never rejects: when `write` throws it answers `undefined`, and `error` says why.
+ * What was written goes its way also when the component is gone.
  */
 export function useWrite<A extends readonly unknown[], R>(
   write: (tide: RegisteredClient, ...args: A) => Promise<R>,
@@ -188,9 +192,9 @@ export function useWrite<A extends readonly unknown[], R>(
 }
 
 /**
- * Follows a channel while the component is shown, as `tide.subscribe`. What is wished may be written in place. With `null`
- * nothing is followed. A second after the component is gone the rows go that nothing else holds; with `keep: true` they
- * stay, for offline use.
+ * Follows a channel while the component is shown, as `tide.subscribe`. What is wished may be written in place. With
+ * `null` nothing is followed. A second after the component is gone the rows go that nothing else holds; with `keep:
+ * true` they stay, for offline use.
  */
 export function useSubscribe(
   target: Target | null,

@@ -10,7 +10,9 @@ export function constant<T>(value: T): Readable<T> {
   return { subscribe: () => () => undefined, get: () => value }
 }
 
-/** A value told to those who listen; what runs while somebody listens is `start`ed, and stopped with the last of them. */
+/**
+ * A value told to those who listen; what runs while somebody listens is `start`ed, and stopped with the last of them.
+ */
 export class Observed<T> implements Readable<T> {
   readonly #listeners = new Set<() => void>()
   readonly #start: (set: (value: T) => void) => () => void

@@ -8,8 +8,8 @@ import type { Step } from './step.ts'
 import type { CheckedDraft } from './write-draft.ts'
 
 /**
- * Most rows that the deletes and restores of one call take along before the server has. Each keeps its image beside it, so
- * what has more shows only the row itself, until the server has done the rest.
+ * Most rows that the deletes and restores of one call take along before the server has. Each keeps its image beside it,
+ * so what has more shows only the row itself, until the server has done the rest.
  */
 export const mostTaken = 2_000
 
@@ -24,8 +24,9 @@ interface BelongingKey {
 }
 
 /**
- * What belongs to the rows that one call deletes or restores: a delete takes it along, a restore brings it back. The server
- * does the same in SQL (`server/scope/cascade.ts`). Read before the writes are planned, for planning reads nothing.
+ * What belongs to the rows that one call deletes or restores: a delete takes it along, a restore brings it back. The
+ * server does the same in SQL (`server/scope/cascade.ts`). Read before the writes are planned, for planning reads
+ * nothing.
  */
 export class Belongings {
   readonly #step: Step

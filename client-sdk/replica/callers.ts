@@ -5,7 +5,8 @@ import type { CheckedDraft } from './write-draft.ts'
 
 /**
  * Whose call a write is, for those who may not learn whether it was carried out: another tab, when the one that has the
- * replica goes away. The number of the last call is committed with its writes, so that the same call never writes twice.
+ * replica goes away. The number of the last call is committed with its writes, so that the same call never writes
+ * twice.
  */
 export interface Caller {
   readonly id: string

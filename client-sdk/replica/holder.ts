@@ -6,8 +6,8 @@ import type { Step } from './step.ts'
 import type { CheckedDraft } from './write-draft.ts'
 
 /**
- * The draft with the row from which it takes a place that one row at a time has, as far as this replica knows. Where this device has given
- * it to several rows since it last heard of the server, it is the last of them.
+ * The draft with the row from which it takes a place that one row at a time has, as far as this replica knows. Where
+ * this device has given it to several rows since it last heard of the server, it is the last of them.
  */
 export async function withHolder(step: Step, store: ReplicaStore, draft: CheckedDraft): Promise<CheckedDraft> {
   const { table, rowId, set } = draft

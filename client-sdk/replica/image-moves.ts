@@ -40,7 +40,10 @@ export async function imagesAfterSwap(
   }
 }
 
-/** After a purge: images that no remaining subscription holds go with the rows; what this replica itself has written stays visible. */
+/**
+ * After a purge: images that no remaining subscription holds go with the rows; what this replica itself has written
+ * stays visible.
+ */
 export async function imagesAfterPurge(
   step: Step,
   mirror: Mirror,

@@ -9,8 +9,8 @@ import type { Step } from './step.ts'
 /**
  * A write may settle before the subscription that will bring its row is complete, for the first time or anew: nothing
  * has come back yet, but it is on its way. Such a row stays as its writer sees it until the swap, or the write would
- * vanish for a moment (promise 3). Rows that a complete subscription holds came with this batch, which may itself have `completed`
- * some. Called before the writes are settled.
+ * vanish for a moment (promise 3). Rows that a complete subscription holds came with this batch, which may itself have
+ * `completed` some. Called before the writes are settled.
  */
 export async function keepUntilHeld(
   step: Step,

@@ -9,7 +9,10 @@ import { lostWrites, type Welcome } from './plan-welcome.ts'
 import type { Step } from './step.ts'
 import type { CheckedDraft } from './write-draft.ts'
 
-/** Reads rows that the step may touch and that have no pending writes: what the store shows of them is the server's image. */
+/**
+ * Reads rows that the step may touch and that have no pending writes: what the store shows of them is the server's
+ * image.
+ */
 export async function knowRows(step: Step, store: ReplicaStore, refs: readonly RowRef[]): Promise<void> {
   const byTable = new Map<string, Set<string>>()
   for (const ref of refs) {

@@ -95,8 +95,8 @@ export class OpenConflicts {
 }
 
 /**
- * Everything of the store but its rows, in memory. Changed by one rule only: whatever the store has committed is laid on
- * (`apply`), so that after any crash loading gives what was there.
+ * Everything of the store but its rows, in memory. Changed by one rule only: whatever the store has committed is laid
+ * on (`apply`), so that after any crash loading gives what was there.
  */
 export class Mirror {
   readonly tables: Tables
@@ -106,7 +106,9 @@ export class Mirror {
   readonly conflicts = new OpenConflicts()
   /** Subscriptions that the server refuses for good. Not in the store: the next server may take them. */
   readonly refused = new Set<string>()
-  /** Subscriptions that were asked for since the replica was opened: where the server takes only some, these come first. */
+  /**
+   * Subscriptions that were asked for since the replica was opened: where the server takes only some, these come first.
+   */
   readonly wanted = new Set<string>()
   readonly #subscriptions = new Map<string, SubscriptionRecord>()
   #meta: ReplicaMeta

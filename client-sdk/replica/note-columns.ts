@@ -4,8 +4,8 @@ import type { Mirror } from './mirror.ts'
 import type { Step } from './step.ts'
 
 /**
- * Remembers that rows came without columns that are known here. Their values are not empty, only unknown: once the server has the
- * columns it may hold others for rows that nobody writes any more (`planWelcome`).
+ * Remembers that rows came without columns that are known here. Their values are not empty, only unknown: once the
+ * server has the columns it may hold others for rows that nobody writes any more (`planWelcome`).
  */
 export function noteColumns(step: Step, mirror: Mirror, blocks: readonly PackedBlock[]): void {
   if (step.meta.lacksColumns) return

@@ -22,8 +22,8 @@ export const namedRowsLimit = 5_000
 
 /**
  * One batch as one step: the server's images of rows with pending writes are replaced and those writes laid over them
- * again; all other rows go to the store as they came, packed. The cursor moves in the same commit. Throws when the batch
- * is older than what the replica holds, or cannot be read; then nothing has changed.
+ * again; all other rows go to the store as they came, packed. The cursor moves in the same commit. Throws when the
+ * batch is older than what the replica holds, or cannot be read; then nothing has changed.
  */
 export async function planBatch(
   step: Step,

@@ -12,8 +12,8 @@ import type { WriteDraft, Written } from './write-draft.ts'
 import { writtenOf } from './written.ts'
 
 /**
- * One call of a writer: checks its drafts, reads the rows that they touch, and makes them writes of the step. A call that
- * was carried out before answers what it then made, as far as that is still here.
+ * One call of a writer: checks its drafts, reads the rows that they touch, and makes them writes of the step. A call
+ * that was carried out before answers what it then made, as far as that is still here.
  */
 export async function planCall(
   step: Step,

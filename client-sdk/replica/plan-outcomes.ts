@@ -44,9 +44,10 @@ export function planOutcomes(step: Step, outcomes: readonly Outcome[], entries: 
 }
 
 /**
- * The named writes and all that this device sent before them: the server applies a device's writes in counter order, so a
- * batch that holds one holds those before it, named or not (their mark may lie before the position a session began at). `loaded`: so do
- * channels that were loaded after the server had taken the write of this number, whose mark may be pruned.
+ * The named writes and all that this device sent before them: the server applies a device's writes in counter order, so
+ * a batch that holds one holds those before it, named or not (their mark may lie before the position a session began
+ * at). `loaded`: so do channels that were loaded after the server had taken the write of this number, whose mark may be
+ * pruned.
  */
 export function settledWith(named: readonly string[], outbox: Outbox, loaded: number): readonly string[] {
   const last = named.reduce((highest, id) => Math.max(highest, outbox.get(id)?.mutation.clientSeq ?? 0), loaded)
@@ -66,7 +67,9 @@ export function planSettled(step: Step, ids: readonly string[]): void {
   }
 }
 
-/** Ends a write of which nothing is left to tell: its effect is here, it has an answer, and no conflict of it is open. */
+/**
+ * Ends a write of which nothing is left to tell: its effect is here, it has an answer, and no conflict of it is open.
+ */
 export function endIfOver(step: Step, id: string): void {
   const entry = step.entry(id)
   if (entry === undefined || !entry.settled || entry.outcome === null) return

@@ -7,8 +7,8 @@ import type { Step } from './step.ts'
 /**
  * Sends a refused write again, as a new one: new id, new place at the end of the queue. What fell with it (its group,
  * its dependants) goes again too. Every row concerned must be known to the step. Answers the new entries, that of the
- * given one first. Of a write that goes again already it answers the entry that it has become: a tab asks once more when
- * the one that had the replica went away before its answer.
+ * given one first. Of a write that goes again already it answers the entry that it has become: a tab asks once more
+ * when the one that had the replica went away before its answer.
  */
 export function planRetry(
   step: Step,
@@ -39,8 +39,8 @@ export function planRetry(
 }
 
 /**
- * Drops a write that was refused or never sent, with all that depends on it: the rows show what the server says. Answers
- * the ids dropped, the given one first.
+ * Drops a write that was refused or never sent, with all that depends on it: the rows show what the server says.
+ * Answers the ids dropped, the given one first.
  */
 export function planDiscard(step: Step, id: string, entries: readonly OutboxEntry[]): readonly string[] {
   const entry = existing(step, id)

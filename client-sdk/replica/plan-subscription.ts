@@ -9,8 +9,8 @@ import type { BulkParts, Step } from './step.ts'
 import { subscriptionKey } from './subscription-key.ts'
 
 /**
- * A page of rows goes to the staging area; the first one fixes the position the catch-up will start from. Tables that are
- * not known here are a newer server's: they come with the bootstrap after an upgrade.
+ * A page of rows goes to the staging area; the first one fixes the position the catch-up will start from. Tables that
+ * are not known here are a newer server's: they come with the bootstrap after an upgrade.
  */
 export function planPage(step: Step, mirror: Mirror, record: SubscriptionRecord, page: ReceivedPage): BulkParts {
   const { subscription } = record
@@ -21,9 +21,9 @@ export function planPage(step: Step, mirror: Mirror, record: SubscriptionRecord,
 }
 
 /**
- * Follows a channel, or follows it otherwise: the rows of the old subscription stay until the new one's are here. Of those
- * with the same key, the ones that are held stay as long; `planBatch` drops them when this one is held. A subscription that
- * the server refused is asked for again.
+ * Follows a channel, or follows it otherwise: the rows of the old subscription stay until the new one's are here. Of
+ * those with the same key, the ones that are held stay as long; `planBatch` drops them when this one is held. A
+ * subscription that the server refused is asked for again.
  */
 export async function planSubscribe(
   step: Step,
@@ -60,8 +60,8 @@ function withNothingToShow(records: readonly SubscriptionRecord[]): readonly Sub
 }
 
 /**
- * The server refuses a subscription for good, or has taken it after all; lives as long as the replica is open. A refused
- * one gets no changes, so it is held no more: taken later, it is fetched anew.
+ * The server refuses a subscription for good, or has taken it after all; lives as long as the replica is open. A
+ * refused one gets no changes, so it is held no more: taken later, it is fetched anew.
  */
 export function planRefused(step: Step, mirror: Mirror, id: string, isRefused: boolean): void {
   const record = mirror.subscriptions.get(id)
@@ -82,8 +82,8 @@ export function planRefetch(step: Step, mirror: Mirror, id: string): BulkParts {
 }
 
 /**
- * Stops following, with all that have the same key: rows that no other subscription holds go from this replica. `isLost`:
- * the server gives no access to this one, so the others stay.
+ * Stops following, with all that have the same key: rows that no other subscription holds go from this replica.
+ * `isLost`: the server gives no access to this one, so the others stay.
  */
 export async function planUnsubscribe(
   step: Step,

@@ -20,8 +20,8 @@ export function concernsWaiting(mirror: Mirror, change: ReplicaChange): boolean 
 
 /**
  * After a restoration all devices send again what was lost, each for itself: what builds upon another device's row may
- * come before that row and be refused. Such a write is parked and visible like any other, and goes again when a row comes
- * that was missing here at its refusal. If all are here already, it goes once more, and then stays parked.
+ * come before that row and be refused. Such a write is parked and visible like any other, and goes again when a row
+ * comes that was missing here at its refusal. If all are here already, it goes once more, and then stays parked.
  */
 export async function planWaiting(
   step: Step,

@@ -15,7 +15,8 @@ export type Welcome = DownOf<'welcome'>
  * What the replica learns from a welcome. Throws `device_principal_mismatch` when it belongs to somebody else. A server
  * that cannot resume from the replica's cursor makes all subscriptions new; their rows stay visible until they are
  * replaced, and no write is lost: what the server does not know of any more is sent again. So does a server of another
- * schema, when rows came without columns that it may have now: `ADD COLUMN … DEFAULT` fills rows that are never sent again.
+ * schema, when rows came without columns that it may have now: `ADD COLUMN … DEFAULT` fills rows that are never sent
+ * again.
  */
 export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId: () => string): BulkParts {
   const { meta } = mirror
@@ -52,14 +53,17 @@ export function planWelcome(step: Step, mirror: Mirror, welcome: Welcome, newId:
   return startOver(step, mirror, isOtherEpoch || isRestored || hasOtherColumns ? [...gone, 'staging'] : gone)
 }
 
-/** The server's history is not the one that this replica knows; with `resume` its epoch is another one, and goes on from ours. */
+/**
+ * The server's history is not the one that this replica knows; with `resume` its epoch is another one, and goes on from
+ * ours.
+ */
 function isOfAnother({ meta }: Mirror, { epoch, resume }: Welcome): boolean {
   return meta.cursor !== null && meta.cursor.epoch !== epoch && !resume
 }
 
 /**
- * The ledger is of another history than the one in which counters were given anew, so they do not tell what it holds: it may
- * be of a later backup than the one before, whose history that one ended. What it has it answers by the ids.
+ * The ledger is of another history than the one in which counters were given anew, so they do not tell what it holds:
+ * it may be of a later backup than the one before, whose history that one ended. What it has it answers by the ids.
  */
 function hasOtherCounters(mirror: Mirror, welcome: Welcome): boolean {
   return mirror.meta.formerSeq > 0 && isOfAnother(mirror, welcome)
@@ -82,10 +86,10 @@ function checkOwner(principal: Welcome['principal'] | null, organizationId: stri
 }
 
 /**
- * The writes that the server does not have though they were sent, in the order in which it took or would have taken them.
- * What has no answer was lost on its way, or waits there. What has one was known to the ledger: it was restored from a
- * backup. Its answered writes are lost with it, those that had ended too, as far as they are kept here. Where this
- * device itself is new to the server, only another epoch tells that from a device that was removed there.
+ * The writes that the server does not have though they were sent, in the order in which it took or would have taken
+ * them. What has no answer was lost on its way, or waits there. What has one was known to the ledger: it was restored
+ * from a backup. Its answered writes are lost with it, those that had ended too, as far as they are kept here. Where
+ * this device itself is new to the server, only another epoch tells that from a device that was removed there.
  */
 export function lostWrites(mirror: Mirror, welcome: Welcome): readonly StoredEntry[] {
   const { meta } = mirror

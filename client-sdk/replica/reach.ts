@@ -8,8 +8,8 @@ interface Found {
 }
 
 /**
- * What tells where rows belong: the rows that they hang under, all the way up, and the guests of them all. For rows with
- * pending writes only, so few.
+ * What tells where rows belong: the rows that they hang under, all the way up, and the guests of them all. For rows
+ * with pending writes only, so few.
  */
 export async function loadDecidingRows(tables: Tables, store: ReplicaStore, rows: readonly Found[]): Promise<Here> {
   const found = new Map<string, Map<string, Row>>()

@@ -24,7 +24,10 @@ export interface WriteChange {
   readonly id: string
   readonly entry: OutboxEntry | null
   readonly end?: WriteEnd
-  /** Of a write that ends, where it was answered: its batch may have come before, so that no change told of the answer alone. */
+  /**
+   * Of a write that ends, where it was answered: its batch may have come before, so that no change told of the answer
+   * alone.
+   */
   readonly outcome?: Outcome
   /** Discarded only in name: the same write goes on under this id (a retry, a new identity). */
   readonly replacedBy?: string

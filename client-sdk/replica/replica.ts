@@ -46,9 +46,9 @@ export type { ReplicaOptions, WriteOptions } from './replica-options.ts'
 
 /**
  * The local copy of what a principal follows, with its own writes laid over. A thin shell: every operation waits its
- * turn, reads what it needs from the store, lets pure functions (`plan-*.ts`, `step.ts`) work out one `StoreCommit`, has
- * the store commit it, lays it on the mirror in memory, and tells the listeners once. If the commit fails, nothing has
- * happened. SPEC.md beside this file numbers what holds at every moment.
+ * turn, reads what it needs from the store, lets pure functions (`plan-*.ts`, `step.ts`) work out one `StoreCommit`,
+ * has the store commit it, lays it on the mirror in memory, and tells the listeners once. If the commit fails, nothing
+ * has happened. SPEC.md beside this file numbers what holds at every moment.
  */
 export class Replica {
   readonly #store: ReplicaStore
@@ -163,10 +163,9 @@ export class Replica {
   /**
    * Writes, at once and durably: when this resolves, the rows show the writes and no crash loses them. All drafts or
    * none; with `group`, also on the server. Answers an entry per draft. Drafts that fold into an unsent write share its
-   * entry; an entry that is `settled` has already ended (a row deleted before its insert was ever sent). Inserts come with
-   * their rows: who wrote needs no second read, which could fail.
-   * With `caller`, a call that was carried out before answers what it then made, as far as that is still here.
-   * Throws `TideError` when a draft cannot be right.
+   * entry; an entry that is `settled` has already ended (a row deleted before its insert was ever sent). Inserts come
+   * with their rows: who wrote needs no second read, which could fail. With `caller`, a call that was carried out
+   * before answers what it then made, as far as that is still here. Throws `TideError` when a draft cannot be right.
    */
   write(drafts: readonly WriteDraft[], options: WriteOptions = {}): Promise<readonly Written[]> {
     return this.#run((step) => {
@@ -177,8 +176,8 @@ export class Replica {
 
   /**
    * The next writes to send after counter `after` (0: from the first without an answer), in order, never splitting a
-   * group. Writes that were never sent get their counter here, durably, before anybody sends them. What is more than the
-   * server takes at once is parked, and those behind it go.
+   * group. Writes that were never sent get their counter here, durably, before anybody sends them. What is more than
+   * the server takes at once is parked, and those behind it go.
    */
   async nextPush(mutations: number, bytes: number, after = 0): Promise<readonly Mutation[]> {
     const limits = { mutations, bytes }
@@ -188,7 +187,7 @@ export class Replica {
     }
   }
 
-  /** The server has refused a push for its size, so it takes less than it said: until the next welcome, so many bytes. */
+  /** The server refused a push for its size: until the next welcome it takes at most so many bytes. */
   lowerPushLimit(bytes: number): void {
     const { most, answered } = this.#terms
     this.#terms = { most: { ...most, bytes: Math.min(bytes, most.bytes) }, answered }
@@ -222,8 +221,8 @@ export class Replica {
   }
 
   /**
-   * Takes the server's word on who and where this replica is. `ahead`: the server has counters that were never given out
-   * here. Throws `device_principal_mismatch`.
+   * Takes the server's word on who and where this replica is. `ahead`: the server has counters that were never given
+   * out here. Throws `device_principal_mismatch`.
    */
   applyWelcome(welcome: Welcome): Promise<{ readonly ahead: boolean }> {
     return this.#run(async (step) => {
@@ -247,12 +246,12 @@ export class Replica {
     return this.#run(async (step) => planNewIdentity(step, this.#mirror, this.#newId))
   }
 
-  /** All subscriptions from scratch, for a replica that cannot apply what it is sent. Rows stay until replaced, writes stay. */
+  /** Fetches everything anew, because it cannot apply what it is sent. Rows stay until replaced, writes stay. */
   rebuild(): Promise<void> {
     return this.#run(async (step) => step.addBulk(startOver(step, this.#mirror, ['held', 'staging'])))
   }
 
-  /** The server has shown that everything up to these writes is here, though it never named them (a lost connection). */
+  /** The server has shown that all up to these writes is here, though it never named them (a lost connection). */
   settle(ids: readonly string[]): Promise<void> {
     return this.#run(async (step) => planSettled(step, ids))
   }
@@ -265,7 +264,7 @@ export class Replica {
     })
   }
 
-  /** Follows from now on; where the server takes only some subscriptions, before those that nobody asked for in this run. */
+  /** Follows from now on; where the server takes only some, before those that nobody asked for in this run. */
   addSubscription(subscription: Subscription): Promise<void> {
     return this.#run(async (step) => step.addBulk(await planSubscribe(step, this.#mirror, this.#store, subscription)))
   }
@@ -290,13 +289,14 @@ export class Replica {
     return this.#run(async (step) => planRefused(step, this.#mirror, id, isRefused))
   }
 
-  /** Fetches one subscription anew, because it differs from the server's. Its rows stay visible until they are replaced. */
+  /** Fetches one subscription anew, as it differs from the server's. Its rows stay visible until replaced. */
   refetch(id: string): Promise<void> {
     return this.#run(async (step) => step.addBulk(planRefetch(step, this.#mirror, id)))
   }
 
   /**
-   * Visits a subscription's rows as the server last sent them, without pending writes. False: the replica is not at `seq`.
+   * Visits a subscription's rows as the server last sent them, without pending writes. False: the replica is not at
+   * `seq`.
    */
   serverRows(
     subscription: Subscription,

@@ -7,9 +7,10 @@ const noticeableMs = 5_000
 const passingMs = 60_000
 
 /**
- * The server's time, as far as this device knows it: ids and dates of writes are made by it, so that a device whose clock
- * is wrong dates its writes right. While connected it goes on by monotonic time from what the server last said, since a
- * clock may be set at any moment; otherwise by this device's clock and how far the server's was ahead of it the last time.
+ * The server's time, as far as this device knows it: ids and dates of writes are made by it, so that a device whose
+ * clock is wrong dates its writes right. While connected it goes on by monotonic time from what the server last said,
+ * since a clock may be set at any moment; otherwise by this device's clock and how far the server's was ahead of it the
+ * last time.
  */
 export class ServerTime {
   readonly #clock: Pick<Clock, 'now' | 'monotonic'>
@@ -37,7 +38,10 @@ export class ServerTime {
     return this.#aheadMs
   }
 
-  /** Takes a time that the server told in passing: the clock here may have been set since they met. Null: it tells no more. */
+  /**
+   * Takes a time that the server told in passing: the clock here may have been set since they met. Null: it tells no
+   * more.
+   */
   told(serverTime: number | null): void {
     if (serverTime === null) this.#anchor = null
     else if (Math.abs(serverTime - this.#clock.now() - this.#aheadMs) > passingMs) this.connected(serverTime)

@@ -5,7 +5,8 @@ import type { Owner } from '../replica/replica-view.ts'
 
 /**
  * The search asks for one channel only, and an unfiltered, held subscription has all of its embeddings here: while the
- * replica is current, the server could not find more. A search that names no channel may always find more on the server.
+ * replica is current, the server could not find more. A search that names no channel may always find more on the
+ * server.
  */
 export function holdsScope(
   table: TableDescriptor,

@@ -2,8 +2,8 @@ import { stem } from 'porter2'
 import { stopWords } from './stop-words.ts'
 
 /**
- * Words of letters, marks and digits, and what Postgres' parser takes together with them: signed numbers, words joined by
- * hyphens, and addresses, paths and versions (`node.js`, `src/index.ts`, `a@b.org`, `1.2.3`).
+ * Words of letters, marks and digits, and what Postgres' parser takes together with them: signed numbers, words joined
+ * by hyphens, and addresses, paths and versions (`node.js`, `src/index.ts`, `a@b.org`, `1.2.3`).
  */
 const token = /-\p{N}+(?![\p{L}\p{N}.])|[\p{L}\p{M}\p{N}]+(?:[./@][\p{L}\p{M}\p{N}]+|-(?=\p{L})[\p{L}\p{M}\p{N}]+)*/gu
 
@@ -34,7 +34,10 @@ export function startOf(lexeme: string): string {
   return /^\p{L}+$/u.test(lexeme) ? lexeme.slice(0, Math.max(1, lexeme.length - 2)) : lexeme
 }
 
-/** "Adding" is of "add", and "egged" of "egg", in the algorithm that Postgres has since version 18, and not in the library's. */
+/**
+ * "Adding" is of "add", and "egged" of "egg", in the algorithm that Postgres has since version 18, and not in the
+ * library's.
+ */
 const shortDouble = /^([aeo](?:bb|dd|ff|gg|mm|nn|pp|rr|tt))(?:ed|ing)(?:ly)?s?$/u
 
 function stemOf(word: string): string {

@@ -79,9 +79,9 @@ export async function localSearch(table: TableDescriptor, ask: LocalAsk, rows: L
 }
 
 /**
- * The best rows that have any of the words, the more the better; and beside them those that only have the text as it stands,
- * which is how names and codes are found that stemming would break. As on the server the latter count where the former
- * are too few, and a row that is near is worth more by them.
+ * The best rows that have any of the words, the more the better; and beside them those that only have the text as it
+ * stands, which is how names and codes are found that stemming would break. As on the server the latter count where the
+ * former are too few, and a row that is near is worth more by them.
  */
 async function textHits(
   table: TableDescriptor,

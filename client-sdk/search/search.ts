@@ -16,14 +16,17 @@ export interface SearchRequest<Where = Filter> {
   readonly text?: string
   /** As many numbers as the column has dimensions. */
   readonly embedding?: Float32Array | readonly number[]
-  /** Compares only rows that were embedded by this model (`embeddingModel`): vectors of different models have nothing in common. */
+  /**
+   * Compares only rows that were embedded by this model (`embeddingModel`): vectors of different models have nothing in
+   * common.
+   */
   readonly model?: string
   readonly where?: Where
   /** 1 to 200; default 10. */
   readonly limit?: number
   /**
-   * `auto`: here when offline, or when it is by `embedding` alone and `where` names one channel of which this replica holds
-   * all embeddings as of now; else on the server.
+   * `auto`: here when offline, or when it is by `embedding` alone and `where` names one channel of which this replica
+   * holds all embeddings as of now; else on the server.
    */
   readonly mode?: 'auto' | 'local' | 'server'
 }
@@ -36,8 +39,8 @@ export interface SearchHit<R> {
 }
 
 /**
- * Hits, best first. `complete`: the server could not have found more or other rows. Of a search here that is sure when it is
- * by `embedding` alone, in one channel that is followed with all its embeddings, while the replica is current.
+ * Hits, best first. `complete`: the server could not have found more or other rows. Of a search here that is sure when
+ * it is by `embedding` alone, in one channel that is followed with all its embeddings, while the replica is current.
  */
 export type SearchHits<R> = readonly SearchHit<R>[] & { readonly mode: 'local' | 'server'; readonly complete: boolean }
 

@@ -1,13 +1,15 @@
 import { systemClock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 
-/** A page that is being reloaded or closed lets go of its lock a moment after the next one asks for it. Milliseconds. */
+/**
+ * A page that is being reloaded or closed lets go of its lock a moment after the next one asks for it. Milliseconds.
+ */
 const patienceMs = 3000
 
 /**
- * Holds a replica for this tab: two that number the same outbox would send different writes under one number. The browser
- * lets go when the tab is gone, however it went. Throws `TideError`: `replica_locked` while another tab holds it,
- * `config_invalid` where the browser has neither locks nor storage for pages.
+ * Holds a replica for this tab: two that number the same outbox would send different writes under one number. The
+ * browser lets go when the tab is gone, however it went. Throws `TideError`: `replica_locked` while another tab holds
+ * it, `config_invalid` where the browser has neither locks nor storage for pages.
  */
 export async function lockReplica(name: string): Promise<{ readonly release: () => void }> {
   if (!isSecureContext) {

@@ -5,8 +5,8 @@ import type { PglitePlace } from './pglite-like.ts'
 import type { ReplicaStore } from './store.ts'
 
 /**
- * A replica in a PGlite with pgvector, on the origin's private file system or IndexedDB, for one tab at a time. All of it
- * runs in a worker: the page's own thread only asks. Throws `TideError`: `replica_locked`, `config_invalid`.
+ * A replica in a PGlite with pgvector, on the origin's private file system or IndexedDB, for one tab at a time. All of
+ * it runs in a worker: the page's own thread only asks. Throws `TideError`: `replica_locked`, `config_invalid`.
  */
 export async function openPgliteStore(place: PglitePlace, schema: Schema): Promise<ReplicaStore> {
   if (!('name' in place)) {

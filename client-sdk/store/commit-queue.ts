@@ -11,9 +11,9 @@ interface Waiting {
 /**
  * Commits one after the other in the order of the calls, each in a transaction of its own.
  *
- * Where durability takes a flush, all commits that wait go in one round: their transactions, then one flush for all. When
- * a flush fails, the database has in memory what its file has not, and a later flush would make durable what was called
- * failed: so it is broken from then on, until it is opened anew from the file.
+ * Where durability takes a flush, all commits that wait go in one round: their transactions, then one flush for all.
+ * When a flush fails, the database has in memory what its file has not, and a later flush would make durable what was
+ * called failed: so it is broken from then on, until it is opened anew from the file.
  */
 export class CommitQueue {
   readonly #database: PGliteLike

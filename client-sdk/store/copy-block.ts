@@ -14,9 +14,9 @@ type Column = readonly [property: string, column: ColumnDescriptor]
 type FieldWriter = (buffer: GrowingBuffer, row: number) => void
 
 /**
- * A block in the binary format of COPY, column by column from the packed bytes: texts, ids and JSON are copied as they are,
- * and what all rows share is written once and copied. Undefined: a column has a form that only the way by rows knows.
- * `columns`: those of the table that the block has, in the order of the COPY; the block has passed `checkBlock`.
+ * A block in the binary format of COPY, column by column from the packed bytes: texts, ids and JSON are copied as they
+ * are, and what all rows share is written once and copied. Undefined: a column has a form that only the way by rows
+ * knows. `columns`: those of the table that the block has, in the order of the COPY; the block has passed `checkBlock`.
  */
 export function encodeBlock(
   columns: readonly Column[],

@@ -2,8 +2,9 @@ import type { Filter } from '../../protocol/rows/filter.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 
 /**
- * The uuid columns that every row a filter takes must have one of a few values in: `{ projectId }`, `{ id: { in: [ … ] } }`.
- * Texts with few values, such as `status`, are not among them: finding their many rows in an index costs more than a scan.
+ * The uuid columns that every row a filter takes must have one of a few values in: `{ projectId }`, `{ id: { in: [ … ]
+ * } }`. Texts with few values, such as `status`, are not among them: finding their many rows in an index costs more
+ * than a scan.
  */
 export function equalities(table: TableDescriptor, where: Filter): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, readonly string[]>()

@@ -6,22 +6,22 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { invariant } from '../../lib/invariant.ts'
 
 /**
- * Which subscriptions hold a row. A replica asks this when a subscription ends or is loaded anew: a row goes unless another
- * subscription holds it.
+ * Which subscriptions hold a row. A replica asks this when a subscription ends or is loaded anew: a row goes unless
+ * another subscription holds it.
  *
- * A subscription holds a row when three things are true: it names the table of the row, its filter takes the row, and its
- * channel reaches the row. A channel reaches
+ * A subscription holds a row when three things are true: it names the table of the row, its filter takes the row, and
+ * its channel reaches the row. A channel reaches
  * - the rows that live in it: their `channel` is its name;
  * - the rows that are shared with it: a guest of the row is the user, agent or team of the channel (`GuestRule`);
  * - the rows that hang under a row that it reaches: rows of `via` tables, and conflicts that live in a sub-channel.
  *
- * For example, `user/ada` reaches a private project that Ada is a member of; the row of `project_members` decides that. It
- * reaches a message when it reaches the conversation of the message; the row of `conversations` decides that.
+ * For example, `user/ada` reaches a private project that Ada is a member of; the row of `project_members` decides that.
+ * It reaches a message when it reaches the conversation of the message; the row of `conversations` decides that.
  *
- * The server decides the same by SQL (`server/scope/homes.ts`). A replica has only the rows that are here. Where a row that
- * decides is missing, there are two cases. A subscription that would have brought the deciding row does not hold the row.
- * A subscription that leaves the deciding row out (by `tables` or `where`) may hold it, and counts as holding it: `verify`
- * finds a row too many, nobody finds a row too few.
+ * The server decides the same by SQL (`server/scope/homes.ts`). A replica has only the rows that are here. Where a row
+ * that decides is missing, there are two cases. A subscription that would have brought the deciding row does not hold
+ * the row. A subscription that leaves the deciding row out (by `tables` or `where`) may hold it, and counts as holding
+ * it: `verify` finds a row too many, nobody finds a row too few.
  */
 
 /** The synced tables by SQL name; those that say where rows of others belong come before these, see `tablesOf`. */
@@ -63,7 +63,10 @@ export function hangs({ scope }: TableDescriptor): boolean {
   return scope.kind === 'via' || scope.kind === 'conflict_home'
 }
 
-/** The tables whose rows decide who reaches rows of this one: what these hang under and who they are shared with, all the way up. */
+/**
+ * The tables whose rows decide who reaches rows of this one: what these hang under and who they are shared with, all
+ * the way up.
+ */
 export function decidingTables(tables: Tables, table: TableDescriptor): ReadonlySet<string> {
   const found = new Set<string>()
   const visit = (one: TableDescriptor): void => {
@@ -203,7 +206,9 @@ export function leavesOutParent(tables: Tables, subscription: Subscription, pare
   return leavesOut(subscription, parent.name) || leavesOutDeciding(tables, subscription, parent)
 }
 
-/** Whether the channel of the subscription reaches a row of this table. Unknown counts as said at the top of this file. */
+/**
+ * Whether the channel of the subscription reaches a row of this table. Unknown counts as said at the top of this file.
+ */
 export function compileMayReach(
   tables: Tables,
   table: TableDescriptor,

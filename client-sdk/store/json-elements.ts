@@ -2,8 +2,8 @@ const [quote, backslash, comma, space] = [0x22, 0x5c, 0x2c, 0x20]
 const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d]
 
 /**
- * Gives the elements of a JSON list one after the other, as bytes; empty when there are no more. The list is trusted to be
- * JSON: what is not gives elements that are none, which Postgres refuses.
+ * Gives the elements of a JSON list one after the other, as bytes; empty when there are no more. The list is trusted to
+ * be JSON: what is not gives elements that are none, which Postgres refuses.
  */
 export function jsonElements(list: Uint8Array): () => Uint8Array {
   let at = list.indexOf(openList) + 1

@@ -2,7 +2,10 @@ import { rowId, type Row } from '../../protocol/rows/row.ts'
 import { blockRow, type BlockRows } from './block-rows.ts'
 import { overlay, type SentRow } from './prepare-rows.ts'
 
-/** Rows of one subscription that wait for its swap, in the order in which they came. A row staged again replaces the earlier one. */
+/**
+ * Rows of one subscription that wait for its swap, in the order in which they came. A row staged again replaces the
+ * earlier one.
+ */
 export class MemoryStaging {
   readonly #blocks: BlockRows[] = []
 
@@ -14,7 +17,10 @@ export class MemoryStaging {
     return this.#blocks
   }
 
-  /** The rows with these ids, each as last staged. Looked for in all: few rows are ever asked for, those with pending writes. */
+  /**
+   * The rows with these ids, each as last staged. Looked for in all: few rows are ever asked for, those with pending
+   * writes.
+   */
   rows(table: string, ids: readonly string[]): readonly Row[] {
     if (ids.length === 0) return []
     const wanted = new Set(ids)

@@ -2,7 +2,9 @@ import type { Schema } from '../../protocol/rows/table.ts'
 import { createMemoryStore } from './memory-store.ts'
 import type { ReplicaStore } from './store.ts'
 
-/** Where a replica is kept. `dir`: a folder, in Node. `name`: unique among the replicas of a web origin, in browsers. */
+/**
+ * Where a replica is kept. `dir`: a folder, in Node. `name`: unique among the replicas of a web origin, in browsers.
+ */
 export type ReplicaPlace =
   | { readonly kind: 'memory' }
   | { readonly kind: 'pglite'; readonly dir: string }

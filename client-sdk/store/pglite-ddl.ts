@@ -2,9 +2,9 @@ import type { ColumnDescriptor, TableDescriptor } from '../../protocol/rows/tabl
 import type { Tables } from './holding.ts'
 
 /**
- * What a PGlite replica looks like inside. Synced tables lie in `public` under their own names, so that users' SQL reads
- * like the server's; columns have the server's types but no constraints, for the server has checked them and rows of a
- * batch come in any order. What the replica keeps for itself lies in schema `tidewire`.
+ * What a PGlite replica looks like inside. Synced tables lie in `public` under their own names, so that users' SQL
+ * reads like the server's; columns have the server's types but no constraints, for the server has checked them and rows
+ * of a batch come in any order. What the replica keeps for itself lies in schema `tidewire`.
  */
 
 export function identifier(name: string): string {

@@ -3,7 +3,9 @@ import type { GuestRule, TableDescriptor } from '../../protocol/rows/table.ts'
 import { subChannels, tableOf, type Tables } from './holding.ts'
 import { identifier } from './pglite-ddl.ts'
 
-/** `compileReach` of `holding.ts` as SQL conditions, which are never NULL. Parents are `p1`, `p2` …, guests `g1`, `g2` … */
+/**
+ * `compileReach` of `holding.ts` as SQL conditions, which are never NULL. Parents are `p1`, `p2` …, guests `g1`, `g2` …
+ */
 export interface ChannelSql {
   readonly tables: Tables
   readonly kind: string

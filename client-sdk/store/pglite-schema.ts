@@ -8,9 +8,9 @@ const ddlKey = 'replicaDdl'
 
 /**
  * Brings the tables of a replica to the schema at hand. When that differs from the one they were made by, they are made
- * anew and filled from the server again: subscriptions fall back to `new`, the cursor to null. Unsent writes, row states
- * and the replica's identity stay, and so do the rows that pending writes have changed or made, as far as columns are
- * still the same.
+ * anew and filled from the server again: subscriptions fall back to `new`, the cursor to null. Unsent writes, row
+ * states and the replica's identity stay, and so do the rows that pending writes have changed or made, as far as
+ * columns are still the same.
  */
 export async function prepareSchema(database: Executor, tables: Tables): Promise<void> {
   await database.exec(localDdl)

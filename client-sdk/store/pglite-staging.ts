@@ -80,7 +80,9 @@ async function readBlock(database: Executor, number: number): Promise<PackedBloc
   return { block: frame.message as TableBlock, sections: frame.sections }
 }
 
-/** The first field of the first row of a binary COPY: signature and flags, the row's field count, the field's length. */
+/**
+ * The first field of the first row of a binary COPY: signature and flags, the row's field count, the field's length.
+ */
 function firstField(view: DataView): Uint8Array | undefined {
   const start = 19
   if (view.getInt16(start) < 1) return undefined

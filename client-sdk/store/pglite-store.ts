@@ -129,7 +129,9 @@ class PgliteStore implements ReplicaStore {
     }
   }
 
-  /** Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it. */
+  /**
+   * Refuses before anything is written what the database would refuse halfway, or keep although nobody could read it.
+   */
   #check(commit: StoreCommit): void {
     for (const { table, upserts } of commit.rows ?? []) checkRows(tableOf(this.#tables, table), upserts)
     for (const block of [...(commit.stage?.blocks ?? []), ...(commit.blocks ?? [])]) checkPacked(this.#tables, block)

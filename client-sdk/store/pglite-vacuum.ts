@@ -8,8 +8,8 @@ const lookAfter = 10_000
 const dueAfter = 10_000
 
 /**
- * What an earlier run left is known to nobody: PGlite forgets its statistics when it ends. So tables above this size are
- * tidied once in each run; those that need it not are passed over quickly. Bytes.
+ * What an earlier run left is known to nobody: PGlite forgets its statistics when it ends. So tables above this size
+ * are tidied once in each run; those that need it not are passed over quickly. Bytes.
  */
 const worthIt = 1_000_000
 

@@ -47,7 +47,10 @@ export function absentColumns(table: TableDescriptor, row: Row): readonly string
   return Object.keys(table.columns).filter((key) => row[key] === undefined)
 }
 
-/** Refuses what no store could keep: a row without id, or a vector of another length. Throws `TideError` `invalid_value`. */
+/**
+ * Refuses what no store could keep: a row without id, or a vector of another length. Throws `TideError`
+ * `invalid_value`.
+ */
 export function checkRows(table: TableDescriptor, rows: readonly Row[]): readonly Row[] {
   const vectors = Object.entries(table.columns).filter(([, column]) => column.type === 'vector')
   for (const row of rows) {

@@ -1,8 +1,8 @@
 import { TideError } from '../../protocol/error.ts'
 
 /**
- * How databases, file systems and browsers say that there is no room. Postgres on the private file system says beyond its
- * quota: could not extend file "base/5/16774": File too large.
+ * How databases, file systems and browsers say that there is no room. Postgres on the private file system says beyond
+ * its quota: could not extend file "base/5/16774": File too large.
  */
 const noRoom = /no space left|ENOSPC|disk full|quota|could not extend file|file too large/i
 

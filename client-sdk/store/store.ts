@@ -6,8 +6,8 @@ import type { Subscription } from '../../protocol/messages/subscription.ts'
 import type { Cursor } from '../../protocol/seq.ts'
 
 /**
- * Where a replica keeps its rows and its unsent writes. Two stores ship (`memory`, `pglite`); `client-sdk/testing` exports
- * the contract suite that any other must pass.
+ * Where a replica keeps its rows and its unsent writes. Two stores ship (`memory`, `pglite`); `client-sdk/testing`
+ * exports the contract suite that any other must pass.
  *
  * Consistency a store must give: `commit` is atomic and, when its promise resolves, as durable as the store can be
  * (PGlite: survives a kill of the process at any moment; memory: lives as long as the object). Commits are applied in
@@ -62,9 +62,14 @@ export interface ReplicaMeta {
   readonly cursor: Cursor | null
   /** Highest clientSeq given out. */
   readonly clientSeq: number
-  /** Highest clientSeq of the time before counters were given anew, because a backup was restored; 0: they never were. */
+  /**
+   * Highest clientSeq of the time before counters were given anew, because a backup was restored; 0: they never were.
+   */
   readonly formerSeq: number
-  /** Highest clientSeq that the server had taken when channels began to be loaded anew: loaded, they have these writes; 0: they never were. */
+  /**
+   * Highest clientSeq that the server had taken when channels began to be loaded anew: loaded, they have these writes;
+   * 0: they never were.
+   */
   readonly loadedSeq: number
   /** Of the server that was last met. */
   readonly schemaHash: string | null
@@ -110,8 +115,8 @@ export interface OutboxEntry {
   /** The batch that carried its effect was applied. */
   readonly settled: boolean
   /**
-   * Of a write that goes again because the server was restored from a backup without it: the rows that were missing here
-   * when it was refused; null while it has not been.
+   * Of a write that goes again because the server was restored from a backup without it: the rows that were missing
+   * here when it was refused; null while it has not been.
    */
   readonly awaits?: readonly { readonly table: string; readonly rowId: string }[] | null
   /** Id under which this write went before: before a retry, or before the device took a new identity. */
@@ -121,8 +126,8 @@ export interface OutboxEntry {
 }
 
 /**
- * A write that has ended: the server has it and has shown it. Kept for a while, to be sent again if the server's database
- * is restored from a backup that lacks it. To a store it is one more entry of the outbox.
+ * A write that has ended: the server has it and has shown it. Kept for a while, to be sent again if the server's
+ * database is restored from a backup that lacks it. To a store it is one more entry of the outbox.
  */
 export interface SyncedEntry {
   readonly position: number
@@ -165,7 +170,9 @@ export interface StoreCommit {
   readonly resets?: readonly string[]
   /** Channels whose rows go, together with rows of `via` tables whose parent is no longer held. */
   readonly purges?: readonly Purge[]
-  /** Rows as packed blocks, straight from a batch (no row in them has a state). Columns a block lacks keep their value. */
+  /**
+   * Rows as packed blocks, straight from a batch (no row in them has a state). Columns a block lacks keep their value.
+   */
   readonly blocks?: readonly PackedBlock[]
   /** Rows written one by one. Columns an upsert lacks keep their value, or are null in a new row. */
   readonly rows?: readonly {
@@ -184,10 +191,10 @@ export interface StoreCommit {
 }
 
 /**
- * All staged rows of the subscription become visible; what it held before and is not staged goes, unless one of `others`
- * holds it too. What it held: the rows of its channel and of the sub-channels under it, in the tables it names (see
- * `holding.ts`). Tables of direction `up` are left alone. Rows with a state are treated as any other: the commit that
- * swaps also puts what is to be shown of them into `rows`.
+ * All staged rows of the subscription become visible; what it held before and is not staged goes, unless one of
+ * `others` holds it too. What it held: the rows of its channel and of the sub-channels under it, in the tables it names
+ * (see `holding.ts`). Tables of direction `up` are left alone. Rows with a state are treated as any other: the commit
+ * that swaps also puts what is to be shown of them into `rows`.
  */
 export interface Swap {
   readonly subscription: Subscription
@@ -197,8 +204,8 @@ export interface Swap {
 /**
  * Rows whose `channel` is this go, unless one of `keep` (subscriptions that remain) holds them too; so do the rows of
  * sub-channels under it, and all rows of `via` tables whose parent is no longer here and that none of `keep` can hold.
- * Nobody follows a sub-channel by name: when one is purged, the server has said that no channel carries it any more, which
- * the rows that are here cannot know yet. So `keep` keeps nothing of it.
+ * Nobody follows a sub-channel by name: when one is purged, the server has said that no channel carries it any more,
+ * which the rows that are here cannot know yet. So `keep` keeps nothing of it.
  */
 export interface Purge {
   readonly channel: string

@@ -75,7 +75,10 @@ export class Channels {
     }))
   }
 
-  /** All that the replica follows, also from earlier runs. To unsubscribe one of these ends the subscription for everybody. */
+  /**
+   * All that the replica follows, also from earlier runs. To unsubscribe one of these ends the subscription for
+   * everybody.
+   */
   get all(): readonly FollowedChannel[] {
     return [...this.#followed.values()].flatMap((followed) => {
       const { spec, following } = followed
@@ -101,9 +104,9 @@ export class Channels {
   }
 
   /**
-   * Follows a channel. Resolves when that is durable here; `ready` of the answer tells when the rows are. Rejects if the
-   * target is one's own and the server refuses the first connection, so that nobody knows whose replica this is, when
-   * `signal` aborts meanwhile, and with `closed` when the client is closed.
+   * Follows a channel. Resolves when that is durable here; `ready` of the answer tells when the rows are. Rejects if
+   * the target is one's own and the server refuses the first connection, so that nobody knows whose replica this is,
+   * when `signal` aborts meanwhile, and with `closed` when the client is closed.
    */
   async subscribe(target: Target, options: FollowOptions): Promise<FollowedChannel> {
     const { replica, schema } = this.#parts

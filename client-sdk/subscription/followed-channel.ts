@@ -4,7 +4,9 @@ import type { Subscription as SubscriptionSpec } from '../../protocol/messages/s
 import { subscriptionKey } from '../replica/subscription-key.ts'
 import { notFollowed, type Following, type FollowState } from './following.ts'
 
-/** One handle of a followed channel. Each `subscribe` answers one of its own: the rows stay until all are unsubscribed. */
+/**
+ * One handle of a followed channel. Each `subscribe` answers one of its own: the rows stay until all are unsubscribed.
+ */
 export class FollowedChannel {
   /** Of the subscription: the same for everybody who asks for the same. */
   readonly id: string
@@ -43,7 +45,8 @@ export class FollowedChannel {
   /**
    * Resolves when the full state has arrived, at once if the replica held it from an earlier run. Rejects if the server
    * refuses the subscription, or this client altogether (`status.connection` is `stopped`), and with `closed` when this
-   * handle is unsubscribed or the client closed before. After a refusal that is over it is another promise: read it again.
+   * handle is unsubscribed or the client closed before. After a refusal that is over it is another promise: read it
+   * again.
    */
   get ready(): Promise<void> {
     const shared = this.#following.ready
@@ -61,8 +64,8 @@ export class FollowedChannel {
   }
 
   /**
-   * Gives this handle up: its state is `unsubscribed` from now on. With the last one of a client the rows go that no other
-   * subscription holds. Resolves when that is durable here.
+   * Gives this handle up: its state is `unsubscribed` from now on. With the last one of a client the rows go that no
+   * other subscription holds. Resolves when that is durable here.
    */
   unsubscribe(): Promise<void> {
     this.#left ??= this.#end()

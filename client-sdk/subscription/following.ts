@@ -2,8 +2,8 @@ import { Listeners } from '../../lib/listeners.ts'
 import { TideError } from '../../protocol/error.ts'
 
 /**
- * `bootstrapping`: the first full state is still coming; `stale`: complete as of the last contact; `revoked`: the server
- * refuses it, or access was lost and the rows are gone; `unsubscribed`: it is followed no more.
+ * `bootstrapping`: the first full state is still coming; `stale`: complete as of the last contact; `revoked`: the
+ * server refuses it, or access was lost and the rows are gone; `unsubscribed`: it is followed no more.
  */
 export type FollowState = 'bootstrapping' | 'live' | 'stale' | 'revoked' | 'unsubscribed'
 
@@ -18,7 +18,9 @@ export interface FollowFacts {
   readonly stopped: TideError | null
 }
 
-/** One subscription of the replica as all who follow it see it: whether its rows are here, and whether they are current. */
+/**
+ * One subscription of the replica as all who follow it see it: whether its rows are here, and whether they are current.
+ */
 export class Following {
   readonly #channel: string
   readonly #listeners = new Listeners<FollowState>()

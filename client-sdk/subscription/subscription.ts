@@ -24,11 +24,13 @@ export interface FollowOptions<Name extends string = string, Where = Readonly<Re
   /** Whether vectors are sent, so that search can run here. Default false: they are large. */
   readonly embeddings?: boolean
   /**
-   * A name of the application for this wish: what is asked for later under the same name takes its place, in this run or
-   * another. The former rows stay until the new ones are here. 1 to 40 letters, digits, `_`, `.` or `-`.
+   * A name of the application for this wish: what is asked for later under the same name takes its place, in this run
+   * or another. The former rows stay until the new ones are here. 1 to 40 letters, digits, `_`, `.` or `-`.
    */
   readonly key?: string
-  /** Ends the wait for the first connection, where the target is one's own and nobody knows yet whose replica this is. */
+  /**
+   * Ends the wait for the first connection, where the target is one's own and nobody knows yet whose replica this is.
+   */
   readonly signal?: AbortSignal
 }
 
@@ -37,7 +39,10 @@ export function isSelfContained(target: Target): boolean {
   return 'project' in target || 'team' in target || ('agent' in target && target.agent !== true)
 }
 
-/** The channel's name. Throws `TideError` `invalid_value` for what is no id, `offline` and `forbidden` for what is not one's own. */
+/**
+ * The channel's name. Throws `TideError` `invalid_value` for what is no id, `offline` and `forbidden` for what is not
+ * one's own.
+ */
 export function channelOfTarget(target: Target, owner: Owner | null): string {
   if ('project' in target) return channelOfId('project', target.project)
   if ('team' in target) return channelOfId('team', target.team)

@@ -12,8 +12,8 @@ type Start<R> = (
 
 /**
  * A live query as an async iterable: each turn gives the newest rows; states that nobody fetched in time are skipped.
- * The query starts with the first `next()` and ends with `break`, `return` or `stop()`, with an error of its own, which the
- * iteration throws, and when the client is closed.
+ * The query starts with the first `next()` and ends with `break`, `return` or `stop()`, with an error of its own, which
+ * the iteration throws, and when the client is closed.
  */
 export function liveRows<R>(start: Start<R>, onClose: (listener: () => void) => () => void): LiveRows<R> {
   let stopQuery: (() => void) | null = null

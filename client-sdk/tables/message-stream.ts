@@ -15,8 +15,8 @@ export interface MessageStream<T extends TableDescriptor> {
   /** All that was written so far, also by an earlier stream of the message. */
   readonly text: string
   /**
-   * Adds to the text. It is shown soon: four times a second, and less often where the text is long. Throws `closed` after
-   * the end, and `message_too_large` beyond 400,000 characters, which adds nothing.
+   * Adds to the text. It is shown soon: four times a second, and less often where the text is long. Throws `closed`
+   * after the end, and `message_too_large` beyond 400,000 characters, which adds nothing.
    */
   write(text: string): void
   /** The message is `complete`. Resolves when that is durable here. Nothing of it can be changed afterwards. */

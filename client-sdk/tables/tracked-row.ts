@@ -26,8 +26,8 @@ export function nestedColumns({ columns }: TableDescriptor): readonly string[] {
 }
 
 /**
- * A store in memory hands out the very values that it keeps: what changed them would change the replica without a write,
- * and the write that says so would find nothing to do.
+ * A store in memory hands out the very values that it keeps: what changed them would change the replica without a
+ * write, and the write that says so would find nothing to do.
  */
 function freezeDeeply(value: unknown): void {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
@@ -35,7 +35,10 @@ function freezeDeeply(value: unknown): void {
   for (const part of Object.values(value)) freezeDeeply(part)
 }
 
-/** Adds `$sync`, and freezes. `nested`: the names of `nestedColumns`. Returns `before` itself when neither the row nor its state differs, so that consumers can compare by identity. */
+/**
+ * Adds `$sync`, and freezes. `nested`: the names of `nestedColumns`. Returns `before` itself when neither the row nor
+ * its state differs, so that consumers can compare by identity.
+ */
 export function trackRow(
   row: Row,
   sync: SyncState,

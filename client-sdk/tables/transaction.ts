@@ -5,8 +5,9 @@ import type { Patch } from '../../protocol/rows/row.ts'
 import type { Amounts, WriteRequest } from './table.ts'
 
 /**
- * The writes of one table inside a transaction: collected, then applied in one step or not at all. They are checked when
- * the function has returned: what is wrong with one is thrown by `transaction`. Called later they reject with `closed`.
+ * The writes of one table inside a transaction: collected, then applied in one step or not at all. They are checked
+ * when the function has returned: what is wrong with one is thrown by `transaction`. Called later they reject with
+ * `closed`.
  */
 export interface TransactionTable<T extends TableDescriptor> {
   /** The id of the row to be. Of tables with a natural key it follows from the values. */

@@ -13,7 +13,8 @@ export interface Write {
   /**
    * Resolves when the server has answered (`acknowledged`), or when this replica has seen the write come back
    * (`synced`). Rejects with the outcome's error if the write is refused, with `not_found` if it is discarded, when the
-   * server refuses this client for good (`status.connection` is `stopped`), and when `signal` aborts. A conflict counts as acknowledged; `synced` then waits until the conflict is settled.
+   * server refuses this client for good (`status.connection` is `stopped`), and when `signal` aborts. A conflict counts
+   * as acknowledged; `synced` then waits until the conflict is settled.
    */
   wait(until: 'acknowledged' | 'synced', options?: { readonly signal?: AbortSignal }): Promise<void>
   /** The server's final answer. Pending while offline. After a retry this is the answer to come. */
@@ -21,8 +22,8 @@ export interface Write {
 }
 
 /**
- * Follows writes from call to end, also where one goes on under another id (a retry, a device with a new identity). Holds only writes that someone still can ask about and that have not ended: a handle
- * keeps its own end.
+ * Follows writes from call to end, also where one goes on under another id (a retry, a device with a new identity).
+ * Holds only writes that someone still can ask about and that have not ended: a handle keeps its own end.
  */
 export class WriteTracker {
   readonly #open = new Map<string, TrackedWrite>()
@@ -57,7 +58,9 @@ export class WriteTracker {
     return write
   }
 
-  /** The server will not have this client any more: those who wait are told; the writes stay, for a later connection. */
+  /**
+   * The server will not have this client any more: those who wait are told; the writes stay, for a later connection.
+   */
   interrupt(): void {
     for (const write of this.#open.values()) write.look()
   }

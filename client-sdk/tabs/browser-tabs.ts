@@ -12,8 +12,8 @@ export function canShare(): boolean {
 }
 
 /**
- * The tabs of this origin that have the replica of this name open. The browser elects: a lock that one tab holds and the
- * others wait for, which it gives to the next when a tab goes away, however it went.
+ * The tabs of this origin that have the replica of this name open. The browser elects: a lock that one tab holds and
+ * the others wait for, which it gives to the next when a tab goes away, however it went.
  */
 export function openBrowserTabs(name: string): Tabs {
   const topic = `tidewire-tabs:${name}`

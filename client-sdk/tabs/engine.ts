@@ -32,7 +32,9 @@ export interface EngineParts {
   readonly device: ConnectionOptions['device']
   readonly tail?: TailLimits
   readonly outbox?: OutboxLimits
-  /** Keeps the process running while the connection is being made: between two tries there is nothing else that would. */
+  /**
+   * Keeps the process running while the connection is being made: between two tries there is nothing else that would.
+   */
   readonly stayAlive?: () => CancelTimer
 }
 

@@ -26,7 +26,9 @@ interface Asked {
   readonly reject: (error: Error) => void
 }
 
-/** A tab that works through the leader: keeps a copy of all that a replica knows but its rows, and asks for the rest. */
+/**
+ * A tab that works through the leader: keeps a copy of all that a replica knows but its rows, and asks for the rest.
+ */
 export class Follower implements Backend {
   readonly leader: string
   readonly #parts: FollowerParts

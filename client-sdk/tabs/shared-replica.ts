@@ -76,8 +76,8 @@ export class SharedReplica {
   }
 
   /**
-   * The tab that had it is gone: calls wait for the next. What is known of the replica stays as it was; the connection of
-   * that tab is over.
+   * The tab that had it is gone: calls wait for the next. What is known of the replica stays as it was; the connection
+   * of that tab is over.
    */
   await(): void {
     this.#next = Promise.withResolvers<void>()

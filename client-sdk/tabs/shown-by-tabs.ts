@@ -9,8 +9,8 @@ export interface Shown {
 }
 
 /**
- * What the tabs of one connection show in each channel. The server knows the connection alone: it is told the newest, until no tab shows
- * anything there.
+ * What the tabs of one connection show in each channel. The server knows the connection alone: it is told the newest,
+ * until no tab shows anything there.
  */
 export class ShownByTabs {
   /** By channel and tab, the newest last. */

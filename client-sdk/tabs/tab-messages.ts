@@ -7,8 +7,8 @@ import type { StoreCommit, StoredState } from '../store/store.ts'
 
 /**
  * What the tabs of one browser say to each other about one replica. One tab, the leader, has the replica and the
- * connection; the others follow what it tells. Everybody hears everything; `to` names the one who is meant. What one tab
- * says is heard in the order in which it was said.
+ * connection; the others follow what it tells. Everybody hears everything; `to` names the one who is meant. What one
+ * tab says is heard in the order in which it was said.
  *
  *     who ─▶ leader ─▶ join ─▶ snapshot, then every step, status, …      call ─▶ (steps it caused) ─▶ answer
  */

@@ -32,8 +32,8 @@ const tries = 10
 
 /**
  * Compares each held subscription with the server: counts and hashes of ids and versions, at the same log position.
- * A subscription that differs is fetched again as a whole, its old rows staying visible until the new ones are complete;
- * resolves when they are.
+ * A subscription that differs is fetched again as a whole, its old rows staying visible until the new ones are
+ * complete; resolves when they are.
  */
 export async function verifyReplica(parts: VerifyParts): Promise<Verification> {
   const differences: Difference[] = []

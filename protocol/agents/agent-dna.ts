@@ -1,7 +1,7 @@
 /**
- * AgentDNA: what an agent is, as one document in `agents.dna`. It is stored as written, and merged per top-level key, so that
- * two devices that change two sub-models never collide; whoever reads fills the defaults with `AgentDNA.parse`. The server refuses
- * what these schemas refuse.
+ * AgentDNA: what an agent is, as one document in `agents.dna`. It is stored as written, and merged per top-level key,
+ * so that two devices that change two sub-models never collide; whoever reads fills the defaults with `AgentDNA.parse`.
+ * The server refuses what these schemas refuse.
  */
 import { z } from 'zod'
 import { retryPolicySchema } from './retry-policy.ts'
@@ -114,7 +114,10 @@ export const AgentMemoryConfig = z.strictObject({
   retentionDays: positive.nullable().default(null),
 })
 
-/** What it may not. It narrows what `agent_permissions` allow, and never widens it; `allowedTools: null` leaves that to them. */
+/**
+ * What it may not. It narrows what `agent_permissions` allow, and never widens it; `allowedTools: null` leaves that to
+ * them.
+ */
 export const AgentGuardrails = z.strictObject({
   allowedTools: words().nullable().default(null),
   deniedTools: words().default([]),
@@ -130,8 +133,8 @@ export const AgentGuardrails = z.strictObject({
 })
 
 /**
- * How the agent's processes run. The server keeps `mobileCapable`, `deviceAffinity`, `locationEnabled` and `batteryAware` in columns of
- * the agent.
+ * How the agent's processes run. The server keeps `mobileCapable`, `deviceAffinity`, `locationEnabled` and
+ * `batteryAware` in columns of the agent.
  */
 export const AgentRuntime = z.strictObject({
   concurrency: z.number().int().min(1).max(64).default(1),

@@ -5,7 +5,9 @@ import type { TableBlock } from '../rows/block.ts'
 
 const seqSchema = z.int().nonnegative()
 const refSchema = z.int().nonnegative()
-/** Checked structurally by the block codec when it is unpacked, not value by value here: it is the bulk of all bytes. */
+/**
+ * Checked structurally by the block codec when it is unpacked, not value by value here: it is the bulk of all bytes.
+ */
 const blockSchema = z.custom<TableBlock>(
   (value) => typeof value === 'object' && value !== null && Array.isArray((value as TableBlock).columns),
 )
@@ -18,8 +20,8 @@ export const errorBodySchema = z.strictObject({
 })
 
 /**
- * Answer to `hello`. `resume` is false when the cursor is of another history, ahead of the log, or older than what the log keeps. The
- * client then bootstraps, and keeps its unsent writes.
+ * Answer to `hello`. `resume` is false when the cursor is of another history, ahead of the log, or older than what the
+ * log keeps. The client then bootstraps, and keeps its unsent writes.
  */
 export const welcomeSchema = z.strictObject({
   type: z.literal('welcome'),
@@ -55,8 +57,9 @@ export const subscribedSchema = z.strictObject({
 })
 
 /**
- * Rows of a bootstrap, to be staged. `from`: the log position before this page was read; the client keeps that of the first
- * page. `deflated`: the blocks are in section 0, deflated (RFC 1951): a frame of so many bytes whose header is the list of blocks.
+ * Rows of a bootstrap, to be staged. `from`: the log position before this page was read; the client keeps that of the
+ * first page. `deflated`: the blocks are in section 0, deflated (RFC 1951): a frame of so many bytes whose header is
+ * the list of blocks.
  */
 export const pageSchema = z.strictObject({
   type: z.literal('page'),
@@ -79,7 +82,10 @@ export const batchSchema = z.strictObject({
   more: z.boolean(),
   blocks: z.array(blockSchema),
   deletes: z.array(z.strictObject({ table: z.string(), ids: z.array(z.string()) })),
-  /** Channels whose rows the client purges; a sub-channel's name purges just that. `revoked`: access was lost; else it moved. */
+  /**
+   * Channels whose rows the client purges; a sub-channel's name purges just that. `revoked`: access was lost; else it
+   * moved.
+   */
   leaves: z.array(z.strictObject({ channel: channelSchema, revoked: z.boolean() })),
   /** Mutations of this device whose effect, if any, is in this or an earlier batch. */
   settled: z.array(rowIdSchema),
@@ -95,8 +101,8 @@ export const frontierSchema = z.strictObject({ type: z.literal('frontier'), seq:
 export const outcomesSchema = z.strictObject({ type: z.literal('outcomes'), outcomes: z.array(outcomeSchema) })
 
 /**
- * Count and sum of row hashes for each of sixteen ranges, by the last hex digit of the id (`rows/verify.ts`). They are as of `to`, and come
- * after the batch of that position.
+ * Count and sum of row hashes for each of sixteen ranges, by the last hex digit of the id (`rows/verify.ts`). They are
+ * as of `to`, and come after the batch of that position.
  */
 export const verifiedSchema = z.strictObject({
   type: z.literal('verified'),

@@ -32,8 +32,8 @@ export const mutationSchema = z.strictObject({
   /** Earlier mutations of this device without which this one makes no sense. */
   dependsOn: z.array(rowIdSchema).max(100).optional(),
   /**
-   * When it was written as far as the device knew, milliseconds since 1970. The server orders writes by their arrival, not by this. It refuses
-   * a time that is more than 24 hours ahead.
+   * When it was written as far as the device knew, milliseconds since 1970. The server orders writes by their arrival,
+   * not by this. It refuses a time that is more than 24 hours ahead.
    */
   at: z.number(),
 })
@@ -49,7 +49,8 @@ export type Resolution = z.infer<typeof resolutionSchema>
 /**
  * The final answer to one mutation. It is stored, and a repeat of the mutation gets the same.
  * - `applied`: as sent · `merged`: applied beside other changes · `noop`: nothing was left to do
- * - `conflict`: the columns in conflict kept the server's value; the losing values are in the row `conflictId` of sync_conflicts
+ * - `conflict`: the columns in conflict kept the server's value; the losing values are in the row `conflictId` of
+ *   sync_conflicts
  * - `rejected`: nothing was applied
  */
 export const outcomeSchema = z.strictObject({

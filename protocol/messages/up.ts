@@ -49,13 +49,19 @@ export const subscribeSchema = z.strictObject({
 })
 export const unsubscribeSchema = z.strictObject({ type: z.literal('unsubscribe'), id: z.string().max(64) })
 
-/** Asks for the next page of a bootstrap; `after` is the `next` of the page before, null for the first. Stateless, so resumable. */
+/**
+ * Asks for the next page of a bootstrap; `after` is the `next` of the page before, null for the first. Stateless, so
+ * resumable.
+ */
 export const pageRequestSchema = z.strictObject({
   type: z.literal('page'),
   subscription: z.string().max(64),
   after: z.string().max(500).nullable(),
 })
-/** All pages are staged; `from` is the position page one was given with. The next batch completes them and names it in `activated`. */
+/**
+ * All pages are staged; `from` is the position page one was given with. The next batch completes them and names it in
+ * `activated`.
+ */
 export const activateSchema = z.strictObject({
   type: z.literal('activate'),
   subscription: z.string().max(64),

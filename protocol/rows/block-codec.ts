@@ -65,8 +65,8 @@ export function plainBlank(table: TableDescriptor): Row {
 }
 
 /**
- * A row of nulls, to be copied. Parsed, because an object of many properties that are added one by one becomes a dictionary,
- * of which a copy takes ten times as long.
+ * A row of nulls, to be copied. Parsed, because an object of many properties that are added one by one becomes a
+ * dictionary, of which a copy takes ten times as long.
  */
 export function blankRow(properties: readonly string[]): Row {
   return JSON.parse(`{${properties.map((property) => `${JSON.stringify(property)}:null`).join()}}`) as Row

@@ -102,7 +102,10 @@ export function parseChannel(channel: string): ChannelName {
   return { kind: channel.slice(0, slash), id: channel.slice(slash + 1) }
 }
 
-/** True for channels that hang under others (`conversation/<id>`): clients get them with their parents and never follow them by name. */
+/**
+ * True for channels that hang under others (`conversation/<id>`): clients get them with their parents and never follow
+ * them by name.
+ */
 export function isSubChannel(channel: string): boolean {
   return !ownKinds.has(parseChannel(channel).kind)
 }

@@ -7,8 +7,8 @@ import { unpackTexts } from './text-section.ts'
 import { readUuid } from './uuid-bytes.ts'
 
 /**
- * One value per row of a column that has passed `checkBlock`. Throws `TideError` `bad_frame` for texts that are no UTF-8
- * and lists that are none.
+ * One value per row of a column that has passed `checkBlock`. Throws `TideError` `bad_frame` for texts that are no
+ * UTF-8 and lists that are none.
  */
 export function columnValues(
   column: ColumnPacking,

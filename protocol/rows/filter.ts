@@ -3,8 +3,8 @@ import type { Json } from './row.ts'
 /**
  * A filter as users write it and as it travels: `{ status: { in: ['pending'] }, priority: 'high', or: [ … ] }`.
  * All entries of one object hold together (AND). A bare value means `eq`; a bare null means `isNull: true`.
- * `matcher.ts` evaluates it in JavaScript and `filter-sql.ts` as SQL: both give the same rows, see those files for NULL,
- * numbers, text order and `ilike`.
+ * `matcher.ts` evaluates it in JavaScript and `filter-sql.ts` as SQL: both give the same rows, see those files for
+ * NULL, numbers, text order and `ilike`.
  */
 export interface Filter {
   readonly and?: readonly Filter[]
@@ -36,7 +36,9 @@ export const filterLimits = { depth: 6, nodes: 64, list: 1000, pattern: 200 } as
 
 export type OrderBy = Readonly<Record<string, 'asc' | 'desc'>>
 
-/** A read of one table. Ties are always broken by id, so that windows are stable. NULLs come last, as in Postgres `asc`. */
+/**
+ * A read of one table. Ties are always broken by id, so that windows are stable. NULLs come last, as in Postgres `asc`.
+ */
 export interface Query {
   readonly where?: Filter
   readonly orderBy?: readonly OrderBy[]

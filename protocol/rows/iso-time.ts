@@ -24,8 +24,8 @@ export function isoToMs(text: string): number | undefined {
 }
 
 /**
- * The canonical form; throws `RangeError` beyond the range of JavaScript dates. More than twice as quick as `toISOString`,
- * which unpacking a page would spend half of its time in.
+ * The canonical form; throws `RangeError` beyond the range of JavaScript dates. More than twice as quick as
+ * `toISOString`, which unpacking a page would spend half of its time in.
  */
 export function msToIso(ms: number): string {
   // Years of more than four digits, and what is no time at all.

@@ -4,8 +4,8 @@ const anyCharacter = -1
 
 /**
  * Compiles a SQL pattern (`%`, `_`, escape `\`). `foldAscii` ignores the case of the letters A to Z and of no others.
- * Characters are code points, as in Postgres. Needs at most pattern × text steps: it returns to the last `%` only, which
- * is enough, so no pattern makes it slow.
+ * Characters are code points, as in Postgres. Needs at most pattern × text steps: it returns to the last `%` only,
+ * which is enough, so no pattern makes it slow.
  */
 export function compileLike(pattern: string, foldAscii: boolean): (text: string) => boolean {
   const fold = foldAscii ? lower : same

@@ -152,7 +152,9 @@ function compileIn(type: ColumnType, elements: readonly Json[], compare: Compare
   return (value) => set.has(value)
 }
 
-/** Top-level containment: the same entries in an object, the same plain elements in a list; nested values count whole. */
+/**
+ * Top-level containment: the same entries in an object, the same plain elements in a list; nested values count whole.
+ */
 function compileContains(operand: Json): ValueTest {
   if (!isJsonObject(operand))
     return (value) => Array.isArray(value) && listOf(operand).every((element) => listOf(value).includes(element))

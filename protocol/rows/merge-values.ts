@@ -67,8 +67,8 @@ export function mergeTopLevel(base: JsonObject, mine: JsonObject, theirs: JsonOb
 }
 
 /**
- * A column when the losing side of a conflict is taken: its value; of an object or a set, only what it had changed, laid
- * over what is there `now`.
+ * A column when the losing side of a conflict is taken: its value; of an object or a set, only what it had changed,
+ * laid over what is there `now`.
  */
 export function takeLosing(type: ColumnType, base: Value, mine: Value, now: Value): Value {
   // Keys in conflict get the value of the last argument.

@@ -8,7 +8,10 @@ const secretKey = /secret|passw|token|api[-_]?key|private[-_]?key|authorization|
 const secretText =
   /\bBearer\s+\S+|:\/\/[^/\s:@]+:[^/\s@]+@|\b(?:sk|pk|ghp|gho|ghs|xox[abp]|tw|twr|twi)[-_][\w-]{12,}|-----BEGIN [A-Z ]*PRIVATE KEY-----/
 
-/** What of a tool's parameters or result may be kept: nothing under a key, or of a form, that is known for secrets, and not too much. */
+/**
+ * What of a tool's parameters or result may be kept: nothing under a key, or of a form, that is known for secrets, and
+ * not too much.
+ */
 export function redact(value: Json): Json {
   const clean = cleaned(value, 0)
   const length = JSON.stringify(clean).length

@@ -3,7 +3,9 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 /** One value of a row in its canonical JavaScript form; `value.ts` says which form each column type has. */
 export type Value = Json | Float32Array
 
-/** A row by camelCase property, every column present (null where SQL has NULL), vectors only where they were asked for. */
+/**
+ * A row by camelCase property, every column present (null where SQL has NULL), vectors only where they were asked for.
+ */
 export type Row = Readonly<Record<string, Value>>
 
 /** Part of a row: the columns a write touches. */

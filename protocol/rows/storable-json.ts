@@ -1,8 +1,8 @@
 import { isStorableText } from './canonical-json.ts'
 
 /**
- * Text and JSON in which U+FFFD stands for what PostgreSQL stores nowhere (U+0000, halves of surrogate pairs). For what must be
- * kept although somebody else wrote it; what a client can mend is refused instead (`isStorableText`).
+ * Text and JSON in which U+FFFD stands for what PostgreSQL stores nowhere (U+0000, halves of surrogate pairs). For what
+ * must be kept although somebody else wrote it; what a client can mend is refused instead (`isStorableText`).
  */
 
 export function storableText(text: string): string {

@@ -83,7 +83,8 @@ export type ScopeKind = (typeof scopeKinds)[number]
 
 /**
  * Which channel a row lives in. Columns are camelCase properties.
- * - `columns`: the first of these columns that is not null names the scope; `fallback: 'organization'` when all are null
+ * - `columns`: the first of these columns that is not null names the scope; `fallback: 'organization'` when all are
+ *   null
  * - `row`: the row's own `scope` column names the kind, and the column of that kind the id (mixin X)
  * - `via`: the sub-channel `<parent table singular>/<id>` named by an immutable parent
  * - `project_home`: the rule of `projects` itself: where people look for it, by `visibility`
@@ -116,16 +117,16 @@ export interface GuestRule {
   /** Column of the shared row itself that names one more guest, a user. */
   readonly owner?: string
   /**
-   * Only rows that live in the channel of their own name, `<ownChannel>/<id>`, have guests. Such a channel is followed by
-   * name, so what lives in it does not come with the row: guests find only the rows that name themselves, by a rule of
-   * that table.
+   * Only rows that live in the channel of their own name, `<ownChannel>/<id>`, have guests. Such a channel is followed
+   * by name, so what lives in it does not come with the row: guests find only the rows that name themselves, by a rule
+   * of that table.
    */
   readonly ownChannel?: string
 }
 
 /**
- * A place that one live row at a time has of those that are alike in the columns `by`: the row whose `flag` is true. Giving it
- * to another row takes it from that one. Rows of several organizations have places of their own.
+ * A place that one live row at a time has of those that are alike in the columns `by`: the row whose `flag` is true.
+ * Giving it to another row takes it from that one. Rows of several organizations have places of their own.
  */
 export interface ExclusiveRule {
   readonly flag: string

@@ -1,6 +1,6 @@
 /**
- * Many texts as one: their UTF-8 one after the other, and the bytes of each as LEB128. Reading decodes all at once and cuts,
- * which costs a tenth of decoding each.
+ * Many texts as one: their UTF-8 one after the other, and the bytes of each as LEB128. Reading decodes all at once and
+ * cuts, which costs a tenth of decoding each.
  */
 const encoder = new TextEncoder()
 // A text may begin with U+FEFF, which is a part of it.

@@ -2,8 +2,8 @@ import { TideError } from '../../protocol/error.ts'
 import type { ActionContext } from './action.ts'
 
 /**
- * The projects in which the caller may work in the name of the agent. An agent acts for itself; a user for agents that are
- * their own, or for all when an admin. Throws `not_found` for an agent of another organization, `forbidden`.
+ * The projects in which the caller may work in the name of the agent. An agent acts for itself; a user for agents that
+ * are their own, or for all when an admin. Throws `not_found` for an agent of another organization, `forbidden`.
  */
 export async function actingAs(
   { principal, access, query }: ActionContext,

@@ -35,35 +35,37 @@ export interface ActionContext {
   readonly actions: readonly string[]
   /** What the caller may follow, as of this transaction. */
   readonly access: Access
-  /** A statement of the transaction. Write parameterised SQL; what it changes reaches all replicas like any other write. */
+  /**
+   * A statement of the transaction. Write parameterised SQL; what it changes reaches all replicas like any other write.
+   */
   readonly query: SqlQuery
   readonly random: Random
   /** Rows of a synced table as clients know them: camelCase, canonical values, without embeddings. */
   rows(table: string, ids: readonly string[]): Promise<readonly JsonRow[]>
   /**
-   * A secret of a third party, for the action to ask that party with; never part of an answer. Throws `not_found`, `credential_expired`,
-   * `spend_limit_reached`, `secret_unreadable`, `encryption_unavailable`.
+   * A secret of a third party, for the action to ask that party with; never part of an answer. Throws `not_found`,
+   * `credential_expired`, `spend_limit_reached`, `secret_unreadable`, `encryption_unavailable`.
    */
   credential(request: CredentialRequest): Promise<{ readonly secret: string; readonly expiresAt?: Date | undefined }>
 }
 
 /**
- * A named server function for what rows cannot say: an invariant over many of them, decided at one place. `run` may be run
- * again after a deadlock, so it keeps nothing outside of the transaction. To refuse, throw a `TideError`.
+ * A named server function for what rows cannot say: an invariant over many of them, decided at one place. `run` may be
+ * run again after a deadlock, so it keeps nothing outside of the transaction. To refuse, throw a `TideError`.
  */
 export interface Action<Input> {
   /** `<table or subject>.<verb>`. */
   readonly name: string
   /**
-   * Checked before `run`; unknown fields are refused, and so is text that PostgreSQL cannot store: a schema that wants to take it
-   * transforms it.
+   * Checked before `run`; unknown fields are refused, and so is text that PostgreSQL cannot store: a schema that wants
+   * to take it transforms it.
    */
   readonly input: z.ZodType<Input>
   /** Doing it again does no harm, so its answers are not kept: for what is asked often. */
   readonly repeatable?: boolean
   /**
-   * It changes nothing, which its transaction enforces; so it is `repeatable`, takes no `credential`, and is open to access tokens that
-   * only read.
+   * It changes nothing, which its transaction enforces; so it is `repeatable`, takes no `credential`, and is open to
+   * access tokens that only read.
    */
   readonly readOnly?: boolean
   /** Fields of the answer that are told once and not kept: a repeat is answered with null in their place. */

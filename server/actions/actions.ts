@@ -1,6 +1,6 @@
 /**
- * Actions: `client.call(name, input)`. One call is one transaction: access, the action's own statements, and the answer,
- * stored under the id of the call. A repeat of the id is answered from there and does nothing.
+ * Actions: `client.call(name, input)`. One call is one transaction: access, the action's own statements, and the
+ * answer, stored under the id of the call. A repeat of the id is answered from there and does nothing.
  */
 import { createHash } from 'node:crypto'
 import type { Pool, PoolClient } from 'pg'
@@ -100,9 +100,9 @@ export interface Call {
 
 export interface Actions {
   /**
-   * Runs an action, or answers what it answered before under this id. Throws `not_found` for an unknown action, `bad_message`
-   * for input that its schema refuses or an id that was used for something else, `device_revoked`, `token_invalid`, and what the action throws; then
-   * nothing was changed, and the same call may be made again.
+   * Runs an action, or answers what it answered before under this id. Throws `not_found` for an unknown action,
+   * `bad_message` for input that its schema refuses or an id that was used for something else, `device_revoked`,
+   * `token_invalid`, and what the action throws; then nothing was changed, and the same call may be made again.
    */
   call(principal: DevicePrincipal, call: Call): Promise<Json>
 }

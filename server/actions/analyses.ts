@@ -18,8 +18,9 @@ const file = z.strictObject({
 const mostFindings = 100_000
 
 /**
- * Stores what an analysis of a repository found: `{ analysis }`. Large ones come in parts: all but the last say `running`, and each later one
- * names the `analysisId`. Each file becomes a row of `complexity_metrics`. Members of the project and agents in it may.
+ * Stores what an analysis of a repository found: `{ analysis }`. Large ones come in parts: all but the last say
+ * `running`, and each later one names the `analysisId`. Each file becomes a row of `complexity_metrics`. Members of the
+ * project and agents in it may.
  */
 export const storeAnalysis = defineAction({
   name: 'analyses.store',

@@ -4,7 +4,10 @@ import { defineAction } from './action.ts'
 import { checkAdmin } from './check-admin.ts'
 import { isoTime } from './iso-time.ts'
 
-/** An admin vouches for a capability of an agent, or takes that back: `{ verifiedAt }`. Runs that prove it say so by themselves. */
+/**
+ * An admin vouches for a capability of an agent, or takes that back: `{ verifiedAt }`. Runs that prove it say so by
+ * themselves.
+ */
 export const verifyCapability = defineAction({
   name: 'capabilities.verify',
   input: z.strictObject({ capabilityId: z.uuid(), verified: z.boolean().default(true) }),

@@ -5,7 +5,10 @@ import { checkAdmin } from './check-admin.ts'
 
 const pageSize = 500
 
-/** What the organization was charged, newest period first: `{ charges, next }`, 500 at a time. Money is text, so that nothing is rounded. */
+/**
+ * What the organization was charged, newest period first: `{ charges, next }`, 500 at a time. Money is text, so that
+ * nothing is rounded.
+ */
 export const listCharges = defineAction({
   name: 'charges.list',
   input: z.strictObject({

@@ -14,7 +14,10 @@ d.organization_id = $1 and d.deleted_at is null and (
   or exists (select from agents a where a.id = d.agent_id and a.owner_user_id = $2 and a.deleted_at is null)
 )`
 
-/** The devices that were ever connected, newest first: `{ devices, next }`, 500 at a time. For admins those of the organization, for others their own and those of their agents. */
+/**
+ * The devices that were ever connected, newest first: `{ devices, next }`, 500 at a time. For admins those of the
+ * organization, for others their own and those of their agents.
+ */
 export const listDevices = defineAction({
   name: 'devices.list',
   readOnly: true,
@@ -38,8 +41,8 @@ export const listDevices = defineAction({
 })
 
 /**
- * Ends a device of `devices.list`, its connection, and the sessions that were last used on it: `{}`. The replica on it stays as it is,
- * and sends and gets nothing any more.
+ * Ends a device of `devices.list`, its connection, and the sessions that were last used on it: `{}`. The replica on it
+ * stays as it is, and sends and gets nothing any more.
  */
 export const revokeDevice = defineAction({
   name: 'devices.revoke',

@@ -7,8 +7,9 @@ const tokens = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const subjects = { planId: 'plans', phaseId: 'phases', macroStepId: 'macro_steps', taskId: 'tasks' } as const
 
 /**
- * Makes an estimate (a draft) from the tokens that are expected: what they cost at the price in force, times what the organization's active
- * model has learned: `{ estimate }`. Without an active model the price is the estimate, and there is no range. Whoever may write estimates may.
+ * Makes an estimate (a draft) from the tokens that are expected: what they cost at the price in force, times what the
+ * organization's active model has learned: `{ estimate }`. Without an active model the price is the estimate, and there
+ * is no range. Whoever may write estimates may.
  */
 export const estimateCost = defineAction({
   name: 'costs.estimate',

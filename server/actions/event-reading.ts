@@ -25,9 +25,9 @@ interface Replay {
 }
 
 /**
- * The next events of a subscription, oldest first: `{ status, events, replays }`. They come again until a later read acknowledges
- * them, so each arrives at least once, and in order. `replays` are waiting: read them with `replayId`; they do not move the cursor
- * of the subscription.
+ * The next events of a subscription, oldest first: `{ status, events, replays }`. They come again until a later read
+ * acknowledges them, so each arrives at least once, and in order. `replays` are waiting: read them with `replayId`;
+ * they do not move the cursor of the subscription.
  */
 export const readEvents = defineAction({
   name: 'events.read',
@@ -53,8 +53,8 @@ export const readEvents = defineAction({
 })
 
 /**
- * Says that an event could not be dealt with: `{ status, attempts }`. It comes again; after as many failures in a row as the retry
- * policy allows, the subscription is `failed` and keeps the error until it is resumed.
+ * Says that an event could not be dealt with: `{ status, attempts }`. It comes again; after as many failures in a row
+ * as the retry policy allows, the subscription is `failed` and keeps the error until it is resumed.
  */
 export const failEvents = defineAction({
   name: 'events.fail',
@@ -76,8 +76,8 @@ export const failEvents = defineAction({
 })
 
 /**
- * Delivers past events again, from a number or time up to another or up to now, flagged: `{ replayId, events, isComplete }`. A dry run
- * only counts. Of many events only the first are counted, and `isComplete` is false.
+ * Delivers past events again, from a number or time up to another or up to now, flagged: `{ replayId, events,
+ * isComplete }`. A dry run only counts. Of many events only the first are counted, and `isComplete` is false.
  */
 export const replayEvents = defineAction({
   name: 'events.replay',

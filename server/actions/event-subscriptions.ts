@@ -27,8 +27,9 @@ const mostSubscriptions = 100
 const pattern = z.string().min(1).max(160)
 
 /**
- * Makes a durable subscription, or changes the one of this name: `{ subscriptionId, cursor }`. It belongs to the agent that is
- * named, to the integration of a webhook, or else to the caller. It begins `now`, or with the oldest event there is.
+ * Makes a durable subscription, or changes the one of this name: `{ subscriptionId, cursor }`. It belongs to the agent
+ * that is named, to the integration of a webhook, or else to the caller. It begins `now`, or with the oldest event
+ * there is.
  */
 export const subscribeToEvents = defineAction({
   name: 'events.subscribe',
@@ -163,7 +164,10 @@ async function ownerOf(
   return principal.kind === 'agent' ? { agent: principal.id } : { user: principal.id }
 }
 
-/** Locks a subscription that the caller may use: its own, its agent's, or any as an admin. Throws `not_found`, `forbidden`. */
+/**
+ * Locks a subscription that the caller may use: its own, its agent's, or any as an admin. Throws `not_found`,
+ * `forbidden`.
+ */
 export async function lockSubscription(context: ActionContext, id: string): Promise<Subscription> {
   const { principal, query } = context
   const [row] = await query<SubscriberRow>({

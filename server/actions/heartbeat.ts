@@ -4,8 +4,8 @@ import { actingAs } from './acting-as.ts'
 import { defineAction } from './action.ts'
 
 /**
- * Says that an agent's process lives, and how it is doing: `{ status }`. Measurements are silent columns, so a heartbeat reaches
- * no replica; only a change of status does. An instance that was taken for crashed is alive again.
+ * Says that an agent's process lives, and how it is doing: `{ status }`. Measurements are silent columns, so a
+ * heartbeat reaches no replica; only a change of status does. An instance that was taken for crashed is alive again.
  */
 export const heartbeat = defineAction({
   name: 'agents.heartbeat',

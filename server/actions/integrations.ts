@@ -3,7 +3,9 @@ import { TideError } from '../../protocol/error.ts'
 import { defineAction, type ActionContext } from './action.ts'
 import { checkAdmin } from './check-admin.ts'
 
-/** Names the credential with which a webhook is signed: `{}`. The secret itself is stored by `tidewire credentials set`. */
+/**
+ * Names the credential with which a webhook is signed: `{}`. The secret itself is stored by `tidewire credentials set`.
+ */
 export const secureWebhook = defineAction({
   name: 'webhooks.secure',
   input: z.strictObject({ webhookId: z.uuid(), credentialId: z.uuid() }),

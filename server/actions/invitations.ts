@@ -7,8 +7,9 @@ import { defineAction, type ActionContext } from './action.ts'
 import { isoTime } from './iso-time.ts'
 
 /**
- * Invites somebody into the organization: `{ invitationId, token, expiresAt }`. The token is for whoever sends the mail; it is in
- * this answer and nowhere else, so a repeat of the call is answered without it. An earlier invitation of the address ends.
+ * Invites somebody into the organization: `{ invitationId, token, expiresAt }`. The token is for whoever sends the
+ * mail; it is in this answer and nowhere else, so a repeat of the call is answered without it. An earlier invitation of
+ * the address ends.
  */
 export const inviteMember = defineAction({
   name: 'members.invite',

@@ -50,8 +50,8 @@ export const approveStep = defineAction({
 })
 
 /**
- * Takes a quality gate that failed as passed, which is recorded with who and why; the run goes on when no other gate blocks it:
- * `{ execution }`. Takes a person who is an admin of the project.
+ * Takes a quality gate that failed as passed, which is recorded with who and why; the run goes on when no other gate
+ * blocks it: `{ execution }`. Takes a person who is an admin of the project.
  */
 export const waiveGate = defineAction({
   name: 'pipelines.waive',

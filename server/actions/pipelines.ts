@@ -39,8 +39,8 @@ export const startPipeline = defineAction({
 })
 
 /**
- * Gives an agent the next step of a pipeline that is ready, with a lease: `{ step, work }`, both null when there is none. `work` is
- * what it is to do.
+ * Gives an agent the next step of a pipeline that is ready, with a lease: `{ step, work }`, both null when there is
+ * none. `work` is what it is to do.
  */
 export const claimStep = defineAction({
   name: 'pipelines.claim',
@@ -109,8 +109,8 @@ const artifact = z.strictObject({
 })
 
 /**
- * Ends a step: `{ execution }`, the run as it is then. `outputs.metrics` (numbers by name) are what quality gates compare. Artifacts are
- * stored elsewhere; each is recorded with its checksum. Throws `lease_lost`.
+ * Ends a step: `{ execution }`, the run as it is then. `outputs.metrics` (numbers by name) are what quality gates
+ * compare. Artifacts are stored elsewhere; each is recorded with its checksum. Throws `lease_lost`.
  */
 export const finishStep = defineAction({
   name: 'pipelines.finish',
@@ -119,7 +119,10 @@ export const finishStep = defineAction({
     instanceId,
     status: z.enum(['completed', 'failed']),
     exitCode: z.number().int().optional(),
-    /** The last 65,536 characters are kept. What cannot be stored of it is U+FFFD, so that no output of a program keeps a step from ending. */
+    /**
+     * The last 65,536 characters are kept. What cannot be stored of it is U+FFFD, so that no output of a program keeps
+     * a step from ending.
+     */
     logTail: z.string().max(1_000_000).transform(storableText).optional(),
     logUri: z.string().max(2000).optional(),
     outputs: z.looseObject({ metrics: z.record(z.string(), z.number()).optional() }).optional(),
@@ -150,7 +153,10 @@ export const finishStep = defineAction({
   },
 })
 
-/** Locks the lease; it must be held by an agent that the caller may act as, and by this process when one is named. Answers the id of the run. */
+/**
+ * Locks the lease; it must be held by an agent that the caller may act as, and by this process when one is named.
+ * Answers the id of the run.
+ */
 async function checkHeld(
   context: ActionContext,
   stepExecutionId: string,

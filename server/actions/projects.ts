@@ -4,8 +4,8 @@ import { defineAction } from './action.ts'
 import { oneRow } from './one-row.ts'
 
 /**
- * Cancels or archives a project, and says why: `{ project, closure }`. Its open tasks are cancelled with it. Members of the project may.
- * Nothing happens to one that is closed in this way already; `closure` is the newest record of it.
+ * Cancels or archives a project, and says why: `{ project, closure }`. Its open tasks are cancelled with it. Members of
+ * the project may. Nothing happens to one that is closed in this way already; `closure` is the newest record of it.
  */
 export const closeProject = defineAction({
   name: 'projects.close',

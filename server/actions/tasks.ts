@@ -10,9 +10,9 @@ const leaseSeconds = z.number().int().min(5).max(86_400)
 const runId = z.uuid().optional()
 
 /**
- * Takes the most important, then oldest task that is ready, for an agent: `{ task, runId }`, both null when there is none.
- * The task is `in_progress` until the lease is over; renew it, or finish by patching the task's status. An agent that may begin
- * nothing now is told so with `agent_unavailable`.
+ * Takes the most important, then oldest task that is ready, for an agent: `{ task, runId }`, both null when there is
+ * none. The task is `in_progress` until the lease is over; renew it, or finish by patching the task's status. An agent
+ * that may begin nothing now is told so with `agent_unavailable`.
  */
 export const claimTask = defineAction({
   name: 'tasks.claim',
@@ -43,7 +43,10 @@ export const claimTask = defineAction({
   },
 })
 
-/** Makes the lease of a claimed task end later, but not after the attempt's time is up (`timeoutSeconds`): `{ leaseExpiresAt }`. */
+/**
+ * Makes the lease of a claimed task end later, but not after the attempt's time is up (`timeoutSeconds`): `{
+ * leaseExpiresAt }`.
+ */
 export const renewLease = defineAction({
   name: 'tasks.renew',
   input: z.strictObject({ taskId: z.uuid(), runId, leaseSeconds: leaseSeconds.default(300) }),

@@ -9,8 +9,9 @@ import { holderOf } from './holder-of.ts'
 import { isoTime } from './iso-time.ts'
 
 /**
- * Makes an access token: `{ tokenId, token, expiresAt }`. It is the caller's, or that of an agent which the caller may act as: nobody
- * makes a token of another person. The token is in this answer and nowhere else, so a repeat of the call is answered without it.
+ * Makes an access token: `{ tokenId, token, expiresAt }`. It is the caller's, or that of an agent which the caller may
+ * act as: nobody makes a token of another person. The token is in this answer and nowhere else, so a repeat of the call
+ * is answered without it.
  */
 export const issueToken = defineAction({
   name: 'tokens.issue',
@@ -51,8 +52,8 @@ export const issueToken = defineAction({
 })
 
 /**
- * The access tokens that are good, newest first, at most 1000: `{ tokens }`. For admins those of the organization, for others their own
- * and those of their agents.
+ * The access tokens that are good, newest first, at most 1000: `{ tokens }`. For admins those of the organization, for
+ * others their own and those of their agents.
  */
 export const listTokens = defineAction({
   name: 'tokens.list',

@@ -63,7 +63,10 @@ export function isLimited(dna: unknown): boolean {
   return data?.guardrails !== undefined || data?.model?.costCeilingUsdPerRun !== undefined
 }
 
-/** Whether an agent may use a tool: no row, no use; the agent's own row before its type's; and its guardrails can only narrow that. */
+/**
+ * Whether an agent may use a tool: no row, no use; the agent's own row before its type's; and its guardrails can only
+ * narrow that.
+ */
 export function decideTool({ toolName, operation, byUser, permissions, dna, used }: ToolRequest): ToolDecision {
   const [row] = permissions.toSorted((a, b) => order.indexOf(a.of) - order.indexOf(b.of))
   const decided = (reason: string | null): ToolDecision => ({

@@ -11,8 +11,8 @@ import { decideTool, isLimited, nothingUsed, type Permission, type Used } from '
 const said = z.json().transform((value): Json => JSON.parse(storableJson(value)) as Json)
 
 /**
- * Asks whether an agent may use a tool: `{ allowed, reason, decisionId }`. The decision is logged either way, with the parameters,
- * whose secrets are taken out. A denial is an answer and no error.
+ * Asks whether an agent may use a tool: `{ allowed, reason, decisionId }`. The decision is logged either way, with the
+ * parameters, whose secrets are taken out. A denial is an answer and no error.
  */
 export const checkTool = defineAction({
   name: 'tools.check',
@@ -66,8 +66,8 @@ export const checkTool = defineAction({
 })
 
 /**
- * Logs what the use of a tool came to: `{}`. It is a row of its own, since what happened is never changed; it has the id of the
- * decision. Only of what was allowed, and once.
+ * Logs what the use of a tool came to: `{}`. It is a row of its own, since what happened is never changed; it has the
+ * id of the decision. Only of what was allowed, and once.
  */
 export const recordTool = defineAction({
   name: 'tools.record',
@@ -128,7 +128,10 @@ async function agentOf({ query }: ActionContext, agentId: string): Promise<Agent
   return agent
 }
 
-/** Of the run under way of the task that the tool is for; where there is none, the most that one of the agent's runs has used. */
+/**
+ * Of the run under way of the task that the tool is for; where there is none, the most that one of the agent's runs has
+ * used.
+ */
 async function usedBy({ query }: ActionContext, agentId: string, taskId: string | undefined): Promise<Used> {
   const [row] = await query<{
     readonly runs: number

@@ -4,8 +4,8 @@ import { defineAction } from './action.ts'
 import { oneRow } from './one-row.ts'
 
 /**
- * Starts a run of a workflow: `{ run }`. It makes a task for each step of the definition, which agents claim like any others; it waits
- * (`queued`) while as many runs are under way as the workflow allows.
+ * Starts a run of a workflow: `{ run }`. It makes a task for each step of the definition, which agents claim like any
+ * others; it waits (`queued`) while as many runs are under way as the workflow allows.
  */
 export const startWorkflow = defineAction({
   name: 'workflows.start',
@@ -50,7 +50,10 @@ export const startWorkflow = defineAction({
   },
 })
 
-/** Ends a run, and what is left of its tasks: `{ run }`. Nothing happens to one that has ended. Members and agents of its project may. */
+/**
+ * Ends a run, and what is left of its tasks: `{ run }`. Nothing happens to one that has ended. Members and agents of
+ * its project may.
+ */
 export const cancelWorkflow = defineAction({
   name: 'workflows.cancel',
   input: z.strictObject({ runId: z.uuid(), reason: z.string().max(2000).optional() }),

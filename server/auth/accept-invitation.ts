@@ -55,7 +55,10 @@ select i.id, i.organization_id, o.slug, i.email, i.role, i.expires_at, coalesce(
 from sync.invitations i join organizations o on o.id = i.organization_id and o.status = 'active' and o.deleted_at is null
 where i.token_hash = $1`
 
-/** A membership that has ended begins again; one that is there, suspended ones too, stays as it is, and nothing is written. */
+/**
+ * A membership that has ended begins again; one that is there, suspended ones too, stays as it is, and nothing is
+ * written.
+ */
 const joinSql = `
 insert into organization_members (id, organization_id, user_id, role, invited_by_user_id, joined_at)
 select $1, i.organization_id, $2, i.role, i.invited_by_user_id, now() from sync.invitations i
@@ -67,9 +70,9 @@ on conflict (id) do update set role = excluded.role, status = 'active', joined_a
 where organization_members.deleted_at is not null`
 
 /**
- * Makes a member of whoever has the token of an invitation, and an account where the address has none. An account that is
- * there is joined only with its own password: who knows the token may not be who has the account. Throws `token_invalid`,
- * `token_expired`, `sign_in_refused`, `invalid_value`.
+ * Makes a member of whoever has the token of an invitation, and an account where the address has none. An account that
+ * is there is joined only with its own password: who knows the token may not be who has the account. Throws
+ * `token_invalid`, `token_expired`, `sign_in_refused`, `invalid_value`.
  */
 export async function acceptInvitation(
   { pool, clock, random, check }: AcceptInvitationDeps,

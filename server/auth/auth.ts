@@ -38,8 +38,8 @@ export interface Auth {
   /** Checks token, principal, membership and organization. Errors: `token_invalid`, `token_expired`. */
   authenticate(token: string): Promise<Authenticated>
   /**
-   * Signs a JWT; one of a session (`auth_sessions`) is good only as long as that is. Errors: `forbidden` when tokens are
-   * signed elsewhere (AUTH_JWKS_URL).
+   * Signs a JWT; one of a session (`auth_sessions`) is good only as long as that is. Errors: `forbidden` when tokens
+   * are signed elsewhere (AUTH_JWKS_URL).
    */
   issueToken(principal: Principal, ttlSeconds: number, sessionId?: string): Promise<string>
   /** Makes a revocable token; it is shown once and cannot be read again. The scopes were checked (`checkScopes`). */

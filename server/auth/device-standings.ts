@@ -6,9 +6,10 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import { errorText, type Log } from '../telemetry/telemetry.ts'
 
 /**
- * How far each device is, for people and health checks: `sync_subscriptions`, and the figures of `devices`. Nothing reads it to
- * decide anything, so it may lag: what sessions tell is kept in memory, and once a second one statement writes what differs
- * from what was written, for so many devices. A device that is up to date and stays so is written once a minute.
+ * How far each device is, for people and health checks: `sync_subscriptions`, and the figures of `devices`. Nothing
+ * reads it to decide anything, so it may lag: what sessions tell is kept in memory, and once a second one statement
+ * writes what differs from what was written, for so many devices. A device that is up to date and stays so is written
+ * once a minute.
  */
 export interface DeviceStandings {
   open(principal: DevicePrincipal, session: StandingSession): Standing
@@ -191,8 +192,8 @@ class Device implements Standing {
 }
 
 /**
- * $1 rows, $2 and $3 the places that are followed no more. In order of id, so that two servers never wait in a circle. The commit waits for no disk and no
- * standby: nothing depends on it, and a push of a device waits for who has its row.
+ * $1 rows, $2 and $3 the places that are followed no more. In order of id, so that two servers never wait in a circle.
+ * The commit waits for no disk and no standby: nothing depends on it, and a push of a device waits for who has its row.
  */
 const write = `
 with news as (

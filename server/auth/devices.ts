@@ -47,8 +47,8 @@ update devices set last_seen_at = $1
 where id in (select id from devices where id = any($2::uuid[]) order by id for update)`
 
 /**
- * $1 sessions, $2 their devices. A session is of the device that came with it last; one that a revoked device comes with has ended. The lock holds
- * a revocation back until it finds the session.
+ * $1 sessions, $2 their devices. A session is of the device that came with it last; one that a revoked device comes
+ * with has ended. The lock holds a revocation back until it finds the session.
  */
 const bindSessions = `
 with came as (select * from unnest($1::uuid[], $2::uuid[]) as c(session_id, device_id)),
@@ -70,13 +70,19 @@ export interface RegisteredDevice {
 }
 
 export interface DeviceRegistry {
-  /** The device of a `hello`, made when it is new. Errors: `device_principal_mismatch`, `device_revoked`, `device_cloned`. */
+  /**
+   * The device of a `hello`, made when it is new. Errors: `device_principal_mismatch`, `device_revoked`,
+   * `device_cloned`.
+   */
   register(principal: Comer, hello: Pick<UpOf<'hello'>, 'device' | 'clientSeq'>): Promise<RegisteredDevice>
   /** A device goes on with another session, which ends with it from then on. */
   useSession(deviceId: string, sessionId: string): Promise<void>
 }
 
-/** The devices of the database, by organization and fingerprint. Those that come at the same time are registered in one transaction. */
+/**
+ * The devices of the database, by organization and fingerprint. Those that come at the same time are registered in one
+ * transaction.
+ */
 export function createDeviceRegistry(deps: {
   readonly pool: pg.Pool
   readonly clock: Clock

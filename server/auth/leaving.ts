@@ -1,6 +1,7 @@
 /**
- * People who leave. Deactivating ends what they can do and hands on what they own; anonymising also takes out who they were. Their
- * rows stay: others build on them. Both are one transaction, whose changes reach replicas and end sessions like any others.
+ * People who leave. Deactivating ends what they can do and hands on what they own; anonymising also takes out who they
+ * were. Their rows stay: others build on them. Both are one transaction, whose changes reach replicas and end sessions
+ * like any others.
  */
 import type pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
@@ -84,12 +85,17 @@ const erasures = {
       or table_name in ('auth_sessions', 'user_credentials', 'credentials') and coalesce(before, after)->>'user_id' = $1::text`,
 } as const
 
-/** Ends all that a person can do. Throws `constraint_violated` for the only owner of an organization, and when nobody could take over. */
+/**
+ * Ends all that a person can do. Throws `constraint_violated` for the only owner of an organization, and when nobody
+ * could take over.
+ */
 export async function deactivateUser(options: LeavingOptions): Promise<LeavingReport> {
   return leaving(options, 'user.deactivate', async (client, report) => deactivate(client, options, report))
 }
 
-/** Deactivates, and takes out of the database who they were, but for what they wrote themselves. It cannot be undone. */
+/**
+ * Deactivates, and takes out of the database who they were, but for what they wrote themselves. It cannot be undone.
+ */
 export async function anonymiseUser(options: LeavingOptions): Promise<LeavingReport> {
   return leaving(options, 'user.anonymise', async (client, report) => {
     await deactivate(client, options, report)

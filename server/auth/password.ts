@@ -8,7 +8,10 @@ const argon2 = () => import('@node-rs/argon2')
 const shortest = 10
 const longest = 200
 
-/** Hash with its parameters and salt (PHC string). Throws `invalid_value` for a password of fewer than 10 or more than 200 characters. */
+/**
+ * Hash with its parameters and salt (PHC string). Throws `invalid_value` for a password of fewer than 10 or more than
+ * 200 characters.
+ */
 export async function hashPassword(password: string): Promise<string> {
   if (password.length < shortest || password.length > longest)
     throw new TideError(
@@ -18,7 +21,10 @@ export async function hashPassword(password: string): Promise<string> {
   return (await argon2()).hash(password.normalize('NFKC'), cost)
 }
 
-/** Whether it is the password. Takes as long when there is none to compare with, so that nobody learns who has an account. */
+/**
+ * Whether it is the password. Takes as long when there is none to compare with, so that nobody learns who has an
+ * account.
+ */
 export async function isPassword(password: string, stored: string | undefined): Promise<boolean> {
   const known = stored ?? (await nobodys())
   const { verify } = await argon2()

@@ -1,6 +1,7 @@
 /**
- * Refresh tokens: `twr_<organization>_<family>.<secret>`. A session is one line of them: each is good for one use, which gives the next.
- * All of a line share the family, which only they carry, so that whoever presents one of them proves to have held one.
+ * Refresh tokens: `twr_<organization>_<family>.<secret>`. A session is one line of them: each is good for one use,
+ * which gives the next. All of a line share the family, which only they carry, so that whoever presents one of them
+ * proves to have held one.
  *
  *     T1 ── used ──▶ T2 ── used ──▶ T3        the newest is good
  *     T1 again within a minute of its use ──▶ T2'    the answer was lost: T2 is void, and the line goes on from T2'
@@ -47,14 +48,17 @@ export function parseRefreshToken(text: string): RefreshToken {
   return { text, organizationId, family, hash: hashOf(text), familyHash: hashOf(family) }
 }
 
-/** The newest token of a session; that of before, for a minute. Their use by two at the same time is decided by the row's lock. */
+/**
+ * The newest token of a session; that of before, for a minute. Their use by two at the same time is decided by the
+ * row's lock.
+ */
 const isNewest = 's.refresh_token_hash = $2'
 const isRepeat = `s.previous_token_hash = $2 and s.rotated_at > to_timestamp(($5::float8 - ${repeatMs}) / 1000)`
 const isGood = `(${isNewest} or coalesce(${isRepeat}, false))`
 
 /**
- * $1 family and $2 hash of the token that is used, $3 hash of the next one, $4 its end and $5 now, in milliseconds. A token from before
- * there were families is known by its hash, and is the family of those that follow.
+ * $1 family and $2 hash of the token that is used, $3 hash of the next one, $4 its end and $5 now, in milliseconds. A
+ * token from before there were families is known by its hash, and is the family of those that follow.
  */
 const rotateSql = `
 update auth_sessions s set
@@ -69,7 +73,10 @@ update auth_sessions s set
 where (s.family_token_hash = $1 or s.refresh_token_hash = $2) and s.revoked_at is null and s.expires_at > to_timestamp($5::float8 / 1000)
 returning s.id, s.user_id, s.revoked_at is not null as ended, (select must_change from user_credentials c where c.user_id = s.user_id) as must_change`
 
-/** Uses a token: its session, and the next token. Throws `token_invalid`; where the token was used before, its session has ended by then. */
+/**
+ * Uses a token: its session, and the next token. Throws `token_invalid`; where the token was used before, its session
+ * has ended by then.
+ */
 export async function rotate(
   pool: pg.Pool,
   used: RefreshToken,

@@ -1,7 +1,7 @@
 /**
- * How often passwords may be tried: counted in the database for all servers together, before the password is looked at, and the same
- * whether or not the account exists. Nobody is locked out by others: where an account was signed in to before, and from where nobody
- * else tries, its password always works.
+ * How often passwords may be tried: counted in the database for all servers together, before the password is looked at,
+ * and the same whether or not the account exists. Nobody is locked out by others: where an account was signed in to
+ * before, and from where nobody else tries, its password always works.
  */
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
@@ -10,7 +10,10 @@ import { networkOf } from '../../lib/ip-address.ts'
 import { TideError } from '../../protocol/error.ts'
 
 const windowMs = 15 * 60 * 1000
-/** Wrong passwords within the window: from one place, from there for one account, and for one account from places that are new to it. */
+/**
+ * Wrong passwords within the window: from one place, from there for one account, and for one account from places that
+ * are new to it.
+ */
 const most = { place: 100, pair: 10, account: 50 } as const
 
 export interface SignInTry {
@@ -26,7 +29,10 @@ export interface SignInTries {
   succeeded(given: SignInTry): Promise<void>
 }
 
-/** $1 keys, $2 now, $3 the length of the window, milliseconds. In order, so that two never wait for each other in a circle. */
+/**
+ * $1 keys, $2 now, $3 the length of the window, milliseconds. In order, so that two never wait for each other in a
+ * circle.
+ */
 const countSql = `
 with counted as (
   insert into sync.sign_in_tries as t (key, tries, since)

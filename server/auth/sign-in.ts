@@ -35,13 +35,16 @@ export interface SignInRequest {
 }
 
 export interface SignIn {
-  /** Throws `sign_in_refused`, `rate_limited` after too many wrong passwords, `not_found` when the user is not of the organization, `invalid_value` when it must be named. */
+  /**
+   * Throws `sign_in_refused`, `rate_limited` after too many wrong passwords, `not_found` when the user is not of the
+   * organization, `invalid_value` when it must be named.
+   */
   signIn(request: SignInRequest): Promise<SignedIn>
   /** Joins the organization of an invitation and signs in there. Throws as `acceptInvitation` does. */
   accept(acceptance: Acceptance & Pick<SignInRequest, 'ipAddress' | 'userAgent'>): Promise<SignedIn>
   /**
-   * A new pair for a refresh token, which is used up. Throws `token_invalid`; the session has ended then if the token was used before, more
-   * than a minute ago or by somebody else.
+   * A new pair for a refresh token, which is used up. Throws `token_invalid`; the session has ended then if the token
+   * was used before, more than a minute ago or by somebody else.
    */
   refresh(refreshToken: string): Promise<SignedIn>
   /** Ends the session of a refresh token; one that is unknown has ended already. */
@@ -144,8 +147,8 @@ export function createSignIn({ pool, auth, clock, random }: SignInDeps): SignIn 
   }
 
   /**
-   * The account of a right password. Of an unknown address and of an account that an operator has locked it says the same as of a wrong
-   * password, after the same work.
+   * The account of a right password. Of an unknown address and of an account that an operator has locked it says the
+   * same as of a wrong password, after the same work.
    */
   async function check(email: string, password: string, ipAddress: string | undefined): Promise<Account> {
     await tries.begin({ email, ipAddress })

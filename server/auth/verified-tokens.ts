@@ -6,7 +6,8 @@ const maxTokens = 2000
 
 /**
  * Signed tokens that were just verified. A signature stays what it is until the token ends, so a fleet that comes with
- * one token, or a client that comes again, is not verified each time. Whether the principal is active is not known here.
+ * one token, or a client that comes again, is not verified each time. Whether the principal is active is not known
+ * here.
  */
 export class VerifiedTokens<T extends { readonly expiresAt: number }> {
   readonly #clock: Clock

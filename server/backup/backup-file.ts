@@ -126,7 +126,9 @@ export async function readHead(path: string): Promise<BackupHead> {
   }
 }
 
-/** Opens a file as far as its manifest. Throws `backup_unreadable`, and `secret_unreadable` when its key is not there. */
+/**
+ * Opens a file as far as its manifest. Throws `backup_unreadable`, and `secret_unreadable` when its key is not there.
+ */
 export async function openBackup(path: string, keys: readonly EncryptionKey[]): Promise<OpenedBackup> {
   const source = createReadStream(path, { highWaterMark: pieceBytes })
   const { head, line, rest } = await headOf(source)

@@ -22,7 +22,10 @@ export interface RunOf {
   readonly tested?: string | null
 }
 
-/** Begins a row. Call it with the job's lock held: one that is still running is then of a process that ended in the middle. */
+/**
+ * Begins a row. Call it with the job's lock held: one that is still running is then of a process that ended in the
+ * middle.
+ */
 export async function beginRun(
   pool: pg.Pool,
   { kind, location, encryptedWith, tested = null }: RunOf,

@@ -10,9 +10,9 @@ import type { Clock } from '../../lib/clock.ts'
 const sayEveryMs = 10_000
 
 /**
- * Copies the folder of an embedded database that is in use, by the connection that has the turn: its one backend writes for nobody else
- * meanwhile, and after a checkpoint all that was committed is in the files. Everybody waits for as long as copying takes, which is
- * nothing on file systems that share blocks.
+ * Copies the folder of an embedded database that is in use, by the connection that has the turn: its one backend writes
+ * for nobody else meanwhile, and after a checkpoint all that was committed is in the files. Everybody waits for as long
+ * as copying takes, which is nothing on file systems that share blocks.
  */
 export async function copyEmbedded(
   client: pg.ClientBase,

@@ -51,8 +51,8 @@ interface Source {
 const progressBytes = 64 * 1024 * 1024
 
 /**
- * Makes a backup and removes those that have expired. Undefined: another server is at it. Errors: `encryption_unavailable`,
- * `program_missing`, `backup_failed`, and those of the file system.
+ * Makes a backup and removes those that have expired. Undefined: another server is at it. Errors:
+ * `encryption_unavailable`, `program_missing`, `backup_failed`, and those of the file system.
  */
 export async function makeBackup(options: BackupOptions): Promise<MadeBackup | undefined> {
   const { database, settings, dir, keys, encrypt, programs, signal } = options

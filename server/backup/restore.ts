@@ -45,9 +45,9 @@ interface Restored {
 }
 
 /**
- * Restores a backup into a database of its own, compares the rows of every table with those that were saved, checks it, and drops
- * it. Without `location` the newest backup. Undefined: another server is at it. Errors: `backup_unreadable`, `backup_failed`,
- * `secret_unreadable`, `program_missing`.
+ * Restores a backup into a database of its own, compares the rows of every table with those that were saved, checks it,
+ * and drops it. Without `location` the newest backup. Undefined: another server is at it. Errors: `backup_unreadable`,
+ * `backup_failed`, `secret_unreadable`, `program_missing`.
  */
 export async function testRestore(
   options: Pick<BackupOptions, 'database' | 'settings' | 'dir' | 'keys' | 'programs' | 'onProgress' | 'signal'>,
@@ -86,9 +86,9 @@ export async function testRestore(
 }
 
 /**
- * Puts a backup in the place of the configured database, which must be empty or not there unless `replace` is set; what was there
- * is kept under another name. No server may run. The database gets a new epoch, so that replicas load their channels anew.
- * Answers the name of what was there; null: nothing was.
+ * Puts a backup in the place of the configured database, which must be empty or not there unless `replace` is set; what
+ * was there is kept under another name. No server may run. The database gets a new epoch, so that replicas load their
+ * channels anew. Answers the name of what was there; null: nothing was.
  */
 export async function restoreBackup(
   path: string,

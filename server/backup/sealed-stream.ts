@@ -3,14 +3,15 @@ import { TideError } from '../../protocol/error.ts'
 import { unreadable } from './backup-error.ts'
 
 /**
- * A stream of any length, encrypted and authenticated piece by piece (the STREAM construction of Hoang, Reyhanitabar, Rogaway and
- * Vizár, 2015, over AES-256-GCM): each piece carries its number and whether it is the last, so that none can be changed,
- * exchanged, left out or cut off, and nothing is handed out before it was found genuine.
+ * A stream of any length, encrypted and authenticated piece by piece (the STREAM construction of Hoang, Reyhanitabar,
+ * Rogaway and Vizár, 2015, over AES-256-GCM): each piece carries its number and whether it is the last, so that none
+ * can be changed, exchanged, left out or cut off, and nothing is handed out before it was found genuine.
  *
  *     piece: length (4 bytes, big endian) · ciphertext · tag (16 bytes)
  *     nonce: number of the piece (11 bytes, big endian) · 1 for the last, else 0
  *
- * The key is made for this stream alone (HKDF-SHA256 with its salt), so numbers may begin at 0 in each. `context` is bound to it.
+ * The key is made for this stream alone (HKDF-SHA256 with its salt), so numbers may begin at 0 in each. `context` is
+ * bound to it.
  */
 export interface StreamKey {
   /** 32 bytes. */

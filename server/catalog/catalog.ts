@@ -98,7 +98,10 @@ export interface CatalogOptions {
   readonly embeddingDimension?: number
 }
 
-/** By the dimension of embeddings and the names of an application's tables: reading all tables takes a quarter of a second. */
+/**
+ * By the dimension of embeddings and the names of an application's tables: reading all tables takes a quarter of a
+ * second.
+ */
 const catalogs = new Map<string, Catalog>()
 
 /** Reads the catalog of the shipped entities, and of those that an application has besides. */

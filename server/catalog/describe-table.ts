@@ -5,8 +5,8 @@ import type { ColumnSpec, TableSpec } from '../entities/define.ts'
 import { tableSpec, toColumnName } from '../entities/define.ts'
 
 /**
- * Whether rows belong to those that the column names: they are deleted and restored with them. Tenancy and authorship are
- * not belonging.
+ * Whether rows belong to those that the column names: they are deleted and restored with them. Tenancy and authorship
+ * are not belonging.
  */
 export function belongs(property: string, { references, author }: Pick<ColumnSpec, 'references' | 'author'>): boolean {
   return references?.onDelete === 'cascade' && !author && property !== 'organizationId'
@@ -67,7 +67,9 @@ function describeColumn(
   }
 }
 
-/** Whether a soft delete takes rows along by this column, so that a replica can show it before the server has done it. */
+/**
+ * Whether a soft delete takes rows along by this column, so that a replica can show it before the server has done it.
+ */
 function isTakenAlong(table: TableSpec, property: string, spec: ColumnSpec): boolean {
   if (spec.references === undefined || !belongs(property, spec)) return false
   const parent = tableSpec(spec.references.table)
@@ -75,8 +77,8 @@ function isTakenAlong(table: TableSpec, property: string, spec: ColumnSpec): boo
 }
 
 /**
- * The table that a client's value must name a row of. What never leaves the server cannot be named by a client, so such a
- * column is the server's to fill.
+ * The table that a client's value must name a row of. What never leaves the server cannot be named by a client, so such
+ * a column is the server's to fill.
  */
 function reachable(
   table: TableSpec,

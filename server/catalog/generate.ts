@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import type { Schema } from '../../protocol/rows/table.ts'
 
 /**
- * Version of the shipped schema: raised with every change of it that clients can notice, and shown in `sync_tables.since_schema`. Nobody is
- * refused because of it. A client of another schema ignores tables and columns that it does not know (docs/protocol.md, "Versions").
+ * Version of the shipped schema: raised with every change of it that clients can notice, and shown in
+ * `sync_tables.since_schema`. Nobody is refused because of it. A client of another schema ignores tables and columns
+ * that it does not know (docs/protocol.md, "Versions").
  */
 export const schemaVersion = 1
 
@@ -29,8 +30,8 @@ export function generateSchemaModule(schema: Schema, version: number = schemaVer
 }
 
 /**
- * The same for a server whose schema is not the shipped one: with tables of an application, or embeddings of another dimension. What is
- * as shipped is taken from the SDK, so that a browser does not load it twice.
+ * The same for a server whose schema is not the shipped one: with tables of an application, or embeddings of another
+ * dimension. What is as shipped is taken from the SDK, so that a browser does not load it twice.
  */
 export function generateApplicationModule(schema: Schema, shipped: Schema): string {
   const own = Object.entries(sorted(schema)).filter(

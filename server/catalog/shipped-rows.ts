@@ -1,6 +1,7 @@
 /**
  * The rows that Tidewire itself brings: what clients look values up in, and what an organization begins with. They have
- * no organization, are read-only to clients, and their ids follow from their keys, so that shipping them again changes nothing.
+ * no organization, are read-only to clients, and their ids follow from their keys, so that shipping them again changes
+ * nothing.
  */
 import type { Json } from '../../protocol/rows/row.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'

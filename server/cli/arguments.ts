@@ -1,4 +1,6 @@
-/** Arguments of commands, from text to what they mean. Each throws an `InvalidArgumentError` that says how to write it. */
+/**
+ * Arguments of commands, from text to what they mean. Each throws an `InvalidArgumentError` that says how to write it.
+ */
 import { InvalidArgumentError } from 'commander'
 import { parseDuration } from './console.ts'
 

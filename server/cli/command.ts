@@ -32,8 +32,8 @@ type Work<J, Options, Args extends readonly unknown[]> = (
 type Action = (...given: unknown[]) => Promise<void>
 
 /**
- * What commands are registered with. Their code is loaded when they run: the help, and a command that needs little, do not
- * wait for the whole server.
+ * What commands are registered with. Their code is loaded when they run: the help, and a command that needs little, do
+ * not wait for the whole server.
  */
 export class Cli {
   readonly #program: Command

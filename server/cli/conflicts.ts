@@ -57,8 +57,8 @@ export async function listConflicts(database: Database, console: Console): Promi
 }
 
 /**
- * Settles one as its owner would, through the mutations room: with a ledger entry, and every replica hears of it. Where the owner is
- * not active any more, an owner or admin of the organization settles it, and is noted as the one who did.
+ * Settles one as its owner would, through the mutations room: with a ledger entry, and every replica hears of it. Where
+ * the owner is not active any more, an owner or admin of the organization settles it, and is noted as the one who did.
  */
 export async function resolveConflict(
   { database, catalog, console }: Pick<DatabaseJob, 'database' | 'catalog' | 'console'>,

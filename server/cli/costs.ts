@@ -67,8 +67,8 @@ export interface NewPrice {
 }
 
 /**
- * Adds a price, and gives usage that waited for it its cost. The first price of a model is in force from its oldest usage without a cost on, any
- * other from now on.
+ * Adds a price, and gives usage that waited for it its cost. The first price of a model is in force from its oldest
+ * usage without a cost on, any other from now on.
  */
 export async function addPrice({ pool }: Database, price: NewPrice, console: Console): Promise<void> {
   const id = createUuidSource(systemClock, systemRandom)()
@@ -117,7 +117,10 @@ export async function addPrice({ pool }: Database, price: NewPrice, console: Con
 const unpriced =
   'where provider = $1 and model = $2 and ($3::uuid is null or organization_id = $3) and cost_usd is null'
 
-/** When the first price of a model has to begin, for no usage to be left without; null: it has a price, or no usage waits. */
+/**
+ * When the first price of a model has to begin, for no usage to be left without; null: it has a price, or no usage
+ * waits.
+ */
 async function startOfFirst(pool: Database['pool'], key: readonly (string | null)[]): Promise<Date | null> {
   const { rows } = await pool.query<{ oldest: Date | null }>(
     `select min(occurred_at) as oldest from token_usages ${unpriced} and not exists (
@@ -137,7 +140,10 @@ export interface BillOptions {
   readonly dryRun?: boolean
 }
 
-/** Charges a month, or what of it came after it was charged. With `dryRun` it is worked out in a transaction that is taken back, so that it says exactly what would be charged. */
+/**
+ * Charges a month, or what of it came after it was charged. With `dryRun` it is worked out in a transaction that is
+ * taken back, so that it says exactly what would be charged.
+ */
 export async function bill({ pool }: Database, options: BillOptions, console: Console): Promise<void> {
   const { month, markup, org, dryRun = false } = options
   const organization = await findOrganization(pool, org)

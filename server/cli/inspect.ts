@@ -10,7 +10,9 @@ import {
 import { formatBytes } from '../telemetry/telemetry.ts'
 import { exitCodes, table, type Console } from './console.ts'
 
-/** What the database says of itself, measured now, and the targets of the last 30 days. Returns 1 unless it is healthy. */
+/**
+ * What the database says of itself, measured now, and the targets of the last 30 days. Returns 1 unless it is healthy.
+ */
 export async function health({ pool }: Database, console: Console): Promise<number> {
   const [found, metrics] = [await readSystemHealth(pool), await readSuccessMetrics(pool)]
   const { query_performance: queries, ...figures } = found.performance_metrics

@@ -37,14 +37,16 @@ const readySchema = z.object({
 })
 type Ready = z.infer<typeof readySchema>
 
-/** What a server on the configured port says of itself; `why` when none does, and whether something else answers there. */
+/**
+ * What a server on the configured port says of itself; `why` when none does, and whether something else answers there.
+ */
 type ServerState =
   | ({ readonly url: string } & Ready)
   | { readonly url: string; readonly answers: boolean; readonly why: string }
 
 /**
- * How the running server is, part by part, and what is in the database. Returns 1 when a part of the health is not well; no server is no
- * fault, for the database can be asked without one.
+ * How the running server is, part by part, and what is in the database. Returns 1 when a part of the health is not
+ * well; no server is no fault, for the database can be asked without one.
  */
 export async function status({ database, config, console }: DatabaseJob): Promise<number> {
   const [server, { rows }] = await Promise.all([

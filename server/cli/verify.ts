@@ -32,8 +32,8 @@ const canaryLimitMs = 20_000
 const pollMs = 200
 
 /**
- * Checks on the server what replicas rely on: every row is in the channel that its scope says, and the log names the newest
- * change of every row since its own beginning. Returns the exit code.
+ * Checks on the server what replicas rely on: every row is in the channel that its scope says, and the log names the
+ * newest change of every row since its own beginning. Returns the exit code.
  */
 export async function verify({
   database: { pool },
@@ -83,10 +83,10 @@ async function countRows(pool: pg.Pool, synced: SyncedTable): Promise<Pick<Table
 }
 
 /**
- * `updated_at` is the time at which the row's transaction began, and `occurred_at` that at which it was committed: the newest entry
- * of a row is never older than the row, however long its transaction took. Times are rounded, and clocks are set: a tenth of a
- * second is granted. Before the first entry of the log nothing can be said. Keys of a big commit may be of a part of it that was
- * rolled back, so they prove no missing row.
+ * `updated_at` is the time at which the row's transaction began, and `occurred_at` that at which it was committed: the
+ * newest entry of a row is never older than the row, however long its transaction took. Times are rounded, and clocks
+ * are set: a tenth of a second is granted. Before the first entry of the log nothing can be said. Keys of a big commit
+ * may be of a part of it that was rolled back, so they prove no missing row.
  */
 const suspectsSql = (name: string): string => `
 with entries as (
@@ -115,8 +115,8 @@ async function findSuspects(pool: pg.Pool, { name }: SyncedTable): Promise<reado
 }
 
 /**
- * Of these, those on which table and log still disagree when the log has what was committed before: from the write-ahead log it is
- * written a moment later. What was changed meanwhile is judged by its next look.
+ * Of these, those on which table and log still disagree when the log has what was committed before: from the
+ * write-ahead log it is written a moment later. What was changed meanwhile is judged by its next look.
  */
 async function stillSuspect(
   pool: pg.Pool,

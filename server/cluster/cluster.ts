@@ -1,7 +1,8 @@
 /**
- * What joins several servers on one database. Postgres is all that they need: each follows the change log, whoever writes
- * it (`capture`), and finds everything else there too. Redis, where REDIS_URL names one, makes it livelier: news of the log arrive
- * sooner and cost Postgres nothing, and presence crosses servers. While Redis is away nothing waits for it.
+ * What joins several servers on one database. Postgres is all that they need: each follows the change log, whoever
+ * writes it (`capture`), and finds everything else there too. Redis, where REDIS_URL names one, makes it livelier: news
+ * of the log arrive sooner and cost Postgres nothing, and presence crosses servers. While Redis is away nothing waits
+ * for it.
  *
  *     server A ──▶ sync_changes ──▶ server B        the truth, by news or by looking
  *        └──────▶ Redis ─────────────▲              news, presence

@@ -29,9 +29,9 @@ export interface Redis {
 }
 
 /**
- * What `@socket.io/redis-streams-adapter` asks of a client of node-redis. It does not look after its promises, and reads its stream in a
- * loop without a pause: so `publish` never rejects, and the clients it duplicates for reading queue while Redis is away instead of refusing,
- * and answer a refusal a second later.
+ * What `@socket.io/redis-streams-adapter` asks of a client of node-redis. It does not look after its promises, and
+ * reads its stream in a loop without a pause: so `publish` never rejects, and the clients it duplicates for reading
+ * queue while Redis is away instead of refusing, and answer a refusal a second later.
  */
 export interface AdapterClient {
   readonly sSubscribe: () => void
@@ -86,7 +86,9 @@ export function openRedis(options: RedisOptions): Redis {
     for (const listener of listeners) listener(now)
   }
 
-  /** Asks for a sign of life; while it does not come nothing more is written, so that the idle connection is given up. */
+  /**
+   * Asks for a sign of life; while it does not come nothing more is written, so that the idle connection is given up.
+   */
   function beat(): void {
     const late = clock.after(silentMs, () => tell(false))
     void Promise.all([publisher.ping(), subscriber.isReady ? undefined : Promise.reject(new Error('not ready'))])
@@ -144,7 +146,8 @@ export function openRedis(options: RedisOptions): Redis {
         const reader = makeClient(options, { pingMs, idleMs })
         readers.push(reader)
         const [connect, xRead] = [reader.connect.bind(reader), reader.xRead.bind(reader)]
-        // Only a server that ends gives up. Nobody would hear of it: the process would end by a rejection that is not handled.
+        // Only a server that ends gives up. Nobody would hear of it: the process would end by a rejection that is not
+        // handled.
         return Object.assign(reader, {
           connect: () => connect().catch(() => new Promise<never>(() => undefined)),
           xRead: async (...asked: Parameters<typeof xRead>) => {

@@ -16,8 +16,8 @@ export interface Sealed {
 }
 
 /**
- * Encrypts what must be read again. AES-256-GCM (NIST SP 800-38D) with a random vector for each value; the place where a value is
- * stored is authenticated with it, so that a ciphertext moved to another row or column does not open.
+ * Encrypts what must be read again. AES-256-GCM (NIST SP 800-38D) with a random vector for each value; the place where
+ * a value is stored is authenticated with it, so that a ciphertext moved to another row or column does not open.
  */
 export interface Cipher {
   /** With the first key. Throws `encryption_unavailable` when there is none. `place` names row and column. */

@@ -1,6 +1,6 @@
 /**
- * Secrets of third parties (provider keys, OAuth tokens, webhook secrets): stored encrypted, listed without their content,
- * and never part of what is synced.
+ * Secrets of third parties (provider keys, OAuth tokens, webhook secrets): stored encrypted, listed without their
+ * content, and never part of what is synced.
  */
 import type pg from 'pg'
 import type { Clock } from '../../lib/clock.ts'
@@ -66,9 +66,14 @@ export interface Rotation {
 }
 
 export interface Credentials {
-  /** Stores a secret, in the place of a living one of the same name. Returns its id. Throws `encryption_unavailable`. */
+  /**
+   * Stores a secret, in the place of a living one of the same name. Returns its id. Throws `encryption_unavailable`.
+   */
   store(name: CredentialName, secret: CredentialSecret): Promise<string>
-  /** Throws `not_found`, `credential_expired`, `secret_unreadable`, `spend_limit_reached`. Reading is audited, at most once a minute. */
+  /**
+   * Throws `not_found`, `credential_expired`, `secret_unreadable`, `spend_limit_reached`. Reading is audited, at most
+   * once a minute.
+   */
   read(name: CredentialName): Promise<CredentialSecret>
   /** Of the organization's own, by id. Throws as `read`. */
   readById(organizationId: string, id: string): Promise<CredentialSecret>
@@ -76,8 +81,8 @@ export interface Credentials {
   within(client: Queryable): Pick<Credentials, 'read'>
   list(organizationId: string): Promise<readonly CredentialSummary[]>
   /**
-   * A token of OAuth of these providers that can be renewed and ends within `aheadMs`; nobody else is given it for `leaseMs`. Throws
-   * `secret_unreadable`.
+   * A token of OAuth of these providers that can be renewed and ends within `aheadMs`; nobody else is given it for
+   * `leaseMs`. Throws `secret_unreadable`.
    */
   claimExpiring(providers: readonly string[], aheadMs: number, leaseMs: number): Promise<ExpiringCredential | undefined>
   /** Puts what the platform gave in the place of a living token. */
@@ -89,8 +94,8 @@ export interface Credentials {
   /** Ends a credential and destroys its secret. Throws `not_found`. */
   revoke(organizationId: string, id: string): Promise<void>
   /**
-   * Encrypts anew, with the first key, whatever is encrypted with another. Each row in a transaction of its own, so it may be
-   * stopped and run again. What cannot be read is left as it is and named: its key must not be thrown away.
+   * Encrypts anew, with the first key, whatever is encrypted with another. Each row in a transaction of its own, so it
+   * may be stopped and run again. What cannot be read is left as it is and named: its key must not be thrown away.
    */
   rotate(onProgress?: (done: number, of: number) => void): Promise<Rotation>
 }
@@ -308,7 +313,8 @@ export function createCredentials({ pool, refusals, cipher, clock, random }: Cre
     if (!figures || figures.spent < figures.limit) return
     const { limit, spent } = figures
     const denied = [id, limit, spent]
-    // Not waited for: the embedded database does one transaction after the other. The refusal stands without its record.
+    // Not waited for: the embedded database does one transaction after the other. The refusal stands without its
+    // record.
     if (refusals) void refusals.query(deniedSql, denied).catch(() => undefined)
     else await pool.query(deniedSql, denied)
     throw new TideError(

@@ -71,7 +71,10 @@ export function numberDecoder({ type }: ColumnDescriptor): (bytes: Buffer, start
   return readWhole
 }
 
-/** Microseconds since 2000 as milliseconds since 1970. Microseconds of far years are beyond 2^53, so they are divided in halves. */
+/**
+ * Microseconds since 2000 as milliseconds since 1970. Microseconds of far years are beyond 2^53, so they are divided in
+ * halves.
+ */
 export function readMs(bytes: Buffer, start: number): number {
   const high = bytes.readInt32BE(start)
   const thousands = Math.floor(high / 1000)

@@ -15,8 +15,8 @@ export interface Blocker {
 }
 
 /**
- * Those for whom a connection waits, over others who wait themselves. A prepared transaction holds its lock as process 0: it is found by
- * the transaction that is waited for, or by that which holds a lock of the same table.
+ * Those for whom a connection waits, over others who wait themselves. A prepared transaction holds its lock as process
+ * 0: it is found by the transaction that is waited for, or by that which holds a lock of the same table.
  */
 const blockersSql = `
 with recursive chain(pid, waiter) as (
@@ -40,7 +40,10 @@ left join prepared p on c.pid = 0 and p.waiter = c.waiter
 where p.gid is not null or (a.pid is not null and pg_blocking_pids(c.pid) = '{}')
 order by 6 limit 1`
 
-/** Of those for whom a process of Postgres waits the one whose transaction is the oldest; undefined: it waits for nobody. */
+/**
+ * Of those for whom a process of Postgres waits the one whose transaction is the oldest; undefined: it waits for
+ * nobody.
+ */
 export async function findBlocker(
   asked: Pick<pg.Pool | pg.Client, 'query'>,
   pid: number,

@@ -6,9 +6,9 @@ const bulk = new WeakSet<Duplex>()
 const readers = new WeakMap<Duplex, (bytes: Buffer) => void>()
 
 /**
- * A socket for pg that reads into one buffer again and again: else every 64 KiB that Postgres sends are a buffer of their own,
- * and collecting those costs more than packing what is in them. pg, which keeps parts of what it gets, is given copies. Under TLS
- * it is a socket like any other.
+ * A socket for pg that reads into one buffer again and again: else every 64 KiB that Postgres sends are a buffer of
+ * their own, and collecting those costs more than packing what is in them. pg, which keeps parts of what it gets, is
+ * given copies. Under TLS it is a socket like any other.
  */
 export function createBulkSocket(config: { readonly ssl?: unknown } = {}): Socket {
   if (config.ssl !== undefined && config.ssl !== false) return new Socket()
@@ -28,7 +28,10 @@ export function createBulkSocket(config: { readonly ssl?: unknown } = {}): Socke
   return socket
 }
 
-/** Sends what comes to `read`, during whose call alone it is valid, and not to the listeners, until it is undefined. False: the stream is another. */
+/**
+ * Sends what comes to `read`, during whose call alone it is valid, and not to the listeners, until it is undefined.
+ * False: the stream is another.
+ */
 export function readInPlace(stream: Duplex, read: ((bytes: Buffer) => void) | undefined): boolean {
   if (!bulk.has(stream)) return false
   if (read) readers.set(stream, read)

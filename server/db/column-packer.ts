@@ -10,9 +10,9 @@ const none = -2
 const tableSize = 1024
 
 /**
- * One column of a block in the making. Most columns of a page hold one value, or few: a value that is the one of the row
- * before is only counted, others are looked up by their bytes in a dictionary of at most 256, and only when that is full
- * do values go into a section of their own.
+ * One column of a block in the making. Most columns of a page hold one value, or few: a value that is the one of the
+ * row before is only counted, others are looked up by their bytes in a dictionary of at most 256, and only when that is
+ * full do values go into a section of their own.
  */
 export class ColumnPacker {
   readonly #column: ColumnDescriptor

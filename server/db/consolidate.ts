@@ -10,8 +10,9 @@ interface Statements {
 const ledger = `create table "mikro_orm_migrations" ("id" serial primary key, "name" varchar(255) not null, "executed_at" timestamptz not null default current_timestamp)`
 
 /**
- * All migrations as one SQL script in one transaction, with the ledger that says they were applied: for a database that the server may
- * not make its schema in, and for reading. `migrate` then finds nothing to do but shipping rows. Needs no database.
+ * All migrations as one SQL script in one transaction, with the ledger that says they were applied: for a database that
+ * the server may not make its schema in, and for reading. `migrate` then finds nothing to do but shipping rows. Needs
+ * no database.
  */
 export async function consolidateMigrations(own: OwnSchema = {}): Promise<{
   readonly sql: string

@@ -84,8 +84,8 @@ export class DataTemplate {
 }
 
 /**
- * Copies the folder of a database that has made a checkpoint, in one go: nothing runs in this thread meanwhile. Segments of
- * the WAL after `lastSegment` are empty ones for later, and stay behind.
+ * Copies the folder of a database that has made a checkpoint, in one go: nothing runs in this thread meanwhile.
+ * Segments of the WAL after `lastSegment` are empty ones for later, and stay behind.
  */
 export function copyCheckpointed(pgdata: string, target: string, lastSegment: string): void {
   const isNeeded = (path: string): boolean => {

@@ -10,9 +10,9 @@ const lookMs = 10_000
 const slowestMs = 1000
 
 /**
- * A clock whose `now` is that of the database, which all servers share, and which is asked every ten seconds. So what ends at a
- * time (tokens, sign-ins, invitations) ends at the same moment on every server, also where the clock of one is wrong or jumps. Between two
- * answers it goes on as monotonic time does.
+ * A clock whose `now` is that of the database, which all servers share, and which is asked every ten seconds. So what
+ * ends at a time (tokens, sign-ins, invitations) ends at the same moment on every server, also where the clock of one
+ * is wrong or jumps. Between two answers it goes on as monotonic time does.
  */
 export async function openDatabaseClock(askMs: () => Promise<number>, clock: Clock): Promise<DatabaseClock> {
   /** Of the database's time before the monotonic one. */

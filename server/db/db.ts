@@ -39,11 +39,17 @@ export { migrationNames, type OwnMigration, type OwnSchema } from './own-schema.
  */
 export interface Database {
   readonly pool: pg.Pool
-  /** Two more, for what tells whether the database is well: requests that hold all connections of the pool do not keep it waiting. */
+  /**
+   * Two more, for what tells whether the database is well: requests that hold all connections of the pool do not keep
+   * it waiting.
+   */
   readonly watch: pg.Pool
   /** All of these by their names in the metrics: `main`, `watch`, and `read_1`, … for DATABASE_READ_URLS. */
   readonly pools: Readonly<Record<string, pg.Pool>>
-  /** Connections for reading what may be a little behind: to the replicas of DATABASE_READ_URLS in turn; without any, `pool`. */
+  /**
+   * Connections for reading what may be a little behind: to the replicas of DATABASE_READ_URLS in turn; without any,
+   * `pool`.
+   */
   readPool(): pg.Pool
   readonly embedded: boolean
   /** True when another process runs the embedded database, and this one has attached to it. */
@@ -52,17 +58,23 @@ export interface Database {
   readonly connection: pg.ClientConfig
   /** Lets the statements of a further pool on this database be heard as well. */
   observe(pool: pg.Pool): void
-  /** Hears every notification of the channels listened to. After a lost connection came back, `channel` is ''. Returns how to stop. */
+  /**
+   * Hears every notification of the channels listened to. After a lost connection came back, `channel` is ''. Returns
+   * how to stop.
+   */
   onNotify(listener: (notification: Notification) => void): () => void
   /** LISTENs on a dedicated connection that comes back by itself. */
   listen(channel: string): Promise<void>
-  /** MikroORM on the same connection settings; loaded and made at first use, for it is most of what a server would weigh. */
+  /**
+   * MikroORM on the same connection settings; loaded and made at first use, for it is most of what a server would
+   * weigh.
+   */
   orm(): Promise<MikroORM>
   /**
-   * Applies what is pending, ships the rows that Tidewire brings, and returns the names of the migrations; concurrent callers wait
-   * for each other. Embeddings of a new database get the dimension of `embedding`; throws `config_invalid` when an older one has
-   * another. The model is noted. A migration gives way to others again and again while a table is locked: `onWait` hears in a sentence
-   * whom it waits for. Throws `table_locked` in the end.
+   * Applies what is pending, ships the rows that Tidewire brings, and returns the names of the migrations; concurrent
+   * callers wait for each other. Embeddings of a new database get the dimension of `embedding`; throws `config_invalid`
+   * when an older one has another. The model is noted. A migration gives way to others again and again while a table is
+   * locked: `onWait` hears in a sentence whom it waits for. Throws `table_locked` in the end.
    */
   migrate(
     onProgress?: (migration: string) => void,
@@ -92,7 +104,10 @@ const drainLimitMs = 10_000
 const watchSize = 2
 const connectTimeoutMs = 30_000
 
-/** Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`, `database_unreachable`. */
+/**
+ * Opens the database of the configuration; does not migrate. Errors: `replica_locked`, `not_running`,
+ * `database_unreachable`.
+ */
 export async function openDatabase(
   config: { readonly database: DatabaseConfig },
   options: OpenOptions = {},

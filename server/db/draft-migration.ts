@@ -9,9 +9,9 @@ const functionsOf = (table: string): readonly string[] =>
     .concat(['insert', 'update', 'delete', 'truncate'].map((event) => `sync.capture_${table}_${event}`))
 
 /**
- * A migration, as a TypeScript module, that brings the application's tables in this database to what their entities say: those that
- * are missing are made, those that differ are changed, and each gets its triggers. Undefined where nothing differs. What it says
- * of rows that are there already (a new column without default) is for people to look at.
+ * A migration, as a TypeScript module, that brings the application's tables in this database to what their entities
+ * say: those that are missing are made, those that differ are changed, and each gets its triggers. Undefined where
+ * nothing differs. What it says of rows that are there already (a new column without default) is for people to look at.
  */
 export async function draftMigration(
   database: { orm(): Promise<MikroORM> },

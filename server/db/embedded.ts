@@ -16,7 +16,9 @@ export interface Embedded {
   readonly host: string
   /** False when another process runs it and this one has only attached. */
   readonly owned: boolean
-  /** Once the schema is there: keeps a copy for other new databases. Only of one that was made from nothing just now. */
+  /**
+   * Once the schema is there: keeps a copy for other new databases. Only of one that was made from nothing just now.
+   */
   readonly keepTemplate?: () => Promise<void>
   /** Checkpoints, closes and unlocks; nothing when only attached. */
   close(): Promise<void>
@@ -33,7 +35,10 @@ export type EmbeddedMode = 'own' | 'attach' | 'either'
 const bootLimitMs = 60_000
 /** A transaction may be silent this long while others wait for the one backend. */
 const idleTransactionMs = 60_000
-/** Of JavaScript in the database's thread, which makes little but copies of answers; V8 would let it grow to 48 and keep it. */
+/**
+ * Of JavaScript in the database's thread, which makes little but copies of answers; V8 would let it grow to 48 and keep
+ * it.
+ */
 const youngMb = 8
 
 export interface EmbeddedOptions {

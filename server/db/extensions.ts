@@ -1,7 +1,10 @@
 import type pg from 'pg'
 import { TideError } from '../../protocol/error.ts'
 
-/** What the first migration makes; `vector` is not trusted, so where the login is no superuser an administrator makes it before. */
+/**
+ * What the first migration makes; `vector` is not trusted, so where the login is no superuser an administrator makes it
+ * before.
+ */
 export const neededExtensions = ['vector', 'pg_trgm', 'pgcrypto', 'btree_gin'] as const
 
 /** Extensions that a database lacks, and what to do. */

@@ -8,8 +8,8 @@ export interface OneTransactionOptions {
 }
 
 /**
- * Does the work in one transaction on a connection of its own, and takes it back when the work throws, whose error is thrown then. A
- * connection that breaks, or that cannot roll back, is given to nobody else.
+ * Does the work in one transaction on a connection of its own, and takes it back when the work throws, whose error is
+ * thrown then. A connection that breaks, or that cannot roll back, is given to nobody else.
  */
 export async function inOneTransaction<T>(
   pool: Pick<Pool, 'connect'>,

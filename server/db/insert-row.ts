@@ -4,8 +4,8 @@ import pg from 'pg'
 type Queryable = Pick<pg.ClientBase, 'query'> | Pick<pg.Pool, 'query'>
 
 /**
- * Inserts one row given by SQL column names; objects become JSON, arrays Postgres arrays. A row whose id is taken is left
- * as it is. Returns whether it was inserted.
+ * Inserts one row given by SQL column names; objects become JSON, arrays Postgres arrays. A row whose id is taken is
+ * left as it is. Returns whether it was inserted.
  */
 export async function insertRow(
   on: Queryable,

@@ -21,7 +21,10 @@ type Asked = Pick<pg.Pool | pg.Client, 'query'>
 export interface LockPatience {
   /** What is being done, as the subject of a sentence. */
   readonly what: string
-  /** A connection beside that of the transaction, which is asked whom it waits for; undefined: the database has no other backend. */
+  /**
+   * A connection beside that of the transaction, which is asked whom it waits for; undefined: the database has no other
+   * backend.
+   */
   readonly beside: Asked | undefined
   /** Hears whom a try waited for in vain. */
   readonly onWait?: ((text: string) => void) | undefined
@@ -30,8 +33,8 @@ export interface LockPatience {
 }
 
 /**
- * Runs `work`, one transaction that calls `begin` first, again when it waited for a lock in vain or met a deadlock: others have their turn
- * between two tries. Throws `table_locked` after the last.
+ * Runs `work`, one transaction that calls `begin` first, again when it waited for a lock in vain or met a deadlock:
+ * others have their turn between two tries. Throws `table_locked` after the last.
  */
 export async function patiently<T>(
   { what, beside, onWait = () => undefined, tries = usualTries }: LockPatience,

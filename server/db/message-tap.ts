@@ -4,7 +4,10 @@ import { readInPlace } from './bulk-socket.ts'
 
 export { createBulkSocket } from './bulk-socket.ts'
 
-/** Takes one message of Postgres, without type and length: the bytes from `offset` to `end`, valid during the call. Must not throw. */
+/**
+ * Takes one message of Postgres, without type and length: the bytes from `offset` to `end`, valid during the call. Must
+ * not throw.
+ */
 export type TakeMessage = (bytes: Buffer, offset: number, end: number) => void
 
 /** Types of messages that are worth it, by their letters in the protocol. */
@@ -13,8 +16,9 @@ export const messageKind = { dataRow: 0x44, copyData: 0x64 } as const
 const headBytes = 5
 
 /**
- * Gives messages of one kind to `take` as they come from the socket; everything else passes through pg as always, which would make objects of
- * each of them. `onRead` is told after each read of the socket how many bytes it brought. Ends with the call of what it returns.
+ * Gives messages of one kind to `take` as they come from the socket; everything else passes through pg as always, which
+ * would make objects of each of them. `onRead` is told after each read of the socket how many bytes it brought. Ends
+ * with the call of what it returns.
  */
 export function tapMessages(
   client: pg.ClientBase,

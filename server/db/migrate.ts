@@ -18,7 +18,10 @@ export interface MigrateOptions {
   readonly onWait?: ((text: string) => void) | undefined
   readonly embedding?: EmbeddingChoice | undefined
   readonly own: OwnSchema
-  /** The shipped schema is there, nothing of the application and no shipped row yet. Not called when nothing was pending. */
+  /**
+   * The shipped schema is there, nothing of the application and no shipped row yet. Not called when nothing was
+   * pending.
+   */
   readonly onMigrated?: (() => Promise<void>) | undefined
 }
 
@@ -79,14 +82,18 @@ export async function rollbackOne(
   })
 }
 
-/** The embedded database has one backend: a question beside its transaction would wait for that to end, and nobody else holds a lock. */
+/**
+ * The embedded database has one backend: a question beside its transaction would wait for that to end, and nobody else
+ * holds a lock.
+ */
 function besideOf({ connectionString }: pg.ClientConfig, client: pg.Client): pg.Client | undefined {
   return connectionString === undefined ? undefined : client
 }
 
 /**
- * Runs one migration. A migration that asks to run outside of any transaction does, and waits as it was written to. On the embedded
- * database the migrator makes the transaction itself: it looks at its tables before, on another connection, for which it would wait.
+ * Runs one migration. A migration that asks to run outside of any transaction does, and waits as it was written to. On
+ * the embedded database the migrator makes the transaction itself: it looks at its tables before, on another
+ * connection, for which it would wait.
  */
 async function migratePatiently(
   { em, migrator }: MikroORM,

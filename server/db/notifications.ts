@@ -7,7 +7,10 @@ export interface Notification {
   readonly payload: string
 }
 
-/** One listening connection for the whole process; comes back by itself and then says `{ channel: '', payload: '' }`, since it may have missed some. */
+/**
+ * One listening connection for the whole process; comes back by itself and then says `{ channel: '', payload: '' }`,
+ * since it may have missed some.
+ */
 export interface Notifications {
   listen(channel: string): Promise<void>
   add(listener: (notification: Notification) => void): () => void

@@ -5,11 +5,15 @@ import type { StatementObserver } from '../telemetry/telemetry.ts'
 type Run = (...args: readonly unknown[]) => unknown
 type Callback = (error: unknown, result?: unknown) => void
 
-/** From now on `observer` hears of each statement of every connection that the pool makes. Cursors and the like pass untold. */
+/**
+ * From now on `observer` hears of each statement of every connection that the pool makes. Cursors and the like pass
+ * untold.
+ */
 export function observeStatements(pool: pg.Pool, observer: StatementObserver, clock: Pick<Clock, 'monotonic'>): void {
   pool.on('connect', (client) => {
     const run = client.query.bind(client) as unknown as Run
-    // pg has no hook for it, and its `query` is one function under many overloads: text or settings, values or none, callback or promise.
+    // pg has no hook for it, and its `query` is one function under many overloads: text or settings, values or none,
+    // callback or promise.
     Object.defineProperty(client, 'query', {
       value: (...args: readonly unknown[]): unknown => {
         const text = textOf(args[0])

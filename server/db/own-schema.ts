@@ -22,7 +22,10 @@ export async function shippedMigrationFiles(): Promise<readonly string[]> {
   return (await readdir(folder)).filter((name) => /^Migration.*(?<!\.d)\.[jt]s$/.test(name)).toSorted()
 }
 
-/** What is to be applied, in order, by name. Throws `invalid_schema` when a migration of the application has no name of its own. */
+/**
+ * What is to be applied, in order, by name. Throws `invalid_schema` when a migration of the application has no name of
+ * its own.
+ */
 export async function migrationNames({ migrations = [] }: OwnSchema): Promise<readonly string[]> {
   const shipped = (await shippedMigrationFiles()).map((file) => parse(file).name)
   const own = migrations.map(({ name }) => name)

@@ -1,6 +1,7 @@
 /**
- * What a migrated database needs besides its schema: roles, grants and policies of all tables, vectors of the configured
- * dimension, and the rows that Tidewire ships. All are settled in one transaction, whose work is nothing when nothing is new.
+ * What a migrated database needs besides its schema: roles, grants and policies of all tables, vectors of the
+ * configured dimension, and the rows that Tidewire ships. All are settled in one transaction, whose work is nothing
+ * when nothing is new.
  */
 import { createHash } from 'node:crypto'
 import pg from 'pg'
@@ -21,8 +22,8 @@ export interface EmbeddingChoice {
 }
 
 /**
- * Secures the tables, ships rows and settles the dimension of embeddings: that of `embedding` on a database that has none yet. Throws
- * `config_invalid` when the database was made with another one. `own`: the tables of an application.
+ * Secures the tables, ships rows and settles the dimension of embeddings: that of `embedding` on a database that has
+ * none yet. Throws `config_invalid` when the database was made with another one. `own`: the tables of an application.
  */
 export async function prepare(
   connection: pg.ClientConfig,

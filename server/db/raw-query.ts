@@ -9,8 +9,8 @@ export type TakeRow = TakeMessage
 
 /**
  * Runs a statement whose rows go to `take` as they come from the socket, in Postgres' binary format. Everything else
- * passes through pg as always. pg itself would make a string of every field, which is half of what reading a page costs.
- * Nobody else may use the client meanwhile. Rejects with what `take` throws.
+ * passes through pg as always. pg itself would make a string of every field, which is half of what reading a page
+ * costs. Nobody else may use the client meanwhile. Rejects with what `take` throws.
  */
 export async function queryRaw(client: pg.ClientBase, config: pg.QueryConfig, take: TakeRow): Promise<void> {
   let failure: Error | undefined
@@ -53,7 +53,9 @@ const Prepared = pg.Query as unknown as new (config: pg.QueryConfig) => pg.Query
   requiresPreparation(): boolean
 }
 
-/** pg asks what the columns of an answer are, each time: with 50 columns that is as long as a row, and nobody reads it. */
+/**
+ * pg asks what the columns of an answer are, each time: with 50 columns that is as long as a row, and nobody reads it.
+ */
 class UndescribedQuery extends Prepared {
   /** Only the extended protocol knows binary results; without parameters pg would take the simple one. */
   override requiresPreparation(): boolean {

@@ -1,10 +1,11 @@
 /**
- * The bulk way from Postgres to the wire: fields of rows, as bytes, go straight into the columns of a block, so that no row
- * and hardly a value becomes a JavaScript object. `RowDecoder` makes rows of the same bytes. `row-codec.ts` is the way of
- * statements that write.
+ * The bulk way from Postgres to the wire: fields of rows, as bytes, go straight into the columns of a block, so that no
+ * row and hardly a value becomes a JavaScript object. `RowDecoder` makes rows of the same bytes. `row-codec.ts` is the
+ * way of statements that write.
  *
  *     const packer = new RowPacker(table, { embeddings: false }, 8_000_000)
- *     await queryRaw(client, { text: `select ${binarySelectList(table, { embeddings: false })} from tasks` }, packer.add)
+ *     const columns = binarySelectList(table, { embeddings: false })
+ *     await queryRaw(client, { text: `select ${columns} from tasks` }, packer.add)
  *     packer.end()
  */
 import type { CatalogTable } from '../catalog/catalog.ts'

@@ -1,4 +1,7 @@
-/** Buffers that were written into and are free again: growing anew for every page would be most of what is left to collect. */
+/**
+ * Buffers that were written into and are free again: growing anew for every page would be most of what is left to
+ * collect.
+ */
 const spare: Buffer[] = []
 const maxSpare = 32
 const maxSpareBytes = 1024 * 1024

@@ -2,7 +2,10 @@ import type { Socket } from 'node:net'
 
 const blockBytes = 64 * 1024
 
-/** Collects the small pieces of an answer, so that the socket is given few large ones. What it is given may change after the call. */
+/**
+ * Collects the small pieces of an answer, so that the socket is given few large ones. What it is given may change after
+ * the call.
+ */
 export class SocketGather {
   readonly #block = Buffer.allocUnsafeSlow(blockBytes)
   #used = 0

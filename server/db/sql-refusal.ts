@@ -3,7 +3,9 @@ import type { ErrorCode } from '../../protocol/error-codes.ts'
 import type { Patch } from '../../protocol/rows/row.ts'
 import { toProperty } from '../../protocol/rows/table.ts'
 
-/** What the database said against a write: data, since it becomes the outcome of the mutation. `columns` are camelCase. */
+/**
+ * What the database said against a write: data, since it becomes the outcome of the mutation. `columns` are camelCase.
+ */
 export interface WriteRefusal {
   readonly code: Extract<
     ErrorCode,
@@ -22,13 +24,19 @@ export function isTakenId(error: DatabaseError): boolean {
   return error.code === '23505' && error.constraint === `${error.table}_pkey`
 }
 
-/** A key that Postgres keeps to itself, as it does under row-level security: its columns in SQL, and what was written, if that is known. */
+/**
+ * A key that Postgres keeps to itself, as it does under row-level security: its columns in SQL, and what was written,
+ * if that is known.
+ */
 export interface BrokenKey {
   readonly columns: readonly string[]
   readonly written: Patch
 }
 
-/** What a database error says about the write, or undefined when it is about something else. `broken`: where it names no key. */
+/**
+ * What a database error says about the write, or undefined when it is about something else. `broken`: where it names no
+ * key.
+ */
 export function toWriteRefusal(error: SqlError, table: string, broken?: BrokenKey): WriteRefusal | undefined {
   const where = error.table ?? table
   const key = /^Key \((.+?)\)=\((.*)\) (.*)$/s.exec(error.detail ?? '')

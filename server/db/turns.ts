@@ -17,7 +17,10 @@ import {
   type TransactionState,
 } from './wire.ts'
 
-/** The one backend: takes whole wire messages, and hands over the answer to them during the call, in pieces that are valid only then. */
+/**
+ * The one backend: takes whole wire messages, and hands over the answer to them during the call, in pieces that are
+ * valid only then.
+ */
 export interface Backend {
   exec(messages: Uint8Array, take: (piece: Uint8Array) => void): void
 }
@@ -83,7 +86,9 @@ export class TurnServer {
     })
   }
 
-  /** Takes no more connections and cuts those that are left; what has no turn yet is lost, open transactions roll back. */
+  /**
+   * Takes no more connections and cuts those that are left; what has no turn yet is lost, open transactions roll back.
+   */
   async close(): Promise<void> {
     const ended = new Promise<void>((resolve) => this.#server.close(() => resolve()))
     for (const connection of this.#connections) {

@@ -61,14 +61,15 @@ export interface DemoOptions {
 }
 
 /**
- * `small`: people, an agent, a project with tasks, a conversation and memories. `lively`: something of everything besides: an admin, a team,
- * more agents, and project `launch` with a plan, costs, a pipeline and a conflict. `neighbours`: also organization `harbor`.
+ * `small`: people, an agent, a project with tasks, a conversation and memories. `lively`: something of everything
+ * besides: an admin, a team, more agents, and project `launch` with a plan, costs, a pipeline and a conflict.
+ * `neighbours`: also organization `harbor`.
  */
 export type DemoExtent = 'small' | 'lively' | 'neighbours'
 
 /**
- * Makes organization `demo` with its people, an agent, a project and something to look at. What is there already is left
- * as it is: what somebody changed in it stays.
+ * Makes organization `demo` with its people, an agent, a project and something to look at. What is there already is
+ * left as it is: what somebody changed in it stays.
  */
 export async function seedDemo(pool: pg.Pool, deps: DemoOptions): Promise<Demo> {
   return inOneTransaction(pool, async (client) => {
@@ -194,7 +195,10 @@ async function makeLively(
   return true
 }
 
-/** Organization `harbor`, of which nobody of `demo` sees anything but Cy, who is a viewer there. False when it was there before. */
+/**
+ * Organization `harbor`, of which nobody of `demo` sees anything but Cy, who is a viewer there. False when it was there
+ * before.
+ */
 async function makeNeighbours(client: pg.ClientBase, { clock, random }: DemoOptions): Promise<boolean> {
   const { rows: known } = await client.query(`select from organizations where slug = 'harbor'`)
   if (known.length > 0) return false

@@ -21,8 +21,8 @@ export interface LaunchParts {
 const dayMs = 86_400_000
 
 /**
- * Project `launch`: a team with agents that work for it, a plan down to subtasks, what they said, learned and cost over ten
- * days, a pipeline whose last run was stopped by a gate and waived, and a conflict that waits for Ben.
+ * Project `launch`: a team with agents that work for it, a plan down to subtasks, what they said, learned and cost over
+ * ten days, a pipeline whose last run was stopped by a gate and waived, and a conflict that waits for Ben.
  */
 export async function makeLaunch(parts: LaunchParts): Promise<void> {
   const { client, uuid, now, organizationId, users, scoutId } = parts

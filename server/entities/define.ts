@@ -24,8 +24,8 @@ export { embeddingDimension, sqlType } from './column.ts'
 export type { ColumnSpec, DeleteRule } from './column.ts'
 
 /**
- * What it takes to give a column another value, besides the right to write to its table. An insert counts as a change from the
- * column's default. Agents never pass `rank` and `role`. `server/mutation/guards.ts` keeps these rules.
+ * What it takes to give a column another value, besides the right to write to its table. An insert counts as a change
+ * from the column's default. Agents never pass `rank` and `role`. `server/mutation/guards.ts` keeps these rules.
  */
 export type Guard =
   | {
@@ -42,13 +42,16 @@ export type Guard =
       readonly within?: readonly (readonly string[])[]
       /** The value names the row's owner: who inserts a row as its owner has that role in it. */
       readonly owner?: true
-      /** The value may put the row into a team, whose roles then count: nobody puts it where their own role is higher than here. */
+      /**
+       * The value may put the row into a team, whose roles then count: nobody puts it where their own role is higher
+       * than here.
+       */
       readonly team?: true
     }
   | {
       /**
-       * The value is a role. Nobody gives or takes a role above their own, nor deletes or restores a row with one. What changes
-       * the columns of `with` takes or gives the role too.
+       * The value is a role. Nobody gives or takes a role above their own, nor deletes or restores a row with one. What
+       * changes the columns of `with` takes or gives the role too.
        */
       readonly kind: 'role'
       readonly with?: readonly string[]
@@ -60,8 +63,8 @@ export type Guard =
     }
   | {
       /**
-       * Who is here as a guest alone, such as a participant of a conversation, changes it in rows of their own only: those that
-       * name them in one of these columns. An owner among the guests may change it in all rows.
+       * Who is here as a guest alone, such as a participant of a conversation, changes it in rows of their own only:
+       * those that name them in one of these columns. An owner among the guests may change it in all rows.
        */
       readonly kind: 'host'
       readonly own: readonly string[]
@@ -79,7 +82,9 @@ export interface TableOptions<Property extends string = string> {
   readonly writers?: readonly Writer[]
   /** Which channel a row lives in; tables that never leave the server have none. */
   readonly scope?: ScopeRule
-  /** Who finds its rows besides. The table that names the guests needs the triggers `log_grant_*` (`sync.log_grant`). */
+  /**
+   * Who finds its rows besides. The table that names the guests needs the triggers `log_grant_*` (`sync.log_grant`).
+   */
   readonly guests?: GuestRule
   readonly naturalKey?: readonly Property[]
   /** The table needs a trigger that takes the flag from the row that had it. */
@@ -108,7 +113,10 @@ export interface TableOptions<Property extends string = string> {
    * `{}`: the channel, and the columns whose change counts.
    */
   readonly capture?: { readonly channel: string; readonly watched: readonly Property[] }
-  /** Ids of rows of whichever table another column names, in the singular (`task`) or by its SQL name: there is no foreign key, so writes and the integrity check look. */
+  /**
+   * Ids of rows of whichever table another column names, in the singular (`task`) or by its SQL name: there is no
+   * foreign key, so writes and the integrity check look.
+   */
   readonly polymorphic?: readonly Polymorphic<Property>[]
   readonly indexes?: readonly IndexSpec[]
   readonly checks?: Readonly<Record<string, string>>

@@ -12,7 +12,10 @@ export class Admissions {
     this.#most = most
   }
 
-  /** Counts one more, until what is returned is called, once. Throws `too_many_connections`. `beyond`: this one takes the place of another. */
+  /**
+   * Counts one more, until what is returned is called, once. Throws `too_many_connections`. `beyond`: this one takes
+   * the place of another.
+   */
   enter(key: string, beyond = 0): () => void {
     const count = this.#counts.get(key) ?? 0
     if (count >= this.#most + beyond)

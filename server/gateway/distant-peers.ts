@@ -13,8 +13,8 @@ const changeSchema = z.strictObject({
 export type PresenceChange = z.infer<typeof changeSchema>
 
 /**
- * What servers tell each other. `n` counts the changes that a server has told: who has heard fewer asks for all. `all` is everything a
- * server shows, in one or several (`more`). `beat` says that it lives, `gone` that it ends.
+ * What servers tell each other. `n` counts the changes that a server has told: who has heard fewer asks for all. `all`
+ * is everything a server shows, in one or several (`more`). `beat` says that it lives, `gone` that it ends.
  */
 const newsSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('change'), node: z.string(), n: z.int(), change: changeSchema }),
@@ -65,8 +65,8 @@ const silentMs = 8000
 const chunkPeers = 200
 
 /**
- * Who is present on the other servers, each as far as it was heard. Any message may be lost: the next one, or the next beat,
- * shows by its count that one is missing, and everything is asked for.
+ * Who is present on the other servers, each as far as it was heard. Any message may be lost: the next one, or the next
+ * beat, shows by its count that one is missing, and everything is asked for.
  */
 export class DistantPeers {
   readonly #options: DistantPeersOptions

@@ -42,6 +42,9 @@ export interface GatewayDeps {
   readonly explain?: (error: unknown) => TideError | undefined
   /** Why clients may miss changes now; told to those who come meanwhile. */
   readonly trouble?: () => TideError | undefined
-  /** For metrics: a message of this type was heard, an error of this code told; `refused`: before the welcome, which ends the connection. */
+  /**
+   * For metrics: a message of this type was heard, an error of this code told; `refused`: before the welcome, which
+   * ends the connection.
+   */
   readonly count?: (event: 'message' | 'error' | 'refused', label: string) => void
 }

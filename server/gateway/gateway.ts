@@ -34,8 +34,8 @@ export interface Gateway {
   /** Connections now, greeted or not. */
   readonly connections: number
   /**
-   * Takes no more connections, lets the pushes that have begun end, and sends everyone elsewhere: one after the other, so
-   * that not all come to the other servers at once.
+   * Takes no more connections, lets the pushes that have begun end, and sends everyone elsewhere: one after the other,
+   * so that not all come to the other servers at once.
    */
   drain(): Promise<void>
   /** Tells everyone something that concerns all. */
@@ -47,7 +47,10 @@ export interface Gateway {
 /** Detects a dead peer within a minute, and keeps middleboxes from forgetting a quiet connection. Milliseconds. */
 const pingIntervalMs = 25_000
 const pingTimeoutMs = 20_000
-/** Clients are sent away at this pace, all of them within `drainMs`; each is asked to wait up to `returnMs`. Milliseconds. */
+/**
+ * Clients are sent away at this pace, all of them within `drainMs`; each is asked to wait up to `returnMs`.
+ * Milliseconds.
+ */
 const drainEachMs = 2
 const drainMs = 5000
 const returnMs = 500

@@ -11,7 +11,9 @@ const statusPage = readFileSync(new URL('./status-page.html', import.meta.url), 
 export interface Readiness extends Health {
   /** It is being stopped and sends its clients elsewhere. */
   readonly closing: boolean
-  /** Whether this server writes the change log or follows another one that does; null: the log is part of each commit. */
+  /**
+   * Whether this server writes the change log or follows another one that does; null: the log is part of each commit.
+   */
   readonly log: 'writer' | 'follower' | null
   /** Null without REDIS_URL. Not ok: everything works but presence across servers. */
   readonly redis: { readonly ok: boolean } | null
@@ -41,7 +43,10 @@ interface Reply {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** Answers GET /health, /health/system, /ready, /metrics and /, and the further routes; all else on the port is the WebSocket's. */
+/**
+ * Answers GET /health, /health/system, /ready, /metrics and /, and the further routes; all else on the port is the
+ * WebSocket's.
+ */
 export function createHttpHandler(deps: HttpDeps): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     if ((request.url ?? '').startsWith('/socket.io/')) return

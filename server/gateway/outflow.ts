@@ -10,9 +10,9 @@ export const mostUnread = 4 * 1024 * 1024
 const mostBeyond = 16 * 1024 * 1024
 
 /**
- * What one connection sends. A client that does not read must not fill the server's memory: while more than `mostUnread`
- * waits for it, requests with big answers wait (`room`), and of presence only the newest frame of each channel is kept.
- * What comes nevertheless is counted, and ends the connection in the end.
+ * What one connection sends. A client that does not read must not fill the server's memory: while more than
+ * `mostUnread` waits for it, requests with big answers wait (`room`), and of presence only the newest frame of each
+ * channel is kept. What comes nevertheless is counted, and ends the connection in the end.
  */
 export class Outflow {
   readonly #transport: GatewayTransport
@@ -63,7 +63,10 @@ export class Outflow {
     this.#transport.send(frame)
   }
 
-  /** Resolves when the client has read enough for another answer. Rejects with `closed` when it is gone. Undefined: at once. */
+  /**
+   * Resolves when the client has read enough for another answer. Rejects with `closed` when it is gone. Undefined: at
+   * once.
+   */
   room(): Promise<void> | undefined {
     if (!this.#isClosed && !this.#isFull()) return undefined
     if (this.#room) return this.#room.promise

@@ -22,8 +22,8 @@ const gatherMs = 50
 
 /**
  * Who is where right now. States live in memory only, are stamped with the identity of the session that set them, and
- * go with it; each session of the organization that follows the channel hears of changes. Those on other servers are known
- * as far as these tell (`distant-peers.ts`).
+ * go with it; each session of the organization that follows the channel hears of changes. Those on other servers are
+ * known as far as these tell (`distant-peers.ts`).
  */
 export class Presence {
   readonly #clock: Clock

@@ -22,12 +22,15 @@ export interface PushQueueOptions {
 }
 
 /**
- * Pushes that wait are applied together, so many at once: one transaction for all costs far less than one for each. More would keep
- * the rows that they write locked for longer.
+ * Pushes that wait are applied together, so many at once: one transaction for all costs far less than one for each.
+ * More would keep the rows that they write locked for longer.
  */
 const together = 4
 
-/** The pushes of one session, in the order they came, and only so many waiting. What comes while others are applied goes together. */
+/**
+ * The pushes of one session, in the order they came, and only so many waiting. What comes while others are applied goes
+ * together.
+ */
 export class PushQueue {
   readonly #options: PushQueueOptions
   readonly #waiting: Push[] = []
@@ -100,7 +103,10 @@ export class PushQueue {
     for (const { bytes } of pushes) this.#options.input.release(bytes)
   }
 
-  /** The next pushes that go together: each goes on where the one before ends. A repeat waits for the answer to the first. */
+  /**
+   * The next pushes that go together: each goes on where the one before ends. A repeat waits for the answer to the
+   * first.
+   */
   #take(): readonly Push[] {
     const next = this.#waiting.findIndex((push, index) => {
       const before = this.#waiting[index - 1]

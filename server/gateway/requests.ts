@@ -18,7 +18,10 @@ export class Requests {
     this.#input = input
   }
 
-  /** `bytes`: of the request. Rejects with `rate_limited`, or with `closed` when the connection ends before the work was begun. */
+  /**
+   * `bytes`: of the request. Rejects with `rate_limited`, or with `closed` when the connection ends before the work was
+   * begun.
+   */
   async run<T>(bytes: number, work: () => Promise<T>): Promise<T> {
     if (this.#count >= most)
       throw new TideError('rate_limited', `${most} requests wait already.`, { retryAfterMs: 1000 })

@@ -4,7 +4,9 @@ import type { UpOf } from '../../protocol/messages/up.ts'
 import type { Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 
-/** What a session needs of the rooms around it, besides `auth`; the simulation hands in others. Each throws `TideError`. */
+/**
+ * What a session needs of the rooms around it, besides `auth`; the simulation hands in others. Each throws `TideError`.
+ */
 
 export interface Pusher {
   /** Outcomes in the order of the mutations; each is stored, and a repeat gets the same. */
@@ -25,7 +27,10 @@ export interface ActionCaller {
 export interface GatewayTransport {
   /** Bytes that were sent and that the client has not taken. */
   readonly unread: number
-  /** Calls `listener` once, when the client has taken what was sent so far, or a good part of it. One listener at a time. */
+  /**
+   * Calls `listener` once, when the client has taken what was sent so far, or a good part of it. One listener at a
+   * time.
+   */
   onceDrained(listener: () => void): void
   send(frame: Uint8Array): void
   /** The client is known: from now on frames may be as large as messages may be. */

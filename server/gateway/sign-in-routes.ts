@@ -24,7 +24,10 @@ export interface SignInRoutesDeps {
 }
 
 const bodyBytes = 8 * 1024
-/** The hash of a password costs tens of milliseconds and 19 MiB. Those of one place wait behind each other, and the places take turns. */
+/**
+ * The hash of a password costs tens of milliseconds and 19 MiB. Those of one place wait behind each other, and the
+ * places take turns.
+ */
 const hashesAtOnce = 16
 const mostWaiting = 256
 const mostWaitingOfPlace = 32
@@ -55,8 +58,8 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 }
 
 /**
- * POST /auth/sign-in, /auth/accept, /auth/refresh, /auth/sign-out and /auth/password, with JSON both ways. Returns undefined for other paths.
- * Nothing is kept in cookies, so there is nothing for a foreign page to ride on.
+ * POST /auth/sign-in, /auth/accept, /auth/refresh, /auth/sign-out and /auth/password, with JSON both ways. Returns
+ * undefined for other paths. Nothing is kept in cookies, so there is nothing for a foreign page to ride on.
  */
 export function createSignInRoutes({
   signIn,

@@ -4,7 +4,9 @@ import { frameEvent } from '../../protocol/packet-codec.ts'
 import { mostUnread } from './outflow.ts'
 import type { GatewayTransport } from './seams.ts'
 
-/** A connection of socket.io. engine.io gives what waits to the socket in portions, the next one when the last is taken. */
+/**
+ * A connection of socket.io. engine.io gives what waits to the socket in portions, the next one when the last is taken.
+ */
 export class SocketTransport implements GatewayTransport {
   readonly #socket: Socket
   readonly #frameBytes: number
@@ -57,8 +59,9 @@ export class SocketTransport implements GatewayTransport {
 }
 
 /**
- * The most bytes of one frame on this connection; a larger one ends it when its header comes, before it is read. engine.io sets one
- * limit for all connections, and `ws` has no way to change that of one: where its receiver is not as it was, all stay at the first.
+ * The most bytes of one frame on this connection; a larger one ends it when its header comes, before it is read.
+ * engine.io sets one limit for all connections, and `ws` has no way to change that of one: where its receiver is not as
+ * it was, all stay at the first.
  */
 export function limitFrames(conn: Socket['conn'], bytes: number): void {
   const receiver = (conn as unknown as Carrier).transport.socket?._receiver

@@ -13,7 +13,10 @@ export function notice(error: TideError): Uint8Array {
   return messageFrame({ type: 'error', fatal: false, error: error.toBody() })
 }
 
-/** What is no TideError and nothing the database said is a bug: it is logged here and told as `internal`, without its text. */
+/**
+ * What is no TideError and nothing the database said is a bug: it is logged here and told as `internal`, without its
+ * text.
+ */
 export function toTideError(error: unknown, { log, explain }: Explaining): TideError {
   if (error instanceof TideError) return error
   const explained = explain?.(error)

@@ -49,7 +49,9 @@ export class AccessWatch {
     this.#changedAt = moment
   }
 
-  /** The changes, read in this snapshot, were dealt with. Answers whether somebody's access may have changed by them. */
+  /**
+   * The changes, read in this snapshot, were dealt with. Answers whether somebody's access may have changed by them.
+   */
   remember({ changes, moment }: Pick<Step, 'changes' | 'moment'>): boolean {
     let isRelevant = false
     for (const change of changes) {

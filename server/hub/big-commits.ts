@@ -9,7 +9,10 @@ import type { LogEntry } from './fold.ts'
 /** Entries of the log, or keys of a big commit, that are read at a time. */
 export const logChunk = 20_000
 
-/** `table_name` of the entry that stands for a commit whose keys are elsewhere: the log has one for each, however big it is. */
+/**
+ * `table_name` of the entry that stands for a commit whose keys are elsewhere: the log has one for each, however big it
+ * is.
+ */
 export const bigCommitsTable = 'sync.big_commits'
 
 /** Some keys of a big commit: how many there are of one table, channel, organization, operation and origin. */
@@ -38,8 +41,8 @@ export interface BigCommit {
 export type Wanted = Pick<AdvanceRequest, 'organizations' | 'follows' | 'followsTable' | 'watchAccess'>
 
 /**
- * Whether keys may concern whoever asks: they follow the channel, or what hangs under it cannot be told without reading. A big commit
- * that concerns nobody who asks is not read.
+ * Whether keys may concern whoever asks: they follow the channel, or what hangs under it cannot be told without
+ * reading. A big commit that concerns nobody who asks is not read.
  */
 export function mayConcern(
   { table, organizationId, channel, oldChannel, op }: BigPart,
@@ -89,7 +92,9 @@ function toPart(row: PartRow): BigPart {
   }
 }
 
-/** Keys after place $3, of some organizations and of none ($4, null: all), of some tables and channels ($5, null: all). */
+/**
+ * Keys after place $3, of some organizations and of none ($4, null: all), of some tables and channels ($5, null: all).
+ */
 const keysSql = `
 select n::float8 as n, organization_id::text as organization, channel, old_channel, table_name, row_id::text as row_id, op,
   mutation_id::text as mutation, origin_device_id::text as device

@@ -13,7 +13,9 @@ import { findRehangs, type Rehang } from './rehang.ts'
 export interface RowSource {
   /** Rows by id; those that are gone are missing. Undefined: they are too large to be kept. */
   byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, ReadRow> | undefined>
-  /** All rows that live in sub-channels; undefined when there are more than `limit`, or they are too large to be kept. */
+  /**
+   * All rows that live in sub-channels; undefined when there are more than `limit`, or they are too large to be kept.
+   */
   inChannels(table: CatalogTable, channels: readonly string[], limit: number): Promise<readonly ReadRow[] | undefined>
 }
 
@@ -66,8 +68,8 @@ export async function readChanges(
 }
 
 /**
- * A row that was changed, and then shown to somebody or taken from them: that is news also to a subscription that stands between the
- * two, so it bears the later position.
+ * A row that was changed, and then shown to somebody or taken from them: that is news also to a subscription that
+ * stands between the two, so it bears the later position.
  */
 function latest(own: Change, entered: Change): Change {
   if (entered.seq <= own.seq) return own

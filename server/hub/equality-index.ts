@@ -3,9 +3,9 @@ import type { Change } from './feed.ts'
 import type { Pin, Spec } from './spec.ts'
 
 /**
- * The specs of one channel, by what their filters ask for: a new row is looked up by its values, so that it costs what the
- * specs cost that it may match, however many others there are. Only for rows that nobody can hold yet: of any other row,
- * those whose filter it does not match may have to delete it.
+ * The specs of one channel, by what their filters ask for: a new row is looked up by its values, so that it costs what
+ * the specs cost that it may match, however many others there are. Only for rows that nobody can hold yet: of any other
+ * row, those whose filter it does not match may have to delete it.
  */
 export class EqualityIndex<E extends { readonly spec: Spec }> {
   /** Without any equality. */

@@ -16,11 +16,13 @@ import type { DevicePrincipal } from '../scope/principal.ts'
  */
 export interface Feed {
   /**
-   * Where the database stands. When its head is before `sought`, a commit that was told to somebody, it is asked of a log that holds all which is
-   * visible now: rejects with `timeout` when the log does not get there.
+   * Where the database stands. When its head is before `sought`, a commit that was told to somebody, it is asked of a
+   * log that holds all which is visible now: rejects with `timeout` when the log does not get there.
    */
   state(sought?: Seq): Promise<FeedState>
-  /** What changed after `from`, folded to the newest state per key. `tooFar` when that is more than a batch may hold. */
+  /**
+   * What changed after `from`, folded to the newest state per key. `tooFar` when that is more than a batch may hold.
+   */
   advance(from: Seq, request: AdvanceRequest): Promise<Step | TooFar>
   /** One page of all rows that a channel carries. */
   page(request: PageRequest): Promise<PageResult>
@@ -28,8 +30,8 @@ export interface Feed {
 }
 
 /**
- * Orders snapshots: of two, the one with the greater number sees more, and equal numbers see the same. Answers arrive in another
- * order than their snapshots were taken in; what a session may see is what the latest snapshot says.
+ * Orders snapshots: of two, the one with the greater number sees more, and equal numbers see the same. Answers arrive
+ * in another order than their snapshots were taken in; what a session may see is what the latest snapshot says.
  */
 export type Moment = number
 
@@ -83,7 +85,10 @@ export interface Step {
   readonly to: Seq
   /** There are commits after `to` that were not yet visible: ask again soon, nobody else will say. */
   readonly pending?: boolean
-  /** The snapshot sees commits beyond one that it does not see: nothing was read but access, and `at` says nothing. Ask again soon. */
+  /**
+   * The snapshot sees commits beyond one that it does not see: nothing was read but access, and `at` says nothing. Ask
+   * again soon.
+   */
   readonly torn?: true
   /** Server time of the snapshot, milliseconds since 1970. */
   readonly at: number
@@ -132,7 +137,9 @@ export interface Change {
   readonly formerHomes: readonly string[]
   /** Nobody can hold the row from before the step, so that a filter that does not match needs no delete. */
   readonly fresh: boolean
-  /** The row is gone and where it lived cannot be told: the delete (a key, no values) goes to its whole organization. */
+  /**
+   * The row is gone and where it lived cannot be told: the delete (a key, no values) goes to its whole organization.
+   */
   readonly everywhere: boolean
 }
 
@@ -164,7 +171,10 @@ export interface PageRequest {
 }
 
 export interface PageResult {
-  /** A commit that the snapshot of this page sees, with all before it: what came later has to be read once the pages are there. */
+  /**
+   * A commit that the snapshot of this page sees, with all before it: what came later has to be read once the pages are
+   * there.
+   */
   readonly from: Seq
   /** The newest commit that it sees: what completes the pages must not end before. */
   readonly shows: Seq

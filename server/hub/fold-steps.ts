@@ -1,10 +1,10 @@
 import type { Change, Step } from './feed.ts'
 
 /**
- * Neighbouring steps as one, from before the first to after the last: what a read over the same range would have found, without
- * reading. Undefined when they cannot tell: what a departure or a truncation takes away depends on what came after it. Access, credentials and canary
- * are the live loop's business and are left out. Telling of a row that it may be known costs a needless delete, so `fresh` is kept only
- * where one step names the row.
+ * Neighbouring steps as one, from before the first to after the last: what a read over the same range would have found,
+ * without reading. Undefined when they cannot tell: what a departure or a truncation takes away depends on what came
+ * after it. Access, credentials and canary are the live loop's business and are left out. Telling of a row that it may
+ * be known costs a needless delete, so `fresh` is kept only where one step names the row.
  */
 export function foldSteps(steps: readonly Step[]): Step | undefined {
   const [first] = steps

@@ -40,8 +40,8 @@ interface OpenKey {
 const credentialPrefix = 'access/'
 
 /**
- * Folds log entries to one per row: fold(a ++ b) = fold(a) then b, so the log can be read in chunks of any size. Entries
- * come in log order.
+ * Folds log entries to one per row: fold(a ++ b) = fold(a) then b, so the log can be read in chunks of any size.
+ * Entries come in log order.
  */
 export class Fold {
   readonly #keys = new Map<string, OpenKey>()

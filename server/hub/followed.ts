@@ -13,11 +13,16 @@ export interface Followed {
   readonly since: Seq | null
   /** Its next batch names it in `activated`. */
   readonly announced: boolean
-  /** The newest commit that its pages show: what completes them must not end before. Infinity: some came in an earlier session. */
+  /**
+   * The newest commit that its pages show: what completes them must not end before. Infinity: some came in an earlier
+   * session.
+   */
   readonly shown: number
 }
 
-/** What one read of a session's own covers: taken when the read begins, since subscriptions may come and go meanwhile. */
+/**
+ * What one read of a session's own covers: taken when the read begins, since subscriptions may come and go meanwhile.
+ */
 export interface ReadPlan {
   readonly from: Seq
   readonly followed: readonly Followed[]
@@ -30,7 +35,10 @@ export interface ReadPlan {
 
 const nothing: readonly Followed[] = []
 
-/** The subscriptions of one session, kept in step with the channel index of the hub. Most sessions have few, so they are a list. */
+/**
+ * The subscriptions of one session, kept in step with the channel index of the hub. Most sessions have few, so they are
+ * a list.
+ */
 export class FollowedSet {
   readonly #index: ChannelIndex
   #all = nothing
@@ -100,8 +108,8 @@ export class FollowedSet {
   }
 
   /**
-   * Takes a subscription in, in place of one of the same id; its pages are still to come. A repeat changes nothing: what
-   * is active stays so, and pages and `activate` mean the same for it.
+   * Takes a subscription in, in place of one of the same id; its pages are still to come. A repeat changes nothing:
+   * what is active stays so, and pages and `activate` mean the same for it.
    */
   stage(id: string, spec: Spec): void {
     if (this.#find(id)?.spec.key === spec.key) return

@@ -5,8 +5,9 @@ import type { Feed, FeedState } from './feed.ts'
 import type { Beginning } from './hub-session.ts'
 
 /**
- * How the history that was followed ended, when the database is found to have another one. `goes on`: the new one holds all that was
- * told. `went back`: it goes on from an earlier position of it. `is another`: nothing is known to be of both.
+ * How the history that was followed ended, when the database is found to have another one. `goes on`: the new one holds
+ * all that was told. `went back`: it goes on from an earlier position of it. `is another`: nothing is known to be of
+ * both.
  */
 export type Ending = 'goes on' | 'went back' | 'is another'
 
@@ -20,8 +21,9 @@ export interface HistoryHost {
 const maxRefused = 10_000
 
 /**
- * Which history the database has, by its epochs, and which cursors are of it. Looks are taken one after the other, so that the answer of
- * an earlier one is never adopted after a later one; who asks while one is under way shares the next.
+ * Which history the database has, by its epochs, and which cursors are of it. Looks are taken one after the other, so
+ * that the answer of an earlier one is never adopted after a later one; who asks while one is under way shares the
+ * next.
  */
 export class History {
   readonly #feed: Feed
@@ -29,8 +31,8 @@ export class History {
   /** Answers as a function, so that one failure is told to all who share it instead of being repeated for each. */
   readonly #looks = new Batcher<Seq, () => FeedState>((sought) => this.#lookFor(sought), Number.POSITIVE_INFINITY)
   /**
-   * Where sessions stood that were too far behind, by device: its next hello must bootstrap. Its cursor may be an earlier one, for what
-   * was sent last may not have reached it.
+   * Where sessions stood that were too far behind, by device: its next hello must bootstrap. Its cursor may be an
+   * earlier one, for what was sent last may not have reached it.
    */
   readonly #refused = new BoundedMap<string, Seq>(maxRefused)
   #epoch = ''
@@ -55,16 +57,17 @@ export class History {
   }
 
   /**
-   * Asks the database where it stands, and adopts its history when it is another one. `sought`: that commit was told to somebody, by
-   * this server or another one, perhaps before it was in the log.
+   * Asks the database where it stands, and adopts its history when it is another one. `sought`: that commit was told to
+   * somebody, by this server or another one, perhaps before it was in the log.
    */
   async look(sought: Seq = zeroSeq): Promise<FeedState> {
     return (await this.#looks.ask(sought))()
   }
 
   /**
-   * Where a session begins: at its cursor, when that is of this history, not ahead, and not behind what the log still holds. Looks
-   * at the database when the cursor says something that this server does not know yet: another one may have been faster.
+   * Where a session begins: at its cursor, when that is of this history, not ahead, and not behind what the log still
+   * holds. Looks at the database when the cursor says something that this server does not know yet: another one may
+   * have been faster.
    */
   async beginning(deviceId: string, cursor: Cursor | null): Promise<Beginning> {
     const refused = this.#refused.get(deviceId)

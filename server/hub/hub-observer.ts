@@ -7,7 +7,10 @@ export interface ObservedStep {
   readonly changes: number
   /** Client writes whose commits are in it. */
   readonly marks: readonly Mark[]
-  /** Milliseconds from the commit of a sign of life that it holds to its snapshot, by the database's clock; null: not known, or none. */
+  /**
+   * Milliseconds from the commit of a sign of life that it holds to its snapshot, by the database's clock; null: not
+   * known, or none.
+   */
   readonly canaryMs: number | null
   /** `clock.monotonic()` when the read of the step began, when it had been read, and when all sessions had been fed. */
   readonly askedAt: number

@@ -4,7 +4,9 @@ import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
 
 const maxPrincipals = 1000
 
-/** One object for equal accesses of a principal: a fleet of agents that comes with one identity holds its channels once. */
+/**
+ * One object for equal accesses of a principal: a fleet of agents that comes with one identity holds its channels once.
+ */
 export class KnownAccess {
   readonly #known = new BoundedMap<string, Access>(maxPrincipals)
 

@@ -19,9 +19,9 @@ export interface HubLimits {
   /** Changes kept in memory for sessions that are a little behind. */
   readonly ringChanges: number
   /**
-   * Milliseconds between the beginnings of two steps of the live loop, so that what is committed in quick succession is one step. The first
-   * commit after a while waits for nothing. At least `gatherMs`; more while steps take long, up to `longestGatherMs`. While there is no session
-   * that would be kept waiting, `idleGatherMs`.
+   * Milliseconds between the beginnings of two steps of the live loop, so that what is committed in quick succession is
+   * one step. The first commit after a while waits for nothing. At least `gatherMs`; more while steps take long, up to
+   * `longestGatherMs`. While there is no session that would be kept waiting, `idleGatherMs`.
    */
   readonly gatherMs: number
   readonly longestGatherMs: number

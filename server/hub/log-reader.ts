@@ -24,14 +24,16 @@ export async function formerEpochs(query: SqlQuery): Promise<ReadonlyMap<string,
 }
 
 /**
- * Where the run of Postgres before this one ended in the log; zero: nothing is known of it. Every snapshot sees the commits up to there,
- * for none of that run goes on.
+ * Where the run of Postgres before this one ended in the log; zero: nothing is known of it. Every snapshot sees the
+ * commits up to there, for none of that run goes on.
  */
 export async function endOfFormer(query: SqlQuery): Promise<Seq> {
   return toSeq(Math.max(0, ...(await formerEpochs(query)).values()))
 }
 
-/** A commit that was told in an epoch, as the WAL has it. `at`: seconds since 1970; the log has it to the millisecond. */
+/**
+ * A commit that was told in an epoch, as the WAL has it. `at`: seconds since 1970; the log has it to the millisecond.
+ */
 export interface ToldCommit {
   readonly epoch: string
   readonly seq: Seq
@@ -47,16 +49,18 @@ where f.epoch = $1 and f.heir = h.epoch and f.ended_at < $2 and exists (
 returning 1 as proven`
 
 /**
- * Postgres ended after a commit was told and before it was in the log: then its epoch was taken to end before it. A log that
- * holds just this commit, by its position, transaction and time, has all of that epoch up to it. False: it does not hold it.
+ * Postgres ended after a commit was told and before it was in the log: then its epoch was taken to end before it. A log
+ * that holds just this commit, by its position, transaction and time, has all of that epoch up to it. False: it does
+ * not hold it.
  */
 export async function continueFormer(log: SqlQuery, { epoch, seq, xid, at }: ToldCommit): Promise<boolean> {
   return (await log({ text: continueSql, values: [epoch, seq, xid, at] })).length > 0
 }
 
 /**
- * Entries after a position, of some organizations ($3, null: all) and of none, in chunks, and up to where the log is pruned at that moment: one row without
- * an entry when there are none. By primary key (seq, ordinal): cost follows what was changed, not the length of the log.
+ * Entries after a position, of some organizations ($3, null: all) and of none, in chunks, and up to where the log is
+ * pruned at that moment: one row without an entry when there are none. By primary key (seq, ordinal): cost follows what
+ * was changed, not the length of the log.
  */
 const entriesSql = `
 select h.pruned_through_seq::text as pruned, e.*
@@ -80,8 +84,8 @@ select count(*)::float8 as rows from (
 const prunedSql = `select pruned_through_seq::text as pruned from sync_heads where id = 1`
 
 /**
- * When the log was written after the commits: the last one before the first that the snapshot ($1) does not see, the last of all, and the last that the
- * snapshot sees.
+ * When the log was written after the commits: the last one before the first that the snapshot ($1) does not see, the
+ * last of all, and the last that the snapshot sees.
  */
 const visibleHeadSql = `
 with hidden as materialized (
@@ -118,7 +122,10 @@ interface EntryRow {
   readonly device: string | null
 }
 
-/** Where a snapshot ends in the log, when the log is written after the commits. `pending`: the log has more, which will soon be visible. */
+/**
+ * Where a snapshot ends in the log, when the log is written after the commits. `pending`: the log has more, which will
+ * soon be visible.
+ */
 export async function visibleHead(
   snapshot: string,
   log: SqlQuery,
@@ -143,8 +150,9 @@ export interface FoldOptions extends Wanted {
 }
 
 /**
- * Folds the entries in (from, to]. Undefined: more than `maxKeys` rows were touched, or the log was pruned meanwhile. Of a log that is longer than
- * a chunk the rows are counted first, so that memory follows what can be sent, and a replica that was away for long is told soon.
+ * Folds the entries in (from, to]. Undefined: more than `maxKeys` rows were touched, or the log was pruned meanwhile.
+ * Of a log that is longer than a chunk the rows are counted first, so that memory follows what can be sent, and a
+ * replica that was away for long is told soon.
  */
 export async function foldLog(log: SqlQuery, options: FoldOptions): Promise<Fold | undefined> {
   const { from, to, maxKeys } = options
@@ -185,7 +193,10 @@ async function prunedThrough(log: SqlQuery): Promise<number> {
   return Number(row?.pruned ?? 0)
 }
 
-/** Adds what may concern somebody; of the rest only whose writes they were. False: that is too much, or the commit is pruned. */
+/**
+ * Adds what may concern somebody; of the rest only whose writes they were. False: that is too much, or the commit is
+ * pruned.
+ */
 async function addBigCommit(log: SqlQuery, seq: Seq, fold: Fold, options: FoldOptions): Promise<boolean> {
   const commit = await readBigCommit(log, seq)
   if (!commit) return false

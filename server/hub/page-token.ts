@@ -1,7 +1,10 @@
 import { TideError } from '../../protocol/error.ts'
 import { isRowId } from '../../lib/uuid.ts'
 
-/** Where a bootstrap goes on: index into the tables of the selection, and the last id sent of that table. Opaque to clients. */
+/**
+ * Where a bootstrap goes on: index into the tables of the selection, and the last id sent of that table. Opaque to
+ * clients.
+ */
 export interface PagePlace {
   readonly table: number
   readonly afterId: string | null

@@ -89,7 +89,10 @@ export class Pages {
     this.#first.clear()
   }
 
-  /** Reads a page that nobody has asked for yet, if nobody waits for the slot; kept until it is taken, or for two seconds. */
+  /**
+   * Reads a page that nobody has asked for yet, if nobody waits for the slot; kept until it is taken, or for two
+   * seconds.
+   */
   readAhead(asked: PageAsked, by: object): PageAhead | undefined {
     if (this.#ahead >= pagesAhead || !this.#slots.isFree) return undefined
     this.#ahead++
@@ -135,8 +138,8 @@ export interface PageAhead {
 }
 
 /**
- * The pages of one session: while one is on its way, the next is read. It is read after the session's first page, so it is
- * no older; and it serves this session alone.
+ * The pages of one session: while one is on its way, the next is read. It is read after the session's first page, so it
+ * is no older; and it serves this session alone.
  */
 export class PageStream {
   readonly #pages: Pages

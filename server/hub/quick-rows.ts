@@ -71,7 +71,9 @@ export class QuickRows {
   }
 }
 
-/** Reads rows of one table by id, each behind the fields of `Head` and its `xmin`. Without any there is one of nulls. */
+/**
+ * Reads rows of one table by id, each behind the fields of `Head` and its `xmin`. Without any there is one of nulls.
+ */
 class KeyStatement {
   readonly decoder: RowDecoder
   readonly #one: pg.QueryConfig

@@ -1,8 +1,10 @@
 /**
- * The live way to a step while the log is written here: its newest commits are in memory (`ChangeSource.recent`), often before they are in the log, and rows are read as they
- * are now, one statement for each table. No snapshot waits for the log: each row proves by itself that no commit beyond the step is in it.
- * It does when one of the step's own transactions wrote it (`xmin`). Its version would prove nothing: versions begin anew when a row is
- * deleted and made again, so a later commit may bring it to the same one. What cannot be proven is not answered, and is read the slow way.
+ * The live way to a step while the log is written here: its newest commits are in memory (`ChangeSource.recent`), often
+ * before they are in the log, and rows are read as they are now, one statement for each table. No snapshot waits for
+ * the log: each row proves by itself that no commit beyond the step is in it. It does when one of the step's own
+ * transactions wrote it (`xmin`). Its version would prove nothing: versions begin anew when a row is deleted and made
+ * again, so a later commit may bring it to the same one. What cannot be proven is not answered, and is read the slow
+ * way.
  */
 import { isSubChannel } from '../../protocol/rows/channel.ts'
 import type { Row } from '../../protocol/rows/row.ts'
@@ -41,8 +43,8 @@ export interface QuickRead {
 }
 
 /**
- * Reads the rows that somebody follows of what the commits changed, up to the first sign of life: that tells when all was seen, which only
- * a snapshot that waited for the log knows. Undefined: it has to be read the slow way.
+ * Reads the rows that somebody follows of what the commits changed, up to the first sign of life: that tells when all
+ * was seen, which only a snapshot that waited for the log knows. Undefined: it has to be read the slow way.
  */
 export async function readQuickly(
   recent: readonly RecentCommit[],
@@ -70,7 +72,10 @@ function isSignOfLife({ keys }: RecentCommit): boolean {
   return keys.some(({ op, origin }) => op === 'mark' && origin.mutation_id === null)
 }
 
-/** Only rows that are found in the channels which they name: nobody's access changes, nothing hangs under them, and no table was emptied. */
+/**
+ * Only rows that are found in the channels which they name: nobody's access changes, nothing hangs under them, and no
+ * table was emptied.
+ */
 function isPlain(fold: Fold, { kindOf, grantedBy }: Pick<Homes, 'kindOf' | 'grantedBy'>): boolean {
   if (fold.resets.length > 0) return false
   return fold

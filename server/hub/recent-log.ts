@@ -43,8 +43,8 @@ export function foldRecent(
 }
 
 /**
- * Whether a snapshot (xmin:xmax:xip,…) sees a transaction that has committed, by the lower half of its id: `pg_visible_in_snapshot`.
- * The whole id is the one nearest to xmax, since nobody is two billion transactions behind.
+ * Whether a snapshot (xmin:xmax:xip,…) sees a transaction that has committed, by the lower half of its id:
+ * `pg_visible_in_snapshot`. The whole id is the one nearest to xmax, since nobody is two billion transactions behind.
  */
 function sightOf(snapshot: string): (half: number) => boolean {
   const [xmin = 0, xmax = 0] = snapshot.split(':', 2).map(Number)

@@ -43,8 +43,9 @@ export function selectionSql({
 }
 
 /**
- * One statement that says which of the tables from `first` on have rows in the channel, as indices: a channel carries rows of
- * few of its tables, and asking each would cost a bootstrap a round trip per table. Filters are left out. Undefined: there is nothing to ask.
+ * One statement that says which of the tables from `first` on have rows in the channel, as indices: a channel carries
+ * rows of few of its tables, and asking each would cost a bootstrap a round trip per table. Filters are left out.
+ * Undefined: there is nothing to ask.
  */
 export function occupiedSql(
   catalog: Catalog,

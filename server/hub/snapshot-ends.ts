@@ -48,8 +48,8 @@ export class SnapshotEnds {
 
   /**
    * In the log as it is now. `floor` is `seen` from before the snapshot was taken: a later snapshot may have raised it
-   * since. Who has seen nothing of this run of Postgres begins where the run before ended: a log that is kept for ever is not read
-   * from its beginning at each start.
+   * since. Who has seen nothing of this run of Postgres begins where the run before ended: a log that is kept for ever
+   * is not read from its beginning at each start.
    */
   async known(snap: Snapshot, floor: Floor, log = snap.query): Promise<SnapshotEnd> {
     const from = floor.run === snap.place.run ? floor.seq : await endOfFormer(snap.query)

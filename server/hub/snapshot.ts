@@ -38,8 +38,9 @@ interface StateRow {
 }
 
 /**
- * Runs `read` in a snapshot, on a connection of its own. Opening takes one round trip, in which the position is read too. A statement that takes longer
- * than the deadline is cancelled, so that a heavy read cannot hold the snapshot (and, embedded, the whole database).
+ * Runs `read` in a snapshot, on a connection of its own. Opening takes one round trip, in which the position is read
+ * too. A statement that takes longer than the deadline is cancelled, so that a heavy read cannot hold the snapshot
+ * (and, embedded, the whole database).
  */
 export async function inSnapshot<T>(
   pool: pg.Pool,
@@ -73,8 +74,8 @@ export async function inSnapshot<T>(
 }
 
 /**
- * How many transactions had ended when a snapshot xmin:xmax:xip was taken: all below xmax but those in xip. One that ends raises
- * the number, and nothing lowers it, so on one server it orders snapshots exactly as they were taken.
+ * How many transactions had ended when a snapshot xmin:xmax:xip was taken: all below xmax but those in xip. One that
+ * ends raises the number, and nothing lowers it, so on one server it orders snapshots exactly as they were taken.
  */
 export function momentOf(snapshot: string): Moment {
   const [, xmax = '', xip = ''] = snapshot.split(':')

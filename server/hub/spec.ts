@@ -18,7 +18,10 @@ export interface Spec {
   readonly selection: Selection
   readonly tables: ReadonlySet<string>
   readonly matchers: ReadonlyMap<string, (row: Row) => boolean>
-  /** By table: a value that a row must have to match its filter. Tables whose filter asks for no single value are absent. */
+  /**
+   * By table: a value that a row must have to match its filter. Tables whose filter asks for no single value are
+   * absent.
+   */
   readonly pins: ReadonlyMap<string, Pin>
 }
 
@@ -67,8 +70,8 @@ export function toSpec(
 const mobileGates = ['mobileSyncEnabled', 'mobileVisible'] as const
 
 /**
- * A mobile device follows fewer rows of some tables, whatever it asks for. As a filter like any other it holds for pages, live
- * batches, catch-up and verification alike, and a row that changes sides comes and goes.
+ * A mobile device follows fewer rows of some tables, whatever it asks for. As a filter like any other it holds for
+ * pages, live batches, catch-up and verification alike, and a row that changes sides comes and goes.
  */
 function forMobiles(
   asked: Readonly<Record<string, Filter>>,

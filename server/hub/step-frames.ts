@@ -69,7 +69,9 @@ export class StepFrames {
     return batch
   }
 
-  /** Those of the specs that have hits, and a name for just these. Sessions that follow the same hand in the same list. */
+  /**
+   * Those of the specs that have hits, and a name for just these. Sessions that follow the same hand in the same list.
+   */
   #combine(specs: readonly Spec[]): Combination {
     const known = this.#combinations.get(specs)
     if (known) return known

@@ -13,8 +13,8 @@ export interface VerifyRequest {
 const mostRefs = 16
 
 /**
- * What a session wants to have counted, in the order it asked. A count reads every row, so one count of a subscription answers all who
- * ask for it meanwhile.
+ * What a session wants to have counted, in the order it asked. A count reads every row, so one count of a subscription
+ * answers all who ask for it meanwhile.
  */
 export class VerifyQueue {
   readonly #waiting: { readonly followed: Followed; readonly refs: number[] }[] = []

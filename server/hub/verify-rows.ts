@@ -6,7 +6,10 @@ import type { VerifiedTable } from './feed.ts'
 /** What a statement for `sumRows` selects. As text: its bytes are the same in either format of the wire. */
 export const summedColumns = 't.id::text, t.version::text'
 
-/** Counts and hashes of a table's rows, each forgotten as soon as it has come. Undefined: nothing of the table is selected. */
+/**
+ * Counts and hashes of a table's rows, each forgotten as soon as it has come. Undefined: nothing of the table is
+ * selected.
+ */
 export async function sumRows(
   table: string,
   statement: SqlStatement | undefined,

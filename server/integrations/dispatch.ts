@@ -56,8 +56,8 @@ const subscriptionsAtOnce = 8
 const eventsAtOnce = 50
 
 /**
- * Leases subscriptions of webhooks that have something to deliver. An integration of a project gets the events of that; one of the
- * organization those of projects that everybody in it sees.
+ * Leases subscriptions of webhooks that have something to deliver. An integration of a project gets the events of that;
+ * one of the organization those of projects that everybody in it sees.
  */
 const claimSql = `
 with due as (
@@ -84,7 +84,9 @@ left join lateral (
   select * from event_replays r where r.subscription_id = s.id and r.status in ('pending', 'running') and not r.dry_run order by r.created_at limit 1
 ) r on true`
 
-/** Delivers what waits for webhooks: each subscription in order, several side by side. Returns whether there was any. */
+/**
+ * Delivers what waits for webhooks: each subscription in order, several side by side. Returns whether there was any.
+ */
 export async function dispatch(deps: DispatchDeps): Promise<boolean> {
   const { rows } = await deps.pool.query<DueRow>({ name: 'dispatch_claim', text: claimSql, values: [leaseMs(deps)] })
   await Promise.all(rows.map((row) => serve(deps, row)))

@@ -43,7 +43,10 @@ const baseSql = `
 select local, remote, sending, past, case when exists (select from sync_conflicts c where c.id = b.conflict_id and c.status = 'open') then conflict_id end as conflict
 from sync.issue_bases b where link_id = $1 and task_id = $2 for update`
 
-/** In the name of whoever made the task or the integration, for they may settle it; else of an owner of the organization. */
+/**
+ * In the name of whoever made the task or the integration, for they may settle it; else of an owner of the
+ * organization.
+ */
 const conflictSql = `
 insert into sync_conflicts (organization_id, channel, user_id, agent_id, mutation_id, table_name, row_id, kind, server_version, fields, client_patch, note)
 select t.organization_id, t.channel, p.user_id, p.agent_id, sync.uuid_v7(), 'tasks', t.id, 'field', t.version, $3::jsonb,
@@ -73,9 +76,10 @@ where l.id = $1 and l.sync_direction in ('push', 'both') and i.status in ('activ
 const pastKept = 12
 
 /**
- * In the given transaction, which names its integration in `app.integration_id`: brings the task of a link up to date with its issue, field by
- * field against what both last agreed on. `told`: the issue is the answer to a push. Undefined as issue: the platform did not say how it is.
- * What both sides changed stays as the task has it (with `pull`: as the issue has it), and the other value is kept in an open conflict.
+ * In the given transaction, which names its integration in `app.integration_id`: brings the task of a link up to date
+ * with its issue, field by field against what both last agreed on. `told`: the issue is the answer to a push. Undefined
+ * as issue: the platform did not say how it is. What both sides changed stays as the task has it (with `pull`: as the
+ * issue has it), and the other value is kept in an open conflict.
  */
 export async function followIssue(
   client: PoolClient,
@@ -160,7 +164,9 @@ async function writeTask(client: PoolClient, link: LinkRow, set: Partial<TaskFie
   return rows[0]?.version ?? link.version
 }
 
-/** The values that lost, in the conflict of this link that is still open, or in another one; and an event that says so. */
+/**
+ * The values that lost, in the conflict of this link that is still open, or in another one; and an event that says so.
+ */
 async function keepConflict(
   client: PoolClient,
   linkId: string,

@@ -55,8 +55,8 @@ export interface Inbound {
   /** Throws `not_found` for an endpoint that there is not. */
   find(endpointKey: string): Promise<Endpoint>
   /**
-   * Takes a webhook. Throws `signature_invalid` when the sender cannot be who the endpoint is for (then nothing is stored),
-   * `bad_message`, and what reading the secret throws.
+   * Takes a webhook. Throws `signature_invalid` when the sender cannot be who the endpoint is for (then nothing is
+   * stored), `bad_message`, and what reading the secret throws.
    */
   take(endpoint: Endpoint, sent: Omit<Sent, 'now'>): Promise<Received>
 }

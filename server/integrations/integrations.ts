@@ -1,6 +1,6 @@
 /**
- * What comes from other platforms and goes to them: webhooks that are taken when their signature is good, dealt with once and in
- * order; issues that follow their tasks; events that are delivered to addresses somebody configured.
+ * What comes from other platforms and goes to them: webhooks that are taken when their signature is good, dealt with
+ * once and in order; issues that follow their tasks; events that are delivered to addresses somebody configured.
  */
 import type { IncomingMessage } from 'node:http'
 import type pg from 'pg'

@@ -39,8 +39,9 @@ where l.id = $1 and l.deleted_at is null and t.deleted_at is null and i.status i
 const answerBytes = 512 * 1024
 
 /**
- * Tells an issue what was changed in its task: title, description, and whether it is open. Answers the status of the platform; undefined when the link is
- * gone, or the issue knows it all. Of Linear the state is set when `syncSettings.states` names the id of one for the status of the task.
+ * Tells an issue what was changed in its task: title, description, and whether it is open. Answers the status of the
+ * platform; undefined when the link is gone, or the issue knows it all. Of Linear the state is set when
+ * `syncSettings.states` names the id of one for the status of the task.
  */
 export async function pushIssue(
   { pool, credentials, allowPrivate, timeoutMs }: IssuePushDeps,

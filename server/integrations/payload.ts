@@ -27,7 +27,9 @@ export interface IssueChange {
   readonly updatedAt: string | null
 }
 
-/** Reads a body whose signature is good. Throws `bad_message` when it is not JSON, or the form that the platform sends. */
+/**
+ * Reads a body whose signature is good. Throws `bad_message` when it is not JSON, or the form that the platform sends.
+ */
 export function readDelivery(provider: Provider, { headers, body }: Sent): Delivery {
   const payload = parse(headers, body)
   const header = (name: string): string | undefined => {

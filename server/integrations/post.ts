@@ -1,4 +1,7 @@
-/** One request to an address that somebody configured: never redirected, never longer than its time, and only to public addresses. */
+/**
+ * One request to an address that somebody configured: never redirected, never longer than its time, and only to public
+ * addresses.
+ */
 import { lookup as lookUp, type LookupAddress } from 'node:dns'
 import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'

@@ -15,7 +15,8 @@ export interface RefreshDeps {
 
 /**
  * Where tokens of OAuth are renewed.
- * - GitHub: https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens
+ * - GitHub:
+ *   https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/refreshing-user-access-tokens
  * - Linear: https://linear.app/developers/oauth-2-0-authentication
  */
 const tokenUrls: ReadonlyMap<string, string> = new Map([

@@ -23,7 +23,9 @@ const bodyBytes = 1024 * 1024
 const bodyMs = 10_000
 /** Steps that use the database, of all senders together: each ends soon. */
 const atOnce = 32
-/** Bodies that are on their way. An organization has its own share, so that a slow sender stops nobody else's webhooks. */
+/**
+ * Bodies that are on their way. An organization has its own share, so that a slow sender stops nobody else's webhooks.
+ */
 const bodiesAtOnce = 256
 const bodiesOfOrganization = 32
 

@@ -1,11 +1,14 @@
 /**
- * Who sent a webhook: the schemes of the platforms, over the raw body. Pure, and constant in time where a secret is compared.
+ * Who sent a webhook: the schemes of the platforms, over the raw body. Pure, and constant in time where a secret is
+ * compared.
  *
  * - GitHub: `X-Hub-Signature-256: sha256=<hex of HMAC-SHA-256(body)>`
  * - Linear: `Linear-Signature: <hex of HMAC-SHA-256(body)>`, and `webhookTimestamp` in the body, within a minute
- * - Slack: `X-Slack-Signature: v0=<hex of HMAC-SHA-256("v0:<timestamp>:<body>")>`, and the timestamp within five minutes
- * - generic: Standard Webhooks (standardwebhooks.com): `webhook-signature: v1,<base64 of HMAC-SHA-256("<id>.<timestamp>.<body>")> …`,
- *   and the timestamp within five minutes. Tidewire signs what it sends in this way.
+ * - Slack: `X-Slack-Signature: v0=<hex of HMAC-SHA-256("v0:<timestamp>:<body>")>`, and the timestamp within five
+ *   minutes
+ * - generic: Standard Webhooks (standardwebhooks.com): `webhook-signature: v1,<base64 of
+ *   HMAC-SHA-256("<id>.<timestamp>.<body>")> …`, and the timestamp within five minutes. Tidewire signs what it sends in
+ *   this way.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'

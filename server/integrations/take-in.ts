@@ -28,7 +28,10 @@ export interface StoredEvent {
 /** Characters of a payload that travel with the event; a larger one is looked up by its id. */
 const payloadLength = 64_000
 
-/** In the given transaction: publishes an event, brings a linked task up to date, and starts pipelines. Returns whether anything but the event came of it. */
+/**
+ * In the given transaction: publishes an event, brings a linked task up to date, and starts pipelines. Returns whether
+ * anything but the event came of it.
+ */
 export async function takeIn(client: PoolClient, event: StoredEvent): Promise<void> {
   // What is written here does not go back to where it came from.
   await client.query(`select set_config('app.integration_id', $1, true)`, [event.integration])
@@ -80,8 +83,8 @@ const ownRepositories = `
 const isProtected = `exists (select from sync.branch_rules g where g.repository_id = b.repository_id and b.name ~ g.matches)`
 
 /**
- * Repositories that the organization has under this name; of an integration of a project those of that project. A branch is for the task that
- * its name says: by its id, or by an issue that is linked to it.
+ * Repositories that the organization has under this name; of an integration of a project those of that project. A
+ * branch is for the task that its name says: by its id, or by an issue that is linked to it.
  */
 const trackBranchSql = `
 with tracked as (

@@ -27,8 +27,8 @@ const backoff = { minMs: 2000, maxMs: 10 * 60_000 }
 const leaseMs = 60_000
 
 /**
- * The oldest of each integration and direction, when its time has come; what is behind it waits, so that events are dealt with in
- * the order in which they came. It is leased, so that nothing is locked while a platform is asked.
+ * The oldest of each integration and direction, when its time has come; what is behind it waits, so that events are
+ * dealt with in the order in which they came. It is leased, so that nothing is locked while a platform is asked.
  */
 const claimSql = `
 with head as (

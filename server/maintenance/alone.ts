@@ -1,9 +1,9 @@
 import pg from 'pg'
 
 /**
- * First half of the advisory locks by which servers and commands share the jobs; the second is the job's. Any constant does.
- * Session locks: the end of the connection, however it comes, frees them. The connections of the embedded database are one session,
- * so there two runs of a job share the work instead.
+ * First half of the advisory locks by which servers and commands share the jobs; the second is the job's. Any constant
+ * does. Session locks: the end of the connection, however it comes, frees them. The connections of the embedded
+ * database are one session, so there two runs of a job share the work instead.
  */
 export const maintenanceLock = 7_164_902
 
@@ -24,8 +24,8 @@ const locks = {
 } as const
 
 /**
- * Runs a job of all servers together; undefined: another one is at it, and nothing was done. The lock has a connection of its own: the
- * job takes those of the pool, and a small pool would have none left for it.
+ * Runs a job of all servers together; undefined: another one is at it, and nothing was done. The lock has a connection
+ * of its own: the job takes those of the pool, and a small pool would have none left for it.
  */
 export async function alone<T>(pool: pg.Pool, job: keyof typeof locks, run: () => Promise<T>): Promise<T | undefined> {
   const client = new pg.Client(pool.options)

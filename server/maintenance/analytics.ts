@@ -23,8 +23,9 @@ export interface RefreshOptions {
 }
 
 /**
- * Works the analytics out anew, view by view: each is one transaction, during which its readers go on reading the old content.
- * Undefined: another server is at it, or was within `unlessDoneMs`. Throws `invalid_value` for a name that is none.
+ * Works the analytics out anew, view by view: each is one transaction, during which its readers go on reading the old
+ * content. Undefined: another server is at it, or was within `unlessDoneMs`. Throws `invalid_value` for a name that is
+ * none.
  */
 export async function refreshAnalytics(
   pool: pg.Pool,

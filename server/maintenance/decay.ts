@@ -7,7 +7,10 @@ export interface DecayOptions {
   readonly pool: pg.Pool
   /** Memories in one statement, so that nobody waits long for a row. */
   readonly batch?: number
-  /** Not when it was done within so many milliseconds, by default 12 hours: two runs in one night let a memory fade two steps. */
+  /**
+   * Not when it was done within so many milliseconds, by default 12 hours: two runs in one night let a memory fade two
+   * steps.
+   */
   readonly unlessDoneMs?: number
   /** In one transaction that is taken back: it only says how many would change. */
   readonly dryRun?: boolean
@@ -21,8 +24,8 @@ export interface DecayOptions {
 const nightMs = 12 * 60 * 60_000
 
 /**
- * Lets memories fade: those that are of little use become colder, cold ones are archived, and what has expired says so. Answers
- * how many changed; undefined when it was done already, or another server is at it.
+ * Lets memories fade: those that are of little use become colder, cold ones are archived, and what has expired says so.
+ * Answers how many changed; undefined when it was done already, or another server is at it.
  */
 export async function decayMemories(options: DecayOptions): Promise<number | undefined> {
   const { pool, unlessDoneMs = nightMs, dryRun = false, triggeredBy = 'schedule' } = options

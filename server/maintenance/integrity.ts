@@ -19,7 +19,8 @@ export interface IntegrityOptions {
 }
 
 /**
- * Looks for what foreign keys cannot hold; changes nothing. Undefined: another server is at it, or was within `unlessDoneMs`.
+ * Looks for what foreign keys cannot hold; changes nothing. Undefined: another server is at it, or was within
+ * `unlessDoneMs`.
  */
 export async function checkIntegrity(
   pool: pg.Pool,

@@ -32,8 +32,8 @@ export async function wantingPartitions(db: Pick<pg.Pool, 'query'>): Promise<Wan
 }
 
 /**
- * Makes the months of the logs, and moves there what waits for them; recorded when there was something to do. Answers how many
- * months it made; undefined: another server is at it.
+ * Makes the months of the logs, and moves there what waits for them; recorded when there was something to do. Answers
+ * how many months it made; undefined: another server is at it.
  */
 export async function ensurePartitions({
   pool,

@@ -22,7 +22,10 @@ interface Scheduled {
   readonly since: Date
 }
 
-/** A change of a pipeline is no reason to make up for what its new schedule would have asked for before; looks are so far apart at most. */
+/**
+ * A change of a pipeline is no reason to make up for what its new schedule would have asked for before; looks are so
+ * far apart at most.
+ */
 const slack = '20 seconds'
 /** What was missed before that, because no server ran, is left out. */
 const longestMissed = '1 hour'
@@ -41,7 +44,10 @@ select 'workflow', w.id, w.name, w.project_id is null, w.trigger_config, greates
 from workflows w, bounds where w.trigger_kind = 'schedule' and w.is_active and w.deleted_at is null
 order by kind, id`
 
-/** A run and the time that it is for, or neither. A pipeline that may not run now has its turn as well, and does not make up for it. */
+/**
+ * A run and the time that it is for, or neither. A pipeline that may not run now has its turn as well, and does not
+ * make up for it.
+ */
 const startPipelineSql = `
 with noted as (
   insert into sync.schedule_runs (pipeline_id, due_at) values ($1, $4)
@@ -65,8 +71,9 @@ with place as (
 select sync.start_workflow(place.id, place.project, $3, said.id) as id from place, said`
 
 /**
- * Starts what is due of pipelines and workflows that run by the clock: `triggerConfig` {cron, timezone?}, of a pipeline {branch?, inputs?} besides,
- * of a workflow {input?, projectId?}. However many times were missed, it is one run. Answers how many began; undefined: another server is at it.
+ * Starts what is due of pipelines and workflows that run by the clock: `triggerConfig` {cron, timezone?}, of a pipeline
+ * {branch?, inputs?} besides, of a workflow {input?, projectId?}. However many times were missed, it is one run.
+ * Answers how many began; undefined: another server is at it.
  */
 export function startScheduled(options: SchedulesOptions): Promise<number | undefined> {
   return alone(options.pool, 'pipeline_schedules', () => startDue(options))

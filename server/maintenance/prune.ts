@@ -3,7 +3,10 @@ import type { Clock } from '../../lib/clock.ts'
 import { alone } from './alone.ts'
 import { recordEffect } from './runs.ts'
 
-/** What is kept of the change log: entries younger than `keepMs`, and never more than `keepRows`; nor more than as many keys of big commits. */
+/**
+ * What is kept of the change log: entries younger than `keepMs`, and never more than `keepRows`; nor more than as many
+ * keys of big commits.
+ */
 export interface LogRetention {
   readonly keepMs: number
   readonly keepRows: number
@@ -34,8 +37,8 @@ const countSql = `
 select (select count(*) from sync_changes where seq <= $1) + (select count(*) from sync.big_commits b join sync.spilled_changes k on (k.term, k.xid) = (b.term, b.xid) where b.seq <= $1) as n`
 
 /**
- * What the shipped policy `sync_changes` says; undefined: nothing may go. The log is one for all organizations, so none has a policy of
- * its own.
+ * What the shipped policy `sync_changes` says; undefined: nothing may go. The log is one for all organizations, so none
+ * has a policy of its own.
  */
 export async function readLogRetention(db: Pick<pg.Pool, 'query'>): Promise<LogRetention | undefined> {
   const { rows } = await db.query<{ ms: number }>(
@@ -119,7 +122,9 @@ const old = {
   deliveries: `from sync.webhook_deliveries where received_at < now() - interval '90 days'`,
 } as const
 
-/** The change log by its policy, and what makes repeated calls and deliveries known. Undefined: another server is at it. */
+/**
+ * The change log by its policy, and what makes repeated calls and deliveries known. Undefined: another server is at it.
+ */
 export async function prune({
   pool,
   clock,

@@ -40,7 +40,10 @@ export class QueryStatistics {
     await this.#pool.query(keepSql, [JSON.stringify(rows)])
   }
 
-  /** The plan for any values: those of the slow call are not kept, for they are what people wrote. Null: none can be made. */
+  /**
+   * The plan for any values: those of the slow call are not kept, for they are what people wrote. Null: none can be
+   * made.
+   */
   async #planOf({ fingerprint, sample }: StatementFigures): Promise<unknown> {
     const now = this.#now()
     if (!isRead(sample) || now - (this.#planned.get(fingerprint) ?? -planEveryMs) < planEveryMs) return null

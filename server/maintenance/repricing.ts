@@ -16,7 +16,10 @@ export interface RepriceOptions {
 /** As many usages as a price that is added takes along in its own transaction. */
 const batch = 10_000
 
-/** Gives usage its cost that has none though there is a price for it. Answers how many; undefined: another server is at it. */
+/**
+ * Gives usage its cost that has none though there is a price for it. Answers how many; undefined: another server is at
+ * it.
+ */
 export async function repriceUsage(
   pool: pg.Pool,
   { clock = systemClock, triggeredBy = 'schedule', onProgress, signal }: RepriceOptions = {},

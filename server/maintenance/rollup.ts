@@ -11,7 +11,10 @@ const rollups = {
   cost_models: 'select sync.train_cost_models() as n',
 } as const
 
-/** Sums up events per minute, and the runs and the usage of agents, and lets cost models learn. One that fails does not keep the other from being done; the first error is thrown. */
+/**
+ * Sums up events per minute, and the runs and the usage of agents, and lets cost models learn. One that fails does not
+ * keep the other from being done; the first error is thrown.
+ */
 export async function rollUp({ pool, clock }: { readonly pool: pg.Pool; readonly clock: Clock }): Promise<void> {
   const one = ([into, text]: [string, string]): Promise<number> =>
     recordEffect({ pool, clock, kind: 'rollup', affected: (n) => n, details: () => ({ into }) }, async () => {

@@ -29,8 +29,8 @@ export interface RunEnd {
 }
 
 /**
- * Does `work` with a row of `maintenance_runs` around it. Call it with the job's lock held: a row that is still `running` is then of
- * a process that ended in the middle, and says so from now on.
+ * Does `work` with a row of `maintenance_runs` around it. Call it with the job's lock held: a row that is still
+ * `running` is then of a process that ended in the middle, and says so from now on.
  */
 export async function recordRun<T>(
   pool: pg.Pool,
@@ -63,8 +63,8 @@ export async function recordRun<T>(
 }
 
 /**
- * Whether a run of this kind was completed within so many milliseconds: of several servers the first one does it. Ask with the job's lock
- * held: another server may have been at it a moment ago.
+ * Whether a run of this kind was completed within so many milliseconds: of several servers the first one does it. Ask
+ * with the job's lock held: another server may have been at it a moment ago.
  */
 export async function wasDone(pool: pg.Pool, kind: RunStart['kind'], withinMs: number): Promise<boolean> {
   const { rowCount } = await pool.query(
@@ -83,8 +83,8 @@ export interface EffectOptions<T> extends RunStart {
 }
 
 /**
- * Does a job that is done so often that only those runs count that had an effect: they are written down afterwards, as rows
- * of `maintenance_runs`. Dry runs are not.
+ * Does a job that is done so often that only those runs count that had an effect: they are written down afterwards, as
+ * rows of `maintenance_runs`. Dry runs are not.
  */
 export async function recordEffect<T>(
   { pool, clock, kind, dryRun = false, triggeredBy = 'schedule', affected, details }: EffectOptions<T>,

@@ -20,7 +20,10 @@ export interface StatementsReport {
   readonly slowest: readonly SlowStatement[]
   /** What Postgres itself counted since its statistics were reset; null: pg_stat_statements is not installed. */
   readonly byPostgres: readonly Pick<SlowStatement, 'statement' | 'calls' | 'totalMs' | 'averageMs' | 'maxMs'>[] | null
-  /** Not used since statistics were reset, and not there to keep something unique. Of a partitioned table: in no partition. */
+  /**
+   * Not used since statistics were reset, and not there to keep something unique. Of a partitioned table: in no
+   * partition.
+   */
   readonly unusedIndexes: readonly { readonly index: string; readonly table: string; readonly bytes: number }[]
   /** With indexes and partitions. */
   readonly tables: readonly { readonly table: string; readonly rows: number; readonly bytes: number }[]
@@ -54,7 +57,10 @@ select coalesce(p.inhparent, c.oid)::regclass::text as table, sum(greatest(c.rel
 from pg_class c left join pg_inherits p on p.inhrelid = c.oid
 where c.relkind in ('r', 'm') and c.relnamespace in ('public'::regnamespace, 'sync'::regnamespace) group by 1 order by 3 desc limit $1`
 
-/** The slowest statements of the last seconds, the slowest first; indexes nobody uses; and what is large. At most `limit` of each. */
+/**
+ * The slowest statements of the last seconds, the slowest first; indexes nobody uses; and what is large. At most
+ * `limit` of each.
+ */
 export async function reportStatements(
   db: Pick<pg.Pool, 'query'>,
   { seconds, limit }: { readonly seconds: number; readonly limit: number },

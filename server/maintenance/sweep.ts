@@ -20,8 +20,8 @@ export interface StuckRow {
 }
 
 /**
- * Instances first: what they held is then over. Each is a statement, so that one that fails takes nothing from the others.
- * Several servers may do it at once; each row is taken by one.
+ * Instances first: what they held is then over. Each is a statement, so that one that fails takes nothing from the
+ * others. Several servers may do it at once; each row is taken by one.
  */
 const sweeps = {
   instances: `select sync.sweep_instances() as swept, '[]'::jsonb as stuck`,
@@ -38,7 +38,10 @@ export interface SweepOptions {
   readonly dryRun?: boolean
 }
 
-/** Takes back work of instances that are silent and of leases that ran out. Throws the first error after it has tried all. */
+/**
+ * Takes back work of instances that are silent and of leases that ran out. Throws the first error after it has tried
+ * all.
+ */
 export async function sweepWork({
   pool,
   clock,

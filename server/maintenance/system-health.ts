@@ -66,8 +66,8 @@ export async function readSystemHealth(db: Pick<pg.Pool, 'query'>): Promise<Syst
 }
 
 /**
- * What of it somebody should see to, in words. That statements are slower than they might be is no neglect: it counts when it is
- * critical.
+ * What of it somebody should see to, in words. That statements are slower than they might be is no neglect: it counts
+ * when it is critical.
  */
 export function neglected({ checks }: SystemHealth): readonly string[] {
   return checks.flatMap(({ name, status, detail }) =>

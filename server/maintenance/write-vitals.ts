@@ -1,7 +1,10 @@
 import type pg from 'pg'
 import type { Vitals } from '../telemetry/telemetry.ts'
 
-/** How often vitals are written, as rows of `system_metrics`. `sync.availability` takes a longer silence for a time in which the server was away. */
+/**
+ * How often vitals are written, as rows of `system_metrics`. `sync.availability` takes a longer silence for a time in
+ * which the server was away.
+ */
 export const vitalsIntervalMs = 60_000
 
 export async function writeVitals(pool: pg.Pool, vitals: Vitals): Promise<void> {

@@ -41,8 +41,8 @@ export function isVisible(access: Access, image: Image): boolean {
 
 /**
  * Whether the principal may make `after` of `before`. Both images count: nobody takes a row from where they may not
- * write, and nobody puts one there; nobody gives a column that carries authority a value that is not theirs to give. Returns why
- * not, naming who may.
+ * write, and nobody puts one there; nobody gives a column that carries authority a value that is not theirs to give.
+ * Returns why not, naming who may.
  */
 export function authorise(input: AuthoriseInput): Refusal | undefined {
   const { table, guards, principal, access, op, before, after, guest } = input

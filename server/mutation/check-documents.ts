@@ -6,7 +6,10 @@ import { workflowDefinitionSchema } from '../../protocol/agents/workflow-definit
 import type { Patch } from '../../protocol/rows/row.ts'
 import { refuse, type Refusal } from './refusal.ts'
 
-/** JSON columns whose content has a schema, by table and property. An empty object is a document that is not written yet. */
+/**
+ * JSON columns whose content has a schema, by table and property. An empty object is a document that is not written
+ * yet.
+ */
 const documents: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
   agents: { dna: AgentDNA },
   event_subscriptions: { filter: eventFilterSchema, retryPolicy: retryPolicySchema },
@@ -14,7 +17,9 @@ const documents: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> =
   workflows: { definition: workflowDefinitionSchema, retryPolicy: retryPolicySchema },
 }
 
-/** Whether the documents that are to be stored are as their schemas say. The message names the path of the first fault. */
+/**
+ * Whether the documents that are to be stored are as their schemas say. The message names the path of the first fault.
+ */
 export function checkDocuments(table: string, values: Patch): Refusal | undefined {
   for (const [property, schema] of Object.entries(documents[table] ?? {})) {
     const value = values[property]

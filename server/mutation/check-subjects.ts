@@ -5,8 +5,9 @@ import { refuse, show, type Refusal } from './refusal.ts'
 import type { Workspace } from './workspace.ts'
 
 /**
- * References without a foreign key, whose table is named by another column: what they name must exist and be visible to the
- * writer. It may be deleted: what happened to a row can be told after its end. A type that names no synced table is the application's own.
+ * References without a foreign key, whose table is named by another column: what they name must exist and be visible to
+ * the writer. It may be deleted: what happened to a row can be told after its end. A type that names no synced table is
+ * the application's own.
  */
 export async function checkSubjects(
   workspace: Workspace,

@@ -24,7 +24,8 @@ export function columnRule(table: TableDescriptor, column: ColumnDescriptor): Co
       return 'text'
     default:
       if (table.policy === 'append') return 'fixed'
-      // A vector is derived from other columns as a whole; there is nothing in it to merge, and its base would be large.
+      // A vector is derived from other columns as a whole; there is nothing in it to merge, and its base would be
+      // large.
       return table.policy === 'merge' && column.type !== 'vector' ? 'merge' : 'last'
   }
 }

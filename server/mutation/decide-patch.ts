@@ -106,7 +106,10 @@ function refusedColumn(message: string, remedy: string): ColumnDecision {
   return { kind: 'rejected', error: refuse('invalid_value', message, remedy) }
 }
 
-/** A device does not know what the server fills in at an insert: no base where there must be a value means "what you chose". */
+/**
+ * A device does not know what the server fills in at an insert: no base where there must be a value means "what you
+ * chose".
+ */
 function baseOf(column: ColumnDescriptor, base: Value, theirs: Value): Value {
   return base === null && !column.nullable ? theirs : base
 }

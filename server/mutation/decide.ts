@@ -1,7 +1,7 @@
 /**
- * What a mutation does to a row: the pure heart of the room. It has no database, no clock and no principal. It refuses what nobody may do
- * to the table (`refuseOp`); whether this principal may is for `authorise.ts` to say, and `mutations.ts` carries it out. The simulation
- * and the property tests call this very function.
+ * What a mutation does to a row: the pure heart of the room. It has no database, no clock and no principal. It refuses
+ * what nobody may do to the table (`refuseOp`); whether this principal may is for `authorise.ts` to say, and
+ * `mutations.ts` carries it out. The simulation and the property tests call this very function.
  *
  *     table policy + column classes      row now      mutation {set, base, inc}
  *                └──────────────── decide ────────────────┘

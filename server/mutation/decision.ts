@@ -15,7 +15,10 @@ export type Disagreements = Readonly<Record<string, Disagreement>>
 export type ConflictKind = 'field' | 'text' | 'unique' | 'transition' | 'delete_update' | 'update_delete'
 export type Increments = Readonly<Record<string, number>>
 
-/** `ignored`: columns that were sent although only the server sets them. `texts`: what was merged line by line, and of what. */
+/**
+ * `ignored`: columns that were sent although only the server sets them. `texts`: what was merged line by line, and of
+ * what.
+ */
 export type Decision = { readonly ignored: readonly string[] } & (
   | { readonly kind: 'insert'; readonly values: Patch }
   /** `merged`: at least one value is not as sent, or had been written by somebody else already. */

@@ -5,10 +5,10 @@ import type { Decision, Disagreements } from './decision.ts'
 import type { Workspace } from './workspace.ts'
 
 /**
- * A place that one row at a time has (`exclusive` of the table) goes to whom it is given last, as long as the giver knew from
- * whom it is taken: `base.id` is the row that had it as the device saw it, null where none had it. When another row has it by
- * now, the newcomer does not get it, and its flag is the losing side of a conflict of kind `unique`. Devices that say nothing of
- * it take the place, as all did before they could say so.
+ * A place that one row at a time has (`exclusive` of the table) goes to whom it is given last, as long as the giver
+ * knew from whom it is taken: `base.id` is the row that had it as the device saw it, null where none had it. When
+ * another row has it by now, the newcomer does not get it, and its flag is the losing side of a conflict of kind
+ * `unique`. Devices that say nothing of it take the place, as all did before they could say so.
  */
 export async function keepPlace(
   workspace: Workspace,

@@ -26,13 +26,19 @@ export interface Guarded {
   readonly after: Row
 }
 
-/** Somebody who writes in a conversation by the row that makes them a participant, and by no role of theirs where it lives. */
+/**
+ * Somebody who writes in a conversation by the row that makes them a participant, and by no role of theirs where it
+ * lives.
+ */
 export interface Guest {
   /** As that row says it. */
   readonly role: string
 }
 
-/** Whether the writer may give the columns that carry authority the values of `after`. The refusal names column, value and who may. */
+/**
+ * Whether the writer may give the columns that carry authority the values of `after`. The refusal names column, value
+ * and who may.
+ */
 export function checkGuards(input: Guarded): Refusal | undefined {
   for (const [property, guard] of Object.entries(input.guards)) {
     const refusal = guard && check(input, property, guard)

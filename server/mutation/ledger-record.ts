@@ -6,8 +6,8 @@ import type { LedgerEntry } from './mutation-store.ts'
 const latestMs = 8.64e15
 
 /**
- * Ledger rows as JSON. What PostgreSQL stores nowhere (U+0000, halves of surrogate pairs) is U+FFFD in it: a write that is refused
- * for such a character must be recorded all the same, or its device would send it for ever.
+ * Ledger rows as JSON. What PostgreSQL stores nowhere (U+0000, halves of surrogate pairs) is U+FFFD in it: a write that
+ * is refused for such a character must be recorded all the same, or its device would send it for ever.
  */
 export function ledgerRecords(entries: readonly LedgerEntry[]): string {
   return storableJson(entries.map(ledgerRecord))

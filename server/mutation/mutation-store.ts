@@ -37,7 +37,9 @@ export interface Place {
 export interface ReferenceTarget {
   readonly id: string
   readonly channel: string
-  /** Other channels that carry it: those its sub-channel hangs under, or where people meet a row that lives elsewhere. */
+  /**
+   * Other channels that carry it: those its sub-channel hangs under, or where people meet a row that lives elsewhere.
+   */
   readonly also?: readonly string[]
   readonly deleted: boolean
 }
@@ -48,7 +50,10 @@ export interface StoredOutcome {
   readonly outcome: Outcome
 }
 
-/** Where a device stands: its counter, the outcomes that were asked for, and which of the counters asked for belong to which mutation. */
+/**
+ * Where a device stands: its counter, the outcomes that were asked for, and which of the counters asked for belong to
+ * which mutation.
+ */
 export interface DeviceLedger {
   /** Highest clientSeq ever answered; survives the ledger's retention. */
   readonly lastClientSeq: number
@@ -81,13 +86,16 @@ export interface MutationTransaction {
   rows(table: string, ids: readonly string[]): Promise<readonly Row[]>
   /** Reads rows that others refer to, and keeps them from being deleted until the end. */
   references(table: string, ids: readonly string[]): Promise<readonly ReferenceTarget[]>
-  /** Whether the organization has an active owner besides this user; transactions that ask this of an organization take turns. */
+  /**
+   * Whether the organization has an active owner besides this user; transactions that ask this of an organization take
+   * turns.
+   */
   hasOtherOwner(userId: string): Promise<boolean>
   /** How long rows of a log are kept, milliseconds; null: for ever, as far as their time goes. */
   keepsFor(table: string): Promise<number | null>
   /**
-   * The live row that has a place (`exclusive` of its table), other than the row `except`; `key` are the values of its columns
-   * `by`. Transactions that ask for one place take turns.
+   * The live row that has a place (`exclusive` of its table), other than the row `except`; `key` are the values of its
+   * columns `by`. Transactions that ask for one place take turns.
    */
   holder(table: string, rule: ExclusiveRule, place: Place): Promise<string | null>
   /** Those who find a row by a grant, where a grant may allow to change it. */
@@ -124,7 +132,9 @@ export class StatementFailedError extends Error {
   override readonly name = 'StatementFailedError'
 }
 
-/** What the mutations room needs of a database: this room's own seam, with SQL behind it here and maps in simulations. */
+/**
+ * What the mutations room needs of a database: this room's own seam, with SQL behind it here and maps in simulations.
+ */
 export interface MutationStore {
   /**
    * Runs `work` in one transaction, committed when it returns and rolled back when it throws. May run it again when the

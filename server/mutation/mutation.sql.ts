@@ -9,9 +9,9 @@ export const lockDevice = {
 } as const
 
 /**
- * $1 mutation ids, $2 counters, of the transaction's device. Two index lookups per mutation (primary key; device_id, client_seq),
- * and the newest counter from the end of the same index. The newest ledger row of a device is never purged, so its counter
- * holds for ever.
+ * $1 mutation ids, $2 counters, of the transaction's device. Two index lookups per mutation (primary key; device_id,
+ * client_seq), and the newest counter from the end of the same index. The newest ledger row of a device is never
+ * purged, so its counter holds for ever.
  */
 export const readLedger = {
   name: 'mutation_read_ledger',
@@ -104,7 +104,10 @@ export const tellMergedDocuments = {
   text: `select set_config('app.merged_documents', $1, true)`,
 } as const
 
-/** $1 table, $2 organization, whose own policy overrides the shipped one. Milliseconds; null or no row: nothing is deleted for its age. */
+/**
+ * $1 table, $2 organization, whose own policy overrides the shipped one. Milliseconds; null or no row: nothing is
+ * deleted for its age.
+ */
 export const readRetention = {
   name: 'mutation_retention',
   text: `

@@ -51,8 +51,8 @@ export interface PushObserver {
 }
 
 /**
- * Told in this order. A push that is tried again write by write tells `decided` and `committed` for each write; one that fails tells
- * `failed` last.
+ * Told in this order. A push that is tried again write by write tells `decided` and `committed` for each write; one
+ * that fails tells `failed` last.
  */
 export interface PushStages {
   /** Before the commit; what is rejected leaves nothing in the log. */
@@ -65,8 +65,8 @@ export interface PushStages {
 export interface Mutations {
   /**
    * Applies mutations of one device and answers each, in their order. Throws `device_cloned`, `mutation_out_of_order`,
-   * `device_revoked`, `device_principal_mismatch`, `token_invalid`, or what the database failed with; then nothing of what has no answer
-   * yet was applied, and all may be sent again.
+   * `device_revoked`, `device_principal_mismatch`, `token_invalid`, or what the database failed with; then nothing of
+   * what has no answer yet was applied, and all may be sent again.
    */
   push(principal: DevicePrincipal, mutations: readonly Mutation[]): Promise<readonly Outcome[]>
 }
@@ -123,7 +123,9 @@ export function createMutations(options: MutationsOptions): Mutations {
       outcomes.push(...(await commit(principal, unit, stages).catch((error: unknown) => settleFailed(error, unit))))
     return outcomes
 
-    /** A unit that makes the transaction fail is refused for good: left unanswered it would block its device for ever. */
+    /**
+     * A unit that makes the transaction fail is refused for good: left unanswered it would block its device for ever.
+     */
     async function settleFailed(error: unknown, unit: readonly Mutation[] = mutations): Promise<readonly Outcome[]> {
       if (!isFault(error)) throw error
       if (!(error instanceof CommitRefusedError))
@@ -142,8 +144,8 @@ export function createMutations(options: MutationsOptions): Mutations {
 }
 
 /**
- * Whether the push failed because of what is in the mutations, so that it would fail again. Anything else is for the sender to repeat, or
- * for the keeper of the database to mend.
+ * Whether the push failed because of what is in the mutations, so that it would fail again. Anything else is for the
+ * sender to repeat, or for the keeper of the database to mend.
  */
 function isFault(error: unknown): boolean {
   return [CommitRefusedError, StatementFailedError, InvariantError, TypeError, RangeError].some(

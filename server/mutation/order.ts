@@ -8,14 +8,17 @@ export interface Ordered {
   readonly answered: ReadonlyMap<string, Outcome>
   /** What is new, in counter order. */
   readonly fresh: readonly Mutation[]
-  /** What is known and now has the next counter: of a device that counts anew, because an older ledger was restored in between. */
+  /**
+   * What is known and now has the next counter: of a device that counts anew, because an older ledger was restored in
+   * between.
+   */
   readonly recounted: readonly Mutation[]
 }
 
 /**
- * Tells repeats from new mutations by the device's ledger. Counters of new and recounted ones go on where the ledger ends, without gap. Throws
- * `device_cloned` when a counter was used by another mutation, `mutation_out_of_order` when one is skipped; both mean
- * that nothing of the push is applied.
+ * Tells repeats from new mutations by the device's ledger. Counters of new and recounted ones go on where the ledger
+ * ends, without gap. Throws `device_cloned` when a counter was used by another mutation, `mutation_out_of_order` when
+ * one is skipped; both mean that nothing of the push is applied.
  */
 export function checkOrder(mutations: readonly Mutation[], ledger: DeviceLedger): Ordered {
   const answered = new Map<string, Outcome>()

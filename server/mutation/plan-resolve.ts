@@ -16,8 +16,8 @@ import { resolveConflict } from './resolve-conflict.ts'
 import type { Workspace } from './workspace.ts'
 
 /**
- * Settles a conflict and changes its row in one step. Whoever may write the row may settle; the conflict's own principal
- * may give in (`server`) even without that right.
+ * Settles a conflict and changes its row in one step. Whoever may write the row may settle; the conflict's own
+ * principal may give in (`server`) even without that right.
  */
 export async function planResolve(workspace: Workspace, mutation: Mutation, moment: MutationTime): Promise<Plan> {
   const { principal } = workspace

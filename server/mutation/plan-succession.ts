@@ -62,8 +62,8 @@ export async function planSuccession(
 }
 
 /**
- * What settling for the losing side does to the older memory beside what clients could write themselves: it is superseded
- * by the other successor.
+ * What settling for the losing side does to the older memory beside what clients could write themselves: it is
+ * superseded by the other successor.
  */
 export async function settleSuccession(
   workspace: Workspace,

@@ -26,7 +26,9 @@ export interface CascadeOf {
 export interface MutationTime {
   /** Server time, milliseconds since 1970. */
   readonly now: number
-  /** A time for a delete that this process gives out once: it is the id by which a restore finds what the delete took. */
+  /**
+   * A time for a delete that this process gives out once: it is the id by which a restore finds what the delete took.
+   */
   readonly deleteTime: () => number
 }
 

@@ -126,7 +126,10 @@ export class PushRun {
     })
   }
 
-  /** Writes what waits. When the database refuses it as a whole, one after the other, so that only the guilty are refused. */
+  /**
+   * Writes what waits. When the database refuses it as a whole, one after the other, so that only the guilty are
+   * refused.
+   */
   #takePending(): readonly Pending[] {
     const pending = this.#pending
     this.#pending = []

@@ -26,8 +26,8 @@ export type Settlement =
   | { readonly kind: 'refused'; readonly refusal: Refusal }
 
 /**
- * Decides what a resolution does to the row of the conflict. The settler saw both sides of the conflict, so these are not merged again.
- * Only the keys and elements beside the conflict are merged against their base.
+ * Decides what a resolution does to the row of the conflict. The settler saw both sides of the conflict, so these are
+ * not merged again. Only the keys and elements beside the conflict are merged against their base.
  */
 export function resolveConflict(input: ResolveInput): Settlement {
   const { row, conflict, resolution, deletedAt } = input

@@ -165,7 +165,8 @@ export class SqlMutationTransaction implements MutationTransaction {
 
   rows(name: string, ids: readonly string[]): Promise<readonly Row[]> {
     const table = tableOf(this.#catalog, name)
-    // No key update: inserts of children (which lock their parent's key) need not wait. What clients cannot change is not locked.
+    // No key update: inserts of children (which lock their parent's key) need not wait. What clients cannot change is
+    // not locked.
     const lock = table.direction === 'rw' ? 'for no key update' : ''
     return this.#select(table, {
       name: `mutation_rows_${name}`,

@@ -3,8 +3,8 @@ import { redact } from '../../protocol/rows/redact.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 
 /**
- * The mutation without the secrets that its table does not keep: neither its row nor the ledger, which keeps what was refused,
- * may have them.
+ * The mutation without the secrets that its table does not keep: neither its row nor the ledger, which keeps what was
+ * refused, may have them.
  */
 export function withoutSecrets({ synced }: Catalog, mutation: Mutation): Mutation {
   const { set } = mutation

@@ -41,7 +41,9 @@ export class Workspace {
     return this.catalog.synced.get(name)
   }
 
-  /** Reads what the mutations will need, in few statements. Tables and ids in order, so that two pushes do not deadlock. */
+  /**
+   * Reads what the mutations will need, in few statements. Tables and ids in order, so that two pushes do not deadlock.
+   */
   async prefetch(mutations: readonly Mutation[]): Promise<void> {
     const rowIds = new Groups()
     const targets = new Groups()
@@ -87,7 +89,9 @@ export class Workspace {
     return this.#targets.get(table)?.get(id) ?? null
   }
 
-  /** Whether the organization has an owner besides this user. Until the end of the transaction nobody else is told so. */
+  /**
+   * Whether the organization has an owner besides this user. Until the end of the transaction nobody else is told so.
+   */
   hasOtherOwner(userId: string): Promise<boolean> {
     return this.#transaction.hasOtherOwner(userId)
   }
@@ -112,7 +116,10 @@ export class Workspace {
     return this.#conflicts.get(id) ?? []
   }
 
-  /** A row, as it is or as it would be, with the channels that carry it. Throws `invalid_value` for a row without a home. */
+  /**
+   * A row, as it is or as it would be, with the channels that carry it. Throws `invalid_value` for a row without a
+   * home.
+   */
   async image({ descriptor }: SyncedTable, row: Row): Promise<Image> {
     const { scope } = descriptor
     const channel = scope.kind === 'conflict_home' ? String(row['channel']) : channelOf(descriptor, row)

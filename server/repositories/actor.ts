@@ -1,8 +1,8 @@
 import type { TransactionSettings } from '../scope/transaction.ts'
 
 /**
- * On whose behalf a unit works: what triggers, logs and marks name. Without an organization it is the system itself, which
- * sees all of them.
+ * On whose behalf a unit works: what triggers, logs and marks name. Without an organization it is the system itself,
+ * which sees all of them.
  */
 export interface Actor {
   readonly organizationId?: string
@@ -11,7 +11,9 @@ export interface Actor {
   readonly deviceId?: string
 }
 
-/** The settings `app.*` that the database reads; what is absent is empty, since settings outlive nobody's transaction. */
+/**
+ * The settings `app.*` that the database reads; what is absent is empty, since settings outlive nobody's transaction.
+ */
 export function settingsOf({ organizationId, userId, agentId, deviceId }: Actor): TransactionSettings {
   return {
     'app.organization_id': organizationId ?? '',

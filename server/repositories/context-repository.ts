@@ -22,7 +22,9 @@ export class ContextRepository extends SearchingRepository<typeof contextVectors
     super(parts, contextVectors)
   }
 
-  /** Best first, by vector, by words, or by both; words are looked for without an index, so name a session or an agent. */
+  /**
+   * Best first, by vector, by words, or by both; words are looked for without an index, so name a session or an agent.
+   */
   async similar(options: ContextSearch): Promise<readonly Found<RowOf<typeof contextVectors>>[]> {
     return this.ranked(
       searched,

@@ -13,8 +13,8 @@ import { createPostgreSqlTypeParsers } from '@mikro-orm/postgresql'
 import pg from 'pg'
 
 /**
- * A transaction that somebody else has begun on `client`, and ends, as MikroORM takes one: its statements run there, and
- * its savepoints are savepoints. `check` is asked before each statement and may throw.
+ * A transaction that somebody else has begun on `client`, and ends, as MikroORM takes one: its statements run there,
+ * and its savepoints are savepoints. `check` is asked before each statement and may throw.
  */
 export async function asOrmTransaction(
   client: pg.ClientBase,

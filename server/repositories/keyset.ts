@@ -23,7 +23,9 @@ export function toCursor(order: readonly Order[], row: Condition): string {
   return Buffer.from(JSON.stringify([signature(order), ...values])).toString('base64url')
 }
 
-/** The condition that selects what comes after the cursor's row. Throws `invalid_value` for a cursor of another order. */
+/**
+ * The condition that selects what comes after the cursor's row. Throws `invalid_value` for a cursor of another order.
+ */
 export function afterCursor(table: CatalogTable, order: readonly Order[], cursor: string): Condition {
   const [of, ...values] = parse(cursor)
   if (of !== signature(order) || values.length !== order.length)

@@ -1,11 +1,11 @@
 /**
- * Typed access to every table for code that runs in the server: jobs, actions, applications that embed it. A unit is one
- * transaction on somebody's behalf; repositories read and write single tables inside of it.
+ * Typed access to every table for code that runs in the server: jobs, actions, applications that embed it. A unit is
+ * one transaction on somebody's behalf; repositories read and write single tables inside of it.
  *
  *     withUnit(actor, work) ─▶ transaction {app.* settings} ─▶ Unit ─▶ repositories ─▶ MikroORM ─▶ the same connection
  *
- * Clients never come here: what they write is decided by the mutations room. What is written here is captured and synced
- * like any other commit.
+ * Clients never come here: what they write is decided by the mutations room. What is written here is captured and
+ * synced like any other commit.
  */
 import type { EntityManager } from '@mikro-orm/postgresql'
 import pg from 'pg'
@@ -40,8 +40,8 @@ export interface UnitOptions {
 
 export interface Repositories {
   /**
-   * Runs `work` in one transaction on the actor's behalf, commits when it returns and rolls back when it throws. After a
-   * serialization failure, a deadlock or a lost connection it runs again, three times with growing pauses, so `work`
+   * Runs `work` in one transaction on the actor's behalf, commits when it returns and rolls back when it throws. After
+   * a serialization failure, a deadlock or a lost connection it runs again, three times with growing pauses, so `work`
    * keeps nothing outside. Throws what `work` threw, the signal's reason, or `database_unreachable`.
    */
   withUnit<T>(actor: Actor, work: (unit: Unit) => Promise<T>, options?: UnitOptions): Promise<T>

@@ -14,7 +14,10 @@ import { toWriteError, type Values } from './write-error.ts'
 /** Any table, as `defineTable` returns it. */
 export type Table = EntitySchema
 
-/** A row of the table, columns in camelCase: times are `Date`, embeddings `Float32Array`. Secret columns are not in its JSON. */
+/**
+ * A row of the table, columns in camelCase: times are `Date`, embeddings `Float32Array`. Secret columns are not in its
+ * JSON.
+ */
 export type RowOf<T extends Table> = InferEntity<T>
 
 /** What the database and the actor fill in. */
@@ -75,8 +78,8 @@ const bulkRows = 500
 
 /**
  * Reads and writes one table inside a unit. Rows of other organizations are not there for it; rows that belong to none
- * (shipped with the system) are read and not written. The database does the rest: channels, versions, times, and what else
- * triggers compute, so every answer is the row as stored.
+ * (shipped with the system) are read and not written. The database does the rest: channels, versions, times, and what
+ * else triggers compute, so every answer is the row as stored.
  *
  * Errors, all with table, column and value: `not_found`, `row_deleted`, `version_conflict`, `unique_violated`,
  * `foreign_key_violated`, `constraint_violated`, `invalid_value`.
@@ -143,7 +146,9 @@ export class Repository<T extends Table> {
     return rows
   }
 
-  /** Changes a row. With `version` only if it still has that version: else `version_conflict`, and nothing is changed. */
+  /**
+   * Changes a row. With `version` only if it still has that version: else `version_conflict`, and nothing is changed.
+   */
   async patch(key: Key, set: PatchOf<T>, { version }: { readonly version?: number } = {}): Promise<RowOf<T>> {
     const [row] = await this.#update([this.#keyIs(key), this.#writable(), version !== undefined && { version }], set)
     return row ?? this.#refuse(key, version)
@@ -156,7 +161,9 @@ export class Repository<T extends Table> {
     return this.#run(() => this.parts.em.nativeUpdate(this.#entity, selected, set), set)
   }
 
-  /** Deletes a row and what belongs to it, so that `restore` brings it back. Of a table without soft delete: `remove`. */
+  /**
+   * Deletes a row and what belongs to it, so that `restore` brings it back. Of a table without soft delete: `remove`.
+   */
   async softDelete(key: string, { version }: { readonly version?: number } = {}): Promise<void> {
     if (!this.table.softDelete) return this.remove(key)
     const deletedAt = this.parts.deleteTime()
@@ -257,7 +264,8 @@ export class Repository<T extends Table> {
   #toRow(stored: object): RowOf<T> {
     const { em } = this.parts
     const values = em.getDriver().mapResult(stored, em.getMetadata(this.#entity)) ?? {}
-    // Rows are values here: `em.map` would keep each, and a copy of what it was to compare with, which takes as long again.
+    // Rows are values here: `em.map` would keep each, and a copy of what it was to compare with, which takes as long
+    // again.
     const options = { merge: false, newEntity: false, convertCustomTypes: true, refresh: true }
     return em.getEntityFactory().create(this.#entity, values, options) as RowOf<T>
   }

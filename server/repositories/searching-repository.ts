@@ -63,9 +63,9 @@ interface Rank {
 /** A repository of rows that have a vector, and are searched by it. */
 export class SearchingRepository<T extends Table> extends Repository<T> {
   /**
-   * The best rows by vector, words, importance and age together; none of another organization. A user or an agent finds the
-   * rows of their own channels, like a client of theirs; a unit of both, what both find; one of the organization alone, all
-   * of its rows. The filters hold within both searches, so that they never starve the result.
+   * The best rows by vector, words, importance and age together; none of another organization. A user or an agent finds
+   * the rows of their own channels, like a client of theirs; a unit of both, what both find; one of the organization
+   * alone, all of its rows. The filters hold within both searches, so that they never starve the result.
    */
   protected async ranked(
     searched: Searched,

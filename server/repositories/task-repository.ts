@@ -15,7 +15,9 @@ export class TaskRepository extends Repository<typeof tasks> {
     super(parts, tasks)
   }
 
-  /** What may be begun now in a project, the most important first, then the oldest; at most `limit` tasks, 1 to 1,000. */
+  /**
+   * What may be begun now in a project, the most important first, then the oldest; at most `limit` tasks, 1 to 1,000.
+   */
   async ready(projectId: string, limit = 50): Promise<readonly RowOf<typeof tasks>[]> {
     const ready = await this.parts.query<{ readonly id: string }>({
       text: `select id from v_ready_tasks where project_id = $1 order by priority_rank desc, created_at, id limit $2`,
@@ -25,8 +27,8 @@ export class TaskRepository extends Repository<typeof tasks> {
   }
 
   /**
-   * Takes the next ready task for an agent, with a lease and a run; undefined when nothing is ready for it. Claims that run
-   * at the same time pass over each other's tasks and never wait.
+   * Takes the next ready task for an agent, with a lease and a run; undefined when nothing is ready for it. Claims that
+   * run at the same time pass over each other's tasks and never wait.
    */
   async claim({
     agentId,

@@ -18,8 +18,8 @@ export class UsageRepository extends Repository<typeof tokenUsages> {
   }
 
   /**
-   * Sums of a project from `from` until before `to`, the most expensive first. Reads only the months concerned, and of them
-   * only the covering index.
+   * Sums of a project from `from` until before `to`, the most expensive first. Reads only the months concerned, and of
+   * them only the covering index.
    */
   async totals(projectId: string, from: Date, to: Date): Promise<readonly UsageTotal[]> {
     const { organizationId } = this.parts.actor

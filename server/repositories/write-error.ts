@@ -9,8 +9,8 @@ import { CommitFailedError, DatabaseUnavailableError } from '../scope/transactio
 export type Values = Readonly<Record<string, unknown>>
 
 /**
- * An error of Postgres or of the ORM as one with a code that names table, column and value; of one that says nothing about
- * a write, itself.
+ * An error of Postgres or of the ORM as one with a code that names table, column and value; of one that says nothing
+ * about a write, itself.
  */
 export function toWriteError(error: unknown, table: CatalogTable, values: Values = {}): unknown {
   if (!isSqlError(error)) return error

@@ -1,7 +1,7 @@
 /**
- * Access of one principal in one statement each: channels with the weight of the role (see `roleWeights` in access.ts), and one
- * row without a channel that has those of the asked devices that are active. No row: not active. Parameters: organization,
- * principal, devices.
+ * Access of one principal in one statement each: channels with the weight of the role (see `roleWeights` in access.ts),
+ * and one row without a channel that has those of the asked devices that are active. No row: not active. Parameters:
+ * organization, principal, devices.
  *
  * Measured with 200 projects on the embedded database: about 2 ms. All joins go by primary key or by the indexes on
  * (team_id, user_id), (project_id, user_id) and (organization_id, …).

@@ -60,8 +60,8 @@ export async function loadAccess(query: SqlQuery, principal: DevicePrincipal): P
 }
 
 /**
- * The same for many, by the objects given. It takes one statement for each principal, however many devices it has. Equal answers are one
- * object.
+ * The same for many, by the objects given. It takes one statement for each principal, however many devices it has.
+ * Equal answers are one object.
  */
 export async function loadAccesses(
   query: SqlQuery,

@@ -1,6 +1,6 @@
 /**
- * From followed channels to the rows they carry, in SQL: rows that are in a channel themselves, rows whose guests follow it,
- * and what hangs under such rows.
+ * From followed channels to the rows they carry, in SQL: rows that are in a channel themselves, rows whose guests
+ * follow it, and what hangs under such rows.
  */
 import { globalChannel, parseChannel } from '../../protocol/rows/channel.ts'
 import { scopeKinds, type ScopeRule } from '../../protocol/rows/table.ts'

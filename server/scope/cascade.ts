@@ -1,7 +1,9 @@
 import type { Catalog, CatalogTable, ForeignKey } from '../catalog/catalog.ts'
 import type { SqlQuery } from './sql-query.ts'
 
-/** `deletedAt` is the id of a delete: all that one delete took carries it, and its restore brings back exactly those. */
+/**
+ * `deletedAt` is the id of a delete: all that one delete took carries it, and its restore brings back exactly those.
+ */
 export type Cascade = { readonly kind: 'delete' | 'restore'; readonly deletedAt: string }
 
 /** After a row was soft-deleted or restored: the same for its children, and theirs. Returns how many. */

@@ -1,7 +1,7 @@
 /**
- * Who finds a row besides the followers of its channel, in SQL; declared as `guests` on the table that is shared. The log
- * says in entries of their own (`grantsOf`) when a guest came or went: channel = the guest's own, old_channel = the name
- * of what it is a guest of.
+ * Who finds a row besides the followers of its channel, in SQL; declared as `guests` on the table that is shared. The
+ * log says in entries of their own (`grantsOf`) when a guest came or went: channel = the guest's own, old_channel = the
+ * name of what it is a guest of.
  */
 import type { GuestRule } from '../../protocol/rows/table.ts'
 import { columnOf, type Catalog, type CatalogTable } from '../catalog/catalog.ts'
@@ -11,8 +11,8 @@ export interface Guests {
   /** Selects (id, channel) of all guests of the parents `$1::uuid[]`. */
   readonly homes: string
   /**
-   * Selects (channel, edits) of the guests of the parent `$1`: a table of guests with a column `can_edit` says who of them may
-   * also change what they are guests of.
+   * Selects (channel, edits) of the guests of the parent `$1`: a table of guests with a column `can_edit` says who of
+   * them may also change what they are guests of.
    */
   readonly editors: string | undefined
   /**

@@ -26,7 +26,8 @@ function parentsIn(catalog: Catalog): ReadonlyMap<string, string> {
   const parents = new Map<string, string>()
   for (const { name, scope, descriptor } of catalog.synced.values()) {
     if (scope?.kind === 'via') parents.set(scope.channel, scope.parent)
-    // Their rows have guests though nothing hangs under them: `project/<id>` is followed by name, and a membership is itself.
+    // Their rows have guests though nothing hangs under them: `project/<id>` is followed by name, and a membership is
+    // itself.
     const { guests } = descriptor
     if (guests?.ownChannel !== undefined) parents.set(guests.ownChannel, name)
     else if (guests?.table === name) parents.set(name, name)

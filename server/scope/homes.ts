@@ -20,11 +20,17 @@ export interface Homes {
   homesOf(query: SqlQuery, names: Iterable<string>): Promise<HomesByName>
   /** The guests of a row of a table where some guests may change it; none for other tables. */
   editorsOf(query: SqlQuery, table: string, id: string): Promise<readonly Grantee[]>
-  /** The kind of the names under which a table's rows are resolved, if anything hangs under them or they have guests: `conversation`. */
+  /**
+   * The kind of the names under which a table's rows are resolved, if anything hangs under them or they have guests:
+   * `conversation`.
+   */
   kindOf(table: string): string | undefined
   /** Something can hang under a row of this name. */
   isParent(name: string): boolean
-  /** Log entries under this table name say that a guest came or went (see `guests.ts`): the table that names those guests. */
+  /**
+   * Log entries under this table name say that a guest came or went (see `guests.ts`): the table that names those
+   * guests.
+   */
   grantedBy(table: string): string | undefined
   /** Tables whose rows may live in a sub-channel of this kind. */
   tablesIn(kind: string): readonly CatalogTable[]

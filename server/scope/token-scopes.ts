@@ -1,6 +1,6 @@
 /**
- * What the scopes of an access token leave of its principal's rights. Rights themselves are read from the database each time;
- * scopes only take away. A token without scopes takes nothing away.
+ * What the scopes of an access token leave of its principal's rights. Rights themselves are read from the database each
+ * time; scopes only take away. A token without scopes takes nothing away.
  *
  * - `read`: follow channels, search, be present, and call actions that change nothing
  * - `write`: that, pushes, and all actions but `tokens.issue`

@@ -5,7 +5,9 @@ import type { Random } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import { errorText } from '../telemetry/telemetry.ts'
 
-/** The database is away, or asked too often to try again. Nothing is wrong with what was asked: it may be asked again. */
+/**
+ * The database is away, or asked too often to try again. Nothing is wrong with what was asked: it may be asked again.
+ */
 export class DatabaseUnavailableError extends Error {
   override readonly name = 'DatabaseUnavailableError'
 }
@@ -28,13 +30,16 @@ export interface TransactionOptions {
   /** Further errors of the work after which the whole may simply be run again. */
   readonly retryAfter?: (error: unknown) => boolean
   /**
-   * Under the role `app_rw` where this login may take it, so that the database refuses what is of another organization even
-   * where a rule here has a hole.
+   * Under the role `app_rw` where this login may take it, so that the database refuses what is of another organization
+   * even where a rule here has a hole.
    */
   readonly asWriter?: boolean
   /** Nothing may be written; what a read replica of Postgres takes. */
   readonly readOnly?: boolean
-  /** A statement that takes longer is stopped, and nothing of the transaction stays: for what clients cause. Absent: none is. */
+  /**
+   * A statement that takes longer is stopped, and nothing of the transaction stays: for what clients cause. Absent:
+   * none is.
+   */
   readonly statementTimeoutMs?: number | undefined
   /** Default: read committed. */
   readonly isolation?: 'repeatable read' | 'serializable' | undefined
@@ -56,17 +61,17 @@ export type TransactionSettings = Readonly<Record<`app.${string}`, string>>
 /** Retries after deadlocks, serialization failures and lost connections, with their pauses. */
 const retries = 3
 /**
- * How long a statement waits for a lock that another transaction holds. One that somebody leaves open would otherwise keep all who need its
- * row, each with a connection, until nobody else gets one.
+ * How long a statement waits for a lock that another transaction holds. One that somebody leaves open would otherwise
+ * keep all who need its row, each with a connection, until nobody else gets one.
  */
 const lockWaitMs = 3000
 const backoff = { minMs: 20, maxMs: 500 }
 
 /**
- * Runs `work` in one transaction that carries the settings, commits when it returns and rolls back when it throws. Runs it
- * again after a deadlock, a serialization failure or a lost connection, so `work` keeps nothing outside. Throws what `work`
- * threw, the reason of the signal, `CommitFailedError`, `DatabaseUnavailableError`, or `timeout` where another transaction held
- * a lock for longer than 3 s, or a statement took longer than it may.
+ * Runs `work` in one transaction that carries the settings, commits when it returns and rolls back when it throws. Runs
+ * it again after a deadlock, a serialization failure or a lost connection, so `work` keeps nothing outside. Throws what
+ * `work` threw, the reason of the signal, `CommitFailedError`, `DatabaseUnavailableError`, or `timeout` where another
+ * transaction held a lock for longer than 3 s, or a statement took longer than it may.
  */
 export async function inTransaction<T>(
   options: TransactionOptions,

@@ -1,6 +1,7 @@
 /**
  * Which rows of a table a search looks at, in SQL over alias `t`: those that are live, the nearest of them, and those
- * that have the words. Clients' searches and those of units are made of the same conditions; `rank.ts` orders what is found.
+ * that have the words. Clients' searches and those of units are made of the same conditions; `rank.ts` orders what is
+ * found.
  */
 import {
   fullTextCharacters,
@@ -53,7 +54,9 @@ export function allOf(conditions: readonly string[]): string {
   return conditions.map((condition) => `(${condition})`).join(' and ')
 }
 
-/** A row is not deleted, has not expired and was not superseded. `anyStatus`: whoever asks says which states it wants. */
+/**
+ * A row is not deleted, has not expired and was not superseded. `anyStatus`: whoever asks says which states it wants.
+ */
 export function liveSql({ descriptor, softDelete }: CatalogTable, { anyStatus = false } = {}): readonly string[] {
   const { expires, isSuperseded, isVersioned } = livenessOf(descriptor?.columns ?? {})
   return [
@@ -97,8 +100,9 @@ export function wordsOf({ sqlColumns, descriptor: { columns } }: SyncedTable): s
 }
 
 /**
- * What clients look for: any of the words may match, the more the better, since people ask in sentences. Names and codes that
- * stemming would break are found by ILIKE, where `literally` says so or the table has no words; that reads every row.
+ * What clients look for: any of the words may match, the more the better, since people ask in sentences. Names and
+ * codes that stemming would break are found by ILIKE, where `literally` says so or the table has no words; that reads
+ * every row.
  */
 export function wordsOrPhrase(table: SyncedTable, text: string, bind: Bind, literally: boolean): Words {
   const phrase = bind(`%${text.trim().replace(/[\\%_]/g, String.raw`\$&`)}%`)
@@ -115,8 +119,8 @@ export function wordsOrPhrase(table: SyncedTable, text: string, bind: Bind, lite
 }
 
 /**
- * What units look for: any of the words, or what looks like a name (trigrams). `vector` and `name` are SQL over alias `t`; an
- * index serves them when they are what it is over.
+ * What units look for: any of the words, or what looks like a name (trigrams). `vector` and `name` are SQL over alias
+ * `t`; an index serves them when they are what it is over.
  */
 export function wordsOrName(vector: string, name?: string): (text: string) => Words {
   return (text) => {

@@ -9,8 +9,9 @@ const keptMs = 60_000
 const mostKept = 2000
 
 /**
- * Conditions that few rows satisfied when they were last compared, for a minute: whoever searches the same place again and again need not
- * ask the planner each time. Only few are remembered: who compares more one by one finds out and forgets it, and the answer is exact.
+ * Conditions that few rows satisfied when they were last compared, for a minute: whoever searches the same place again
+ * and again need not ask the planner each time. Only few are remembered: who compares more one by one finds out and
+ * forgets it, and the answer is exact.
  */
 export class FewRows {
   readonly #clock: Pick<Clock, 'monotonic'>

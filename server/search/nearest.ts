@@ -3,9 +3,10 @@ import { byGraph, compared, type Findable, type Near, type Nearest } from './can
 import type { FewRows } from './few-rows.ts'
 
 /**
- * Comparing one by one costs the same for every row that the condition leaves, 1 to 2 µs; the graph ten times as much for each row
- * that it passes, and it passes many where the condition refuses what lies near. At this number the two are even if one row in
- * twelve qualifies, and the worst of the graph (20,000 rows passed) costs ten times as much (docs/performance.md).
+ * Comparing one by one costs the same for every row that the condition leaves, 1 to 2 µs; the graph ten times as much
+ * for each row that it passes, and it passes many where the condition refuses what lies near. At this number the two
+ * are even if one row in twelve qualifies, and the worst of the graph (20,000 rows passed) costs ten times as much
+ * (docs/performance.md).
  */
 const exactRowsByDefault = 10_000
 

@@ -25,9 +25,10 @@ export interface Ranking {
 export const rankColumns = ['$score', ...searchParts.map((name) => `$${name}` as const), '$near'] as const
 
 /**
- * One statement: `rankColumns`, then the columns of each row, best first, equal ones by id. With a vector and words, rows that
- * are near and rows that have the words are ranked together, so that one without an embedding is found by its words.
- * Candidates, ranks and rows come from one snapshot, and every vector is read once. `$near` is how many rows `near` had.
+ * One statement: `rankColumns`, then the columns of each row, best first, equal ones by id. With a vector and words,
+ * rows that are near and rows that have the words are ranked together, so that one without an embedding is found by its
+ * words. Candidates, ranks and rows come from one snapshot, and every vector is read once. `$near` is how many rows
+ * `near` had.
  */
 export function rankSql(ranking: Ranking, bind: Bind): string {
   const { table, near, words, worth, candidates, limit, weights, columns } = ranking
@@ -74,9 +75,9 @@ function weighed(parts: Readonly<Partial<Record<SearchPart, string>>>, weights: 
 }
 
 /**
- * How recent a row is, 1 falling towards 0, in SQL over alias `t`. A table with a `decay_rate` fades by it for each day since the
- * row was last of use; another halves in a month since its last change. The exponent is bounded, because PostgreSQL answers
- * an underflow with an error.
+ * How recent a row is, 1 falling towards 0, in SQL over alias `t`. A table with a `decay_rate` fades by it for each day
+ * since the row was last of use; another halves in a month since its last change. The exponent is bounded, because
+ * PostgreSQL answers an underflow with an error.
  */
 export function recencySql(decays: boolean): string {
   const [rate, since] = decays

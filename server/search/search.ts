@@ -96,7 +96,10 @@ interface Hit {
   readonly parts: Readonly<Record<string, number>>
 }
 
-/** Asks for the best rows. Words are looked for `literally` too, as parts of words, where there is no vector and the words find too few. */
+/**
+ * Asks for the best rows. Words are looked for `literally` too, as parts of words, where there is no vector and the
+ * words find too few.
+ */
 function rankerOf(
   client: pg.ClientBase,
   table: SyncedTable,

@@ -3,8 +3,8 @@ import { TideError } from '../../protocol/error.ts'
 import type { ErrorCode } from '../../protocol/error-codes.ts'
 
 /**
- * Classes of SQLSTATE whose words are about the server, its connections and the names of things. All others may quote what was written: 22
- * and 23 the values of a row, P0 whatever a function says.
+ * Classes of SQLSTATE whose words are about the server, its connections and the names of things. All others may quote
+ * what was written: 22 and 23 the values of a row, P0 whatever a function says.
  */
 const harmless = /^(08|25|28|3D|40|42|53|54|55|57|58|TW|XX)/
 /** They say which value was not taken. */
@@ -17,8 +17,9 @@ const quoting: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const deepestCause = 5
 
 /**
- * An error as it may stand in a log, in `/ready` and in a record of what was done: without the values that Postgres quotes in its messages,
- * and the ORM and those who wrap them repeat. Of such an error it says SQLSTATE, table, column and constraint, which is what helps.
+ * An error as it may stand in a log, in `/ready` and in a record of what was done: without the values that Postgres
+ * quotes in its messages, and the ORM and those who wrap them repeat. Of such an error it says SQLSTATE, table, column
+ * and constraint, which is what helps.
  */
 export function errorText(error: unknown): string {
   if (!(error instanceof Error)) return `thrown: ${typeof error}`

@@ -2,7 +2,10 @@ import { createHash } from 'node:crypto'
 
 /** A statement without the values in it. */
 export interface Fingerprint {
-  /** Equal for statements that differ in values, in how many values a list has, and in white space. 16 hexadecimal digits. */
+  /**
+   * Equal for statements that differ in values, in how many values a list has, and in white space. 16 hexadecimal
+   * digits.
+   */
   readonly id: string
   /** The statement with a parameter in the place of every literal, in one line; at most `sampleLength` characters. */
   readonly sample: string

@@ -17,7 +17,10 @@ export class LagClock {
     this.#most = most
   }
 
-  /** A look at time `at` (milliseconds); returns the wait in milliseconds, 0 when all was taken that stood there at the last look. */
+  /**
+   * A look at time `at` (milliseconds); returns the wait in milliseconds, 0 when all was taken that stood there at the
+   * last look.
+   */
   look(at: number, written: number, taken: number): number {
     // An older copy was put back, or another server took over: what was looked at before is of another history.
     const wentBack = written < this.#written

@@ -59,7 +59,10 @@ interface Push {
   readonly trace: PushTrace | undefined
 }
 
-/** The newest canaries, by the position of their step: a session acknowledges just that, when it has all before. One comes every five seconds. */
+/**
+ * The newest canaries, by the position of their step: a session acknowledges just that, when it has all before. One
+ * comes every five seconds.
+ */
 class Canaries {
   readonly #committed = new Map<number, number>()
 

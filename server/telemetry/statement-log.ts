@@ -32,8 +32,8 @@ const mostTexts = 1000
 const others: Fingerprint = { id: 'others', sample: '(statements beyond the number that is kept apart)' }
 
 /**
- * Counts statements by fingerprint and minute until they are taken. Bounded in memory: so many fingerprints at a time, and so many texts whose
- * fingerprint is remembered, since a server says the same few hundred all day.
+ * Counts statements by fingerprint and minute until they are taken. Bounded in memory: so many fingerprints at a time,
+ * and so many texts whose fingerprint is remembered, since a server says the same few hundred all day.
  */
 export class StatementLog implements StatementObserver {
   readonly #clock: Pick<Clock, 'now'>

@@ -28,8 +28,8 @@ export type LogFormat = 'auto' | 'json' | 'pretty'
 const hidden = ['token', 'secret', 'password', 'authorization', 'cookie']
 
 /**
- * Lines on `destination` (standard error when absent, so that command output stays clean): JSON for programs, or made for people, which
- * `auto` takes in a terminal.
+ * Lines on `destination` (standard error when absent, so that command output stays clean): JSON for programs, or made
+ * for people, which `auto` takes in a terminal.
  */
 export async function createLog(
   level: LogLevel,

@@ -30,12 +30,14 @@ export interface Trouble {
 
 /** Where clients miss changes, unlike in a trouble with requests. */
 const feeding: ReadonlySet<Part> = new Set<Part>(['capture', 'feed', 'schema'])
-/** Nobody says that requests work again: they count as well when none failed for so long. Clients try again every 3 s. */
+/**
+ * Nobody says that requests work again: they count as well when none failed for so long. Clients try again every 3 s.
+ */
 const requestsCalmMs = 8000
 
 /**
- * What is wrong with the server now, by part. Parts report what they meet, as often as they like: only a change is logged and
- * told. One line when it begins, with code and remedy, one when it is over.
+ * What is wrong with the server now, by part. Parts report what they meet, as often as they like: only a change is
+ * logged and told. One line when it begins, with code and remedy, one when it is over.
  */
 export class Troubles {
   readonly #clock: Clock

@@ -1,4 +1,5 @@
-// A session is of the device that came with it last, and ends with it: else a device that was revoked could come back as another one.
+// A session is of the device that came with it last, and ends with it: else a device that was revoked could come back
+// as another one.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'

@@ -32,7 +32,9 @@ const events = {
   due: { kind: 'due' },
 } as const satisfies Record<string, ConnectionEvent>
 
-/** The table of SPEC.md: where each event leads from each state, and what is done. A state not named: nothing happens. */
+/**
+ * The table of SPEC.md: where each event leads from each state, and what is done. A state not named: nothing happens.
+ */
 const table: Record<
   keyof typeof events,
   Partial<Record<keyof typeof states, readonly [ConnectionState, readonly string[]]>>

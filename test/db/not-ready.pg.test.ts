@@ -1,4 +1,5 @@
-// A Postgres as it comes, and a login that may do little: what is missing is said before anything is made, with the statement.
+// A Postgres as it comes, and a login that may do little: what is missing is said before anything is made, with the
+// statement.
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'

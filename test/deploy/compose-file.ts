@@ -42,7 +42,10 @@ const serviceSchema = z.strictObject({
 
 type Value = string | number | boolean | null | readonly Value[] | { readonly [key: string]: Value }
 
-/** `${NAME:-default}`, `${NAME:+other}` and `${NAME:?why}` in every text, from `env`; an empty variable counts as absent. */
+/**
+ * `${NAME:-default}`, `${NAME:+other}` and `${NAME:?why}` in every text, from `env`; an empty variable counts as
+ * absent.
+ */
 function fill(value: Value, env: Readonly<Record<string, string>>): Value {
   if (typeof value === 'string')
     return value.replaceAll(/\$\{([A-Z_0-9]+):([-+?])([^}]*)\}/g, (_, name: string, sign: string, other: string) => {
@@ -59,7 +62,10 @@ function fill(value: Value, env: Readonly<Record<string, string>>): Value {
 /** What nothing starts without. */
 export const secrets = { POSTGRES_PASSWORD: 'p@ss/w#rd:%41 ?', AUTH_SECRET: 's'.repeat(64) } as const
 
-/** The file as Compose reads it: anchors and merges resolved, then the variables. Throws for one that is required and absent. */
+/**
+ * The file as Compose reads it: anchors and merges resolved, then the variables. Throws for one that is required and
+ * absent.
+ */
 export function compose(env: Readonly<Record<string, string>> = secrets) {
   const filled = fill(parse(text, { merge: true }) as Value, env)
   expect(JSON.stringify(filled)).not.toContain('${')

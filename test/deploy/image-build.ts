@@ -1,5 +1,5 @@
-// Does what a Dockerfile says without Docker: each stage is a folder, each step is done in it. Knows the instructions that ours has,
-// and refuses others, so that nothing is left out unnoticed.
+// Does what a Dockerfile says without Docker: each stage is a folder, each step is done in it. Knows the instructions
+// that ours has, and refuses others, so that nothing is left out unnoticed.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'

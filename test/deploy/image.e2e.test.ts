@@ -1,4 +1,5 @@
-// There is no Docker in the tests, so the steps of the Dockerfile are done in a folder, and what they make is run as it would be.
+// There is no Docker in the tests, so the steps of the Dockerfile are done in a folder, and what they make is run as it
+// would be.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, copyFileSync, existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// What docker-compose.yml deploys, stopped and started again server by server: HAProxy with the configuration that ships, two servers with
-// the time to leave that Compose gives them, capture from the WAL, and Redis.
+// What docker-compose.yml deploys, stopped and started again server by server: HAProxy with the configuration that
+// ships, two servers with the time to leave that Compose gives them, capture from the WAL, and Redis.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { stop } from '../../scripts/processes.ts'
 import { canRun, readiness, startCluster, until, type Cluster } from '../cluster/cluster.ts'
@@ -37,7 +37,9 @@ describe.skipIf(!canRun || !hasRedis || !hasHaproxy)('a rolling restart behind t
     await redis?.kill()
   }, 120_000)
 
-  /** New devices, one after the other, until they are stopped; answers how many were welcomed, and why others were not. */
+  /**
+   * New devices, one after the other, until they are stopped; answers how many were welcomed, and why others were not.
+   */
   function keepComing(token: string, cookie: string): () => Promise<{ welcomed: number; refused: readonly string[] }> {
     let [stopped, welcomed] = [false, 0]
     const refused: string[] = []

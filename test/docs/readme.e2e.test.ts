@@ -13,7 +13,10 @@ import { freePort } from '../support/server-process.ts'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readPage('README.md')
 
-/** Of a shell in which nobody has told npm or Node anything: its `node` is that of the machine, which may be an older one. */
+/**
+ * Of a shell in which nobody has told npm or Node anything: its `node` is that of the machine, which may be an older
+ * one.
+ */
 const shell: Readonly<Record<string, string>> = {
   HOME: process.env['HOME'] ?? '',
   TIDEWIRE_CACHE: testCache,

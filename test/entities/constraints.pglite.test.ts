@@ -1,5 +1,5 @@
-// Every CHECK, unique key and foreign key of docs/schema.md has a case that breaks it, and it alone; that the page has them
-// all is what test/catalog proves. Triggers are off here: what they fill in would hide what the constraints say.
+// Every CHECK, unique key and foreign key of docs/schema.md has a case that breaks it, and it alone; that the page has
+// them all is what test/catalog proves. Triggers are off here: what they fill in would hide what the constraints say.
 import { randomUUID } from 'node:crypto'
 import type { DatabaseError, Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// Whether Postgres stores an update beside the row it replaces and leaves the indexes alone (HOT): docs/decisions.md says what that is worth.
+// Whether Postgres stores an update beside the row it replaces and leaves the indexes alone (HOT): docs/decisions.md
+// says what that is worth.
 import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -42,7 +43,10 @@ test('no index has a column that every update changes, or that heartbeats do', a
   expect(broken).toEqual([])
 })
 
-/** Changes a row in a transaction that is taken back: how many rows of the table that changed, and how many of these without touching an index. */
+/**
+ * Changes a row in a transaction that is taken back: how many rows of the table that changed, and how many of these
+ * without touching an index.
+ */
 async function update(
   table: string,
   set: string,

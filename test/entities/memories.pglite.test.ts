@@ -1,4 +1,5 @@
-// Each column of `memories` by itself, with the triggers on: what it is when nobody says, what it says to null, and its bounds.
+// Each column of `memories` by itself, with the triggers on: what it is when nobody says, what it says to null, and its
+// bounds.
 import { randomUUID } from 'node:crypto'
 import type { DatabaseError } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -21,7 +22,9 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
-/** The column of a memory with these values, as it is stored, or the code of the refusal. Nothing is left of the memory. */
+/**
+ * The column of a memory with these values, as it is stored, or the code of the refusal. Nothing is left of the memory.
+ */
 async function stored(column: string, row: SqlValues): Promise<unknown> {
   const client = await db.database.pool.connect()
   const names = Object.keys(row)
@@ -84,7 +87,8 @@ async function boundsOf(column: DocColumn): Promise<Bounds> {
   const of = (value: unknown): SqlValues => ({ [name]: value })
   if (generated) return { within: [], beyond: [[of('x'), '428C9']] }
   if (references) {
-    // The trigger that looks for an equal memory sets this one on insert, whatever is given; constraints.pglite.test.ts breaks its key.
+    // The trigger that looks for an equal memory sets this one on insert, whatever is given; constraints.pglite.test.ts
+    // breaks its key.
     const dangling: Bounds['beyond'] = name === 'superseded_by_id' ? [] : [[of(randomUUID()), '23503']]
     return { within: [of(await samples.parent(references.table))], beyond: [...dangling, [of('x'), '22P02']] }
   }

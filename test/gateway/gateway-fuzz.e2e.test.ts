@@ -19,10 +19,16 @@ afterAll(async () => home.close())
 const frames = 10_000
 /** Writes of the honest client that must get through meanwhile. */
 const enough = 25
-/** Tables that change when an honest client connects and writes tasks, and the one where the server notes its vitals each minute. */
+/**
+ * Tables that change when an honest client connects and writes tasks, and the one where the server notes its vitals
+ * each minute.
+ */
 const written = new Set(['tasks', 'devices', 'system_metrics'])
 
-/** What is in each table that a client may write to, and in some that none may ever: the server writes to others by itself. */
+/**
+ * What is in each table that a client may write to, and in some that none may ever: the server writes to others by
+ * itself.
+ */
 async function digests(): Promise<ReadonlyMap<string, string>> {
   const { pool } = home.server.database
   const writable = Object.values(shippedSchema).filter(({ direction }) => direction !== 'ro')

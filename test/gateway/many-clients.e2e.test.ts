@@ -1,4 +1,5 @@
-// 200 connections to one server, each following the same project: all are told, and how long that took is said. Speed is the benchmark's.
+// 200 connections to one server, each following the same project: all are told, and how long that took is said. Speed
+// is the benchmark's.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { insertRow } from '../../server/db/db.ts'
 import { newId } from '../support/fixtures.ts'

@@ -1,4 +1,5 @@
-// A synchronous standby that lags: a commit is durable and in the log long before any snapshot sees it. With a second Postgres.
+// A synchronous standby that lags: a commit is durable and in the log long before any snapshot sees it. With a second
+// Postgres.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import pg from 'pg'
 import { systemClock } from '../../lib/clock.ts'

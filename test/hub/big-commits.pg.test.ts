@@ -1,4 +1,5 @@
-// Commits too big for memory, and a log that is longer than may be sent: what a reader is told, and what it reads for that.
+// Commits too big for memory, and a log that is longer than may be sent: what a reader is told, and what it reads for
+// that.
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { valueOf } from '../../server/db/row-bytes.ts'

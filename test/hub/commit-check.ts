@@ -10,7 +10,10 @@ export class CommitCheck {
     this.#writers = writers
   }
 
-  /** Throws when this is no state that was, or not one after the last. `acked`: what was confirmed before then must be there. */
+  /**
+   * Throws when this is no state that was, or not one after the last. `acked`: what was confirmed before then must be
+   * there.
+   */
   see(all: Rows, acked = Number.NEGATIVE_INFINITY): void {
     const seen = this.#writers.map((writer) => {
       const rows = new Map([...all].filter(([, title]) => title.startsWith(`${writer.name}/`)))

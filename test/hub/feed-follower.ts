@@ -1,5 +1,5 @@
-// A replica in its simplest form: it holds the tasks of a project as the feed says, and holds each state against what the
-// writers know to have committed, and when.
+// A replica in its simplest form: it holds the tasks of a project as the feed says, and holds each state against what
+// the writers know to have committed, and when.
 import { zeroSeq, type Seq } from '../../protocol/seq.ts'
 import { valueOf } from '../../server/db/row-bytes.ts'
 import type { Catalog } from '../../server/catalog/catalog.ts'
@@ -25,7 +25,9 @@ export class FeedFollower {
   readonly #rows = new Map<string, string>()
   readonly #check: CommitCheck
   seq: Seq
-  /** Steps that were read without waiting for the log: they say nothing newer about the time as of which all was seen. */
+  /**
+   * Steps that were read without waiting for the log: they say nothing newer about the time as of which all was seen.
+   */
   quickSteps = 0
   #at = 0
   /** No live loop begins where pages end: a session reads for itself until it has what they showed. */

@@ -1,4 +1,5 @@
-// A replica at a hub that holds the tasks of a project as it is told, and holds each state against what the writers committed.
+// A replica at a hub that holds the tasks of a project as it is told, and holds each state against what the writers
+// committed.
 import { blocksOf } from '../../protocol/block-frame.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import { parseDown } from '../../protocol/parse.ts'

@@ -1,6 +1,9 @@
 import type { Database } from '../../server/db/db.ts'
 
-/** With the end of its source begun: as SIGKILL of the server that writes the log, what it has not written is not written any more. */
+/**
+ * With the end of its source begun: as SIGKILL of the server that writes the log, what it has not written is not
+ * written any more.
+ */
 export async function killLogWriter({ pool }: Pick<Database, 'pool'>): Promise<void> {
   await pool.query(`select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and application_name = 'tidewire log writer'`)

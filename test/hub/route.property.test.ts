@@ -8,7 +8,9 @@ import { change, row, spec } from './changes.ts'
 
 const value = fc.constantFrom('a', 'b', 'c')
 type Keeps = (row: Row) => boolean
-/** Filters, each beside what it means, spelled out: the test asks no matcher of the protocol. NULL matches none of them. */
+/**
+ * Filters, each beside what it means, spelled out: the test asks no matcher of the protocol. NULL matches none of them.
+ */
 const filter = fc.oneof(
   value.map((status) => ({
     where: { status },
@@ -51,7 +53,10 @@ interface Asked {
   readonly keeps: ReadonlyMap<string, Keeps>
 }
 
-/** What a follower must be told of a change, from what the hub's page says (SPEC I4): nothing, that the row is here, or that it is not. */
+/**
+ * What a follower must be told of a change, from what the hub's page says (SPEC I4): nothing, that the row is here, or
+ * that it is not.
+ */
 function told({ channel: followed, tables, keeps }: Asked, { table, row: now, homes, formerHomes, fresh }: Change) {
   if (!tables.includes(table)) return undefined
   const isHere = homes.includes(followed)

@@ -1,4 +1,5 @@
-// Live clients are told of commits before these are in the log. Whatever becomes of the log's writer then, nobody loads anything again.
+// Live clients are told of commits before these are in the log. Whatever becomes of the log's writer then, nobody loads
+// anything again.
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'

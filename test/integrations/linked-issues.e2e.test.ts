@@ -1,4 +1,5 @@
-// Issues of platforms that are linked to tasks, both ways through a whole server; the platforms are servers on the loopback.
+// Issues of platforms that are linked to tasks, both ways through a whole server; the platforms are servers on the
+// loopback.
 import { describe, expect, test } from 'vitest'
 import { letter, useWebhooks } from './use-webhooks.ts'
 

@@ -103,7 +103,8 @@ describe('a push to GitHub', () => {
     await push('refs/heads/other', 'bbb')
     await push('refs/heads/gone', 'ccc')
     await push('refs/heads/gone', '000', { deleted: true })
-    // What is told of branches: a rule for those that are there and those that come, a pull request, and a task by the name of its branch.
+    // What is told of branches: a rule for those that are there and those that come, a pull request, and a task by the
+    // name of its branch.
     const repository = { full_name: 'acme/app', language: 'TypeScript' }
     const rule = (action: string) =>
       letter('github', { action, rule: { id: 1, name: 'release/*' }, repository }, 'branch_protection_rule')

@@ -1,4 +1,5 @@
-// What the triggers' log does beside what every change source promises (test/capture/change-source-contract.ts), on both databases.
+// What the triggers' log does beside what every change source promises (test/capture/change-source-contract.ts), on
+// both databases.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createWorld, insert, type Queryable, type World } from './rows.ts'

@@ -1,4 +1,5 @@
-// The embedded database is Postgres 18, the servers that are promised are 17: SQL of the server and its migrations has nothing that only 18 knows.
+// The embedded database is Postgres 18, the servers that are promised are 17: SQL of the server and its migrations has
+// nothing that only 18 knows.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'

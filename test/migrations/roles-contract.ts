@@ -1,4 +1,5 @@
-// What the database itself allows whom, over every table of docs/schema.md: by SQL, as the role, without a server in between.
+// What the database itself allows whom, over every table of docs/schema.md: by SQL, as the role, without a server in
+// between.
 import type { DatabaseError, Pool, PoolClient } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -32,7 +33,10 @@ const internal: Readonly<Record<string, readonly string[]>> = {
 /** Of the database, and not of an organization. */
 const ofNobody = ['former_epochs', 'settings']
 
-/** Functions that reach beyond the rights of a writer, and that writers call. All others are called by the owner, or by triggers. */
+/**
+ * Functions that reach beyond the rights of a writer, and that writers call. All others are called by the owner, or by
+ * triggers.
+ */
 const definersOfWriters = [
   'access_tokens_of',
   'credential_kind',

@@ -1,4 +1,5 @@
-// The column classes of every table of docs/schema.md, and how lists and objects merge, as real pushes of somebody who may write.
+// The column classes of every table of docs/schema.md, and how lists and objects merge, as real pushes of somebody who
+// may write.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Json } from '../../protocol/rows/row.ts'

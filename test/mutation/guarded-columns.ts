@@ -1,4 +1,5 @@
-// Who may give a column that carries authority another value: the columns that docs/schema.md calls `guarded`, one by one.
+// Who may give a column that carries authority another value: the columns that docs/schema.md calls `guarded`, one by
+// one.
 import type { Json } from '../../protocol/rows/row.ts'
 import type { SqlValues } from '../support/sample-rows.ts'
 import type { Part, Place, RulesWorld } from './rules-world.ts'
@@ -11,7 +12,9 @@ export interface GuardedCase {
   readonly raised?: boolean
   /** What everybody tries to write. */
   readonly value: Json
-  /** Who may change it in a row that is there; undefined where nobody may change such rows at all, or not this column. */
+  /**
+   * Who may change it in a row that is there; undefined where nobody may change such rows at all, or not this column.
+   */
   readonly patch?: readonly Part[]
   /** Who may insert a row with it; undefined where clients insert no such row. */
   readonly insert?: readonly Part[]

@@ -9,8 +9,8 @@ export const ops = ['insert', 'patch', 'delete', 'restore'] as const
 export type Op = (typeof ops)[number]
 
 /**
- * `refused`: not applied, and nothing said of what is not visible. `unseen`: not applied, and answered as if the row did not
- * exist: the database hides it from other organizations.
+ * `refused`: not applied, and nothing said of what is not visible. `unseen`: not applied, and answered as if the row
+ * did not exist: the database hides it from other organizations.
  */
 export type Answer = 'applied' | 'forbidden' | 'fixed' | 'not_found' | 'refused' | 'unseen'
 

@@ -1,5 +1,5 @@
-// Who writes, and what is written to, where the rules of docs/schema.md are tested: one organization whose people and agents
-// have one part each, and rows of any table in any of the places that the page allows.
+// Who writes, and what is written to, where the rules of docs/schema.md are tested: one organization whose people and
+// agents have one part each, and rows of any table in any of the places that the page allows.
 import type { Pool } from 'pg'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { systemClock } from '../../lib/clock.ts'
@@ -30,7 +30,10 @@ export type Part = (typeof parts)[number]
 const people = ['owner', 'admin', 'member', 'viewer', 'self'] as const
 
 export const places = ['organization', 'project', 'team', 'user', 'agent', 'global'] as const
-/** Where a row lives, or what it hangs under: the one private project, the team, `self`, `agent`; `global` is shipped to everyone. */
+/**
+ * Where a row lives, or what it hangs under: the one private project, the team, `self`, `agent`; `global` is shipped to
+ * everyone.
+ */
 export type Place = (typeof places)[number]
 
 export class RulesWorld {
@@ -305,7 +308,9 @@ function isAbout(table: DocTable, writer: 'agent' | 'self', column: string): boo
   )
 }
 
-/** What no client sends: the columns of the mixins but for X, generated ones, and those of class `server` or `hidden`. */
+/**
+ * What no client sends: the columns of the mixins but for X, generated ones, and those of class `server` or `hidden`.
+ */
 export function serverColumns(table: DocTable): readonly string[] {
   const own = new Set(table.columns.map(({ name }) => name))
   const free = /^(scope|project_id|team_id|user_id|agent_id|occurred_at)$/

@@ -1,4 +1,5 @@
-// Direction and writers of every table of docs/schema.md, as real pushes of everybody: what the page says is what happens.
+// Direction and writers of every table of docs/schema.md, as real pushes of everybody: what the page says is what
+// happens.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import { toProperty } from '../../protocol/rows/table.ts'

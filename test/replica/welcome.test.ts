@@ -42,7 +42,10 @@ describe('a welcome', () => {
   })
 
   describe('of a server that was restored from a backup', () => {
-    /** Writes that the server has answered and shown back, one insert and then three increments, each in a push of its own. */
+    /**
+     * Writes that the server has answered and shown back, one insert and then three increments, each in a push of its
+     * own.
+     */
     async function written() {
       const opened = await openHeld()
       const { replica } = opened

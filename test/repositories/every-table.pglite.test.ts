@@ -1,5 +1,5 @@
-// Every entity goes through its repository: made, read, listed, changed, deleted, restored and removed. The values come from
-// docs/schema.md; triggers are on.
+// Every entity goes through its repository: made, read, listed, changed, deleted, restored and removed. The values come
+// from docs/schema.md; triggers are on.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { entities } from '../../server/entities/entities.ts'

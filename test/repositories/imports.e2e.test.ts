@@ -1,5 +1,5 @@
-// What is imported connects to nothing: entities, catalog, server and SDK are loaded in a process whose sockets and files of
-// databases are watched.
+// What is imported connects to nothing: entities, catalog, server and SDK are loaded in a process whose sockets and
+// files of databases are watched.
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'

@@ -10,8 +10,8 @@ import type { World } from './world.ts'
 const tables = ['projects', 'project_members', 'tasks', 'memories', 'memory_tags', 'sync_conflicts'] as const
 
 /**
- * Promises 1, 2 and 7 at one moment: what the server has sent of each held subscription is exactly the server's state at
- * the replica's cursor: nothing missing, nothing of a later or half a commit, nothing of somebody else's.
+ * Promises 1, 2 and 7 at one moment: what the server has sent of each held subscription is exactly the server's state
+ * at the replica's cursor: nothing missing, nothing of a later or half a commit, nothing of somebody else's.
  */
 export async function differencesAtCursor(world: World, device: SimClient): Promise<readonly string[]> {
   const stored = await device.store.load()
@@ -203,8 +203,8 @@ export function ledgerDifferences(world: World): readonly string[] {
 }
 
 /**
- * What the store holds and what the client answers, once nothing waits: promise 8 as users see it, and promise 7 for all that
- * lies in the store, whether a subscription holds it or not.
+ * What the store holds and what the client answers, once nothing waits: promise 8 as users see it, and promise 7 for
+ * all that lies in the store, whether a subscription holds it or not.
  */
 export async function differencesShown(world: World, device: SimClient): Promise<readonly string[]> {
   const { subscriptions } = await device.store.load()

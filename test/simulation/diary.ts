@@ -5,10 +5,10 @@ import type { SimClient } from './sim-client.ts'
 import type { World } from './world.ts'
 
 /**
- * Promises 3 and 4 as a user sees them. What a device wrote it reads back at once, and it stays, through acknowledgement,
- * settlement, lost connections and crashes; and it counts once. Each device keeps one row that nobody else changes, with a
- * number that only grows: it must never see a smaller one. A second number counts every third entry, in a browser
- * each, by increments.
+ * Promises 3 and 4 as a user sees them. What a device wrote it reads back at once, and it stays, through
+ * acknowledgement, settlement, lost connections and crashes; and it counts once. Each device keeps one row that nobody
+ * else changes, with a number that only grows: it must never see a smaller one. A second number counts every third
+ * entry, in a browser each, by increments.
  */
 export class Diary {
   readonly #world: World
@@ -17,7 +17,10 @@ export class Diary {
   #id: string | null = null
   /** The last entry that is durable on this device. */
   #written = 0
-  /** The entry below which a client never shows the diary: all that was durable when it opened, and what it showed since. */
+  /**
+   * The entry below which a client never shows the diary: all that was durable when it opened, and what it showed
+   * since.
+   */
   readonly #floors = new WeakMap<Client, number>()
   /** What live queries showed last. */
   readonly #shown = new WeakMap<Client, number>()

@@ -26,8 +26,8 @@ export interface Report {
 }
 
 /**
- * One whole life of a fleet: devices work while the network, the server and the devices themselves fail; then the weather
- * clears, and everything must come to rest and be equal.
+ * One whole life of a fleet: devices work while the network, the server and the devices themselves fail; then the
+ * weather clears, and everything must come to rest and be equal.
  */
 export async function runFleet(plan: Plan): Promise<Report> {
   const tally = new Tally()
@@ -132,7 +132,8 @@ async function calmDown(world: World, journal: Journal): Promise<readonly string
       )
     })
   await world.clock.run(restMs, isAtRest)
-  // Whatever was committed last still has to reach everybody; and a start of the database ends sessions a moment after it.
+  // Whatever was committed last still has to reach everybody; and a start of the database ends sessions a moment after
+  // it.
   await world.clock.run(5000)
   if (await world.clock.run(restMs, isAtRest)) return []
   const states = world.clients.map(({ name, tides }) => `${name} ${JSON.stringify(tides.map(({ status }) => status))}`)
@@ -187,8 +188,9 @@ async function inTime(world: World, late: string, work: Promise<readonly string[
 }
 
 /**
- * Subscriptions are the replica's and outlive it, so each device asks in its first life. Every tab asks, as every page of
- * an app does when it opens: one that dies while it asks has asked for nothing. Until one was answered, later ones ask too.
+ * Subscriptions are the replica's and outlive it, so each device asks in its first life. Every tab asks, as every page
+ * of an app does when it opens: one that dies while it asks has asked for nothing. Until one was answered, later ones
+ * ask too.
  */
 async function followOnce(world: World, device: SimClient, journal: Journal): Promise<void> {
   const { onOpen } = device

@@ -7,8 +7,8 @@ import { disturbanceNames, tabDisturbanceNames } from './disturbances.ts'
 export type Step = readonly [at: number, who: string, what: string, seed: number]
 
 /**
- * All that is decided before a run. It is data, so a failing run can be made smaller, kept in a file, and replayed after
- * the workload has changed.
+ * All that is decided before a run. It is data, so a failing run can be made smaller, kept in a file, and replayed
+ * after the workload has changed.
  */
 export interface Plan {
   /** Of what is decided during the run, each by a name: the fate of frames, deaths at commits, ids, latencies. */

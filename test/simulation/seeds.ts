@@ -1,4 +1,7 @@
-/** Which seeds to run: `SEED` one, `SEEDS` so many or a range, both from the environment. Throws an error that says what is wrong. */
+/**
+ * Which seeds to run: `SEED` one, `SEEDS` so many or a range, both from the environment. Throws an error that says what
+ * is wrong.
+ */
 export function seedsOf(
   { SEED, SEEDS }: Readonly<Record<string, string | undefined>>,
   usual: number,

@@ -2,8 +2,8 @@ import { calm } from './sim-network.ts'
 import type { Plan } from './plan.ts'
 
 /**
- * A smaller plan that still fails: whole stretches of steps go first, then ever shorter ones, then the weather. `runs` bounds
- * how often `fails` is asked.
+ * A smaller plan that still fails: whole stretches of steps go first, then ever shorter ones, then the weather. `runs`
+ * bounds how often `fails` is asked.
  */
 export async function shrink(plan: Plan, fails: (plan: Plan) => Promise<boolean>, runs = 200): Promise<Plan> {
   let smallest = plan

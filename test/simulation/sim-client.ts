@@ -24,7 +24,9 @@ export interface SimClientParts {
   readonly lastCommit: () => LastCommit
 }
 
-/** A device: a store that survives, and on it a client, or those of a browser's tabs. Each can be killed at any moment. */
+/**
+ * A device: a store that survives, and on it a client, or those of a browser's tabs. Each can be killed at any moment.
+ */
 export class SimClient {
   readonly name: string
   readonly principal: Principal
@@ -50,7 +52,9 @@ export class SimClient {
     })
   }
 
-  /** Revoked once: its rows went from it with its access, those of its own too, whatever a restored server says since. */
+  /**
+   * Revoked once: its rows went from it with its access, those of its own too, whatever a restored server says since.
+   */
   wasRevoked = false
 
   /** One of its clients, if any is open. */

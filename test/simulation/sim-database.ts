@@ -344,8 +344,8 @@ export class SimDatabase implements Feed {
   }
 
   /**
-   * A parent that moved takes its sub-channel along: its children are told anew, and those left behind drop them. A private
-   * project comes and goes with each membership.
+   * A parent that moved takes its sub-channel along: its children are told anew, and those left behind drop them. A
+   * private project comes and goes with each membership.
    */
   #rehung(key: FoldedKey, departures: Departure[]): readonly Change[] {
     if (key.table === 'project_members') return this.#shared(key)

@@ -22,7 +22,10 @@ export interface NetworkWeather {
   /** One-way delay in milliseconds: between these. */
   readonly minDelay: number
   readonly maxDelay: number
-  /** Chance that a frame finds its connection broken: it and all after it are lost, and both ends learn of it, each in its own time. */
+  /**
+   * Chance that a frame finds its connection broken: it and all after it are lost, and both ends learn of it, each in
+   * its own time.
+   */
   readonly breakChance: number
   /** Chance that a frame of a client arrives a second time on the server, as if a proxy had repeated it. */
   readonly repeatChance: number

@@ -1,7 +1,9 @@
 import type { Row } from '../../protocol/rows/row.ts'
 import { rowId } from '../../protocol/rows/row.ts'
 
-/** Rows of all tables, with a layer of changes on top that can be kept or dropped: what a transaction or savepoint is. */
+/**
+ * Rows of all tables, with a layer of changes on top that can be kept or dropped: what a transaction or savepoint is.
+ */
 export class SimRows {
   readonly #below: SimRows | null
   readonly #tables = new Map<string, Map<string, Row>>()

@@ -5,8 +5,8 @@ import type { Schema } from '../../protocol/rows/table.ts'
 
 /**
  * What a newer version of the app, whose tables may have more columns, finds in the store of the one before. As
- * `prepareSchema` of PGlite does it: tables are made anew and hold only rows that pending writes have touched; nothing is
- * staged, and every subscription is fetched again. `replica-schema.pglite.test.ts` compares the two.
+ * `prepareSchema` of PGlite does it: tables are made anew and hold only rows that pending writes have touched; nothing
+ * is staged, and every subscription is fetched again. `replica-schema.pglite.test.ts` compares the two.
  */
 export async function updatedStore(before: ReplicaStore, schema: Schema): Promise<ReplicaStore> {
   const after = createMemoryStore(schema)

@@ -38,8 +38,8 @@ type WorldPlan = Pick<Plan, 'seed' | 'olderApp' | 'browser'>
 const tabsOfBrowser = 3
 
 /**
- * One organization with two users, their team and an agent on four devices; an open project, a private one, and one that
- * the team is in; and a server that can die.
+ * One organization with two users, their team and an agent on four devices; an open project, a private one, and one
+ * that the team is in; and a server that can die.
  */
 export class World {
   readonly tally: Tally
@@ -201,7 +201,10 @@ export class World {
     if (this.#backups.length > 3) this.#backups.shift()
   }
 
-  /** The server dies, and starts again on an older copy of its database: what was committed since is gone, and nobody is told. */
+  /**
+   * The server dies, and starts again on an older copy of its database: what was committed since is gone, and nobody is
+   * told.
+   */
   restore(dice: Dice): void {
     const backup = dice.pick(this.#backups)
     if (backup === undefined) return

@@ -1,4 +1,5 @@
-// Agents at work, told with the public SDK against a server process: a project down to its subtasks, events, and a server that is killed in mid-task.
+// Agents at work, told with the public SDK against a server process: a project down to its subtasks, events, and a
+// server that is killed in mid-task.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

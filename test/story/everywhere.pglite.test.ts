@@ -1,5 +1,5 @@
-// Devices write to every table while they are offline, come back in any order, and end equal; and nothing that they were sent
-// is for the server alone.
+// Devices write to every table while they are offline, come back in any order, and end equal; and nothing that they
+// were sent is for the server alone.
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createClient } from '../../client-sdk/client.ts'
@@ -60,7 +60,10 @@ interface Device {
   readonly tide: Client
 }
 
-/** What a device is sent goes here as well. While `isDeaf`, the device hears of no commit and no outcome: they are lost with the connection. */
+/**
+ * What a device is sent goes here as well. While `isDeaf`, the device hears of no commit and no outcome: they are lost
+ * with the connection.
+ */
 function recording(transport: Transport, isDeaf: () => boolean): Transport {
   return {
     open: (listener) =>
@@ -110,7 +113,10 @@ async function placeOf(table: DocTable): Promise<{ readonly part: Part; readonly
   return undefined
 }
 
-/** Changes what devices find and never make: their organization, its members, who is one and who is one no more, and their account. */
+/**
+ * Changes what devices find and never make: their organization, its members, who is one and who is one no more, and
+ * their account.
+ */
 async function writeGiven(device: Device): Promise<void> {
   const { tide, part } = device
   if (part === 'self') await tide.users.update(world.idOf('self'), { name: newId() })

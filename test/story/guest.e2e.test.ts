@@ -34,7 +34,9 @@ async function invite(conversation: string, user: string): Promise<string> {
   return add('conversation_participants', { conversation_id: conversation, user_id: user }, id)
 }
 
-/** A private project of the member, and two conversations in the open project, to one of which the member is invited. */
+/**
+ * A private project of the member, and two conversations in the open project, to one of which the member is invited.
+ */
 async function populate() {
   const { memberId, ownerId, projectId } = home.fixture
   const secret = await add('projects', { name: 'Secret', slug: `s-${newId()}`, visibility: 'private' })

@@ -1,4 +1,5 @@
-// A client of yesterday's schema at a server of today's: it lacks a table, columns and values of lists, and sync goes on without them.
+// A client of yesterday's schema at a server of today's: it lacks a table, columns and values of lists, and sync goes
+// on without them.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

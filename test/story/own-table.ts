@@ -5,8 +5,8 @@ import { schema } from '../../examples/notes/schema.generated.ts'
 type Notes = ClientOf<typeof schema>
 
 /**
- * The story of an application with a table of its own, told with the client that was generated from it: offline edits of one
- * column are one conflict, which is settled everywhere, and plain SQL reaches every replica.
+ * The story of an application with a table of its own, told with the client that was generated from it: offline edits
+ * of one column are one conflict, which is settled everywhere, and plain SQL reaches every replica.
  */
 export async function ownTable(
   { url, token, folder }: { readonly url: string; readonly token: string; readonly folder: string },

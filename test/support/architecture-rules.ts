@@ -1,7 +1,10 @@
 // The rules of the house as pure functions over files: each returns one sentence per violation, none when all is well.
 import { codeOf, importsOf, type SourceFile } from './source-file.ts'
 
-/** For each room, the rooms it may import (types too). `*` is every room. Files directly in server/ and client-sdk/ are rooms of one. */
+/**
+ * For each room, the rooms it may import (types too). `*` is every room. Files directly in server/ and client-sdk/ are
+ * rooms of one.
+ */
 export type Arrows = { readonly [room: string]: readonly string[] }
 
 type Rule = (files: readonly SourceFile[]) => readonly string[]
@@ -42,7 +45,10 @@ export function arrowCircles(arrows: Arrows): readonly string[] {
   return circles(graph)
 }
 
-/** From outside, a room is entered by the file with its name, or by one of its side doors. Composers build from the parts. */
+/**
+ * From outside, a room is entered by the file with its name, or by one of its side doors. Composers build from the
+ * parts.
+ */
 export function usesDoors(sideDoors: ReadonlySet<string>, composers: ReadonlySet<string>): Rule {
   return (files) =>
     files
@@ -76,7 +82,10 @@ export function onlyIn(what: string, pattern: RegExp, allowed: (path: string) =>
     })
 }
 
-/** What Postgres says of an error may quote rows. `String(error)` and the message of an error of unknown kind are for who asked, never for a log. */
+/**
+ * What Postgres says of an error may quote rows. `String(error)` and the message of an error of unknown kind are for
+ * who asked, never for a log.
+ */
 const UNKNOWN_TEXT =
   /(?<!new Error\()\bString\((?:error|cause|reason|err|e)\)|\b(\w+) instanceof Error \? \1\.message\b|\blog\.(?:error|info|debug)\((?:[^()]|\([^()]*\))*?\b\w+\??\.message\b/
 
@@ -100,7 +109,10 @@ export function importedOnlyBy(name: RegExp, allowed: (path: string) => boolean)
     )
 }
 
-/** What the door loads at once (static imports, followed) has none of these modules. Types are erased; `import()` is a choice. */
+/**
+ * What the door loads at once (static imports, followed) has none of these modules. Types are erased; `import()` is a
+ * choice.
+ */
 export function loadsWithout(door: string, modules: RegExp, who: string): Rule {
   return (files) => {
     const byPath = new Map(files.map((file) => [file.path, file]))

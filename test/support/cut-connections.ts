@@ -7,8 +7,8 @@ export interface CutConnections extends Disposable {
 }
 
 /**
- * Lets each connection that is taken from a pool die at its statement number `at`, from 0: before the statement is sent, or after the
- * database has done it and before anybody learns so. Until disposed.
+ * Lets each connection that is taken from a pool die at its statement number `at`, from 0: before the statement is
+ * sent, or after the database has done it and before anybody learns so. Until disposed.
  */
 export function cutConnections(pool: Pool, at: number, stays: 'unsent' | 'unanswered'): CutConnections {
   let connections = 0

@@ -1,5 +1,5 @@
-// A migrated database of its own for a test file. The embedded one is a copy of a data folder that is made once per state
-// of the migrations; the one on Postgres is cloned from a template database. Both take about a second.
+// A migrated database of its own for a test file. The embedded one is a copy of a data folder that is made once per
+// state of the migrations; the one on Postgres is cloned from a template database. Both take about a second.
 import { createHash, randomUUID } from 'node:crypto'
 import { constants, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { cp, mkdtemp, rename, rm } from 'node:fs/promises'
@@ -22,7 +22,10 @@ export interface TestDatabase extends AsyncDisposable {
 }
 
 export interface TestDatabaseOptions {
-  /** `embedded` when absent, but `postgres` in the project of those that run on both; `postgres` only in tests of suffix `.pg`. */
+  /**
+   * `embedded` when absent, but `postgres` in the project of those that run on both; `postgres` only in tests of suffix
+   * `.pg`.
+   */
   readonly kind?: 'embedded' | 'postgres'
   /** False: an empty database, to test migrations. */
   readonly migrated?: boolean
@@ -54,7 +57,10 @@ async function createEmbedded(migrated: boolean): Promise<TestDatabase> {
   return { database, config, close, [Symbol.asyncDispose]: close }
 }
 
-/** A fresh data folder, ready to be opened: also for tests that start a server process on it. Remove its parent afterwards. */
+/**
+ * A fresh data folder, ready to be opened: also for tests that start a server process on it. Remove its parent
+ * afterwards.
+ */
 export async function copyOfTemplate(migrated = true): Promise<string> {
   const template = await embeddedTemplate(migrated)
   const dataDir = join(await mkdtemp(join(tmpdir(), 'tidewire-test-')), 'data')
@@ -139,7 +145,10 @@ function databaseUrl(name: string): string {
   return Object.assign(new URL(postgresUrl()), { pathname: `/${name}` }).href
 }
 
-/** Changes with everything that a migrated database depends on: migrations, and the declarations that shipped rows are made of. */
+/**
+ * Changes with everything that a migrated database depends on: migrations, and the declarations that shipped rows are
+ * made of.
+ */
 function migrationsHash(): string {
   const hash = createHash('sha256')
   for (const folder of ['migrations', 'server/catalog', 'server/entities'].map((name) => join(root, name))) {

@@ -1,5 +1,6 @@
-// Preloaded into a server process (`node --import`): its wall clock is wrong by as many milliseconds as the file says that
-// CLOCK_FILE names, from the next SIGUSR2 on; then it says among the log lines what time it thinks it is. Timers and monotonic time go on as they do when somebody sets a machine's clock.
+// Preloaded into a server process (`node --import`): its wall clock is wrong by as many milliseconds as the file says
+// that CLOCK_FILE names, from the next SIGUSR2 on; then it says among the log lines what time it thinks it is. Timers
+// and monotonic time go on as they do when somebody sets a machine's clock.
 import { readFileSync } from 'node:fs'
 
 const MachineDate = Date

@@ -40,8 +40,8 @@ export function codeBlocks({ text }: Page, language: string): readonly CodeBlock
 }
 
 /**
- * A block as a module of its own, on the lines that it has in its page, so that an error of the compiler names the line of the
- * page.
+ * A block as a module of its own, on the lines that it has in its page, so that an error of the compiler names the line
+ * of the page.
  */
 export function moduleOf({ code, line, preamble, preambleLine }: CodeBlock): string {
   const above = preamble === '' ? '' : '\n'.repeat(preambleLine - 1) + preamble

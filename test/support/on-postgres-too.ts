@@ -1,6 +1,6 @@
 /**
- * Files of suffix `.pglite` that run on Postgres as well, in project `both`: what proves a criterion of docs/acceptance.md and has no other
- * proof there. Their databases are made by `createTestDatabase` without a kind.
+ * Files of suffix `.pglite` that run on Postgres as well, in project `both`: what proves a criterion of
+ * docs/acceptance.md and has no other proof there. Their databases are made by `createTestDatabase` without a kind.
  */
 export const onPostgresToo = [
   'test/actions/agents-at-work.pglite.test.ts',

@@ -7,10 +7,16 @@ export interface Pace {
   stop(): number
 }
 
-/** Of these two the first is work, the second the pause after it: enough work that the scheduler shares it out like any other. */
+/**
+ * Of these two the first is work, the second the pause after it: enough work that the scheduler shares it out like any
+ * other.
+ */
 const [workMs, pauseMs] = [15, 60]
 
-/** Computes again and again, a fifth of the time of one core, and compares the time on the wall with the time on the core. */
+/**
+ * Computes again and again, a fifth of the time of one core, and compares the time on the wall with the time on the
+ * core.
+ */
 export function watchPace(): Pace {
   let [wall, cpu] = [0, 0]
   const work = (): void => {

@@ -130,7 +130,10 @@ export class SampleRows {
     return id
   }
 
-  /** Values of a row that is not stored yet; `given` takes precedence, and those columns of it that are undefined are left out. */
+  /**
+   * Values of a row that is not stored yet; `given` takes precedence, and those columns of it that are undefined are
+   * left out.
+   */
   async row(name: string, given: SqlValues = {}): Promise<SqlValues> {
     const table = this.#tables.get(name)
     if (!table) throw new Error(`docs/schema.md has no table ${name}.`)

@@ -1,5 +1,5 @@
-// The tables of docs/schema.md as SQL, so that Postgres itself can say whether they are those of a migrated database: it
-// writes the expressions of both in one way.
+// The tables of docs/schema.md as SQL, so that Postgres itself can say whether they are those of a migrated database:
+// it writes the expressions of both in one way.
 import type { DocColumn, DocIndex, DocTable, Mixin } from './schema-notation.ts'
 
 const id: DocColumn = { name: 'id', type: 'uuid', notNull: true, default: 'uuid_v7' }
@@ -90,7 +90,10 @@ export function isLog(table: DocTable): boolean {
   return table.mixins.some((mixin) => mixin === 'P' || mixin === 'P0')
 }
 
-/** All indexes but the primary key: those of the mixins, those listed, and one for each foreign key that leads none of them. */
+/**
+ * All indexes but the primary key: those of the mixins, those listed, and one for each foreign key that leads none of
+ * them.
+ */
 export function allIndexes(table: DocTable): readonly DocIndex[] {
   const { mixins } = table
   const listed: readonly DocIndex[] = [

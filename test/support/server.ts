@@ -1,4 +1,5 @@
-// A whole server in this process, on a database of its own with a fixture in it: embedded, but Postgres in project `both`.
+// A whole server in this process, on a database of its own with a fixture in it: embedded, but Postgres in project
+// `both`.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'

@@ -2,7 +2,9 @@
 // services-setup.ts, or named by the environment), Chromium is a program in those of suffix `.browser`.
 import { findServices, type Service } from '../../scripts/services.ts'
 
-/** Administration URL of a PostgreSQL with pgvector and wal_level=logical, as superuser: make your own databases there. */
+/**
+ * Administration URL of a PostgreSQL with pgvector and wal_level=logical, as superuser: make your own databases there.
+ */
 export function postgresUrl(): string {
   return running('TEST_DATABASE_URL', findServices().postgres)
 }

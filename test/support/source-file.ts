@@ -1,10 +1,13 @@
-// What the architecture test knows of a source file: its path, its text, and what it imports. Regular expressions are enough for
-// that: the formatter keeps imports in one shape.
+// What the architecture test knows of a source file: its path, its text, and what it imports. Regular expressions are
+// enough for that: the formatter keeps imports in one shape.
 
 /** A file of the project. `path` is relative to the root, with forward slashes. */
 export type SourceFile = { readonly path: string; readonly text: string }
 
-/** One import, re-export or dynamic import. `target` is a path from the root for our files, else the specifier as written. */
+/**
+ * One import, re-export or dynamic import. `target` is a path from the root for our files, else the specifier as
+ * written.
+ */
 export type Import = { readonly target: string; readonly kind: 'static' | 'type' | 'dynamic' }
 
 const COMMENT_OR_STRING = /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\/[^\n]*|\/\*[\s\S]*?\*\//g
@@ -18,7 +21,10 @@ const PACKAGES: Readonly<Record<string, string>> = {
   tidewire: 'server/server.ts',
 }
 
-/** The text without comments; with `strings: false`, quoted strings are emptied as well (templates stay: they hold code). */
+/**
+ * The text without comments; with `strings: false`, quoted strings are emptied as well (templates stay: they hold
+ * code).
+ */
 export function codeOf(text: string, { strings = true } = {}): string {
   return text.replace(COMMENT_OR_STRING, (_, string: string | undefined) => {
     if (string === undefined) return ''

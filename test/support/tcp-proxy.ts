@@ -4,7 +4,10 @@ import { connect, createServer, type Socket } from 'node:net'
 
 export interface TcpProxy {
   readonly port: number
-  /** Bytes go nowhere and nobody is told, as when a cable is cut: open connections hang, new ones are taken and hang too. */
+  /**
+   * Bytes go nowhere and nobody is told, as when a cable is cut: open connections hang, new ones are taken and hang
+   * too.
+   */
   partition(): void
   /** The same for those open connections alone whose first bytes hold this text; new ones pass. */
   freeze(text: string): void
@@ -40,7 +43,10 @@ export function placeOf(url: string): { readonly host: string; readonly port: nu
   return { host: hostname.replaceAll(/^\[|\]$/g, ''), port: Number(port || 5432) }
 }
 
-/** Forwards to the first port of `targets()` that takes the connection: it is asked for each, so it may say them in turns. */
+/**
+ * Forwards to the first port of `targets()` that takes the connection: it is asked for each, so it may say them in
+ * turns.
+ */
 export async function startProxy(targets: () => readonly number[], host = '127.0.0.1'): Promise<TcpProxy> {
   const pairs = new Set<Pair>()
   const held = new Set<Socket>()

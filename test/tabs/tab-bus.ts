@@ -15,8 +15,8 @@ interface Candidate {
 }
 
 /**
- * The tabs of a browser without one: what is said is cloned and heard in order, one message a turn; one leads at a time.
- * `deliver` runs what it is given later, in the order of each sender; by default in the next turn.
+ * The tabs of a browser without one: what is said is cloned and heard in order, one message a turn; one leads at a
+ * time. `deliver` runs what it is given later, in the order of each sender; by default in the next turn.
  */
 export class TabBus {
   readonly #deliver: (from: string, run: () => void) => void

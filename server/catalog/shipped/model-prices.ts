@@ -1,4 +1,7 @@
-/** Prices per million tokens in USD, from the start of time; an organization's own row wins. Decimal strings, as they are stored. */
+/**
+ * Prices per million tokens in USD, from the start of time; an organization's own row wins. Decimal strings, as they
+ * are stored.
+ */
 export const modelPrices = [
   { provider: 'openai', model: 'gpt-4', input: '30', output: '60' },
   { provider: 'openai', model: 'gpt-4-turbo', input: '10', output: '30' },

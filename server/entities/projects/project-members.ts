@@ -5,8 +5,8 @@ import { live, unique } from '../indexes.ts'
 import { syncedColumns } from '../mixins.ts'
 
 /**
- * Project access control for users, teams, agents. Each finds its own rows in its own channel too, whether it follows the
- * project or not: they tell a replica by which of its channels it was given a private project.
+ * Project access control for users, teams, agents. Each finds its own rows in its own channel too, whether it follows
+ * the project or not: they tell a replica by which of its channels it was given a private project.
  */
 export const projectMembers = defineTable({
   table: 'project_members',

@@ -153,8 +153,9 @@ async function store(pool: pg.Pool, table: string, model: string, made: readonly
 const settleRows = 1000
 
 /**
- * Notes in `system_settings` who makes embeddings. Without anybody rows wait for none (`skipped`); when somebody comes, those
- * that have none wait again; with another model those of the former one are made anew, since vectors of two models cannot be compared.
+ * Notes in `system_settings` who makes embeddings. Without anybody rows wait for none (`skipped`); when somebody comes,
+ * those that have none wait again; with another model those of the former one are made anew, since vectors of two
+ * models cannot be compared.
  */
 export async function settleEmbedding(options: {
   readonly pool: pg.Pool

@@ -3,9 +3,9 @@ import { basename, dirname, join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * Removes the file of an artifact whose row is gone: a `file:` place inside the organization's folder of `root`, symbolic links
- * followed, since whoever wrote the row chose the place. Answers false for a place that is not the organization's. Throws when
- * a file that is cannot be removed.
+ * Removes the file of an artifact whose row is gone: a `file:` place inside the organization's folder of `root`,
+ * symbolic links followed, since whoever wrote the row chose the place. Answers false for a place that is not the
+ * organization's. Throws when a file that is cannot be removed.
  */
 export async function removeArtifactFile(
   place: string,

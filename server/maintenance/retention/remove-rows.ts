@@ -68,8 +68,8 @@ async function deleteRows(
 }
 
 /**
- * Drops the months of which nothing has to stay, as whole tables. Answers how many rows they had. Who reads them for long is not
- * waited for: then their rows go one by one.
+ * Drops the months of which nothing has to stay, as whole tables. Answers how many rows they had. Who reads them for
+ * long is not waited for: then their rows go one by one.
  */
 export async function dropMonths(pool: pg.Pool, { table, policy, values }: RetentionStep, now: string): Promise<Gone> {
   const [keepFor] = values
@@ -97,7 +97,10 @@ function isLockTimeout(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === '55P03'
 }
 
-/** The file is on the disk before the rows are gone; should the commit fail, the same rows are archived again, under another name. */
+/**
+ * The file is on the disk before the rows are gone; should the commit fail, the same rows are archived again, under
+ * another name.
+ */
 export async function archiveBatch(
   pool: pg.Pool,
   archiveDir: string,

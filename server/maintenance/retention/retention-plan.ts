@@ -21,8 +21,9 @@ export interface RetentionStep {
   readonly policy: Policy
   readonly table: string
   /**
-   * Condition over the table as `t`. $1 now, $2 how long rows are kept, $3 the organization of the policy or null, $4 organizations that
-   * have a policy of their own by this name; from $5 on those of policies that keep what hangs on the rows.
+   * Condition over the table as `t`. $1 now, $2 how long rows are kept, $3 the organization of the policy or null, $4
+   * organizations that have a policy of their own by this name; from $5 on those of policies that keep what hangs on
+   * the rows.
    */
   readonly where: string
   /** From $2 on. */
@@ -49,7 +50,9 @@ const conditions: Readonly<Record<Policy['condition'], string | undefined>> = {
   stopped: 't.stopped_at is not null',
 }
 
-/** Which rows of a table are at their end. The newest write of a device stays for ever: it carries the device's counter. */
+/**
+ * Which rows of a table are at their end. The newest write of a device stays for ever: it carries the device's counter.
+ */
 const terminal: Readonly<Record<string, string>> = {
   sync_conflicts: `t.status <> 'open'`,
   sync_mutations: `t.status <> 'received' and t.client_seq < (select max(n.client_seq) from sync_mutations n where n.device_id = t.device_id)`,
@@ -57,7 +60,10 @@ const terminal: Readonly<Record<string, string>> = {
 
 const cutoff = '$1::timestamptz - $2::interval'
 
-/** The steps of all policies in force. An organization's own policy, even a disabled one, takes the place of the shipped one. */
+/**
+ * The steps of all policies in force. An organization's own policy, even a disabled one, takes the place of the shipped
+ * one.
+ */
 export function planRetention(catalog: Catalog, policies: readonly Policy[]): readonly RetentionStep[] {
   const steps = policies
     .filter(({ isEnabled, legalHold, action }) => isEnabled && !legalHold && action !== 'keep')
@@ -211,7 +217,9 @@ function survivors(catalog: Catalog, parent: CatalogTable): readonly string[] {
   )
 }
 
-/** So that one run takes a whole tree. A circle of tables (there is none but of a table with itself) would end anywhere. */
+/**
+ * So that one run takes a whole tree. A circle of tables (there is none but of a table with itself) would end anywhere.
+ */
 function childrenFirst(tables: readonly CatalogTable[]): readonly CatalogTable[] {
   const names = new Set(tables.map(({ name }) => name))
   const ordered: CatalogTable[] = []

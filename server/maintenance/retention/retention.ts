@@ -1,7 +1,7 @@
 /**
- * Retention: deletes what has outlived its policy (rows of `retention_policies`), in batches and whole months, summing up or archiving
- * first where the policy says so. One run at a time among all servers of a Postgres (the embedded database has one backend, and two runs
- * at once there only share the work); a run that is stopped is simply run again.
+ * Retention: deletes what has outlived its policy (rows of `retention_policies`), in batches and whole months, summing
+ * up or archiving first where the policy says so. One run at a time among all servers of a Postgres (the embedded
+ * database has one backend, and two runs at once there only share the work); a run that is stopped is simply run again.
  */
 import type pg from 'pg'
 import type { Catalog } from '../../catalog/catalog.ts'
@@ -36,8 +36,8 @@ export interface RetentionOptions {
 
 export interface RetentionReport {
   /**
-   * `skipped`: another server is at it, or was within `unlessDoneMs`. `failed`: at least one table failed, and the others were done; or it
-   * was stopped.
+   * `skipped`: another server is at it, or was within `unlessDoneMs`. `failed`: at least one table failed, and the
+   * others were done; or it was stopped.
    */
   readonly status: 'completed' | 'failed' | 'skipped'
   /** It ended by its signal, so that rows may be left which have outlived their policy. */
@@ -235,8 +235,8 @@ interface Place {
 }
 
 /**
- * The files of artifacts whose rows are gone, whichever way they went: a trigger notes their places. A place that another row
- * names is left to that row. A file that cannot be removed is tried again by the next run.
+ * The files of artifacts whose rows are gone, whichever way they went: a trigger notes their places. A place that
+ * another row names is left to that row. A file that cannot be removed is tried again by the next run.
  */
 async function removeFiles({ pool, artifactDir, signal }: RetentionOptions, tally: Tally): Promise<void> {
   for (let last = 0; !signal?.aborted;) {
@@ -282,8 +282,8 @@ async function dropEmptyMonths(
 }
 
 /**
- * The same figures without the effect. Where rows go with others, or would have gone with others by then, they are deleted in one
- * transaction that is taken back: only Postgres knows what goes with what. All else is counted.
+ * The same figures without the effect. Where rows go with others, or would have gone with others by then, they are
+ * deleted in one transaction that is taken back: only Postgres knows what goes with what. All else is counted.
  */
 async function countAll(options: RetentionOptions, steps: readonly RetentionStep[], tally: Tally): Promise<void> {
   const { pool, signal } = options

@@ -1,6 +1,6 @@
 /**
- * What remains of rows that are deleted: one statement takes a batch and adds it to the summary, so that however often it
- * is stopped and run again, the sums are those of what is gone.
+ * What remains of rows that are deleted: one statement takes a batch and adds it to the summary, so that however often
+ * it is stopped and run again, the sums are those of what is gone.
  */
 
 interface Summary {

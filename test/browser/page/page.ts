@@ -25,7 +25,10 @@ export interface SdkPage {
   follow(): Promise<string>
   disconnect(): void
   goOnline(): void
-  /** Inserts tasks `<prefix> 0` …, so many in a transaction; resolves when all are durable; `inserted` counts on the way. */
+  /**
+   * Inserts tasks `<prefix> 0` …, so many in a transaction; resolves when all are durable; `inserted` counts on the
+   * way.
+   */
   insert(projectId: string, prefix: string, count: number, together: number): Promise<void>
   readonly inserted: number
   read(prefix: string): Promise<PageContent>
