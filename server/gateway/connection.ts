@@ -246,7 +246,7 @@ export class Connection implements Wire, Expiring {
     presence.enter(session)
     expiries.set(this, expiresAt)
     // It was looked at before the hub knew of this session: a token that ended in between is told to nobody.
-    void this.checkToken()
+    hub.credentialsChanged()
     this.#deps.log.debug('Session open', {
       device: principal.deviceId,
       principal: principal.id,

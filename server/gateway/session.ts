@@ -97,7 +97,7 @@ export class Session implements PresenceSession, SessionOptions {
     this.#wire.fatal(error)
   }
 
-  credentialsChanged(): void {
-    void this.#wire.checkToken()
+  credentialsChanged(): Promise<void> {
+    return this.#wire.checkToken()
   }
 }

@@ -28,6 +28,8 @@ export interface CatchUpOptions {
   readonly at: () => number | null
   /** The newest snapshot that held a possible loss of access. */
   readonly accessChangedAt: () => Moment
+  /** Until the live loop has looked at whose access and credentials changed up to here; undefined: it has. */
+  readonly passed: (seq: Seq) => Promise<void> | undefined
   /** A read was of another epoch than its session: finds out what that means for all sessions. */
   readonly otherEpoch: () => Promise<void>
   /** The session goes on with the live loop. */
@@ -189,6 +191,9 @@ export class CatchUp {
     if (hasEnded(session)) return true
     if (step.epoch !== undefined && step.epoch !== session.epoch)
       throw new TideError('timeout', 'The epoch changed while the log was being read.')
+    await this.#options.passed(step.to)
+    // Its token is being looked at: what was read may be of after its end.
+    if (session.state !== 'behind') return true
     if (step.kind === 'too_far') {
       this.#options.tooFar(session)
       session.end(

@@ -25,8 +25,11 @@ export interface SessionOptions {
   readonly ended: (error: TideError) => void
   /** Its access was evaluated again, and may be less than before. */
   readonly accessChanged?: () => void
-  /** Tokens of this principal were changed or revoked: check again the one this session came with. */
-  readonly credentialsChanged?: () => void
+  /**
+   * Tokens of this principal were changed or revoked: look again at the one this session goes by, and end it where that is no good any more.
+   * Must not reject. Until it resolves, the session is sent no rows.
+   */
+  readonly credentialsChanged?: () => Promise<void>
 }
 
 /** Where a session begins. */
@@ -58,5 +61,7 @@ export interface HubSession {
   ack(seq: number): void
   /** Resolves when asked for; the answer follows the batch that brings the session to the position it was counted at. */
   verify(subscription: string, ref: number): Promise<void>
+  /** Has its token looked at, as when credentials of its principal change. */
+  credentialsChanged(): void
   close(): void
 }

@@ -21,7 +21,8 @@ import { defaultHubLimits, type HubLimits } from './limits.ts'
 import { KnownAccess } from './known-access.ts'
 import { LiveLoop } from './live-loop.ts'
 import type { SessionState } from './session-state.ts'
-import { Session, type SessionHost } from './session.ts'
+import type { SessionHost } from './session-host.ts'
+import { Session } from './session.ts'
 import { Pages } from './pages.ts'
 import type { DownTables } from './spec.ts'
 
@@ -98,7 +99,7 @@ export function createHub(options: HubOptions): Hub {
     troubles,
     onTooFar: () => pages.forget(),
   })
-  const host: SessionHost = {
+  const host: SessionHost<Session> = {
     tables,
     limits,
     index: loop.index,
@@ -115,6 +116,7 @@ export function createHub(options: HubOptions): Hub {
     clock,
     observer,
     watched: (seq) => loop.watched(seq),
+    passed: (seq) => loop.passed(seq),
   }
   return {
     start: () => loop.start(),
@@ -135,7 +137,7 @@ export function createHub(options: HubOptions): Hub {
   }
 }
 
-async function open(options: SessionOptions, loop: LiveLoop, host: SessionHost): Promise<HubSession> {
+async function open(options: SessionOptions, loop: LiveLoop, host: SessionHost<Session>): Promise<HubSession> {
   const { cursor, principal } = options
   const { history } = loop
   let at = await history.beginning(principal.deviceId, cursor)

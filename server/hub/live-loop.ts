@@ -31,6 +31,12 @@ export interface LiveLoopOptions {
   readonly onTooFar: () => void
 }
 
+/** Somebody who wants to send what was read up to here. */
+interface Waiting {
+  readonly seq: Seq
+  readonly resolve: () => void
+}
+
 /** Pauses between tries after failures. Milliseconds. */
 const [retryMs, slowestRetryMs] = [200, 2000]
 /** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later: looked for less and less often. */
@@ -55,6 +61,7 @@ export class LiveLoop {
   /** Sessions that became live since the last step began to be read, which may not have looked at their access. */
   readonly #joined = new Set<Session>()
   readonly #bell = new Bell()
+  #waiting: readonly Waiting[] = []
   #position = zeroSeq
   /** Server time at which nothing after the position had been committed; null: not read yet. */
   #at: number | null = null
@@ -84,6 +91,7 @@ export class LiveLoop {
       position: () => this.#position,
       at: () => (options.troubles.feeding ? null : this.#at),
       accessChangedAt: () => this.#watch.changedAt,
+      passed: (seq) => this.passed(seq),
       joined: (session) => this.#joined.add(session),
       tooFar: ({ principal, seq }) => {
         this.history.refuse(principal.deviceId, seq)
@@ -107,6 +115,23 @@ export class LiveLoop {
     return this.#watched?.to === seq ? this.#watched : undefined
   }
 
+  /** Until whose access and credentials changed up to here has been looked at; undefined: it has. */
+  passed(seq: Seq): Promise<void> | undefined {
+    if (seq <= this.#position || this.#stopped) return undefined
+    this.#notice(seq)
+    return new Promise((resolve) => {
+      this.#waiting = [...this.#waiting, { seq, resolve }]
+    })
+  }
+
+  /** Those who wait for the position, or for one that is not reached any more. */
+  #tellWaiting(all: boolean): void {
+    const isOver = ({ seq }: Waiting): boolean => all || seq <= this.#position
+    const over = this.#waiting.filter(isOver)
+    this.#waiting = this.#waiting.filter((one) => !isOver(one))
+    for (const { resolve } of over) resolve()
+  }
+
   get lastCanaryAt(): number | null {
     return this.#lastCanaryAt
   }
@@ -122,6 +147,7 @@ export class LiveLoop {
     this.#stopped = true
     this.#endPause()
     this.#bell.ring()
+    this.#tellWaiting(true)
     await this.#options.source.stop()
     await this.#running
     for (const session of this.sessions) session.close()
@@ -199,6 +225,7 @@ export class LiveLoop {
     this.#position = step.to
     if (step.kind === 'step') this.#observe(step, askedAt, () => this.#dispatch(step, generation))
     else this.#skip(step.moment)
+    this.#tellWaiting(false)
   }
 
   /** For what was committed and could not be seen yet. */
@@ -243,11 +270,11 @@ export class LiveLoop {
   }
 
   #hand(session: Session, step: Step, frames: StepFrames, generation: number): void {
+    if (step.credentials.includes(session.principal.id)) session.credentialsChanged()
     const fed = session.state === 'live' && step.to > session.seq
     const complete = session.view.generation <= generation && (step.embeddings || !session.view.embeddings)
     const access = step.access.get(session.principal)
     if (access) session.applyAccess(access, step, fed && complete)
-    if (step.credentials.includes(session.principal.id)) session.credentialsChanged()
     if (!fed) return
     const isAssessed = !this.#joined.has(session) || session.accessOf >= this.#watch.changedAt
     if (complete && isAssessed) session.deliver(frames)
@@ -283,6 +310,7 @@ export class LiveLoop {
       log.error('The database lacks what replicas have seen; those start over', { epoch })
     else log.error('The database is another one than before; all replicas start over', { epoch })
     this.#position = head
+    this.#tellWaiting(true)
     this.#ring.clear()
     this.#watch = new AccessWatch()
     this.#at = null

@@ -1,4 +1,3 @@
-import type { Clock } from '../../lib/clock.ts'
 import { frameOf } from '../../protocol/block-frame.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
@@ -9,36 +8,18 @@ import type { DevicePrincipal } from '../scope/principal.ts'
 import { BootstrapTimes } from './bootstrap-times.ts'
 import type { AccessAnswer, Moment, Step } from './feed.ts'
 import { Leaves } from './leaves.ts'
-import { PageStream, type Pages } from './pages.ts'
+import { PageStream } from './pages.ts'
 import { FollowedSet, type ReadPlan } from './followed.ts'
-import type { HubObserver, WatchedStep } from './hub-observer.ts'
+import type { WatchedStep } from './hub-observer.ts'
 import type { Beginning, HubSession, SessionOptions } from './hub-session.ts'
-import type { HubLimits } from './limits.ts'
-import type { ChannelIndex, View } from './route.ts'
+import type { View } from './route.ts'
 import { noSubscription, notHeld, notOpen, refused, tooMany, tooManyPages } from './session-errors.ts'
+import type { SessionHost } from './session-host.ts'
 import { nextState, type SessionEvent, type SessionState } from './session-state.ts'
-import { toSpec, type DownTables, type Spec } from './spec.ts'
+import { toSpec, type Spec } from './spec.ts'
 import { noExtras, type Batch, type StepFrames } from './step-frames.ts'
 import { verifiedFrame, VerifyQueue, type VerifyRequest } from './verify-queue.ts'
 import { Window } from './window.ts'
-
-/** What a session needs of its hub. */
-export interface SessionHost {
-  readonly tables: DownTables
-  readonly limits: HubLimits
-  readonly index: ChannelIndex
-  /** The session is behind and may be fed. */
-  feed(session: Session): void
-  access(principal: DevicePrincipal): Promise<AccessAnswer>
-  readonly pages: Pages
-  /** An access that was read, or an equal one that is held already. */
-  known(principal: DevicePrincipal, access: Access): Access
-  sent(batch: Batch): void
-  gone(session: Session): void
-  readonly clock: Pick<Clock, 'monotonic'>
-  readonly observer: HubObserver
-  watched(seq: Seq): WatchedStep | undefined
-}
 
 const done = Promise.resolve()
 /** A client fetches two subscriptions at a time, and may have begun others anew meanwhile. */
@@ -49,7 +30,7 @@ export class Session implements HubSession {
   readonly resume: boolean
   readonly epoch: string
   readonly #options: SessionOptions
-  readonly #host: SessionHost
+  readonly #host: SessionHost<Session>
   readonly #followed: FollowedSet
   readonly #window: Window
   #pagesAsked = 0
@@ -67,8 +48,10 @@ export class Session implements HubSession {
   #last = done
   #watched: WatchedStep | undefined
   #verifies: VerifyQueue | undefined
+  /** While its token is being looked at. */
+  #check: Promise<void> | undefined
 
-  constructor(options: SessionOptions, host: SessionHost, at: Beginning) {
+  constructor(options: SessionOptions, host: SessionHost<Session>, at: Beginning) {
     this.#options = options
     this.#host = host
     this.#followed = new FollowedSet(host.index)
@@ -202,6 +185,9 @@ export class Session implements HubSession {
       await this.#options.room?.()
       this.#pages ??= new PageStream(this.#host.pages)
       const { frame, shows, next } = await this.#pages.get({ epoch: this.epoch, spec, subscription, after })
+      // It may show what was committed after a loss that nobody has noticed yet.
+      await this.#host.passed(shows)
+      await this.#check
       if (next === null) this.#endPages()
       // Unsubscribed, or another subscription of the same id meanwhile: its pages are asked for anew.
       if (this.#followed.get(subscription).spec !== spec) return
@@ -244,10 +230,13 @@ export class Session implements HubSession {
       this.#watched.acknowledged()
       this.#watched = undefined
     }
-    if (this.#state === 'stalled' && this.#window.open) {
-      this.#move('opened')
-      this.#host.feed(this)
-    }
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    if (this.#state !== 'stalled' || !this.#window.open || this.#check) return
+    this.#move('opened')
+    this.#host.feed(this)
   }
 
   close(): void {
@@ -267,7 +256,12 @@ export class Session implements HubSession {
   }
 
   credentialsChanged(): void {
-    this.#options.credentialsChanged?.()
+    const check = Promise.all([this.#check, this.#options.credentialsChanged?.()]).then(() => {
+      if (this.#check === check) this.#check = undefined
+      this.#goOn()
+    })
+    this.#check = check
+    this.#move('doubted')
   }
 
   // What follows is how the hub feeds it.
@@ -386,6 +380,7 @@ export class Session implements HubSession {
 
   #need(): void {
     this.#move('need')
+    if (this.#check) this.#move('doubted')
     if (this.#state === 'behind') this.#host.feed(this)
   }
 

@@ -196,28 +196,88 @@ test('a session that joins the live loop while a step is being read that takes i
   expect([...first.rows.keys()]).toHaveLength(2)
 })
 
-test('a load is not completed by a step that is older than what its last page shows', async () => {
-  // More pages than are read ahead.
+/** A client that has the first of many pages, and asks for the next one; the live loop is held at a commit that the page shows. */
+async function aheadOfTheLoop(access?: MemoryFeed['newest']['access']) {
   const keys = Array.from({ length: 15 }, (_, index) => `task ${index}`)
   feed.commit({ puts: keys.map((key) => stored('tasks', key, 1)) })
   await quiet()
   const client = await connected(ada, 'one')
   client.subscribe({ id: 's', channel, embeddings: false })
   await quiet()
-  await client.advanceStaging()
-  await quiet()
-  // All change between the first pages and the last ones, and the live loop has not got there yet.
   const held = feed.holdNextStep()
-  feed.commit({ puts: keys.map((key) => stored('tasks', key, 2)) })
+  const member = stored('project_members', 'm', 1, { userId: ada, projectId: project })
+  feed.commit({
+    puts: [...keys.map((key) => stored('tasks', key, 2)), member],
+    ...(access === undefined ? {} : { access }),
+  })
   const release = await held
-  while (await client.advanceStaging()) await quiet()
-  release()
+  const asking = client.advanceStaging()
   await quiet()
+  return { client, release, asking }
+}
+
+test('a page waits until the live loop has passed all that it shows, and the load ends with the newest rows', async () => {
+  const { client, release, asking } = await aheadOfTheLoop()
+  expect(client.followed.get('s')?.staged.size).toBe(0)
+  release()
+  await asking
+  expect(client.followed.get('s')?.staged.size).toBeGreaterThan(0)
+  while (await client.advanceStaging()) await quiet()
   client.ack()
   await quiet()
   // The client compares itself with the history at every batch.
   expect(client.failures).toEqual([])
-  expect([...client.rows.values()].map(({ version }) => version)).toEqual(keys.map(() => 2))
+  expect([...client.rows.values()].filter(({ version }) => version === 2)).toHaveLength(15)
+})
+
+test('a page that shows what was committed with a loss of access is not sent', async () => {
+  const { client, release, asking } = await aheadOfTheLoop(new Map([[ada, new Set<string>()]]))
+  release()
+  await asking
+  await quiet()
+  expect(client.followed.has('s')).toBe(false)
+  expect(client.pages).toBe(0)
+})
+
+test('what is committed after a token has ended is sent to nobody who goes by it', async () => {
+  const look = Promise.withResolvers<void>()
+  const clients = [await connected(ada, 'one'), await connected(ben, 'two')]
+  for (const client of clients) await hold(client)
+  const [of, other] = clients
+  if (!of || !other) throw new Error('There are two.')
+  of.tokenLook = look.promise
+  const has = (client: ModelClient, key: string): boolean => client.rows.has(keyOf('tasks', id(key)))
+  feed.commit({ puts: [stored('tasks', 'with it', 1)], credentials: [ada] })
+  await quiet()
+  feed.commit({ puts: [stored('tasks', 'after it', 1)] })
+  await quiet()
+  expect([has(of, 'with it'), has(of, 'after it')]).toEqual([false, false])
+  expect([has(other, 'with it'), has(other, 'after it')]).toEqual([true, true])
+  look.resolve()
+  await quiet()
+  expect([has(of, 'with it'), has(of, 'after it')]).toEqual([true, true])
+  expect(clients.flatMap(({ failures }) => failures)).toEqual([])
+})
+
+test('a session that reads for itself is not sent what the live loop has not looked at, nor before its token is', async () => {
+  const look = Promise.withResolvers<void>()
+  const client = await connected(ada, 'one')
+  await hold(client)
+  client.tokenLook = look.promise
+  const held = feed.holdNextStep()
+  feed.commit({ puts: [stored('tasks', 'a', 1)], credentials: [ada] })
+  const release = await held
+  // What is counted is counted in a snapshot of its own.
+  client.verify()
+  await quiet()
+  expect(client.rows.size).toBe(0)
+  release()
+  await quiet()
+  expect(client.rows.size).toBe(0)
+  look.resolve()
+  await quiet()
+  expect(client.rows.size).toBe(1)
+  expect(client.failures).toEqual([])
 })
 
 test('a session that was away while its access was taken and given back is told nothing of the time between', async () => {
@@ -293,7 +353,7 @@ test('a step that was read from a position that has been replaced meanwhile sets
   const session = await hub.open({
     principal: { kind: 'user', id: ben, organizationId, deviceId: id('two') },
     cursor: { epoch: 'restored', seq: kept },
-    credentialsChanged: () => undefined,
+    credentialsChanged: () => Promise.resolve(),
     send: () => undefined,
     ended: () => undefined,
   })

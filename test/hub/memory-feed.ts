@@ -40,6 +40,8 @@ export interface Commit {
   readonly departures: readonly Departure[]
   readonly marks: readonly Mark[]
   readonly canary: boolean
+  /** Whose tokens changed. */
+  readonly credentials: readonly string[]
 }
 
 export interface Write {
@@ -49,6 +51,7 @@ export interface Write {
   readonly departures?: readonly Departure[]
   readonly marks?: readonly Mark[]
   readonly canary?: boolean
+  readonly credentials?: readonly string[]
 }
 
 export const keyOf = (table: string, id: unknown): string => `${table}/${String(id)}`
@@ -56,7 +59,12 @@ export const keyOf = (table: string, id: unknown): string => `${table}/${String(
 export class MemoryFeed implements Feed, ChangeSource {
   readonly tables: ReadonlyMap<string, TableDescriptor>
   readonly #commits: Commit[] = [
-    { seq: zeroSeq, rows: new Map(), access: new Map(), touched: [], departures: [], marks: [], canary: false },
+    {
+      seq: zeroSeq,
+      rows: new Map(),
+      access: new Map(),
+      ...{ touched: [], departures: [], marks: [], canary: false, credentials: [] },
+    },
   ]
   readonly #pause: () => Promise<void>
   epoch = 'memory'
@@ -85,13 +93,16 @@ export class MemoryFeed implements Feed, ChangeSource {
     return this.#commits.findLast((commit) => commit.seq <= seq) ?? this.#last
   }
 
-  commit({ puts = [], deletes = [], access, departures = [], marks = [], canary = false }: Write): Seq {
+  commit({ puts = [], deletes = [], access, ...told }: Write): Seq {
+    const { departures = [], marks = [], canary = false, credentials = [] } = told
     const rows = new Map(this.#last.rows)
     for (const put of puts) rows.set(keyOf(put.table, put.row['id']), put)
     for (const key of deletes) rows.delete(key)
     const seq = toSeq(this.#last.seq + 3)
     const touched = [...puts.map((put) => keyOf(put.table, put.row['id'])), ...deletes]
-    this.#commits.push({ seq, rows, access: access ?? this.#last.access, touched, departures, marks, canary })
+    this.#commits.push({
+      ...{ seq, rows, access: access ?? this.#last.access, touched, departures, marks, canary, credentials },
+    })
     this.#onCommits(seq)
     return seq
   }
@@ -140,7 +151,7 @@ export class MemoryFeed implements Feed, ChangeSource {
       departures: commits.flatMap(({ departures }) => departures),
       marks: commits.flatMap(({ marks }) => marks),
       resets: [],
-      credentials: [],
+      credentials: commits.flatMap(({ credentials }) => credentials),
       canary: commits.some(({ canary }) => canary),
       access: new Map(request.principals(changes).map((principal) => [principal, this.#accessOf(principal, snapshot)])),
       verified: request.verify ? this.#verify(request.verify, snapshot) : null,

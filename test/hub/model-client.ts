@@ -48,8 +48,11 @@ export class ModelClient {
   cursor: Cursor | null = null
   settled = new Set<string>()
   frontiers = 0
+  pages = 0
   /** How often it was told to look at its token. */
   credentialsAsked = 0
+  /** What looking at it takes. */
+  tokenLook: Promise<void> = Promise.resolve()
   readonly failures: unknown[] = []
   #saved: Saved[] = [{ cursor: null, rows: new Map(), held: [] }]
   #parts: { readonly message: DownOf<'batch'>; readonly blocks: readonly PackedBlock[] }[] = []
@@ -82,7 +85,7 @@ export class ModelClient {
       session = await this.#hub.open({
         principal: this.principal,
         cursor: saved.cursor,
-        credentialsChanged: () => void this.credentialsAsked++,
+        credentialsChanged: () => this.#lookAtToken(),
         send: (frame) => {
           if (connection !== this.#connection) return
           // Whatever is thrown in here would only be heard by the hub.
@@ -111,6 +114,11 @@ export class ModelClient {
     const held = session.resume
     for (const subscription of saved.held) this.#follow(subscription, held ? 'held' : 'staging')
     await session.subscribe(saved.held.map((subscription) => ({ ...subscription, held })))
+  }
+
+  async #lookAtToken(): Promise<void> {
+    this.credentialsAsked++
+    await this.tokenLook
   }
 
   disconnect(): void {
@@ -209,6 +217,7 @@ export class ModelClient {
         }
         return
       case 'page':
+        this.pages++
         return this.#stage(message, blocksOf(message.blocks, sections))
       case 'batch':
         this.#parts.push({ message, blocks: blocksOf(message.blocks, sections) })

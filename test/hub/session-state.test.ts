@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { nextState, type SessionEvent, type SessionState } from '../../server/hub/session-state.ts'
 
 const states: readonly SessionState[] = ['idle', 'behind', 'live', 'stalled', 'ended']
-const events: readonly SessionEvent[] = ['need', 'reached', 'missed', 'filled', 'opened', 'end']
+const events: readonly SessionEvent[] = ['need', 'reached', 'missed', 'filled', 'doubted', 'opened', 'end']
 
 /** The table of SPEC.md; a dot leaves the state as it is. */
 const table: Readonly<Record<SessionEvent, string>> = {
@@ -11,6 +11,7 @@ const table: Readonly<Record<SessionEvent, string>> = {
   reached: '.       live    .       .       .',
   missed: ' .       .       behind  .       .',
   filled: ' .       stalled stalled .       .',
+  doubted: '.       stalled stalled .       .',
   opened: ' .       .       .       behind  .',
   end: '    ended   ended   ended   ended   .',
 }
