@@ -1,6 +1,6 @@
 /**
  * The way between a replica and a server. `connection-state.ts` says when to try, wait or give up; `session.ts` what is
- * said once greeted; this class does it: tokens, transport, timers, status. SPEC.md has the invariants.
+ * said once greeted; this class does it: tokens, transport, timers. SPEC.md has the invariants.
  *
  * It needs no local write to come back: every end of a connection but a final refusal leads to a next try.
  */
@@ -15,19 +15,13 @@ import type { Up, UpOf } from '../../protocol/messages/up.ts'
 import { messageFrame, parseDown, type Parsed } from '../../protocol/parse.ts'
 import { protocolVersion } from '../../protocol/protocol-version.ts'
 import { blocksOf } from '../../protocol/block-frame.ts'
-import {
-  isUp,
-  transition,
-  type ConnectionEffect,
-  type ConnectionEvent,
-  type ConnectionState,
-} from './connection-state.ts'
+import { transition, type ConnectionEffect, type ConnectionEvent, type ConnectionState } from './connection-state.ts'
 import { phaseOf, toTideError } from './connection-phase.ts'
-import { rebuildAfter, timing, troubles, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
-import { Freshness } from './freshness.ts'
+import { rebuildAfter, timing, type ConnectionOptions, type ConnectionStatus } from './connection-options.ts'
 import { Refusals } from './refusals.ts'
 import { Requests, type AnswerTo, type Request } from './requests.ts'
 import { Session } from './session.ts'
+import { StatusKeeper } from './status-keeper.ts'
 import { TokenKeeper } from './token-keeper.ts'
 import type { TransportConnection } from './transport.ts'
 import { Watchdog } from './watchdog.ts'
@@ -37,9 +31,8 @@ export type { ConnectionOptions, ConnectionStatus } from './connection-options.t
 export class Connection {
   readonly #options: ConnectionOptions
   readonly #requests: Requests
-  readonly #freshness: Freshness
+  readonly #status: StatusKeeper
   readonly #tokens: TokenKeeper
-  readonly #statusListeners = new Listeners<ConnectionStatus>()
   readonly #presentListeners = new Listeners<DownOf<'present'>>()
   readonly refusals = new Refusals()
   #state: ConnectionState = { kind: 'idle' }
@@ -52,15 +45,13 @@ export class Connection {
   #cancelTimer: CancelTimer = () => {}
   readonly #silence: Watchdog
   #failures = 0
-  #error: TideError | undefined
-  #told: ConnectionStatus
   #ending: Promise<void> = Promise.resolve()
 
   constructor(options: ConnectionOptions) {
     this.#options = options
     const { clock, token } = options
     this.#requests = new Requests(clock, timing.request)
-    this.#freshness = new Freshness(clock, () => this.#tellStatus())
+    this.#status = new StatusKeeper(clock, () => this.#state)
     this.#silence = new Watchdog(clock, timing.silence, () =>
       this.#lost(new TideError('timeout', `Nothing came from the server for ${timing.silence} ms.`)),
     )
@@ -70,16 +61,10 @@ export class Connection {
       renew: async (fresh) => (await this.request({ type: 'authenticate', token: fresh })).tokenExpiresAt,
       failed: (error) => this.reportError(error),
     })
-    this.#told = this.status
   }
 
   get status(): ConnectionStatus {
-    const error = this.#state.kind === 'stopped' ? this.#state.error : this.#error
-    return {
-      connection: phaseOf(this.#state),
-      staleSince: this.#freshness.staleSince,
-      ...(error === undefined ? {} : { error }),
-    }
+    return this.#status.now
   }
 
   /** Starts, or tries at once where it would wait. */
@@ -129,7 +114,7 @@ export class Connection {
   }
 
   onStatus(listener: (status: ConnectionStatus) => void): () => void {
-    return this.#statusListeners.add(listener)
+    return this.#status.onChange(listener)
   }
 
   /** The server refuses a subscription for good; null: it has taken one that it refused before. */
@@ -139,8 +124,7 @@ export class Connection {
 
   /** Shows an error in `status` that has no other place to go. */
   reportError(error: unknown): void {
-    this.#error = toTideError(error)
-    this.#tellStatus()
+    this.#status.report(error)
   }
 
   #ask(request: Request): Promise<Parsed<Down>> {
@@ -159,7 +143,7 @@ export class Connection {
     })
     this.#state = next.state
     for (const effect of next.effects) this.#perform(effect)
-    this.#tellStatus()
+    this.#status.tell()
   }
 
   #perform(effect: ConnectionEffect): void {
@@ -184,7 +168,7 @@ export class Connection {
     this.#cancelTimer()
     this.#silence.disarm()
     this.#tokens.stop()
-    this.#freshness.disconnected()
+    this.#status.disconnected()
     this.#options.replica.tellTime(null)
     const [session, wire] = [this.#session, this.#wire]
     this.#session = this.#wire = this.#early = null
@@ -245,7 +229,7 @@ export class Connection {
     this.#cancelTimer()
     const early = this.#early ?? []
     this.#early = null
-    this.#error = undefined
+    this.#status.started()
     this.#silence.arm()
     this.#session?.start()
     for (const parsed of early) this.#take(parsed)
@@ -292,11 +276,11 @@ export class Connection {
             applied: () => {
               this.#failures = 0
             },
-            current: () => this.#heard(run, () => this.#current()),
+            current: () => this.#heard(run, () => this.#status.current()),
             refused: (id, error) => this.refusals.tell(id, error),
           })
           this.#tokens.accepted(welcome.tokenExpiresAt, welcome.serverTime)
-          this.#freshness.connected()
+          this.#status.welcomed()
           this.#dispatch({ kind: 'welcomed' })
         }),
       (error: unknown) => this.#heard(run, () => this.#ended(toTideError(error))),
@@ -317,23 +301,12 @@ export class Connection {
         throw new TideError('bad_message', 'A welcome came twice.')
       case 'error':
         if (message.fatal) return this.#ended(TideError.fromBody(message.error))
-        this.#doubt(TideError.fromBody(message.error))
+        this.#status.doubt(TideError.fromBody(message.error))
         if (message.ref !== undefined) return this.#requests.fail(message.ref, TideError.fromBody(message.error))
         return this.#session?.receive({ ...parsed, message })
       default:
         return this.#session?.receive({ ...parsed, message })
     }
-  }
-
-  #doubt(error: TideError): void {
-    if (!troubles.has(error.code)) return
-    this.reportError(error)
-    if (error.code !== 'storage_full') this.#freshness.doubted()
-  }
-
-  #current(): void {
-    if (this.#error && troubles.has(this.#error.code)) this.#error = undefined
-    this.#freshness.current()
   }
 
   /** The server has ended the connection with a reason, or will not begin it. */
@@ -366,7 +339,7 @@ export class Connection {
   }
 
   #lost(error: TideError): void {
-    if (isUp(this.#state)) this.#error = error
+    this.#status.lost(error)
     this.#dispatch({ kind: 'lost', retryAfterMs: error.retryAfterMs })
   }
 
@@ -387,14 +360,5 @@ export class Connection {
 
   #send(message: Up): void {
     this.#wire?.send(messageFrame(message))
-  }
-
-  #tellStatus(): void {
-    const { status } = this
-    const told = this.#told
-    if (told.connection === status.connection && told.staleSince === status.staleSince && told.error === status.error)
-      return
-    this.#told = status
-    this.#statusListeners.tell(status)
   }
 }
