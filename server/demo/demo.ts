@@ -96,18 +96,7 @@ async function makeDemo(client: pg.ClientBase, { clock, random, dimension }: Dem
   const inOrganization = { organization_id: organizationId }
   await insertRow(client, 'organizations', { id: organizationId, name: 'Demo', slug: 'demo' })
   const users = new Map<string, string>()
-  for (const { email, name, role } of people) {
-    const userId = await userWithEmail(client, email, name, uuid())
-    users.set(name, userId)
-    await insertRow(client, 'organization_members', {
-      id: uuidFromKey('organization_members', [organizationId, userId]),
-      ...inOrganization,
-      user_id: userId,
-      role,
-      display_name: name,
-      email,
-    })
-  }
+  for (const person of people) users.set(person.name, await addMember(client, organizationId, person, uuid()))
   const ada = users.get('Ada') ?? ''
   const agentId = uuid()
   await insertRow(client, 'agent_types', { id: uuid(), key: 'researcher', name: 'Researcher', ...inOrganization })
@@ -175,15 +164,7 @@ async function makeLively(
   ])
   if (known.length > 0) return false
   const uuid = createUuidSource(clock, random)
-  const cy = await userWithEmail(client, 'cy@example.com', 'Cy', uuid())
-  await insertRow(client, 'organization_members', {
-    id: uuidFromKey('organization_members', [organizationId, cy]),
-    organization_id: organizationId,
-    user_id: cy,
-    role: 'admin',
-    display_name: 'Cy',
-    email: 'cy@example.com',
-  })
+  await addMember(client, organizationId, { email: 'cy@example.com', name: 'Cy', role: 'admin' }, uuid())
   const { rows } = await client.query<{ name: string; id: string }>(
     `select u.name, u.id from organization_members m join users u on u.id = m.user_id where m.organization_id = $1
      union all select name, id from agents where organization_id = $1`,
@@ -203,23 +184,12 @@ async function makeNeighbours(client: pg.ClientBase, { clock, random }: DemoOpti
   const { rows: known } = await client.query(`select from organizations where slug = 'harbor'`)
   if (known.length > 0) return false
   const uuid = createUuidSource(clock, random)
-  const cy = await userWithEmail(client, 'cy@example.com', 'Cy', uuid())
   const organizationId = uuid()
   const inOrganization = { organization_id: organizationId }
   await insertRow(client, 'organizations', { id: organizationId, name: 'Harbor', slug: 'harbor' })
-  const hana = await userWithEmail(client, 'hana@example.com', 'Hana', uuid())
-  for (const [userId, role, name, email] of [
-    [hana, 'owner', 'Hana', 'hana@example.com'],
-    [cy, 'viewer', 'Cy', 'cy@example.com'],
-  ] as const)
-    await insertRow(client, 'organization_members', {
-      id: uuidFromKey('organization_members', [organizationId, userId]),
-      ...inOrganization,
-      user_id: userId,
-      role,
-      display_name: name,
-      email,
-    })
+  const owner = { email: 'hana@example.com', name: 'Hana', role: 'owner' } as const
+  const hana = await addMember(client, organizationId, owner, uuid())
+  await addMember(client, organizationId, { email: 'cy@example.com', name: 'Cy', role: 'viewer' }, uuid())
   const projectId = uuid()
   await insertRow(client, 'projects', {
     id: projectId,
@@ -239,6 +209,31 @@ async function makeNeighbours(client: pg.ClientBase, { clock, random }: DemoOpti
       position,
     })
   return true
+}
+
+interface Person {
+  readonly email: string
+  readonly name: string
+  readonly role: 'owner' | 'admin' | 'member' | 'viewer'
+}
+
+/** Answers the id of the user: `newId`, if none has that address yet. */
+async function addMember(
+  client: pg.ClientBase,
+  organizationId: string,
+  { email, name, role }: Person,
+  newId: string,
+): Promise<string> {
+  const userId = await userWithEmail(client, email, name, newId)
+  await insertRow(client, 'organization_members', {
+    id: uuidFromKey('organization_members', [organizationId, userId]),
+    organization_id: organizationId,
+    user_id: userId,
+    role,
+    display_name: name,
+    email,
+  })
+  return userId
 }
 
 async function userWithEmail(client: pg.ClientBase, email: string, name: string, newId: string): Promise<string> {

@@ -104,8 +104,8 @@ where term = $1::bigint and xid = $2::bigint and n > $3::bigint
   and ($5::text[] is null or table_name || ' ' || channel = any($5::text[]))
 order by n limit ${String(logChunk)}`
 
-interface KeyRow {
-  readonly n: number
+/** What the log, and the spilled keys of a big commit, have of an entry besides its place. */
+export interface EntryColumns {
   readonly organization: string | null
   readonly channel: string
   readonly old_channel: string | null
@@ -114,6 +114,10 @@ interface KeyRow {
   readonly op: LogEntry['op']
   readonly mutation: string | null
   readonly device: string | null
+}
+
+interface KeyRow extends EntryColumns {
+  readonly n: number
 }
 
 /** The keys of some parts of a big commit, in order; of all where the parts are not known. */
@@ -135,8 +139,8 @@ export async function* readBigKeys(
   }
 }
 
-/** An entry as the log, or the spilled keys of a big commit, have it. */
-export function toEntry(seq: Seq, row: Omit<KeyRow, 'n'>): LogEntry {
+/** The entry at a place of the log. */
+export function toEntry(seq: Seq, row: EntryColumns): LogEntry {
   return {
     seq,
     organizationId: row.organization,

@@ -10,8 +10,9 @@ import {
   type BigPart,
   type Wanted,
   toEntry,
+  type EntryColumns,
 } from './big-commits.ts'
-import { Fold, type LogEntry } from './fold.ts'
+import { Fold } from './fold.ts'
 import type { SnapshotEnd } from './recent-log.ts'
 
 const formerSql = `
@@ -108,18 +109,10 @@ export async function canaryTime(log: SqlQuery, to: Seq): Promise<number | undef
   return row?.at
 }
 
-interface EntryRow {
+interface EntryRow extends EntryColumns {
   readonly pruned: string
   readonly seq: string | null
   readonly ordinal: number
-  readonly organization: string | null
-  readonly channel: string
-  readonly old_channel: string | null
-  readonly table_name: string
-  readonly row_id: string | null
-  readonly op: LogEntry['op']
-  readonly mutation: string | null
-  readonly device: string | null
 }
 
 /**

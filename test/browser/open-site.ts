@@ -12,7 +12,10 @@ export interface Site {
   close(): Promise<void>
 }
 
-/** Builds the page in `source` into `folder`, serves it with the headers, and starts a browser. */
+/**
+ * Builds the page in `source` into `files` of `folder`, with the names that its code has, serves it with the headers,
+ * and starts a browser.
+ */
 export async function openSite(
   folder: string,
   headers: Readonly<Record<string, string>>,
@@ -24,7 +27,7 @@ export async function openSite(
     logLevel: 'error',
     resolve: { conditions: ['tidewire:source', ...defaultClientConditions] },
     worker: { format: 'es' },
-    build: { outDir: join(folder, 'files'), emptyOutDir: true, target: 'esnext' },
+    build: { outDir: join(folder, 'files'), emptyOutDir: true, target: 'esnext', minify: false },
     preview: { host: '127.0.0.1', port: 0, headers },
   } satisfies InlineConfig
   await build(config)

@@ -2,58 +2,29 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { chromium, type BrowserContext, type Page } from 'playwright-core'
-import { build, defaultClientConditions, preview, type InlineConfig, type PreviewServer } from 'vite'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { findServices } from '../../scripts/services.ts'
+import { openSite, type Site } from '../browser/open-site.ts'
 import type { ReplicaContent, ReplicaPage } from './browser-page/replica-page.ts'
 
 let folder: string
-let server: PreviewServer
-let context: BrowserContext
-let url: string
+let site: Site
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'tidewire-browser-'))
-  const config = {
-    configFile: false,
-    root: fileURLToPath(new URL('browser-page', import.meta.url)),
-    logLevel: 'error',
-    resolve: { conditions: ['tidewire:source', ...defaultClientConditions] },
-    worker: { format: 'es' },
-    build: { outDir: join(folder, 'site'), emptyOutDir: true, target: 'esnext', minify: false },
-    preview: { host: '127.0.0.1', port: 0 },
-  } satisfies InlineConfig
-  await build(config)
-  server = await preview(config)
-  url = server.resolvedUrls?.local[0] ?? ''
-  const found = findServices().chromium
-  context = await chromium.launchPersistentContext(join(folder, 'profile'), {
-    executablePath: found.kind === 'missing' ? '/usr/bin/chromium' : found.at,
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  site = await openSite(folder, {}, fileURLToPath(new URL('browser-page', import.meta.url)))
 })
 afterAll(async () => {
-  await context?.close()
-  await server?.close()
+  await site?.close()
   await rm(folder, { recursive: true, force: true })
 })
 
 declare const replicaPage: ReplicaPage
 
 async function openPage(name: string, userAgent?: string): Promise<Page> {
-  const page = await context.newPage()
+  const page = await site.context.newPage()
   if (userAgent !== undefined) {
-    const session = await context.newCDPSession(page)
+    const session = await site.context.newCDPSession(page)
     await session.send('Emulation.setUserAgentOverride', { userAgent })
   }
   await load(page, name)
@@ -61,7 +32,7 @@ async function openPage(name: string, userAgent?: string): Promise<Page> {
 }
 
 async function load(page: Page, name: string): Promise<void> {
-  await page.goto(url)
+  await page.goto(site.url)
   await page.evaluate((replica) => replicaPage.open(replica), name)
 }
 
@@ -108,7 +79,7 @@ test('goes on in another tab when the first has gone without closing it', async 
 })
 
 test('brings no module of Node to browsers', async () => {
-  const assets = join(folder, 'site', 'assets')
+  const assets = join(folder, 'files', 'assets')
   const scripts = (await readdir(assets)).filter((name) => name.endsWith('.js'))
   expect(scripts.filter((name) => name.startsWith('browser-worker-entry'))).toHaveLength(1)
   expect(scripts.some((name) => name.startsWith('node-pglite'))).toBe(false)
@@ -119,8 +90,8 @@ test('brings no module of Node to browsers', async () => {
 test('refuses what finds no room in the storage of the browser, keeps what it confirmed, and goes on when there is room again', async () => {
   const page = await openPage('quota')
   await page.evaluate(() => replicaPage.write(1))
-  const session = await context.newCDPSession(page)
-  const { origin } = new URL(url)
+  const session = await site.context.newCDPSession(page)
+  const { origin } = new URL(site.url)
   const { usage } = await session.send('Storage.getUsageAndQuota', { origin })
   await session.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: usage + 5_000_000 })
   const { taken, code } = await page.evaluate(() => replicaPage.writeUntilFull(2))
