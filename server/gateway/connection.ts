@@ -1,5 +1,4 @@
 import type { CancelTimer } from '../../lib/clock.ts'
-import { unreachable } from '../../lib/invariant.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DownOf } from '../../protocol/messages/down.ts'
 import type { Up, UpOf } from '../../protocol/messages/up.ts'
@@ -11,7 +10,6 @@ import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
 import type { Expiring } from './expiries.ts'
 import type { GatewayDeps } from './gateway-deps.ts'
 import { Outflow } from './outflow.ts'
-import { PushQueue } from './push-queue.ts'
 import type { GatewayTransport } from './seams.ts'
 import { notice, toTideError } from './tell-error.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -23,7 +21,6 @@ type Phase =
   | { readonly name: 'greeting' }
   | { readonly name: 'open'; readonly session: Session; readonly hub: HubSession }
   | { readonly name: 'closed' }
-type Open = Extract<Phase, { name: 'open' }>
 
 const fresh: Phase = { name: 'new' }
 const greeting: Phase = { name: 'greeting' }
@@ -37,8 +34,8 @@ const ackCost = 0.02
 const greetingMs = 60_000
 
 /**
- * One connection, whatever carries it: hears frames, asks the rooms, sends frames. It knows no socket, so that a
- * simulation can drive it.
+ * One connection, whatever carries it: hears frames, greets, lets its session ask the rooms, sends frames. It knows no
+ * socket, so that a simulation can drive it.
  *
  *     new ── hello ──▶ greeting ── authenticated, device known, hub open ──▶ open ──▶ closed
  *
@@ -149,45 +146,8 @@ export class Connection implements Wire, Expiring {
     }
     if (phase.name !== 'open')
       throw new TideError('bad_message', `A message of type ${message.type} came before the welcome.`)
-    this.#route(phase, message, bytes)
-  }
-
-  #route({ session, hub }: Open, message: Exclude<Up, { type: 'hello' }>, bytes: number): void {
-    const { principal } = session
-    switch (message.type) {
-      case 'authenticate':
-        return this.#answer(message.ref, this.#authenticate(session, message))
-      case 'subscribe':
-        return this.#ask({}, this.#subscribe(session, hub, message))
-      case 'unsubscribe':
-        session.standing?.unsubscribed(message.id)
-        return hub.unsubscribe(message.id)
-      case 'page':
-        return this.#ask({ subscription: message.subscription }, hub.page(message.subscription, message.after))
-      case 'activate':
-        session.standing?.activated(message.subscription)
-        return hub.activate(message.subscription, message.from)
-      case 'ack':
-        hub.ack(message.seq)
-        return session.standing?.acknowledged()
-      case 'verify':
-        return this.#ask({ ref: message.ref }, hub.verify(message.subscription, message.ref))
-      case 'push':
-        return (session.pushes ??= this.#pushQueue(session)).add(message, bytes)
-      case 'search':
-        return this.#request(session, message.ref, bytes, () =>
-          this.#deps.search.search(principal, hub.access, message),
-        )
-      case 'call':
-        return this.#request(session, message.ref, bytes, async () => {
-          const result = await this.#deps.actions.call(session.writer, message)
-          return messageFrame({ type: 'called', ref: message.ref, result })
-        })
-      case 'presence':
-        return this.#present(session, message)
-      default:
-        return unreachable(message)
-    }
+    if (message.type === 'authenticate') void this.#authenticate(phase.session, message)
+    else phase.session.hear(phase.hub, message, bytes)
   }
 
   async #greet(hello: UpOf<'hello'>): Promise<void> {
@@ -207,13 +167,12 @@ export class Connection implements Wire, Expiring {
         deviceId: device.deviceId,
         ...(device.formFactor === undefined ? {} : { formFactor: device.formFactor }),
       }
-      const session = new Session(this, this.#deps.presence, {
+      const session = new Session(this, this.#deps, {
         principal,
         deviceName: hello.device.name,
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
         token: hello.token,
         scopes,
-        waitingBytes: this.#deps.limits.waitingBytes,
       })
       const hub = await this.#deps.hub.open(session)
       if (isClosed()) return hub.close()
@@ -255,18 +214,22 @@ export class Connection implements Wire, Expiring {
     })
   }
 
-  async #authenticate(session: Session, { ref, token }: UpOf<'authenticate'>): Promise<Uint8Array> {
+  async #authenticate(session: Session, { ref, token }: UpOf<'authenticate'>): Promise<void> {
     const { principal } = session
-    const who = await this.#deps.auth.authenticate(token)
-    const { id, organizationId, sessionId } = who
-    if (id !== principal.id || organizationId !== principal.organizationId) {
-      throw new TideError('token_invalid', 'The new token is of another principal than the connection.', {
-        remedy: 'Open another connection for it.',
-      })
+    try {
+      const who = await this.#deps.auth.authenticate(token)
+      const { id, organizationId, sessionId } = who
+      if (id !== principal.id || organizationId !== principal.organizationId) {
+        throw new TideError('token_invalid', 'The new token is of another principal than the connection.', {
+          remedy: 'Open another connection for it.',
+        })
+      }
+      if (sessionId !== undefined) await this.#deps.devices.useSession(principal.deviceId, sessionId)
+      this.#renew(session, token, who)
+      this.send(messageFrame({ type: 'authenticated', ref, tokenExpiresAt: who.expiresAt }))
+    } catch (error) {
+      this.refuse(error, { ref })
     }
-    if (sessionId !== undefined) await this.#deps.devices.useSession(principal.deviceId, sessionId)
-    this.#renew(session, token, who)
-    return messageFrame({ type: 'authenticated', ref, tokenExpiresAt: who.expiresAt })
   }
 
   #renew(session: Session, token: string, { expiresAt, scopes = [] }: Authenticated): void {
@@ -294,48 +257,6 @@ export class Connection implements Wire, Expiring {
     this.fatal(new TideError('token_expired', 'The token of this connection is past its end.'))
   }
 
-  async #subscribe(session: Session, hub: HubSession, { subscriptions }: UpOf<'subscribe'>): Promise<void> {
-    await hub.subscribe(subscriptions)
-    for (const subscription of subscriptions)
-      if (hub.follows(subscription.channel)) session.standing?.subscribed(subscription)
-    for (const channel of new Set(subscriptions.map((subscription) => subscription.channel))) {
-      if (hub.follows(channel)) this.#deps.presence.greet(session, channel)
-    }
-  }
-
-  #pushQueue(session: Session): PushQueue {
-    return new PushQueue({
-      limits: this.#deps.limits,
-      input: session.input,
-      push: (mutations) => {
-        session.standing?.pushed(mutations)
-        return this.#deps.mutations.push(session.writer, mutations)
-      },
-      answered: (outcomes) => {
-        this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] }))
-        session.standing?.answered(outcomes)
-      },
-      refused: (error) => this.#refuse(toTideError(error, this.#deps), {}),
-      overrun: (error) => this.fatal(error),
-    })
-  }
-
-  #present(session: Session, { channel, state }: UpOf<'presence'>): void {
-    const { presenceBytes, presencePerSecond } = this.#deps.limits
-    session.presenceRate ??= new TokenBucket(this.#deps.clock, presencePerSecond, presencePerSecond)
-    const retryAfterMs = session.presenceRate.take()
-    if (retryAfterMs > 0) throw new TideError('rate_limited', 'Presence changes too often.', { retryAfterMs })
-    if (!session.mayEnter(channel))
-      throw new TideError('forbidden', `Channel ${channel} is not open to this principal.`)
-    const size = state === null ? 0 : JSON.stringify(state).length
-    if (size > presenceBytes)
-      throw new TideError(
-        'message_too_large',
-        `A presence state has ${size} bytes; at most ${presenceBytes} are taken.`,
-      )
-    this.#deps.presence.set(session, channel, state)
-  }
-
   /** Ends the connection where not. */
   #isWithinRate(cost: number): boolean {
     const retryAfterMs = this.#messages.take(cost)
@@ -348,29 +269,16 @@ export class Connection implements Wire, Expiring {
     return false
   }
 
-  #request({ requests }: Session, ref: number, bytes: number, work: () => Promise<Uint8Array>): void {
-    this.#answer(ref, requests.run(bytes, work))
-  }
-
-  #answer(ref: number, work: Promise<Uint8Array>): void {
-    this.#ask(
-      { ref },
-      work.then((frame) => this.send(frame)),
-    )
-  }
-
-  #ask(about: Pick<DownOf<'error'>, 'ref' | 'subscription'>, work: Promise<void>): void {
-    work.catch((error: unknown) => this.#refuse(toTideError(error, this.#deps), about))
-  }
-
   #bad(error: TideError, cost: number): void {
     if (!this.#isWithinRate(cost)) return
     this.#badInARow += 1
     if (this.#phase.name === 'new' || this.#badInARow >= this.#deps.limits.badFrames) this.fatal(error)
-    else this.#refuse(error, {})
+    else this.refuse(error, {})
   }
 
-  #refuse(error: TideError, about: Pick<DownOf<'error'>, 'ref' | 'subscription'>): void {
+  /** Tells why something is not done, and goes on. */
+  refuse(reason: unknown, about: Pick<DownOf<'error'>, 'ref' | 'subscription'>): void {
+    const error = toTideError(reason, this.#deps)
     if (this.#phase.name === 'closed') return
     this.#deps.count?.('error', error.code)
     this.#deps.log.debug('Refused', { code: error.code, ...about })
