@@ -6,7 +6,8 @@
  *                       └→ mutations ─────┼→ gateway → HTTP server
  *                       └→ search, auth ──┘
  *
- * Each part says how it ends at the line that opens it (`lib/opened.ts`): what a start opened that fails is closed as by a stop.
+ * Each part says how it ends at the line that opens it (`lib/opened.ts`): what a start opened that fails is closed as
+ * by a stop.
  */
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http'
 import { join } from 'node:path'
@@ -79,7 +80,10 @@ export interface Composed {
   close(): Promise<void>
 }
 
-/** Opens everything; rejects with nothing left open. Errors: those of `openDatabase` and of migrations, and `port_in_use`. */
+/**
+ * Opens everything; rejects with nothing left open. Errors: those of `openDatabase` and of migrations, and
+ * `port_in_use`.
+ */
 export async function compose(config: Config, options: ComposeOptions): Promise<Composed> {
   const { clock, log } = options
   const opened = new Opened()

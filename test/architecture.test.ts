@@ -227,10 +227,14 @@ function capOf(path: string): number {
   return path.startsWith('test/') ? 600 : 400
 }
 
+/** Rooms whose comments are yet to be wrapped. */
+const UNWRAPPED = /^(server\/(capture|hub|maintenance|telemetry)|test\/(capture|cluster|failure|hub|support))\//
+
 const RULES = {
   arrows: rules.followsArrows(ARROWS),
   doors: rules.usesDoors(SIDE_DOORS, COMPOSERS),
   caps: rules.fitsCap(capOf),
+  comments: rules.wrapsComments(120, (path) => !path.includes('.generated.') && !UNWRAPPED.test(path)),
   environment: rules.onlyIn(
     'the environment',
     /\bprocess\.env\b|\bimport\.meta\.env\b/,
@@ -280,6 +284,8 @@ describe('the house', () => {
   test('has no circle of files', () => expect(rules.hasNoCircles(house)).toEqual([]))
 
   test('keeps files short', () => expect(RULES.caps(everything)).toEqual([]))
+
+  test('wraps its comments', () => expect(RULES.comments(everything)).toEqual([]))
 
   test('reads the environment in one place', () => expect(RULES.environment(house)).toEqual([]))
 
@@ -342,6 +348,13 @@ describe('the rules catch', () => {
   test('a file that is too long', () => {
     expect(RULES.caps([file('lib/a.ts', 'x\n'.repeat(400))])).toEqual([])
     expect(RULES.caps([file('lib/a.ts', 'x\n'.repeat(401)), file('test/a.ts', 'x\n'.repeat(601))])).toHaveLength(2)
+  })
+
+  test('a comment that is too wide, but not code', () => {
+    const wide = 'x'.repeat(120)
+    const comments = [`// a ${wide}`, `  /** ${wide} */`, `   * a ${wide}`].map((text) => file('lib/a.ts', text))
+    expect(RULES.comments(comments)).toHaveLength(3)
+    expect(RULES.comments([file('lib/a.ts', `const x = '${wide}'\n// https://${wide}`)])).toEqual([])
   })
 
   test('the environment outside config, but not in words', () => {

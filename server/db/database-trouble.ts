@@ -10,13 +10,16 @@ const unreachable = new Set([
   'EPIPE',
   'ETIMEDOUT',
 ])
-/** Undefined table, column, function; a type that does not fit what is compared with it; a column generated where none was. */
+/**
+ * Undefined table, column, function; a type that does not fit what is compared with it; a column generated where none
+ * was.
+ */
 const otherSchema = new Set(['42P01', '42703', '42883', '42804', '428C9'])
 const deepestCause = 5
 
 /**
- * What an error of the driver or of Postgres says about the database itself, with what to do; undefined when it is about
- * something else. Looks at causes too.
+ * What an error of the driver or of Postgres says about the database itself, with what to do; undefined when it is
+ * about something else. Looks at causes too.
  */
 export function databaseTrouble(error: unknown, depth = 0): TideError | undefined {
   if (!(error instanceof Error) || depth > deepestCause) return undefined

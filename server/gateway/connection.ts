@@ -44,7 +44,8 @@ const greetingMs = 60_000
  * - G3 pushes are handled one after the other, in the order they came; other requests do not wait for them
  * - G4 a bad frame is answered with a code and changes nothing; `limits.badFrames` in a row close the connection
  * - G5 after `closed` nothing is sent and no room hears of the session any more
- * - G6 every frame counts against one rate, whatever it says and also when it cannot be read; beyond it the connection ends
+ * - G6 every frame counts against one rate, whatever it says and also when it cannot be read; beyond it the connection
+ *   ends
  * - G7 what waits for a client that does not read is bounded (`outflow.ts`)
  */
 export class Connection implements Wire, Expiring {
@@ -116,7 +117,9 @@ export class Connection implements Wire, Expiring {
     this.#outflow.close()
   }
 
-  /** Lets the push that has begun end, and sends the client elsewhere: back at the earliest after so many milliseconds. */
+  /**
+   * Lets the push that has begun end, and sends the client elsewhere: back at the earliest after so many milliseconds.
+   */
   async drain(retryAfterMs: number): Promise<void> {
     if (this.#phase.name === 'open') await this.#phase.session.pushes?.finish()
     this.fatal(

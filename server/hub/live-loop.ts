@@ -39,7 +39,10 @@ interface Waiting {
 
 /** Pauses between tries after failures. Milliseconds. */
 const [retryMs, slowestRetryMs] = [200, 2000]
-/** A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later: looked for less and less often. */
+/**
+ * A commit counts as completed a moment after it can be read in the WAL; behind a synchronous standby, later: looked
+ * for less and less often.
+ */
 const [pendingMs, slowestPendingMs] = [1, 16]
 /** A step takes at most this part of the time: the rest of the processor is for those who write. */
 const stepShare = 1 / 4
@@ -282,8 +285,8 @@ export class LiveLoop {
   }
 
   /**
-   * A step too big for one batch: every session reads what concerns it, and its access, by itself. Nobody has read whose credentials
-   * changed in it, so every session looks at its own.
+   * A step too big for one batch: every session reads what concerns it, and its access, by itself. Nobody has read
+   * whose credentials changed in it, so every session looks at its own.
    */
   #skip(moment: Moment): void {
     this.#watch.lostSight(moment)
@@ -300,8 +303,9 @@ export class LiveLoop {
   }
 
   /**
-   * Goes on with the database as it is now. Sessions end and come back with their cursors, of which each is asked whether it is
-   * of this history. Nothing is kept that was read before: neither positions nor moments need have gone on from there.
+   * Goes on with the database as it is now. Sessions end and come back with their cursors, of which each is asked
+   * whether it is of this history. Nothing is kept that was read before: neither positions nor moments need have gone
+   * on from there.
    */
   #adopt({ epoch, head }: FeedState, ending: Ending): void {
     const { log, clock } = this.#options

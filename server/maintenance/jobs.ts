@@ -1,6 +1,6 @@
 /**
- * What has to happen from time to time whether or not anybody asks, and when. Where a job leaves rows in `maintenance_runs`, their
- * `kind` is its name, here, in the log, in its lock and on the command line.
+ * What has to happen from time to time whether or not anybody asks, and when. Where a job leaves rows in
+ * `maintenance_runs`, their `kind` is its name, here, in the log, in its lock and on the command line.
  */
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -85,7 +85,10 @@ const analyticsDoneMs = 14 * minute
 const nightMs = 23 * hour
 const monthMs = 30 * 24 * hour
 
-/** One canary per cluster: a server that finds a fresh one leaves it at that. One of the future is from before the clock was set back. */
+/**
+ * One canary per cluster: a server that finds a fresh one leaves it at that. One of the future is from before the clock
+ * was set back.
+ */
 const canarySql = `
 select sync.mark_canary() where pg_try_advisory_xact_lock(${maintenanceLock}, 0) and not exists (
   select 1 from (select occurred_at from sync_changes where channel = 'canary' order by seq desc limit 1) newest

@@ -44,8 +44,8 @@ const doneMs = 12 * 60 * 60_000
 const longestWaitMs = 60_000
 
 /**
- * Does jobs at their times, each one run after the other. A failure is logged and tried again, in ten seconds at first and within
- * an hour at the latest. Answers how to stop: no job begins then, and those that run are waited for.
+ * Does jobs at their times, each one run after the other. A failure is logged and tried again, in ten seconds at first
+ * and within an hour at the latest. Answers how to stop: no job begins then, and those that run are waited for.
  */
 export function schedule(jobs: readonly Job[], options: ScheduleOptions): () => Promise<void> {
   const stops = jobs.map((job) =>

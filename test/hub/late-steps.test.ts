@@ -1,5 +1,5 @@
-// Races between the live loop and single sessions, each as one fixed history. The property test next door found them, one of them only in
-// 25,000 runs.
+// Races between the live loop and single sessions, each as one fixed history. The property test next door found them,
+// one of them only in 25,000 runs.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
@@ -182,7 +182,8 @@ test('a session that joins the live loop while a step is being read that takes i
       [ben, new Set()],
     ]),
   })
-  // The step asks for the access of those who follow the project: it follows nothing yet, and joins before the step is dealt with.
+  // The step asks for the access of those who follow the project: it follows nothing yet, and joins before the step is
+  // dealt with.
   const releaseStep = await heldStep
   releaseAccess()
   await back
@@ -196,7 +197,10 @@ test('a session that joins the live loop while a step is being read that takes i
   expect([...first.rows.keys()]).toHaveLength(2)
 })
 
-/** A client that has the first of many pages, and asks for the next one; the live loop is held at a commit that the page shows. */
+/**
+ * A client that has the first of many pages, and asks for the next one; the live loop is held at a commit that the page
+ * shows.
+ */
 async function aheadOfTheLoop(access?: MemoryFeed['newest']['access']) {
   const keys = Array.from({ length: 15 }, (_, index) => `task ${index}`)
   feed.commit({ puts: keys.map((key) => stored('tasks', key, 1)) })

@@ -41,7 +41,8 @@ test('of several servers one deletes, and the others leave it at that', async ()
 test('at 02:00 of each night one of three servers does it, two of which come at once and one late', async () => {
   await using db = await createTestDatabase({ kind: 'postgres' })
   const { pool } = db.database
-  // The days of this test pass in moments: months that are made while the integrity check reads would meet it in a deadlock.
+  // The days of this test pass in moments: months that are made while the integrity check reads would meet it in a
+  // deadlock.
   await ensurePartitions({ pool, monthsAhead: 3 })
   await using open = new AsyncDisposableStack()
   const today = new Date()

@@ -1,4 +1,5 @@
-// The small edition of `npm run bench -- model`: the same questions to a database of thousands of rows instead of a million.
+// The small edition of `npm run bench -- model`: the same questions to a database of thousands of rows instead of a
+// million.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { runConcurrently } from '../../bench/model/concurrent.ts'
 import { fillEveryTable } from '../../bench/model/fill.ts'

@@ -73,6 +73,17 @@ export function fitsCap(capOf: (path: string) => number): Rule {
     })
 }
 
+/** No line of comment goes beyond so many columns, but one long word (a URL); the formatter leaves comments alone. */
+export function wrapsComments(columns: number, covers: (path: string) => boolean): Rule {
+  return (files) =>
+    files.flatMap(({ path, text }) =>
+      text.split('\n').flatMap((line, index) => {
+        const isLong = line.length > columns && /^\s*(\/\/|\/?\*+) \S+ /.test(line)
+        return isLong && covers(path) ? [`${path}:${index + 1} has a comment beyond column ${columns}: wrap it`] : []
+      }),
+    )
+}
+
 /** A pattern occurs in code (not in comments or quoted strings) only in the files that `allowed` accepts. */
 export function onlyIn(what: string, pattern: RegExp, allowed: (path: string) => boolean, instead: string): Rule {
   return (files) =>

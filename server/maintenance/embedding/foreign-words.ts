@@ -27,8 +27,8 @@ export function refusalText(status: number, body: string, given: Given): string 
 }
 
 /**
- * The words of a service without those that it was given: each that is part of a text or of a secret is left out, and all that is not ASCII.
- * An error may quote what was sent, and nobody knows how. One line of at most 300 characters.
+ * The words of a service without those that it was given: each that is part of a text or of a secret is left out, and
+ * all that is not ASCII. An error may quote what was sent, and nobody knows how. One line of at most 300 characters.
  */
 export function withoutGiven(said: string, { texts, secrets }: Given): string {
   const given = [...texts, ...secrets]

@@ -49,8 +49,8 @@ const answerSchema = z.object({
 
 /**
  * A service that speaks the embeddings call of OpenAI, as most do: POST {model, input: [texts]}, answered by
- * {data: [{index, embedding}]} (https://platform.openai.com/docs/api-reference/embeddings). Tried again when the service is away,
- * slow, busy (429) or failing (5xx).
+ * {data: [{index, embedding}]} (https://platform.openai.com/docs/api-reference/embeddings). Tried again when the
+ * service is away, slow, busy (429) or failing (5xx).
  */
 export function createHttpProvider(options: HttpProviderOptions): EmbeddingProvider {
   const { url, key, model, dimension, clock, random, timeoutMs = 30_000, retryMs = 500 } = options
