@@ -1,0 +1,3 @@
+import { describeSchemaWatch } from './schema-watch-contract.ts'
+
+describeSchemaWatch('postgres')
