@@ -229,6 +229,7 @@ function emptyStep(position: Seq, at: number): Step {
     moment: Number.NEGATIVE_INFINITY,
     embeddings: true,
     changes: [],
+    bytes: 0,
     departures: [],
     marks: [],
     resets: [],

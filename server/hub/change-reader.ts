@@ -11,6 +11,8 @@ import { findRehangs, type Rehang } from './rehang.ts'
 
 /** Where the newest rows of keys come from. */
 export interface RowSource {
+  /** Of the rows that were read so far, as they came from the database. */
+  readonly bytes: number
   /** Rows by id; those that are gone are missing. Undefined: they are too large to be kept. */
   byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, ReadRow> | undefined>
   /**

@@ -96,6 +96,8 @@ export interface Step {
   readonly embeddings: boolean
   /** One per key, ordered by `seq`. */
   readonly changes: readonly Change[]
+  /** Of the rows that were read for it, as they came from the database. */
+  readonly bytes: number
   /** Sub-channels that no longer hang under some channels. */
   readonly departures: readonly Departure[]
   /** Client writes whose commits are in the step. */

@@ -24,6 +24,7 @@ export function foldSteps(steps: readonly Step[]): Step | undefined {
     ...last,
     from: first.from,
     changes: [...changes.values()],
+    bytes: steps.reduce((all, { bytes }) => all + bytes, 0),
     marks: steps.flatMap(({ marks }) => marks),
     embeddings: steps.every(({ embeddings }) => embeddings),
     credentials: [],

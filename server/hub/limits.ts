@@ -16,8 +16,9 @@ export interface HubLimits {
   /** Pages read at the same time on this server; further ones wait. The same for catch-ups. */
   readonly concurrentPages: number
   readonly concurrentCatchUps: number
-  /** Changes kept in memory for sessions that are a little behind. */
+  /** Changes, and bytes of their rows, kept in memory for sessions that are a little behind. */
   readonly ringChanges: number
+  readonly ringBytes: number
   /**
    * Milliseconds between the beginnings of two steps of the live loop, so that what is committed in quick succession is
    * one step. The first commit after a while waits for nothing. At least `gatherMs`; more while steps take long, up to
@@ -39,6 +40,7 @@ export const defaultHubLimits: HubLimits = {
   concurrentPages: 2,
   concurrentCatchUps: 2,
   ringChanges: 10_000,
+  ringBytes: 32 * 1024 * 1024,
   gatherMs: 3,
   longestGatherMs: 16,
   idleGatherMs: 50,

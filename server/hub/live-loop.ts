@@ -83,7 +83,7 @@ export class LiveLoop {
 
   constructor(options: LiveLoopOptions) {
     this.#options = options
-    this.#ring = new Ring(options.limits.ringChanges)
+    this.#ring = new Ring(options.limits)
     this.history = new History(options.feed, {
       position: () => this.#position,
       adopt: (state, ending) => this.#adopt(state, ending),

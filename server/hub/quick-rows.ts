@@ -18,11 +18,17 @@ export interface FoundRow {
   readonly xmin: number
 }
 
-/** `head` is of the first statement: of several snapshots the first sees least. `rows` by `table/id`. */
-interface Found {
+/** `head` is of the first statement: of several snapshots the first sees least. `rows` by `table/id`, of so many `bytes`. */
+export interface RowsFound {
   readonly head: Head
   readonly rows: ReadonlyMap<string, FoundRow>
+  readonly bytes: number
 }
+
+/** More are read in a snapshot, where rows stay as they came: here each value becomes an object of the heap. */
+const maxBytes = 2 * 1024 * 1024
+/** So many keys are asked for before it is known how large their rows are. */
+const firstKeys = 50
 
 const headSql = `select pg_current_snapshot()::text as snapshot, epoch, sync.postgres_run() as run from sync_heads where id = 1`
 
@@ -40,21 +46,24 @@ export class QuickRows {
     this.#catalog = catalog
   }
 
-  /** Undefined: the database is not set up. */
-  async read(keys: readonly FoldedKey[], embeddings: boolean): Promise<Found | undefined> {
+  /** Undefined: the database is not set up, or the rows are too large. */
+  async read(keys: readonly FoldedKey[], embeddings: boolean): Promise<RowsFound | undefined> {
     const client = await this.#pool.connect()
     let failure: Error | undefined
     try {
       const rows = new Map<string, FoundRow>()
       let head: Head | undefined
-      for (const [table, some] of Map.groupBy(keys, (key) => key.table)) {
-        const found = new FoundRows(this.#statement(table, embeddings))
+      let bytes = 0
+      for (const { table, some, rest } of partsOf(keys)) {
+        const found = new FoundRows(this.#statement(table, embeddings), maxBytes - bytes)
         await queryRaw(client, found.statement.of(some), found.take)
+        bytes += found.bytes
+        if (bytes + (found.bytes / some.length) * rest > maxBytes) return undefined
         head ??= found.head
         for (const one of found.rows) rows.set(`${table}/${String(one.row['id'])}`, one)
       }
       head ??= (await client.query<Head>({ name: 'quick_head', text: headSql })).rows[0]
-      return head && { head, rows }
+      return head && { head, rows, bytes }
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error))
       throw error
@@ -68,6 +77,21 @@ export class QuickRows {
     const known = this.#statements.get(name) ?? new KeyStatement(this.#catalog, table, embeddings, name)
     this.#statements.set(name, known)
     return known
+  }
+}
+
+/** Some keys of one table, and how many it has besides that come later. */
+interface Part {
+  readonly table: string
+  readonly some: readonly FoldedKey[]
+  readonly rest: number
+}
+
+function* partsOf(keys: readonly FoldedKey[]): Generator<Part> {
+  for (const [table, all] of Map.groupBy(keys, (key) => key.table)) {
+    const rest = all.slice(firstKeys)
+    yield { table, some: all.slice(0, firstKeys), rest: rest.length }
+    if (rest.length > 0) yield { table, some: rest, rest: 0 }
   }
 }
 
@@ -101,12 +125,18 @@ class FoundRows {
   readonly statement: KeyStatement
   readonly rows: FoundRow[] = []
   head: Head | undefined
+  bytes = 0
+  readonly #maxBytes: number
 
-  constructor(statement: KeyStatement) {
+  constructor(statement: KeyStatement, maxBytes: number) {
     this.statement = statement
+    this.#maxBytes = maxBytes
   }
 
-  readonly take: TakeRow = (bytes, offset) => {
+  /** What is beyond the bytes is counted, and not kept. */
+  readonly take: TakeRow = (bytes, offset, end) => {
+    this.bytes += end - offset
+    if (this.bytes > this.#maxBytes) return
     let at = offset + 2
     const text = (): string => {
       const start = at + 4

@@ -16,7 +16,7 @@ import type { Homes } from '../scope/homes.ts'
 import type { RowSource } from './change-reader.ts'
 import type { AdvanceRequest } from './feed.ts'
 import type { Fold, FoldedKey } from './fold.ts'
-import type { FoundRow, QuickRows } from './quick-rows.ts'
+import type { FoundRow, QuickRows, RowsFound } from './quick-rows.ts'
 import { foldRecent, recentEnd } from './recent-log.ts'
 
 /** More rows are read in a snapshot of their own. */
@@ -65,7 +65,7 @@ export async function readQuickly(
   const fold = to === last.point.seq ? all : foldRecent(commits, to, request.organizations, maxKeys)
   const proves = proofOf(commits, to)
   if (!fold?.keys().every((key) => !isRead(key) || proves(key, read.rows.get(nameOf(key))))) return undefined
-  return { to, pending: pending || sign !== -1, fold, rows: rowSource(read.rows), ...read.head }
+  return { to, pending: pending || sign !== -1, fold, rows: rowSource(read), ...read.head }
 }
 
 function isSignOfLife({ keys }: RecentCommit): boolean {
@@ -105,8 +105,9 @@ function proofOf(commits: readonly RecentCommit[], to: Seq): (key: FoldedKey, fo
   }
 }
 
-function rowSource(found: ReadonlyMap<string, FoundRow>): RowSource {
+function rowSource({ rows: found, bytes }: RowsFound): RowSource {
   return {
+    bytes,
     byId: async (table, ids) =>
       new Map(
         ids.flatMap((id): readonly [string, Row][] => {

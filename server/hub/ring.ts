@@ -1,4 +1,5 @@
 import type { Seq } from '../../protocol/seq.ts'
+import type { HubLimits } from './limits.ts'
 import type { StepFrames } from './step-frames.ts'
 
 /** A step that was sent live, and which specs and vectors it was read for. */
@@ -10,31 +11,43 @@ export interface PastStep {
   readonly changesAccess: boolean
 }
 
+export type RingLimits = Pick<HubLimits, 'ringChanges' | 'ringBytes'>
+
 /**
  * The newest steps, gapless, for sessions that are a little behind: they get the frames that others got, without
- * another read. Bounded by the number of changes held.
+ * another read. Bounded by the changes held, and by the bytes of their rows: frames take twice as much again.
  */
 export class Ring {
-  readonly #maxChanges: number
+  readonly #limits: RingLimits
   #steps: PastStep[] = []
   #changes = 0
+  #bytes = 0
 
-  constructor(maxChanges: number) {
-    this.#maxChanges = maxChanges
+  constructor(limits: RingLimits) {
+    this.#limits = limits
   }
 
   push(past: PastStep): void {
     this.#steps.push(past)
-    this.#changes += weight(past)
-    while (this.#changes > this.#maxChanges && this.#steps.length > 0) {
+    this.#weigh(past, 1)
+    const { ringChanges, ringBytes } = this.#limits
+    while (this.#changes > ringChanges || this.#bytes > ringBytes) {
       const oldest = this.#steps.shift()
-      if (oldest) this.#changes -= weight(oldest)
+      if (!oldest) return
+      this.#weigh(oldest, -1)
     }
   }
 
   clear(): void {
     this.#steps = []
     this.#changes = 0
+    this.#bytes = 0
+  }
+
+  /** A step without changes takes room too. */
+  #weigh({ frames: { step } }: PastStep, sign: 1 | -1): void {
+    this.#changes += sign * (step.changes.length + 1)
+    this.#bytes += sign * step.bytes
   }
 
   /**
@@ -48,9 +61,4 @@ export class Ring {
     const usable = rest.every((past) => past.generation >= generation && (past.frames.step.embeddings || !embeddings))
     return usable ? rest : undefined
   }
-}
-
-/** A step without changes takes room too. */
-function weight({ frames }: PastStep): number {
-  return frames.step.changes.length + 1
 }

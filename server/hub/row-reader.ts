@@ -6,6 +6,8 @@ import type { RowSource } from './change-reader.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const chunk = 5000
+/** The first chunk of a step, of whose rows it is not known how large they are. */
+const firstChunk = 200
 /** From so many rows on they stay as they came. To pack fewer in that way costs more than making objects of them. */
 const keptFrom = 100
 
@@ -17,30 +19,43 @@ export interface RowReaderOptions {
   readonly maxBytes: number
 }
 
-/** Reads the newest rows of keys, from one snapshot. What is beyond `maxBytes` is not kept. */
+/** Reads the newest rows of keys, from one snapshot. What is beyond `maxBytes` is not kept, and little of it is read. */
 export class RowReader implements RowSource {
   readonly #catalog: Catalog
   readonly #each: Snapshot['each']
   readonly #embeddings: boolean
-  #room: number
+  readonly #maxBytes: number
+  #bytes = 0
 
   constructor({ catalog, each, embeddings, maxBytes }: RowReaderOptions) {
     this.#catalog = catalog
     this.#each = each
     this.#embeddings = embeddings
-    this.#room = maxBytes
+    this.#maxBytes = maxBytes
+  }
+
+  get bytes(): number {
+    return this.#bytes
   }
 
   async byId(table: string, ids: readonly string[]): Promise<ReadonlyMap<string, ReadRow> | undefined> {
     const rows = new Map<string, ReadRow>()
     const found = this.#catalog.synced.get(table)
-    for (let start = 0; found && start < ids.length; start += chunk) {
-      const values = [ids.slice(start, start + chunk)]
+    const before = this.#bytes
+    for (let start = 0, end = firstChunk; found && start < ids.length;) {
+      const values = [ids.slice(start, end)]
       const some = await this.#read(found, 't.id = any($1::uuid[])', 'id', values, ids.length >= keptFrom)
       if (!some) return undefined
       for (const row of some) rows.set(idOf(row), row)
+      start = end
+      end += this.#fitting((this.#bytes - before) / start)
     }
     return rows
+  }
+
+  /** As many rows as there is room for if they are as large as those before: they are not all read where few are too many. */
+  #fitting(bytesEach: number): number {
+    return Math.min(chunk, Math.max(firstChunk, Math.ceil((this.#maxBytes - this.#bytes) / Math.max(1, bytesEach))))
   }
 
   async inChannels(
@@ -48,8 +63,17 @@ export class RowReader implements RowSource {
     channels: readonly string[],
     limit: number,
   ): Promise<readonly ReadRow[] | undefined> {
-    const rows = await this.#read(table, 't.channel = any($1::text[]) limit $2', 'channel', [channels, limit + 1], true)
-    return rows === undefined || rows.length > limit ? undefined : rows
+    const before = this.#bytes
+    const read = (most: number) =>
+      this.#read(table, 't.channel = any($1::text[]) limit $2', 'channel', [channels, most + 1], true)
+    const some = await read(Math.min(limit, firstChunk))
+    if (!some || some.length <= Math.min(limit, firstChunk)) return some
+    const bytesEach = (this.#bytes - before) / some.length
+    this.#bytes = before
+    // Those that were read first may be the largest.
+    const most = Math.min(limit, Math.ceil((4 * (this.#maxBytes - before)) / Math.max(1, bytesEach)))
+    const rows = await read(most)
+    return rows === undefined || rows.length > most ? undefined : rows
   }
 
   async #read(
@@ -65,10 +89,10 @@ export class RowReader implements RowSource {
     const text = `select ${columns} from "${table.name}" t where ${condition}`
     const { rows, add } = keep ? new RowKeeper(table, options) : new RowObjects(new RowDecoder(table, options))
     await this.#each({ name, text, values }, (bytes, offset, end) => {
-      this.#room -= end - offset
-      if (this.#room >= 0) add(bytes, offset, end)
+      this.#bytes += end - offset
+      if (this.#bytes <= this.#maxBytes) add(bytes, offset, end)
     })
-    return this.#room < 0 ? undefined : rows
+    return this.#bytes > this.#maxBytes ? undefined : rows
   }
 }
 

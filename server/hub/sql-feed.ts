@@ -70,6 +70,7 @@ const unasked: SqlQuery = () => Promise.reject(new Error('A quick step resolves 
 /** What a step says of nothing that it has not read. */
 const nothing = {
   changes: [],
+  bytes: 0,
   departures: [],
   marks: [],
   resets: [],
@@ -188,7 +189,7 @@ class DatabaseFeed implements SqlFeed {
     const { embeddings } = request
     const moment = momentOf(read.snapshot)
     const said = { marks, resets, credentials, canary, verified: null, access: new Map() }
-    return { kind: 'step', epoch, from, to, pending, at, moment, embeddings, ...found, ...said }
+    return { kind: 'step', epoch, from, to, pending, at, moment, embeddings, bytes: rows.bytes, ...found, ...said }
   }
 
   async #fullStep(snap: Snapshot, from: Seq, request: AdvanceRequest): Promise<Step | TooFar> {
@@ -212,7 +213,8 @@ class DatabaseFeed implements SqlFeed {
     const { embeddings } = request
     const said = { marks, resets, credentials, canary, ...(canaryAt === undefined ? {} : { canaryAt }), verified }
     const access = await loadAccesses(snap.query, request.principals(read.changes))
-    return { kind: 'step', epoch, from, to, pending, at, moment, embeddings, ...read, ...said, access }
+    const { bytes } = rows
+    return { kind: 'step', epoch, from, to, pending, at, moment, embeddings, bytes, ...read, ...said, access }
   }
 
   /**

@@ -44,6 +44,8 @@ export interface Stage extends AsyncDisposable {
   watchHealth(): HealthRecord
   /** A number of /metrics, by name and labels as printed. */
   metric(name: string): Promise<number>
+  /** Asks for some of them again and again from now on. What it returns ends that, and answers the most that was seen of each. */
+  watchMetrics(...names: readonly string[]): () => Promise<readonly number[]>
   /**
    * Waits until every client has what the database has, then compares all rows of the followed tables column by column,
    * and lets each client verify itself.
@@ -139,11 +141,8 @@ export async function openStage({ cluster: own, tablespace, env = {} }: StageOpt
       }
     },
     watchHealth: () => recordHealth(server.url),
-    async metric(name) {
-      const text = await fetch(`${server.url}/metrics`).then((answer) => answer.text())
-      const line = text.split('\n').find((each) => each.startsWith(`${name} `))
-      return line === undefined ? Number.NaN : Number(line.slice(name.length + 1))
-    },
+    metric: async (name) => numberOf(await readMetrics(server.url), name),
+    watchMetrics: (...names) => watchMetrics(server.url, names),
     expectEqual: (compared) => expectEqual(compared, (text) => stage.sql(text)),
     async [Symbol.asyncDispose]() {
       // To see what the server said: STORY_LOG=1.
@@ -198,9 +197,45 @@ async function dropDatabase(url: string, database: string): Promise<void> {
   await client.end()
 }
 
+/**
+ * Each question has a connection of its own. One that is kept the server closes after some silence, and a question that is sent at that
+ * moment fails, though nobody was unwell.
+ */
+const ownConnection = { headers: { connection: 'close' } } as const
+
+async function readMetrics(url: string): Promise<readonly string[]> {
+  const answer = await fetch(`${url}/metrics`, ownConnection)
+  return (await answer.text()).split('\n')
+}
+
+function numberOf(metrics: readonly string[], name: string): number {
+  const line = metrics.find((each) => each.startsWith(`${name} `))
+  return line === undefined ? Number.NaN : Number(line.slice(name.length + 1))
+}
+
+function watchMetrics(url: string, names: readonly string[]): () => Promise<readonly number[]> {
+  let stopped = false
+  let most = names.map(() => 0)
+  const run = async (): Promise<void> => {
+    while (!stopped) {
+      const metrics = await readMetrics(url)
+      most = names.map((name, index) => Math.max(most[index] ?? 0, numberOf(metrics, name)))
+      await new Promise((resolve) => setTimeout(resolve, 250))
+    }
+  }
+  const running = run()
+  // Told by whoever ends it.
+  running.catch(() => undefined)
+  return async () => {
+    stopped = true
+    await running
+    return most
+  }
+}
+
 async function askReady(url: string): Promise<Readiness> {
   try {
-    const answer = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(10_000) })
+    const answer = await fetch(`${url}/ready`, { ...ownConnection, signal: AbortSignal.timeout(10_000) })
     return { status: answer.status, body: (await answer.json()) as Readiness['body'] }
   } catch {
     return { status: 0, body: {} }

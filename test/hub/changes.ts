@@ -62,6 +62,7 @@ export function step(changes: readonly Change[], rest: Partial<Step> = {}): Step
     moment: 100,
     embeddings: true,
     changes,
+    bytes: 0,
     departures: [],
     marks: [],
     resets: [],

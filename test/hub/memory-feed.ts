@@ -148,6 +148,7 @@ export class MemoryFeed implements Feed, ChangeSource {
       moment: snapshot.seq,
       embeddings: request.embeddings,
       changes,
+      bytes: 0,
       departures: commits.flatMap(({ departures }) => departures),
       marks: commits.flatMap(({ marks }) => marks),
       resets: [],

@@ -68,3 +68,24 @@ test('a row is told by its commit, and not when a later one has deleted it, made
   expect((await pool.query('select version from tasks where id = $1', [id])).rows).toEqual([{ version: 2 }])
   expect(await read()).toBeUndefined()
 })
+
+test('rows of more bytes than a heap should hold are left to a snapshot, which keeps them as they came', async () => {
+  const { pool } = db.database
+  await pool.query('select sync.ensure_epoch()')
+  const { organizationId, projectId } = await seedFixture(pool)
+  const rows = new QuickRows(pool, loadCatalog())
+  const read = async (count: number, bytes: number) => {
+    const { rows: added } = await pool.query<{ id: string; channel: string }>(
+      `insert into tasks (organization_id, project_id, title, description)
+       select $1, $2, n::text, repeat('x', $4::integer) from generate_series(1, $3::integer) n returning id, channel`,
+      [organizationId, projectId, count, bytes],
+    )
+    const keys = added.map(({ id, channel }) => ({
+      ...{ table: 'tasks', id, seq: toSeq(1), organizationId, channels: [channel], deleted: false },
+    }))
+    return rows.read(keys, false)
+  }
+  expect((await read(500, 100))?.rows.size).toBe(500)
+  expect(await read(10, 300_000)).toBeUndefined()
+  expect(await read(500, 10_000)).toBeUndefined()
+})

@@ -4,10 +4,10 @@ import { Ring, type PastStep } from '../../server/hub/ring.ts'
 import { StepFrames } from '../../server/hub/step-frames.ts'
 import { change, step, tables } from './changes.ts'
 
-function frames(from: number, to: number, { changes = 1, embeddings = true } = {}): StepFrames {
+function frames(from: number, to: number, { changes = 1, bytes = 0, embeddings = true } = {}): StepFrames {
   const some = Array.from({ length: changes }, (_, index) => change(index + 1))
   return new StepFrames(
-    step(some, { from: toSeq(from), to: toSeq(to), embeddings }),
+    step(some, { from: toSeq(from), to: toSeq(to), bytes, embeddings }),
     { hits: new Map(), routed: () => true },
     tables,
     { partRows: 10, partBytes: 1000 },
@@ -15,7 +15,7 @@ function frames(from: number, to: number, { changes = 1, embeddings = true } = {
 }
 
 function ring(max: number, ...pasts: readonly (readonly [StepFrames, number])[]): Ring {
-  const filled = new Ring(max)
+  const filled = new Ring({ ringChanges: max, ringBytes: 1000 })
   for (const [one, generation] of pasts) filled.push({ frames: one, generation, changesAccess: false })
   return filled
 }
@@ -46,6 +46,22 @@ test('does not reach back beyond what it holds', () => {
 
 test('holds nothing of a step that is larger than all of it', () => {
   expect(ring(4, [frames(0, 10, { changes: 9 }), 1]).after(toSeq(0), 1, false)).toBeUndefined()
+})
+
+test('holds no more than its bytes, however few the changes', () => {
+  const three = ring(
+    100,
+    [frames(0, 10, { bytes: 600 }), 1],
+    [frames(10, 20, { bytes: 600 }), 1],
+    [frames(20, 30, { bytes: 400 }), 1],
+  )
+  expect(three.after(toSeq(5), 1, false)).toBeUndefined()
+  expect(spans(three.after(toSeq(10), 1, false))).toEqual([
+    [10, 20],
+    [20, 30],
+  ])
+  three.push({ frames: frames(30, 40, { bytes: 1001 }), generation: 1, changesAccess: false })
+  expect(three.after(toSeq(30), 1, false)).toBeUndefined()
 })
 
 test('is of no use for channels followed later, or vectors not read', () => {

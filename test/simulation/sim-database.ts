@@ -218,6 +218,7 @@ export class SimDatabase implements Feed {
       moment: this.#head,
       embeddings: request.embeddings,
       changes,
+      bytes: 0,
       departures,
       marks: fold.marks,
       resets: [],
