@@ -1,4 +1,4 @@
-import { channelOf, isSubChannel, parseChannel } from '../../protocol/rows/channel.ts'
+import { channelOf } from '../../protocol/rows/channel.ts'
 import { packRows } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import { compileFilter } from '../../protocol/rows/matcher.ts'
@@ -6,7 +6,6 @@ import { rowId, type Row } from '../../protocol/rows/row.ts'
 import { RangeSums } from '../../protocol/rows/verify.ts'
 import { toSeq, zeroSeq, type Cursor, type Seq } from '../../protocol/seq.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
-import type { ChangeSource } from '../../server/capture/change-source.ts'
 import type {
   AccessAnswer,
   AdvanceRequest,
@@ -25,6 +24,7 @@ import { Fold, type FoldedKey, type LogEntry } from '../../server/hub/fold.ts'
 import { accessColumns, noAccess, type Access } from '../../server/scope/access.ts'
 import type { DevicePrincipal, Principal } from '../../server/scope/principal.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { guestChannel, homesOf, rowHomes } from './sim-homes.ts'
 import { SimRows } from './sim-rows.ts'
 
 export interface SimTables {
@@ -396,39 +396,6 @@ export class SimDatabase implements Feed {
   }
 }
 
-/** Followable channels that carry a row. */
-function rowHomes(table: string, row: Row, rows: SimRows): readonly string[] {
-  const homes = homesOf(String(row['channel']), rows)
-  if (table === 'project_members') return row['deletedAt'] === null ? [...homes, guestChannel(row)] : homes
-  if (table !== 'projects' || row['channel'] !== `project/${rowId(row)}`) return homes
-  const members = rows
-    .all('project_members')
-    .filter((member) => member['projectId'] === rowId(row) && member['deletedAt'] === null)
-  const owner = row['ownerUserId'] === null ? [] : [`user/${String(row['ownerUserId'])}`]
-  return [...new Set([...homes, ...owner, ...members.map(guestChannel)])]
-}
-
-function guestChannel({ userId, agentId, teamId }: Row): string {
-  if (typeof teamId === 'string') return `team/${teamId}`
-  return userId === null ? `agent/${String(agentId)}` : `user/${String(userId)}`
-}
-
-/** Followable channels that carry the rows of a channel. */
-function homesOf(channel: string, rows: SimRows): readonly string[] {
-  if (!isSubChannel(channel)) return [channel]
-  const { kind, id } = parseChannel(channel)
-  if (id === null) return []
-  const parent = rows.get(kind === 'memory' ? 'memories' : `${kind}s`, id)
-  const people =
-    kind !== 'conversation'
-      ? []
-      : rows
-          .all('conversation_participants')
-          .filter((row) => row['conversationId'] === id && row['deletedAt'] === null)
-          .map(guestChannel)
-  return parent === undefined ? people : [...new Set([String(parent['channel']), ...people])]
-}
-
 function mergeFormer(known: Change | undefined, change: Change): Change {
   if (known === undefined) return change
   return {
@@ -436,31 +403,5 @@ function mergeFormer(known: Change | undefined, change: Change): Change {
     formerHomes: [...new Set([...known.formerHomes, ...change.formerHomes])].filter(
       (home) => !change.homes.includes(home),
     ),
-  }
-}
-
-/** The change log is part of every commit here, so there is nothing to wait for. */
-export function simSource(database: SimDatabase, clock: Clock): ChangeSource {
-  let isRunning = false
-  let notify: () => void = () => undefined
-  const poll = (): void => {
-    if (!isRunning) return
-    notify()
-    clock.after(20, poll)
-  }
-  return {
-    start(onCommits) {
-      notify = onCommits
-      isRunning = true
-      clock.after(20, poll)
-      return Promise.resolve()
-    },
-    wake: () => notify(),
-    settle: (snapshot) => Promise.resolve(snapshot),
-    head: () => Promise.resolve(database.head),
-    stop() {
-      isRunning = false
-      return Promise.resolve()
-    },
   }
 }
