@@ -228,7 +228,7 @@ function capOf(path: string): number {
 }
 
 /** Rooms whose comments are yet to be wrapped. */
-const UNWRAPPED = /^(server\/(capture|hub|maintenance|telemetry)|test\/(capture|cluster|failure|hub|support))\//
+const UNWRAPPED = /^(server\/(capture|hub|telemetry)|test\/(capture|cluster|failure|hub|support))\//
 
 const RULES = {
   arrows: rules.followsArrows(ARROWS),

@@ -22,8 +22,9 @@ interface FoundColumn {
   /** Of the table's contents: another one when they were rewritten. */
   readonly file: string | null
   /**
-   * Another one when the column was altered. A column with a default is known by its default, which a change of type makes anew: a VACUUM FULL
-   * writes the column itself, when rows from before it was added have its first value nowhere but there.
+   * Another one when the column was altered. A column with a default is known by its default, which a change of type
+   * makes anew: a VACUUM FULL writes the column itself, when rows from before it was added have its first value nowhere
+   * but there.
    */
   readonly altered: string | null
 }
@@ -44,7 +45,10 @@ const captureTriggers = ['capture_insert', 'capture_update', 'capture_delete', '
 /** Without these, the channel of its rows, or that they changed. The channel of a conflict is given with it. */
 const rowTriggers = ['a_channel', 'b_touch'] as const
 
-/** Every column that the server knows ($1 table, $2 column, $3 type, one each per place), with what the database has of it. Precision and length may differ. */
+/**
+ * Every column that the server knows ($1 table, $2 column, $3 type, one each per place), with what the database has of
+ * it. Precision and length may differ.
+ */
 const columnsSql = `
 select k.table_name, k.column_name, c.oid::text as table_oid, a.attnum as number, format_type(a.atttypid, a.atttypmod) as found,
   coalesce(a.atttypid = to_regtype(k.type), false) as fits, c.relfilenode::text as file, coalesce(d.oid::text, a.xmin::text) as altered
@@ -65,7 +69,9 @@ select c.relname as table_name, t.tgname as name, t.tgenabled = 'A' as fires_alw
 from pg_trigger t join pg_class c on c.oid = t.tgrelid cross join sync.settings s left join mikro_orm_migrations m on m.xmin = t.xmin
 where c.relnamespace = 'public'::regnamespace and ${isTelling}`
 
-/** Changes with every table, column, rewriting and trigger that is compared; a fraction of the price of the comparison. */
+/**
+ * Changes with every table, column, rewriting and trigger that is compared; a fraction of the price of the comparison.
+ */
 const fingerprintSql = `
 select md5(string_agg(concat_ws(' ', c.relname, c.oid, c.relfilenode, a.attname, a.attnum, a.atttypid, a.xmin), ',' order by c.oid, a.attnum))
   || (select md5(string_agg(concat_ws(' ', t.tgrelid, t.tgname, t.tgenabled, t.xmin), ',' order by t.tgrelid, t.tgname)) from pg_trigger t where ${isTelling})
@@ -77,10 +83,11 @@ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')`
 const shown = 5
 
 /**
- * Compares the tables of the database with the server's own idea of them. Answers what is missing, for as long as it is: the server
- * cannot read or write such a table, so nobody may be told to be current. A table or column that is back but not the same one has other
- * rows than before, and the WAL does not tell; nor does it of rows that were rewritten with another type, or changed while the triggers that tell of changes
- * were away, be it between two looks: then the epoch changes, and all replicas start over.
+ * Compares the tables of the database with the server's own idea of them. Answers what is missing, for as long as it
+ * is: the server cannot read or write such a table, so nobody may be told to be current. A table or column that is back
+ * but not the same one has other rows than before, and the WAL does not tell; nor does it of rows that were rewritten
+ * with another type, or changed while the triggers that tell of changes were away, be it between two looks: then the
+ * epoch changes, and all replicas start over.
  */
 export function createSchemaWatch({
   pool,
@@ -157,7 +164,10 @@ export function createSchemaWatch({
 
 interface Problem {
   readonly what: string
-  /** The table whose rows may be changed by this, or while it lasts, without anybody being told. What is missing shows when it is back. */
+  /**
+   * The table whose rows may be changed by this, or while it lasts, without anybody being told. What is missing shows
+   * when it is back.
+   */
   readonly doubtful?: string
 }
 

@@ -1,5 +1,5 @@
-// A feed over maps, slow and obvious: a log of commits, the rows after each, and who may follow what. It evaluates everything from its
-// history, so that what the hub makes of it can be compared with a state computed from scratch.
+// A feed over maps, slow and obvious: a log of commits, the rows after each, and who may follow what. It evaluates
+// everything from its history, so that what the hub makes of it can be compared with a state computed from scratch.
 import { compileFilter } from '../../protocol/rows/matcher.ts'
 import { packRows } from '../../protocol/rows/block-codec.ts'
 import type { Row } from '../../protocol/rows/row.ts'

@@ -1,4 +1,5 @@
-// What the watch of the schema makes of triggers, where these write the log; where changes come from the WAL see test/failure/schema-changed.
+// What the watch of the schema makes of triggers, where these write the log; where changes come from the WAL see
+// test/failure/schema-changed.
 import { Migration } from '@mikro-orm/migrations'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -66,7 +67,10 @@ export function describeSchemaWatch(kind: 'embedded' | 'postgres'): void {
     const query = async (text: string) => (await own.pool.query(text)).rows
     const readEpoch = async (): Promise<string> => (await query('select epoch from sync_heads'))[0].epoch
 
-    /** What the next look finds: tables whose rows may have changed unseen, and whether another epoch has begun. The one after it finds no more. */
+    /**
+     * What the next look finds: tables whose rows may have changed unseen, and whether another epoch has begun. The one
+     * after it finds no more.
+     */
     async function found(): Promise<{ readonly changed: readonly string[]; readonly startsOver: boolean }> {
       expect(await look()).toBeUndefined()
       const answer = { changed: [...changed], startsOver: (await readEpoch()) !== epoch }
