@@ -12,6 +12,7 @@ import { openReplication, type Replication } from './replication-client.ts'
 import type { SetupWatch } from './setup-watch.ts'
 import { SilenceWatch } from './silence-watch.ts'
 import type { CaptureNames } from './wal-setup.ts'
+import { WritePace } from './write-pace.ts'
 
 export interface LogStreamOptions {
   readonly connection: pg.ClientConfig
@@ -46,15 +47,7 @@ export interface LogStream {
 
 const batchKeys = 20_000
 const queuedKeys = 20_000
-/**
- * Writes of the log begin at least so far apart, unless much waits: a transaction of its own for each commit would cost
- * as much as the commit. While more than `manyCommits` come at once the pause doubles, up to the second figure: those
- * who are connected here get them from memory, and do not wait for the log.
- */
-const [gatherMs, longestGatherMs] = [3, 24]
-/** The first commit after a pause waits this long: those who are connected here are told before the log is written. */
-const leadMs = 1
-const manyCommits = 4
+/** With so many keys waiting a write begins at once. */
 const muchKeys = 500
 /** Of the newest commits; who is further behind reads the log. A key takes about 300 bytes. */
 const tailKeys = 15_000
@@ -82,8 +75,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   let epoch: string | undefined
   let learning = false
   let running: Promise<void> | undefined
-  let wroteAt = Number.NEGATIVE_INFINITY
-  let pauseMs = gatherMs
+  const pace = new WritePace()
   let endPause = (): void => undefined
   let isBig = false
   let through = 0
@@ -167,13 +159,12 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
 
   async function gather(): Promise<void> {
     if (!queue.beginsWithCommit) return
-    const wait = Math.max(leadMs, wroteAt + pauseMs - clock.monotonic())
     if (queue.weight < muchKeys)
       await new Promise<void>((resolve) => {
         endPause = resolve
-        clock.after(wait, resolve)
+        clock.after(pace.wait(clock.monotonic()), resolve)
       })
-    wroteAt = clock.monotonic()
+    pace.begin(clock.monotonic())
   }
 
   async function write(log: LogWriter, work: ReturnType<LogQueue['take']>): Promise<void> {
@@ -189,7 +180,7 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
     } else if (work) {
       const worthy = work.commits.filter(({ keys, told }) => keys.length > 0 || told)
       if (worthy.length > 0) await log.log(worthy)
-      pauseMs = worthy.length > manyCommits ? Math.min(longestGatherMs, pauseMs * 2) : gatherMs
+      pace.wrote(worthy.length)
       reached(work.end)
       const newest = worthy.findLast(({ keys }) => keys.length > 0)
       if (newest) options.onLogged(newest.point.seq)
