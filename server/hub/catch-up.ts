@@ -252,17 +252,18 @@ function followsOf({ followed }: ReadPlan): Pick<AdvanceRequest, 'follows' | 'fo
 }
 
 /**
- * Subscriptions may stand at different positions: each is told only what is new to it. But what is new to one is told for all, for a row
- * that left one and is known to another must not be deleted (SPEC I5).
+ * Subscriptions may stand at different positions: each is told only what is new to it. But what is new to one is told
+ * for all, for a row that left one and is known to another must not be deleted (SPEC I5). Of a table that was truncated
+ * all rows go, so those that came since are told to all.
  */
 function framesOf(step: Step, plan: ReadPlan, tables: DownTables, limits: HubLimits): StepFrames {
   const index = new ChannelIndex()
   for (const spec of plan.floors.keys()) index.add(spec)
   const routed = index.route(step.changes)
-  const fresh = new Set<Change>()
+  const [fresh, resets] = [new Set<Change>(), new Set(step.resets)]
   for (const [spec, hits] of routed) {
     const floor = plan.floors.get(spec) ?? step.from
-    for (const { change } of hits) if (change.seq > floor) fresh.add(change)
+    for (const { change } of hits) if (change.seq > floor || resets.has(change.table)) fresh.add(change)
   }
   const told = [...routed].map(([spec, hits]) => [spec, hits.filter(({ change }) => fresh.has(change))] as const)
   return new StepFrames(step, { hits: new Map<Spec, readonly Hit[]>(told), routed: () => true }, tables, limits)

@@ -5,7 +5,7 @@ import type { ChangeSource } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { createSurvivingPool, type Database } from '../db/db.ts'
 import { createBulkSocket } from '../db/row-packer.ts'
-import { loadAccesses, noAccess } from '../scope/access.ts'
+import { accessColumns, loadAccesses, noAccess } from '../scope/access.ts'
 import { createHomes, type Homes } from '../scope/homes.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
@@ -28,6 +28,7 @@ import { readPage, RowSizes } from './page-reader.ts'
 import { foldRecent } from './recent-log.ts'
 import { QuickRows } from './quick-rows.ts'
 import { readQuickly } from './quick-step.ts'
+import { wasRewritten } from './rewritten.ts'
 import { RowReader } from './row-reader.ts'
 import { selectionSql } from './selection-sql.ts'
 import { inSnapshot, momentOf, type Snapshot } from './snapshot.ts'
@@ -203,11 +204,14 @@ class DatabaseFeed implements SqlFeed {
     const fold = recent
       ? foldRecent(recent, to, request.organizations, maxKeys)
       : await foldLog(log, { ...request, from, to, homes, maxKeys })
+    // Who has lost a row, or the right to follow, by that can only be told by what is gone.
+    if (fold?.resets.some((table) => table in accessColumns || homes.namesGuests(table))) return { ...beyond, to }
     const rows = new RowReader({ catalog, each: snap.each, embeddings: request.embeddings, maxBytes })
     const read = fold && (await readChanges(fold.keys(), request, { catalog, homes, rows, query: snap.query, maxKeys }))
     if (!fold || !read) return { ...beyond, to }
     const canaryAt = fold.canary && request.watchAccess ? await canaryTime(log, to) : undefined
     const verified = request.verify ? await this.#verify(snap, request.verify) : null
+    if (await wasRewritten(snap.query)) return this.#tornStep(snap, from, request)
     if (request.watchAccess) this.#settled = { run: snap.place.run, seq: to, epoch, at }
     const { marks, resets, credentials, canary } = fold
     const { embeddings } = request
@@ -218,8 +222,8 @@ class DatabaseFeed implements SqlFeed {
   }
 
   /**
-   * Rows of this snapshot may be of commits beyond one that it does not see, behind a synchronous standby for long:
-   * nothing is told of it but access.
+   * Rows of this snapshot may be of commits beyond one that it does not see, behind a synchronous standby for long, or
+   * missing though no commit that it sees has deleted them: nothing is told of it but access.
    */
   async #tornStep(snap: Snapshot, from: Seq, { embeddings, principals }: AdvanceRequest): Promise<Step> {
     const { epoch, at, moment } = snap

@@ -32,6 +32,8 @@ export interface Homes {
    * guests.
    */
   grantedBy(table: string): string | undefined
+  /** Rows of this table name guests: they decide who finds rows of another table, or of their own. */
+  namesGuests(table: string): boolean
   /** Tables whose rows may live in a sub-channel of this kind. */
   tablesIn(kind: string): readonly CatalogTable[]
   /** The table whose rows have names of this kind. */
@@ -56,6 +58,7 @@ export function createHomes(catalog: Catalog): Homes {
   const hierarchy = hierarchyOf(catalog)
   const { parents, subChannels, guests } = hierarchy
   const kinds = new Map([...parents].map(([kind, parent]) => [parent, kind]))
+  const naming = new Set([...guests.values()].map(({ rule }) => rule.table))
   const grants = new Map([...guests.values()].map(({ rule }) => [grantsOf(rule), rule.table]))
   return {
     homesOf: (query, names) => homesOf(hierarchy, query, names),
@@ -66,6 +69,7 @@ export function createHomes(catalog: Catalog): Homes {
     kindOf: (table) => kinds.get(table),
     isParent: (name) => subChannels.has(parseChannel(name).kind),
     grantedBy: (table) => grants.get(table),
+    namesGuests: (table) => naming.has(table),
     tablesIn: (kind) =>
       [...catalog.synced.values()].filter(
         ({ scope }) => scope?.kind === 'conflict_home' || (scope?.kind === 'via' && scope.channel === kind),
