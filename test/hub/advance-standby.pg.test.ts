@@ -11,8 +11,8 @@ import { openDatabase, type Database } from '../../server/db/db.ts'
 import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
-import { freePort } from '../../scripts/processes.ts'
 import { hasOwnCluster, openCluster } from '../failure/own-cluster.ts'
+import { startStandby, type Standby } from '../failure/standby.ts'
 import { seedFixture } from '../support/fixtures.ts'
 import { CommitWriter } from './commit-writer.ts'
 import { FeedFollower } from './feed-follower.ts'
@@ -32,7 +32,7 @@ describe.runIf(hasOwnCluster)('behind a standby that does not apply', () => {
     cluster = await openCluster({ wal_writer_delay: '10s' })
     database = await openDatabase({ database: { kind: 'postgres', url: cluster.url, poolSize: 4, readUrls: [] } })
     await database.migrate()
-    standby = await startStandby(cluster)
+    standby = await startSynchronousStandby(cluster)
     source = createWalSource({ database, clock: systemClock, random: systemRandom, log: silentLog })
     await source.start(() => undefined)
     feed = createSqlFeed({ database, source, catalog })
@@ -119,41 +119,14 @@ describe.runIf(hasOwnCluster)('behind a standby that does not apply', () => {
   )
 })
 
-interface Standby {
-  query(text: string): Promise<unknown>
-  stop(): void
-}
-
-/** A copy of the cluster that streams from it; commits wait for it where their session says so. */
-async function startStandby(cluster: Cluster): Promise<Standby> {
-  const { inside } = cluster.folder('standby')
-  const port = await freePort()
-  cluster.program('pg_basebackup', '-D', inside, '-d', cluster.url, '-R', '-c', 'fast', '--no-sync')
-  const flags = {
-    port,
-    listen_addresses: '127.0.0.1',
-    unix_socket_directories: '',
-    wal_level: 'logical',
-    max_wal_senders: 40,
-    max_connections: 200,
-    max_prepared_transactions: 20,
-  }
-  const options = Object.entries(flags).map(([name, value]) => `-c ${name}=${value === '' ? "''" : value}`)
-  cluster.program('pg_ctl', '-D', inside, '-w', '-t', '120', '-l', `${inside}/log`, '-o', options.join(' '), 'start')
+/** Commits wait for it where their session says so. */
+async function startSynchronousStandby(cluster: Cluster): Promise<Standby> {
+  const standby = await startStandby(cluster)
   const admin = new pg.Client({ connectionString: cluster.url })
   await admin.connect()
   await admin.query(`alter system set synchronous_standby_names = 'walreceiver'`)
   await admin.query(`alter system set synchronous_commit = local`)
   await admin.query('select pg_reload_conf()')
   await admin.end()
-  const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' })
-  client.on('error', () => undefined)
-  await client.connect()
-  return {
-    query: (text) => client.query(text),
-    stop: () => {
-      void client.end().catch(() => undefined)
-      cluster.program('pg_ctl', '-D', inside, '-m', 'immediate', '-w', 'stop')
-    },
-  }
+  return standby
 }
