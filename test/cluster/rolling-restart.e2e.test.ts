@@ -1,5 +1,6 @@
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { keepCounting, watchLoads } from './witnesses.ts'
 import { canRun, readiness, seesTask, startCluster, until, writerOf, type Cluster } from './cluster.ts'
 
 describe.skipIf(!canRun).each(['wal', 'trigger'] as const)('a rolling restart with CAPTURE=%s', (capture) => {
@@ -12,6 +13,8 @@ describe.skipIf(!canRun).each(['wal', 'trigger'] as const)('a rolling restart wi
 
   test('loses no acknowledged write, doubles none, and nobody loads anything again', async () => {
     const clients = await Promise.all(['a', 'b', 'c', 'd'].map((name) => cluster.follow(name)))
+    const loads = await watchLoads(cluster.servers)
+    const counters = await Promise.all(clients.map((client) => keepCounting(cluster, client)))
     const writers = new AbortController()
     const writing = clients.map((client, index) => write(client, `writer ${index}`, writers.signal))
     for (const server of cluster.servers) {
@@ -21,6 +24,7 @@ describe.skipIf(!canRun).each(['wal', 'trigger'] as const)('a rolling restart wi
     }
     writers.abort()
     const ids = (await Promise.all(writing)).flat()
+    for (const counter of counters) await counter.expectEachOnce()
     for (const client of clients) {
       for (const id of ids) await seesTask(client, id)
       await client.synced()
@@ -28,7 +32,10 @@ describe.skipIf(!canRun).each(['wal', 'trigger'] as const)('a rolling restart wi
       expect(found).toHaveLength(ids.length)
       expect(new Set(found.map(({ id }) => id))).toEqual(new Set(ids))
       expect(await client.verify()).toEqual({ equal: true })
+      expect(await client.writes.find({ status: 'rejected' })).toEqual([])
     }
+    await loads.expectNone()
+    expect(cluster.loadedAgain).toEqual([])
     process.stderr.write(`Rolling restart with CAPTURE=${capture}: ${ids.length} writes\n`)
   }, 240_000)
 

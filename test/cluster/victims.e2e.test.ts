@@ -17,6 +17,7 @@ import {
   type Readiness,
 } from './cluster.ts'
 import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
+import { keepCounting, watchLoads, watchOrder } from './witnesses.ts'
 
 describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('three servers, Postgres and Redis under load', () => {
   let postgres: Postgres
@@ -55,10 +56,16 @@ describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('three servers, Postgres
   const oneMore = (writers: readonly Writer[]): Promise<unknown> =>
     Promise.all(writers.map((writer) => writer.oneMore()))
 
-  /** Everybody writes while `story` happens. Then nothing is lost or double, and all are equal to the database. */
+  /**
+   * Everybody writes while `story` happens. Then nothing is lost or double, all are equal to the database, nobody saw a commit before
+   * an earlier one, and nobody loaded anything again.
+   */
   async function whileAllWrite(story: (writers: readonly Writer[], sql: Writer) => Promise<void>): Promise<void> {
     const writers = all.map((tide) => keepWriting(place, tide, 40))
     const sql = keepWritingSql(place, 40)
+    const loads = await watchLoads(cluster.servers)
+    const orders = all.map((tide) => watchOrder(tide, sql))
+    const counters = await Promise.all(all.map((tide) => keepCounting(cluster, tide)))
     await oneMore([...writers, sql])
     await story(writers, sql)
     await untilAll(({ ready, redis }) => ready && redis?.ok === true)
@@ -66,10 +73,13 @@ describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('three servers, Postgres
     await Promise.all(all.map((tide) => untilStatus(tide, isCurrent)))
     await oneMore([...writers, sql])
     const titles = await Promise.all([...writers, sql].map((writer) => writer.stop()))
+    for (const counter of counters) await counter.expectEachOnce()
     await expectEqual(all, place.sql, ['tasks'])
     for (const each of titles) await expectOnce(place, each)
     await expectLoggedOnce(place)
     for (const tide of all) expect(await tide.writes.find({ status: 'rejected' })).toEqual([])
+    for (const order of orders) order.expectNone()
+    await loads.expectNone()
   }
 
   test.for([0, 1, 2])('server %i is killed: all others go on', { timeout: 240_000 }, async (index) => {
@@ -94,6 +104,17 @@ describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('three servers, Postgres
     expect(cluster.loadedAgain).toEqual([])
   })
 
+  test('the writer of the log and Redis are killed at once: the others go on', { timeout: 240_000 }, async () => {
+    const server = await writerOf(cluster.servers)
+    await whileAllWrite(async (writers, sql) => {
+      await Promise.all([server.crash(), redis.kill()])
+      await oneMore([...writers.filter((_, client) => client !== cluster.servers.indexOf(server)), sql])
+      await writerOf(cluster.servers.filter((other) => other !== server))
+      await Promise.all([server.restart(), redis.start()])
+    })
+    expect(cluster.loadedAgain).toEqual([])
+  })
+
   test(
     'Postgres is killed: the servers say so and run on, everybody waits and goes on',
     { timeout: 240_000 },
@@ -106,7 +127,6 @@ describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('three servers, Postgres
         await postgres.start()
       })
       expect(cluster.servers.map(({ pid }) => pid)).toEqual(pids)
-      expect(cluster.loadedAgain).toEqual([])
     },
   )
 
