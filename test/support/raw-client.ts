@@ -33,6 +33,7 @@ class Decoder extends EventEmitter {
 export class RawClient {
   readonly #socket: Socket
   readonly #heard: Down[] = []
+  readonly #frames: Buffer[] = []
   readonly #waiting = new Set<() => void>()
   /** Resolves when the connection is gone. */
   readonly closed: Promise<void>
@@ -41,7 +42,9 @@ export class RawClient {
   private constructor(socket: Socket) {
     this.#socket = socket
     socket.on(frameEvent, (frame: Uint8Array) => {
-      const secret = neverSent.find((name) => Buffer.from(frame).includes(name))
+      const bytes = Buffer.from(frame)
+      this.#frames.push(bytes)
+      const secret = neverSent.find((name) => bytes.includes(name))
       // Nobody can go on after that: as an uncaught error it fails whichever test runs.
       if (secret !== undefined) throw new Error(`The hidden column ${secret} is in a frame.`)
       this.#heard.push(parseDown(frame).message)
@@ -107,6 +110,19 @@ export class RawClient {
       if (index !== -1) return this.#heard.splice(index, 1)[0] as DownOf<T>
       if (this.isClosed)
         throw new Error(`The connection ended before a ${type} came. Heard: ${JSON.stringify(this.#heard)}`)
+      await new Promise<void>((resolve) => this.#waiting.add(resolve))
+    }
+  }
+
+  /** Whether a frame so far had this text in it, in rows too; of pages only as long as they are small. */
+  saw(text: string): boolean {
+    return this.#frames.some((bytes) => bytes.includes(text))
+  }
+
+  /** Waits for a frame with this text in it. Rejects when the connection ends first. */
+  async sees(text: string): Promise<void> {
+    while (!this.saw(text)) {
+      if (this.isClosed) throw new Error(`The connection ended before “${text}” came.`)
       await new Promise<void>((resolve) => this.#waiting.add(resolve))
     }
   }
