@@ -13,6 +13,7 @@ import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { seedDemo } from '../../server/demo/demo.ts'
 import type { HealthCheck } from '../../server/telemetry/health.ts'
 import { clonePostgresTemplate } from '../support/database.ts'
+import { ofDatabase, ofReplica, toPlainRow, type PlainRow } from '../support/plain-row.ts'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 
@@ -288,9 +289,6 @@ function recordHealth(url: string): HealthRecord {
   }
 }
 
-/** A row as JSON, by SQL names; times and numerics made comparable. */
-type PlainRow = Readonly<Record<string, unknown>>
-
 /**
  * Waits until every client has what the database has, then compares all rows of the tables, which it follows, column by column, and
  * lets each client verify itself.
@@ -305,33 +303,16 @@ export async function expectEqual(
     const truth = await sql(
       `select to_jsonb(t) as row from ${shippedSchema[table].name} t where deleted_at is null order by id`,
     )
-    const rows = truth.map(({ row }) => plain(table, row as PlainRow, (column) => column))
+    const rows = truth.map(({ row }) => toPlainRow(shippedSchema[table], row as PlainRow, ofDatabase))
     for (const tide of clients) {
       const has = async (): Promise<readonly PlainRow[]> => {
         const found: readonly PlainRow[] = await tide[table].find({ orderBy: [{ id: 'asc' }] })
-        return found.map((row) => plain(table, row, (_, property) => property))
+        return found.map((row) => toPlainRow(shippedSchema[table], row, ofReplica))
       }
       await expect.poll(has, { timeout: 60_000, interval: 100 }).toEqual(rows)
     }
   }
   for (const tide of clients) expect(await tide.verify()).toEqual({ equal: true })
-}
-
-function plain(
-  table: (typeof followed)[number],
-  row: PlainRow,
-  nameOf: (column: string, property: string) => string,
-): PlainRow {
-  const columns = Object.entries(shippedSchema[table].columns)
-  return Object.fromEntries(
-    columns.map(([property, { name, type }]) => [property, comparable(type, row[nameOf(name, property)])]),
-  )
-}
-
-function comparable(type: string, value: unknown): unknown {
-  if (value === null || value === undefined) return null
-  if (type.startsWith('timestamp')) return new Date(String(value)).toISOString()
-  return type.startsWith('numeric') ? Number(value) : value
 }
 
 /** The log has no key twice within one commit of the WAL. */

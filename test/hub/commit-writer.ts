@@ -1,7 +1,7 @@
 // A connection that writes in every way Postgres has, and remembers what each of its commits left behind. Each writer has
 // rows of its own, so no two wait for each other and the state is one history per writer.
-import pg from 'pg'
 import { newId } from '../support/fixtures.ts'
+import { WriterConnection, type SynchronousCommit, type WriterState } from './writer-connection.ts'
 
 /** Logical time: who calls it later gets more. */
 export type Tick = () => number
@@ -23,32 +23,29 @@ export interface WriterPlace {
   readonly projectId: string
 }
 
-export type WriterState = 'idle' | 'open' | 'prepared'
-
 export class CommitWriter {
   readonly name: string
   /** In the order of commit; the first is the state before any. */
   readonly commits: WrittenCommit[] = [{ rows: new Map(), issuedAt: -1, ackedAt: -1 }]
-  readonly #client: pg.Client
+  readonly #connection: WriterConnection
   readonly #place: WriterPlace
   readonly #tick: Tick
   /** Changed by every commit, so that each state is another one. */
   readonly #counter = newId()
   #tries = 0
-  #state: WriterState = 'idle'
   #rows = new Map<string, string>()
-  #savepoints: { readonly name: string; readonly rows: Rows }[] = []
+  /** As they were at each savepoint that is open. */
+  #savepoints: Rows[] = []
 
   constructor(name: string, place: WriterPlace, tick: Tick) {
     this.name = name
     this.#place = place
     this.#tick = tick
-    this.#client = new pg.Client({ connectionString: place.url, application_name: `writer ${name}` })
-    this.#client.on('error', () => undefined)
+    this.#connection = new WriterConnection(name, place.url)
   }
 
   get state(): WriterState {
-    return this.#state
+    return this.#connection.state
   }
 
   get savepoints(): number {
@@ -59,21 +56,18 @@ export class CommitWriter {
     return [...this.#rows.keys()].filter((id) => id !== this.#counter)
   }
 
-  async connect(): Promise<void> {
-    await this.#client.connect()
-    // A lock that nobody gives back would be a fault of this driver: said, not waited for.
-    await this.#client.query(`set statement_timeout = '60s'`)
+  connect(): Promise<void> {
+    return this.#connection.connect()
   }
 
-  async end(): Promise<void> {
-    await this.#client.end()
+  end(): Promise<void> {
+    return this.#connection.end()
   }
 
-  async begin(synchronousCommit: 'on' | 'off' | 'local' | 'remote_apply'): Promise<void> {
+  async begin(synchronousCommit: SynchronousCommit): Promise<void> {
     this.#rows = new Map(this.commits.at(-1)?.rows)
     this.#savepoints = []
-    await this.#client.query(`begin; set local synchronous_commit = ${synchronousCommit}`)
-    this.#state = 'open'
+    await this.#connection.begin(synchronousCommit)
   }
 
   async put(id: string | undefined, count = 1): Promise<void> {
@@ -82,19 +76,17 @@ export class CommitWriter {
 
   async #put(id: string, title: string): Promise<void> {
     const { organizationId, projectId } = this.#place
-    if (this.#rows.has(id)) await this.#client.query('update tasks set title = $2 where id = $1', [id, title])
+    if (this.#rows.has(id)) await this.#connection.query('update tasks set title = $2 where id = $1', [id, title])
     else
-      await this.#client.query('insert into tasks (id, organization_id, project_id, title) values ($1, $2, $3, $4)', [
-        id,
-        organizationId,
-        projectId,
-        title,
-      ])
+      await this.#connection.query(
+        'insert into tasks (id, organization_id, project_id, title) values ($1, $2, $3, $4)',
+        [id, organizationId, projectId, title],
+      )
     this.#rows.set(id, title)
   }
 
   async remove(id: string): Promise<void> {
-    await this.#client.query('delete from tasks where id = $1', [id])
+    await this.#connection.query('delete from tasks where id = $1', [id])
     this.#rows.delete(id)
   }
 
@@ -105,47 +97,42 @@ export class CommitWriter {
   }
 
   async savepoint(): Promise<void> {
-    const name = `s${this.#savepoints.length}`
-    await this.#client.query(`savepoint ${name}`)
-    this.#savepoints.push({ name, rows: new Map(this.#rows) })
+    await this.#connection.savepoint()
+    this.#savepoints.push(new Map(this.#rows))
   }
 
   async endSavepoint(end: 'release' | 'rollback to'): Promise<void> {
     const last = this.#savepoints.pop()
     if (!last) return
-    await this.#client.query(`${end} savepoint ${last.name}`)
-    if (end === 'rollback to') this.#rows = new Map(last.rows)
+    await this.#connection.endSavepoint(end)
+    if (end === 'rollback to') this.#rows = new Map(last)
   }
 
   /** Resolves when Postgres has confirmed it; it may show before. */
   async commit(): Promise<void> {
     await this.#put(this.#counter, `${this.name}/${++this.#tries}`)
-    await this.#end('commit')
+    await this.#remember(() => this.#connection.commit())
   }
 
   async rollback(): Promise<void> {
-    await this.#client.query('rollback')
-    this.#state = 'idle'
+    await this.#connection.rollback()
   }
 
   async prepare(): Promise<void> {
     await this.#put(this.#counter, `${this.name}/${++this.#tries}`)
-    await this.#client.query(`prepare transaction '${this.name}'`)
-    this.#state = 'prepared'
+    await this.#connection.prepare()
   }
 
   async resolve(how: 'commit' | 'rollback'): Promise<void> {
-    if (how === 'commit') return this.#end(`commit prepared '${this.name}'`)
-    await this.#client.query(`rollback prepared '${this.name}'`)
-    this.#state = 'idle'
+    if (how === 'commit') await this.#remember(() => this.#connection.resolve('commit'))
+    else await this.#connection.resolve('rollback')
   }
 
-  async #end(statement: string): Promise<void> {
+  async #remember(end: () => Promise<void>): Promise<void> {
     const commit = { rows: new Map(this.#rows), issuedAt: this.#tick(), ackedAt: Number.POSITIVE_INFINITY }
     this.commits.push(commit)
-    await this.#client.query(statement)
+    await end()
     commit.ackedAt = this.#tick()
-    this.#state = 'idle'
   }
 
   /** The commit after which the writer's rows looked like this; −1: they never did. */

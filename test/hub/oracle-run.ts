@@ -10,6 +10,7 @@ import { seedDevice, seedFixture } from '../support/fixtures.ts'
 import { CommitWriter, type WriterPlace } from './commit-writer.ts'
 import { FeedFollower, type FollowerOptions } from './feed-follower.ts'
 import { HubFollower } from './hub-follower.ts'
+import type { SynchronousCommit } from './writer-connection.ts'
 
 const catalog = loadCatalog()
 const operations = 150
@@ -37,8 +38,6 @@ export interface RunOptions {
   /** A synchronous standby, and how it stops to apply what it gets and goes on. */
   readonly standby?: Standby
 }
-
-type SynchronousCommit = Parameters<CommitWriter['begin']>[0]
 
 export interface Standby {
   pause(): Promise<void>
