@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { TideError } from '../../protocol/error.ts'
+import { toLibpq } from '../db/db.ts'
 import { errorText } from '../telemetry/telemetry.ts'
 import { failed } from './backup-error.ts'
 
@@ -37,18 +38,6 @@ function pathOf(bin: string | undefined, name: Program): string {
   return bin === undefined ? name : join(bin, name)
 }
 
-/** The URL for a command line, which everybody on the machine may read, and the password for its environment. */
-function withoutPassword(
-  url: string,
-  database: string | undefined,
-): { readonly url: string; readonly password: string } {
-  const parsed = new URL(url)
-  const password = decodeURIComponent(parsed.password)
-  parsed.password = ''
-  if (database !== undefined) parsed.pathname = `/${encodeURIComponent(database)}`
-  return { url: parsed.href, password }
-}
-
 interface Running {
   readonly child: ChildProcess
   /** Resolves when it has ended well; rejects with `backup_failed` and what it said. */
@@ -65,7 +54,7 @@ function start(
     readonly signal?: AbortSignal
   },
 ): Running {
-  const { url, password } = withoutPassword(given.url, given.database)
+  const { url, password } = toLibpq(given.url, given.database)
   const child = spawn(pathOf(bin, name), [...given.args, `--dbname=${url}`], {
     env: { ...environment, ...(password === '' ? {} : { PGPASSWORD: password }) },
     stdio: [name === 'pg_restore' ? 'pipe' : 'ignore', name === 'pg_dump' ? 'pipe' : 'ignore', 'pipe'],

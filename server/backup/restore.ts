@@ -9,7 +9,7 @@ import { lockFolder } from '../../lib/folder-lock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DatabaseConfig } from '../config.ts'
 import type { EncryptionKey } from '../credentials/credentials.ts'
-import { openDatabase, type Database } from '../db/db.ts'
+import { databaseOf, openDatabase, type Database } from '../db/db.ts'
 import { alone, readIntegrity } from '../maintenance/maintenance.ts'
 import { failed, unreadable } from './backup-error.ts'
 import { openBackup, readHead, type OpenedBackup } from './backup-file.ts'
@@ -216,7 +216,7 @@ async function replacePostgres(
   settings: Extract<DatabaseConfig, { kind: 'postgres' }>,
   options: Reading & { readonly replace: boolean; readonly stamp: string },
 ): Promise<{ readonly rowCounts: RowCounts; readonly kept: string | null }> {
-  const name = decodeURIComponent(new URL(settings.url).pathname.slice(1))
+  const name = databaseOf(settings.url) ?? ''
   const admin = await connectBeside(settings.url)
   try {
     const is = await stateOf(admin, name, settings.url)
@@ -231,7 +231,7 @@ async function replacePostgres(
       await dropSlots(admin, name)
       await admin.query(`alter database ${pg.escapeIdentifier(name)} rename to ${pg.escapeIdentifier(kept)}`)
     }
-    const scratch = restored.settings.kind === 'postgres' ? new URL(restored.settings.url).pathname.slice(1) : ''
+    const scratch = restored.settings.kind === 'postgres' ? (databaseOf(restored.settings.url) ?? '') : ''
     await admin.query(`alter database ${pg.escapeIdentifier(scratch)} rename to ${pg.escapeIdentifier(name)}`)
     return { rowCounts: restored.rowCounts, kept: is.filled ? kept : await dropEmpty(admin, kept) }
   } finally {

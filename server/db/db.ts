@@ -4,6 +4,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { DatabaseConfig } from '../config.ts'
 import { errorText, silentLog, type Log, type StatementObserver } from '../telemetry/telemetry.ts'
+import { maskUrl, tlsRemedy } from './database-url.ts'
 import { observeStatements } from './observe-statements.ts'
 import { createSurvivingPool } from './surviving-pool.ts'
 import { openEmbedded, type Embedded, type EmbeddedMode } from './embedded.ts'
@@ -15,6 +16,7 @@ import type { EmbeddingChoice } from './prepare.ts'
 export { nameOf, timeOf } from './ask-database.ts'
 export { endBlocker, findBlocker, type Blocker } from './blockers.ts'
 export { openDatabaseClock, type DatabaseClock } from './database-clock.ts'
+export { databaseOf, toLibpq } from './database-url.ts'
 export { concernsAll, databaseTrouble, isOtherSchema, troubleOf } from './database-trouble.ts'
 export { consolidateMigrations } from './consolidate.ts'
 export { draftMigration } from './draft-migration.ts'
@@ -250,12 +252,11 @@ function unreachableDatabase(config: DatabaseConfig, cause: unknown): TideError 
       remedy: 'Start the server with `npx tidewire start`.',
     })
   }
-  return new TideError('database_unreachable', `Postgres at ${maskUrl(config.url)} does not answer: ${why}.`, { cause })
-}
-
-/** The URL without its password. */
-export function maskUrl(url: string): string {
-  return URL.canParse(url) ? Object.assign(new URL(url), { password: '' }).href : '(no URL)'
+  const remedy = tlsRemedy(cause)
+  return new TideError('database_unreachable', `Postgres at ${maskUrl(config.url)} does not answer: ${why}.`, {
+    cause,
+    ...(remedy === undefined ? {} : { remedy }),
+  })
 }
 
 function endProcess(error: Error): void {

@@ -3,6 +3,7 @@ import config from '../../mikro-orm.config.ts'
 import { MikroORM, type Options } from '@mikro-orm/postgresql'
 import type pg from 'pg'
 import { entities } from '../entities/entities.ts'
+import { databaseOf } from './database-url.ts'
 import { migrationList, type OwnSchema } from './own-schema.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -30,16 +31,12 @@ export async function openOrm(connection: pg.ClientConfig, own: OwnSchema = {}):
   return MikroORM.init(options)
 }
 
-function toOrmConnection({ connectionString, host, port, user, database }: pg.ClientConfig): Options {
-  if (connectionString !== undefined) {
-    const name = decodeURIComponent(new URL(connectionString).pathname.slice(1))
-    return { clientUrl: connectionString, ...(name ? { dbName: name } : {}) }
-  }
-  return {
-    host: host ?? '',
-    port: port ?? 5432,
-    user: user ?? 'postgres',
-    dbName: database ?? 'postgres',
-    password: '',
-  }
+/**
+ * For pg as they are: of a URL the ORM would take neither the query, which says what TLS has to be and may name a
+ * socket, nor the time-outs beside it.
+ */
+function toOrmConnection(connection: pg.ClientConfig): Options {
+  const { connectionString, database = 'postgres' } = connection
+  const named = connectionString === undefined ? undefined : databaseOf(connectionString)
+  return { dbName: named ?? database, driverOptions: { ...connection } }
 }
