@@ -29,6 +29,10 @@ beforeEach(async () => {
   troubles = new Troubles(systemClock, log)
   source = createWalSource({ database: db.database, clock: fast, random: systemRandom, log, troubles })
   await source.start(() => undefined)
+  // It starts before the triggers are off when it finds a table locked, as autovacuum may have it.
+  const capture = async () =>
+    (await pool().query<{ capture: string }>('select capture from sync.settings')).rows[0]?.capture
+  await expect.poll(capture, { timeout: 60_000 }).toBe('wal')
 })
 afterEach(async () => {
   await source.stop()
