@@ -1,6 +1,6 @@
 /**
- * URLs of Postgres as pg reads them, which is nearly how libpq does: `?sslmode=` and the paths of certificates, `?host=` for the
- * folder of a Unix socket, or that folder as the host, encoded. What differs is turned for libpq's programs here.
+ * URLs of Postgres as pg reads them, which is nearly how libpq does: `?sslmode=` and the paths of certificates, `?host=`
+ * for the folder of a Unix socket, or that folder as the host, encoded. What differs is turned for libpq's programs here.
  */
 
 /** The name of the database; undefined: the URL names none. */
@@ -15,8 +15,8 @@ export function maskUrl(url: string): string {
 
 /**
  * For the command line of libpq's programs, which everybody on the machine may read, and the password for their
- * environment. `sslmode` means to them what pg has it mean: it checks the certificate, with the authorities of the system
- * unless some are named, save for `no-verify`, which libpq calls `require`, and with `uselibpqcompat`.
+ * environment. `sslmode` means to them what pg has it mean: it checks the certificate, with the authorities of the
+ * system unless some are named, save for `no-verify`, which libpq calls `require`, and with `uselibpqcompat`.
  */
 export function toLibpq(from: string, database?: string): { readonly url: string; readonly password: string } {
   const { url, password } = withoutPasswords(from)

@@ -1,5 +1,5 @@
-// The ways to Postgres that DATABASE_URL may name, each gone by all that a server opens: ORM and migrations, pools, the stream of
-// the WAL, notifications.
+// The ways to Postgres that DATABASE_URL may name, each gone by all that a server opens: ORM and migrations, pools, the
+// stream of the WAL, notifications.
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
