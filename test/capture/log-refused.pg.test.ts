@@ -1,6 +1,6 @@
 // The commits are there and the slot is read, and the log cannot be written.
 import pg from 'pg'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createWalSource } from '../../server/capture/capture.ts'
@@ -30,9 +30,13 @@ beforeEach(async () => {
   source = createWalSource({ database: db.database, clock: fast, random: systemRandom, log, troubles })
   await source.start(() => undefined)
   // It starts before the triggers are off when it finds a table locked, as autovacuum may have it.
-  const capture = async () =>
-    (await pool().query<{ capture: string }>('select capture from sync.settings')).rows[0]?.capture
-  await expect.poll(capture, { timeout: 60_000 }).toBe('wal')
+  await vi.waitUntil(
+    async () => {
+      const { rows } = await pool().query<{ capture: string }>('select capture from sync.settings')
+      return rows[0]?.capture === 'wal'
+    },
+    { timeout: 60_000 },
+  )
 })
 afterEach(async () => {
   await source.stop()
