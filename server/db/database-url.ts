@@ -1,6 +1,7 @@
 /**
- * URLs of Postgres as pg reads them, which is nearly how libpq does: `?sslmode=` and the paths of certificates, `?host=`
- * for the folder of a Unix socket, or that folder as the host, encoded. What differs is turned for libpq's programs here.
+ * URLs of Postgres as pg reads them, which is nearly how libpq does: `?sslmode=` and the paths of certificates,
+ * `?host=` for the folder of a Unix socket, or that folder as the host, encoded. What differs is turned for libpq's
+ * programs here.
  */
 
 /** The name of the database; undefined: the URL names none. */
