@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import type { SyncState } from '@tidewire/client'
-import { metricsOfNobody } from '../support/metrics.ts'
+import { assess } from '../../server/telemetry/health.ts'
+import { healthy, metricsOfNobody } from '../support/metrics.ts'
 import { onPostgresToo } from '../support/on-postgres-too.ts'
 import { pages, readPage } from '../support/markdown.ts'
 
@@ -130,6 +131,24 @@ test('docs/operations.md explains every line of the log, and every metric', () =
   const { names } = metricsOfNobody()
   expect(new Set(explained)).toEqual(new Set(names))
   expect(explained).toHaveLength(names.length)
+})
+
+test('docs/operations.md says of every part of the health what it measures, and what to do', () => {
+  const slot = {
+    name: 's',
+    active: true,
+    state: 'reserved',
+    retainedBytes: 0,
+    keepBytes: null,
+    written: 0,
+    captured: 0,
+  }
+  const parts = assess({ ...healthy, slot, redis: { ok: true, detail: '' } }).checks.map(({ name }) => name)
+  const page = text('docs/operations.md')
+  const told = (from: string, to: string): readonly string[] =>
+    [...page.slice(page.indexOf(from), page.indexOf(to)).matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name)
+  expect(told('| part | measured', 'The canary is')).toEqual(parts)
+  expect(told('| part | most often', 'The checks of')).toEqual(parts)
 })
 
 test('docs/sdk.md lists every status of a row', () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { createWorld, insert, type SqlRow } from './rows.ts'
@@ -46,6 +47,14 @@ export function describeHealth(kind: 'embedded' | 'postgres'): void {
       const seven = ['organizations', 'projects', 'tasks', 'pipelines', 'agents', 'integrations', 'analytics']
       for (const module of [...seven, 'memory', 'sync', 'costs'])
         expect(found.database_modules[module]).toMatchObject({ installed: true })
+    })
+
+    test('has no check of which docs/operations.md does not say what to do', async () => {
+      const page = readFileSync(new URL('../../docs/operations.md', import.meta.url), 'utf8')
+      const section = page.slice(page.indexOf('| check | marked'), page.indexOf('### Verify'))
+      const told = section.split('\n').flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)])
+      const names = (await health()).checks.map(({ name }) => name)
+      expect(new Set(told.map(([, name]) => name))).toEqual(new Set(names))
     })
 
     test('is as good as its statements are quick', async () => {
