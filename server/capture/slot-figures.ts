@@ -13,7 +13,10 @@ export interface SlotFigures {
   readonly written: number
   /** Everything before is in the change log. */
   readonly captured: number
-  /** The transaction that has been open for longest of those that wrote: the slot keeps all WAL since it began. Absent: there is none. */
+  /**
+   * The transaction that has been open for longest of those that wrote, in whichever database: the slot keeps all WAL since it began.
+   * Absent: there is none.
+   */
   readonly oldest?: { readonly by: string; readonly seconds: number } | undefined
 }
 
@@ -23,9 +26,9 @@ select s.active, s.wal_status as state, (pg_current_wal_lsn() - s.restart_lsn)::
   (pg_current_wal_lsn() - '0/0')::float8 as written,
   greatest((s.confirmed_flush_lsn - '0/0')::float8, coalesce((select c.last_seq::float8 from sync_capture c where c.slot_name = s.slot_name), 0)) as captured,
   (
-    select jsonb_build_object('by', o.by, 'seconds', extract(epoch from clock_timestamp() - o.since)) from (
-      select 'process ' || pid as by, xact_start as since from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()
-      union all select 'prepared transaction ' || gid, prepared from pg_prepared_xacts
+    select jsonb_build_object('by', o.by || case when o.place <> current_database() then ' of database ' || o.place else '' end, 'seconds', extract(epoch from clock_timestamp() - o.since)) from (
+      select 'process ' || pid as by, xact_start as since, datname as place from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid()
+      union all select 'prepared transaction ' || gid, prepared, database from pg_prepared_xacts
     ) o order by o.since limit 1
   ) as oldest,
   (select nullif(setting, '-1')::float8 * 1024 * 1024 from pg_settings where name = 'max_slot_wal_keep_size') as "keepBytes"

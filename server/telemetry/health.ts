@@ -38,7 +38,7 @@ export interface SlotFigures {
 }
 
 export interface OpenTransaction {
-  /** `process 123`, or `prepared transaction …`. */
+  /** `process 123`, or `prepared transaction …`; with `of database …` where it is of another one. */
   readonly by: string
   readonly seconds: number
 }

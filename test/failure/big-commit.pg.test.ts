@@ -1,8 +1,9 @@
-// One transaction of half a million rows: nobody waits for it, and the server stays small.
+// One transaction of half a million rows, of each kind: nobody waits for it, and the server stays small.
 import type { Client } from '@tidewire/client'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
+import { countLoads } from './count-loads.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
 import { openStage, type Stage } from './stage.ts'
 import { addTask, keepWriting } from './writers.ts'
@@ -19,6 +20,10 @@ describe.skipIf(!hasOwnCluster)('a big commit', () => {
   let stage: Stage
   let follower: Client
   let other: Client
+  let pid: number
+  /** Resident memory before the first of them. */
+  let before: number
+  let watch: () => Promise<readonly number[]>
 
   beforeAll(async () => {
     cluster = await openCluster()
@@ -33,80 +38,110 @@ describe.skipIf(!hasOwnCluster)('a big commit', () => {
       await follower.subscribe({ project: stage.projectId }, { tables: ['phases'] })
     ).ready
     other = await stage.open('other')
+    ;({ pid } = stage.server)
+    before = await stage.metric('process_resident_memory_bytes')
   })
   afterAll(async () => {
     await stage?.[Symbol.asyncDispose]()
     await cluster?.[Symbol.asyncDispose]()
   })
 
-  /** The most that was seen of some metrics until it is stopped. */
-  function watchMetrics(...names: readonly string[]): () => Promise<readonly number[]> {
-    let stopped = false
-    const most = names.map(() => 0)
-    const run = async (): Promise<void> => {
-      while (!stopped) {
-        const values = await Promise.all(names.map((name) => stage.metric(name)))
-        for (const [index, value] of values.entries()) most[index] = Math.max(most[index] ?? 0, value)
-        await new Promise((resolve) => setTimeout(resolve, 250))
-      }
-    }
-    const running = run()
-    return async () => {
-      stopped = true
-      await running
-      return most
-    }
+  const arrived = async (id: string): Promise<void> => {
+    await expect.poll(() => other.tasks.get(id), { timeout: 120_000, interval: 20 }).toBeTruthy()
   }
+  const titled = async (title: string): Promise<number> => (await follower.phases.find({ where: { title } })).length
+  const becomes = async (title: string, count: number): Promise<void> => {
+    await expect.poll(() => titled(title), { timeout: 120_000, interval: 250 }).toBe(count)
+  }
+  const entries = () => stage.sql<{ keys: number }>('select keys::integer as keys from sync.big_commits order by seq')
 
-  test('half a million rows in one transaction: others get commits before and after it, its follower all of it, in bounded memory', async () => {
-    const { pid } = stage.server
-    const before = await stage.metric('process_resident_memory_bytes')
-    const watch = watchMetrics('process_resident_memory_bytes', 'tidewire_capture_lag_bytes')
+  /**
+   * Runs a statement in a transaction and ends that, while somebody writes: others get each commit before and after the end, one after the
+   * other, and nobody loses the connection. Until the end, and while what comes of it is being delivered, the follower has what it had.
+   */
+  async function beside(statement: string, end: 'commit' | 'rollback', asBefore: () => Promise<void>): Promise<void> {
     const connections = new Set([other.status.connection])
     const stopListening = other.onStatus(({ connection }) => connections.add(connection))
     const writer = keepWriting(stage, other)
-    const arrived = async (id: string): Promise<void> => {
-      await expect.poll(() => other.tasks.get(id), { timeout: 120_000, interval: 20 }).toBeTruthy()
-    }
-
     const importer = new pg.Client({ connectionString: stage.url })
     await importer.connect()
     // As an import does it: without foreign keys. Triggers that sync needs run all the same.
     await importer.query(`set session_replication_role = replica`)
     await importer.query('begin')
-    await importer.query(
-      `insert into phases (organization_id, project_id, title) select organization_id, id, n::text from projects, generate_series(1, $2::integer) n where id = $1`,
-      [stage.projectId, rows],
-    )
+    expect((await importer.query(statement)).rowCount).toBe(rows)
     await arrived(await addTask(stage, 'While it is open'))
-    expect(await follower.phases.find({ where: { title: '1' } })).toEqual([])
-    await importer.query('commit')
+    await asBefore()
+    await importer.query(end)
     await importer.end()
-    // One after the other: each has arrived before the next is written, and all of them while the big one is being
-    // delivered.
+    // Each has arrived before the next is written, and all of them while the big one is being delivered.
     for (let n = 0; n < 5; n++) {
       await arrived(await addTask(stage, `After it ${n}`))
-      expect(await follower.phases.find({ where: { title: '1' } })).toEqual([])
+      await asBefore()
     }
-
-    await expect
-      .poll(() => follower.phases.find({ where: { title: String(rows) } }), { timeout: 120_000, interval: 250 })
-      .toHaveLength(1)
-    // Whole: from one moment to the next all rows are there.
-    expect(await follower.phases.find({})).toHaveLength(rows)
     await writer.stop()
     await other.synced()
+    stopListening()
+    expect([...connections]).toEqual(['live'])
+  }
+
+  /** All clients are equal to the database, and the server is the one that it was, and small. */
+  async function allIsWell(): Promise<void> {
     expect(await follower.verify()).toEqual({ equal: true })
     await stage.expectEqual([other, follower])
     await stage.untilReady()
-
-    stopListening()
-    expect([...connections]).toEqual(['live'])
-    const [memory = 0, lag] = await watch()
-    expect(memory - before).toBeLessThan(mayGrow)
-    expect(lag).toBeGreaterThan(0)
     expect(stage.server.pid).toBe(pid)
-    const entries = await stage.sql(`select keys::integer as keys from sync.big_commits`)
-    expect(entries).toEqual([{ keys: rows }])
+    const [memory = 0] = await watch()
+    expect(memory - before).toBeLessThan(mayGrow)
+  }
+
+  beforeEach(() => {
+    watch = stage.watchMetrics('process_resident_memory_bytes', 'tidewire_capture_lag_bytes')
+  })
+  afterEach(() => watch())
+
+  test('half a million rows put in: others get commits before and after it, its follower all of it, in bounded memory', async () => {
+    const insert = `insert into phases (organization_id, project_id, title)
+      select organization_id, id, n::text from projects, generate_series(1, ${rows}) n where id = '${stage.projectId}'`
+    await beside(insert, 'commit', async () => expect(await titled('1')).toBe(0))
+    await becomes(String(rows), 1)
+    // Whole: from one moment to the next all rows are there.
+    expect(await follower.phases.find({})).toHaveLength(rows)
+    await allIsWell()
+    const [, lag] = await watch()
+    expect(lag).toBeGreaterThan(0)
+    expect(await entries()).toEqual([{ keys: rows }])
+  }, 300_000)
+
+  test('half a million rows changed: likewise, and its follower never has some of the old ones and some of the new', async () => {
+    await beside(`update phases set title = title || '!'`, 'commit', async () => {
+      expect([await titled('1'), await titled(`${rows}!`)]).toEqual([1, 0])
+    })
+    await becomes(`${rows}!`, 1)
+    expect(await follower.phases.find({ where: { title: { like: '%!' } } })).toHaveLength(rows)
+    await allIsWell()
+    expect(await entries()).toEqual([{ keys: rows }, { keys: rows }])
+  }, 300_000)
+
+  test('half a million rows deleted and rolled back: nothing of it reaches anybody, and nothing of it is kept', async () => {
+    let told = 0
+    const [loads, stop] = [countLoads([follower]), follower.phases.live({ where: { title: '1!' } }, () => told++)]
+    await expect.poll(() => told, { timeout: 60_000 }).toBeGreaterThan(0)
+    const first = told
+    await beside('delete from phases', 'rollback', async () => expect(await titled('1!')).toBe(1))
+    await allIsWell()
+    stop()
+    expect([told - first, loads()]).toEqual([0, 0])
+    expect(await follower.phases.find({})).toHaveLength(rows)
+    expect(await entries()).toEqual([{ keys: rows }, { keys: rows }])
+    const spilled = () => stage.sql('select count(*)::integer as count from sync.spilled_changes')
+    await expect.poll(spilled, { timeout: 60_000 }).toEqual([{ count: 2 * rows }])
+  }, 300_000)
+
+  test('half a million rows deleted: they are gone everywhere, all at once', async () => {
+    await beside('delete from phases', 'commit', async () => expect(await titled('1!')).toBe(1))
+    await becomes('1!', 0)
+    expect(await follower.phases.find({})).toEqual([])
+    await allIsWell()
+    expect(await entries()).toEqual([{ keys: rows }, { keys: rows }, { keys: rows }])
   }, 300_000)
 })

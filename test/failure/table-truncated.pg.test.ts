@@ -38,7 +38,7 @@ test('TRUNCATE of a synced table empties it everywhere, offline replicas too, an
   ben.connect()
   await stage.expectEqual(clients)
   expect(await ben.taskDependencies.find({})).toMatchObject([{ id: own.id }])
-  expect(await health.end('slot')).toEqual([])
+  expect(await health.end()).toEqual([])
 })
 
 test('a table emptied and filled again in one transaction holds the new rows, and only them', async () => {
@@ -49,5 +49,5 @@ test('a table emptied and filled again in one transaction holds the new rows, an
   await stage.sql(`do $$ begin truncate task_dependencies; ${linkTasks} limit 3; end $$`)
   await stage.expectEqual(clients)
   expect(await clients[0].taskDependencies.find({})).toHaveLength(3)
-  expect(await health.end('slot')).toEqual([])
+  expect(await health.end()).toEqual([])
 })
