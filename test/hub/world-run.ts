@@ -63,12 +63,12 @@ export async function runWorld(options: WorldOptions): Promise<WorldReport> {
     await actor.begin()
     for (let operation = 0; operation < operations; operation++) await actor.act()
     await actor.finish()
-    await expect.poll(() => readUnlogged(database.pool), { timeout: 20_000 }).toEqual([])
+    await expect.poll(() => readUnlogged(database.pool), { timeout: 60_000 }).toEqual([])
     const last = await readTables(database.pool, world.organizationId)
     for (const replica of replicas)
       await expect
         .poll(() => actor.arrive(replica, (moment) => differenceOf(moment, world, last, replica.principal)), {
-          timeout: 15_000,
+          timeout: 60_000,
           interval: 20,
         })
         .toEqual(noDifference)
