@@ -98,6 +98,34 @@ test('a message grows for all who follow its conversation, also for one who come
   expect(seen.length).toBeGreaterThan(3)
 })
 
+test('who may write in a conversation may end a message whose author is gone, and it grows no more', async () => {
+  const [author, other] = [await open('vanishing'), await open('staying')]
+  const projectId = await openProject(author, 'interrupted')
+  await (
+    await other.subscribe({ project: projectId })
+  ).ready
+  const conversation = await author.conversations.insert({ scope: 'project', projectId, title: 'Answers' })
+  const { id } = await author.messages.insert({
+    conversationId: conversation.id,
+    role: 'assistant',
+    status: 'streaming',
+    content: 'The deploy',
+  })
+  for await (const [message] of other.messages.live({ where: { id } })) if (message !== undefined) break
+  const stream = await author.messages.stream(id)
+  const ended = await other.messages.update(id, { status: 'failed' })
+  await ended.wait('synced')
+  for await (const [message] of author.messages.live({ where: { id } })) if (message?.status === 'failed') break
+  // What its author has written meanwhile is kept on its device.
+  stream.write(' needs the VPN.')
+  const late = await stream.end()
+  await expect(late.wait('acknowledged')).rejects.toThrow('content')
+  expect(await author.writes.find({ status: 'rejected' })).toHaveLength(1)
+  await author.writes.discard(late.id)
+  await expect(author.messages.stream(id)).rejects.toMatchObject({ code: 'invalid_value' })
+  expect(await other.messages.get(id)).toMatchObject({ content: 'The deploy', status: 'failed' })
+})
+
 test('a project goes down to subtasks of subtasks, and is completed from there; nothing hangs under itself', async () => {
   const tide = await open('planner')
   const projectId = await openProject(tide, 'hierarchy')
