@@ -103,7 +103,9 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     const idle = new pg.Client({ connectionString: cluster.url })
     await idle.connect()
     await idle.query('begin')
-    const { rows } = await idle.query<{ pid: number }>('select pg_backend_pid() as pid, pg_current_xact_id()')
+    const { rows } = await idle.query<{ pid: number }>(
+      `select pg_backend_pid() as pid, pg_logical_emit_message(true, 'held', '')`,
+    )
     await writeMuch()
     const kept = await stage.untilReady((readiness) => slot(readiness)?.ok === false)
     expect(slot(kept)?.detail).toContain(`process ${rows[0]?.pid} of database postgres`)
