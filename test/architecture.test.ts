@@ -227,14 +227,11 @@ function capOf(path: string): number {
   return path.startsWith('test/') ? 600 : 400
 }
 
-/** Rooms whose comments are yet to be wrapped. */
-const UNWRAPPED = /^(server\/(capture|hub|telemetry)|test\/(capture|cluster|failure|hub|support))\//
-
 const RULES = {
   arrows: rules.followsArrows(ARROWS),
   doors: rules.usesDoors(SIDE_DOORS, COMPOSERS),
   caps: rules.fitsCap(capOf),
-  comments: rules.wrapsComments(120, (path) => !path.includes('.generated.') && !UNWRAPPED.test(path)),
+  comments: rules.wrapsComments(120, (path) => !path.includes('.generated.')),
   environment: rules.onlyIn(
     'the environment',
     /\bprocess\.env\b|\bimport\.meta\.env\b/,

@@ -1,6 +1,6 @@
 /**
- * Capture: how a commit becomes known. Whoever writes, by SDK, psql or another service, the change log gets the keys of what
- * was changed, in commit order; `ChangeSource` (change-source.ts) is what the readers of the log see of it.
+ * Capture: how a commit becomes known. Whoever writes, by SDK, psql or another service, the change log gets the keys of
+ * what was changed, in commit order; `ChangeSource` (change-source.ts) is what the readers of the log see of it.
  *
  *     commit ──▶ WAL ──▶ slot ──▶ log writer ──▶ sync_changes ──▶ hub.advance     (Postgres; docs/capture.md)
  *     commit ──▶ triggers ──▶ sync_changes     (embedded, and Postgres with CAPTURE=trigger)

@@ -14,8 +14,8 @@ export interface SlotFigures {
   /** Everything before is in the change log. */
   readonly captured: number
   /**
-   * The transaction that has been open for longest of those that wrote, in whichever database: the slot keeps all WAL since it began.
-   * Absent: there is none.
+   * The transaction that has been open for longest of those that wrote, in whichever database: the slot keeps all WAL
+   * since it began. Absent: there is none.
    */
   readonly oldest?: { readonly by: string; readonly seconds: number } | undefined
 }

@@ -5,7 +5,9 @@ import { errorText, type Log } from '../telemetry/telemetry.ts'
 import type { ChangeSource, LogNews } from './change-source.ts'
 import { endWalCapture } from './wal/wal-removal.ts'
 
-/** Milliseconds between looks at the log: `busyMs` until `calmMs` after the last commit, then doubled up to `idleMs`. */
+/**
+ * Milliseconds between looks at the log: `busyMs` until `calmMs` after the last commit, then doubled up to `idleMs`.
+ */
 export interface PollPolicy {
   readonly busyMs: number
   readonly calmMs: number
@@ -27,8 +29,9 @@ const headSql = 'select coalesce(max(seq), 0)::text as head from sync_changes'
 
 /**
  * The log as the triggers write it: inside the users' own transactions, so a snapshot holds the log of exactly the
- * commits it sees, and `settle` has nothing to wait for. The embedded database says when it commits (it has one writer, so a NOTIFY costs
- * nothing); elsewhere the log is looked at, since NOTIFY in every transaction would let commits queue for one lock.
+ * commits it sees, and `settle` has nothing to wait for. The embedded database says when it commits (it has one writer,
+ * so a NOTIFY costs nothing); elsewhere the log is looked at, since NOTIFY in every transaction would let commits queue
+ * for one lock.
  */
 export function createTriggerSource({
   database,

@@ -50,8 +50,9 @@ const givenUpMs = 10_000
 const [tornMs, slowestTornMs] = [5, 500]
 
 /**
- * Feeds sessions that are behind, each from its own position, until they have reached the live loop: from the ring where
- * it holds all they need, else by a read of their own. Reads are bounded per server; nobody waits for a slow session.
+ * Feeds sessions that are behind, each from its own position, until they have reached the live loop: from the ring
+ * where it holds all they need, else by a read of their own. Reads are bounded per server; nobody waits for a slow
+ * session.
  */
 export class CatchUp {
   readonly #options: CatchUpOptions
@@ -95,7 +96,10 @@ export class CatchUp {
     this.#fed.delete(session)
   }
 
-  /** A database that is away is the live loop's to tell, and tried for as long as it takes. All else concerns this session alone. */
+  /**
+   * A database that is away is the live loop's to tell, and tried for as long as it takes. All else concerns this
+   * session alone.
+   */
   #failed(session: Session, error: unknown, failures: number): void {
     if (hasEnded(session)) return
     const trouble = troubleOf(error)
@@ -115,7 +119,8 @@ export class CatchUp {
 
   /** Does what can be done without reading. False: a read is needed. */
   #share(session: Session): boolean {
-    // The live loop looks at the access of those who follow something; before that, a loss may have gone unnoticed (SPEC I9).
+    // The live loop looks at the access of those who follow something; before that, a loss may have gone unnoticed
+    // (SPEC I9).
     if (session.accessOf < this.#options.accessChangedAt()) return false
     if (!session.sharesSteps) return this.#shareFold(session)
     if (session.seq >= this.#options.position()) {

@@ -14,20 +14,21 @@ export interface SessionOptions {
    */
   readonly send: (frame: Uint8Array, windowed?: boolean) => void
   /**
-   * Resolves when the client has read enough for another big answer; rejects when it is gone. Undefined, or absent: it may be given at
-   * once.
+   * Resolves when the client has read enough for another big answer; rejects when it is gone. Undefined, or absent: it
+   * may be given at once.
    */
   readonly room?: () => Promise<void> | undefined
   /**
    * The session is over: access was lost (`device_revoked`, `token_invalid`), the replica is too far behind
-   * (`cursor_too_old`: its next hello is answered with `resume: false`), its reads take too long (`timeout`) or a bug (`internal`). Send it as a fatal error and close.
+   * (`cursor_too_old`: its next hello is answered with `resume: false`), its reads take too long (`timeout`) or a bug
+   * (`internal`). Send it as a fatal error and close.
    */
   readonly ended: (error: TideError) => void
   /** Its access was evaluated again, and may be less than before. */
   readonly accessChanged?: () => void
   /**
-   * Tokens of this principal were changed or revoked: look again at the one this session goes by, and end it where that is no good any more.
-   * Must not reject. Until it resolves, the session is sent no rows.
+   * Tokens of this principal were changed or revoked: look again at the one this session goes by, and end it where that
+   * is no good any more. Must not reject. Until it resolves, the session is sent no rows.
    */
   readonly credentialsChanged?: () => Promise<void>
 }
@@ -59,7 +60,9 @@ export interface HubSession {
   /** Answered by the batch that names it, or by an `error`. */
   activate(subscription: string, from: number): void
   ack(seq: number): void
-  /** Resolves when asked for; the answer follows the batch that brings the session to the position it was counted at. */
+  /**
+   * Resolves when asked for; the answer follows the batch that brings the session to the position it was counted at.
+   */
   verify(subscription: string, ref: number): Promise<void>
   /** Has its token looked at, as when credentials of its principal change. */
   credentialsChanged(): void

@@ -18,7 +18,10 @@ export interface FoundRow {
   readonly xmin: number
 }
 
-/** `head` is of the first statement: of several snapshots the first sees least. `rows` by `table/id`, of so many `bytes`. */
+/**
+ * `head` is of the first statement: of several snapshots the first sees least. `rows` by `table/id`, of so many
+ * `bytes`.
+ */
 export interface RowsFound {
   readonly head: Head
   readonly rows: ReadonlyMap<string, FoundRow>

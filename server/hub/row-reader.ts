@@ -19,7 +19,9 @@ export interface RowReaderOptions {
   readonly maxBytes: number
 }
 
-/** Reads the newest rows of keys, from one snapshot. What is beyond `maxBytes` is not kept, and little of it is read. */
+/**
+ * Reads the newest rows of keys, from one snapshot. What is beyond `maxBytes` is not kept, and little of it is read.
+ */
 export class RowReader implements RowSource {
   readonly #catalog: Catalog
   readonly #each: Snapshot['each']
@@ -53,7 +55,10 @@ export class RowReader implements RowSource {
     return rows
   }
 
-  /** As many rows as there is room for if they are as large as those before: they are not all read where few are too many. */
+  /**
+   * As many rows as there is room for if they are as large as those before: they are not all read where few are too
+   * many.
+   */
   #fitting(bytesEach: number): number {
     return Math.min(chunk, Math.max(firstChunk, Math.ceil((this.#maxBytes - this.#bytes) / Math.max(1, bytesEach))))
   }

@@ -105,7 +105,10 @@ export class Session implements HubSession {
     if (!this.#access.active) throw refused(this.#access, this.principal)
   }
 
-  /** A step that began to be read before a session asked for its access may answer after it: what is older counts no more. */
+  /**
+   * A step that began to be read before a session asked for its access may answer after it: what is older counts no
+   * more.
+   */
   #learn({ access, moment }: AccessAnswer): void {
     if (moment < this.#accessOf) return
     this.#access = this.#host.known(this.principal, access)
@@ -284,7 +287,10 @@ export class Session implements HubSession {
     return this.verification === undefined && this.#followed.settled
   }
 
-  /** Ends the subscriptions whose channels were lost; they are told at once, or with the batch that `deliver` is about to send. */
+  /**
+   * Ends the subscriptions whose channels were lost; they are told at once, or with the batch that `deliver` is about
+   * to send.
+   */
   applyAccess(told: Access, step: Step, withBatch: boolean): void {
     this.#learn({ access: told, moment: step.moment })
     // The step may be of before its device or its user existed: whether it comes in is for its own reading to say.

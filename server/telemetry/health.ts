@@ -5,7 +5,10 @@ import { LagClock } from './lag-clock.ts'
 export interface HealthCheck {
   readonly name: 'database' | 'canary' | 'capture' | 'slot' | 'redis' | 'retention' | 'pool' | 'upkeep'
   readonly ok: boolean
-  /** Without it the server cannot serve: `/ready` answers 503. The others want somebody to look, but another server would fare no better. */
+  /**
+   * Without it the server cannot serve: `/ready` answers 503. The others want somebody to look, but another server
+   * would fare no better.
+   */
   readonly essential: boolean
   /** Null: could not be measured, or there is nothing to measure yet. */
   readonly value: number | null
@@ -33,7 +36,10 @@ export interface SlotFigures {
   readonly keepBytes: number | null
   readonly written: number
   readonly captured: number
-  /** The transaction that has been open for longest of those that wrote: the slot keeps all WAL since it began. Absent: there is none. */
+  /**
+   * The transaction that has been open for longest of those that wrote: the slot keeps all WAL since it began. Absent:
+   * there is none.
+   */
   readonly oldest?: OpenTransaction | undefined
 }
 
@@ -275,19 +281,26 @@ export interface HealthOptions {
   readonly redis?: () => RedisFigures
   readonly canaryAgeMs: () => number | null
   readonly pool: { readonly waiting: () => number; readonly size: number }
-  /** What of the database somebody should see to; asked every five minutes, and every minute while there is something. */
+  /**
+   * What of the database somebody should see to; asked every five minutes, and every minute while there is something.
+   */
   readonly neglected: () => Promise<readonly string[]>
 }
 
 export interface HealthWatch {
-  /** Measures now; callers within a second share one measurement. Never rejects, and answers in a little over two seconds at the latest. */
+  /**
+   * Measures now; callers within a second share one measurement. Never rejects, and answers in a little over two
+   * seconds at the latest.
+   */
   read(): Promise<Readings>
   stop(): void
 }
 
 const lookMs = 5000
 const freshMs = 1000
-/** What is told by days need not be asked by seconds, and the first answer can wait until the server has begun its work. */
+/**
+ * What is told by days need not be asked by seconds, and the first answer can wait until the server has begun its work.
+ */
 const upkeepMs = 5 * 60_000
 const firstUpkeepMs = 30_000
 /** While something is neglected, or could not be asked: who mends it wants to see that. */

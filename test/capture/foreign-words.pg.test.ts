@@ -1,4 +1,5 @@
-// Whoever may log in to the database can NOTIFY, emit messages into the WAL and set what they like: no server trips over it.
+// Whoever may log in to the database can NOTIFY, emit messages into the WAL and set what they like: no server trips
+// over it.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'

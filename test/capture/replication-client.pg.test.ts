@@ -21,7 +21,10 @@ beforeAll(async () => {
 })
 afterAll(() => db.close())
 
-/** So many small commits, on several connections as fast as these take them, and one of a row that is longer than any read. */
+/**
+ * So many small commits, on several connections as fast as these take them, and one of a row that is longer than any
+ * read.
+ */
 async function writeAll(): Promise<void> {
   const clients = Array.from({ length: writers }, () => new pg.Client(connection))
   await Promise.all(clients.map((client) => client.connect()))

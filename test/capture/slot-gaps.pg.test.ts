@@ -1,4 +1,5 @@
-// What is missed while all looks well: by a slot whose maker died, or that somebody else made, and by a publication that lost a table.
+// What is missed while all looks well: by a slot whose maker died, or that somebody else made, and by a publication
+// that lost a table.
 import pg from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
@@ -87,7 +88,8 @@ test('whoever dies between making a slot and beginning an epoch leaves the gap t
   await source.stop()
   await pool().query(`select pg_drop_replication_slot(slot_name) from ${slots}`)
   const { id } = await addTask()
-  // In the way of what is done once the slot is there; a lock of this kind has no transaction id, which the slot would wait for.
+  // In the way of what is done once the slot is there; a lock of this kind has no transaction id, which the slot would
+  // wait for.
   const inTheWay = new pg.Client({ connectionString: db.url })
   await inTheWay.connect()
   await inTheWay.query('begin')

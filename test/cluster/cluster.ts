@@ -1,4 +1,5 @@
-// Several servers in processes of their own on one database of a Postgres of this test file's own, so that anything may be killed.
+// Several servers in processes of their own on one database of a Postgres of this test file's own, so that anything may
+// be killed.
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -47,8 +48,8 @@ export interface Cluster {
   /** Who loaded a second time; `close` throws when there is anybody. */
   readonly loadedAgain: readonly string[]
   /**
-   * A device with a replica in memory that follows the tasks of the demo project, on a server or behind a load balancer: without
-   * any, behind that of the cluster. That it loads them a second time is an error, told by `close`.
+   * A device with a replica in memory that follows the tasks of the demo project, on a server or behind a load
+   * balancer: without any, behind that of the cluster. That it loads them a second time is an error, told by `close`.
    */
   follow(
     name: string,
@@ -164,7 +165,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   }
 }
 
-/** Waits until a client sees just these present in a project, by what they show as `at`: `name: at`, in alphabetical order. */
+/**
+ * Waits until a client sees just these present in a project, by what they show as `at`: `name: at`, in alphabetical
+ * order.
+ */
 export async function seesPresent(client: Client, projectId: string, shown: readonly string[]): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>()
   const stop = client.presence({ project: projectId }).live((peers) => {

@@ -6,7 +6,10 @@ import type { Cluster } from './cluster.ts'
 
 /** Commits are made this far apart, so that the first one after any moment is as near to it. */
 const everyMs = 20
-/** From a commit, whatever happens to the writer of the log then, until a client of another server has it: on a machine that does nothing else. */
+/**
+ * From a commit, whatever happens to the writer of the log then, until a client of another server has it: on a machine
+ * that does nothing else.
+ */
 const mostMs = 5000
 
 export interface Deliveries {
@@ -14,7 +17,10 @@ export interface Deliveries {
   oneMore(): Promise<void>
   /** Resolves when a commit that begins after this call has reached all clients. */
   afterNow(): Promise<void>
-  /** Ends the commits, and waits for the last one. What took longest took at most 5 s, or as many times that as this machine is slower now than alone. */
+  /**
+   * Ends the commits, and waits for the last one. What took longest took at most 5 s, or as many times that as this
+   * machine is slower now than alone.
+   */
   expectInTime(): Promise<void>
 }
 

@@ -11,7 +11,10 @@ export interface RedisProcess {
   start(): Promise<void>
 }
 
-/** Whether there is one to start: what a cluster is joined by is killed and cut off, so it is never a server of somebody else. */
+/**
+ * Whether there is one to start: what a cluster is joined by is killed and cut off, so it is never a server of somebody
+ * else.
+ */
 export const hasRedis = installedRedis() !== undefined
 
 export async function startRedis(): Promise<RedisProcess> {

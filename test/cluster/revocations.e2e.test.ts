@@ -1,5 +1,6 @@
-// Whatever right ends, by whichever server or by SQL, ends on all of three servers, and nothing that is committed after it is told to
-// whoever had it: with Redis, without, while the log changes its writer, and by servers that stood still meanwhile.
+// Whatever right ends, by whichever server or by SQL, ends on all of three servers, and nothing that is committed after
+// it is told to whoever had it: with Redis, without, while the log changes its writer, and by servers that stood still
+// meanwhile.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'

@@ -1,4 +1,5 @@
-// Every way in which somebody's right to be connected, to see a project or to write in it ends while they are connected.
+// Every way in which somebody's right to be connected, to see a project or to write in it ends while they are
+// connected.
 import type pg from 'pg'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'

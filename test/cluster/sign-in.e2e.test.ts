@@ -1,4 +1,5 @@
-// Somebody who has signed in, and whose server is stopped while it answers a refresh: they go on with another server, signed in.
+// Somebody who has signed in, and whose server is stopped while it answers a refresh: they go on with another server,
+// signed in.
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect } from '@tidewire/client'

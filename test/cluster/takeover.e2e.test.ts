@@ -1,4 +1,5 @@
-// The writer of the log goes, in every way there is: what is committed meanwhile reaches those who are connected to other servers.
+// The writer of the log goes, in every way there is: what is committed meanwhile reaches those who are connected to
+// other servers.
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ServerProcess } from '../support/server-process.ts'

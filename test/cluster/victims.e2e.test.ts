@@ -1,4 +1,5 @@
-// Three servers, Postgres and Redis, everybody writing: each of the five is killed in turn, and Redis is cut off from one server alone.
+// Three servers, Postgres and Redis, everybody writing: each of the five is killed in turn, and Redis is cut off from
+// one server alone.
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster as Postgres } from '../../scripts/postgres-cluster.ts'
@@ -57,8 +58,8 @@ describe.skipIf(!canRun || !hasRedis || !hasOwnCluster)('three servers, Postgres
     Promise.all(writers.map((writer) => writer.oneMore()))
 
   /**
-   * Everybody writes while `story` happens. Then nothing is lost or double, all are equal to the database, nobody saw a commit before
-   * an earlier one, and nobody loaded anything again.
+   * Everybody writes while `story` happens. Then nothing is lost or double, all are equal to the database, nobody saw a
+   * commit before an earlier one, and nobody loaded anything again.
    */
   async function whileAllWrite(story: (writers: readonly Writer[], sql: Writer) => Promise<void>): Promise<void> {
     const writers = all.map((tide) => keepWriting(place, tide, 40))

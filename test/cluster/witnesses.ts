@@ -7,7 +7,10 @@ import type { Cluster } from './cluster.ts'
 
 /** Somebody who updates one task of their own, each time when the update before was acknowledged. */
 export interface Counter {
-  /** Ends with the update that is under way. The row was then updated just so often: an update that is applied twice makes one version more. */
+  /**
+   * Ends with the update that is under way. The row was then updated just so often: an update that is applied twice
+   * makes one version more.
+   */
   expectEachOnce(): Promise<void>
 }
 
@@ -35,8 +38,8 @@ export async function keepCounting({ pool, projectId }: Cluster, tide: Client): 
 }
 
 /**
- * Watches that a device sees what one connection commits in the order of the commits, without a gap and never taken back: who sees a
- * title has all that were acknowledged before it.
+ * Watches that a device sees what one connection commits in the order of the commits, without a gap and never taken
+ * back: who sees a title has all that were acknowledged before it.
  */
 export function watchOrder(tide: Client, sql: Writer): { expectNone(): void } {
   const seen = new Set<string>()

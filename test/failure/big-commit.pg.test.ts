@@ -56,8 +56,9 @@ describe.skipIf(!hasOwnCluster)('a big commit', () => {
   const entries = () => stage.sql<{ keys: number }>('select keys::integer as keys from sync.big_commits order by seq')
 
   /**
-   * Runs a statement in a transaction and ends that, while somebody writes: others get each commit before and after the end, one after the
-   * other, and nobody loses the connection. Until the end, and while what comes of it is being delivered, the follower has what it had.
+   * Runs a statement in a transaction and ends that, while somebody writes: others get each commit before and after the
+   * end, one after the other, and nobody loses the connection. Until the end, and while what comes of it is being
+   * delivered, the follower has what it had.
    */
   async function beside(statement: string, end: 'commit' | 'rollback', asBefore: () => Promise<void>): Promise<void> {
     const connections = new Set([other.status.connection])

@@ -1,4 +1,5 @@
-// Nobody changes anything for longer than connections may be silent, while other databases of the same Postgres write WAL.
+// Nobody changes anything for longer than connections may be silent, while other databases of the same Postgres write
+// WAL.
 import type { Client } from '@tidewire/client'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// Somebody puts an older copy of the database in its place: the same system, whose log goes back and then grows another way.
+// Somebody puts an older copy of the database in its place: the same system, whose log goes back and then grows another
+// way.
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
@@ -80,7 +81,8 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
       if (server === 'is down meanwhile') await stage.server.restart()
       await everyoneIsBack()
       await offline.$write.wait('synced')
-      // A device that stayed has not noticed yet that it is another database: when it has, it sends again what the copy lacks.
+      // A device that stayed has not noticed yet that it is another database: when it has, it sends again what the copy
+      // lacks.
       const again = () => stage.sql('select id from tasks where title = $1', [`Acknowledged ${name}`])
       await expect.poll(again, { timeout: 120_000, interval: 50 }).toHaveLength(1)
       await stage.expectEqual(clients)

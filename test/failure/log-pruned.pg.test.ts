@@ -43,7 +43,8 @@ test('the log is pruned to nothing again and again while devices catch up: each 
         [stage.projectId, count],
       )
     await stage.sql(`delete from plans where title ~ '^[0-9]+$' and title::integer > 30`)
-    // The last round is of a log that was pruned once, before they came. A log that is pruned without an end lets nobody begin anew.
+    // The last round is of a log that was pruned once, before they came. A log that is pruned without an end lets
+    // nobody begin anew.
     const pruning = (async () => {
       for (let n = 0; n < 5 && round < 3; n++) await pruneLog(pool, { keepMs: 0, keepRows: round * 10_000 })
     })()

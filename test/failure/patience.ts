@@ -1,5 +1,5 @@
-// A test that times out says nothing of what it waited for. This waits a little less long, and then says what for, and what the
-// database was doing.
+// A test that times out says nothing of what it waited for. This waits a little less long, and then says what for, and
+// what the database was doing.
 import pg from 'pg'
 import type { Stage } from './stage.ts'
 

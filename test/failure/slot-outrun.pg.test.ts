@@ -1,4 +1,5 @@
-// Postgres throws the slot away under a server that runs: a transaction that stays open keeps more WAL than the slot may.
+// Postgres throws the slot away under a server that runs: a transaction that stays open keeps more WAL than the slot
+// may.
 import type { Client } from '@tidewire/client'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

@@ -40,7 +40,8 @@ function mount(folder: string, size: number): void {
 export function openSmallDisk(cluster: Cluster): SmallDisk {
   const { outside, inside } = cluster.folder('beside')
   const { uid, gid } = statSync(outside)
-  // Not in the folder of the cluster: should the test be killed, what is mounted must not be in the way of those who tidy up.
+  // Not in the folder of the cluster: should the test be killed, what is mounted must not be in the way of those who
+  // tidy up.
   const name = join('../..', `tidewire-disk-${randomBytes(4).toString('hex')}`)
   const disk = join(outside, name)
   mkdirSync(disk, { mode: 0o700 })

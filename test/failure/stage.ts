@@ -1,5 +1,6 @@
-// What every failure story plays on: a server process that captures from the WAL, a database of its own, clients, people who
-// write all the time, and the comparison at the end: nothing lost, nothing double, everyone equal to the database.
+// What every failure story plays on: a server process that captures from the WAL, a database of its own, clients,
+// people who write all the time, and the comparison at the end: nothing lost, nothing double, everyone equal to the
+// database.
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -45,7 +46,10 @@ export interface Stage extends AsyncDisposable {
   watchHealth(): HealthRecord
   /** A number of /metrics, by name and labels as printed. */
   metric(name: string): Promise<number>
-  /** Asks for some of them again and again from now on. What it returns ends that, and answers the most that was seen of each. */
+  /**
+   * Asks for some of them again and again from now on. What it returns ends that, and answers the most that was seen of
+   * each.
+   */
   watchMetrics(...names: readonly string[]): () => Promise<readonly number[]>
   /**
    * Waits until every client has what the database has, then compares all rows of the followed tables column by column,
@@ -65,14 +69,18 @@ export interface Readiness {
 
 /** What a server said of itself while something happened to it. */
 export interface HealthRecord {
-  /** Every answer that differs from the one before it: its status, then the codes of its troubles and the names of parts that are not well. */
+  /**
+   * Every answer that differs from the one before it: its status, then the codes of its troubles and the names of parts
+   * that are not well.
+   */
   readonly said: readonly string[]
   /** Waits for an answer with this word in it, from the beginning of the record. */
   until(word: string): Promise<void>
   /**
-   * Waits until all is well, then ends. Answers every word that was said of troubles and parts that were not well, each once; a 503 only
-   * where it came without any. Left out are words of `passing`, which the story makes true for a moment that may fall between two answers:
-   * `slot` while nobody reads it, `timeout` while the log lags behind a snapshot. Where the test fails it tells what was said in full.
+   * Waits until all is well, then ends. Answers every word that was said of troubles and parts that were not well, each
+   * once; a 503 only where it came without any. Left out are words of `passing`, which the story makes true for a
+   * moment that may fall between two answers: `slot` while nobody reads it, `timeout` while the log lags behind a
+   * snapshot. Where the test fails it tells what was said in full.
    */
   end(...passing: readonly string[]): Promise<readonly string[]>
 }
@@ -81,7 +89,10 @@ export interface HealthRecord {
 const unknowable: ReadonlySet<string> = new Set(['capture', 'retention'])
 /** How late the database answers is a matter of the machine; where it is really gone there is a trouble with a code. */
 const late = 'database'
-/** So is that it has left the reader of the slot without an answer for so long that this one opened the stream anew: the log says so. */
+/**
+ * So is that it has left the reader of the slot without an answer for so long that this one opened the stream anew: the
+ * log says so.
+ */
 const stalling = ['slot', 'timeout'] as const
 const isStall = ({ msg, error }: LogLine): boolean =>
   msg === 'The stream of changes ended; opening it again' && /has not answered|is cut off/.test(String(error))
@@ -203,8 +214,8 @@ async function dropDatabase(url: string, database: string): Promise<void> {
 }
 
 /**
- * Each question has a connection of its own. One that is kept the server closes after some silence, and a question that is sent at that
- * moment fails, though nobody was unwell.
+ * Each question has a connection of its own. One that is kept the server closes after some silence, and a question that
+ * is sent at that moment fails, though nobody was unwell.
  */
 const ownConnection = { headers: { connection: 'close' } } as const
 
@@ -315,8 +326,8 @@ function recordHealth({ url, log }: Pick<ServerProcess, 'url' | 'log'>): HealthR
 }
 
 /**
- * Waits until every client has what the database has, then compares all rows of the tables, which it follows, column by column, and
- * lets each client verify itself.
+ * Waits until every client has what the database has, then compares all rows of the tables, which it follows, column by
+ * column, and lets each client verify itself.
  */
 export async function expectEqual(
   clients: readonly Client[],

@@ -1,5 +1,5 @@
-// The primary is lost and a standby takes its place, under the address that it had: with a part of the WAL that never got there, and
-// with the slot of the log brought along (`sync_replication_slots`).
+// The primary is lost and a standby takes its place, under the address that it had: with a part of the WAL that never
+// got there, and with the slot of the log brought along (`sync_replication_slots`).
 import type { Client } from '@tidewire/client'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'

@@ -3,12 +3,15 @@ import pg from 'pg'
 import { expect } from 'vitest'
 import type { Stage } from './stage.ts'
 
-/** So long clients may take to hear of a commit, milliseconds: then something was in the way that needs the log, a canary for one. */
+/**
+ * So long clients may take to hear of a commit, milliseconds: then something was in the way that needs the log, a
+ * canary for one.
+ */
 const patienceMs = 5000
 
 /**
- * Changes a task, which clients are told of while the log cannot be written. Answers its title, and how to give the log free (a server
- * or a database that goes does so too).
+ * Changes a task, which clients are told of while the log cannot be written. Answers its title, and how to give the log
+ * free (a server or a database that goes does so too).
  */
 export async function tellAhead(
   stage: Pick<Stage, 'sql' | 'url'>,

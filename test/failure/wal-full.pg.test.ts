@@ -1,4 +1,5 @@
-// The disk of the WAL is full under load: Postgres panics, as it does, until there is room and somebody starts it again.
+// The disk of the WAL is full under load: Postgres panics, as it does, until there is room and somebody starts it
+// again.
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '@tidewire/client'
@@ -28,8 +29,8 @@ describe.skipIf(!hasOwnCluster || !canLimit)('a WAL without room', () => {
   })
 
   /**
-   * No new segment of the WAL can be written from now on: they have 16 MB, and no file of these processes may be greater than 12.
-   * Postgres meets it where it meets a full disk, and needs no right to mount one.
+   * No new segment of the WAL can be written from now on: they have 16 MB, and no file of these processes may be
+   * greater than 12. Postgres meets it where it meets a full disk, and needs no right to mount one.
    */
   function fillUp(): void {
     const postmaster = readFileSync(join(cluster.data, 'postmaster.pid'), 'utf8').split('\n', 1)[0] ?? ''

@@ -59,7 +59,10 @@ export function keepWriting(stage: Pick<Place, 'projectId'>, tide: Client, pause
   }
 }
 
-/** Writes as a service of its own does: with SQL, one commit after the other; what fails is tried again with a new title. */
+/**
+ * Writes as a service of its own does: with SQL, one commit after the other; what fails is tried again with a new
+ * title.
+ */
 export function keepWritingSql(stage: Place, pauseMs = 5): Writer {
   const [name, acknowledged] = [`sql ${randomUUID().slice(0, 8)}`, new Set<string>()]
   let stopped = false

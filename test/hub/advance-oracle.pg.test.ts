@@ -1,7 +1,7 @@
 // `advance`, pages and access while connections write in every interleaving that real Postgres allows: savepoints,
-// rollbacks, prepared transactions, asynchronous commits, long transactions. The writers know what they committed and in which
-// order; every state that a reader is brought to must be one that was, whole, in that order, without a gap (`oracle-run.ts`).
-// SEED=n repeats one run, RUNS=n makes more of them.
+// rollbacks, prepared transactions, asynchronous commits, long transactions. The writers know what they committed and
+// in which order; every state that a reader is brought to must be one that was, whole, in that order, without a gap
+// (`oracle-run.ts`). SEED=n repeats one run, RUNS=n makes more of them.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { seededRandom, systemRandom } from '../../lib/random.ts'
@@ -20,7 +20,10 @@ const catalog = loadCatalog()
 // Too big for memory: all but the smallest commits are logged as one entry each, their keys elsewhere.
 describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as const)('capture by %s', (capture) => {
   let db: TestDatabase
-  /** The first writes the log where that is done after the commits; the second follows it, and has nothing of it in memory. */
+  /**
+   * The first writes the log where that is done after the commits; the second follows it, and has nothing of it in
+   * memory.
+   */
   const sources: ChangeSource[] = []
   const feeds: SqlFeed[] = []
 

@@ -1,5 +1,5 @@
-// A connection that writes in every way Postgres has, and remembers what each of its commits left behind. Each writer has
-// rows of its own, so no two wait for each other and the state is one history per writer.
+// A connection that writes in every way Postgres has, and remembers what each of its commits left behind. Each writer
+// has rows of its own, so no two wait for each other and the state is one history per writer.
 import { newId } from '../support/fixtures.ts'
 import { WriterConnection, type SynchronousCommit, type WriterState } from './writer-connection.ts'
 

@@ -1,5 +1,6 @@
-// One run of random operations: connections write in every interleaving that real Postgres allows (savepoints, rollbacks, prepared
-// transactions, asynchronous commits, long transactions, commits that wait for a standby), while replicas follow and load.
+// One run of random operations: connections write in every interleaving that real Postgres allows (savepoints,
+// rollbacks, prepared transactions, asynchronous commits, long transactions, commits that wait for a standby), while
+// replicas follow and load.
 import { expect } from 'vitest'
 import type { Random } from '../../lib/random.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -33,7 +34,10 @@ export interface RunOptions {
   readonly mayLeavePrepared: boolean
   /** Of its transactions; without it: all that a Postgres without standbys tells apart. */
   readonly levels?: readonly SynchronousCommit[]
-  /** Half-way the feed's server is killed; answers the feed of another one, at which, and at the last hub, everybody goes on. */
+  /**
+   * Half-way the feed's server is killed; answers the feed of another one, at which, and at the last hub, everybody
+   * goes on.
+   */
   readonly takeOver?: () => Promise<SqlFeed>
   /** A synchronous standby, and how it stops to apply what it gets and goes on. */
   readonly standby?: Standby

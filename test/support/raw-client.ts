@@ -100,7 +100,9 @@ export class RawClient {
     this.#socket.emit(frameEvent, bytes)
   }
 
-  /** What was heard of this type and not asked for yet, or the next that comes. Rejects when the connection ends first. */
+  /**
+   * What was heard of this type and not asked for yet, or the next that comes. Rejects when the connection ends first.
+   */
   async next<T extends Down['type']>(
     type: T,
     matches: (message: DownOf<T>) => boolean = () => true,
@@ -132,7 +134,9 @@ export class RawClient {
     return this.#heard.filter((message) => message.type === type).length
   }
 
-  /** Reads nothing from the connection any more, until `read`: what the server sends fills the buffers of both machines. */
+  /**
+   * Reads nothing from the connection any more, until `read`: what the server sends fills the buffers of both machines.
+   */
   stopReading(): void {
     this.#webSocket.pause()
   }

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 
-/** Names of the publication and the slot of a database. A slot's name is of the whole cluster and allows less than a database's. */
+/**
+ * Names of the publication and the slot of a database. A slot's name is of the whole cluster and allows less than a
+ * database's.
+ */
 export function captureNames(database: string): { readonly publication: string; readonly slot: string } {
   const plain = database.replace(/[^a-z0-9_]/g, '_').slice(0, 40)
   const name =

@@ -44,7 +44,9 @@ export interface CommitPoint {
 
 /** What the stream asks the log writer to do, in order. */
 export type Action =
-  /** Log these keys, folded, under one position. `told`: a follower waits to see the position pass, even without keys. */
+  /**
+   * Log these keys, folded, under one position. `told`: a follower waits to see the position pass, even without keys.
+   */
   | {
       readonly kind: 'commit'
       readonly point: CommitPoint

@@ -2,10 +2,10 @@ import type { CapturedKey } from './captured-commit.ts'
 
 /**
  * Several changes of one row in one transaction become its last one, with the channel that followers knew before the
- * transaction as the old one. A row that was born and deleted within it was never there. Of a row that was deleted and put in again
- * both are kept: the new row has the first version like one that nobody has seen, and its followers have the old one.
- * The same fold in SQL is in `sync.close_commit` (trigger capture). Transactions too big for memory are logged as they are,
- * and folded by their readers.
+ * transaction as the old one. A row that was born and deleted within it was never there. Of a row that was deleted and
+ * put in again both are kept: the new row has the first version like one that nobody has seen, and its followers have
+ * the old one. The same fold in SQL is in `sync.close_commit` (trigger capture). Transactions too big for memory are
+ * logged as they are, and folded by their readers.
  */
 export function foldKeys(keys: readonly CapturedKey[]): readonly CapturedKey[] {
   if (keys.length === 1) return keys

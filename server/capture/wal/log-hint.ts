@@ -1,6 +1,9 @@
 import { parseSeq, type Seq } from '../../../protocol/seq.ts'
 
-/** What the writer of the log says of it: the newest position, and up to which place in the WAL, of which run of Postgres, it is complete. */
+/**
+ * What the writer of the log says of it: the newest position, and up to which place in the WAL, of which run of
+ * Postgres, it is complete.
+ */
 export interface LogHint {
   readonly head: Seq
   readonly upto: number

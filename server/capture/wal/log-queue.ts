@@ -17,8 +17,8 @@ interface Batch {
 }
 
 /**
- * What arrived and is not in the log yet, in order. Positions come between commits all the time: they separate no batches, and of several in
- * a row the last one says it all.
+ * What arrived and is not in the log yet, in order. Positions come between commits all the time: they separate no
+ * batches, and of several in a row the last one says it all.
  */
 export class LogQueue {
   readonly #batchKeys: number

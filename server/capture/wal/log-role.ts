@@ -80,7 +80,9 @@ export class LogRole {
   #state: State = { kind: 'asking' }
   #publication: string | undefined
   #sawDistorted = false
-  /** The last stream ended because the log could not be written: that it was opened again does not say that it can be. */
+  /**
+   * The last stream ended because the log could not be written: that it was opened again does not say that it can be.
+   */
   #isUnproven = false
   #running: Promise<void> | undefined
   #endPause: () => void = () => undefined
@@ -116,8 +118,8 @@ export class LogRole {
   }
 
   /**
-   * False: a table is not published as it was, so that changes may be missed. Who writes the log ends its stream then, and the next one is set up anew;
-   * who follows says so until that has been done.
+   * False: a table is not published as it was, so that changes may be missed. Who writes the log ends its stream then,
+   * and the next one is set up anew; who follows says so until that has been done.
    */
   async inspect(): Promise<boolean> {
     const { pool, troubles } = this.#options

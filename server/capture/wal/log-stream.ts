@@ -38,7 +38,10 @@ export interface LogStreamOptions {
 export interface LogStream {
   /** Of Postgres, which writes the log. */
   readonly pid: number
-  /** Resolves when it has ended, with the reason; nothing is written after. A `timeout`: the writer may be waiting for somebody. */
+  /**
+   * Resolves when it has ended, with the reason; nothing is written after. A `timeout`: the writer may be waiting for
+   * somebody.
+   */
   readonly ended: Promise<Error>
   /** See `ChangeSource.recent`. */
   recent(from: Seq, epoch: string): readonly RecentCommit[] | undefined
@@ -190,7 +193,8 @@ export async function openLogStream(options: LogStreamOptions): Promise<LogStrea
   const client = new pg.Client({
     ...connection,
     application_name: 'tidewire log writer',
-    // Durable here before it is confirmed; a standby that lags must not hold up the log. Who waits and is given up must not go on waiting, with a lock.
+    // Durable here before it is confirmed; a standby that lags must not hold up the log. Who waits and is given up must
+    // not go on waiting, with a lock.
     options: '-c synchronous_commit=local -c client_connection_check_interval=5s',
   })
   client.on('error', (error) => ended.resolve(error))

@@ -15,8 +15,8 @@ const spillSql = `select sync.spill_keys($1, $2, $3, $4::bigint[], $5::bigint[],
 /**
  * Writes the log for one slot in one term: each call is one transaction, which first locks the row of the slot in
  * `sync_capture` and is refused (SQLSTATE TW001) when another writer has begun a later term. What was logged before is
- * left out, so sending a commit twice does no harm. When a call returns, its commits are durable. Keys that are spilled become so
- * with the commit that names them.
+ * left out, so sending a commit twice does no harm. When a call returns, its commits are durable. Keys that are spilled
+ * become so with the commit that names them.
  */
 export class LogWriter {
   readonly #client: pg.Client
@@ -107,7 +107,10 @@ export class LogWriter {
     )
   }
 
-  /** Puts a message into the WAL that says nothing. Answers where it ends, in bytes. The next beat writes it to the disk. */
+  /**
+   * Puts a message into the WAL that says nothing. Answers where it ends, in bytes. The next beat writes it to the
+   * disk.
+   */
   async mark(): Promise<number> {
     const { rows } = await this.#client.query<{ place: string }>(
       `select (pg_logical_emit_message(false, 'tidewire.flush', '') - '0/0')::text as place`,

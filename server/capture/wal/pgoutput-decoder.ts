@@ -31,7 +31,10 @@ export type PgoutputMessage =
     }
   | { readonly kind: 'other' }
 
-/** Values by column; a column that was not sent is absent. `old` is there when the replica identity changed, and for deletes. */
+/**
+ * Values by column; a column that was not sent is absent. `old` is there when the replica identity changed, and for
+ * deletes.
+ */
 export interface RowChange {
   readonly table: string
   readonly row: Tuple | null

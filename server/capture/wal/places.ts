@@ -1,7 +1,10 @@
 import type { Clock } from '../../../lib/clock.ts'
 import { Position } from './position.ts'
 
-/** A position in the WAL of one run of Postgres, the one that runs now. Of another run nothing is compared: it begins again. */
+/**
+ * A position in the WAL of one run of Postgres, the one that runs now. Of another run nothing is compared: it begins
+ * again.
+ */
 export class Places {
   readonly #clock: Clock
   #run = ''

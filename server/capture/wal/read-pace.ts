@@ -1,6 +1,9 @@
 /** Reads closer together than this bring the pieces of one commit. Milliseconds. */
 const pieceMs = 0.5
-/** While reads come on average more often than that, what comes is left in the socket for `restMs`, and then read at once. */
+/**
+ * While reads come on average more often than that, what comes is left in the socket for `restMs`, and then read at
+ * once.
+ */
 const [busyMs, restMs] = [5, 4]
 /** A longer silence says no more; after one it takes some twenty reads in quick succession to be busy. */
 const calmMs = 50

@@ -55,8 +55,8 @@ interface ProtocolConnection {
 }
 
 /**
- * Postgres sends an open transaction as soon as its changes take more than this, in one block that all other commits wait for: of
- * its default of 64 MB, some 150,000 rows. The least there is allows is 64 kB.
+ * Postgres sends an open transaction as soon as its changes take more than this, in one block that all other commits
+ * wait for: of its default of 64 MB, some 150,000 rows. The least there is allows is 64 kB.
  */
 const blockMemory = '4MB'
 /** Each status asks for an answer, so that a Postgres which is gone without a word is noticed. */
@@ -75,7 +75,8 @@ const keepalive = 0x6b
 
 /**
  * Reads a slot. Rejects when the server refuses, with its error: 55006 while another connection reads it. A status goes
- * out every 5 s and whenever the server asks, so that a stream where nothing happens stays open, and one whose server is gone ends.
+ * out every 5 s and whenever the server asks, so that a stream where nothing happens stays open, and one whose server
+ * is gone ends.
  */
 export async function openReplication(options: ReplicationOptions): Promise<Replication> {
   const { clock, slot, publication } = options
@@ -93,7 +94,8 @@ export async function openReplication(options: ReplicationOptions): Promise<Repl
   await client.connect()
   const { connection } = client as unknown as { readonly connection: ProtocolConnection }
   const end = async (): Promise<void> => {
-    // The server may be in the middle of a big transaction and not listen: it notices a closed socket at its next write.
+    // The server may be in the middle of a big transaction and not listen: it notices a closed socket at its next
+    // write.
     const cancel = clock.after(endMs, () => connection.stream.destroy())
     await client.end().catch(() => undefined)
     cancel()

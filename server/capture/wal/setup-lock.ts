@@ -6,8 +6,8 @@ const setupLock = 7_164_902_334
 const lockTries = 10
 
 /**
- * Runs `work` on a connection of its own, one server at a time. It waits 3 s for the lock of a table; `watch` hears of longer waits.
- * Postgres ends the connection, and with it the lock, when nothing is asked over it for 5 s.
+ * Runs `work` on a connection of its own, one server at a time. It waits 3 s for the lock of a table; `watch` hears of
+ * longer waits. Postgres ends the connection, and with it the lock, when nothing is asked over it for 5 s.
  */
 export async function withSetupLock<T>(
   connection: pg.ClientConfig,
@@ -22,7 +22,8 @@ export async function withSetupLock<T>(
   try {
     const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
     if (watch) ended = watch.begin(rows[0]?.pid ?? 0)
-    // So that a server that was killed while it waited does not go on waiting, and one that hangs with the lock does not keep it.
+    // So that a server that was killed while it waited does not go on waiting, and one that hangs with the lock does
+    // not keep it.
     await client.query(
       `set client_connection_check_interval = '5s'; set idle_session_timeout = '5s'; set idle_in_transaction_session_timeout = '5s'`,
     )

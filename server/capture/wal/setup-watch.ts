@@ -13,8 +13,8 @@ export interface SetupWatchOptions {
 const lookMs = 5000
 
 /**
- * Watches a connection that sets up capture. A new slot waits for all transactions that are writing at that moment, in whichever database of
- * the cluster, without a limit and without a word: so this says who it is, and how to end it.
+ * Watches a connection that sets up capture. A new slot waits for all transactions that are writing at that moment, in
+ * whichever database of the cluster, without a limit and without a word: so this says who it is, and how to end it.
  */
 export class SetupWatch {
   readonly #options: SetupWatchOptions
@@ -25,7 +25,10 @@ export class SetupWatch {
     this.#options = options
   }
 
-  /** The connection of a process of Postgres begins. Returns how to say that it has ended. Throws `closed` when it need not begin. */
+  /**
+   * The connection of a process of Postgres begins. Returns how to say that it has ended. Throws `closed` when it need
+   * not begin.
+   */
   begin(pid: number): () => void {
     if (this.#isCancelled) throw new TideError('closed', 'Capture is not set up any more.')
     this.#pid = pid

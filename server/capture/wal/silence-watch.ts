@@ -13,8 +13,8 @@ const suspectMs = 7000
 const looksAfter = 2
 
 /**
- * Notices that the stream is cut off and Postgres is not: Postgres has sent what was written after the silence began, and it does
- * not come. In the middle of a big transaction Postgres is silent too, but then it has not got so far.
+ * Notices that the stream is cut off and Postgres is not: Postgres has sent what was written after the silence began,
+ * and it does not come. In the middle of a big transaction Postgres is silent too, but then it has not got so far.
  */
 export class SilenceWatch {
   readonly #probe: SilenceProbe

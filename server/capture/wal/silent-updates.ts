@@ -1,10 +1,10 @@
 import type { CapturedKey } from './captured-commit.ts'
 
 /**
- * Silent updates (a heartbeat, a counter) do not raise a row's version, but the WAL has them, and cannot say what the version was
- * before. So the last versions seen are remembered, of as many rows as fit: an update that comes with the same version again changed
- * nothing that anyone follows. A row that is not remembered is logged, which does no harm: rows that are touched all the
- * time are remembered.
+ * Silent updates (a heartbeat, a counter) do not raise a row's version, but the WAL has them, and cannot say what the
+ * version was before. So the last versions seen are remembered, of as many rows as fit: an update that comes with the
+ * same version again changed nothing that anyone follows. A row that is not remembered is logged, which does no harm:
+ * rows that are touched all the time are remembered.
  */
 export class SilentUpdates {
   readonly #versions = new Map<string, number>()
@@ -19,7 +19,9 @@ export class SilentUpdates {
     return keys.filter((key) => !this.#isSilent(key))
   }
 
-  /** A commit went by whose keys are not known here: any row may be another one, with the version that was remembered. */
+  /**
+   * A commit went by whose keys are not known here: any row may be another one, with the version that was remembered.
+   */
   forget(): void {
     this.#versions.clear()
   }

@@ -34,9 +34,9 @@ select (confirmed_flush_lsn - '0/0')::text as place, sync.postgres_run() as run 
 
 /**
  * What a server that follows the log looks at: whether the slot has lost its reader. One that ended, however it ended,
- * has left the slot to Postgres at once. One that hangs (stopped, or cut off without a word) still holds it: when its heartbeat has
- * been the same for a while, by this server's monotonic clock, and no transaction of its own is under way, its connection is ended.
- * Should it wake up, its term is over and it writes nothing (`sync.hold_capture`).
+ * has left the slot to Postgres at once. One that hangs (stopped, or cut off without a word) still holds it: when its
+ * heartbeat has been the same for a while, by this server's monotonic clock, and no transaction of its own is under
+ * way, its connection is ended. Should it wake up, its term is over and it writes nothing (`sync.hold_capture`).
  */
 export class SlotWatch {
   readonly #pool: pg.Pool
@@ -69,7 +69,10 @@ export class SlotWatch {
     return true
   }
 
-  /** Up to which place in the WAL the log is complete, in which run of Postgres. Costs no commit. Undefined: there is no slot. */
+  /**
+   * Up to which place in the WAL the log is complete, in which run of Postgres. Costs no commit. Undefined: there is no
+   * slot.
+   */
   async confirmed(): Promise<{ readonly place: number; readonly run: string } | undefined> {
     const name = (this.#name ??= await this.#slotName())
     const { rows } = await this.#pool.query<{ place: string; run: string }>({

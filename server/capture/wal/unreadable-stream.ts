@@ -4,13 +4,19 @@ import { UnreadableStreamError } from './replication-client.ts'
 
 /** A stream that ends so often at the same place will not go on. */
 const tries = 3
-/** SQLSTATE of a publication that does not exist: a slot looks for it as of the place in the WAL, where it will never be. */
+/**
+ * SQLSTATE of a publication that does not exist: a slot looks for it as of the place in the WAL, where it will never
+ * be.
+ */
 const undefinedObject = '42704'
 
 /** SQLSTATE of values that cannot be written: the log refuses what came, and will refuse it again. */
 const unwritable = /^(22|23)/
 
-/** Decides when a slot is given up: what it holds cannot be read, by Postgres or by us, or cannot be logged, and no further try changes that. */
+/**
+ * Decides when a slot is given up: what it holds cannot be read, by Postgres or by us, or cannot be logged, and no
+ * further try changes that.
+ */
 export class UnreadableStream {
   #failures = 0
   #place = -1

@@ -8,9 +8,9 @@ const slotTries = 20
 const slotRetryMs = 250
 
 /**
- * Brings a database that is captured from the WAL back to triggers: drops the slot, then lets the triggers of one table after
- * the other write again (all in one transaction would deadlock with writers), then mints a new epoch, since what was
- * committed meanwhile is in no log. Throws `capture_unavailable` while a server reads the slot.
+ * Brings a database that is captured from the WAL back to triggers: drops the slot, then lets the triggers of one table
+ * after the other write again (all in one transaction would deadlock with writers), then mints a new epoch, since what
+ * was committed meanwhile is in no log. Throws `capture_unavailable` while a server reads the slot.
  */
 export function endWalCapture(connection: pg.ClientConfig, clock: Clock): Promise<void> {
   return withSetupLock(connection, async (client) => {

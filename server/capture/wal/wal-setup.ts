@@ -11,7 +11,10 @@ export interface GapOptions {
   readonly onGap: (cause: GapCause) => void
 }
 
-/** Why changes were missed: the slot was lost or what it held could not be read, or, while it was kept, a table was not published as it should be. */
+/**
+ * Why changes were missed: the slot was lost or what it held could not be read, or, while it was kept, a table was not
+ * published as it should be.
+ */
 export type GapCause = keyof typeof avoid
 
 export interface CaptureNames {
@@ -42,8 +45,9 @@ interface Standing {
 }
 
 /**
- * Of a slot `s`: somebody else made it. It keeps less of the WAL than the one that was read had to, and nothing of it was ever read. Neither alone
- * would say so: the place is written once a second, and a crash of Postgres forgets what was read.
+ * Of a slot `s`: somebody else made it. It keeps less of the WAL than the one that was read had to, and nothing of it
+ * was ever read. Neither alone would say so: the place is written once a second, and a crash of Postgres forgets what
+ * was read.
  */
 const replacedSql = `
 not s.active and exists (
@@ -59,14 +63,14 @@ const avoid = {
 } as const
 
 /**
- * Brings a database to capture from the WAL, or what of it is missing; does nothing when all is there. The order leaves no gap
- * and no moment without capture:
+ * Brings a database to capture from the WAL, or what of it is missing; does nothing when all is there. The order leaves
+ * no gap and no moment without capture:
  *
  *   1 publication and replica identities   2 slot   3 keys become messages   4 table by table, triggers rest
  *
  * From 2 to 4 a change may come twice within its transaction, and is folded. Where the slot (or a table's place in the
- * publication) was lost while it was the only witness, changes were missed: the epoch changes, and replicas start over. So it
- * is when what the slot holds is `unreadable`: its words.
+ * publication) was lost while it was the only witness, changes were missed: the epoch changes, and replicas start over.
+ * So it is when what the slot holds is `unreadable`: its words.
  */
 export function setUpCapture(
   connection: pg.ClientConfig,
@@ -128,7 +132,10 @@ async function setUp(client: pg.Client, log: Log, { unreadable, onGap }: GapOpti
   return names
 }
 
-/** False: there is none. One that leaves out some kinds of changes is dropped, and a table that is published in another way than ours taken out of it. */
+/**
+ * False: there is none. One that leaves out some kinds of changes is dropped, and a table that is published in another
+ * way than ours taken out of it.
+ */
 async function mendPublication(client: pg.Client, publication: string): Promise<boolean> {
   const { rows } = await client.query<{ whole: boolean }>(
     'select pubinsert and pubupdate and pubdelete and pubtruncate as whole from pg_publication where pubname = $1',
@@ -174,9 +181,10 @@ async function ensureSlot(client: pg.Client, slot: string, anew: boolean): Promi
 }
 
 /**
- * Answers for what was missed, in one transaction: a `gap` begins another epoch, and a `slot` that is new is no longer pending. A log that reaches
- * beyond that slot's beginning was brought here from elsewhere: those positions are still to come. So was one with transactions that are still
- * to come, where the host does not say which system this is (`sync.ensure_epoch`).
+ * Answers for what was missed, in one transaction: a `gap` begins another epoch, and a `slot` that is new is no longer
+ * pending. A log that reaches beyond that slot's beginning was brought here from elsewhere: those positions are still
+ * to come. So was one with transactions that are still to come, where the host does not say which system this is
+ * (`sync.ensure_epoch`).
  */
 async function answerFor(client: pg.Client, slot: string | undefined, gap: boolean): Promise<void> {
   await client.query('begin')
