@@ -129,7 +129,7 @@ async function readRows(
     const isNeeded = ({ homes }: Located): boolean => homes.some(follows) || (watchAccess && table in accessColumns)
     const rows = await reader.byId(
       table,
-      some.filter(isNeeded).map(({ key }) => key.id),
+      some.filter((one) => isNeeded(one) && !one.key.gone).map(({ key }) => key.id),
     )
     if (!rows) return undefined
     for (const one of some)

@@ -25,6 +25,11 @@ export interface FoldedKey {
   readonly channels: readonly string[]
   /** It was deleted at least once. */
   readonly deleted: boolean
+  /**
+   * The last entry deleted it. Entries of places that nobody follows may not have been read: should the row be there
+   * now, it was made again in one of these.
+   */
+  readonly gone: boolean
 }
 
 interface OpenKey {
@@ -34,6 +39,7 @@ interface OpenKey {
   organizationId: string | null
   channels: string[]
   deleted: boolean
+  gone: boolean
 }
 
 /** Channels of this form carry no rows: they say that sign-ins or tokens of a principal changed. */
@@ -105,7 +111,8 @@ export class Fold {
     const key = this.#keys.get(name) ?? this.#open(name, entry, id)
     key.seq = entry.seq
     key.organizationId = entry.organizationId
-    key.deleted ||= entry.op === 'delete'
+    key.gone = entry.op === 'delete'
+    key.deleted ||= key.gone
     if (entry.oldChannel !== null) see(key, entry.oldChannel)
     see(key, entry.channel)
   }
@@ -118,6 +125,7 @@ export class Fold {
       organizationId: entry.organizationId,
       channels: [],
       deleted: false,
+      gone: false,
     }
     this.#keys.set(name, key)
     return key

@@ -109,6 +109,31 @@ test('a row is told again of which a big commit made another with the same versi
   expect(step).toMatchObject({ kind: 'step', changes: [{ id, row: { title: 'T!', version: 2 } }] })
 })
 
+test('a row that a big commit deletes and makes again elsewhere has gone, for those who follow where it was', async () => {
+  const id = newId()
+  const elsewhere = newId()
+  const addTask = (client: Pick<pg.PoolClient, 'query'>, projectId: string) =>
+    client.query('insert into tasks (id, organization_id, project_id, title) values ($1, $2, $3, $4)', [
+      ...[id, it.organizationId, projectId, 'Secret'],
+    ])
+  await pool().query('insert into projects (id, organization_id, name, slug) values ($1, $2, $3, $4)', [
+    ...[elsewhere, it.organizationId, 'Elsewhere', elsewhere],
+  ])
+  await addTask(pool(), it.projectId)
+  await source.head()
+  ;({ head } = await feed.state())
+  const client = await pool().connect()
+  await client.query('begin')
+  await client.query('delete from tasks where id = $1', [id])
+  await addTask(client, elsewhere)
+  await addTasks(200, client)
+  await client.query('commit')
+  client.release()
+  const step = await advance()
+  const change = step.kind === 'step' ? step.changes.find((one) => one.id === id) : undefined
+  expect(change).toMatchObject({ row: null, homes: [], formerHomes: [`project/${it.projectId}`] })
+})
+
 test('what is more than may be sent is told to those whom it concerns, and to nobody else', async () => {
   await addTasks(1500)
   expect(await advance()).toMatchObject({ kind: 'too_far' })

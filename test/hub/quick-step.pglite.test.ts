@@ -81,7 +81,7 @@ test('rows of more bytes than a heap should hold are left to a snapshot, which k
       [organizationId, projectId, count, bytes],
     )
     const keys = added.map(({ id, channel }) => ({
-      ...{ table: 'tasks', id, seq: toSeq(1), organizationId, channels: [channel], deleted: false },
+      ...{ table: 'tasks', id, seq: toSeq(1), organizationId, channels: [channel], deleted: false, gone: false },
     }))
     return rows.read(keys, false)
   }
