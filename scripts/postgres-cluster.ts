@@ -52,7 +52,8 @@ export interface Cluster extends AsyncDisposable {
 }
 
 const PREFIX = 'tidewire-pg-'
-const DEFAULTS: Settings = {
+/** Of a cluster, and of its standbys, which must allow as much as it does. */
+export const defaultSettings: Settings = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
   wal_level: 'logical',
@@ -90,7 +91,7 @@ export async function createCluster(installation: Installation, settings: Settin
   const data = join(home, 'data')
   const port = await freePort()
   let process: ChildProcess | undefined
-  let given = { ...DEFAULTS, ...settings, port }
+  let given = { ...defaultSettings, ...settings, port }
 
   const start = async (changed: Settings = {}): Promise<void> => {
     given = { ...given, ...changed, port }

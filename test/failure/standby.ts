@@ -1,6 +1,6 @@
 // A copy of a cluster that streams from it, and may take its place.
 import pg from 'pg'
-import type { Cluster, Settings } from '../../scripts/postgres-cluster.ts'
+import { defaultSettings, type Cluster, type Settings } from '../../scripts/postgres-cluster.ts'
 import { freePort } from '../../scripts/processes.ts'
 
 export interface Standby {
@@ -23,17 +23,7 @@ export async function startStandby(cluster: Cluster, { settings = {}, slot }: St
   const port = await freePort()
   const ofSlot = slot === undefined ? [] : ['-S', slot]
   cluster.program('pg_basebackup', '-D', inside, '-d', cluster.url, '-R', '-c', 'fast', '--no-sync', ...ofSlot)
-  const flags = {
-    port,
-    listen_addresses: '127.0.0.1',
-    unix_socket_directories: '',
-    wal_level: 'logical',
-    max_wal_senders: 40,
-    max_replication_slots: 40,
-    max_connections: 200,
-    max_prepared_transactions: 20,
-    ...settings,
-  }
+  const flags: Settings = { ...defaultSettings, port, ...settings }
   const options = Object.entries(flags).map(([name, value]) => `-c ${name}=${value === '' ? "''" : value}`)
   cluster.program('pg_ctl', '-D', inside, '-w', '-t', '120', '-l', `${inside}/log`, '-o', options.join(' '), 'start')
   const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', database: 'postgres' })

@@ -49,18 +49,23 @@ async function openProject(tide: Client, slug: string): Promise<string> {
   return project.id
 }
 
+/** A message that its author is writing, in a project that somebody else follows too. */
+async function openAnswer(author: Client, follower: Client, name: string, content?: string) {
+  const projectId = await openProject(author, name)
+  await (
+    await follower.subscribe({ project: projectId })
+  ).ready
+  const { id: conversationId } = await author.conversations.insert({ scope: 'project', projectId, title: 'Answers' })
+  const { id } = await author.messages.insert({
+    ...{ conversationId, role: 'assistant', status: 'streaming' },
+    ...(content === undefined ? {} : { content }),
+  })
+  return { projectId, id }
+}
+
 test('a message grows for all who follow its conversation, also for one who comes in the middle', async () => {
   const [author, reader] = [await open('author'), await open('reader')]
-  const projectId = await openProject(author, 'streaming')
-  await (
-    await reader.subscribe({ project: projectId })
-  ).ready
-  const conversation = await author.conversations.insert({ scope: 'project', projectId, title: 'Answers' })
-  const { id } = await author.messages.insert({
-    conversationId: conversation.id,
-    role: 'assistant',
-    status: 'streaming',
-  })
+  const { projectId, id } = await openAnswer(author, reader, 'streaming')
   const seen: string[] = []
   const reading = (async () => {
     for await (const [message] of reader.messages.live({ where: { id } })) {
@@ -100,17 +105,7 @@ test('a message grows for all who follow its conversation, also for one who come
 
 test('who may write in a conversation may end a message whose author is gone, and it grows no more', async () => {
   const [author, other] = [await open('vanishing'), await open('staying')]
-  const projectId = await openProject(author, 'interrupted')
-  await (
-    await other.subscribe({ project: projectId })
-  ).ready
-  const conversation = await author.conversations.insert({ scope: 'project', projectId, title: 'Answers' })
-  const { id } = await author.messages.insert({
-    conversationId: conversation.id,
-    role: 'assistant',
-    status: 'streaming',
-    content: 'The deploy',
-  })
+  const { id } = await openAnswer(author, other, 'interrupted', 'The deploy')
   for await (const [message] of other.messages.live({ where: { id } })) if (message !== undefined) break
   const stream = await author.messages.stream(id)
   const ended = await other.messages.update(id, { status: 'failed' })
