@@ -89,7 +89,7 @@ test('docs/acceptance.md proves each criterion on both databases, or says why no
 })
 
 describe('the README', () => {
-  test('lists every setting with its default', () => {
+  test('lists every setting once, with its default', () => {
     const config = text('server/config.ts')
     const declared = config.slice(config.indexOf('const variables = {'), config.indexOf('const environment ='))
     const settings = [...declared.matchAll(/^ {2}([A-Z_]+):([\s\S]*?)(?=^ {2}[A-Z_]+:|^\})/gm)].map(
@@ -98,9 +98,11 @@ describe('the README', () => {
         return [name, value]
       },
     )
-    const rows = new Map([...readme.matchAll(/^\| `([A-Z_]+)` \| (.*?) \|/gm)].map(([, name, cell]) => [name, cell]))
-    expect(new Set(rows.keys())).toEqual(new Set(settings.map(([name]) => name)))
-    const wrong = settings.filter(([name, value]) => value !== undefined && rows.get(name) !== `\`${value}\``)
+    const listed = [...readme.matchAll(/^\| `([A-Z_]+)` \| (.*?) \|/gm)].map(([, name, cell]) => [name, cell] as const)
+    expect(listed).toHaveLength(settings.length)
+    const cells = new Map(listed)
+    expect(new Set(cells.keys())).toEqual(new Set(settings.map(([name]) => name)))
+    const wrong = settings.filter(([name, value]) => value !== undefined && cells.get(name) !== `\`${value}\``)
     expect(wrong).toEqual([])
   })
 
