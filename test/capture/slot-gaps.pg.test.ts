@@ -11,6 +11,7 @@ import { startMaintenance } from '../../server/maintenance/maintenance.ts'
 import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { dropSlots, freeSlots } from '../support/postgres-admin.ts'
 
 let db: TestDatabase
 let world: World
@@ -57,7 +58,7 @@ test('a slot that was dropped and made again under the same name begins another 
   const before = await epoch()
   await source.stop()
   const name = await one<string>(`select slot_name as value from ${slots}`)
-  await pool().query('select pg_drop_replication_slot($1)', [name])
+  await dropSlots(pool())
   const { id } = await addTask()
   await pool().query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [name])
   await start()
@@ -73,7 +74,7 @@ test('a slot that was read before is known again, however the reader ended', asy
     await expect
       .poll(() => one(`select bool_or(captured_through > 0) as value from sync_capture`), { timeout: 60_000 })
       .toBe(true)
-    await pool().query(`select pg_terminate_backend(active_pid, 5000) from ${slots} and active`)
+    await freeSlots(pool())
     await source.stop()
     const { id } = await addTask()
     await start()
@@ -86,7 +87,7 @@ test('a slot that was read before is known again, however the reader ended', asy
 test('whoever dies between making a slot and beginning an epoch leaves the gap to the next one', async () => {
   const before = await epoch()
   await source.stop()
-  await pool().query(`select pg_drop_replication_slot(slot_name) from ${slots}`)
+  await dropSlots(pool())
   const { id } = await addTask()
   // In the way of what is done once the slot is there; a lock of this kind has no transaction id, which the slot would
   // wait for.

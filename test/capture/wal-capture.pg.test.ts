@@ -8,6 +8,7 @@ import { createWalSource } from '../../server/capture/capture.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { dropSlots, freeSlots } from '../support/postgres-admin.ts'
 
 let db: TestDatabase
 let world: World
@@ -48,12 +49,6 @@ async function inTransaction<T>(run: (client: pg.PoolClient) => Promise<T>, end 
     client.release()
   }
 }
-
-/** Postgres takes a moment to see that the reader of a slot has gone. */
-const freeSlot = () =>
-  pool().query(
-    'select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where database = current_database() and active',
-  )
 
 const addTask = (client: Queryable, title = 'T') =>
   insert(client, 'tasks', { organization_id: world.organization, project_id: world.project, title })
@@ -176,10 +171,7 @@ test('a dropped slot is made anew, and the epoch says that changes were missed',
   const epoch = async () => (await pool().query('select epoch from sync_heads')).rows[0].epoch
   const before = await epoch()
   await source.stop()
-  await freeSlot()
-  await pool().query(
-    'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()',
-  )
+  await dropSlots(pool())
   await addTask(pool())
   source = makeSource()
   await source.start(() => undefined)
@@ -191,10 +183,7 @@ test('a dropped slot is made anew, and the epoch says that changes were missed',
 
 test('a database that was brought here from another cluster begins with an empty log, and nobody missed anything', async () => {
   await source.stop()
-  await freeSlot()
-  await pool().query(
-    'select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()',
-  )
+  await dropSlots(pool())
   // What a dump brings along: transactions and places that are still to come here.
   await pool().query(`update sync_heads set system_identifier = '1'`)
   await pool().query(
@@ -218,7 +207,7 @@ test('a database that was brought here from another cluster begins with an empty
 
 test('back to triggers and again to the WAL, positions only grow', async () => {
   await source.stop()
-  await freeSlot()
+  await freeSlots(pool())
   await pool().query('select sync.capture_by_trigger()')
   const first = await addTask(pool())
   const byTrigger = await pool().query('select seq::text from sync_changes where row_id = $1', [first.id])

@@ -1,5 +1,4 @@
 // What capture from the WAL needs, found and mended by the statements that the findings name.
-import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
@@ -7,6 +6,7 @@ import { createWalSource, walRequirements, type WalFinding } from '../../server/
 import { openDatabase, type Database } from '../../server/db/db.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { dropSlots, freeSlots } from '../support/postgres-admin.ts'
 
 let db: TestDatabase
 let own: Database
@@ -102,18 +102,11 @@ async function restartServer(): Promise<void> {
   const one = source()
   await one.start(() => undefined)
   await one.stop()
-  // Postgres takes a moment to see that the reader has gone.
-  const busy = 'select from pg_replication_slots where database = current_database() and active'
-  await expect.poll(async () => (await own.pool.query(busy)).rowCount, { timeout: 60_000 }).toBe(0)
+  await freeSlots(own.pool)
 }
 
 test('a lost slot is a problem, and says that replicas will start over', async () => {
-  const client = new pg.Client({ connectionString: db.url })
-  await client.connect()
-  await client.query(
-    `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = current_database()`,
-  )
-  await client.end()
+  await dropSlots(db.database.pool)
   expect(await missing()).toMatchObject([
     { what: 'replication slot', made: true, fix: expect.stringContaining('start over') },
   ])

@@ -10,6 +10,7 @@ import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { findServices, startServices } from '../../scripts/services.ts'
 import { seedDemo } from '../../server/demo/demo.ts'
+import { administer, dropDatabase } from '../support/postgres-admin.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { inTurns, startCable, startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import type { RedisProcess } from './redis-process.ts'
@@ -153,11 +154,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       await Promise.all(servers.map((server) => server.stop()))
       await pool.end()
       await Promise.all([...cables, ...redisCables].map((cable) => cable.close()))
-      await administer(
-        administration,
-        `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '${name}' and not active`,
-        `drop database if exists ${name} with (force)`,
-      )
+      await dropDatabase(administration, name)
       await services[Symbol.asyncDispose]()
       await rm(home, { recursive: true, force: true })
       if (loadedAgain.length > 0) throw new Error(`Devices had to load again: ${loadedAgain.join(', ')}`)
@@ -181,13 +178,6 @@ export async function seesPresent(client: Client, projectId: string, shown: read
 /** Waits until a replica shows a row as the server has it. */
 export async function seesTask(client: Client, id: string): Promise<void> {
   for await (const [row] of client.tasks.live({ where: { id } })) if (row?.$sync.status === 'synced') return
-}
-
-async function administer(url: string, ...statements: readonly string[]): Promise<void> {
-  const admin = new pg.Client({ connectionString: url })
-  await admin.connect()
-  for (const statement of statements) await admin.query(statement)
-  await admin.end()
 }
 
 function portOf({ url }: { readonly url: string }): number {

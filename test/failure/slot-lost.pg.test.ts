@@ -48,7 +48,7 @@ describe.skipIf(!hasOwnCluster)('a slot that is lost', () => {
     await open.query(`update tasks set description = 'While a slot was made' where title = 'Before the slot'`)
     // Stopped as a whole, the server cannot take the slot again before it is dropped.
     process.kill(pid, 'SIGSTOP')
-    await stage.sql(`select pg_terminate_backend(active_pid, 5000) ${inThisDatabase} and active`)
+    await stage.sql(`select pg_terminate_backend(active_pid, 60000) ${inThisDatabase} and active`)
     await stage.sql(`select pg_drop_replication_slot(slot_name) ${inThisDatabase}`)
     await addTask(stage, 'While nothing captured')
     process.kill(pid, 'SIGCONT')

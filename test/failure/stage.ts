@@ -15,6 +15,7 @@ import { seedDemo } from '../../server/demo/demo.ts'
 import type { HealthCheck } from '../../server/telemetry/health.ts'
 import { clonePostgresTemplate } from '../support/database.ts'
 import { ofDatabase, ofReplica, toPlainRow, type PlainRow } from '../support/plain-row.ts'
+import { administer, dropDatabase } from '../support/postgres-admin.ts'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type LogLine, type ServerProcess } from '../support/server-process.ts'
 
@@ -186,31 +187,6 @@ async function seed(
     projectId,
     tokenFor: (seconds) => auth.issueToken({ kind: 'user', id: rows[0]?.id ?? '', organizationId }, seconds),
   }
-}
-
-async function administer(url: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  await client.query(statement).finally(() => client.end())
-}
-
-/** The cluster may be gone for good: then there is nothing to drop. */
-async function dropDatabase(url: string, database: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  try {
-    await client.connect()
-  } catch {
-    return
-  }
-  await client.query(
-    `select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where database = $1 and active`,
-    [database],
-  )
-  await client.query(`select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`, [
-    database,
-  ])
-  await client.query(`drop database if exists ${database} with (force)`)
-  await client.end()
 }
 
 /**

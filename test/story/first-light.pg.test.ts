@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, type Client } from '@tidewire/client'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { administer, dropDatabase } from '../support/postgres-admin.ts'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
 import { twoDevices } from './two-devices.ts'
@@ -17,7 +17,7 @@ describe.each(['trigger', 'wal'])('two devices on one task, where changes are ca
 
   beforeAll(async () => {
     home = await mkdtemp(join(tmpdir(), 'tidewire-story-'))
-    await administer(`create database ${name}`)
+    await administer(postgresUrl(), `create database ${name}`)
     const url = new URL(postgresUrl())
     url.pathname = `/${name}`
     server = await startServerProcess(join(home, 'server'), {
@@ -31,10 +31,7 @@ describe.each(['trigger', 'wal'])('two devices on one task, where changes are ca
 
   afterAll(async () => {
     await server?.stop()
-    await administer(
-      `select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '${name}' and not active`,
-    )
-    await administer(`drop database if exists ${name} with (force)`)
+    await dropDatabase(postgresUrl(), name)
     await rm(home, { recursive: true, force: true })
   })
 
@@ -44,10 +41,3 @@ describe.each(['trigger', 'wal'])('two devices on one task, where changes are ca
     expect(await twoDevices(server, open)).toEqual({ equal: true })
   }, 240_000)
 })
-
-async function administer(statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: postgresUrl() })
-  await client.connect()
-  await client.query(statement)
-  await client.end()
-}

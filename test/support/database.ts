@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { openDatabase, type Database } from '../../server/db/db.ts'
 import type { DatabaseConfig } from '../../server/config.ts'
+import { dropSlots } from './postgres-admin.ts'
 import { postgresUrl } from './services.ts'
 
 export interface TestDatabase extends AsyncDisposable {
@@ -106,18 +107,6 @@ async function createOnPostgres(migrated: boolean): Promise<TestDatabase> {
     await admin.end()
   }
   return { database, config, url, close, [Symbol.asyncDispose]: close }
-}
-
-/** A slot that a test left behind would keep its database for ever. */
-async function dropSlots(admin: pg.Client, database: string): Promise<void> {
-  const { rows } = await admin.query<{ slot_name: string; active_pid: number | null }>(
-    'select slot_name, active_pid from pg_replication_slots where database = $1',
-    [database],
-  )
-  for (const { slot_name: slot, active_pid: pid } of rows) {
-    if (pid !== null) await admin.query('select pg_terminate_backend($1, 5000)', [pid])
-    await admin.query('select pg_drop_replication_slot($1)', [slot])
-  }
 }
 
 async function postgresTemplate(admin: pg.Client): Promise<string> {
