@@ -58,7 +58,6 @@ export class CatchUp {
   readonly #options: CatchUpOptions
   readonly #slots: Slots
   readonly #fed = new Set<Session>()
-  #joinFrame: { readonly seq: Seq; readonly at: number; readonly frame: Uint8Array } | undefined
   #folded: { readonly view: View; readonly name: string; readonly frames: StepFrames } | undefined
   #reads = 0
 
@@ -126,9 +125,6 @@ export class CatchUp {
     if (session.seq >= this.#options.position()) {
       session.joinLive()
       this.#options.joined(session)
-      // The next sign of life may be seconds away, and until then its replica could not say that it is up to date.
-      const at = this.#options.at()
-      if (at !== null) session.frontier(this.#frontier(session.seq, at))
       return true
     }
     const { generation, embeddings } = session.view
@@ -137,13 +133,6 @@ export class CatchUp {
     if (!steps || steps.some(({ changesAccess }) => changesAccess)) return false
     for (const { frames } of steps) if (session.state === 'behind') session.deliver(frames)
     return true
-  }
-
-  /** One for all that join at the same position. */
-  #frontier(seq: Seq, at: number): Uint8Array {
-    if (this.#joinFrame?.seq !== seq || this.#joinFrame.at !== at)
-      this.#joinFrame = { seq, at, frame: messageFrame({ type: 'frontier', seq, at }) }
-    return this.#joinFrame.frame
   }
 
   /**

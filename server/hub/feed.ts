@@ -65,6 +65,8 @@ export interface AdvanceRequest {
   readonly principals: (changes: readonly Change[]) => readonly DevicePrincipal[]
   /** Also counts and hashes all rows of this selection, in the same snapshot. */
   readonly verify?: Selection
+  /** The answer has to be as of a time after the call: it is read in a snapshot. */
+  readonly timed?: boolean
 }
 
 /** All rows that `channel` carries of `tables`, for a session in `organizationId`. */

@@ -145,7 +145,7 @@ async function open(options: SessionOptions, loop: LiveLoop, host: SessionHost<S
   while (at.epoch !== history.epoch) at = await history.beginning(principal.deviceId, cursor)
   const session = new Session(options, host, at)
   // Among the sessions before its access is read: no later loss can be missed.
-  loop.sessions.add(session)
+  loop.enter(session)
   try {
     session.admit(await host.access(principal))
   } catch (error) {

@@ -8,7 +8,7 @@ import type { Log, Troubles } from '../telemetry/telemetry.ts'
 import { AccessWatch } from './access-watch.ts'
 import { Bell } from './bell.ts'
 import { CatchUp } from './catch-up.ts'
-import type { Feed, FeedState, Moment, Step } from './feed.ts'
+import type { Feed, FeedState, Moment, Step, TooFar } from './feed.ts'
 import { History, type Ending } from './history.ts'
 import type { HubObserver, WatchedStep } from './hub-observer.ts'
 import type { HubLimits } from './limits.ts'
@@ -63,11 +63,19 @@ export class LiveLoop {
   #watch = new AccessWatch()
   /** Sessions that became live since the last step began to be read, which may not have looked at their access. */
   readonly #joined = new Set<Session>()
+  /** How many steps had begun when a session came: later ones hold all that was committed before. */
+  readonly #cameAt = new WeakMap<Session, number>()
+  /** Sessions that became live and were not told yet that they are current. */
+  readonly #unsure = new Set<Session>()
   readonly #bell = new Bell()
   #waiting: readonly Waiting[] = []
   #position = zeroSeq
   /** Server time at which nothing after the position had been committed; null: not read yet. */
   #at: number | null = null
+  /** Steps that began to be read, and which of them said at what time that was. */
+  #begun = 0
+  #timedBy = 0
+  #frontier: { readonly seq: Seq; readonly at: number; readonly frame: Uint8Array } | undefined
   /** Something was committed up to here; beyond any position: it is not known up to where. */
   #due = 0
   #steps = 0
@@ -95,7 +103,7 @@ export class LiveLoop {
       at: () => (options.troubles.feeding ? null : this.#at),
       accessChangedAt: () => this.#watch.changedAt,
       passed: (seq) => this.passed(seq),
-      joined: (session) => this.#joined.add(session),
+      joined: (session) => this.#join(session),
       tooFar: ({ principal, seq }) => {
         this.history.refuse(principal.deviceId, seq)
         options.onTooFar()
@@ -107,6 +115,12 @@ export class LiveLoop {
 
   get position(): Seq {
     return this.#position
+  }
+
+  /** From now on it hears of losses of access. */
+  enter(session: Session): void {
+    this.sessions.add(session)
+    this.#cameAt.set(session, this.#begun)
   }
 
   get steps(): number {
@@ -208,6 +222,8 @@ export class LiveLoop {
 
   async #step(): Promise<void> {
     const { generation } = this.index
+    const number = ++this.#begun
+    const timed = this.#unsure.size > 0
     this.#joined.clear()
     const askedAt = this.#options.clock.monotonic()
     const step = await this.#options.feed.advance(this.#position, {
@@ -216,14 +232,23 @@ export class LiveLoop {
       watchAccess: true,
       embeddings: [...this.sessions].some(({ view }) => view.embeddings),
       principals: (changes) => this.#watch.concerned(changes, this.sessions),
+      timed,
     })
     if (step.epoch !== undefined && step.epoch !== this.history.epoch) return void (await this.history.look())
     // The database was found to be another one meanwhile, and the position is one of it.
     if (step.from !== this.#position) return this.#notice()
     this.#options.troubles.report('feed', undefined)
-    if (step.kind === 'step' && !step.torn) this.#at = step.at
+    if (step.kind === 'step' && !step.torn) {
+      if (timed || step.at !== this.#at) this.#timedBy = number
+      this.#at = step.at
+    }
     this.#lookAgain(step.pending === true)
-    if (this.#stopped || step.to === this.#position) return
+    if (this.#stopped) return
+    if (step.to !== this.#position) this.#pass(step, askedAt, generation)
+    this.#assure()
+  }
+
+  #pass(step: Step | TooFar, askedAt: number, generation: number): void {
     this.#steps++
     this.#position = step.to
     if (step.kind === 'step') this.#observe(step, askedAt, () => this.#dispatch(step, generation))
@@ -259,8 +284,36 @@ export class LiveLoop {
     this.#lastCanaryAt = clock.monotonic()
     // Changes may be missing that nobody knows of: nobody is told to be current.
     if (this.#options.troubles.feeding) return
-    const frame = messageFrame({ type: 'frontier', seq: step.to, at: step.at })
-    for (const session of this.sessions) session.frontier(frame)
+    for (const session of this.sessions) this.#tellCurrent(session, step.at)
+  }
+
+  /** The next sign of life may be seconds away, and until then its replica could not say that it is up to date. */
+  #join(session: Session): void {
+    this.#joined.add(session)
+    this.#unsure.add(session)
+    this.#assure()
+    if (this.#unsure.has(session)) this.#notice()
+  }
+
+  /**
+   * Tells sessions that they are current once a step has come that began after they did: it holds all that was
+   * committed before their hello, also what another server took and answered.
+   */
+  #assure(): void {
+    const at = this.#options.troubles.feeding ? null : this.#at
+    for (const session of this.#unsure)
+      if (session.state !== 'live') this.#unsure.delete(session)
+      else if (at !== null) this.#tellCurrent(session, at)
+  }
+
+  /** Unless it came after the last step began that says so. One frame for all at the same position. */
+  #tellCurrent(session: Session, at: number): void {
+    if ((this.#cameAt.get(session) ?? 0) >= this.#timedBy) return
+    const seq = this.#position
+    if (this.#frontier?.seq !== seq || this.#frontier.at !== at)
+      this.#frontier = { seq, at, frame: messageFrame({ type: 'frontier', seq, at }) }
+    this.#unsure.delete(session)
+    session.frontier(this.#frontier.frame)
   }
 
   /** What is told of a step, and kept for a while: not what was read only to decide about access. */

@@ -176,7 +176,8 @@ class DatabaseFeed implements SqlFeed {
   async #quickStep(from: Seq, request: AdvanceRequest): Promise<Step | undefined> {
     const { epoch, run, at, seq } = this.#settled
     const [catalog, homes] = [this.#catalog, this.#homes]
-    const recent = request.watchAccess && from >= seq ? this.#source.recent?.(from, epoch) : undefined
+    const mayBeQuick = request.watchAccess && !request.timed && from >= seq
+    const recent = mayBeQuick ? this.#source.recent?.(from, epoch) : undefined
     const read = recent && (await readQuickly(recent, from, request, { catalog, homes, rows: this.#rows }))
     if (!read || read.epoch !== epoch || read.run !== run) return undefined
     const { to, pending, fold, rows } = read

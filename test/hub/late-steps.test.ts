@@ -308,6 +308,23 @@ test('a session that was away while its access was taken and given back is told 
   expect([...second.rows.values()].map(({ version }) => version)).toEqual([3, 3])
 })
 
+test('a session is told that it is current only by a step that began after it came: another server may have answered a write since the one before', async () => {
+  const client = await connected(ada, 'one')
+  await hold(client)
+  client.disconnect()
+  const held = feed.holdNextLook()
+  feed.wake()
+  const release = await held
+  feed.commit({ puts: [stored('tasks', 'a', 1)] })
+  const before = client.frontiers
+  await client.connect(0)
+  await quiet()
+  expect([client.rows.size, client.frontiers]).toEqual([0, before])
+  release()
+  await quiet()
+  expect([client.rows.size, client.frontiers]).toEqual([1, before + 1])
+})
+
 test('a session whose log is pruned in the middle of its load begins anew, at once, with pages of after that', async () => {
   // More pages than are read ahead.
   const keys = Array.from({ length: 15 }, (_, index) => `task ${index}`)
