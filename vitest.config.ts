@@ -68,6 +68,8 @@ function project(name: Suffix): TestProjectInlineConfiguration {
       sequence: { groupOrder: price.group },
       testTimeout: price.test,
       hookTimeout: price.hook,
+      // Its own limit of a second says how fast the machine is.
+      expect: { poll: { timeout: price.test / 2 } },
       globalSetup: price.setup ? [price.setup] : [],
     },
   }

@@ -9,6 +9,7 @@ import { openDatabase, type Database } from '../../server/db/db.ts'
 import { silentLog, type Log } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 
 let db: TestDatabase
 let other: Database
@@ -42,6 +43,7 @@ beforeAll(async () => {
     onForeign: (reason) => passedOver.push(reason),
   })
   await writer.start(() => undefined)
+  await untilWriter(writer)
   other = await openDatabase({ database: db.config })
   follower = createWalSource({ database: other, clock: fast, random: systemRandom, log: silentLog, news })
   await follower.start(() => wakeFollower())

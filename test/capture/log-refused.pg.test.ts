@@ -1,6 +1,6 @@
 // The commits are there and the slot is read, and the log cannot be written.
 import pg from 'pg'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createWalSource } from '../../server/capture/capture.ts'
@@ -8,6 +8,7 @@ import type { ChangeSource } from '../../server/capture/change-source.ts'
 import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 
 let db: TestDatabase
 let world: World
@@ -25,23 +26,19 @@ beforeEach(async () => {
   db = await createTestDatabase({ kind: 'postgres' })
   world = await createWorld(db.database.pool)
   lines.length = 0
-  const log = { ...silentLog, error: (message: string, details?: object) => void lines.push({ message, ...details }) }
-  troubles = new Troubles(systemClock, log)
-  source = createWalSource({ database: db.database, clock: fast, random: systemRandom, log, troubles })
-  await source.start(() => undefined)
-  // It starts before the triggers are off when it finds a table locked, as autovacuum may have it.
-  await vi.waitUntil(
-    async () => {
-      const { rows } = await pool().query<{ capture: string }>('select capture from sync.settings')
-      return rows[0]?.capture === 'wal'
-    },
-    { timeout: 60_000 },
-  )
 })
 afterEach(async () => {
   await source.stop()
   await db.close()
 })
+
+async function start(clock: Clock): Promise<void> {
+  const log = { ...silentLog, error: (message: string, details?: object) => void lines.push({ message, ...details }) }
+  troubles = new Troubles(systemClock, log)
+  source = createWalSource({ database: db.database, clock, random: systemRandom, log, troubles })
+  await source.start(() => undefined)
+  await untilWriter(source)
+}
 
 const pool = () => db.database.pool
 const addTask = () =>
@@ -55,6 +52,7 @@ test.for([
   ['there is no room for it', '53100', 'storage_full'],
   ['its writer may not', '42501', 'capture_unavailable'],
 ])('while %s, capture is in trouble and says why, until something has been logged', async ([, state, code]) => {
+  await start(systemClock)
   await pool().query(
     `create function refuse() returns trigger language plpgsql as $$ begin raise exception 'refused' using errcode = '${state}'; end $$`,
   )
@@ -84,6 +82,7 @@ test.for([
 })
 
 test('while somebody locks it, capture says who, and how to end it', async () => {
+  await start(fast)
   const holder = new pg.Client({ connectionString: db.url })
   await holder.connect()
   await holder.query('begin')

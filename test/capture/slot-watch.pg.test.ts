@@ -7,6 +7,7 @@ import type { ChangeSource } from '../../server/capture/change-source.ts'
 import { SlotWatch } from '../../server/capture/wal/slot-watch.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 
 /** On which a writer gives no sign of life by itself: the test gives them. */
@@ -24,6 +25,7 @@ beforeEach(async () => {
   db = await createTestDatabase({ kind: 'postgres' })
   writer = createWalSource({ database: db.database, clock: noBeats, random: systemRandom, log: silentLog })
   await writer.start(() => undefined)
+  await untilWriter(writer)
   clock = new ManualClock()
   watch = new SlotWatch({ pool: db.database.pool, clock, log: silentLog })
 })

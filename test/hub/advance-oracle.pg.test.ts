@@ -12,6 +12,7 @@ import { createHub, type Hub } from '../../server/hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { killLogWriter } from './kill-log-writer.ts'
 import { runOracle, seedsOf } from './oracle-run.ts'
 
@@ -37,6 +38,7 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
           ? createTriggerSource(options)
           : createWalSource({ ...options, ...openKeys, random: systemRandom })
       await source.start(() => undefined)
+      if (capture !== 'trigger' && server === 0) await untilWriter(source)
       sources.push(source)
       feeds.push(createSqlFeed({ database: db.database, source, catalog }))
     }
@@ -92,8 +94,10 @@ describe('capture by wal, on two servers', () => {
   test.each(seedsOf(2))(
     'every reader and every session of both hubs goes on at the other server when the writer of the log is killed (seed %i)',
     async (seed) => {
-      const servers = [await startServer(), await startServer()] as const
-      const [writer, follower] = servers
+      const writer = await startServer()
+      await untilWriter(writer.source)
+      const follower = await startServer()
+      const servers = [writer, follower]
       const { readings, quickSteps } = await runOracle({
         database: db.database,
         url: db.url ?? '',

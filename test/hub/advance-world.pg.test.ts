@@ -9,6 +9,7 @@ import { createHub, type Hub } from '../../server/hub/hub.ts'
 import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { seedsOf } from './oracle-run.ts'
 import { recordHistory } from './world-history.ts'
 import { runWorld } from './world-run.ts'
@@ -34,6 +35,7 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
       const feed = createSqlFeed({ database: db.database, source, catalog })
       const hub = createHub({ ...options, feed, source })
       await hub.start()
+      if (capture !== 'trigger' && server === 0) await untilWriter(source)
       servers.push({ hub, feed })
     }
   })

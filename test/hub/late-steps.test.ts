@@ -1,6 +1,6 @@
 // Races between the live loop and single sessions, each as one fixed history. The property test next door found them,
 // one of them only in 25,000 runs.
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
@@ -354,7 +354,7 @@ test('a step that is too big to read lets every session look at its token', asyn
   expect(clients.map(({ credentialsAsked }) => credentialsAsked)).toEqual([0, 0])
   feed.maxKeys = 0
   feed.commit({ puts: [stored('tasks', 'a', 1)] })
-  await vi.waitFor(() => expect(clients.map(({ credentialsAsked }) => credentialsAsked > 0)).toEqual([true, true]))
+  await expect.poll(() => clients.map(({ credentialsAsked }) => credentialsAsked > 0)).toEqual([true, true])
 })
 
 test('a step that was read from a position that has been replaced meanwhile sets no position', async () => {

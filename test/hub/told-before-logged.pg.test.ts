@@ -15,6 +15,7 @@ import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, type Fixture } from '../support/fixtures.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { FrameLog } from './frame-log.ts'
 import { killLogWriter } from './kill-log-writer.ts'
 
@@ -47,7 +48,9 @@ beforeAll(async () => {
 beforeEach(async () => {
   it = await seedFixture(db.database.pool)
   principal = await seedDevice(db.database.pool, { organizationId: it.organizationId, kind: 'user', id: it.memberId })
-  servers = [await startServer(), await startServer()]
+  servers = [await startServer()]
+  await untilWriter(server(0).source)
+  servers.push(await startServer())
 })
 afterEach(async () => {
   await release()

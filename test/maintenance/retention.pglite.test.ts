@@ -47,8 +47,7 @@ const left = async (table: string): Promise<number> =>
     (await query(`select count(*)::int as n from ${table} where organization_id = $1`, [world.organization]))[0]?.['n'],
   )
 
-const metric = (days: number, value = 1, organization: string | null = world.organization) =>
-  add('system_metrics', { organization_id: organization, metric_name: 'db.pool.used', value, occurred_at: ago(days) })
+const metric = (at: Date, value = 1) => add('system_metrics', { metric_name: 'db.pool.used', value, occurred_at: at })
 const failure = (days: number, more: SqlRow = {}) =>
   add('error_logs', { code: 500, category: 'test', message: 'm', occurred_at: ago(days), ...more })
 
@@ -123,7 +122,7 @@ describe('each policy', () => {
 
   test('is set for integration events and metrics by a number of days', async () => {
     for (const days of [29, 31, 91]) {
-      await metric(days)
+      await metric(ago(days))
       await failure(days)
       await add('integration_events', { provider: 'github', event_type: 'push', occurred_at: ago(days) })
     }
@@ -234,7 +233,8 @@ describe('what is summed up', () => {
   })
 
   test('has the true percentile of each hour and day', async () => {
-    for (let value = 1; value <= 100; value++) await metric(100, value)
+    const at = ago(100)
+    for (let value = 1; value <= 100; value++) await metric(at, value)
     await retain()
     const rollups = await query(
       'select bucket, sample_count::int as n, min, max, avg, p95 from system_metric_rollups where organization_id = $1 order by bucket',

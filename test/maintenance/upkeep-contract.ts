@@ -42,10 +42,13 @@ export function describeUpkeep(kind: 'embedded' | 'postgres'): void {
       await query(slow.replace('Jekyll', 'Utterson'))
       await statistics.write(statements.take())
       const { slowest, tables, unusedIndexes } = await reportStatements(database.pool, { seconds: 120, limit: 500 })
-      const [worst] = slowest
+      // What else is slow is the machine's to say.
+      const longest = slowest.map(({ maxMs }) => maxMs)
+      expect(longest).toEqual(longest.toSorted((a, b) => b - a))
+      const statement =
+        'select name, pg_sleep($1) from projects right join (values ($2)) v(secret) on name = secret limit $3'
+      const worst = slowest.find((one) => one.statement === statement)
       expect(worst).toMatchObject({
-        statement:
-          'select name, pg_sleep($1) from projects right join (values ($2)) v(secret) on name = secret limit $3',
         calls: 2,
         slow: 2,
         errors: 0,
@@ -53,7 +56,7 @@ export function describeUpkeep(kind: 'embedded' | 'postgres'): void {
       expect(worst?.averageMs).toBeGreaterThan(240)
       expect(worst?.p95Ms).toBeGreaterThan(240)
       expect(JSON.stringify(worst?.plan)).toMatch(/"Plan".*"Node Type"/)
-      const failed = slowest.find(({ statement }) => statement.includes('nowhere'))
+      const failed = slowest.find((one) => one.statement.includes('nowhere'))
       expect(failed).toMatchObject({
         statement: 'select * from nowhere where secret = $1',
         calls: 1,

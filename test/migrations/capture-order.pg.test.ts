@@ -15,7 +15,7 @@ afterAll(() => db.close())
 test('a reader never sees a commit before one of a lower seq, while fifty write at once', async () => {
   const writers = 50
   const commits = 10
-  const pool = new pg.Pool({ connectionString: db.url, max: writers })
+  const pool = new pg.Pool({ connectionString: db.url, max: writers, idleTimeoutMillis: 0 })
   let writing = true
   const write = async () => {
     for (let n = 0; n < commits; n++) {

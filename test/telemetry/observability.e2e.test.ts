@@ -73,6 +73,8 @@ beforeAll(async () => {
   await until(async () => (await value('tidewire_commit_to_ack_seconds_count')) > 0)
   await until(async () => (await value('tidewire_commit_to_hub_seconds_count')) > 0)
   await until(async () => (await value('tidewire_open_conflicts')) === 1)
+  // The writer has come back.
+  await until(async () => (await value('tidewire_sessions{state="live"}')) === 2)
   metrics = await (await fetch(`${home.url}/metrics`)).text()
   await Promise.all([writer.close(), reader.close()])
   await home.close()
