@@ -111,6 +111,36 @@ test('what the writer has in memory is what is in the log, from the first commit
   expect(compared).toBe(before + 1)
 })
 
+test('triggers that somebody woke or disabled are set again at a look, those of a busy table at a later one', async () => {
+  const triggers = async (): Promise<unknown> =>
+    (
+      await pool().query(
+        `select tgrelid::regclass::text as table, tgname::text as name, tgenabled as enabled from pg_trigger
+         where tgname ~ '^(capture_|tell_origin$)' and tgrelid in ('tasks'::regclass, 'plans'::regclass) order by 1, 2`,
+      )
+    ).rows
+  const atFirst = await triggers()
+  await pool().query('alter table tasks enable trigger user; alter table plans disable trigger tell_origin')
+  const altered = await triggers()
+  expect(altered).not.toEqual(atFirst)
+  await withClient(async (client) => {
+    await client.query('begin')
+    await addTask(client)
+    expect(await source.inspect?.()).toBe(true)
+    await client.query('commit')
+  })
+  expect(await triggers()).not.toEqual(altered)
+  expect(await triggers()).not.toEqual(atFirst)
+  expect(await source.inspect?.()).toBe(true)
+  expect(await triggers()).toEqual(atFirst)
+  await newChanges()
+  await withClient(async (client) => {
+    await client.query(`select set_config('app.user_id', $1, false)`, [world.user])
+    await insert(client, 'plans', { organization_id: world.organization, project_id: world.project, title: 'T' })
+  })
+  expect(await newChanges()).toMatchObject([{ table_name: 'plans', actor_user_id: world.user }])
+})
+
 test('of two log writers the one that lost the slot is refused when it wakes, and what both log is logged once', async () => {
   const slot = String((await pool().query('select slot_name from sync_capture')).rows[0].slot_name)
   const at = Number((await pool().query('select last_seq::text from sync_capture')).rows[0].last_seq) + 1

@@ -9,6 +9,7 @@ import { captureNames } from './capture-names.ts'
 import type { ForeignReason } from './commit-assembler.ts'
 import type { LogProgress } from './log-progress.ts'
 import { openLogStream, type LogStream } from './log-stream.ts'
+import { restTriggers } from './resting-triggers.ts'
 import { blockedTrouble, SetupWatch } from './setup-watch.ts'
 import type { SlotWatch } from './slot-watch.ts'
 import { UnreadableStream } from './unreadable-stream.ts'
@@ -119,17 +120,21 @@ export class LogRole {
 
   /**
    * False: a table is not published as it was, so that changes may be missed. Who writes the log ends its stream then,
-   * and the next one is set up anew; who follows says so until that has been done.
+   * and the next one is set up anew; who follows says so until that has been done. Who writes also lets triggers rest
+   * that somebody has woken.
    */
   async inspect(): Promise<boolean> {
-    const { pool, troubles } = this.#options
+    const { pool, log, troubles } = this.#options
     const values = [(this.#publication ??= await this.#publicationName())]
     const { rows } = await pool.query<{ name: string }>({ name: 'distorted', text: distortedSql, values })
     if (rows.length > 0 && this.stream) await this.stream.close()
     else if (rows.length > 0) troubles.report('capture', distorted(rows.map(({ name }) => name)))
     else if (this.#sawDistorted) troubles.report('capture', undefined)
     this.#sawDistorted = rows.length > 0
-    return rows.length === 0
+    if (rows.length > 0) return false
+    const set = this.stream ? await restTriggers(pool, this.#publication) : []
+    if (set.length > 0) log.info('Triggers of tables that are captured from the WAL rest again', { tables: set })
+    return true
   }
 
   async #publicationName(): Promise<string> {
