@@ -47,7 +47,7 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
     await stage.expectEqual(clients)
     expect(await epoch()).not.toEqual(before)
     expect(loads()).toBe(0)
-    expect(await health.end('timeout', 'slot')).toEqual(['database_unreachable'])
+    expect(await health.end('the slot is taken anew', 'another epoch begins')).toEqual(['database_unreachable'])
   })
 
   test.for(['lives through it', 'is down meanwhile'] as const)(
@@ -94,7 +94,7 @@ describe.skipIf(!hasOwnCluster)('a database restored from an older copy of itsel
       await expectOnce(stage, new Set([`Acknowledged ${name}`, `Offline ${name}`]))
       await expectLoggedOnce(stage)
       const told = server === 'is down meanwhile' ? '0' : 'database_unreachable'
-      expect(await health.end('timeout', 'slot')).toEqual([told])
+      expect(await health.end('the slot is taken anew', 'another epoch begins')).toEqual([told])
       if (server === 'lives through it') expect(stage.server.pid).toBe(pid)
     },
   )

@@ -54,7 +54,7 @@ describe.skipIf(!hasOwnCluster || !canMount)('a database without room', () => {
     disk.free()
     await waiting.$write.wait('synced')
     // Whoever cannot write the log opens the slot anew, again and again.
-    expect(await health.end('pool', 'slot')).toEqual(['storage_full'])
+    expect(await health.end('requests wait for a connection', 'the slot is taken anew')).toEqual(['storage_full'])
     for (const tide of clients) tide.connect()
     await Promise.all(clients.map((tide) => untilStatus(tide, isCurrent)))
     await Promise.all(writers.map((writer) => writer.oneMore()))

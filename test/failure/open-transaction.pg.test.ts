@@ -3,8 +3,9 @@ import type { Client } from '@tidewire/client'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
+import type { Readiness } from './health-record.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
-import { openStage, type Readiness, type Stage } from './stage.ts'
+import { openStage, type Stage } from './stage.ts'
 import { addTask, expectOnce, keepWriting } from './writers.ts'
 
 describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
@@ -138,7 +139,7 @@ describe.skipIf(!hasOwnCluster)('a transaction that is left open', () => {
     await idle.end()
     await Promise.all(written.map(({ $write }) => $write.wait('synced')))
     // They wait for a connection, as the lock lets them.
-    expect(await health.end('pool')).toEqual([])
+    expect(await health.end('requests wait for a connection')).toEqual([])
     await stage.expectEqual(clients)
   })
 

@@ -3,6 +3,7 @@ import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Cluster } from '../../scripts/postgres-cluster.ts'
 import { countLoads } from './count-loads.ts'
+import type { Cause } from './health-record.ts'
 import { hasOwnCluster, openCluster } from './own-cluster.ts'
 import { openPatience, type Patience } from './patience.ts'
 import { expectLoggedOnce, isCurrent, isStale, openStage, untilStatus, type Stage } from './stage.ts'
@@ -33,10 +34,12 @@ describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
     }
   }
 
-  /** What health says of a story, and how often channels were loaded in it. */
-  function beginWatch(): () => Promise<{ readonly said: readonly string[]; readonly loads: number }> {
+  /** What health says of a story beside what comes of these causes, and how often channels were loaded in it. */
+  function beginWatch(
+    ...made: readonly Cause[]
+  ): () => Promise<{ readonly said: readonly string[]; readonly loads: number }> {
     const [loads, health] = [countLoads(clients), stage.watchHealth()]
-    return async () => ({ said: await health.end('timeout', 'slot'), loads: loads() })
+    return async () => ({ said: await health.end('the slot is taken anew', ...made), loads: loads() })
   }
   const onlyGone = { said: ['0'], loads: 0 }
 
@@ -77,7 +80,7 @@ describe.skipIf(!hasOwnCluster)('a server killed with SIGKILL', () => {
   })
 
   test('with a slot that has forgotten the confirmation: Postgres sends it again, and it is logged once', async () => {
-    const watched = beginWatch()
+    const watched = beginWatch('another epoch begins')
     const seq = await logged(await addTask(stage, 'Not confirmed'))
     await stage.server.crash()
     // A slot is written to the disk at checkpoints: a crash takes its position back.

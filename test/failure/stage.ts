@@ -7,17 +7,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect, shippedSchema, type Client } from '@tidewire/client'
 import pg from 'pg'
-import { expect, onTestFailed } from 'vitest'
+import { expect } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
 import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { seedDemo } from '../../server/demo/demo.ts'
-import type { HealthCheck } from '../../server/telemetry/health.ts'
 import { clonePostgresTemplate } from '../support/database.ts'
 import { ofDatabase, ofReplica, toPlainRow, type PlainRow } from '../support/plain-row.ts'
 import { administer, dropDatabase } from '../support/postgres-admin.ts'
 import { postgresUrl } from '../support/services.ts'
-import { startServerProcess, type LogLine, type ServerProcess } from '../support/server-process.ts'
+import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
+import { askReady, ownConnection, recordHealth, type HealthRecord, type Readiness } from './health-record.ts'
 
 export interface StageOptions {
   /** Administration URL of the cluster; without it, the one all tests share. */
@@ -58,45 +58,6 @@ export interface Stage extends AsyncDisposable {
    */
   expectEqual(clients: readonly Client[]): Promise<void>
 }
-
-export interface Readiness {
-  readonly status: number
-  readonly body: {
-    readonly ready?: boolean
-    readonly checks?: readonly Pick<HealthCheck, 'name' | 'ok' | 'value' | 'limit' | 'detail'>[]
-    readonly troubles?: readonly { readonly part: string; readonly code: string; readonly remedy: string }[]
-  }
-}
-
-/** What a server said of itself while something happened to it. */
-export interface HealthRecord {
-  /**
-   * Every answer that differs from the one before it: its status, then the codes of its troubles and the names of parts
-   * that are not well.
-   */
-  readonly said: readonly string[]
-  /** Waits for an answer with this word in it, from the beginning of the record. */
-  until(word: string): Promise<void>
-  /**
-   * Waits until all is well, then ends. Answers every word that was said of troubles and parts that were not well, each
-   * once; a 503 only where it came without any. Left out are words of `passing`, which the story makes true for a
-   * moment that may fall between two answers: `slot` while nobody reads it, `timeout` while the log lags behind a
-   * snapshot. Where the test fails it tells what was said in full.
-   */
-  end(...passing: readonly string[]): Promise<readonly string[]>
-}
-
-/** What a database that does not answer in time leaves unknown, so that it says nothing of these parts. */
-const unknowable: ReadonlySet<string> = new Set(['capture', 'retention'])
-/** How late the database answers is a matter of the machine; where it is really gone there is a trouble with a code. */
-const late = 'database'
-/**
- * So is that it has left the reader of the slot without an answer for so long that this one opened the stream anew: the
- * log says so.
- */
-const stalling = ['slot', 'timeout'] as const
-const isStall = ({ msg, error }: LogLine): boolean =>
-  msg === 'The stream of changes ended; opening it again' && /has not answered|is cut off/.test(String(error))
 
 /** By their names in the SDK. */
 const followed = ['tasks', 'plans', 'taskDependencies', 'projects'] as const
@@ -189,12 +150,6 @@ async function seed(
   }
 }
 
-/**
- * Each question has a connection of its own. One that is kept the server closes after some silence, and a question that
- * is sent at that moment fails, though nobody was unwell.
- */
-const ownConnection = { headers: { connection: 'close' } } as const
-
 async function readMetrics(url: string): Promise<readonly string[]> {
   const answer = await fetch(`${url}/metrics`, ownConnection)
   return (await answer.text()).split('\n')
@@ -222,82 +177,6 @@ function watchMetrics(url: string, names: readonly string[]): () => Promise<read
     stopped = true
     await running
     return most
-  }
-}
-
-async function askReady(url: string): Promise<Readiness> {
-  try {
-    const answer = await fetch(`${url}/ready`, { ...ownConnection, signal: AbortSignal.timeout(10_000) })
-    return { status: answer.status, body: (await answer.json()) as Readiness['body'] }
-  } catch {
-    return { status: 0, body: {} }
-  }
-}
-
-/** The status of an answer, the codes of its troubles, and the names of parts that are not well. */
-function wordsOf({ status, body: { checks = [], troubles = [] } }: Readiness): readonly string[] {
-  const unwell = checks.filter(({ ok, name, value }) => !ok && !(value === null && unknowable.has(name)))
-  return [String(status), ...troubles.map(({ code }) => code), ...unwell.map(({ name }) => name)]
-}
-
-/** What was said of each word. */
-function detailsOf({ body: { checks = [], troubles = [] } }: Readiness): readonly (readonly [string, string])[] {
-  return [
-    ...troubles.map(({ code, part, remedy }) => [code, `${part}: ${remedy}`] as const),
-    ...checks.filter(({ ok }) => !ok).map(({ name, detail }) => [name, detail] as const),
-  ]
-}
-
-function tellWhy(details: ReadonlyMap<string, string>, lines: readonly LogLine[]): void {
-  const errors = lines.filter(({ level }) => level === 50).map((line) => JSON.stringify(line).slice(0, 500))
-  const words = [...details].map(([word, detail]) => `${word}: ${detail}`)
-  process.stderr.write(`What health said: ${[...words, ...errors].join('\n  ')}\n`)
-}
-
-function recordHealth({ url, log }: Pick<ServerProcess, 'url' | 'log'>): HealthRecord {
-  const since = log.length
-  const said: string[] = []
-  const details = new Map<string, string>()
-  let [stopped, answers] = [false, 0]
-  const heard = new Set<() => void>()
-  const run = async (): Promise<void> => {
-    while (!stopped) {
-      const readiness = await askReady(url)
-      for (const [word, detail] of detailsOf(readiness)) if (!details.has(word)) details.set(word, detail)
-      const words = wordsOf(readiness).join(' ')
-      if (said.at(-1) !== words) said.push(words)
-      answers++
-      for (const look of heard) look()
-      await new Promise((resolve) => setTimeout(resolve, 30))
-    }
-  }
-  const running = run()
-  const when = async (fits: () => boolean): Promise<void> => {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const look = (): void => {
-      if (fits()) resolve()
-    }
-    heard.add(look)
-    look()
-    await promise.finally(() => heard.delete(look))
-  }
-  return {
-    said,
-    until: (word) => when(() => said.some((words) => words.split(' ').includes(word))),
-    async end(...passing) {
-      const before = answers
-      await when(() => answers > before + 1 && said.at(-1) === '200')
-      stopped = true
-      await running
-      const meant = said.flatMap((words) => {
-        const [status = '', ...reasons] = words.split(' ')
-        return reasons.length > 0 || status === '200' ? reasons : [status]
-      })
-      const lines = log.slice(since)
-      onTestFailed(() => tellWhy(details, lines))
-      const ofTheMachine = lines.some(isStall) ? [late, ...stalling] : [late]
-      return [...new Set(meant)].filter((word) => !ofTheMachine.includes(word) && !passing.includes(word)).toSorted()
-    },
   }
 }
 
