@@ -105,6 +105,23 @@ test('only so many pages are read ahead as may lie around', async () => {
   expect(asked).toHaveLength(16)
 })
 
+test('no more bootstraps are read at a time than may be, however many begin', async () => {
+  const { feed } = countingFeed()
+  let [reading, most] = [0, 0]
+  const page: Feed['page'] = async (request) => {
+    most = Math.max(most, ++reading)
+    await Promise.resolve()
+    reading--
+    return feed.page(request)
+  }
+  const pages = new Pages({ ...feed, page }, new VirtualClock(), limits)
+  const begun = Array.from({ length: 20 }, (_, n) =>
+    pages.get({ epoch: 'e', spec, subscription: String(n), after: null }, {}),
+  )
+  await Promise.all(begun)
+  expect([most, pages.reads]).toEqual([limits.concurrentPages, 20])
+})
+
 test('a big page is deflated, and holds the same rows', async () => {
   const descriptor = loadCatalog().synced.get('tasks')?.descriptor
   if (!descriptor) throw new Error('no tasks')

@@ -8,6 +8,7 @@ import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { openDatabase } from '../../server/db/db.ts'
 import { applyRetention, ensurePartitions, startMaintenance } from '../../server/maintenance/maintenance.ts'
 import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
+import { createWorld, insert } from '../migrations/rows.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 
@@ -36,6 +37,44 @@ test('of several servers one deletes, and the others leave it at that', async ()
   expect(reports.map(({ status }) => status).toSorted()).toEqual(['completed', 'skipped', 'skipped'])
   expect(reports.find(({ status }) => status === 'completed')?.tables).toEqual({ error_logs: 20_000 })
   expect((await pool.query('select sum(count)::int as n from error_log_summaries')).rows).toEqual([{ n: 20_000 }])
+})
+
+test('who adds to a log waits for no reader of a month that is to go: its rows go, and the month the next time', async () => {
+  await using db = await createTestDatabase({ kind: 'postgres' })
+  await db.database.migrate()
+  const { pool } = db.database
+  const { organization } = await createWorld(pool)
+  const addAudit = (days: number) =>
+    insert(pool, 'tool_audit_logs', {
+      ...{ organization_id: organization, tool_name: 't', operation: 'use', allowed: true },
+      occurred_at: new Date(Date.now() - days * 86_400_000),
+    })
+  await addAudit(800)
+  await pool.query(
+    `insert into error_logs (code, category, message, occurred_at) values (500, 'test', 'm', now() - interval '400 days')`,
+  )
+  await pool.query('select sync.ensure_partitions(1)')
+  const months = async (): Promise<unknown> =>
+    (
+      await pool.query(
+        `select count(*)::integer as count from pg_inherits i join pg_class c on c.oid = i.inhrelid
+         where i.inhparent in ('tool_audit_logs'::regclass, 'error_logs'::regclass) and c.relname ~ '_y[0-9]{4}m[0-9]{2}$'`,
+      )
+    ).rows[0].count
+  const before = Number(await months())
+  const reader = await pool.connect()
+  await reader.query('begin; select from tool_audit_logs; select from error_logs')
+  let running = true
+  const retention = applyRetention(options(pool)).finally(() => (running = false))
+  let added = 0
+  while (running) await addAudit(0).then(() => added++)
+  expect(await retention).toMatchObject({ status: 'completed', tables: { tool_audit_logs: 1, error_logs: 1 } })
+  expect(await months()).toBe(before)
+  await reader.query('commit')
+  reader.release()
+  await applyRetention(options(pool))
+  expect(await months()).toBe(before - 2)
+  expect((await pool.query('select count(*)::integer as count from tool_audit_logs')).rows).toEqual([{ count: added }])
 })
 
 test('at 02:00 of each night one of three servers does it, two of which come at once and one late', async () => {
