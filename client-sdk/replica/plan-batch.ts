@@ -7,10 +7,11 @@ import { rowId as idOf, type Row } from '../../protocol/rows/row.ts'
 import { conflictTable } from '../conflict/conflict.ts'
 import { tableOf } from '../store/holding.ts'
 import type { Purge, ReplicaStore, StoreCommit, SubscriptionRecord, Swap } from '../store/store.ts'
-import { imagesAfterPurge, imagesAfterSwap } from './image-moves.ts'
+import { imagesAfterOutdated, imagesAfterPurge, imagesAfterSwap } from './image-moves.ts'
 import { keepUntilHeld } from './keep-until-held.ts'
 import type { Mirror } from './mirror.ts'
 import { noteColumns } from './note-columns.ts'
+import { outdatedBy } from './outdated.ts'
 import { endIfOver, planSettled, settledWith } from './plan-outcomes.ts'
 import { ofSameKey, purgesOfLeft } from './plan-subscription.ts'
 import type { ReceivedBatch } from './received.ts'
@@ -38,10 +39,9 @@ export async function planBatch(
   const swaps = swapsOf(mirror, batch)
   const dropped = batch.leaves.filter(({ revoked }) => revoked).flatMap(({ channel }) => recordsOf(mirror, channel))
   const replaced = replacedBy(mirror, swaps)
-  const purges = [
-    ...purgesOf(mirror, batch, dropped),
-    ...purgesOfLeft(replaced, keptBy(mirror, swaps, [...dropped, ...replaced])),
-  ]
+  const kept = keptBy(mirror, swaps, [...dropped, ...replaced])
+  const purges = [...purgesOf(mirror, batch, dropped), ...purgesOfLeft(replaced, kept)]
+  const outdated = await outdatedBy(mirror, store, batch, swaps, kept)
   const resets = batch.resets.filter((table) => mirror.tables.has(table))
 
   if (swaps.length > 0) await imagesAfterSwap(step, mirror, store, swaps)
@@ -49,6 +49,7 @@ export async function planBatch(
     for (const [rowId] of mirror.states.of(table)) step.setImage({ table, rowId }, null)
   }
   if (purges.length > 0) await imagesAfterPurge(step, mirror, store, purges)
+  if (outdated.length > 0) await imagesAfterOutdated(step, mirror, store, outdated)
   noteColumns(step, mirror, batch.blocks)
   for (const block of batch.blocks) bulk.addBlock(step, block)
   for (const { table, ids } of batch.deletes) bulk.addDeletes(step, table, ids)
@@ -63,13 +64,14 @@ export async function planBatch(
   endSettledConflicts(step, mirror, bulk)
   step.setMeta({ cursor: { epoch: cursor.epoch, seq: toSeq(batch.to) } })
   for (const { subscription } of swaps) bulk.readAnew(subscription.tables)
-  if (purges.length > 0) bulk.readAnew()
+  if (purges.length + outdated.length > 0) bulk.readAnew()
   if (resets.length > 0) bulk.readAnew(resets)
   return bulk.parts({
     ...(swaps.length > 0 ? { swaps } : {}),
     ...(dropped.length > 0 ? { unstage: dropped.map(({ subscription }) => subscription.id) } : {}),
     ...(resets.length > 0 ? { resets } : {}),
     ...(purges.length > 0 ? { purges } : {}),
+    ...(outdated.length > 0 ? { outdated } : {}),
   })
 }
 

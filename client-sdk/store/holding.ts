@@ -63,6 +63,13 @@ export function hangs({ scope }: TableDescriptor): boolean {
   return scope.kind === 'via' || scope.kind === 'conflict_home'
 }
 
+/** The tables whose rows can hang under rows of this one, and come from the server. */
+export function hangingUnder(tables: Tables, parent: string): readonly TableDescriptor[] {
+  return [...tables.values()].filter(
+    ({ scope, direction }) => direction !== 'up' && parentNames(tables, scope).includes(parent),
+  )
+}
+
 /**
  * The tables whose rows decide who reaches rows of this one: what these hang under and who they are shared with, all
  * the way up.

@@ -1,3 +1,4 @@
+import type { Subscription } from '../../protocol/messages/subscription.ts'
 import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { rowId, type Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
@@ -5,8 +6,11 @@ import {
   compileHolds,
   compileMayReach,
   compileReach,
+  hangingUnder,
   hangs,
   names,
+  parentOf,
+  subChannels,
   tableOf,
   tablesOf,
   type Here,
@@ -111,6 +115,7 @@ class MemoryStore {
     for (const swap of commit.swaps ?? []) this.#swap(swap)
     for (const table of commit.resets ?? []) this.table(table).clear()
     for (const purge of commit.purges ?? []) this.#purge(purge)
+    for (const { table, ids, held } of commit.outdated ?? []) this.#dropUnder(table, ids, held, held)
     for (const block of prepared.blocks) this.table(block.table.name).putBlock(block)
     for (const { table, upserts, deletes } of commit.rows ?? []) {
       const data = this.table(table)
@@ -146,8 +151,36 @@ class MemoryStore {
       return { table: table.name, ids: this.#select(table.name, (row) => reached(row) && !held(row)) }
     })
     for (const { table, ids } of going) this.#delete(table, ids)
-    for (const block of this.#staging.get(subscription.id)?.blocks ?? []) this.table(block.table.name).putBlock(block)
+    const staged = this.#staging.get(subscription.id)?.blocks ?? []
+    for (const parent of new Set(subChannels(this.tables).values())) {
+      const ids = staged.filter(({ table }) => table.name === parent).flatMap(({ rows }) => rows.map(rowId))
+      this.#dropUnder(parent, ids, [subscription], others)
+    }
+    for (const block of staged) this.table(block.table.name).putBlock(block)
     this.#staging.delete(subscription.id)
+  }
+
+  /** Rows of tables that one of `naming` names, which hang under these, and that none of `held` holds. */
+  #dropUnder(
+    parent: string,
+    ids: readonly string[],
+    naming: readonly Subscription[],
+    held: readonly Subscription[],
+  ): void {
+    if (ids.length === 0) return
+    const parents = subChannels(this.tables)
+    const above = new Set<string | undefined>(ids)
+    const going = hangingUnder(this.tables, parent)
+      .filter((table) => naming.some((subscription) => names(subscription, table)))
+      .map((table) => {
+        const holds = compileHolds(this.tables, table, held, this.#here)
+        const hangs = (row: Row): boolean => {
+          const ref = parentOf(this.tables, parents, table, row)
+          return ref?.table.name === parent && above.has(ref.id)
+        }
+        return { table: table.name, ids: this.#select(table.name, (row) => hangs(row) && !holds(row)) }
+      })
+    for (const { table, ids } of going) this.#delete(table, ids)
   }
 
   /** Parents go before their children, so that children of a parent that went are seen to have none. */

@@ -2,11 +2,11 @@ import { isSubChannel } from '../../protocol/rows/channel.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
 import type { TableDescriptor } from '../../protocol/rows/table.ts'
 import type { Subscription } from '../../protocol/messages/subscription.ts'
-import { hangs, leavesOutParent, leavesOutDeciding, names, type Tables } from './holding.ts'
+import { hangingUnder, hangs, leavesOutParent, leavesOutDeciding, names, type Tables } from './holding.ts'
 import { identifier } from './pglite-ddl.ts'
 import type { Executor } from './pglite-like.ts'
-import { channelSql, isReached, isUntold, type ChannelSql } from './pglite-reach.ts'
-import type { Purge, Swap } from './store.ts'
+import { channelSql, isReached, isUnder, isUntold, type ChannelSql } from './pglite-reach.ts'
+import type { Outdated, Purge, Swap } from './store.ts'
 
 /** The rules of `holding.ts` as SQL. Alias of the row in question. */
 const self = 'held'
@@ -21,9 +21,37 @@ export async function dropHeld(database: Executor, tables: Tables, { subscriptio
       const reached = mayReach(tables, table, subscription, params)
       return deleteSql(table, `${reached} and not ${heldByAny(tables, table, others, params)}`)
     })
+  await runAtOnce(database, deletes, params)
+}
+
+async function isEmpty(database: Executor, { name }: TableDescriptor): Promise<boolean> {
+  const { rows } = await database.query(`select 1 from public.${identifier(name)} limit 1`)
+  return rows.length === 0
+}
+
+async function runAtOnce(database: Executor, deletes: readonly string[], params: unknown[]): Promise<void> {
   if (deletes.length === 0) return
   const steps = deletes.map((text, number) => `d${number} as (${text})`)
   await database.query(`with ${steps.join(', ')} select 1`, params)
+}
+
+/** Rows of tables that one of `naming` names, which hang under these, and that none of `held` holds. */
+export async function dropUnder(
+  database: Executor,
+  tables: Tables,
+  { table: parent, ids, held }: Outdated,
+  naming = held,
+): Promise<void> {
+  if (ids.length === 0) return
+  const children: TableDescriptor[] = []
+  for (const table of hangingUnder(tables, parent))
+    if (naming.some((one) => names(one, table)) && !(await isEmpty(database, table))) children.push(table)
+  const params: unknown[] = [ids]
+  const deletes = children.map((table) => {
+    const under = isUnder(tables, table, parent, self, '$1::uuid[]')
+    return deleteSql(table, `${under} and not ${heldByAny(tables, table, held, params)}`)
+  })
+  await runAtOnce(database, deletes, params)
 }
 
 /** Parents go before their children, so that children of a parent that went are seen to have none. */

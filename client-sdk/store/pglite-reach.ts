@@ -86,6 +86,15 @@ function parentsOf({ tables }: ChannelSql, table: TableDescriptor, alias: string
   })
 }
 
+/** The row hangs under one of these rows of a table that others hang under; `ids` is an array of uuids in SQL. */
+export function isUnder(tables: Tables, table: TableDescriptor, parent: string, alias: string, ids: string): string {
+  const { scope } = table
+  if (scope.kind === 'via') return `${columnOf(table, alias, scope.column)} = any(${ids})`
+  const kinds = [...subChannels(tables)].filter(([, name]) => name === parent).map(([kind]) => kind)
+  const names = kinds.map((kind) => `select '${kind}/' || id from unnest(${ids}) as id`)
+  return `${channelOf(table, alias) ?? 'null'} in (${names.join(' union all ')})`
+}
+
 /** Undefined: the channel is nobody's that rows of this table are shared with. */
 function isGuest(
   from: ChannelSql,

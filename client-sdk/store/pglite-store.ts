@@ -1,13 +1,14 @@
 import { TideError } from '../../protocol/error.ts'
+import { blockIds } from '../../protocol/rows/block-codec.ts'
 import type { PackedBlock } from '../../protocol/rows/block.ts'
 import type { Query } from '../../protocol/rows/filter.ts'
 import type { Row } from '../../protocol/rows/row.ts'
 import type { Schema } from '../../protocol/rows/table.ts'
 import { invariant } from '../../lib/invariant.ts'
 import { CommitQueue } from './commit-queue.ts'
-import { tableOf, tablesOf, type Tables } from './holding.ts'
+import { subChannels, tableOf, tablesOf, type Tables } from './holding.ts'
 import { createCodecs, type Codecs } from './pglite-codecs.ts'
-import { dropHeld, purge } from './pglite-holding.ts'
+import { dropHeld, dropUnder, purge } from './pglite-holding.ts'
 import type { Executor, PGliteLike } from './pglite-like.ts'
 import { loadRecords, saveRecords } from './pglite-records.ts'
 import { PgliteReader } from './pglite-rows.ts'
@@ -144,6 +145,7 @@ class PgliteStore implements ReplicaStore {
     for (const swap of commit.swaps ?? []) await this.#swap(transaction, swap)
     for (const table of commit.resets ?? []) await this.#of(table).writer.clear(transaction)
     for (const one of commit.purges ?? []) await purge(transaction, this.#tables, one)
+    for (const one of commit.outdated ?? []) await dropUnder(transaction, this.#tables, one)
     // Many rows may have gone, and nobody has counted them.
     if ((commit.swaps ?? commit.resets ?? commit.purges) !== undefined) this.#vacuum.wrote(Infinity)
     for (const block of commit.blocks ?? []) await this.#putBlock(transaction, block)
@@ -159,9 +161,19 @@ class PgliteStore implements ReplicaStore {
 
   async #swap(transaction: Executor, swap: Swap): Promise<void> {
     await dropHeld(transaction, this.#tables, swap)
+    await this.#dropUnderStaged(transaction, swap)
     for await (const block of stagedBlocks(transaction, this.#tables, swap.subscription.id))
       await this.#putBlock(transaction, block)
     await unstage(transaction, [swap.subscription.id])
+  }
+
+  async #dropUnderStaged(transaction: Executor, { subscription, others: held }: Swap): Promise<void> {
+    for (const table of new Set(subChannels(this.#tables).values())) {
+      const ids: string[] = []
+      for await (const packed of stagedBlocks(transaction, this.#tables, subscription.id, table))
+        ids.push(...blockIds(packed))
+      await dropUnder(transaction, this.#tables, { table, ids, held }, [subscription])
+    }
   }
 
   async #putBlock(transaction: Executor, packed: PackedBlock): Promise<void> {

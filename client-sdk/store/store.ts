@@ -170,6 +170,8 @@ export interface StoreCommit {
   readonly resets?: readonly string[]
   /** Channels whose rows go, together with rows of `via` tables whose parent is no longer held. */
   readonly purges?: readonly Purge[]
+  /** What hangs under rows that this commit brings, and is older than they are. */
+  readonly outdated?: readonly Outdated[]
   /**
    * Rows as packed blocks, straight from a batch (no row in them has a state). Columns a block lacks keep their value.
    */
@@ -191,10 +193,10 @@ export interface StoreCommit {
 }
 
 /**
- * All staged rows of the subscription become visible; what it held before and is not staged goes, unless one of
- * `others` holds it too. What it held: the rows of its channel and of the sub-channels under it, in the tables it names
- * (see `holding.ts`). Tables of direction `up` are left alone. Rows with a state are treated as any other: the commit
- * that swaps also puts what is to be shown of them into `rows`.
+ * All staged rows of the subscription become visible; what it held before, or what hangs under a staged row
+ * (`Outdated`), and is not staged goes, unless one of `others` holds it too. What it held: the rows of its channel and
+ * of the sub-channels under it, in the tables it names (see `holding.ts`). Tables of direction `up` are left alone.
+ * Rows with a state are treated as any other: the commit that swaps also puts what is to be shown of them into `rows`.
  */
 export interface Swap {
   readonly subscription: Subscription
@@ -212,4 +214,18 @@ export interface Purge {
   /** Only these tables; absent: all. Their `via` children go with them in any case. */
   readonly tables?: readonly string[]
   readonly keep: readonly Subscription[]
+}
+
+/**
+ * While some subscriptions are being fetched anew, their old rows stay, and nobody says what became of them. When a row
+ * that others hang under then comes to a subscription that is complete, so do all that hang under it: what hung under
+ * it before goes, unless one of `held` held it already. Otherwise it would pass for a row of that subscription, and
+ * stay for ever.
+ */
+export interface Outdated {
+  /** SQL name of a table that others hang under. */
+  readonly table: string
+  readonly ids: readonly string[]
+  /** The subscriptions that are complete. Rows of tables that none of them names stay. */
+  readonly held: readonly Subscription[]
 }

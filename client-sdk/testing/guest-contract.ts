@@ -91,6 +91,45 @@ export function guestContract(subject: Subject): void {
     })
   })
 
+  test('drops at a swap what hung under a row that comes to the guest, unless another subscription held it', async () => {
+    const fill = async (): Promise<void> => {
+      await put('threads', thread(11, channelA))
+      await put('readers', reader(22, 11, bob))
+      await put('replies', reply(31, 11))
+      await put('conflicts', conflict(41, `thread/${idOf(11)}`))
+      await stage('ada', 'threads', thread(11, channelA, { title: 'Come to ada' }))
+      await stage('ada', 'readers', reader(25, 11, ada))
+    }
+    await fill()
+    await swap(follow('ada', ada), follow('b', channelB))
+    expect(await left(...threads)).toMatchObject({ threads: [11, 12], readers: [24, 25], replies: [32] })
+    await fill()
+    await swap(follow('ada', ada), follow('a', channelA))
+    expect(await left(...threads)).toMatchObject({
+      threads: [11],
+      readers: [22, 25],
+      replies: [31],
+      conflicts: [41, 42, 44],
+    })
+    await fill()
+    await swap(follow('ada', ada, { tables: ['threads', 'readers'] }))
+    expect(await left(...threads)).toMatchObject({ threads: [11], readers: [25], replies: [31] })
+  })
+
+  test('drops what hangs under rows that come to a subscription, unless one that is complete held it', async () => {
+    const come = (held: readonly Subscription[]): Promise<void> =>
+      subject.store.commit({
+        outdated: [{ table: 'threads', ids: [10, 13].map(idOf), held }],
+        blocks: [pack('replies', [reply(34, 10)])],
+      })
+    await come([follow('ada', ada, { tables: ['threads', 'readers', 'replies'] }), follow('b', channelB)])
+    expect(await left(...threads)).toMatchObject({ threads: [10, 11, 12, 13], readers: [20, 21, 22, 23, 24] })
+    expect(await left('replies')).toEqual({ replies: [30, 31, 32, 33, 34] })
+    await come([follow('b', channelB, { tables: ['replies'] }), follow('bob', bob, { tables: ['conflicts'] })])
+    expect(await left('readers', 'replies')).toEqual({ readers: [20, 21, 22, 23, 24], replies: [31, 32, 34] })
+    expect(await left('conflicts')).toEqual({ conflicts: [41, 42, 44] })
+  })
+
   test('keeps at a purge what a guest still finds', async () => {
     await purge({ channel: channelA, keep: [follow('scout', scout), follow('b', channelB)] })
     expect(await left(...threads)).toEqual({

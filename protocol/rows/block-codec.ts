@@ -113,6 +113,14 @@ export function unpackSentRows(table: TableDescriptor, { block, sections }: Pack
   return fill(blankRow(sent), block, sections)
 }
 
+/** The ids of its rows. Throws `TideError` `bad_frame` when the block does not add up. */
+export function blockIds({ block, sections }: PackedBlock): readonly string[] {
+  checkBlock(block, sections)
+  const column = block.columns.find(({ name }) => name === 'id')
+  const values = column === undefined ? [] : columnValues(column, sections, block.count)
+  return values.filter((value) => typeof value === 'string')
+}
+
 /** The rows of a block that is not in a frame. */
 export function packedToRows(table: TableDescriptor, packed: PackedBlock): Row[] {
   return unpackRows(table, packed.block, packed.sections)

@@ -109,6 +109,7 @@ function someCommit(random: Random): StoreCommit {
     ...(chance(0.3)
       ? { purges: [{ channel: one.channel, keep: subset(), ...(chance(0.3) ? { tables: [table, 'threads'] } : {}) }] }
       : {}),
+    ...(chance(0.2) ? { outdated: [{ table: 'threads', ids: [0, 1, 2, 3, 4].map(idOf), held: subset() }] } : {}),
     ...(chance(0.5) ? { blocks: [block(), block()] } : {}),
     ...(chance(0.5) ? { rows: [{ table, upserts: rows, deletes: [idOf(Math.floor(random.next() * 12))] }] } : {}),
   }
