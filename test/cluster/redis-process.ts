@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { connect } from 'node:net'
 import { installedRedis } from '../../scripts/services.ts'
 import { freePort, launch, stop, untilAnswering } from '../../scripts/processes.ts'
+import { endWithUs } from '../support/end-with-us.ts'
 
 export interface RedisProcess {
   readonly port: number
@@ -24,6 +25,7 @@ export async function startRedis(): Promise<RedisProcess> {
   let child: ChildProcess | undefined
   const start = async (): Promise<void> => {
     child = launch([program, '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'])
+    endWithUs(child)
     await untilAnswering(child, `Redis on port ${port}`, () => answers(port))
   }
   await start()

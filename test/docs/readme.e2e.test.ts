@@ -7,6 +7,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { testCache } from '../support/database.ts'
+import { endWithUs } from '../support/end-with-us.ts'
 import { codeBlocks, readPage } from '../support/markdown.ts'
 import { freePort } from '../support/server-process.ts'
 
@@ -44,6 +45,7 @@ beforeAll(async () => {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
+  endWithUs(started, { group: true })
   server = started
   const ready = Promise.withResolvers<void>()
   const hear = (chunk: Buffer): void => {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { testCache } from './database.ts'
+import { endWithUs } from './end-with-us.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const cli = fileURLToPath(new URL('../../server/cli/tidewire.js', import.meta.url))
@@ -114,6 +115,7 @@ async function launch(env: Readonly<Record<string, string>>, url: string, journa
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   })
+  endWithUs(child, { group: true })
   const output: string[] = []
   const ready = Promise.withResolvers<void>()
   const hear = (chunk: Buffer): void => {
