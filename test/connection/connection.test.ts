@@ -56,6 +56,19 @@ describe('greeting', () => {
     expect(connection.status.connection).toBe('live')
   })
 
+  test('stops for good when its device is revoked', async () => {
+    const { connection, server, clock } = await liveAndHeld()
+    const { opens } = server
+    await server.say({
+      type: 'error',
+      fatal: true,
+      error: { code: 'device_revoked', message: 'revoked', remedy: 'none' },
+    })
+    expect(connection.status).toMatchObject({ connection: 'stopped', error: { code: 'device_revoked' } })
+    await clock.advance(600_000)
+    expect(server.opens).toBe(opens)
+  })
+
   test('stops for good when the replica belongs to somebody else', async () => {
     const connected = await liveAndHeld()
     const { connection, server, clock } = connected
