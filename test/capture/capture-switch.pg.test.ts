@@ -11,6 +11,7 @@ import { CommitWriter } from '../hub/commit-writer.ts'
 import { FeedFollower, type FollowerOptions } from '../hub/feed-follower.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { seedFixture } from '../support/fixtures.ts'
+import { untilWriter } from '../support/log-writer.ts'
 
 const catalog = loadCatalog()
 let db: TestDatabase
@@ -36,6 +37,7 @@ async function captureBy(capture: 'wal' | 'trigger'): Promise<void> {
   if (source) await feed.close()
   source = makeSource(capture)
   await source.start(() => undefined)
+  await untilWriter(source)
   feed = createSqlFeed({ database: db.database, source, catalog })
 }
 
@@ -104,6 +106,7 @@ test('a server with triggers is refused while another reads the slot, and one th
   const { head } = await old.state()
   const wal = makeSource('wal')
   await wal.start(() => undefined)
+  await untilWriter(wal)
   const request = {
     organizations: null,
     follows: () => true,

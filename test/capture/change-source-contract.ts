@@ -6,6 +6,7 @@ import type { ChangeSource } from '../../server/capture/change-source.ts'
 import type { SqlQuery } from '../../server/scope/sql-query.ts'
 import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 
 export interface SourceUnderTest {
   readonly kind: 'embedded' | 'postgres'
@@ -48,6 +49,7 @@ export function changeSourceContract({ kind, make, differs }: SourceUnderTest): 
     db = await createTestDatabase({ kind })
     world = await createWorld(db.database.pool)
     ;({ source, woken } = await started())
+    await untilWriter(source)
     await newChanges()
   })
   afterAll(async () => {

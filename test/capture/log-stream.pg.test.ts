@@ -10,6 +10,7 @@ import { LogWriter } from '../../server/capture/wal/log-writer.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 
 let db: TestDatabase
 let world: World
@@ -23,6 +24,7 @@ beforeAll(async () => {
   world = await createWorld(db.database.pool)
   const source = createWalSource({ database: db.database, clock: systemClock, random: systemRandom, log: silentLog })
   await source.start(() => undefined)
+  await untilWriter(source)
   await source.stop()
   thief = new pg.Client(db.database.connection)
   await thief.connect()

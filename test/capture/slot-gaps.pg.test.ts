@@ -11,6 +11,7 @@ import { startMaintenance } from '../../server/maintenance/maintenance.ts'
 import { silentLog, Troubles } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { dropSlots, freeSlots } from '../support/postgres-admin.ts'
 
 let db: TestDatabase
@@ -22,7 +23,7 @@ beforeEach(async () => {
   db = await createTestDatabase({ kind: 'postgres' })
   world = await createWorld(pool())
   gaps.length = 0
-  await start()
+  await startWriting()
 })
 afterEach(async () => {
   await source.stop()
@@ -37,6 +38,11 @@ async function start(): Promise<void> {
     onGap: (cause) => gaps.push(cause),
   })
   await source.start(() => undefined)
+}
+
+async function startWriting(): Promise<void> {
+  await start()
+  await untilWriter(source)
 }
 
 async function one<T>(text: string): Promise<T> {
@@ -61,7 +67,7 @@ test('a slot that was dropped and made again under the same name begins another 
   await dropSlots(pool())
   const { id } = await addTask()
   await pool().query(`select pg_create_logical_replication_slot($1, 'pgoutput')`, [name])
-  await start()
+  await startWriting()
   await source.head()
   expect(await isLogged(id)).toBe(false)
   expect(gaps).toEqual(['lost'])
@@ -77,7 +83,7 @@ test('a slot that was read before is known again, however the reader ended', asy
     await freeSlots(pool())
     await source.stop()
     const { id } = await addTask()
-    await start()
+    await startWriting()
     await expect.poll(() => isLogged(id), { timeout: 60_000 }).toBe(true)
   }
   expect(gaps).toEqual([])
@@ -115,7 +121,7 @@ test('whoever dies between making a slot and beginning an epoch leaves the gap t
   await inTheWay.query('rollback')
   await inTheWay.end()
   expect(await epoch()).toBe(before)
-  await start()
+  await startWriting()
   expect(await isLogged(id)).toBe(false)
   expect(gaps).toEqual(['lost'])
   expect(await epoch()).not.toBe(before)

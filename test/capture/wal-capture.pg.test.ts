@@ -8,6 +8,7 @@ import { createWalSource } from '../../server/capture/capture.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { dropSlots, freeSlots } from '../support/postgres-admin.ts'
 
 let db: TestDatabase
@@ -20,6 +21,7 @@ beforeAll(async () => {
   world = await createWorld(db.database.pool)
   source = makeSource()
   await source.start(() => undefined)
+  await untilWriter(source)
   await newChanges()
 })
 afterAll(async () => {
@@ -102,6 +104,7 @@ test('a commit that was logged and not confirmed is not logged twice', async () 
   const logged = await addTask(pool())
   source = makeSource()
   await source.start(() => undefined)
+  await untilWriter(source)
   expect(await newChanges()).toMatchObject([{ row_id: logged.id }])
   // Killed without a goodbye between log and confirmation: the server sends it again.
   const { rows } = await pool().query(
@@ -175,6 +178,7 @@ test('a dropped slot is made anew, and the epoch says that changes were missed',
   await addTask(pool())
   source = makeSource()
   await source.start(() => undefined)
+  await untilWriter(source)
   expect(await epoch()).not.toBe(before)
   head = Number(await source.head())
   const { id } = await addTask(pool())
@@ -196,6 +200,7 @@ test('a database that was brought here from another cluster begins with an empty
   const gaps: string[] = []
   source = makeSource((cause) => gaps.push(cause))
   await source.start(() => undefined)
+  await untilWriter(source)
   expect((await pool().query('select seq from sync_changes')).rows).toEqual([])
   expect((await pool().query('select last_seq < 1e15 as here from sync_capture')).rows).toEqual([{ here: true }])
   expect(gaps).toEqual([])
@@ -215,6 +220,7 @@ test('back to triggers and again to the WAL, positions only grow', async () => {
   head = Number(byTrigger.rows[0].seq)
   source = makeSource()
   await source.start(() => undefined)
+  await untilWriter(source)
   await newChanges()
   const second = await addTask(pool())
   expect(await newChanges()).toMatchObject([{ row_id: second.id }])

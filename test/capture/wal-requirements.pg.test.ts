@@ -6,6 +6,7 @@ import { createWalSource, walRequirements, type WalFinding } from '../../server/
 import { openDatabase, type Database } from '../../server/db/db.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { dropSlots, freeSlots } from '../support/postgres-admin.ts'
 
 let db: TestDatabase
@@ -101,6 +102,7 @@ async function mend(findings: readonly WalFinding[]): Promise<void> {
 async function restartServer(): Promise<void> {
   const one = source()
   await one.start(() => undefined)
+  await untilWriter(one)
   await one.stop()
   await freeSlots(own.pool)
 }

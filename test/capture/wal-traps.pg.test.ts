@@ -12,6 +12,7 @@ import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createWorld, insert, type Queryable, type World } from '../migrations/rows.ts'
 import { openDatabase } from '../../server/db/db.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { startCable } from '../support/tcp-proxy.ts'
 
 interface LogRow {
@@ -38,6 +39,7 @@ beforeAll(async () => {
   world = await createWorld(db.database.pool)
   source = createWalSource({ database: db.database, clock: systemClock, random: systemRandom, log: silentLog })
   await source.start(() => undefined)
+  await untilWriter(source)
   await newChanges()
 })
 afterAll(async () => {
@@ -188,7 +190,7 @@ test.for(['replication', 'tidewire log writer'])(
     source = createWalSource({ database: near, clock: systemClock, random: systemRandom, log })
     try {
       await source.start(() => undefined)
-      await expect.poll(() => source.role, { timeout: 60_000 }).toBe('writer')
+      await untilWriter(source)
       proxy.freeze(connection)
       const { id } = await addTask(pool())
       const logged = async () => (await pool().query('select op from sync_changes where row_id = $1', [id])).rows

@@ -38,7 +38,7 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
           ? createTriggerSource(options)
           : createWalSource({ ...options, ...openKeys, random: systemRandom })
       await source.start(() => undefined)
-      if (capture !== 'trigger' && server === 0) await untilWriter(source)
+      if (server === 0) await untilWriter(source)
       sources.push(source)
       feeds.push(createSqlFeed({ database: db.database, source, catalog }))
     }

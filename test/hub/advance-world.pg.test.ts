@@ -35,7 +35,7 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
       const feed = createSqlFeed({ database: db.database, source, catalog })
       const hub = createHub({ ...options, feed, source })
       await hub.start()
-      if (capture !== 'trigger' && server === 0) await untilWriter(source)
+      if (server === 0) await untilWriter(source)
       servers.push({ hub, feed })
     }
   })

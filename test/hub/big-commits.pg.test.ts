@@ -15,6 +15,7 @@ import { pruneLog } from '../../server/maintenance/prune.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
+import { untilWriter } from '../support/log-writer.ts'
 
 const catalog = loadCatalog()
 let db: TestDatabase
@@ -29,6 +30,7 @@ beforeAll(async () => {
   db = await createTestDatabase({ kind: 'postgres' })
   source = makeSource()
   await source.start(() => undefined)
+  await untilWriter(source)
   const watched: ChangeSource = {
     logsAfterCommit: true,
     start: (listener) => source.start(listener),
@@ -184,6 +186,7 @@ test('a writer of the log that is replaced in the middle of one leaves nothing b
   await source.stop()
   source = makeSource()
   await source.start(() => undefined)
+  await untilWriter(source)
   await client.query('commit')
   client.release()
   await source.head()

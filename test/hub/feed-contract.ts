@@ -12,6 +12,7 @@ import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, type Fixture } from '../support/fixtures.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { rowsOfBlocks } from '../support/page-rows.ts'
 
 /** How the log is written. */
@@ -32,6 +33,7 @@ export function feedContract(kind: 'embedded' | 'postgres', makeSource = byTrigg
     const { database } = db
     source = makeSource(db)
     await source.start(() => undefined)
+    await untilWriter(source)
     feed = createSqlFeed({ database, source, catalog })
   })
   beforeEach(async () => {

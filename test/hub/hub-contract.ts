@@ -15,6 +15,7 @@ import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, seedUser, type Fixture } from '../support/fixtures.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import type { MakeSource } from './feed-contract.ts'
 import { FrameLog } from './frame-log.ts'
 
@@ -49,6 +50,7 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
       limits: { pageRows: 4, subscriptions: 12 },
     })
     await hub.start()
+    await untilWriter(source)
   })
   beforeEach(async () => {
     it = await seedFixture(db.database.pool)

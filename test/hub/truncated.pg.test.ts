@@ -14,6 +14,7 @@ import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, type Fixture } from '../support/fixtures.ts'
+import { untilWriter } from '../support/log-writer.ts'
 import { FrameLog, type Heard } from './frame-log.ts'
 
 const catalog = loadCatalog()
@@ -39,6 +40,7 @@ describe.each(['wal', 'trigger'] as const)('a table is truncated, with capture b
     feed = createSqlFeed({ database: db.database, source, catalog })
     hub = createHub({ ...options, feed, source })
     await hub.start()
+    await untilWriter(source)
   })
   beforeEach(async () => {
     it = await seedFixture(db.database.pool)
