@@ -2,7 +2,6 @@
 // signed in.
 import { once } from 'node:events'
 import { request, type ClientRequest, type IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { connect } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -25,21 +24,23 @@ interface Answer {
 class InFlight {
   readonly #request: ClientRequest
   readonly #rest: string
+  readonly #response: Promise<unknown[]>
 
   private constructor(sent: ClientRequest, rest: string) {
     this.#request = sent
     this.#rest = rest
+    this.#response = once(sent, 'response')
+    this.#response.catch(() => undefined)
     sent.on('error', () => undefined)
   }
 
   static async send(url: string, refreshToken: string, whole: boolean): Promise<InFlight> {
     const body = JSON.stringify({ refreshToken })
-    const headers = { 'content-type': 'application/json', 'content-length': body.length }
+    const headers = { 'content-type': 'application/json', 'content-length': body.length, expect: '100-continue' }
     const sent = request(`${url}/auth/refresh`, { method: 'POST', agent: false, headers })
+    // The server says so when it has begun to read.
+    await once(sent, 'continue')
     if (whole) sent.write(body)
-    else sent.flushHeaders()
-    const [socket] = (await once(sent, 'socket')) as [Socket]
-    await once(socket, 'connect')
     return new InFlight(sent, whole ? '' : body)
   }
 
@@ -50,7 +51,7 @@ class InFlight {
   /** Sends what is missing, and reads. */
   async finish(): Promise<Answer> {
     this.#request.end(this.#rest)
-    const [response] = (await once(this.#request, 'response')) as [IncomingMessage]
+    const [response] = (await this.#response) as [IncomingMessage]
     return { ...((await json(response)) as Answer), status: response.statusCode ?? 0 }
   }
 }
