@@ -1,7 +1,7 @@
 // People who write all the time, and remember what they were told.
 import { randomUUID } from 'node:crypto'
 import type { Client } from '@tidewire/client'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import type { Stage } from './stage.ts'
 
 /** Where is written: as much of a stage as is needed for it. */
@@ -48,6 +48,7 @@ export function keepWriting(stage: Pick<Place, 'projectId'>, tide: Client, pause
   const running = run()
   // A story that fails closes its clients under their writers: told by `stop`, and by nobody else.
   running.catch(() => undefined)
+  endWithStory(() => (stopped = true))
   return {
     acknowledged,
     oneMore: async () => wake.promise,
@@ -83,6 +84,7 @@ export function keepWritingSql(stage: Place, pauseMs = 5): Writer {
     }
   }
   const running = run()
+  endWithStory(() => (stopped = true))
   return {
     acknowledged,
     oneMore: async () => wake.promise,
@@ -111,5 +113,8 @@ export async function expectOnce(stage: Place, titles: ReadonlySet<string>): Pro
   )
   expect(rows.filter(({ count }) => count !== 1)).toEqual([])
 }
+
+/** The next story of the file finds nobody writing, also where one fails. */
+const endWithStory = (end: () => unknown): void => onTestFinished(() => void end())
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
