@@ -56,6 +56,7 @@ const checks: readonly Check[] = [
   roles,
   clock,
   capture,
+  triggers,
   embeddingDimension,
   server,
 ]
@@ -236,6 +237,32 @@ async function triggerCapture({ database, catalog }: DatabaseJob): Promise<reado
       ok: missing.length === 0,
       found: missing.length === 0 ? `triggers on ${rows.length} tables` : `no trigger on ${missing.join(', ')}`,
       fix: `Run in the database: \`select ${missing.map((name) => `sync.install_capture('${name}')`).join(', ')};\``,
+    },
+  ]
+}
+
+const silencedSql = `
+select quote_ident(c.relname) as name, array_agg(t.tgname::text order by t.tgname) as triggers
+from pg_trigger t join pg_class c on c.oid = t.tgrelid
+where c.relnamespace = 'public'::regnamespace and t.tgname ~ '^(a_channel$|b_touch$|log_)' and t.tgenabled <> 'A'
+group by 1 order by 1`
+
+/** Those that tell of changes, whichever way these are captured; the ones of capture itself are its own finding. */
+async function triggers({ database }: DatabaseJob): Promise<readonly Finding[]> {
+  const { rows } = await database.pool.query<{ name: string; triggers: readonly string[] }>(silencedSql)
+  const mend = rows.map(
+    (table) =>
+      `alter table ${table.name} ${table.triggers.map((trigger) => `enable always trigger ${trigger}`).join(', ')};`,
+  )
+  return [
+    {
+      what: 'triggers',
+      ok: rows.length === 0,
+      found:
+        rows.length === 0
+          ? 'those that tell of changes fire always'
+          : `do not fire always: ${rows.map((table) => `${table.name} (${table.triggers.join(', ')})`).join(', ')}`,
+      fix: `Run in the database: \`${mend.join(' ')}\` The server notices, and replicas start over.`,
     },
   ]
 }

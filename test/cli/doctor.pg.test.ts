@@ -1,4 +1,5 @@
-// What `doctor` says of a database that nobody has migrated yet, to a login that may do little.
+// What `doctor` says of a database that nobody has migrated yet, to a login that may do little, and of one whose
+// triggers were disabled.
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
@@ -24,8 +25,8 @@ afterAll(async () => {
   await db.close()
 })
 
-async function findingsOf(capture: 'wal' | 'trigger'): Promise<ReadonlyMap<string, Finding>> {
-  const config = loadConfig({ DATABASE_URL: url, AUTH_SECRET: 's'.repeat(32), CAPTURE: capture, PORT: '1' })
+async function findingsOf(capture: 'wal' | 'trigger', at = url): Promise<ReadonlyMap<string, Finding>> {
+  const config = loadConfig({ DATABASE_URL: at, AUTH_SECRET: 's'.repeat(32), CAPTURE: capture, PORT: '1' })
   const database = await openDatabase(config)
   let said: { readonly findings: readonly Finding[] } = { findings: [] }
   const code = await doctor({
@@ -35,7 +36,7 @@ async function findingsOf(capture: 'wal' | 'trigger'): Promise<ReadonlyMap<strin
     application: {},
     console: { json: true, progress: () => undefined, answer: (value) => void (said = value as typeof said) },
   }).finally(() => database.close())
-  expect(code).toBe(1)
+  expect(code).toBe(said.findings.every(({ ok }) => ok) ? 0 : 1)
   return new Map(said.findings.map((finding) => [finding.what, finding]))
 }
 
@@ -63,3 +64,21 @@ describe('of a database that is not migrated, doctor', () => {
     })
   })
 })
+
+test.for(['wal', 'trigger'] as const)(
+  'doctor has the statements that enable triggers again, capture %s',
+  async (capture) => {
+    await using own = await createTestDatabase({ kind: 'postgres' })
+    const { pool } = own.database
+    const told = `select tgrelid::regclass::text as table, tgname as name, tgenabled as enabled from pg_trigger where not tgisinternal order by 1, 2`
+    const atFirst = (await pool.query(told)).rows
+    const before = await findingsOf(capture, own.url)
+    expect(before.get('triggers')).toMatchObject({ ok: true })
+    await pool.query('alter table plans disable trigger a_channel, disable trigger b_touch')
+    await pool.query('alter table project_members enable trigger b_touch')
+    const found = (await findingsOf(capture, own.url)).get('triggers')
+    expect(found).toMatchObject({ ok: false, found: expect.stringContaining('plans (a_channel, b_touch)') as string })
+    await pool.query(/`(.*)`/.exec(found?.fix ?? '')?.[1] ?? '')
+    expect((await pool.query(told)).rows).toEqual(atFirst)
+  },
+)
