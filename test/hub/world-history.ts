@@ -29,6 +29,13 @@ create table history.versions (
   id uuid not null,
   row jsonb
 );
+create index on history.versions (id, number);
+-- A row that is made and deleted within one transaction was never there, and the log may have no word of it.
+create view history.effects as
+select v.* from history.versions v
+join lateral (select min(number) as first, max(number) as last from history.versions o where o.xid = v.xid and o.id = v.id) own on true
+where (select o.row is not null from history.versions o where o.number = own.last)
+  or (select o.row is not null from history.versions o where o.id = v.id and o.number < own.first order by o.number desc limit 1);
 create function history.record() returns trigger language plpgsql as $$
 begin
   if tg_op = 'TRUNCATE' then
@@ -56,7 +63,7 @@ export async function recordHistory(pool: pg.Pool): Promise<void> {
 const versionsSql = `
 with commits as (select xid, min(seq) as seq from sync_changes where xid is not null group by xid)
 select v.number::float8, v.table_name as table, v.id::text, v.row, c.seq::float8
-from history.versions v left join commits c using (xid)
+from history.effects v left join commits c using (xid)
 where (v.row->>'organization_id' = $1 or v.row is null) order by c.seq, v.number`
 
 interface VersionRow {
@@ -70,7 +77,7 @@ interface VersionRow {
 /** Commits that the history knows and the log does not have, by one row that they changed. */
 export async function readUnlogged(pool: pg.Pool): Promise<readonly JsonRow[]> {
   const { rows } = await pool.query<JsonRow>(
-    `select distinct on (xid) table_name, id, row from history.versions v
+    `select distinct on (xid) table_name, id, row from history.effects v
     where not exists (select from sync_changes c where c.xid = v.xid) order by xid, number desc`,
   )
   return rows
