@@ -208,7 +208,7 @@ async function openAll(
     log,
     limits,
     random,
-    search: createSearch({ pool, catalog, clock, statementTimeoutMs }),
+    search: createSearch({ pool, catalog, clock, random, statementTimeoutMs }),
     actions: createActions({
       ...{ pool, catalog, clock, random, statementTimeoutMs },
       actions: [...shippedActions, ...(application.actions ?? [])],

@@ -156,6 +156,7 @@ const SIDE_DOORS: ReadonlySet<string> = new Set([
   'server/scope/homes.ts',
   'server/scope/principal.ts',
   'server/scope/sql-query.ts',
+  'server/scope/token-condition.ts',
   'server/scope/token-scopes.ts',
   'server/scope/transaction.ts',
   'server/search/candidates.ts',

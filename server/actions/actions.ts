@@ -10,7 +10,7 @@ import { TideError } from '../../protocol/error.ts'
 import type { Json } from '../../protocol/rows/row.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { rawRows, selectList, toRow } from '../db/row-codec.ts'
-import { loadAccess } from '../scope/access.ts'
+import { checkActive, loadAccess } from '../scope/access.ts'
 import { inDeviceTransaction } from '../scope/device-transaction.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
@@ -150,11 +150,7 @@ async function contextOf(
   const query: SqlQuery = async <R extends object>(statement: { text: string; values?: readonly unknown[] }) =>
     (await client.query<R>({ ...statement, values: [...(statement.values ?? [])] })).rows
   const access = await loadAccess(query, principal)
-  if (!access.active)
-    throw new TideError(
-      access.refusal ?? 'token_invalid',
-      `The ${principal.kind} ${principal.id} is not active in this organization.`,
-    )
+  checkActive(access, principal)
   return {
     principal,
     actions: actions.map(({ name }) => name),

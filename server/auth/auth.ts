@@ -14,7 +14,7 @@ import type { Random } from '../../lib/random.ts'
 import { createUuidSource } from '../../lib/uuid.ts'
 import { TideError } from '../../protocol/error.ts'
 import { insertRow } from '../db/db.ts'
-import type { Principal } from '../scope/principal.ts'
+import type { Principal, TokenFacts } from '../scope/principal.ts'
 import { hashAccessToken, isAccessToken, makeAccessToken } from './access-token.ts'
 import type { SigningKey } from './signing-key.ts'
 import { VerifiedTokens } from './verified-tokens.ts'
@@ -25,13 +25,9 @@ export { anonymiseUser, deactivateUser } from './leaving.ts'
 export { createSignIn, type SignIn } from './sign-in.ts'
 export { openSigningKey, type SigningKey } from './signing-key.ts'
 
-export interface Authenticated extends Principal {
+export interface Authenticated extends Principal, TokenFacts {
   /** Milliseconds since 1970; of a token without end, far in the future. */
   readonly expiresAt: number
-  /** What an access token is limited to (`scope/token-scopes.ts`); absent: nothing. */
-  readonly scopes?: readonly string[]
-  /** The `auth_sessions` row of a JWT that came from a sign-in. */
-  readonly sessionId?: string
 }
 
 export interface Auth {
@@ -191,6 +187,7 @@ async function readAccessToken(token: string, { pool, clock }: AuthDeps): Promis
     id: row.user_id ?? row.agent_id ?? '',
     organizationId: row.organization_id,
     expiresAt,
+    tokenId: row.id,
     ...(row.scopes.length === 0 ? {} : { scopes: row.scopes }),
   }
 }

@@ -6,7 +6,7 @@ import { messageFrame, parseUp } from '../../protocol/parse.ts'
 import { toSeq } from '../../protocol/seq.ts'
 import type { Authenticated } from '../auth/auth.ts'
 import type { HubSession } from '../hub/hub.ts'
-import { principalKey, type DevicePrincipal } from '../scope/principal.ts'
+import { principalKey, type DevicePrincipal, type TokenFacts } from '../scope/principal.ts'
 import type { Expiring } from './expiries.ts'
 import type { GatewayDeps } from './gateway-deps.ts'
 import { Outflow } from './outflow.ts'
@@ -149,6 +149,8 @@ export class Connection implements Wire, Expiring {
     }
     if (phase.name !== 'open')
       throw new TideError('bad_message', `A message of type ${message.type} came before the welcome.`)
+    // A server that stood still hears what waited before its timers.
+    if (this.#deps.expiries.isOver(this)) return this.expire()
     if (message.type === 'authenticate') void this.#authenticate(phase.session, message)
     else phase.session.hear(phase.hub, message, bytes)
   }
@@ -157,7 +159,7 @@ export class Connection implements Wire, Expiring {
     const isClosed = (): boolean => this.#phase === closed
     try {
       checkProtocol(hello.protocol)
-      const { expiresAt, scopes = [], ...who } = await this.#deps.auth.authenticate(hello.token)
+      const who = await this.#deps.auth.authenticate(hello.token)
       const device = await this.#deps.devices.register(who, hello)
       if (isClosed()) return
       // A device that comes back takes the place of its own connection.
@@ -175,7 +177,7 @@ export class Connection implements Wire, Expiring {
         deviceName: hello.device.name,
         cursor: hello.cursor && { epoch: hello.cursor.epoch, seq: toSeq(hello.cursor.seq) },
         token: hello.token,
-        scopes,
+        facts: factsOf(who),
       })
       const hub = await this.#deps.hub.open(session)
       if (isClosed()) return hub.close()
@@ -186,7 +188,7 @@ export class Connection implements Wire, Expiring {
         answered: device.clientSeq,
         caughtUp: () => hub.caughtUp,
       })
-      this.#open(session, hub, device.clientSeq, expiresAt)
+      this.#open(session, hub, device.clientSeq, who.expiresAt)
     } catch (error) {
       this.fatal(toTideError(error, this.#deps))
     }
@@ -235,11 +237,11 @@ export class Connection implements Wire, Expiring {
     }
   }
 
-  #renew(session: Session, token: string, { expiresAt, scopes = [] }: Authenticated): void {
+  #renew(session: Session, token: string, who: Authenticated): void {
     if (this.#phase.name !== 'open') return
     session.token = token
-    session.scopes = scopes
-    this.#deps.expiries.set(this, expiresAt)
+    session.facts = factsOf(who)
+    this.#deps.expiries.set(this, who.expiresAt)
   }
 
   /** Credentials of the principal changed: the token in use may be revoked, or have another end or other scopes. */
@@ -307,5 +309,13 @@ export class Connection implements Wire, Expiring {
 
   room(): Promise<void> | undefined {
     return this.#outflow.room()
+  }
+}
+
+function factsOf({ scopes, tokenId, sessionId }: Authenticated): TokenFacts {
+  return {
+    ...(scopes === undefined ? {} : { scopes }),
+    ...(tokenId === undefined ? {} : { tokenId }),
+    ...(sessionId === undefined ? {} : { sessionId }),
   }
 }

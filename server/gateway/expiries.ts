@@ -32,6 +32,11 @@ export class Expiries {
     if (this.#ends.size === 0) this.#wait(Number.POSITIVE_INFINITY)
   }
 
+  /** Whether its token is past its end, though it may not have been told yet. */
+  isOver(session: Expiring): boolean {
+    return (this.#ends.get(session) ?? Number.POSITIVE_INFINITY) + graceMs <= this.#clock.now()
+  }
+
   #wait(next: number): void {
     this.#cancel()
     this.#next = next

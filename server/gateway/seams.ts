@@ -1,7 +1,6 @@
 import type { Json } from '../../protocol/rows/row.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
-import type { Access } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 
 /**
@@ -15,7 +14,7 @@ export interface Pusher {
 
 export interface Searcher {
   /** The whole `found` frame: rows that the principal may read, best first. */
-  search(principal: DevicePrincipal, access: Access, request: UpOf<'search'>): Promise<Uint8Array>
+  search(principal: DevicePrincipal, request: UpOf<'search'>): Promise<Uint8Array>
 }
 
 export interface ActionCaller {

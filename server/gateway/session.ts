@@ -6,7 +6,7 @@ import { messageFrame } from '../../protocol/parse.ts'
 import type { Cursor } from '../../protocol/seq.ts'
 import type { Standing } from '../auth/auth.ts'
 import type { HubSession, SessionOptions } from '../hub/hub.ts'
-import type { DevicePrincipal } from '../scope/principal.ts'
+import type { DevicePrincipal, TokenFacts } from '../scope/principal.ts'
 import type { GatewayDeps } from './gateway-deps.ts'
 import { InputBudget } from './input-budget.ts'
 import type { PresenceSession } from './presence.ts'
@@ -37,8 +37,8 @@ export class Session implements PresenceSession, SessionOptions {
   readonly deviceName: string
   readonly cursor: Cursor | null
   token: string
-  /** What the token in use is limited to. */
-  scopes: readonly string[]
+  /** Of the token in use. */
+  facts: TokenFacts
   hub: HubSession | undefined
   pushes: PushQueue | undefined
   standing: Standing | undefined
@@ -51,7 +51,7 @@ export class Session implements PresenceSession, SessionOptions {
   constructor(
     wire: Wire,
     deps: GatewayDeps,
-    who: Pick<Session, 'principal' | 'deviceName' | 'cursor' | 'token' | 'scopes'>,
+    who: Pick<Session, 'principal' | 'deviceName' | 'cursor' | 'token' | 'facts'>,
   ) {
     this.#wire = wire
     this.#deps = deps
@@ -59,12 +59,21 @@ export class Session implements PresenceSession, SessionOptions {
     this.deviceName = who.deviceName
     this.cursor = who.cursor
     this.token = who.token
-    this.scopes = who.scopes
+    this.facts = who.facts
   }
 
-  /** Who writes and calls: the principal, within the scopes of its token. */
-  get writer(): DevicePrincipal {
-    return this.scopes.length === 0 ? this.principal : { ...this.principal, scopes: this.scopes }
+  /**
+   * Work in the name of the principal and its token. A token that the database has otherwise is looked at: one that is
+   * good, if for less, goes on, and any other ends the connection.
+   */
+  async #asBearer<T>(work: (bearer: DevicePrincipal) => Promise<T>): Promise<T> {
+    try {
+      return await work({ ...this.principal, ...this.facts })
+    } catch (error) {
+      if (!(error instanceof TideError && error.code === 'token_invalid')) throw error
+      await this.#wire.checkToken()
+      return work({ ...this.principal, ...this.facts })
+    }
   }
 
   follows(channel: string): boolean {
@@ -82,7 +91,7 @@ export class Session implements PresenceSession, SessionOptions {
 
   /** One message of the client. Throws what is answered with an error that names nothing. */
   hear(hub: HubSession, message: Exclude<Up, { type: 'hello' | 'authenticate' }>, bytes: number): void {
-    const { standing, principal } = this
+    const { standing } = this
     switch (message.type) {
       case 'subscribe':
         return this.#ask({}, this.#subscribe(hub, message))
@@ -102,10 +111,12 @@ export class Session implements PresenceSession, SessionOptions {
       case 'push':
         return (this.pushes ??= this.#pushQueue()).add(message, bytes)
       case 'search':
-        return this.#request(message.ref, bytes, () => this.#deps.search.search(principal, hub.access, message))
+        return this.#request(message.ref, bytes, () =>
+          this.#asBearer((bearer) => this.#deps.search.search(bearer, message)),
+        )
       case 'call':
         return this.#request(message.ref, bytes, async () => {
-          const result = await this.#deps.actions.call(this.writer, message)
+          const result = await this.#asBearer((bearer) => this.#deps.actions.call(bearer, message))
           return messageFrame({ type: 'called', ref: message.ref, result })
         })
       case 'presence':
@@ -130,7 +141,7 @@ export class Session implements PresenceSession, SessionOptions {
       input: this.#sharedInput(),
       push: (mutations) => {
         this.standing?.pushed(mutations)
-        return this.#deps.mutations.push(this.writer, mutations)
+        return this.#asBearer((bearer) => this.#deps.mutations.push(bearer, mutations))
       },
       answered: (outcomes) => {
         this.send(messageFrame({ type: 'outcomes', outcomes: [...outcomes] }))

@@ -18,6 +18,7 @@ import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { TideError } from '../../protocol/error.ts'
 import type { Mutation, Outcome } from '../../protocol/messages/mutation.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import { checkActive } from '../scope/access.ts'
 import type { DevicePrincipal } from '../scope/principal.ts'
 import { errorText, silentLog, type Log } from '../telemetry/telemetry.ts'
 import {
@@ -173,7 +174,8 @@ async function runPush(
     .map((mutation) => [mutation.id, usedElsewhere(mutation)] as const)
   const own = fresh.filter(({ id }) => !foreign.has(id))
   const workspace = new Workspace(transaction, catalog, principal)
-  if (own.length > 0) await checkActive(workspace)
+  // Whoever is suspended just now gets no final answers: the writes wait on the device.
+  if (own.length > 0) checkActive(await workspace.access(), principal)
   await workspace.prefetch(own)
   const run = new PushRun({ transaction, workspace, moment, earlier: ledger.outcomes })
   const outcomes = new Map([...answered, ...refused, ...(await run.run(unitsOf(own)))])
@@ -185,16 +187,6 @@ async function runPush(
   if (entries.length > 0) await transaction.record(entries)
   if (answered.size > 0) await transaction.markAgain([...answered.keys()])
   return mutations.map((mutation) => outcomeOf(outcomes, mutation))
-}
-
-/** Whoever is suspended just now gets no final answers: the writes wait on the device. */
-async function checkActive(workspace: Workspace): Promise<void> {
-  const { active, refusal = 'token_invalid' } = await workspace.access()
-  if (!active)
-    throw new TideError(
-      refusal,
-      `The ${workspace.principal.kind} ${workspace.principal.id} is not active in this organization.`,
-    )
 }
 
 async function refuseAll(

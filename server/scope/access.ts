@@ -1,3 +1,4 @@
+import { TideError } from '../../protocol/error.ts'
 import type { Role } from '../../protocol/rows/table.ts'
 import { principalKey, type DevicePrincipal, type Principal } from './principal.ts'
 import { agentAccess, userAccess } from './access.sql.ts'
@@ -52,6 +53,11 @@ interface Way {
 /** The channels that somebody may follow, whatever their device; none when they are not active. */
 export async function loadChannels(query: SqlQuery, principal: Principal): Promise<Access['channels']> {
   return channelsOf(await readWays(query, principal, []))
+}
+
+/** Throws `device_revoked` or `token_invalid` for those who may do nothing at all. */
+export function checkActive({ active, refusal = 'token_invalid' }: Access, { kind, id }: Principal): void {
+  if (!active) throw new TideError(refusal, `The ${kind} ${id} is not active in this organization.`)
 }
 
 /** Evaluates access inside the transaction of `query`. */

@@ -1,16 +1,18 @@
 import type { DevicePrincipal } from './principal.ts'
+import { tokenCondition } from './token-condition.ts'
 import { inTransaction, type Transaction, type TransactionOptions } from './transaction.ts'
 
 export { CommitFailedError, DatabaseUnavailableError } from './transaction.ts'
 
-/** `inTransaction` with the identity of the device, under the role of writers. */
+/** `inTransaction` with the identity of the device, under the role of writers, while its token is good. */
 export async function inDeviceTransaction<T>(
   options: TransactionOptions,
-  { organizationId, kind, id, deviceId }: DevicePrincipal,
+  principal: DevicePrincipal,
   work: (transaction: Transaction) => Promise<T>,
 ): Promise<T> {
+  const { organizationId, kind, id, deviceId } = principal
   return inTransaction(
-    { ...options, asWriter: true },
+    { ...options, asWriter: true, condition: tokenCondition(principal, options.clock.now()) },
     {
       'app.organization_id': organizationId,
       'app.device_id': deviceId,

@@ -1,4 +1,4 @@
-import { DatabaseError, type Pool, type PoolClient } from 'pg'
+import { DatabaseError, type Pool, type PoolClient, type QueryResult } from 'pg'
 import { backoffDelay } from '../../lib/backoff.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Random } from '../../lib/random.ts'
@@ -23,6 +23,14 @@ export class CommitFailedError extends Error {
   }
 }
 
+/** What must hold in the database where a transaction begins. */
+export interface TransactionCondition {
+  /** Answers a row when it holds. It is read by this login, in the message that begins the transaction. */
+  readonly sql: string
+  /** What is thrown when not. */
+  readonly broken: () => TideError
+}
+
 export interface TransactionOptions {
   readonly pool: Pool
   readonly clock: Clock
@@ -34,6 +42,7 @@ export interface TransactionOptions {
    * even where a rule here has a hole.
    */
   readonly asWriter?: boolean
+  readonly condition?: TransactionCondition | undefined
   /** Nothing may be written; what a read replica of Postgres takes. */
   readonly readOnly?: boolean
   /**
@@ -70,8 +79,9 @@ const backoff = { minMs: 20, maxMs: 500 }
 /**
  * Runs `work` in one transaction that carries the settings, commits when it returns and rolls back when it throws. Runs
  * it again after a deadlock, a serialization failure or a lost connection, so `work` keeps nothing outside. Throws what
- * `work` threw, the reason of the signal, `CommitFailedError`, `DatabaseUnavailableError`, or `timeout` where another
- * transaction held a lock for longer than 3 s, or a statement took longer than it may.
+ * `work` threw, what is thrown when the condition does not hold, the reason of the signal, `CommitFailedError`,
+ * `DatabaseUnavailableError`, or `timeout` where another transaction held a lock for longer than 3 s, or a statement
+ * took longer than it may.
  */
 export async function inTransaction<T>(
   options: TransactionOptions,
@@ -100,10 +110,11 @@ export async function inTransaction<T>(
 }
 
 async function once<T>(
-  { pool, readOnly = false, isolation, asWriter = false, statementTimeoutMs, signal, cancel }: TransactionOptions,
+  options: TransactionOptions,
   settings: TransactionSettings,
   work: (client: PoolClient) => Promise<T>,
 ): Promise<T> {
+  const { pool, condition, signal, cancel } = options
   const client = await pool.connect()
   // A connection that breaks says so twice: to the query that waits, and as an event that would end the process.
   client.on('error', ignore)
@@ -119,7 +130,9 @@ async function once<T>(
     await cancelling
   }
   try {
-    await client.query(beginSql(settings, { readOnly, isolation, asWriter, statementTimeoutMs }))
+    // Several statements have several results.
+    const begun: unknown = await client.query(beginSql(settings, options))
+    if (condition && (begun as readonly QueryResult[])[1]?.rowCount !== 1) throw condition.broken()
     if (signal && cancel) backend = await backendOf(client)
     signal?.throwIfAborted()
     const result = await work(client)
@@ -159,15 +172,19 @@ async function commit(client: PoolClient): Promise<void> {
   }
 }
 
-/** In one message with BEGIN: row-level security would hide the device from any statement before it. */
+/**
+ * In one message with BEGIN: row-level security would hide the device from any statement before it, and what the
+ * condition reads from any after it.
+ */
 function beginSql(
   settings: TransactionSettings,
   {
-    readOnly,
+    readOnly = false,
     isolation,
-    asWriter,
+    asWriter = false,
     statementTimeoutMs,
-  }: Pick<TransactionOptions, 'readOnly' | 'isolation' | 'asWriter' | 'statementTimeoutMs'>,
+    condition,
+  }: Pick<TransactionOptions, 'readOnly' | 'isolation' | 'asWriter' | 'statementTimeoutMs' | 'condition'>,
 ): string {
   const calls = Object.entries(settings).map(
     ([name, value]) => `set_config('${name}', '${value.replaceAll("'", "''")}', true)`,
@@ -177,7 +194,7 @@ function beginSql(
   if (statementTimeoutMs !== undefined)
     calls.push(`set_config('statement_timeout', '${Math.round(statementTimeoutMs)}ms', true)`)
   const mode = `${isolation ? ` isolation level ${isolation}` : ''}${readOnly ? ' read only' : ''}`
-  return `begin${mode}; select ${calls.join(', ')}`
+  return `begin${mode}; ${condition ? `${condition.sql}; ` : ''}select ${calls.join(', ')}`
 }
 
 /** Ends early when the signal does. */
@@ -211,11 +228,11 @@ function toLocked(cause: unknown): TideError {
 }
 
 /** Whether Postgres stopped a statement, by its own time or because somebody asked it to. */
-export function isStopped(error: unknown): boolean {
+function isStopped(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === '57014'
 }
 
-export function toStopped(cause: unknown, statementTimeoutMs: number | undefined): TideError {
+function toStopped(cause: unknown, statementTimeoutMs: number | undefined): TideError {
   const limit = statementTimeoutMs === undefined ? 'it may' : `${statementTimeoutMs / 1000} s`
   return new TideError(
     'timeout',

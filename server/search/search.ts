@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { systemClock, type Clock } from '../../lib/clock.ts'
+import { systemRandom, type Random } from '../../lib/random.ts'
 import { TideError } from '../../protocol/error.ts'
 import { frameOf } from '../../protocol/block-frame.ts'
 import type { UpOf } from '../../protocol/messages/up.ts'
@@ -9,13 +10,13 @@ import { checkFilter } from '../../protocol/rows/filter-check.ts'
 import { filterToSql } from '../../protocol/rows/filter-sql.ts'
 import { hasWorth, namesColumn, searchCandidates, searchParts, searchWeights } from '../../protocol/rows/search-rank.ts'
 import type { Catalog, SyncedTable } from '../catalog/catalog.ts'
-import { inOneTransaction } from '../db/db.ts'
 import { rawRows, selectList, toRow } from '../db/row-codec.ts'
-import type { Access } from '../scope/access.ts'
+import { checkActive, loadAccess, type Access } from '../scope/access.ts'
 import { createHomes } from '../scope/homes.ts'
-import type { Principal } from '../scope/principal.ts'
+import type { DevicePrincipal } from '../scope/principal.ts'
 import type { SqlQuery } from '../scope/sql-query.ts'
-import { isStopped, toStopped } from '../scope/transaction.ts'
+import { tokenCondition } from '../scope/token-condition.ts'
+import { inTransaction } from '../scope/transaction.ts'
 import { allOf, liveSql, wordsOf, wordsOrPhrase, type Bind, type Findable, type Near } from './candidates.ts'
 import { FewRows } from './few-rows.ts'
 import { askNearest, type Asked } from './nearest.ts'
@@ -24,9 +25,10 @@ import { rankColumns, rankSql, recencySql } from './rank.ts'
 export interface Search {
   /**
    * The `found` frame with the nearest rows of a table that the principal may read, best first. By vector when one is
-   * given, else by words. Errors: `unknown_table`, `bad_filter`, `invalid_value`.
+   * given, else by words. Rows, rights and token are of one snapshot. Errors: `unknown_table`, `bad_filter`,
+   * `invalid_value`, `device_revoked`, `token_invalid`.
    */
-  search(principal: Principal, access: Access, request: UpOf<'search'>): Promise<Uint8Array>
+  search(principal: DevicePrincipal, request: UpOf<'search'>): Promise<Uint8Array>
 }
 
 export interface SearchOptions {
@@ -34,7 +36,8 @@ export interface SearchOptions {
   readonly catalog: Catalog
   /** A statement that takes longer is stopped. */
   readonly statementTimeoutMs?: number | undefined
-  readonly clock?: Pick<Clock, 'monotonic'>
+  readonly clock?: Clock
+  readonly random?: Random
   /** See `NearestOptions`. */
   readonly exactRows?: number
 }
@@ -47,28 +50,39 @@ interface Ask {
 
 /** Searches in Postgres: cosine distance over the vector column (HNSW where there is one), full text over the words. */
 export function createSearch(options: SearchOptions): Search {
-  const { pool, catalog, statementTimeoutMs, exactRows, clock = systemClock } = options
+  const { pool, catalog, statementTimeoutMs, exactRows, clock = systemClock, random = systemRandom } = options
   const homes = createHomes(catalog)
   const few = new FewRows(clock)
+  // One snapshot; and what the index is searched with ends with it.
+  const reading = { pool, clock, random, statementTimeoutMs, readOnly: true, isolation: 'repeatable read' } as const
   return {
-    async search(principal, access, request) {
+    async search(principal, request) {
       const table = catalog.synced.get(request.table)
       if (!table || table.direction === 'up')
         throw new TideError('unknown_table', `Table ${request.table} cannot be searched: it is not synced.`)
       const where = request.where === undefined ? {} : checkFilter(table.descriptor, request.where)
       const { limit } = request
       const ask = askOf(table, request)
-      const values: unknown[] = []
-      const filter = filterToSql(table.descriptor, where, values, { alias: 't' })
-      const carried = homes.carriedByAny(table, 't', {
-        channels: access.channels.keys(),
-        organizationId: principal.organizationId,
-        bind: (value) => `$${values.push(value)}`,
-      })
-      const anyStatus = namesColumn(where, 'status')
-      const condition = allOf([carried, filter, ...liveSql(table, { anyStatus })])
-      const findable = { table: `"${table.name}"`, condition, values }
-      const found = await inReading({ pool, statementTimeoutMs }, async (client) => {
+      const findableBy = ({ channels }: Access): Findable => {
+        const values: unknown[] = []
+        const filter = filterToSql(table.descriptor, where, values, { alias: 't' })
+        const carried = homes.carriedByAny(table, 't', {
+          channels: channels.keys(),
+          organizationId: principal.organizationId,
+          bind: (value) => `$${values.push(value)}`,
+        })
+        const anyStatus = namesColumn(where, 'status')
+        return {
+          table: `"${table.name}"`,
+          condition: allOf([carried, filter, ...liveSql(table, { anyStatus })]),
+          values,
+        }
+      }
+      const condition = tokenCondition(principal, clock.now())
+      const found = await inTransaction({ ...reading, condition }, {}, async ({ client }) => {
+        const access = await loadAccess(queryOn(client), principal)
+        checkActive(access, principal)
+        const findable = findableBy(access)
         const rank = rankerOf(client, table, ask, limit, findable)
         if (ask.near) {
           // The graph answers roughly in order: what it leaves out among the first few it has among some more.
@@ -182,20 +196,6 @@ function readVector(base64: string, dimension: number): readonly number[] {
   if (vector.every((number) => number === 0))
     throw new TideError('invalid_value', 'The embedding is all zeros and has no direction.')
   return vector
-}
-
-/** In a transaction, so that what the index is searched with, and how long that may take, end with it. */
-async function inReading<T>(
-  { pool, statementTimeoutMs }: Pick<SearchOptions, 'pool' | 'statementTimeoutMs'>,
-  read: (client: pg.ClientBase) => Promise<T>,
-): Promise<T> {
-  const timeout =
-    statementTimeoutMs === undefined ? '' : `; set local statement_timeout = ${Math.round(statementTimeoutMs)}`
-  try {
-    return await inOneTransaction(pool, read, { begin: `begin read only${timeout}` })
-  } catch (error) {
-    throw isStopped(error) ? toStopped(error, statementTimeoutMs) : error
-  }
 }
 
 function queryOn(client: pg.ClientBase): SqlQuery {

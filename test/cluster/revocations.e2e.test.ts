@@ -1,6 +1,6 @@
 // Whatever right ends, by whichever server or by SQL, ends on all of three servers, and nothing that is committed after
 // it is told to whoever had it: with Redis, without, while the log changes its writer, and by servers that stood still
-// meanwhile.
+// meanwhile, nor is done there what they asked for.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
@@ -19,11 +19,14 @@ interface Trouble {
   readonly to?: 'writer' | 'follower'
   /** Its connections are gone with it. */
   readonly isKilled?: boolean
+  /** What is sent to it meanwhile waits in its sockets until it wakes up. */
+  readonly standsStill?: boolean
 }
 
 const standingStill = {
   begin: async (server: ServerProcess) => server.signal('SIGSTOP'),
   end: async (server: ServerProcess) => server.signal('SIGCONT'),
+  standsStill: true,
 }
 const troubles: readonly Trouble[] = [
   { name: 'with Redis' },
@@ -43,6 +46,8 @@ interface Session extends Revocation {
   readonly holder: Holder
   readonly server: ServerProcess
   readonly client: RawClient
+  /** What it writes is called so. */
+  readonly title: string
 }
 
 describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () => {
@@ -89,15 +94,38 @@ describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () =>
     )
   }
 
+  function write({ client, title }: Pick<Session, 'client' | 'title'>, projectId: string): void {
+    const task = { id: newId(), clientSeq: 1, table: 'tasks', rowId: newId(), op: 'insert' as const, at: 0 }
+    client.send({ type: 'push', mutations: [{ ...task, set: { projectId, title } }] })
+  }
+
+  /** All that a client may ask of a server, at once. */
+  function askForAll(session: Pick<Session, 'client' | 'title'>, projectId: string): void {
+    const { client, title } = session
+    write(session, projectId)
+    client.send({ type: 'search', ref: 1, table: 'tasks', text: 'redis', where: { projectId }, limit: 100 })
+    client.send({ type: 'call', ref: 2, id: newId(), action: 'tokens.issue', input: { name: title } })
+  }
+
+  /** Who has written a task, and who was given a token. */
+  async function done(titles: readonly string[]): Promise<Record<'wrote' | 'issued', readonly string[]>> {
+    const { rows: tasks } = await cluster.pool.query<{ title: string }>(
+      'select title from tasks where title = any($1)',
+      [titles],
+    )
+    const { rows: tokens } = await cluster.pool.query<{ name: string }>(
+      'select name from access_tokens where name = any($1)',
+      [titles],
+    )
+    return { wrote: tasks.map(({ title }) => title), issued: tokens.map(({ name }) => name) }
+  }
+
   /** Waits for it. */
-  async function expectEffect(client: RawClient, effect: Effect, projectId: string): Promise<void> {
+  async function expectEffect(client: RawClient, effect: Effect): Promise<void> {
     if (effect === 'leaves') {
-      const left = { channel: `project/${projectId}`, revoked: true }
       const { leaves } = await client.next('batch', (batch) => batch.leaves.length > 0)
-      expect(leaves).toEqual([left])
+      expect(leaves).toMatchObject([{ revoked: true }])
     } else if (effect === 'writes refused') {
-      const task = { id: newId(), clientSeq: 1, table: 'tasks', rowId: newId(), op: 'insert' as const, at: 0 }
-      client.send({ type: 'push', mutations: [{ ...task, set: { projectId, title: 'by a viewer' } }] })
       const { outcomes } = await client.next('outcomes')
       expect(outcomes).toMatchObject([{ kind: 'rejected', error: { code: 'forbidden' } }])
     } else {
@@ -129,7 +157,7 @@ describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () =>
         revocations.map(async (revocation) => {
           const holder = await revocation.hold()
           const at = async (server: ServerProcess): Promise<Session> =>
-            ({ ...revocation, holder, server, client: await follow(server, holder) }) as const
+            ({ ...revocation, holder, server, client: await follow(server, holder), title: newId() }) as const
           return Promise.all(cluster.servers.map(at))
         }),
       )
@@ -140,6 +168,11 @@ describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () =>
     await addTasks(before, projects)
     await Promise.all(sessions.map(({ client }) => client.sees(before)))
 
+    const late = trouble.standsStill ? sessions.filter(({ server }) => server === troubled) : []
+    const lateControls = controls.flatMap((client, index) =>
+      trouble.standsStill && cluster.servers[index] === troubled ? [{ client, title: newId() }] : [],
+    )
+
     if (troubled) await trouble.begin?.(troubled)
     try {
       await Promise.all([...holders].map((holder) => holder.end(well?.url ?? '')))
@@ -148,14 +181,21 @@ describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () =>
       await Promise.all(
         controls.filter((_, index) => cluster.servers[index] !== troubled).map((one) => one.sees(after)),
       )
+      for (const session of late) askForAll(session, session.holder.projectId)
+      for (const control of lateControls) askForAll(control, fixture.projectId)
     } finally {
       if (troubled) await trouble.end?.(troubled)
     }
 
     const connected = sessions.filter(({ server }) => !trouble.isKilled || server !== troubled)
     const told = await Promise.all(
-      connected.map(async ({ name, effect, holder, client, server }) => {
-        await expectEffect(client, effect, holder.projectId)
+      connected.map(async (session) => {
+        const { name, effect, holder, client, server } = session
+        const isLate = late.includes(session)
+        if (effect === 'writes refused' && !isLate) write(session, holder.projectId)
+        await expectEffect(client, effect)
+        // It is still connected, and has an answer.
+        if (effect === 'leaves' && isLate) await client.next('found')
         const saw = effect !== 'writes refused' && client.saw(after)
         return saw ? [`${name}, at server ${cluster.servers.indexOf(server)}`] : []
       }),
@@ -166,6 +206,17 @@ describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () =>
       }),
     )
     expect(told.flat()).toEqual([])
+    const { wrote, issued } = await done(late.map(({ title }) => title))
+    // Losing a project takes no right to make tokens.
+    const issuers = late.flatMap(({ effect, title }) => (typeof effect === 'string' ? [title] : []))
+    const named = (titles: readonly string[]): readonly string[] =>
+      late.filter(({ title }) => titles.includes(title)).map(({ name }) => name)
+    expect({ wrote: named(wrote), issued: named(issued) }).toEqual({ wrote: [], issued: named(issuers) })
+    for (const { client, title } of lateControls) {
+      expect((await client.next('found')).hits.length).toBeGreaterThan(0)
+      await client.next('called')
+      expect(await done([title])).toEqual({ wrote: [title], issued: [title] })
+    }
     // A token outlives the device that it came from; all else is refused where it comes back.
     for (const { effect, holder, server } of sessions)
       if (server === troubled && typeof effect === 'object' && effect.code !== 'device_revoked')

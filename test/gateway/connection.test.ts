@@ -6,6 +6,7 @@ import type { Down, DownOf } from '../../protocol/messages/down.ts'
 import type { Up } from '../../protocol/messages/up.ts'
 import { messageFrame, parseDown } from '../../protocol/parse.ts'
 import { protocolVersion } from '../../protocol/protocol-version.ts'
+import type { Authenticated } from '../../server/auth/auth.ts'
 import { defaultLimits } from '../../server/config.ts'
 import { Expiries } from '../../server/gateway/expiries.ts'
 import type { GatewayDeps } from '../../server/gateway/gateway-deps.ts'
@@ -75,6 +76,16 @@ const hello: Extract<Up, { type: 'hello' }> = {
   cursor: null,
   clientSeq: 0,
 }
+const ada = { kind: 'user', id: id('ada'), organizationId: id('o') } as const
+const insert = {
+  id: id('write'),
+  clientSeq: 1,
+  table: 'tasks',
+  rowId: id('task'),
+  op: 'insert',
+  set: {},
+  at: 0,
+} as const
 const isEnd = (message: Down): message is DownOf<'error'> => message.type === 'error' && message.fatal
 const say = (connection: Connection, message: Up): void => connection.receive(messageFrame(message))
 
@@ -112,6 +123,63 @@ test('a token that is given an earlier end while it is in use ends the connectio
   await clock.advance(10_000)
   expect(told.find(isEnd)?.error.code).toBe('token_expired')
 })
+
+test('what waited while the server stood still beyond the end of the token is not done', async () => {
+  const clock = new ManualClock()
+  let stoodStill = 0
+  const now = (): number => clock.now() + stoodStill
+  const timers = { now, monotonic: () => clock.monotonic(), after: clock.after.bind(clock) }
+  const pushed: unknown[] = []
+  const { connection, told } = connect({
+    auth: { authenticate: async () => ({ ...ada, expiresAt: clock.now() + 60_000 }) },
+    expiries: new Expiries(timers),
+    mutations: {
+      push: async (_, mutations) => {
+        pushed.push(...mutations)
+        return []
+      },
+    },
+  })
+  say(connection, hello)
+  await vi.waitFor(() => expect(told[0]?.type).toBe('welcome'))
+  // No timer has rung yet.
+  stoodStill = 3_600_000
+  say(connection, { type: 'push', mutations: [insert] })
+  expect(told.find(isEnd)?.error.code).toBe('token_expired')
+  expect(pushed).toEqual([])
+})
+
+test.each(['revoked', 'narrowed'])(
+  'a token that the database has %s since is looked at before a write',
+  async (how) => {
+    let [isOther, isRevoked] = [false, false]
+    const scopes = (): Pick<Authenticated, 'scopes'> => (isOther ? { scopes: ['read'] } : {})
+    const bearers: unknown[] = []
+    const { connection, told } = connect({
+      auth: {
+        authenticate: async () => {
+          if (isRevoked) throw new TideError('token_invalid', 'The token is refused: it was revoked.')
+          return { ...ada, ...scopes(), tokenId: id('token'), expiresAt: Date.now() + 60_000 }
+        },
+      },
+      mutations: {
+        push: async (bearer) => {
+          bearers.push(bearer.scopes)
+          if (isRevoked || (isOther && bearer.scopes === undefined)) throw new TideError('token_invalid', 'It changed.')
+          return []
+        },
+      },
+    })
+    say(connection, hello)
+    await vi.waitFor(() => expect(told[0]?.type).toBe('welcome'))
+    isOther = true
+    isRevoked = how === 'revoked'
+    say(connection, { type: 'push', mutations: [insert] })
+    if (isRevoked) await vi.waitFor(() => expect(told.find(isEnd)?.error.code).toBe('token_invalid'))
+    else await vi.waitFor(() => expect(bearers).toEqual([undefined, ['read']]))
+    expect(told.some(isEnd)).toBe(isRevoked)
+  },
+)
 
 test('a principal has so many connections and no more, one that ends makes room, and a device takes its own place', async () => {
   const admissions = new Admissions('user or agent', 2)

@@ -23,7 +23,6 @@ async function world() {
   const it = await seedFixture(pool)
   const { organizationId, projectId, memberId } = it
   const principal = await seedDevice(pool, { organizationId, kind: 'user', id: memberId })
-  const { access } = await scope.feed.access(principal)
   const search = createSearch({ pool, catalog: loadCatalog() })
   const names = new Map<string, string>()
   return {
@@ -37,9 +36,7 @@ async function world() {
     },
     find: async (asked: { readonly text?: string; readonly embedding?: string; readonly where?: object }) => {
       const request = { type: 'search', ref: 1, table: 'memories', limit: 20, ...asked } as const
-      const { message } = parseDown(
-        await search.search(principal, access, request as Parameters<typeof search.search>[2]),
-      )
+      const { message } = parseDown(await search.search(principal, request as Parameters<typeof search.search>[1]))
       if (message.type !== 'found') throw new Error('This is no answer to a search.')
       return message.hits.map(({ id, score, parts }) => ({ name: names.get(id), score, parts }))
     },

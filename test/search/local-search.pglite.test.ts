@@ -39,7 +39,6 @@ async function world() {
   const { pool } = scope.db.database
   const { organizationId, projectId, memberId } = await seedFixture(pool)
   const principal = await seedDevice(pool, { organizationId, kind: 'user', id: memberId })
-  const { access } = await scope.feed.access(principal)
   const server = createSearch({ pool, catalog })
   const known = [vector(), vector(), new Float32Array(384)]
   for (let row = 0; row < 80; row++) {
@@ -86,7 +85,7 @@ async function world() {
       },
     )
   const remote = async ({ text, embedding, where, limit }: SearchRequest) => {
-    const frame = await server.search(principal, access, {
+    const frame = await server.search(principal, {
       type: 'search',
       ref: 1,
       table: 'memories',

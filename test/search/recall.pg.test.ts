@@ -6,7 +6,6 @@ import { vectorToBase64 } from '../../protocol/rows/base64.ts'
 import type { Filter } from '../../protocol/rows/filter.ts'
 import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { createSearch, type Search } from '../../server/search/search.ts'
-import type { Access } from '../../server/scope/access.ts'
 import type { DevicePrincipal } from '../../server/scope/principal.ts'
 import { seedDevice, seedFixture } from '../support/fixtures.ts'
 import { createRepositories } from '../../server/repositories/repositories.ts'
@@ -21,7 +20,6 @@ let scope: Awaited<ReturnType<typeof openScopeFeed>>
 let search: Search
 let byGraph: Search
 let principal: DevicePrincipal
-let access: Access
 /** By number of the memory. */
 const vectors: Float32Array[] = []
 const random = seededRandom(7)
@@ -46,7 +44,6 @@ beforeAll(async () => {
   byGraph = createSearch({ pool, catalog: loadCatalog(), exactRows: 0 })
   const { organizationId, memberId, projectId } = await seedFixture(pool)
   principal = await seedDevice(pool, { organizationId, kind: 'user', id: memberId })
-  ;({ access } = await scope.feed.access(principal))
   for (let number = 0; number < rows; number++) vectors.push(near(subjectOf(number)))
   // Built afterwards, as it is, which takes a tenth of the time.
   const { rows: indexes } = await pool.query<{ definition: string }>(
@@ -104,7 +101,7 @@ async function found(by: Search, vector: Float32Array, where: Filter): Promise<r
     where,
     limit,
   } as const
-  const { message } = parseDown(await by.search(principal, access, request))
+  const { message } = parseDown(await by.search(principal, request))
   if (message.type !== 'found') throw new Error('This is no answer to a search.')
   const ids = message.hits.map((hit) => hit.id)
   const { rows: contents } = await scope.db.database.pool.query<{ content: string }>(

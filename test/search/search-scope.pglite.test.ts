@@ -45,7 +45,7 @@ test.each([1, 2])('a search finds exactly what the channels of the principal car
       }
       // Its name has none of the words.
       expected.delete(it.projectId)
-      const frame = await search.search(principal, access, { type: 'search', ref: 1, table, text, limit: 100 })
+      const frame = await search.search(principal, { type: 'search', ref: 1, table, text, limit: 100 })
       const { message } = parseDown(frame)
       const found = message.type === 'found' ? message.hits.map((hit) => hit.id) : []
       expect([kind, table, found.toSorted()]).toEqual([kind, table, [...expected].toSorted()])
