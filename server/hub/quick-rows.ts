@@ -12,7 +12,7 @@ interface Head {
   readonly run: string
 }
 
-export interface FoundRow {
+interface FoundRow {
   readonly row: Row
   /** The transaction that wrote it, or a part of one: the lower half of its id. */
   readonly xmin: number

@@ -16,7 +16,7 @@ import type { Homes } from '../scope/homes.ts'
 import type { RowSource } from './change-reader.ts'
 import type { AdvanceRequest } from './feed.ts'
 import type { Fold, FoldedKey } from './fold.ts'
-import type { FoundRow, QuickRows, RowsFound } from './quick-rows.ts'
+import type { QuickRows, RowsFound } from './quick-rows.ts'
 import { foldRecent, recentEnd } from './recent-log.ts'
 
 /** More rows are read in a snapshot of their own. */
@@ -63,8 +63,7 @@ export async function readQuickly(
   if (!read) return undefined
   const { to, pending } = recentEnd(commits, read.head.snapshot, from)
   const fold = to === last.point.seq ? all : foldRecent(commits, to, request.organizations, maxKeys)
-  const proves = proofOf(commits, to)
-  if (!fold?.keys().every((key) => !isRead(key) || proves(key, read.rows.get(nameOf(key))))) return undefined
+  if (!fold || !areProven(fold.keys().filter(isRead), read.rows, commits, to)) return undefined
   return { to, pending: pending || sign !== -1, fold, rows: rowSource(read), ...read.head }
 }
 
@@ -89,20 +88,26 @@ function isPlain(fold: Fold, { kindOf, grantedBy }: Pick<Homes, 'kindOf' | 'gran
     )
 }
 
-/** Whether a row, or its absence, is as the commits up to a position left it. */
-function proofOf(commits: readonly RecentCommit[], to: Seq): (key: FoldedKey, found: FoundRow | undefined) => boolean {
+/** Whether rows that were read, or their absence, are as the commits up to a position left them. */
+function areProven(
+  keys: readonly FoldedKey[],
+  rows: RowsFound['rows'],
+  commits: readonly RecentCommit[],
+  to: Seq,
+): boolean {
+  if (keys.length === 0) return true
   const writers = new Set<number>()
   const last = new Map<string, RecentCommit['keys'][number]>()
-  for (const { point, keys } of commits) {
+  for (const { point, keys: written } of commits) {
     if (point.seq > to) break
     writers.add(point.xid % half)
-    for (const key of keys) last.set(`${key.table}/${key.rowId ?? ''}`, key)
+    for (const key of written) last.set(`${key.table}/${key.rowId ?? ''}`, key)
   }
-  return (folded, found) => {
-    const key = last.get(nameOf(folded))
+  return keys.every((folded) => {
+    const [found, key] = [rows.get(nameOf(folded)), last.get(nameOf(folded))]
     if (!found || key?.op === 'delete') return !found && key?.op === 'delete'
     return writers.has(found.xmin)
-  }
+  })
 }
 
 function rowSource({ rows: found, bytes }: RowsFound): RowSource {

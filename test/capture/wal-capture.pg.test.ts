@@ -134,6 +134,22 @@ test('a writer whose term is over is refused', async () => {
   await expect(late).rejects.toMatchObject({ code: 'TW001' })
 })
 
+test('an entry whose place in the log is taken is refused, not dropped', async () => {
+  await inTransaction(async (client) => {
+    const { rows } = await client.query(
+      'select slot_name as slot, term, last_seq + 1 as place from sync_capture for update',
+    )
+    const { slot, term, place } = rows[0]
+    const entry = `insert into sync_changes (seq, ordinal, channel, table_name, op) values ($1, 0, 'global', 'tasks', 'reset')`
+    await client.query(entry, [place])
+    const logged = client.query(
+      `select sync.log_commits($1, $2, $3, array[$3]::bigint[], '{0}', '{1}', '{0}', '{null}', '{global}', '{null}', '{tasks}', '{null}', '{reset}', '{null}', '{null}', '{null}', '{null}')`,
+      [slot, term, place],
+    )
+    await expect(logged).rejects.toMatchObject({ code: '23505' })
+  }, 'rollback')
+})
+
 test('a second server follows the log, and writes it when the first is gone', async () => {
   const second = makeSource()
   let next = Promise.withResolvers<void>()

@@ -53,7 +53,7 @@ export class LogWriter {
 
   async log(commits: readonly WritableCommit[]): Promise<void> {
     const keys = commits.flatMap((commit) => commit.keys)
-    const each = (of: (commit: WritableCommit, ordinal: number) => number): string =>
+    const each = (of: (commit: WritableCommit, ordinal: number) => number): string | null =>
       plainArray(commits.flatMap((commit) => commit.keys.map((_, ordinal) => of(commit, ordinal))))
     await this.#client.query({
       name: 'log_commits',
@@ -130,7 +130,7 @@ export class LogWriter {
 }
 
 /** In the order of `columns`. Array literals are put together here: pg's own way costs several times as much. */
-function keyArrays(keys: readonly CapturedKey[]): readonly string[] {
+function keyArrays(keys: readonly CapturedKey[]): readonly (string | null)[] {
   return [
     plainArray(keys.map(({ organizationId }) => organizationId)),
     textArray(keys.map(({ channel }) => channel)),
@@ -146,10 +146,16 @@ function keyArrays(keys: readonly CapturedKey[]): readonly string[] {
 }
 
 /** Numbers, ids and words: nothing in them needs quoting. */
-function plainArray(values: readonly (string | number | boolean | null)[]): string {
-  return `{${values.map((value) => value ?? 'NULL').join(',')}}`
+function plainArray(values: readonly (string | number | boolean | null)[]): string | null {
+  return arrayOf(values, String)
 }
 
-function textArray(values: readonly (string | null)[]): string {
-  return `{${values.map((value) => (value === null ? 'NULL' : `"${value.replace(/["\\]/g, '\\$&')}"`)).join(',')}}`
+function textArray(values: readonly (string | null)[]): string | null {
+  return arrayOf(values, (value) => `"${value.replace(/["\\]/g, '\\$&')}"`)
+}
+
+/** Null where all are: `unnest` fills up with nulls what is shorter than the rest, and nobody has to read them. */
+function arrayOf<T>(values: readonly (T | null)[], write: (value: T) => string): string | null {
+  if (values.every((value) => value === null)) return null
+  return `{${values.map((value) => (value === null ? 'NULL' : write(value))).join(',')}}`
 }
