@@ -182,7 +182,7 @@ export interface PageResult {
   readonly from: Seq
   /** The newest commit that it sees: what completes the pages must not end before. */
   readonly shows: Seq
-  /** None is empty. */
+  /** None is empty. Their bytes belong to whoever asked. */
   readonly blocks: readonly PackedBlock[]
   /** In all blocks. */
   readonly rows: number
