@@ -5,6 +5,7 @@ import { costModels } from '../../server/entities/costs/cost-models.ts'
 import { createRepositories } from '../../server/repositories/repositories.ts'
 import { catalog, createWorld, newId, type World } from '../mutation/world.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { countLockWaiters } from '../support/lock-waiters.ts'
 
 let home: TestDatabase
 let world: World
@@ -54,9 +55,7 @@ describe.each(['push', 'unit'] as const)(
     async function activate(name: string) {
       const done = ways[way](name)
       done.catch(() => undefined)
-      await expect
-        .poll(() => world.query('select count(*)::int as waiting from pg_locks where not granted'))
-        .toEqual([{ waiting: 1 }])
+      await expect.poll(() => countLockWaiters(home.database.pool)).toBe(1)
       return { done }
     }
 

@@ -265,10 +265,11 @@ describe('a run that fails', () => {
       claimed.runId,
       recoverable,
     ])
+  /** From when its run failed, which changed the task, to when it is tried again. */
   const pause = async (claimed: Claim): Promise<unknown> =>
     (
       await on.world.query(
-        'select round(extract(epoch from next_retry_at - now()))::int as seconds from tasks where id = $1',
+        'select round(extract(epoch from next_retry_at - updated_at))::int as seconds from tasks where id = $1',
         [claimed.task?.id],
       )
     )[0]?.['seconds']

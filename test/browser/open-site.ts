@@ -47,6 +47,7 @@ export async function openSite(
       '--disable-sync',
     ],
   })
+  context.setDefaultTimeout(120_000)
   return {
     url,
     context,

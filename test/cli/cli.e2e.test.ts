@@ -298,7 +298,7 @@ describe('without a server', () => {
     expect(JSON.parse((await run(['seed', '--demo', '--json'], env)).out)).toMatchObject({ created: true })
     expect(JSON.parse((await run(['status', '--json'], env)).out)).toMatchObject({ organizations: 1 })
     await rm(dirname(folder), { recursive: true, force: true })
-  })
+  }, 300_000)
 
   test('a taken port is named, with how to choose another', async () => {
     const other: Server = createServer().listen(0, '127.0.0.1')

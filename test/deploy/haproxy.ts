@@ -14,18 +14,20 @@ export interface Haproxy {
   readonly process: ChildProcess
 }
 
-/** Waits until one of the servers can be reached through it. */
+/** Waits until each of the servers can be reached through it: at first it may take one for away that is busy. */
 export async function startHaproxy(servers: readonly string[]): Promise<Haproxy> {
   const listen = `127.0.0.1:${await freePort()}`
   const [one = '', two = ''] = servers.map((url) => new URL(url).host)
   // As its image starts it.
   const child = spawnHaproxy(['-W', '-db'], { listen, one, two })
   const url = `http://${listen}`
-  await untilAnswering(
-    child,
-    'HAProxy',
-    async () => (await fetch(`${url}/ready`).catch(() => undefined))?.status === 200,
-  )
+  // Who comes with the cookie of a server that is away is sent to the other, and given the cookie of that one.
+  const reaches = async (server: string): Promise<boolean> => {
+    const headers = { cookie: `tidewire=${server}` }
+    const answer = await fetch(`${url}/ready`, { headers }).catch(() => undefined)
+    return answer?.status === 200 && answer.headers.getSetCookie().length === 0
+  }
+  await untilAnswering(child, 'HAProxy', async () => (await reaches('one')) && (await reaches('two')))
   return { url, process: child }
 }
 

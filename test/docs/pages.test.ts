@@ -32,6 +32,10 @@ test.each(pages())('every link of $path leads somewhere', ({ path, text: markdow
   }
 })
 
+test.each(pages())('$path has nothing that a merge left open', ({ text: markdown }) => {
+  expect(markdown.match(/^(?:<{7}|={7}|>{7})(?: .*)?$/gm)).toBeNull()
+})
+
 test.each([
   ['docs/architecture.md', 8],
   ['docs/acceptance.md', 60],

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { uuidFromKey } from '../../lib/uuid-from-key.ts'
 import { TideError } from '../../protocol/error.ts'
@@ -30,9 +30,17 @@ afterAll(() => hub.stop())
 const id = (name: string): string => uuidFromKey('test', [name])
 const nowhere = () => Promise.reject(new TideError('not_found', 'There is none here.'))
 
+interface Connected {
+  readonly connection: Connection
+  readonly told: Down[]
+  /** Whether the transport was told to end. */
+  readonly isCut: boolean
+}
+
 /** A connection over a real hub, and what it told its client. */
-function connect(deps: Partial<GatewayDeps>): { readonly connection: Connection; readonly told: Down[] } {
+function connect(deps: Partial<GatewayDeps>): Connected {
   const told: Down[] = []
+  let isCut = false
   const connection = new Connection(
     {
       auth: {
@@ -61,10 +69,16 @@ function connect(deps: Partial<GatewayDeps>): { readonly connection: Connection;
       unread: 0,
       onceDrained: () => undefined,
       send: (frame) => void told.push(parseDown(frame).message),
-      close: () => undefined,
+      close: () => void (isCut = true),
     },
   )
-  return { connection, told }
+  return {
+    connection,
+    told,
+    get isCut() {
+      return isCut
+    },
+  }
 }
 
 const hello: Extract<Up, { type: 'hello' }> = {
@@ -89,6 +103,16 @@ const insert = {
 const isEnd = (message: Down): message is DownOf<'error'> => message.type === 'error' && message.fatal
 const say = (connection: Connection, message: Up): void => connection.receive(messageFrame(message))
 
+test('a connection that says nothing is cut', async () => {
+  const clock = new ManualClock()
+  const connected = connect({ clock })
+  await clock.advance(defaultLimits.helloMs - 1)
+  expect(connected).toMatchObject({ told: [], isCut: false })
+  await clock.advance(1)
+  expect(connected.told.find(isEnd)?.error.code).toBe('timeout')
+  expect(connected.isCut).toBe(true)
+})
+
 test('a token that is revoked while the hub opens the session ends the connection', async () => {
   let isRevoked = false
   const { connection, told } = connect({
@@ -106,7 +130,7 @@ test('a token that is revoked while the hub opens the session ends the connectio
     },
   })
   say(connection, hello)
-  await vi.waitFor(() => expect(told.find(isEnd)?.error.code).toBe('token_invalid'))
+  await expect.poll(() => told.find(isEnd)?.error.code).toBe('token_invalid')
 })
 
 test('a token that is given an earlier end while it is in use ends the connection then', async () => {
@@ -117,7 +141,7 @@ test('a token that is given an earlier end while it is in use ends the connectio
     expiries: new Expiries(clock),
   })
   say(connection, hello)
-  await vi.waitFor(() => expect(told[0]?.type).toBe('welcome'))
+  await expect.poll(() => told[0]?.type).toBe('welcome')
   expiresAt = clock.now() + 2000
   await connection.checkToken()
   await clock.advance(10_000)
@@ -141,7 +165,7 @@ test('what waited while the server stood still beyond the end of the token is no
     },
   })
   say(connection, hello)
-  await vi.waitFor(() => expect(told[0]?.type).toBe('welcome'))
+  await expect.poll(() => told[0]?.type).toBe('welcome')
   // No timer has rung yet.
   stoodStill = 3_600_000
   say(connection, { type: 'push', mutations: [insert] })
@@ -171,12 +195,12 @@ test.each(['revoked', 'narrowed'])(
       },
     })
     say(connection, hello)
-    await vi.waitFor(() => expect(told[0]?.type).toBe('welcome'))
+    await expect.poll(() => told[0]?.type).toBe('welcome')
     isOther = true
     isRevoked = how === 'revoked'
     say(connection, { type: 'push', mutations: [insert] })
-    if (isRevoked) await vi.waitFor(() => expect(told.find(isEnd)?.error.code).toBe('token_invalid'))
-    else await vi.waitFor(() => expect(bearers).toEqual([undefined, ['read']]))
+    if (isRevoked) await expect.poll(() => told.find(isEnd)?.error.code).toBe('token_invalid')
+    else await expect.poll(() => bearers).toEqual([undefined, ['read']])
     expect(told.some(isEnd)).toBe(isRevoked)
   },
 )
@@ -188,12 +212,9 @@ test('a principal has so many connections and no more, one that ends makes room,
     const devices = { register: async () => ({ deviceId: id(device), clientSeq: 0 }), useSession: nowhere }
     const { connection, told } = connect({ admissions, byDevice, devices })
     say(connection, hello)
-    const answer = await vi.waitFor(() => {
-      const [first] = told
-      if (!first) throw new Error('Nothing was told yet.')
-      return first
-    })
-    return { connection, answer: answer.type === 'error' ? answer.error.code : answer.type }
+    await expect.poll(() => told).not.toEqual([])
+    const [answer] = told
+    return { connection, answer: answer?.type === 'error' ? answer.error.code : answer?.type }
   }
   const first = await comes('one')
   expect([first, await comes('two'), await comes('two'), await comes('three')].map(({ answer }) => answer)).toEqual([

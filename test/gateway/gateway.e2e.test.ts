@@ -8,7 +8,7 @@ import { useGateway } from './use-gateway.ts'
 const logged: string[] = []
 const note = (message: string, details?: object): void => void logged.push(JSON.stringify({ message, ...details }))
 const on = useGateway({
-  limits: { helloMs: 2000, connectionsPerAddress: 2 },
+  limits: { connectionsPerAddress: 2 },
   config: { trustedProxies: ['127.0.0.0/8'] },
   log: { error: note, info: note, debug: note },
 })
@@ -62,12 +62,6 @@ describe('a connection', () => {
       coming.send(helloOf(on.token, { device: { ...helloOf(on.token).device, fingerprint: newId() } }))
       expect((await coming.next('welcome')).type).toBe('welcome')
     }
-  })
-
-  test('that says nothing is cut', async () => {
-    const client = await connected()
-    expect(await client.next('error')).toMatchObject({ fatal: true, error: { code: 'timeout' } })
-    await client.closed
   })
 
   test.each([

@@ -83,7 +83,8 @@ describe('presence', () => {
       state: { text: 'x'.repeat(5000) },
     })
     expect((await client.next('error')).error.code).toBe('message_too_large')
-    for (let index = 0; index < on.home.config.limits.presencePerSecond + 1; index++)
+    // What may be sent in ten seconds: a machine that is slow to take them gives some back.
+    for (let index = 0; index < on.home.config.limits.presencePerSecond * 10; index++)
       client.send({ type: 'presence', channel: `organization/${on.home.fixture.organizationId}`, state: { index } })
     expect((await client.next('error')).error).toMatchObject({
       code: 'rate_limited',

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { TideError } from '../../protocol/error.ts'
 import { createWebhookRoutes } from '../../server/integrations/routes.ts'
@@ -71,7 +71,7 @@ test('senders that are slow stop neither those of other organizations nor, by gu
   const guesses = Array.from({ length: 40 }, () => once(begin('endpoint-of-nobody'), 'response'))
   for (const [response] of (await Promise.all(guesses)) as [IncomingMessage][]) expect(response.statusCode).toBe(404)
   for (let n = 0; n < 32; n++) begin('endpoint-of-ada-1')
-  await vi.waitFor(() => expect(bodiesAwaited).toBe(32))
+  await expect.poll(() => bodiesAwaited).toBe(32)
   expect(await statusOf(begin('endpoint-of-ada-1'))).toBe(429)
   expect(await statusOf(begin('endpoint-of-ben-1'))).toBe(200)
 })

@@ -2,7 +2,7 @@
 import { createElement as h, useEffect, useReducer, type ReactElement, type ReactNode } from 'react'
 import { hydrateRoot } from 'react-dom/client'
 import { renderToString } from 'react-dom/server'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { Client } from '../../client-sdk/client.ts'
 import {
   TidewireProvider,
@@ -103,7 +103,7 @@ describe('useLive', () => {
     expect(results).toHaveLength(renders + 1)
     expect(results.at(-1)?.rows[0]).toBe(before?.rows[0])
     again()
-    await vi.waitFor(() => expect(results.length).toBe(renders + 2))
+    await expect.poll(() => results.length, patient).toBe(renders + 2)
     expect(results.at(-1)).toBe(results.at(-2))
   })
 
@@ -223,7 +223,7 @@ describe('the provider', () => {
     container.innerHTML = renderToString(shell(null))
     const problems: unknown[] = []
     const root = hydrateRoot(container, shell(tide), { onRecoverableError: (error) => void problems.push(error) })
-    await vi.waitFor(() => expect(container.textContent).toBe('[a]'))
+    await expect.poll(() => container.textContent, patient).toBe('[a]')
     expect(problems).toEqual([])
     root.unmount()
   })
@@ -358,7 +358,7 @@ describe('useSubscribe', () => {
     await expect.poll(shown, patient).toBe('bootstrapping bootstrapping ')
     expect(new Set(channels())).toEqual(new Set([`project/${projectId}`, `project/${kept}`]))
     page.show('gone')
-    await vi.waitFor(() => expect(channels()).toEqual([`project/${kept}`]), { timeout: 8_000 })
+    await expect.poll(channels, patient).toEqual([`project/${kept}`])
   })
 
   test('says why a channel is not followed', async () => {

@@ -4,6 +4,7 @@ import { loadCatalog } from '../../server/catalog/catalog.ts'
 import { openDatabase } from '../../server/db/db.ts'
 import { createRepositories, type Unit, type UnitOptions } from '../../server/repositories/repositories.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { countLockWaiters } from '../support/lock-waiters.ts'
 import { createRepositoryWorld, type RepositoryWorld } from './world.ts'
 
 let on: RepositoryWorld
@@ -104,13 +105,7 @@ describe('a unit', () => {
       { signal: controller.signal },
     )
     // Once it stands at the lock.
-    await expect
-      .poll(
-        async () =>
-          (await lock.query(`select count(*)::int as n from pg_locks where locktype = 'advisory' and not granted`))
-            .rows[0].n,
-      )
-      .toBe(1)
+    await expect.poll(() => countLockWaiters(on.db.database.pool)).toBe(1)
     controller.abort(reason)
     await expect(waiting).rejects.toBe(reason)
     await lock.query('rollback')

@@ -9,6 +9,7 @@ import { createAuth, openSigningKey } from '../../server/auth/auth.ts'
 import { loadConfig } from '../../server/config.ts'
 import { insertRow } from '../../server/db/insert-row.ts'
 import { createServer, type TideServer } from '../../server/server.ts'
+import { untilStatus } from '../failure/stage.ts'
 import { copyOfTemplate } from '../support/database.ts'
 import { newId, seedFixture } from '../support/fixtures.ts'
 
@@ -16,18 +17,6 @@ async function start(dataDir: string, port: string): Promise<TideServer> {
   const server = createServer(loadConfig({ TIDEWIRE_DATA: dataDir, PORT: port }))
   await server.listen()
   return server
-}
-
-async function until(tide: Client, isThere: () => Promise<boolean>): Promise<void> {
-  for (;;) {
-    if (await isThere()) return
-    await new Promise<void>((resolve) => {
-      const stop = tide.onStatus(() => {
-        stop()
-        resolve()
-      })
-    })
-  }
 }
 
 test.each(['memory', 'pglite'] as const)(
@@ -83,9 +72,8 @@ test.each(['memory', 'pglite'] as const)(
       })
     if (kind === 'pglite') tide = await open()
     else tide.connect()
-    const count = async (): Promise<number> =>
-      (await tide.tasks.find({ where: { title: { like: 'By SQL %' } } })).length
-    await until(tide, async () => (await count()) === 60 && tide.status.pending === 0)
+    for await (const rows of tide.tasks.live({ where: { title: { like: 'By SQL %' } } })) if (rows.length === 60) break
+    await tide.synced()
 
     const { rows } = await server.database.pool.query(
       `select title, priority, deleted_at is null as live from tasks where id = any($1) order by title`,
@@ -107,7 +95,7 @@ test.each(['memory', 'pglite'] as const)(
     // It is over: a reconnection sends nothing again.
     tide.disconnect()
     tide.connect()
-    await until(tide, async () => tide.status.connection === 'live')
+    await untilStatus(tide, ({ connection }) => connection === 'live')
     expect(tide.status.pending).toBe(0)
     await tide.close()
     await server.close()
