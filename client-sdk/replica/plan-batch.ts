@@ -75,18 +75,19 @@ export async function planBatch(
   })
 }
 
-/** A subscription may be named that is not waiting: an `activate` that a proxy repeated is answered twice. */
+/**
+ * One after the other: a row that is gone must not be kept by two of them, each because of the other. A subscription
+ * may be named that is not waiting: an `activate` that a proxy repeated is answered twice.
+ */
 function swapsOf(mirror: Mirror, batch: ReceivedBatch): readonly Swap[] {
   const records = [...mirror.subscriptions.values()]
   const complete = records.filter(
     (record) => record.state === 'staging' && record.next === null && batch.activated.includes(record.subscription.id),
   )
-  const held = [...records.filter((record) => record.state === 'held'), ...complete].map(
-    (record) => record.subscription,
-  )
-  return complete.map(({ subscription }) => ({
+  const held = records.filter((record) => record.state === 'held')
+  return complete.map(({ subscription }, index) => ({
     subscription,
-    others: held.filter((other) => other.id !== subscription.id),
+    others: [...held, ...complete.slice(0, index)].map((record) => record.subscription),
   }))
 }
 

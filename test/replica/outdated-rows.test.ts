@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import type { Row } from '../../protocol/rows/row.ts'
 import { batch, openHeld, outcomeOf, shown, sure, welcome, type Opened } from './open-replica.ts'
-import { blockOf, organizationId, serverTask, testIds } from './replica-schema.ts'
+import { blockOf, channel, organizationId, projectId, serverTask, testIds } from './replica-schema.ts'
 
 const elsewhere = testIds()
 const other = { id: 'other', channel: `project/${elsewhere}`, embeddings: false }
@@ -43,6 +43,21 @@ test('a channel that is loaded first takes a row, and not what had hung under it
   await replica.stagePage('project', { from: 7, next: null, blocks: [] })
   await replica.applyBatch(batch(7, { activated: ['project'] }))
   expect(await textsOf(opened)).toEqual(['still there'])
+})
+
+test('a row that is gone is kept by neither of two subscriptions that one batch completes', async () => {
+  const opened = await openBoth()
+  const { replica, moved, notes } = opened
+  const narrow = { id: 'narrow', channel, embeddings: false, where: { tasks: { title: 'none such' } } }
+  await replica.addSubscription(narrow)
+  await replica.applyWelcome(welcome({ resume: false }))
+  const task: Row = { ...moved, projectId, channel, version: 2 }
+  await replica.stagePage('narrow', { from: 7, next: null, blocks: [blockOf('notes', notes.slice(1))] })
+  const blocks = [blockOf('tasks', [task]), blockOf('notes', notes.slice(1))]
+  await replica.stagePage('project', { from: 7, next: null, blocks })
+  await replica.applyBatch(batch(7, { activated: ['project', 'narrow'] }))
+  expect(await textsOf(opened)).toEqual(['still there'])
+  expect(await shown(opened, 'tasks', String(task['id']))).toMatchObject({ version: 2 })
 })
 
 test('a channel that is complete is sent a row, and what had hung under it goes', async () => {
