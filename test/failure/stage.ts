@@ -17,7 +17,14 @@ import { ofDatabase, ofReplica, toPlainRow, type PlainRow } from '../support/pla
 import { administer, dropDatabase } from '../support/postgres-admin.ts'
 import { postgresUrl } from '../support/services.ts'
 import { startServerProcess, type ServerProcess } from '../support/server-process.ts'
-import { askReady, ownConnection, recordHealth, type HealthRecord, type Readiness } from './health-record.ts'
+import {
+  askReady,
+  complaintsOf,
+  ownConnection,
+  recordHealth,
+  type HealthRecord,
+  type Readiness,
+} from './health-record.ts'
 
 export interface StageOptions {
   /** Administration URL of the cluster; without it, the one all tests share. */
@@ -132,6 +139,8 @@ export async function openStage({ cluster: own, tablespace, env = {} }: StageOpt
       await rm(home, { recursive: true, force: true })
     },
   }
+  // What is asked now may have been measured just before the slot was made.
+  await stage.untilReady((readiness) => readiness.status === 200 && complaintsOf(readiness).length === 0)
   return stage
 }
 
