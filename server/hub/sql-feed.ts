@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { Batcher } from '../../lib/batcher.ts'
+import { TideError } from '../../protocol/error.ts'
 import { toSeq, zeroSeq, type Seq } from '../../protocol/seq.ts'
 import type { ChangeSource } from '../capture/change-source.ts'
 import type { Catalog } from '../catalog/catalog.ts'
@@ -50,6 +51,8 @@ export interface SqlFeedOptions {
 }
 
 const silentMs = 2000
+/** Times that a page is read while tables are written anew. */
+const mostReads = 5
 
 export interface SqlFeed extends Feed {
   /** Its own connections, for metrics. */
@@ -144,12 +147,21 @@ class DatabaseFeed implements SqlFeed {
   }
 
   async page(request: PageRequest): Promise<PageResult> {
+    for (let tries = 0; tries < mostReads; tries++) {
+      const page = await this.#pageOnce(request)
+      if (page) return page
+    }
+    throw new TideError('timeout', 'Tables were written anew each time that a page was read.')
+  }
+
+  /** Undefined: a table was truncated meanwhile, so that rows may be missing which were there as of the page. */
+  #pageOnce(request: PageRequest): Promise<PageResult | undefined> {
     const floor = this.#ends.seen
     return this.#snapshot(async (snapshot) => {
       const { to: from } = await this.#ends.known(snapshot, floor)
       const read = readPage(request, { catalog: this.#catalog, homes: this.#homes, sizes: this.#sizes, snapshot })
       const [page, { sees: shows }] = await Promise.all([read, this.#ends.settled(snapshot, from)])
-      return { from, shows, ...page }
+      return (await wasRewritten(snapshot.query)) ? undefined : { from, shows, ...page }
     })
   }
 

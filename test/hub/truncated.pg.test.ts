@@ -14,6 +14,7 @@ import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newId, seedDevice, seedFixture, type Fixture } from '../support/fixtures.ts'
+import { countLockWaiters } from '../support/lock-waiters.ts'
 import { untilWriter } from '../support/log-writer.ts'
 import { FrameLog, type Heard } from './frame-log.ts'
 
@@ -133,6 +134,36 @@ describe.each(['wal', 'trigger'] as const)('a table is truncated, with capture b
     expect(step).toMatchObject({ kind: 'step', resets: ['memory_tags'] })
     const ids = step.kind === 'step' ? step.changes.map(({ id }) => id) : []
     expect([ids.includes(tag), ids.includes(after)]).toEqual([false, true])
+  })
+
+  test('while a page is being read: it is read anew, as of after that', async () => {
+    const memory = await addMemory()
+    await addTag('before', memory)
+    const head = await source.head()
+    const emptying = await db.database.pool.connect()
+    try {
+      await emptying.query('begin')
+      await emptying.query('truncate memory_tags')
+      const reading = feed.page({
+        selection: {
+          organizationId: it.organizationId,
+          channel: `project/${it.projectId}`,
+          tables: ['memory_tags'],
+          where: {},
+          embeddings: false,
+        },
+        after: null,
+        maxRows: 100,
+        maxBytes: 1e6,
+      })
+      await expect.poll(() => countLockWaiters(db.database.pool)).toBe(1)
+      await emptying.query('commit')
+      const { rows, shows } = await reading
+      expect(rows).toBe(0)
+      expect(shows).toBeGreaterThan(head)
+    } finally {
+      emptying.release(true)
+    }
   })
 
   test('while one subscription is loaded: the rows that another one got since are not taken from it', async () => {
