@@ -103,7 +103,9 @@ function locate(
   const current = key.channels.at(-1) ?? ''
   const now = new Set((name === undefined ? undefined : carriers.get(name)) ?? resolve(current))
   const before = new Set(key.channels.flatMap(resolve))
-  for (const rehang of rehangs) if (rehang.name === name) for (const home of rehang.left) before.add(home)
+  // Who is still loading the channel that a parent left has an older row under it, and may know the new one elsewhere.
+  const moved = rehangs.filter((rehang) => rehang.name === name || key.channels.includes(rehang.name))
+  for (const { left } of moved) for (const home of left) before.add(home)
   const everywhere = now.size === 0 && before.size === 0
   return { key, homes: [...now], formerHomes: [...before].filter((home) => !now.has(home)), everywhere }
 }

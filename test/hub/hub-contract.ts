@@ -408,6 +408,37 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     expect(closed.message.deletes).toContainEqual({ table: 'conversations', ids: [conversation] })
   })
 
+  test('who loads a channel is told again what changed under a row that left it meanwhile', async () => {
+    const [conversation, changed, gone] = [newId(), newId(), newId()]
+    const ours = { organization_id: it.organizationId }
+    const title = { title: 'C', scope: 'project', project_id: it.projectId }
+    await insertRow(pool(), 'conversations', { id: conversation, ...ours, ...title })
+    const there = { ...ours, conversation_id: conversation }
+    await insertRow(pool(), 'conversation_participants', { id: changed, ...there, user_id: it.ownerId })
+    await insertRow(pool(), 'conversation_participants', { id: gone, ...there, user_id: it.memberId })
+    const one = await connect(await device())
+    const { session, log } = one
+    const tables = ['conversations', 'conversation_participants']
+    await bootstrap(one, { id: 'all', channel: `organization/${it.organizationId}`, tables, embeddings: false })
+    await session.subscribe([inProject({ tables })].map((subscription) => ({ ...subscription, held: false })))
+    await session.page('s', null)
+    const { message: page, rows } = await log.next('page')
+    expect(rowIds(rows, 'conversation_participants').toSorted()).toEqual([changed, gone].toSorted())
+    for (const [text, id] of [
+      [`update conversations set scope = 'organization' where id = $1`, conversation],
+      ['update conversation_participants set is_muted = true where id = $1', changed],
+      ['delete from conversation_participants where id = $1', gone],
+    ] as const) {
+      await pool().query(text, [id])
+      session.ack((await log.next('batch')).message.to)
+    }
+    session.activate('s', page.from)
+    const loaded = await log.next('batch', ({ activated }) => activated.includes('s'))
+    const { rows: told, message } = loaded
+    expect(told.get('conversation_participants')).toEqual([expect.objectContaining({ id: changed, isMuted: true })])
+    expect(message.deletes).toContainEqual({ table: 'conversation_participants', ids: [gone] })
+  })
+
   test.each([
     ['its owner', 'is given to another', `update projects set owner_user_id = null where id = $1`],
     ['its owner', 'is open to the team', `update projects set visibility = 'team', team_id = $2 where id = $1`],
