@@ -83,7 +83,8 @@ export class WorldReplica {
       this.refusals++
       return false
     }
-    if (cursor !== null && !at.resume) this.reloads++
+    // Who holds nothing yet may begin before what was truncated long ago.
+    if (cursor !== null && cursor.seq > 0 && !at.resume) this.reloads++
     await this.#replica.applyWelcome(this.#welcome(at))
     const session = this.#session(at)
     line.session = session
