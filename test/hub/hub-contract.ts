@@ -423,7 +423,7 @@ export function hubContract(kind: 'embedded' | 'postgres', makeSource = byTrigge
     await session.subscribe([inProject({ tables })].map((subscription) => ({ ...subscription, held: false })))
     await session.page('s', null)
     const { message: page, rows } = await log.next('page')
-    expect(rowIds(rows, 'conversation_participants').toSorted()).toEqual([changed, gone].toSorted())
+    expect(new Set(rowIds(rows, 'conversation_participants'))).toEqual(new Set([changed, gone]))
     for (const [text, id] of [
       [`update conversations set scope = 'organization' where id = $1`, conversation],
       ['update conversation_participants set is_muted = true where id = $1', changed],
