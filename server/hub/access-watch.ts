@@ -10,6 +10,8 @@ export interface Watched {
   readonly principal: DevicePrincipal
   /** As it knows it: a search, and the next subscription, go by what it could follow too. */
   readonly access: Pick<Access, 'channels'>
+  /** Perhaps longer than it may: its access can be newer than the last step, which has not ended what it lost. */
+  readonly follows: (channel: string) => boolean
 }
 
 const maxSignatures = 20_000
@@ -79,6 +81,7 @@ function signatureOf({ table, row }: Change): string | undefined {
 /** Rather too many than too few: of a row that is gone only the key is known. */
 function mayConcern(change: Change, session: Watched): boolean {
   const { principal } = session
+  const finds = (channel: string): boolean => session.access.channels.has(channel) || session.follows(channel)
   if (change.organizationId !== null && change.organizationId !== principal.organizationId) return false
   switch (change.table) {
     case 'organizations':
@@ -86,18 +89,18 @@ function mayConcern(change: Change, session: Watched): boolean {
     case 'users':
       return change.id === principal.id
     case 'agents':
-      return change.id === principal.id || session.access.channels.has(`agent/${change.id}`)
+      return change.id === principal.id || finds(`agent/${change.id}`)
     case 'devices':
       return change.id === principal.deviceId
     case 'projects':
-      return session.access.channels.has(`project/${change.id}`)
+      return finds(`project/${change.id}`)
     case 'organization_members':
     case 'team_memberships':
       return concerns(change.row, ['userId', 'agentId'], principal.id)
     case 'project_members':
       return (
         concerns(change.row, ['userId', 'agentId'], principal.id) ||
-        session.access.channels.has(`team/${String(change.row && valueOf(change.row, 'teamId'))}`)
+        finds(`team/${String(change.row && valueOf(change.row, 'teamId'))}`)
       )
     default:
       return true

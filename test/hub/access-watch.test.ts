@@ -7,8 +7,12 @@ const principal = { organizationId: organization, kind: 'user', id: taskId(1), d
 const project = taskId(3)
 const team = taskId(6)
 const channels = new Map([`project/${project}`, `team/${team}`].map((channel) => [channel, 'member'] as const))
-const session = { principal, access: { channels } }
-const stranger = { principal: { ...principal, id: taskId(8), deviceId: taskId(9) }, access: { channels: new Map() } }
+const session = { principal, access: { channels }, follows: () => false }
+const stranger = {
+  principal: { ...principal, id: taskId(8), deviceId: taskId(9) },
+  access: { channels: new Map() },
+  follows: () => false,
+}
 
 function changed(table: string, id: string, values: Readonly<Record<string, string | null>> | null): Change {
   return change(1, { table, id, row: values && { ...row(1), ...values } })
@@ -31,6 +35,12 @@ for (const [name, one] of cases) {
     expect(new AccessWatch().concerned([one], [session])).toEqual([principal])
   })
 }
+
+test('who follows what it has no access to any more is concerned by what took it', () => {
+  const late = { ...stranger, follows: (channel: string) => channel === `project/${project}` }
+  const closed = changed('projects', project, { visibility: 'private' })
+  expect(new AccessWatch().concerned([closed], [stranger, late])).toEqual([late.principal])
+})
 
 test('what is about others concerns nobody', () => {
   const others = cases
@@ -61,7 +71,11 @@ test('a change of other columns evaluates nobody again, once it was dealt with',
 
 test('an agent is evaluated again when it leaves its team', () => {
   const watch = new AccessWatch()
-  const agent = { principal: { ...principal, kind: 'agent' }, access: { channels: new Map() } } as const
+  const agent = {
+    principal: { ...principal, kind: 'agent' },
+    access: { channels: new Map() },
+    follows: () => false,
+  } as const
   const [inTeam, alone] = [taskId(6), null].map((teamId) => changed('agents', principal.id, { teamId }))
   if (!inTeam || !alone) throw new Error('two')
   watch.remember({ changes: [inTeam], moment: 1 })

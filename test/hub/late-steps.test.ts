@@ -82,7 +82,7 @@ const columns: TableDescriptor['columns'] = {
   deletedAt: { name: 'deleted_at', type: 'timestamptz', nullable: true },
 }
 const tables = new Map(
-  ['tasks', 'project_members'].map((name): [string, TableDescriptor] => [
+  ['tasks', 'projects', 'project_members'].map((name): [string, TableDescriptor] => [
     name,
     {
       name,
@@ -306,6 +306,27 @@ test('a session that was away while its access was taken and given back is told 
   // The client compares its access with the history at every batch.
   expect(second.failures).toEqual([])
   expect([...second.rows.values()].map(({ version }) => version)).toEqual([3, 3])
+})
+
+test('a session that hears of its access before the live loop sees a loss is taken the channel all the same', async () => {
+  const client = await connected(ada, 'one')
+  await hold(client)
+  const held = feed.holdNextLook()
+  feed.wake()
+  const release = await held
+  feed.commit({
+    puts: [stored('projects', 'p', 1), stored('tasks', 'with the loss', 1)],
+    access: new Map([[ada, new Set<string>()]]),
+  })
+  // For a channel that is unknown its access is read anew.
+  client.subscribe({ id: 'other', channel: `user/${ben}`, embeddings: false })
+  await quiet()
+  release()
+  await quiet()
+  feed.commit({ puts: [stored('tasks', 'after it', 1)] })
+  await quiet()
+  expect(client.failures).toEqual([])
+  expect([client.followed.has('s'), client.rows.size]).toEqual([false, 0])
 })
 
 test('a session is told that it is current only by a step that began after it came: another server may have answered a write since the one before', async () => {
