@@ -90,6 +90,23 @@ test('a slot that was read before is known again, however the reader ended', asy
   expect(await epoch()).toBe(before)
 })
 
+test('a slot is known again after a crash of Postgres that came before its place was written', async () => {
+  const before = await epoch()
+  await source.stop()
+  await freeSlots(pool())
+  await start()
+  const { id } = await addTask()
+  await expect.poll(() => isLogged(id), { timeout: 60_000 }).toBe(true)
+  await source.stop()
+  await freeSlots(pool())
+  // A crash forgets what was read from a slot, and the slot may have moved on since the last beat.
+  await pool().query(`select pg_stat_reset_replication_slot(slot_name) from ${slots}`)
+  await pool().query('update sync_capture set captured_through = 1')
+  await start()
+  expect(gaps).toEqual([])
+  expect(await epoch()).toBe(before)
+})
+
 test('whoever dies between making a slot and beginning an epoch leaves the gap to the next one', async () => {
   const before = await epoch()
   await source.stop()

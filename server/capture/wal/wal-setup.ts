@@ -47,12 +47,13 @@ interface Standing {
 /**
  * Of a slot `s`: somebody else made it. It keeps less of the WAL than the one that was read had to, and nothing of it
  * was ever read. Neither alone would say so: the place is written once a second, and a crash of Postgres forgets what
- * was read.
+ * was read. Where both come together, the last commit in the log says how far it was read at least.
  */
 const replacedSql = `
 not s.active and exists (
   select from sync_capture c join pg_stat_replication_slots t using (slot_name)
   where c.slot_name = s.slot_name and t.total_txns = 0 and s.restart_lsn - '0/0' > c.captured_through
+    and s.restart_lsn - '0/0' > c.last_seq
 )`
 
 /** What to say of a gap, and how not to have another one. */
