@@ -10,6 +10,7 @@ import { createSqlFeed, type SqlFeed } from '../../server/hub/sql-feed.ts'
 import { silentLog } from '../../server/telemetry/telemetry.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { untilWriter } from '../support/log-writer.ts'
+import { endLogWriter } from './kill-log-writer.ts'
 import { seedsOf } from './oracle-run.ts'
 import { recordHistory } from './world-history.ts'
 import { runWorld } from './world-run.ts'
@@ -17,7 +18,9 @@ import { runWorld } from './world-run.ts'
 const catalog = loadCatalog()
 
 // Too big for memory: all but the smallest commits are logged as one entry each, their keys elsewhere.
-describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as const)('capture by %s', (capture) => {
+const captures = ['wal', 'wal, with commits too big for memory', 'wal, whose writer is cut off', 'trigger'] as const
+
+describe.each(captures)('capture by %s', (capture) => {
   let db: TestDatabase
   /** The first writes the log where that is done after the commits; the second follows it. */
   const servers: { readonly hub: Hub; readonly feed: SqlFeed }[] = []
@@ -26,7 +29,7 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
     db = await createTestDatabase({ kind: 'postgres' })
     await recordHistory(db.database.pool)
     const options = { database: db.database, clock: systemClock, log: silentLog, catalog }
-    const openKeys = capture === 'wal' ? {} : { openKeys: 2 }
+    const openKeys = capture === 'wal, with commits too big for memory' ? { openKeys: 2 } : {}
     for (let server = 0; server < 2; server++) {
       const source =
         capture === 'trigger'
@@ -56,6 +59,7 @@ describe.each(['wal', 'wal, with commits too big for memory', 'trigger'] as cons
         hubs: servers.map(({ hub }) => hub),
         random: seededRandom(seed),
         mayLeavePrepared: capture !== 'trigger',
+        ...(capture === 'wal, whose writer is cut off' ? { disturb: () => endLogWriter(db.database) } : {}),
       })
       expect(states).toBeGreaterThan(50)
       if (reloads > 0) expect(done.get('truncate guests')).toBeGreaterThan(0)

@@ -32,6 +32,8 @@ export interface WorldOptions {
   /** With triggers a prepared transaction holds the lock of the log: nobody else can commit until it has ended. */
   readonly mayLeavePrepared: boolean
   readonly operations?: number
+  /** What befalls the servers, about five times in a run. */
+  readonly disturb?: () => Promise<unknown>
 }
 
 /** What a run came to see. */
@@ -47,7 +49,7 @@ export interface WorldReport {
 
 /** Throws at the first state of a replica that is not what its owner might see at its position. */
 export async function runWorld(options: WorldOptions): Promise<WorldReport> {
-  const { database, url, hubs, random, mayLeavePrepared, operations = 500 } = options
+  const { database, url, hubs, random, mayLeavePrepared, operations = 500, disturb } = options
   const world = await seedWorld(database.pool)
   const ids = createWorldIds()
   const writers: WorldWriter[] = []
@@ -59,7 +61,7 @@ export async function runWorld(options: WorldOptions): Promise<WorldReport> {
   const replicas: WorldReplica[] = []
   for (const principal of world.principals) replicas.push(await WorldReplica.open(principal, schema))
   try {
-    const actor = new Actor({ world, writers, replicas, hubs, random, mayLeavePrepared })
+    const actor = new Actor({ world, writers, replicas, hubs, random, mayLeavePrepared, disturb })
     await actor.begin()
     for (let operation = 0; operation < operations; operation++) await actor.act()
     await actor.finish()
@@ -87,6 +89,7 @@ export async function runWorld(options: WorldOptions): Promise<WorldReport> {
 }
 
 interface Cast extends Pick<WorldOptions, 'hubs' | 'random' | 'mayLeavePrepared'> {
+  readonly disturb: WorldOptions['disturb']
   readonly world: World
   readonly writers: readonly WorldWriter[]
   readonly replicas: readonly WorldReplica[]
@@ -118,6 +121,9 @@ class Actor {
 
   async act(): Promise<void> {
     const { writers, replicas } = this.#cast
+    const { disturb } = this.#cast
+    // Without one the runs of a seed stay what they are.
+    if (disturb && this.#chance(0.01)) return void (await disturb())
     const roll = this.#cast.random.next()
     const [writer, replica] = [this.#pick(writers), this.#pick(replicas)]
     if (!writer || !replica) return
