@@ -184,6 +184,14 @@ function portOf({ url }: { readonly url: string }): number {
   return Number(new URL(url).port)
 }
 
+/** Waits until every server says so of Redis. */
+export async function redisIs({ servers }: Pick<Cluster, 'servers'>, ok: boolean): Promise<void> {
+  await until(async () => {
+    const all = await Promise.all(servers.map(readiness))
+    return all.every((one) => one?.redis?.ok === ok) || undefined
+  })
+}
+
 /** What `/ready` says of a server; undefined while it does not answer. */
 export async function readiness(server: ServerProcess): Promise<Readiness | undefined> {
   const response = await fetch(`${server.url}/ready`, { signal: AbortSignal.timeout(2000) }).catch(() => undefined)

@@ -1,7 +1,7 @@
 // Who may see a project is decided through one server, and heard by sessions on the others, with Redis and without.
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { canRun, readiness, seesTask, startCluster, until, type Cluster } from './cluster.ts'
+import { canRun, redisIs, seesTask, startCluster, type Cluster } from './cluster.ts'
 import { startRedis, type RedisProcess } from './redis-process.ts'
 
 describe.skipIf(!canRun)('memberships of several servers', () => {
@@ -22,19 +22,12 @@ describe.skipIf(!canRun)('memberships of several servers', () => {
     )
     const { rows } = await cluster.pool.query<{ id: string }>(`select id from users where email = 'ben@example.com'`)
     ben = rows[0]?.id ?? ''
-    await redisIs(true)
+    await redisIs(cluster, true)
   }, 240_000)
   afterAll(async () => {
     await cluster?.close()
     await redis?.kill()
   }, 120_000)
-
-  async function redisIs(ok: boolean): Promise<void> {
-    await until(async () => {
-      const all = await Promise.all(cluster.servers.map(readiness))
-      return all.every((one) => one?.redis?.ok === ok) || undefined
-    })
-  }
 
   test.for(['with Redis', 'without Redis'] as const)(
     '%s: a membership that is granted opens the project on every server, and one that is revoked takes it away',
@@ -42,7 +35,7 @@ describe.skipIf(!canRun)('memberships of several servers', () => {
     async (redisState) => {
       if (redisState === 'without Redis') {
         await redis.kill()
-        await redisIs(false)
+        await redisIs(cluster, false)
       }
       const project = await ada.projects.insert({
         name: redisState,

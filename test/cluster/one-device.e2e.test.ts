@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Mutation } from '../../protocol/messages/mutation.ts'
 import { newId } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
-import { canRun, readiness, startCluster, until, type Cluster } from './cluster.ts'
+import { canRun, redisIs, startCluster, type Cluster } from './cluster.ts'
 import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
 
 describe.skipIf(!canRun || !hasRedis)('a device of several servers', () => {
@@ -16,19 +16,12 @@ describe.skipIf(!canRun || !hasRedis)('a device of several servers', () => {
     cluster = await startCluster({ servers: 2, capture: 'wal', env: { REDIS_URL: redis.url } })
     const [first, second] = cluster.servers
     urls = [first?.url ?? '', second?.url ?? '']
-    await redisIs(true)
+    await redisIs(cluster, true)
   }, 240_000)
   afterAll(async () => {
     await cluster?.close()
     await redis?.kill()
   }, 120_000)
-
-  async function redisIs(ok: boolean): Promise<void> {
-    await until(async () => {
-      const all = await Promise.all(cluster.servers.map(readiness))
-      return all.every((one) => one?.redis?.ok === ok) || undefined
-    })
-  }
 
   const insertTask = (clientSeq: number): Mutation => ({
     id: newId(),
@@ -57,7 +50,7 @@ describe.skipIf(!canRun || !hasRedis)('a device of several servers', () => {
     beforeAll(async () => {
       if (redisState === 'with Redis') return
       await redis.kill()
-      await redisIs(false)
+      await redisIs(cluster, false)
     })
 
     test('a write sent to one server and again to another is applied once, and a copy of its device is found out', async () => {

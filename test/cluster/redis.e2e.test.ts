@@ -1,6 +1,6 @@
 import type { Client } from '@tidewire/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { canRun, readiness, seesPresent, seesTask, startCluster, until, type Cluster } from './cluster.ts'
+import { canRun, redisIs, readiness, seesPresent, seesTask, startCluster, until, type Cluster } from './cluster.ts'
 import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 
@@ -18,7 +18,7 @@ describe.skipIf(!canRun || !hasRedis)('several servers with Redis between them',
       capture: 'wal',
       env: { REDIS_URL: `redis://127.0.0.1:${cable.port}` },
     })
-    await redisIs(true)
+    await redisIs(cluster, true)
     clients = await Promise.all(cluster.servers.map((server, index) => cluster.follow(`direct ${index}`, { server })))
   }, 240_000)
   afterAll(async () => {
@@ -26,14 +26,6 @@ describe.skipIf(!canRun || !hasRedis)('several servers with Redis between them',
     await cable?.close()
     await redis?.kill()
   }, 120_000)
-
-  /** Waits until every server says so of Redis. */
-  async function redisIs(ok: boolean): Promise<void> {
-    await until(async () => {
-      const all = await Promise.all(cluster.servers.map(readiness))
-      return all.every((one) => one?.redis?.ok === ok) || undefined
-    })
-  }
 
   const sees = (client: Client, shown: readonly string[]): Promise<void> =>
     seesPresent(client, cluster.projectId, shown)
@@ -65,7 +57,7 @@ describe.skipIf(!canRun || !hasRedis)('several servers with Redis between them',
 
   test('without Redis writes still reach everyone, each server shows its own, and with it presence comes back', async () => {
     await redis.kill()
-    await redisIs(false)
+    await redisIs(cluster, false)
     await until(async () => {
       const all = await Promise.all(cluster.servers.map(readiness))
       return all.every((one) => one?.ready && !one.redis?.ok) || undefined
@@ -74,7 +66,7 @@ describe.skipIf(!canRun || !hasRedis)('several servers with Redis between them',
     for (const [index, client] of clients.entries()) await sees(client, [`direct ${index}: alone`])
     expect(await written('without Redis')).toEqual([3, 3, 3])
     await redis.start()
-    await redisIs(true)
+    await redisIs(cluster, true)
     await Promise.all(clients.map((client) => sees(client, everywhere('alone'))))
     expect(await written('with Redis again')).toEqual([3, 3, 3])
   }, 120_000)
@@ -82,12 +74,12 @@ describe.skipIf(!canRun || !hasRedis)('several servers with Redis between them',
   test('the same where Redis is cut off without a word', async () => {
     cable.partition()
     expect(await written('at the moment of the cut')).toEqual([3, 3, 3])
-    await redisIs(false)
+    await redisIs(cluster, false)
     show('apart')
     for (const [index, client] of clients.entries()) await sees(client, [`direct ${index}: apart`])
     expect(await written('while cut off')).toEqual([3, 3, 3])
     cable.heal()
-    await redisIs(true)
+    await redisIs(cluster, true)
     await Promise.all(clients.map((client) => sees(client, everywhere('apart'))))
     expect(await written('healed')).toEqual([3, 3, 3])
     for (const client of clients) {

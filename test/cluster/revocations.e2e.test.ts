@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newId, seedFixture, type Fixture } from '../support/fixtures.ts'
 import { helloOf, RawClient } from '../support/raw-client.ts'
 import type { ServerProcess } from '../support/server-process.ts'
-import { canRun, readiness, startCluster, until, writerOf, type Cluster } from './cluster.ts'
+import { canRun, redisIs, startCluster, writerOf, type Cluster } from './cluster.ts'
 import { hasRedis, startRedis, type RedisProcess } from './redis-process.ts'
 import { allRevocations, type Effect, type Holder, type Revocation } from './revocations.ts'
 
@@ -62,18 +62,12 @@ describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () =>
     fixture = await seedFixture(cluster.pool)
     const secret = cluster.servers[0]?.env['AUTH_SECRET'] ?? ''
     revocations = await allRevocations({ pool: cluster.pool, fixture, secret })
-    await redisIs(true)
+    await redisIs(cluster, true)
   }, 240_000)
   afterAll(async () => {
     await cluster?.close()
     await redis?.kill()
   }, 120_000)
-
-  const redisIs = (ok: boolean): Promise<unknown> =>
-    until(async () => {
-      const all = await Promise.all(cluster.servers.map(readiness))
-      return all.every((one) => one?.redis?.ok === ok) || undefined
-    })
 
   /** One who follows the tasks of a project live. */
   async function follow({ url }: ServerProcess, { token, projectId }: Omit<Holder, 'end'>): Promise<RawClient> {
@@ -143,7 +137,7 @@ describe.skipIf(!canRun || !hasRedis)('what ends on one of three servers', () =>
   test.for(troubles)('$name, is over on all of them', { timeout: 240_000 }, async (trouble) => {
     if (trouble.stopsRedis) {
       await redis.kill()
-      await redisIs(false)
+      await redisIs(cluster, false)
     }
     const writer = await writerOf(cluster.servers)
     const followers = cluster.servers.filter((server) => server !== writer)

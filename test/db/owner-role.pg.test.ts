@@ -1,22 +1,12 @@
 // A database that belongs to app_owner, as docs/operations.md says: the login is no superuser, and may create no roles.
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../server/db/db.ts'
 import { inDeviceTransaction } from '../../server/scope/device-transaction.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { systemRandom } from '../../lib/random.ts'
+import { administer } from '../support/postgres-admin.ts'
 import { postgresUrl } from '../support/services.ts'
-
-async function query(url: string, ...statements: readonly string[]): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  await client.connect()
-  try {
-    for (const statement of statements) await client.query(statement)
-  } finally {
-    await client.end()
-  }
-}
 
 test('a login that may create no roles migrates as app_owner, and writes under app_rw', async () => {
   const admin = postgresUrl()
@@ -26,7 +16,7 @@ test('a login that may create no roles migrates as app_owner, and writes under a
     (role) =>
       `do $$ begin create role ${role} nologin; exception when duplicate_object or unique_violation then null; end $$`,
   )
-  await query(
+  await administer(
     admin,
     ...make,
     `create role ${name} login password 'x' in role app_owner, app_rw`,
@@ -34,7 +24,7 @@ test('a login that may create no roles migrates as app_owner, and writes under a
     `create database ${name} owner app_owner template template0`,
   )
   try {
-    await query(at({}), 'create extension vector')
+    await administer(at({}), 'create extension vector')
     const url = at({ username: name, password: 'x' })
     const database = await openDatabase({ database: { kind: 'postgres', url, poolSize: 2, readUrls: [] } })
     try {
@@ -57,6 +47,6 @@ test('a login that may create no roles migrates as app_owner, and writes under a
       await database.close()
     }
   } finally {
-    await query(admin, `drop database if exists ${name} with (force)`, `drop role ${name}`)
+    await administer(admin, `drop database if exists ${name} with (force)`, `drop role ${name}`)
   }
 })
